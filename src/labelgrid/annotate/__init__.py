@@ -1,0 +1,1 @@
+"""Requests out, labels in: one file a tool. No torch."""

@@ -1,0 +1,75 @@
+"""The border where TOML becomes frozen dataclasses: every key is checked, nothing is guessed."""
+
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from labelgrid.errors import RecipeError
+
+T = TypeVar("T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        RecipeError: the file is missing or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError("There is no such file.", where=str(path), next_step="Check the path.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"This is not TOML: {error}.", where=str(path), next_step="Mend the line.") from error
+
+
+def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """Build the frozen dataclass `kind` from TOML values, strictly: no unknown key, no silent conversion.
+
+    Raises:
+        RecipeError: names each wrong key, its problem and the nearest right key.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Train:
+        ...     epochs: int = 1
+        >>> parse(Train, {"epochs": 3}, "recipe.toml")
+        Train(epochs=3)
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(values), strict=True, extra="forbid")
+    except ValidationError as error:
+        faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        raise RecipeError("; ".join(faults) + ".", where=where, next_step="Mend it and run again.") from error
+
+
+def _fault(kind: object, place: tuple[int | str, ...], fault: str, message: str) -> str:
+    if fault not in {"unexpected_keyword_argument", "extra_forbidden"}:
+        return f"{'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}"
+    for step in place[:-1]:
+        kind = next((f.type for f in fields(kind) if f.name == step), None) if is_dataclass(kind) else None
+    known = [f.name for f in fields(kind)] if is_dataclass(kind) else []
+    near = difflib.get_close_matches(str(place[-1]), known, 1)
+    hint = f" (did you mean '{near[0]}'?)" if near else f" (known: {', '.join(known)})" if known else ""
+    return f"{'.'.join(map(str, place))}: unknown key{hint}"
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `change` laid over it, table by table.
+
+    Example:
+        >>> merge({"train": {"epochs": 3, "batch": 8}}, {"train": {"epochs": 5}})
+        {'train': {'epochs': 5, 'batch': 8}}
+    """
+    merged = dict(base)
+    for key, value in change.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,0 +1,1 @@
+"""Images and labels as batches: one file a source."""

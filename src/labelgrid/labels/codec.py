@@ -1,0 +1,61 @@
+"""How label files become arrays and back: one form for all formats, each format one file in `formats/`."""
+
+import hashlib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.config import parse
+
+O_contra = TypeVar("O_contra", contravariant=True)
+
+
+@dataclass(frozen=True)
+class LabelArray:
+    """A label as arrays; "ignore" numbers end here and are a mask from now on.
+
+    Args:
+        value: [h, w, c]: int64 class indices (c = 1) or float32 values; undefined where not valid.
+        valid: bool [h, w].
+    """
+
+    value: NDArray[Any]
+    valid: NDArray[np.bool_]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.valid.shape[0], self.valid.shape[1]
+
+
+class Codec(Protocol[O_contra]):
+    """What a module of `formats/` offers beside its frozen dataclass `Options`."""
+
+    EXTENSIONS: tuple[str, ...]  #: what it reads, the first is what it writes
+
+    def read(self, path: Path, options: O_contra) -> LabelArray:
+        """The label in the file; `LabelError` says what is wrong with it."""
+
+    def write(self, path: Path, label: LabelArray, options: O_contra) -> None:
+        """Write the label so that `read` gives it back."""
+
+
+def codec(name: str) -> Codec[Any]:
+    """The format module `name`."""
+    return cast("Codec[Any]", importlib.import_module(f"labelgrid.labels.formats.{name}"))
+
+
+def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
+    """The checked options of a format from plain values."""
+    return parse(cast("Any", codec(name)).Options, values, where)
+
+
+def digest(path: Path) -> str:
+    """The content hash of a file, as the ledger keeps it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -1,0 +1,126 @@
+"""What the grid is: states of cells, legal moves, and the picture of it that strategies see."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "val", "test", "heldout"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
+Unit = Literal["labels", "images", "cost"]
+
+
+class State(IntEnum):
+    """The state of a cell."""
+
+    MISSING = 0
+    REQUESTED = 1
+    LABELLED = 2
+    SKIPPED = 3
+
+
+#: The moves the ledger allows; every other is refused.
+LEGAL: frozenset[tuple[State, State]] = frozenset(
+    {
+        (State.MISSING, State.REQUESTED),
+        (State.MISSING, State.LABELLED),
+        (State.REQUESTED, State.LABELLED),
+        (State.REQUESTED, State.SKIPPED),
+        (State.REQUESTED, State.MISSING),
+        (State.SKIPPED, State.MISSING),
+        (State.LABELLED, State.MISSING),
+    }
+)
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One (image, task): the unit that is chosen, asked for, paid and learned from."""
+
+    image: str
+    task: str
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task as the ledger keeps it: plain data; `options` are its kind's label-file options."""
+
+    name: str
+    kind: str
+    cost: float
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """An image as the ledger keeps it. `name` is its id: the path below its root, with forward slashes."""
+
+    name: str
+    root: str
+    digest: str = ""
+    height: int = 0
+    width: int = 0
+    split: Split = "train"
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A chosen cell, its acquisition score, its weight in training and why it was chosen."""
+
+    cell: Cell
+    score: float
+    weight: float = 1.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One step of a cell to another state: the row of an event."""
+
+    cell: Cell
+    to: State
+    round: int = 0
+    request_id: str = ""
+    path: str = ""
+    digest: str = ""
+    cost: float = 0.0
+    score: float | None = None
+    weight: float = 1.0
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The states of n images × t tasks, with what strategies may know: keys for draws, costs, nothing else.
+
+    Args:
+        images: n image ids; a strategy reads the ones it picks.
+        keys: uint64 [n], `streams.image_key` of each id: draws and ties go by these.
+        tasks: t task names.
+        state: int8 [n, t] of `State`.
+        cost: float64 [t], the price of one label of each task.
+
+    Example:
+        >>> grid = Grid(["a"], np.array([1], np.uint64), ["depth"], np.zeros((1, 1), np.int8), np.ones(1))
+        >>> grid.eligible
+        array([[ True]])
+    """
+
+    images: Sequence[str]
+    keys: NDArray[np.uint64]
+    tasks: Sequence[str]
+    state: NDArray[np.int8]
+    cost: NDArray[np.float64]
+
+    @property
+    def eligible(self) -> NDArray[np.bool_]:
+        """Bool [n, t]: the cells that may be picked."""
+        return self.state == State.MISSING
+
+    def cell(self, row: int, column: int) -> Cell:
+        """The cell at a place of the arrays."""
+        return Cell(str(self.images[row]), self.tasks[column])

@@ -1,0 +1,1 @@
+"""Networks: one file each, all with encode, decode and predict."""

@@ -1,0 +1,1 @@
+"""Tensors of one task: targets, losses, uncertainties, metrics."""

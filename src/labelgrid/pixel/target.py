@@ -1,0 +1,57 @@
+"""What a label is in memory: values, and where they are valid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """The labels of one task for a batch; a missing label is one that is valid nowhere.
+
+    Args:
+        value: [b, c, h, w]: class indices (int64, c = 1), or float32 values; undefined where not valid.
+        valid: bool [b, 1, h, w].
+
+    Example:
+        >>> Target(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4, dtype=torch.bool)).present
+        tensor([False, False])
+    """
+
+    value: Tensor
+    valid: Tensor
+
+    @property
+    def present(self) -> Tensor:
+        """Bool [b]: images with at least one valid pixel."""
+        return self.valid.flatten(1).any(1)
+
+    def safe(self, fill: float = 0.0) -> Tensor:
+        """The values with `fill` wherever they are not valid, so that garbage there reaches no gradient."""
+        return torch.where(self.valid, self.value, torch.as_tensor(fill, dtype=self.value.dtype))
+
+    def where(self, keep: Tensor) -> "Target":
+        """The same labels, valid only for the images with `keep` (bool [b])."""
+        return Target(self.value, self.valid & keep.view(-1, 1, 1, 1))
+
+    def to(self, device: torch.device | str) -> "Target":
+        """The target on another device."""
+        return Target(self.value.to(device, non_blocking=True), self.valid.to(device, non_blocking=True))
+
+    @staticmethod
+    def cat(parts: Sequence["Target"]) -> "Target":
+        """Batches of equal size one after another."""
+        return Target(torch.cat([p.value for p in parts]), torch.cat([p.valid for p in parts]))
+
+
+def per_image(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of `values` [b, 1, h, w] over each image's valid pixels: [b]; 0 for an image without any.
+
+    Example:
+        >>> per_image(torch.tensor([[[[1.0, float("nan")]]]]), torch.tensor([[[[True, False]]]]))
+        tensor([1.])
+    """
+    total = torch.where(valid, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum((1, 2, 3))
+    return total / valid.sum((1, 2, 3)).clamp(min=1)

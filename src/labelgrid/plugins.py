@@ -1,0 +1,69 @@
+"""How a plug-in is found: the folder is the registry, one file adds one thing."""
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+from labelgrid.errors import PluginError
+
+#: Folders of plug-ins -> the modules in them that are the folder's own machinery.
+FOLDERS: dict[str, frozenset[str]] = {
+    "tasks": frozenset({"task", "pictures"}),
+    "data": frozenset({"dataset", "transforms", "images", "loader", "batch"}),
+    "nets": frozenset({"network", "backbones", "blocks", "dropout"}),
+    "train.balance": frozenset(),
+    "train.terms": frozenset(),
+    "score": frozenset({"pool", "table"}),
+    "select": frozenset({"strategy", "parts"}),
+    "annotate": frozenset({"request", "answers"}),
+}
+
+
+def names(folder: str) -> list[str]:
+    """The plug-ins of a folder, in alphabetical order, without importing them.
+
+    Example:
+        >>> "pad_net" in names("nets")
+        True
+    """
+    package = importlib.import_module(f"labelgrid.{folder}")
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in found if name not in FOLDERS[folder] and not name.startswith("_"))
+
+
+def module(folder: str, name: str) -> ModuleType:
+    """Import the plug-in `name` of `folder`.
+
+    Raises:
+        PluginError: there is no such plug-in; the message lists the folder and the nearest match.
+    """
+    known = names(folder)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"Did you mean '{near[0]}'? " if near else ""
+        raise PluginError(
+            f"There is no {folder} plug-in '{name}'.",
+            next_step=f"{hint}labelgrid/{folder.replace('.', '/')} has: {', '.join(known) or 'nothing yet'}; "
+            "code of your own goes by 'package.module:name'.",
+        )
+    return importlib.import_module(f"labelgrid.{folder}.{name}")
+
+
+def resolve(folder: str, name: str) -> Any:
+    """The `build` of plug-in `name`, or the object that `"package.module:object"` names.
+
+    Example:
+        >>> resolve("nets", "pad_net").__name__
+        'build'
+    """
+    if ":" not in name:
+        return module(folder, name).build
+    path, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(path), attribute)
+    except (ImportError, AttributeError) as error:
+        raise PluginError(
+            f"'{name}' cannot be imported: {error}.", next_step="Check the spelling and PYTHONPATH."
+        ) from error

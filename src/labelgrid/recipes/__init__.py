@@ -1,0 +1,1 @@
+"""TOML shipped with the package."""

@@ -1,0 +1,1 @@
+"""Curves, tables and one self-contained HTML file. No torch."""

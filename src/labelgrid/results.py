@@ -1,0 +1,44 @@
+"""How a measured number is named: value, unit and direction, and the multi-task summary of several."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Better = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One measured number.
+
+    Example:
+        >>> Result("mErr", 21.4, "degree", "lower").gain_over(Result("mErr", 26.75, "degree", "lower"))
+        0.2
+    """
+
+    name: str
+    value: float
+    unit: str
+    better: Better
+
+    def gain_over(self, base: "Result") -> float:
+        """Signed relative gain over `base`: positive is better, 0.1 is ten percent."""
+        change = (self.value - base.value) / base.value
+        return round(change if self.better == "higher" else -change, 12)
+
+
+def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> float:
+    """Mean signed relative gain of each task's headline metric over its single-task network, as a fraction.
+
+    Source: Vandenhende et al. 2021 (the survey), multi-task performance; MTPSL and TCD report it × 100.
+
+    Example:
+        >>> a = {"depth": Result("RMSE", 0.9, "m", "lower"), "semseg": Result("mIoU", 0.33, "", "higher")}
+        >>> b = {"depth": Result("RMSE", 1.0, "m", "lower"), "semseg": Result("mIoU", 0.30, "", "higher")}
+        >>> round(delta_mtl(a, b), 6)
+        0.1
+    """
+    missing = results.keys() - single.keys()
+    if missing or not results:
+        raise ValueError(f"No single-task result for {sorted(missing)}; delta_mtl needs one for each task.")
+    return sum(results[name].gain_over(single[name]) for name in results) / len(results)

@@ -1,0 +1,1 @@
+"""Strategies that choose cells: one file each. No torch."""

@@ -1,0 +1,1 @@
+"""One file a balancer of task losses."""

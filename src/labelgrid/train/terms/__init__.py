@@ -1,0 +1,1 @@
+"""One file a term added to the supervised loss."""
