@@ -1,0 +1,39 @@
+"""How far two predictions of one task are apart, pixel by pixel (TCD's inconsistency of stages).
+
+The TCD paper names no per-pixel measure; these are this project's reading of it: the information gained from
+the initial to the refined prediction for probabilities (nats), a distance for the rest. All are >= 0, and 0 for
+equal predictions.
+"""
+
+import torch
+from torch import Tensor
+
+#: The least probability an initial prediction is taken to give: bounds the divergences at about 16 nats.
+LEAST = 1e-7
+
+
+def class_divergence(initial: Tensor, refined: Tensor) -> Tensor:
+    """KL(refined || initial) of class probabilities [b, c, h, w], nats: [b, 1, h, w].
+
+    Example:
+        >>> a, b = torch.tensor([0.5, 0.5]).view(1, 2, 1, 1), torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)
+        >>> class_divergence(a, b).item() == torch.tensor(2.0).log().item()
+        True
+    """
+    gain = torch.xlogy(refined, refined) - refined * initial.clamp(min=LEAST).log()
+    return gain.sum(1, keepdim=True).clamp(min=0)
+
+
+def binary_divergence(initial: Tensor, refined: Tensor) -> Tensor:
+    """KL(refined || initial) of probabilities [b, 1, h, w] of the positive class, nats: [b, 1, h, w]."""
+    return class_divergence(torch.cat([initial, 1 - initial], 1), torch.cat([refined, 1 - refined], 1))
+
+
+def absolute_difference(initial: Tensor, refined: Tensor) -> Tensor:
+    """|refined - initial|, averaged over the channels, in the values' unit: [b, 1, h, w]."""
+    return (refined - initial).abs().mean(1, keepdim=True)
+
+
+def cosine_distance(initial: Tensor, refined: Tensor) -> Tensor:
+    """1 - cosine of the angle between unit vectors [b, c, h, w]: [b, 1, h, w], from 0 to 2."""
+    return (1 - (initial * refined).sum(1, keepdim=True)).clamp(min=0)

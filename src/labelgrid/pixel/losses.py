@@ -1,0 +1,82 @@
+"""What a pixel's error costs in training: one loss map a task, from raw outputs and partial labels.
+
+Every function takes raw outputs [b, c, h, w] and a target of their size and gives [b, 1, h, w], 0 where the
+target is not valid. Label values are made safe before any arithmetic, so garbage (NaN too) behind an invalid
+mask reaches neither a loss nor a gradient. Each image's losses depend on that image alone.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from labelgrid.pixel.prediction import unit_vectors
+from labelgrid.pixel.target import Target
+
+
+def _kept(loss: Tensor, target: Target) -> Tensor:
+    return torch.where(target.valid, loss, 0.0)
+
+
+def cross_entropy(raw: Tensor, target: Target) -> Tensor:
+    """Negative log probability of the true class, nats; raw outputs are logits [b, classes, h, w].
+
+    Example:
+        >>> target = Target(torch.tensor([[[[1, 255]]]]), torch.tensor([[[[True, False]]]]))
+        >>> cross_entropy(torch.zeros(1, 2, 1, 2), target)
+        tensor([[[[0.6931, 0.0000]]]])
+    """
+    loss = F.cross_entropy(raw, target.safe()[:, 0].long(), reduction="none")
+    return _kept(loss[:, None], target)
+
+
+def balanced_bce(raw: Tensor, target: Target, positive: float | Tensor = 0.95) -> Tensor:
+    """Binary cross entropy of logits [b, 1, h, w]: edge pixels weigh `positive`, others 1 - `positive`.
+
+    Labels of 0.5 and more are positive.
+
+    Source: the survey's edge loss (Vandenhende et al. 2021), positive weight 0.95 as in its code.
+    """
+    truth = (target.safe() >= 0.5).to(raw.dtype)
+    weight = truth * positive + (1 - truth) * (1 - positive)
+    return _kept(F.binary_cross_entropy_with_logits(raw, truth, weight, reduction="none"), target)
+
+
+def area_balanced_bce(raw: Tensor, target: Target) -> Tensor:
+    """Binary cross entropy of logits [b, 1, h, w]; positives weigh the image's share of negative pixels.
+
+    Source: the survey's saliency loss (Vandenhende et al. 2021).
+    """
+    # Deviates from the survey: it takes the share over the batch; here over each image's valid pixels, so that
+    # a loss belongs to one image. An image of one class alone weighs 1/2 throughout, where the survey's
+    # formula would give a weight, hence a loss, of zero.
+    positives = ((target.safe() >= 0.5) & target.valid).sum((1, 2, 3), keepdim=True)
+    total = target.valid.sum((1, 2, 3), keepdim=True)
+    mixed = (positives > 0) & (positives < total)
+    share = torch.where(mixed, 1 - positives / total.clamp(min=1), 0.5)
+    return balanced_bce(raw, target, share.to(raw.dtype))
+
+
+def absolute_error(raw: Tensor, target: Target) -> Tensor:
+    """|raw - value|, averaged over the channels, in the values' unit.
+
+    Source: the survey's depth loss (Vandenhende et al. 2021), L1 on valid pixels.
+    """
+    return _kept((raw - target.safe()).abs().mean(1, keepdim=True), target)
+
+
+def unit_vector_l1(raw: Tensor, target: Target) -> Tensor:
+    """L1 distance of the normalised raw vector to the label's, averaged over the three components.
+
+    Source: the survey's normals loss (Vandenhende et al. 2021), mean over elements rather than over pixels.
+    """
+    return _kept((unit_vectors(raw) - target.safe()).abs().mean(1, keepdim=True), target)
+
+
+def unit_vector_cosine(raw: Tensor, target: Target) -> Tensor:
+    """1 - cosine of the angle between the raw vector and the label's.
+
+    In place of `unit_vector_l1` by `dataclasses.replace(task, pixel_loss=unit_vector_cosine)`.
+
+    Source: MTAN's and MTPSL's normals loss.
+    """
+    return _kept(1 - (unit_vectors(raw) * target.safe()).sum(1, keepdim=True), target)

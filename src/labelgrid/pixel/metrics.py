@@ -1,0 +1,269 @@
+"""How good predictions are over a set: sums over its valid pixels, mergeable, and the figures made of them.
+
+`update` takes images whole or in strips of rows, in batches of any size; the figures come out the same. Only the
+saliency metric averages over images and needs to know where one ends, but every user of a metric says so.
+An empty set has figures that are not numbers (NaN).
+"""
+
+from typing import Literal, Protocol, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from labelgrid.pixel.target import Target
+from labelgrid.results import Result
+
+
+class Metric(Protocol):
+    """A task's metric over a set of images.
+
+    Example:
+        >>> metric = DepthMetric()
+        >>> truth = torch.tensor([[[[2.0], [4.0]]]])
+        >>> for strip in (slice(0, 1), slice(1, 2)):
+        ...     rows = truth[:, :, strip]
+        ...     metric.update(rows + 1, Target(rows, rows > 0))
+        >>> metric.end_image()
+        >>> metric.compute()["RMSE"]
+        Result(name='RMSE', value=1.0, unit='m', better='lower')
+    """
+
+    def update(self, prediction: Tensor, target: Target) -> None:
+        """Count predictions [b, channels, h, w] of b images, or of a strip of rows of each of b images."""
+
+    def end_image(self) -> None:
+        """Say that the images of the updates since the last call are complete; the next update starts others."""
+
+    def merge(self, other: Self) -> None:
+        """Add what another metric of the same making counted, elsewhere, over other images."""
+
+    def compute(self) -> dict[str, Result]:
+        """The figures over everything counted, by name; the metric may go on counting afterwards."""
+
+
+class SumMetric:
+    """A metric whose figures follow from sums over the set, kept in float64 on the CPU."""
+
+    def __init__(self, *shape: int) -> None:
+        self.sums = torch.zeros(shape, dtype=torch.float64)
+
+    def add(self, counted: Tensor) -> None:
+        """Add to the sums."""
+        self.sums += counted.to("cpu", torch.float64)
+
+    def end_image(self) -> None:
+        """Nothing to do: sums over pixels do not depend on where an image ends."""
+
+    def merge(self, other: Self) -> None:
+        """Add the other's sums."""
+        if self.sums.shape != other.sums.shape:
+            raise ValueError(
+                f"Metrics of one making are merged; found sums of {[*self.sums.shape]} and {[*other.sums.shape]}."
+            )
+        self.add(other.sums)
+
+
+def _at_valid(values: Tensor, target: Target) -> Tensor:
+    """The rows [n, c] of a map [b, c, h, w] at the valid pixels."""
+    return values.movedim(1, -1)[target.valid[:, 0]]
+
+
+def _percent(name: str, share: Tensor) -> Result:
+    return Result(name, 100 * share.item(), "%", "higher")
+
+
+class SegmentationMetric(SumMetric):
+    """mIoU of the confusion matrix summed over the set, and pixel accuracy, in percent.
+
+    Args:
+        classes: their number.
+        absent: a class found neither in truth nor in predictions is left out of the mean ("skip", as MTAN does),
+            or counts as IoU 0 ("zero", as the survey's code does).
+
+    Source: Vandenhende et al. 2021 (the survey); summed, never averaged over batches or images.
+
+    Example:
+        >>> metric = SegmentationMetric(3)
+        >>> one_hot = torch.eye(3)[[0, 0, 1]].T.view(1, 3, 1, 3)
+        >>> metric.update(one_hot, Target(torch.tensor([[[[0, 1, 1]]]]), torch.ones(1, 1, 1, 3).bool()))
+        >>> metric.compute()["mIoU"].value
+        50.0
+    """
+
+    def __init__(self, classes: int, absent: Literal["skip", "zero"] = "skip") -> None:
+        super().__init__(classes, classes)
+        self.classes, self.absent = classes, absent
+
+    def update(self, prediction: Tensor, target: Target) -> None:
+        """Count class probabilities [b, classes, h, w]; the first of equal ones is the prediction."""
+        found = _at_valid(prediction.argmax(1, keepdim=True), target)
+        truth = _at_valid(target.value, target).long()
+        pairs = torch.bincount((truth * self.classes + found).flatten(), minlength=self.classes**2)
+        self.add(pairs.view(self.classes, self.classes))
+
+    def compute(self) -> dict[str, Result]:
+        """`mIoU` and `pixAcc`."""
+        hits, total = self.sums.diag(), self.sums.sum()
+        either = self.sums.sum(0) + self.sums.sum(1) - hits
+        iou = hits / either
+        if self.absent == "zero" and total > 0:
+            iou = iou.nan_to_num(0.0)
+        return {"mIoU": _percent("mIoU", iou.nanmean()), "pixAcc": _percent("pixAcc", hits.sum() / total)}
+
+
+class DepthMetric(SumMetric):
+    """Root of the mean squared error and mean absolute error over the set's pixels.
+
+    Args:
+        unit: of the values; a disparity has none.
+        least: predictions below it count as it (the survey's rule for predictions <= 0).
+
+    Source: Vandenhende et al. 2021 (the survey): over pixels of the set, not a mean of images.
+    """
+
+    def __init__(self, unit: str = "m", least: float = 1e-9) -> None:
+        super().__init__(3)
+        self.unit, self.least = unit, least
+
+    def update(self, prediction: Tensor, target: Target) -> None:
+        """Count values [b, 1, h, w]."""
+        found = _at_valid(prediction, target).double().clamp(min=self.least)
+        error = found - _at_valid(target.value, target).double()
+        self.add(torch.stack([error.square().sum(), error.abs().sum(), error.new_tensor(error.numel())]))
+
+    def compute(self) -> dict[str, Result]:
+        """`RMSE` and `absErr`."""
+        squares, absolutes, count = self.sums
+        figures = {"RMSE": (squares / count).sqrt(), "absErr": absolutes / count}
+        return {name: Result(name, value.item(), self.unit, "lower") for name, value in figures.items()}
+
+
+class NormalsMetric(SumMetric):
+    """Mean angle in degrees over the set's pixels, and the shares of pixels below 11.25, 22.5 and 30 degrees.
+
+    Lengths do not matter, of predictions or of labels from 8-bit files; a zero vector is 90 degrees off.
+
+    Source: Vandenhende et al. 2021 (the survey).
+    """
+
+    LIMITS = (11.25, 22.5, 30.0)
+
+    def __init__(self) -> None:
+        super().__init__(2 + len(self.LIMITS))
+
+    def update(self, prediction: Tensor, target: Target) -> None:
+        """Count vectors [b, 3, h, w]."""
+        found = F.normalize(_at_valid(prediction, target).double())
+        truth = F.normalize(_at_valid(target.value, target).double())
+        # Equal to acos(found · truth), but exact for small angles too.
+        angle = torch.rad2deg(2 * torch.atan2((found - truth).norm(dim=1), (found + truth).norm(dim=1)))
+        below = [(angle < limit).sum() for limit in self.LIMITS]
+        self.add(torch.stack([angle.sum(), angle.new_tensor(angle.numel()), *below]))
+
+    def compute(self) -> dict[str, Result]:
+        """`mErr` and `below 11.25`, `below 22.5`, `below 30`."""
+        total, count, *below = self.sums
+        shares = {f"below {limit:g}": number / count for limit, number in zip(self.LIMITS, below, strict=True)}
+        error = {"mErr": Result("mErr", (total / count).item(), "degree", "lower")}
+        return error | {name: _percent(name, share) for name, share in shares.items()}
+
+
+class SaliencyMetric(SumMetric):
+    """IoU and maxF in percent: best over 15 thresholds of figures averaged over images.
+
+    At each threshold an image has the IoU of its foreground (1 if there is nothing to find and nothing found),
+    a precision and a recall (0 if there is nothing to divide by). F is that of mean precision and mean recall.
+    Images without a valid pixel do not count.
+
+    Args:
+        eight_bit: round predictions down to 8 bits first, as the survey does by saving them as pictures.
+
+    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency this IoU is.
+    """
+
+    THRESHOLDS = torch.from_numpy(np.linspace(0.2, 0.9, 15))
+
+    def __init__(self, eight_bit: bool = False) -> None:
+        super().__init__(4, len(self.THRESHOLDS))  # IoU, precision, recall, images
+        self.eight_bit = eight_bit
+        self.open: Tensor | None = None  # [b, 2, 16]: pixels by image, truth, thresholds exceeded
+
+    def update(self, prediction: Tensor, target: Target) -> None:
+        """Count probabilities [b, 1, h, w]."""
+        found = _at_valid(prediction, target)[:, 0].double()
+        if self.eight_bit:
+            found = (found * 255).floor() / 255
+        exceeded = torch.bucketize(found, self.THRESHOLDS.to(found.device))
+        truth = (_at_valid(target.value, target)[:, 0] >= 0.5).long()
+        image = target.valid[:, 0].nonzero()[:, 0]
+        shape = (len(prediction), 2, len(self.THRESHOLDS) + 1)
+        place = (image * 2 + truth) * shape[2] + exceeded
+        counted = torch.bincount(place, minlength=shape[0] * shape[1] * shape[2]).view(shape).cpu()
+        if self.open is not None and self.open.shape != counted.shape:
+            raise ValueError(f"{len(counted)} images follow {len(self.open)} unended ones; call `end_image` between.")
+        self.open = counted if self.open is None else self.open + counted
+
+    def end_image(self) -> None:
+        """Average in the images counted since the last call."""
+        if self.open is None:
+            return
+        seen = self.open[self.open.sum((1, 2)) > 0]
+        # Positive at threshold j are the pixels that exceed more than j thresholds.
+        positive = seen.flip(2).cumsum(2).flip(2)[:, :, 1:].double()
+        false, hits = positive.unbind(1)
+        truths = seen[:, 1].sum(1, keepdim=True).double()
+        either = false + truths
+        iou = torch.where(either > 0, hits / either, 1.0)
+        precision = hits / (hits + false).clamp(min=1)
+        recall = hits / truths.clamp(min=1)
+        self.add(torch.stack([iou, precision, recall, torch.ones_like(iou)], 1).sum(0))
+        self.open = None
+
+    def merge(self, other: Self) -> None:
+        """Add the other's sums; both have ended their images."""
+        self._need_ended()
+        other._need_ended()
+        super().merge(other)
+
+    def compute(self) -> dict[str, Result]:
+        """`IoU` and `maxF`."""
+        self._need_ended()
+        iou, precision, recall = self.sums[:3] / self.sums[3]
+        f = 2 * precision * recall / (precision + recall)
+        best = f.nan_to_num(0.0).max() if self.sums[3, 0] > 0 else f.max()
+        return {"IoU": _percent("IoU", iou.max()), "maxF": _percent("maxF", best)}
+
+    def _need_ended(self) -> None:
+        if self.open is not None:
+            raise ValueError("Saliency is averaged over images; call `end_image` after the last update.")
+
+
+class EdgeMetric(SumMetric):
+    """Average precision of edge pixels over the set, in percent, from a histogram of the predictions.
+
+    Pixels whose probabilities share one of the histogram's 4,096 equal steps count as ties.
+
+    Source: the sum of precision times gain in recall, from the most certain step down (no interpolation).
+    """
+
+    STEPS = 4096
+
+    def __init__(self) -> None:
+        super().__init__(2, self.STEPS)
+
+    def update(self, prediction: Tensor, target: Target) -> None:
+        """Count probabilities [b, 1, h, w]."""
+        found = _at_valid(prediction, target)[:, 0]
+        step = (found.double() * self.STEPS).long().clamp(0, self.STEPS - 1)
+        truth = (_at_valid(target.value, target)[:, 0] >= 0.5).long()
+        counted = torch.bincount(truth * self.STEPS + step, minlength=2 * self.STEPS)
+        self.add(counted.view(2, self.STEPS))
+
+    def compute(self) -> dict[str, Result]:
+        """`AP`; NaN for a set without an edge."""
+        others, edges = self.sums.flip(1)
+        hits = edges.cumsum(0)
+        precision = hits / (hits + others.cumsum(0)).clamp(min=1)
+        return {"AP": _percent("AP", (precision * edges).sum() / hits[-1])}

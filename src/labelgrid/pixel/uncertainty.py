@@ -1,0 +1,174 @@
+"""How unsure many predictions of one input are: pixelwise entropies in nats, from streamed moments.
+
+Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values: differential
+entropy of a Gaussian with the predictions' covariance (eq. 4). An image's uncertainty is the mean over its pixels.
+"""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Moments(Protocol):
+    """Statistics of a stream of predictions; their size does not grow with the number of predictions."""
+
+    def update(self, prediction: Tensor) -> None:
+        """Take in one more prediction [b, c, h, w] of the same input."""
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats, of the predictions so far; `ValueError` before the first."""
+
+
+def image_uncertainty(pixels: Tensor) -> Tensor:
+    """[b]: the mean over all pixels of [b, 1, h, w]. An image without labels has no mask: every pixel counts.
+
+    Source: PartAL, appendix A.1.2.
+    """
+    return pixels.mean((1, 2, 3))
+
+
+class ClassMoments:
+    """Shannon entropy of the mean of class probabilities [b, c, h, w].
+
+    0 where all predictions are certain of one class, log(c) where the mean is uniform.
+
+    Source: PartAL eq. 3.
+
+    Example:
+        >>> moments = ClassMoments()
+        >>> moments.update(torch.tensor([1.0, 0.0]).view(1, 2, 1, 1))
+        >>> moments.update(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1))
+        >>> moments.uncertainty().item() == torch.tensor(2.0).log().item()
+        True
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = torch.zeros(())
+
+    def update(self, prediction: Tensor) -> None:
+        """Take in one more prediction."""
+        self.count += 1
+        self.total = self.total + _wide(prediction)
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats."""
+        return torch.special.entr(self._mean()).sum(1, keepdim=True)
+
+    def _mean(self) -> Tensor:
+        _need_one(self.count)
+        return self.total / self.count
+
+
+class BinaryMoments(ClassMoments):
+    """Shannon entropy of the mean of probabilities [b, 1, h, w], as of two classes.
+
+    Source: PartAL eq. 3, for saliency and edges.
+    """
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats."""
+        mean = self._mean()
+        return torch.special.entr(mean) + torch.special.entr(1 - mean)
+
+
+class _Covariance:
+    """Streamed covariance of [b, c, h, w] over predictions: the upper triangle, row by row, as channels.
+
+    Sums products of deviations from the running mean (Welford 1962), so a large mean costs no precision.
+    """
+
+    def __init__(self, ddof: int) -> None:
+        self.ddof, self.count = ddof, 0
+        self.mean, self.products = torch.zeros(()), torch.zeros(())
+
+    def update(self, prediction: Tensor) -> None:
+        """Take in one more prediction."""
+        wide = _wide(prediction)
+        self.count += 1
+        rows, columns = torch.triu_indices(wide.shape[1], wide.shape[1])
+        deviation = wide - self.mean
+        product = deviation[:, rows] * deviation[:, columns]
+        self.products = self.products + product * ((self.count - 1) / self.count)
+        self.mean = self.mean + deviation / self.count
+
+    def _covariance(self) -> Tensor:
+        _need_one(self.count)
+        return self.products / max(self.count - self.ddof, 1)
+
+
+class GaussianMoments(_Covariance):
+    """Differential entropy of a one-dimensional Gaussian with the variance of values [b, 1, h, w].
+
+    Args:
+        floor: the least variance, in the values' unit squared; also what one prediction alone is given.
+        ddof: the variance is the sum of squares over D - ddof. The paper is silent; 0 is the moment itself.
+
+    Source: PartAL eq. 4 with N = 1.
+
+    Example:
+        >>> moments = GaussianMoments()
+        >>> for depth in (1.0, 3.0):
+        ...     moments.update(torch.full((1, 1, 1, 1), depth))
+        >>> round(moments.uncertainty().item(), 4)  # variance 1
+        1.4189
+    """
+
+    def __init__(self, floor: float = 1e-6, ddof: int = 0) -> None:
+        super().__init__(ddof)
+        self.floor = floor
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
+        return _gaussian_entropy(self._covariance().clamp(min=self.floor).log(), 1)
+
+
+class VectorMoments(_Covariance):
+    """Differential entropy of a Gaussian with the full 3×3 covariance of unit vectors [b, 3, h, w].
+
+    Args:
+        jitter: added to the three variances. Unit vectors vary little along their mean, and fewer than four
+            predictions not at all in some direction.
+        ddof: as in `GaussianMoments`.
+
+    Source: PartAL eq. 4 with N = 3.
+    """
+
+    def __init__(self, jitter: float = 1e-6, ddof: int = 0) -> None:
+        super().__init__(ddof)
+        self.jitter = jitter
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
+        pivots = torch.stack(_pivots(self._covariance(), self.jitter), 1)
+        return _gaussian_entropy(pivots.log().sum(1, keepdim=True), 3)
+
+
+def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The pivots of covariance + jitter·I [b, 6, h, w]; their product is its determinant.
+
+    In exact arithmetic none is below the jitter. Holding rounded ones to that keeps the logarithm finite, where
+    expanding the determinant would lose all digits of a near-singular one.
+    """
+    xx, xy, xz, yy, yz, zz = covariance.unbind(1)
+    first = xx + jitter
+    second = (yy + jitter - xy * xy / first).clamp(min=jitter)
+    rest = yz - xy * xz / first
+    third = (zz + jitter - xz * xz / first - rest * rest / second).clamp(min=jitter)
+    return first, second, third
+
+
+def _gaussian_entropy(log_determinant: Tensor, dimensions: int) -> Tensor:
+    return 0.5 * log_determinant + 0.5 * dimensions * math.log(2 * math.pi * math.e)
+
+
+def _wide(prediction: Tensor) -> Tensor:
+    """Without its graph, in float32 at least."""
+    return prediction.detach().to(torch.promote_types(prediction.dtype, torch.float32))
+
+
+def _need_one(count: int) -> None:
+    if not count:
+        raise ValueError("Uncertainty needs at least one prediction; found none. Call `update` first.")

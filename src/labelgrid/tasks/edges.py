@@ -1,0 +1,44 @@
+"""What a map of boundary pixels is as a task: yes or no, few of them yes, judged by average precision.
+
+The default cost is a placeholder on the scale of minutes a label; set your own prices in the project, in any unit.
+"""
+
+from __future__ import annotations
+
+from labelgrid.tasks.task import Spec, Task, TaskDef
+
+SPEC = Spec(
+    kind="edges",
+    codec="binary",
+    unit="%",
+    cost=5.0,
+    weight=50.0,
+    headline="AP",
+    geometry="label",
+    colours="grey",
+)
+
+
+def build(task: TaskDef) -> Task:
+    """The functions of an edge map: sigmoid, balanced cross entropy, two-class entropy, average precision."""
+    import torch
+
+    from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
+
+    return Task(
+        name=task.name,
+        kind=task.kind,
+        channels=1,
+        label_channels=1,
+        unit=SPEC.unit,
+        cost=task.cost,
+        weight=SPEC.weight,
+        headline=SPEC.headline,
+        geometry=task.geometry,
+        activate=torch.sigmoid,
+        pixel_loss=losses.balanced_bce,
+        as_prediction=prediction.unchanged,
+        moments=uncertainty.BinaryMoments,
+        disagreement=disagreement.binary_divergence,
+        metric=metrics.EdgeMetric,
+    )

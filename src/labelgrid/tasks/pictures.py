@@ -1,0 +1,177 @@
+"""How a task's maps are shown, and how a prediction becomes a label: NumPy alone, by the kind's plain data.
+
+Colours are for people with any colour vision: class colours are far apart also as red- and green-blind people see
+them, distances and heat run through one scale of growing lightness, and pixels that are not valid are hatched grey.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelgrid.labels.codec import LabelArray
+from labelgrid.tasks.task import Colours, TaskDef
+
+RGB = NDArray[np.uint8]
+Range = tuple[float, float]
+
+# Five evenly spaced stops of Matplotlib's viridis and inferno (CC0), dark to bright.
+VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
+
+# From linear sRGB to what a green-blind and a red-blind person sees (Machado, Oliveira & Fernandes 2009).
+_VISIONS = (
+    ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+    ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
+    ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
+)
+# From linear sRGB to cone responses and from their cube roots to Oklab (Ottosson 2020).
+_CONES = (
+    (0.4122214708, 0.5363325363, 0.0514459929),
+    (0.2119034982, 0.6806995451, 0.1073969566),
+    (0.0883024619, 0.2817188376, 0.6299787005),
+)
+_OKLAB = (
+    (0.2104542553, 0.7936177850, -0.0040720468),
+    (1.9779984951, -2.4285922050, 0.4505937099),
+    (0.0259040371, 0.7827717662, -0.8086757660),
+)
+
+
+def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limits: Range | None = None) -> RGB:
+    """A label or a prediction of label form as a picture [h, w, 3], hatched where not valid or not finite.
+
+    Args:
+        task: its kind says how values are shown.
+        value: [h, w, c].
+        valid: bool [h, w], or one for all.
+        limits: the values shown nearest and farthest, for pictures to compare; found in the map otherwise.
+
+    Example:
+        >>> from labelgrid.labels.grid import TaskRow
+        >>> depth = TaskDef.of(TaskRow("depth", "depth", 1.0))
+        >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
+        [[253, 231, 37], [68, 1, 84]]
+    """
+    seen = np.isfinite(value).all(2) & valid
+    return _hatched(_SHOWN[task.spec.colours](task, np.where(seen[..., None], value, 0), seen, limits), seen)
+
+
+def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
+    """A map [h, w] of uncertainties or errors as a picture [h, w, 3], dark to bright, hatched where not finite."""
+    seen = np.isfinite(value)
+    safe = np.where(seen, value, 0)
+    return _hatched(_along(INFERNO, safe, limits or _range(safe, seen)), seen)
+
+
+def prediction_label(task: TaskDef, prediction: NDArray[Any]) -> LabelArray:
+    """The label that a prediction [c, h, w] amounts to, for a codec to write as a pre-label.
+
+    Class probabilities give the likeliest class, others 1 above one half; a distance is valid where positive, a
+    vector where it has a length; what is not finite is not valid.
+    """
+    finite = np.isfinite(prediction).all(0)
+    safe = np.where(finite, prediction, 0)
+    value, says = _LABELLED[task.spec.colours](safe)
+    return LabelArray(np.ascontiguousarray(np.moveaxis(value, 0, 2)), finite & says)
+
+
+@cache
+def palette(count: int) -> RGB:
+    """Colours [count, 3] of classes; a class keeps its colour when classes are added.
+
+    Each is the farthest from all before it, by Oklab distance in the worst of three visions: common, green-blind
+    and red-blind. White and the hatching's greys are kept clear of. Beyond 2,000 colours they repeat.
+    """
+    steps = np.linspace(0, 255, 13).round().astype(np.uint8)
+    candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
+    taken = np.concatenate([HATCH, np.full((1, 3), 255, np.uint8)])
+    seen, nearest = _seen(candidates), np.full(len(candidates), np.inf)
+    for place in _seen(taken).swapaxes(0, 1):
+        nearest = np.minimum(nearest, _apart(seen, place))
+    picked = []
+    for _ in range(min(count, 2000)):
+        picked.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, _apart(seen, seen[:, picked[-1]]))
+    colours = candidates[np.resize(np.array(picked, np.int64), count)]
+    colours.flags.writeable = False  # the cache hands the same array to everyone
+    return colours
+
+
+def _seen(colours: RGB) -> NDArray[np.float64]:
+    """Colours [n, 3] as places in Oklab, [visions, n, 3]."""
+    srgb = colours / 255
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    visions = np.clip(np.einsum("vij,nj->vni", np.array(_VISIONS), linear), 0, 1)
+    places: NDArray[np.float64] = np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
+    return places
+
+
+def _apart(seen: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    distance: NDArray[np.float64] = np.linalg.norm(seen - place[:, None], axis=2).min(0)
+    return distance
+
+
+def _hatched(picture: RGB, seen: NDArray[np.bool_]) -> RGB:
+    rows, columns = np.indices(seen.shape)
+    return np.where(seen[..., None], picture, HATCH[(rows + columns) // 4 % 2])
+
+
+def _range(value: NDArray[Any], seen: NDArray[np.bool_]) -> Range:
+    """Where all but a hundredth at either end lies: a few outliers don't use up the scale."""
+    low, high = np.percentile(value[seen], (1, 99)) if seen.any() else (0.0, 0.0)
+    return float(low), float(high)
+
+
+def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits: Range) -> RGB:
+    """Each value's colour between the stops; `limits` may run downwards."""
+    low, high = limits
+    share = (value.astype(np.float64) - low) / (high - low or 1.0)
+    places, colours = np.linspace(0, 1, len(stops)), np.array(stops, np.float64)
+    return np.stack([np.interp(share, places, colours[:, c]) for c in range(3)], -1).round().astype(np.uint8)
+
+
+Shown = Callable[[TaskDef, NDArray[Any], NDArray[np.bool_], Range | None], RGB]
+
+
+def _show_classes(task: TaskDef, value: NDArray[Any], _seen: NDArray[np.bool_], _limits: Range | None) -> RGB:
+    return palette(len(task.options.classes))[value[..., 0].astype(np.int64)]
+
+
+def _show_grey(_task: TaskDef, value: NDArray[Any], _seen: NDArray[np.bool_], limits: Range | None) -> RGB:
+    return _along(((0, 0, 0), (255, 255, 255)), value[..., 0], limits or (0.0, 1.0))
+
+
+def _show_distance(task: TaskDef, value: NDArray[Any], seen: NDArray[np.bool_], limits: Range | None) -> RGB:
+    near, far = limits or _range(value[..., 0], seen)[:: -1 if task.geometry == "disparity" else 1]
+    return _along(VIRIDIS, value[..., 0], (far, near))
+
+
+def _show_vector(_task: TaskDef, value: NDArray[Any], _seen: NDArray[np.bool_], _limits: Range | None) -> RGB:
+    return np.clip((value + 1) * 127.5, 0, 255).round().astype(np.uint8)
+
+
+_SHOWN: dict[Colours, Shown] = {
+    "classes": _show_classes,
+    "grey": _show_grey,
+    "distance": _show_distance,
+    "vector": _show_vector,
+}
+
+
+def _vector_label(safe: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    length = np.linalg.norm(safe, axis=0)
+    return (safe / np.where(length > 0, length, 1)).astype(np.float32), length > 0
+
+
+_LABELLED: dict[Colours, Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np.bool_]]]] = {
+    "classes": lambda safe: (safe.argmax(0)[None], np.ones(safe.shape[1:], np.bool_)),
+    "grey": lambda safe: ((safe > 0.5).astype(np.float32), np.ones(safe.shape[1:], np.bool_)),
+    "distance": lambda safe: (safe.astype(np.float32), safe[0] > 0),
+    "vector": _vector_label,
+}
