@@ -1,0 +1,57 @@
+"""Which checks are there, and what do all of them say? One line a check; every failure is shown, not only the first."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from tools.source import ROOT
+
+PYTHON = (sys.executable, "-m")
+PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
+
+#: Name -> command. The names of the house's own checks are their modules.
+CHECKS: dict[str, tuple[str, ...]] = {
+    "ruff": (*PYTHON, "ruff", "check"),
+    "format": (*PYTHON, "ruff", "format", "--check"),
+    "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
+    "imports": (sys.executable, "-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
+    **{
+        name: (*PYTHON, f"tools.{name}")
+        for name in ("sizes", "mirror", "names", "addresses", "unsafe", "notorch", "documented", "papers")
+    },
+    "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
+    "markdown": (*PYTEST, "tests/docs"),
+}
+
+
+def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
+    """Run the named checks, or all; the number of those that failed.
+
+    Prints a line a check with its time, and below it what a failed one said.
+    """
+    failed = 0
+    for name in names or checks:
+        start = time.perf_counter()
+        done = subprocess.run(
+            checks[name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
+        )
+        failed += done.returncode != 0
+        print(f"{'FAIL' if done.returncode else 'ok':4}  {name:10}  {time.perf_counter() - start:6.1f} s", flush=True)
+        if done.returncode:
+            print("".join(f"      {line}\n" for line in done.stdout.splitlines()), flush=True)
+    print(f"{failed} of {len(names or checks)} checks failed." if failed else "All checks passed.")
+    return failed
+
+
+def main(names: Sequence[str]) -> int:
+    """The exit status of `./dev check`: 2 for a check that does not exist."""
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        print(f"There is no check {', '.join(unknown)}; the checks are: {', '.join(CHECKS)}.", file=sys.stderr)
+        return 2
+    return 1 if run(names, CHECKS) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,45 @@
+"""Does every module have a test module in the same place of tests/unit, or one that says it covers it?"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.source import ROOT, Module, modules, report
+
+
+def faults(root: Path) -> list[str]:
+    """The modules without a test module, and the names in COVERS lists that are no module."""
+    sources = {module.name: module for module in modules(root, "src", "tools")}
+    claims = [(test.path, name) for test in modules(root, "tests") for name in _covers(test)]
+    found = [
+        f"{path}: COVERS names {name}, which is no module of src/ or tools/"
+        for path, name in claims
+        if name not in sources
+    ]
+    covered = {name for _, name in claims}
+    for name, module in sources.items():
+        place = test_of(module)
+        if module.path.name != "__init__.py" and not (root / place).exists() and not _is_covered(name, covered):
+            found.append(f"{module.path}: no {place}, and no test module has '{name}' in its COVERS list")
+    return found
+
+
+def test_of(module: Module) -> Path:
+    """The place of a module's own tests."""
+    package = module.path.parent.relative_to("src/labelgrid") if module.path.parts[0] == "src" else module.path.parent
+    return Path("tests/unit") / package / f"test_{module.path.name}"
+
+
+def _covers(test: Module) -> Iterator[str]:
+    for node in test.tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "COVERS" for t in node.targets):
+            yield from ast.literal_eval(node.value)
+
+
+def _is_covered(name: str, covered: set[str]) -> bool:
+    """A package in a COVERS list stands for everything below it."""
+    return any(name == claim or name.startswith(f"{claim}.") for claim in covered)
+
+
+if __name__ == "__main__":
+    raise SystemExit(report(faults(ROOT)))

@@ -1,0 +1,58 @@
+"""Does a task's kind appear as a literal only in its own file, and where files are read?
+
+A kind named elsewhere is a branch that a new kind would have to be added to.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from labelgrid.plugins import FOLDERS
+from tools.source import ROOT, Module, modules, report
+
+#: Folders that may name kinds: readers of published layouts and formats, and recipes.
+READERS = ("src/labelgrid/data", "src/labelgrid/labels/formats", "src/labelgrid/recipes")
+
+
+def faults(root: Path) -> list[str]:
+    """The places outside their own file where a kind is named."""
+    kinds = {f.stem for f in (root / "src/labelgrid/tasks").glob("[!_]*.py")} - FOLDERS["tasks"]
+    found = []
+    for module in modules(root, "src"):
+        if any(module.path.is_relative_to(folder) for folder in READERS):
+            continue
+        own = module.path.stem if module.path.parent == Path("src/labelgrid/tasks") else ""
+        found += [
+            f"{module.path}:{node.lineno}: the kind '{node.value}' is named outside tasks/{node.value}.py"
+            for node in _literals(module)
+            if node.value in kinds - {own}
+        ]
+    return found
+
+
+def _literals(module: Module) -> Iterator[ast.Constant]:
+    """String constants, without those of type vocabularies and of comparisons with a task's geometry."""
+    excused = {
+        id(constant)
+        for node in ast.walk(module.tree)
+        if _is_vocabulary(node) or _is_about_geometry(node)
+        for constant in ast.walk(node)
+    }
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in excused:
+            yield node
+
+
+def _is_vocabulary(node: ast.AST) -> bool:
+    return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
+
+
+def _is_about_geometry(node: ast.AST) -> bool:
+    """`task.geometry == "normals"` asks what a flip does to the values, not which task it is."""
+    return isinstance(node, ast.Compare) and any(
+        isinstance(side, ast.Attribute) and side.attr == "geometry" for side in (node.left, *node.comparators)
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(report(faults(ROOT)))

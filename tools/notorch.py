@@ -1,0 +1,105 @@
+"""Do the light folders and the light commands run without torch? Asked at run time, in processes of their own."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.source import ROOT, modules, report
+
+LIGHT_FOLDERS = ("labels", "select", "annotate", "report", "web")
+
+#: The commands in an order in which each finds what it needs, and whether it must run without torch.
+COMMANDS = (
+    ("--help", True),
+    ("list", True),
+    ("init project --images images --task depth --holdout 1", False),
+    ("status project", True),
+    ("status project --json", True),
+    ("export project --out requests", True),
+    ("import project labels", True),
+)
+
+#: Torch cannot be imported here, and who asks for it is noted, even where the failure is caught.
+WATCH = """
+import importlib, sys
+class Watch:
+    asked = False
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            Watch.asked = True
+            raise ImportError("torch is not for here")
+sys.meta_path.insert(0, Watch())
+"""
+IMPORTS = """
+for name in sys.argv[1:]:
+    Watch.asked = False
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        if not Watch.asked:
+            print(f"{name} cannot be imported: {error!r}")
+    if Watch.asked:
+        print(f"{name} loads torch")
+"""
+MAIN = "import sys; from labelgrid.cli import main; sys.exit(main())"
+WATCHED_MAIN = f"""
+import atexit
+atexit.register(lambda: Watch.asked and print("asked for torch", file=sys.stderr))
+{MAIN}
+"""
+
+
+def faults(root: Path) -> list[str]:
+    """The modules and commands that load torch and must not."""
+    light = [
+        module.name
+        for folder in LIGHT_FOLDERS
+        for module in modules(root, f"src/labelgrid/{folder}")
+        if "migrations" not in module.path.parts  # run by Alembic, not imported
+    ]
+    return _python(root, WATCH + IMPORTS, light, root).stdout.splitlines() + command_faults(root)
+
+
+def command_faults(root: Path) -> list[str]:
+    """The light commands that ask for torch, run one after another on a project of three images."""
+    if not any((root / "src/labelgrid" / name).exists() for name in ("cli.py", "cli/__init__.py")):
+        return []
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        make_images(place)
+        for line, light in COMMANDS:
+            run = _python(root, WATCH + WATCHED_MAIN if light else MAIN, line.split(), place)
+            if "asked for torch" in run.stderr:
+                found.append(f"`labelgrid {line}` loads torch")
+            elif run.returncode:
+                found.append(f"`labelgrid {line}` exits with {run.returncode}: {_last_line(run.stderr)}")
+    return found
+
+
+def make_images(place: Path) -> None:
+    """Three pictures below images/ and a depth map of one of them below labels/depth/."""
+    from PIL import Image
+
+    for folder in ("images", "labels/depth"):
+        (place / folder).mkdir(parents=True)
+    for name in "abc":
+        Image.new("RGB", (32, 24), (ord(name), 90, 30)).save(place / f"images/{name}.png")
+    Image.new("I;16", (32, 24), 1500).save(place / "labels/depth/a.png")
+
+
+def _python(root: Path, code: str, words: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(root / "src")}
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, check=False, text=True)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
+if __name__ == "__main__":
+    raise SystemExit(report(faults(ROOT)))

@@ -1,0 +1,132 @@
+"""Has docs/papers.md a row for everything the three papers hold, and do the paths of the done rows exist?"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.source import ROOT, report, sections
+
+PAGE = "docs/papers.md"
+STATES = ("done", "planned", "theory only")
+COLUMNS = ["id", "what", "module", "test", "recipe", "state"]
+
+
+def _ids(kind: str, names: str) -> tuple[str, ...]:
+    return tuple(f"{kind} {name.strip()}" for name in names.split(","))
+
+
+#: What each paper holds, read from it: numbered things by their numbers, displayed equations without one by name.
+INVENTORY: dict[str, tuple[str, ...]] = {
+    "PartAL": (
+        *_ids("eq", "1, 2, 3, 4, 5, 6, 7, 8"),
+        *_ids("eq", "shannon, differential, rank, learning rate, total loss"),
+        *_ids("section", "3, 3.1, 3.2, 3.3, A.3, A.4, A.5"),
+        *_ids("fig", "1, 2, 3, 4, 5, 6, 7a, 7b, 7c, 7d, 8a, 8b, 8c, 8d, 8e, 8f, 9, 10, 11, 12, 13, 14"),
+        *_ids("table", "1, 2"),
+        *_ids("metric", "mIoU, odsF, mErr, RMSE, multi-task error"),
+        *_ids("baseline", "Random, RBAL, LLoss, CS, full supervision"),
+        *_ids("ablation", "hardest examples, improved inference, no normalisation, partial labels only"),
+    ),
+    "TCD": (
+        *_ids("eq", "1, 2, 3, encoder, decoder, loss weighting"),
+        *_ids("section", "1, 2, 3, 4, 7"),
+        *_ids("fig", "4a, 4b, 4c, 4d, 4e, 4f, 5a, 5b, 5c, 5d, 8, 9, 10, 11"),
+        *_ids("table", "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"),
+        *_ids("baseline", "Random, Core-Set, RBAL, LL4AL, PartAL"),
+        *_ids("baseline", "EquAL*, EquAL-SS, EquAL-ED, EquAL-SN, EquAL-HPS, EquAL-SE, EquAL-DE"),
+        *_ids("ablation", "min, average, max, Euclidean, cosine, dimension"),
+        *_ids("ablation", "inconsistency alone, diversity alone, average of tasks, maximum of tasks"),
+    ),
+    "MTPSL": (
+        *_ids("eq", "1, 2, 3, 4, cosine distance, task-pair condition, Direct-Map, Perceptual-Map"),
+        *_ids("section", "3.1, 3.2"),
+        *_ids("fig", "1, 2, 3, 4"),
+        *_ids("table", "1, 2, 3, 4, 5, 6"),
+        *_ids("metric", "mIoU, aErr, mErr, odsF"),
+        *_ids("setting", "full, random, one, 1:9, 9:1"),
+        *_ids("network", "SegNet, ResNet-18 and ASPP, mapping"),
+        *_ids("baseline", "Supervised Learning, Semi-supervised Learning, Direct-Map, Perceptual-Map"),
+        *_ids("baseline", "Contrastive-Loss, Discriminator-Loss, STL, MTL, MTAN, X-task"),
+        *_ids("baseline", "Uncertainty, GradNorm, MGDA, DWA, Ours + Uncertainty"),
+        *_ids("ablation", "w/o cond, w/o reg"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table of docs/papers.md."""
+
+    paper: str
+    id: str
+    what: str
+    module: str
+    test: str
+    recipe: str
+    state: str
+
+    @property
+    def place(self) -> str:
+        """How a fault names the row."""
+        return f"{PAGE}, {self.paper}, {self.id}"
+
+
+def faults(root: Path) -> list[str]:
+    """Missing, unknown and doubled rows, unknown states, and done rows whose paths do not hold."""
+    page = root / PAGE
+    if not page.exists():
+        return [f"{PAGE} does not exist"]
+    found = rows(page.read_text(encoding="utf-8"))
+    return inventory_faults(found) + [fault for row in found for fault in row_faults(row, root)]
+
+
+def rows(page: str) -> list[Row]:
+    """The rows of the tables below the papers' headings."""
+    text = sections(page)
+    return [
+        Row(paper, *cells)
+        for paper in INVENTORY
+        for line in text.get(paper, "").splitlines()
+        if len(cells := _cells(line)) == len(COLUMNS) and cells != COLUMNS and cells[0].strip("-")
+    ]
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+
+
+def inventory_faults(found: Iterable[Row]) -> list[str]:
+    """Rows that are missing, that name nothing of the paper, or that stand twice."""
+    faults = []
+    ids = [(row.paper, row.id) for row in found]
+    wanted = [(paper, id) for paper, all_ids in INVENTORY.items() for id in all_ids]
+    faults += [f"{PAGE}, {paper}: no row for '{id}'" for paper, id in wanted if (paper, id) not in ids]
+    for paper, id in dict.fromkeys(ids):
+        if (paper, id) not in wanted:
+            faults.append(f"{PAGE}, {paper}: '{id}' is not in the inventory of tools/papers.py")
+        if ids.count((paper, id)) > 1:
+            faults.append(f"{PAGE}, {paper}: '{id}' has {ids.count((paper, id))} rows")
+    return faults
+
+
+def row_faults(row: Row, root: Path) -> list[str]:
+    """A state that is none, and what a done row still lacks."""
+    if row.state not in STATES:
+        return [f"{row.place}: state '{row.state}' is none of: {', '.join(STATES)}"]
+    if row.state != "done":
+        return []
+    cells = {"module": row.module, "test": row.test, "recipe": row.recipe}
+    lacks = [f"names no {name}" for name in ("module", "test") if not _paths(cells[name])]
+    lacks += [
+        f"{path} does not exist" for cell in cells.values() for path in _paths(cell) if not (root / path).exists()
+    ]
+    return [f"{row.place} is done, but {lack}" for lack in lacks]
+
+
+def _paths(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+if __name__ == "__main__":
+    raise SystemExit(report(faults(ROOT)))

@@ -1,0 +1,61 @@
+"""Where the files are that the checks read: Python modules with their syntax trees, sections of Markdown."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Python file: its path below the root, its text and its syntax tree."""
+
+    path: Path
+    text: str
+    tree: ast.Module
+
+    @property
+    def name(self) -> str:
+        """The dotted name it is imported by, for a file below src/ or tools/."""
+        parts = self.path.with_suffix("").parts
+        parts = parts[1:] if parts[0] == "src" else parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules(root: Path, *folders: str) -> Iterator[Module]:
+    """The Python files below the folders, in the order of their paths."""
+    for folder in folders:
+        for file in sorted((root / folder).rglob("*.py")):
+            text = file.read_text(encoding="utf-8")
+            yield Module(file.relative_to(root), text, ast.parse(text, str(file)))
+
+
+def sections(markdown: str) -> dict[str, str]:
+    r"""Heading -> its text with the deeper headings below it; code marks in headings do not count.
+
+    Example:
+        >>> sections("# a\nx\n## `b`\ny\n# c\n")
+        {'a': 'x\n## `b`\ny\n', 'b': 'y\n', 'c': ''}
+    """
+    headings = list(re.finditer(r"^(#+) +(.+?) *\n", _without_code(markdown), re.MULTILINE))
+    found = {}
+    for place, heading in enumerate(headings):
+        after = headings[place + 1 :]
+        end = next((h.start() for h in after if len(h[1]) <= len(heading[1])), len(markdown))
+        found[heading[2].replace("`", "")] = markdown[heading.end() : end]
+    return found
+
+
+def _without_code(markdown: str) -> str:
+    """The text with every character of fenced blocks blanked: a comment in a block is no heading."""
+    return re.sub(r"^```.*?^```", lambda m: re.sub(r"[^\n]", " ", m[0]), markdown, flags=re.MULTILINE | re.DOTALL)
+
+
+def report(faults: Sequence[str]) -> int:
+    """Print the faults, a line each, and return the exit status."""
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0

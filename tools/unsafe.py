@@ -1,0 +1,71 @@
+"""Can any file that the package reads run code? Names every call that would let it."""
+
+import ast
+from pathlib import Path
+
+from tools.source import ROOT, Module, modules, report
+
+#: Calls that run what a file or a string says.
+FORBIDDEN = frozenset(
+    {"eval", "exec", "builtins.eval", "builtins.exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
+    | {f"{library}.{name}" for library in ("pickle", "dill", "marshal") for name in ("load", "loads", "Unpickler")}
+    | {"joblib.load", "shelve.open"}
+)
+#: Keyword -> the only value it may have.
+ONLY = {"weights_only": True, "allow_pickle": False}
+
+
+def faults(root: Path) -> list[str]:
+    """Every call in src/ that would run a file's content, or may."""
+    return [fault for module in modules(root, "src") for fault in _faults_of(module)]
+
+
+def _faults_of(module: Module) -> list[str]:
+    aliases = _aliases(module.tree)
+    found = []
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            found += [f"{module.path}:{node.lineno}: {fault}" for fault in _faults_of_call(node, aliases)]
+    return found
+
+
+def _faults_of_call(call: ast.Call, aliases: dict[str, str]) -> list[str]:
+    name = _dotted(call.func, aliases)
+    found = [f"{name} runs what it reads"] if name in FORBIDDEN else []
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    for keyword, only in ONLY.items():
+        value = given.get(keyword)
+        if value is not None and not (isinstance(value, ast.Constant) and value.value is only):
+            found.append(f"{keyword} of {name} must be {only}")
+    if _reads_checkpoint(name) and "weights_only" not in given:
+        found.append(f"{name} without weights_only=True runs what it reads")
+    return found
+
+
+def _reads_checkpoint(name: str) -> bool:
+    """`torch.load`, and Fabric's `load` and `load_raw`, which unpickle local files by default."""
+    *owners, last = name.split(".")
+    return name == "torch.load" or (last in {"load", "load_raw"} and bool(owners) and "fabric" in owners[-1].lower())
+
+
+def _aliases(tree: ast.Module) -> dict[str, str]:
+    """The names a module gives to what it imports -> their full names."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {name.asname: name.name for name in node.names if name.asname}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def _dotted(node: ast.expr, aliases: dict[str, str]) -> str:
+    if isinstance(node, ast.Name):
+        return aliases.get(node.id, node.id)
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value, aliases)}.{node.attr}"
+    return ""
+
+
+if __name__ == "__main__":
+    raise SystemExit(report(faults(ROOT)))
