@@ -37,6 +37,8 @@ class Codec(Protocol[O_contra]):
     """What a module of `formats/` offers beside its frozen dataclass `Options`."""
 
     EXTENSIONS: tuple[str, ...]  #: what it reads, the first is what it writes
+    CHANNELS: int  #: c of its arrays
+    DTYPE: type[np.generic]  #: of its values: int64 for class indices, float32 for all else
 
     def read(self, path: Path, options: O_contra) -> LabelArray:
         """The label in the file; `LabelError` says what is wrong with it."""

@@ -1,8 +1,17 @@
 """How a yes/no map (saliency, edges) lies in a file: a 1-bit PNG, or an 8-bit one of 0 and 255."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.errors import LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.formats._files import one_channel, samples, save_png, shape_text
 
 EXTENSIONS = (".png",)
+CHANNELS = 1
+DTYPE = np.float32
 
 
 @dataclass(frozen=True)
@@ -10,7 +19,56 @@ class Options:
     """What a yes/no map's numbers mean.
 
     Args:
-        one_is_positive: the files hold 0 and 1 instead of 0 and 255.
+        one_is_positive: 8-bit files hold 0 and 1 instead of 0 and 255.
     """
 
     one_is_positive: bool = False
+
+
+def read(path: Path, options: Options) -> LabelArray:
+    """0 or 1 a pixel (float32, c = 1), valid everywhere.
+
+    Raises:
+        LabelError: grey values between no and yes, a file of 0 and 1 that was not declared, colours, or a damaged file.
+    """
+    grey = one_channel(samples(path), path, "A yes/no map")
+    if grey.dtype == np.bool_:
+        return _label(grey)
+    if grey.dtype != np.uint8:
+        raise LabelError(f"A yes/no map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.", where=str(path))
+    yes = 1 if options.one_is_positive else 255
+    values, counts = np.unique(grey, return_counts=True)
+    wrong = ~np.isin(values, (0, yes))
+    if not wrong.any():
+        return _label(grey == yes)
+    if values[-1] == 1:
+        raise LabelError(
+            "The largest value of this yes/no map is 1, where 'yes' is 255.",
+            where=str(path),
+            next_step="Declare one_is_positive for the task if 1 means 'yes'.",
+        )
+    raise LabelError(
+        f"A yes/no map holds 0 and {yes} alone; this one has {int(counts[wrong].sum())} pixels of other values, "
+        f"{', '.join(map(str, values[wrong][:5]))}{', …' if wrong.sum() > 5 else ''}.",
+        where=str(path),
+        next_step="Decide what is 'yes' (a threshold) and write the map again.",
+    )
+
+
+def _label(yes: "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]") -> LabelArray:
+    return LabelArray(yes.astype(np.float32)[..., None], np.ones(yes.shape, np.bool_))
+
+
+def write(path: Path, label: LabelArray, options: Options) -> None:
+    """Write an 8-bit PNG of 0 and 255 (0 and 1 with `one_is_positive`).
+
+    Raises:
+        LabelError: some pixels are not valid (the format has no number for them), or the disk refuses.
+    """
+    if not label.valid.all():
+        raise LabelError(
+            f"A yes/no map has no way to say 'not labelled', and {int((~label.valid).sum())} pixels are not.",
+            where=str(path),
+        )
+    yes = 1 if options.one_is_positive else 255
+    save_png(path, np.where(label.value[..., 0] > 0.5, yes, 0).astype(np.uint8))

@@ -1,8 +1,18 @@
 """How a class map lies in a file: a PNG of class indices, with the numbers that mean "not labelled"."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.formats._files import one_channel, samples, save_png, some_valid
 
 EXTENSIONS = (".png",)
+CHANNELS = 1
+DTYPE = np.int64
 
 
 @dataclass(frozen=True)
@@ -16,3 +26,61 @@ class Options:
 
     classes: tuple[str, ...]
     ignore: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.classes) < 2:
+            raise ValueError(f"a class map needs at least 2 class names; {len(self.classes)} were given")
+        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
+
+
+def read(path: Path, options: Options) -> LabelArray:
+    """Class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or a palette PNG, whose indices they are.
+
+    Raises:
+        LabelError: colours instead of indices, an index without a class, no valid pixel, or a damaged file.
+    """
+    array = samples(path)
+    if array.ndim == 3:
+        raise LabelError(
+            f"A class map holds one class index a pixel; this one holds {array.shape[-1]} channels of colour.",
+            where=str(path),
+            next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
+        )
+    index = one_channel(array, path, "A class map").astype(np.int64)
+    valid = ~np.isin(index, [*_void(array.dtype), *options.ignore])
+    wrong = valid & (index >= len(options.classes))
+    if wrong.any():
+        raise LabelError(
+            f"{_listed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
+            where=str(path),
+            next_step="Mend the label, or declare the numbers that mean 'not labelled' (ignore).",
+        )
+    some_valid(valid, path, f"not labelled are {', '.join(map(str, (*_void(array.dtype), *options.ignore)))}")
+    return LabelArray(index[..., None], valid)
+
+
+def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
+    return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ()) if dtype.kind == "u" else ()
+
+
+def _listed(wrong: NDArray[np.int64]) -> str:
+    values, counts = np.unique(wrong, return_counts=True)
+    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5], strict=True))
+    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
+    return f"It holds indices without a class: {shown}{more}"
+
+
+def write(path: Path, label: LabelArray, options: Options) -> None:
+    """Write an 8-bit PNG of indices with 255 where not valid; 16-bit and 65535 for more than 255 classes.
+
+    Raises:
+        LabelError: an index could not be read back as it is, or the disk refuses.
+    """
+    index = label.value[..., 0]
+    wrong = label.valid & ((index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore))
+    if wrong.any():
+        raise LabelError(f"{_listed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
+    dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
+    save_png(path, np.where(label.valid, index, void).astype(dtype))

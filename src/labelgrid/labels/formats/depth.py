@@ -1,8 +1,18 @@
-"""How a depth (or disparity) map lies in a file: a PNG with a scale, or .npy and .tiff of metres."""
+"""How a depth (or disparity) map lies in a file: a 16-bit PNG of millimetres, or .npy and .tiff of metres."""
 
+import math
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.errors import LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.formats._files import one_channel, samples, save_array, save_png, shape_text, some_valid
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
+CHANNELS = 1
+DTYPE = np.float32
 
 
 @dataclass(frozen=True)
@@ -10,12 +20,77 @@ class Options:
     """What a depth map's numbers mean.
 
     Args:
-        scale: metres (for disparity: its unit) for one step of the file's numbers; None: 0.001 in a 16-bit PNG, 1 in
-            .npy and .tiff, and 8-bit files are refused.
-        disparity: the numbers grow toward the camera.
-        maximum: a label with a larger value is refused, in metres (or the disparity's unit).
+        scale: metres (for disparity: its unit) for one step of the file's numbers. None: 0.001 for 16-bit integers,
+            1 for floating-point numbers; other integers are refused.
+        disparity: the values grow toward the camera.
+        maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
     """
 
     scale: float | None = None
     disparity: bool = False
     maximum: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("scale", self.scale), ("maximum", self.maximum)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be larger than 0; it is {value}")
+
+
+def read(path: Path, options: Options) -> LabelArray:
+    """Metres (float32, c = 1) from a PNG, .npy or .tiff; numbers <= 0, NaN and infinite are not valid.
+
+    Raises:
+        LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a value above the declared
+            maximum, or a damaged file.
+    """
+    stored = one_channel(samples(path), path, "A depth map")
+    scale = _scale(stored.dtype, options)
+    if scale is None:
+        raise LabelError(
+            f"The depth is {shape_text(stored)}, and nobody said what one step means.",
+            where=str(path),
+            next_step="Declare the task's scale in metres a step, or write a 16-bit PNG of millimetres.",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = (stored.astype(np.float64) * scale).astype(np.float32)
+        valid = np.isfinite(value) & (value > 0)
+    some_valid(valid, path, "numbers <= 0, NaN and infinite are not")
+    largest = float(value[valid].max())
+    if options.maximum is not None and largest > options.maximum:
+        raise LabelError(
+            f"The largest value is {largest:.6g}, above the declared maximum of {options.maximum:.6g}.",
+            where=str(path),
+            next_step="Check the scale (metres or millimetres?) or the task's maximum.",
+        )
+    return LabelArray(np.where(valid, value, np.float32(0))[..., None], valid)
+
+
+def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
+    if options.scale is not None:
+        return options.scale
+    if dtype == np.uint16:
+        return 0.001
+    return 1.0 if dtype.kind == "f" else None
+
+
+def write(path: Path, label: LabelArray, options: Options) -> None:
+    """Write by the path's extension: .png rounds to its 16-bit steps, .npy and .tiff keep float32; 0 where not valid.
+
+    A valid value below half a step of a PNG becomes one step, so that it stays valid.
+
+    Raises:
+        LabelError: a value is beyond 65535 steps of a PNG, or the disk refuses.
+    """
+    value = np.where(label.valid, label.value[..., 0], 0.0).astype(np.float64)
+    if path.suffix.lower() != ".png":
+        save_array(path, (value / (options.scale or 1.0)).astype(np.float32))
+        return
+    scale = options.scale or 0.001
+    steps = np.where(label.valid, np.maximum(np.rint(value / scale), 1), 0)
+    if steps.max() > np.iinfo(np.uint16).max:
+        raise LabelError(
+            f"The largest value, {value.max():.6g}, is beyond a 16-bit PNG of {scale:g} a step.",
+            where=str(path),
+            next_step="Write .npy or .tiff, or declare a larger scale.",
+        )
+    save_png(path, steps.astype(np.uint16))
