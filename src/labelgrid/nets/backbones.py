@@ -1,0 +1,137 @@
+"""Which encoder: any timm backbone, its weights, and the fusion of its scales into one map at 1/4."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labelgrid.errors import ModelError
+from labelgrid.nets.network import Features
+
+
+@dataclass(frozen=True)
+class BackboneOptions:
+    """The encoder.
+
+    Args:
+        name: of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`.
+        pretrained: fetch timm's ImageNet weights; a local file goes beside the recipe, as `weights`.
+        fused: channels of the fused map; 0 keeps the sum of the scales' channels, as the papers do.
+    """
+
+    name: str = "hrnet_w18_small_v2"
+    pretrained: bool = True
+    fused: int = 0
+
+
+class Encoder(nn.Module):
+    """A timm backbone whose scales from 1/4 on are brought to 1/4, concatenated and mixed by a 1×1 convolution.
+
+    Example:
+        >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
+        >>> encoder(torch.zeros(1, 3, 32, 64)).fused.shape
+        torch.Size([1, 16, 8, 16])
+    """
+
+    def __init__(self, options: BackboneOptions, weights: Path | None = None) -> None:
+        super().__init__()
+        self.backbone = _create(options, load=options.pretrained and weights is None)
+        if weights is not None:
+            load_weights(self.backbone, weights)
+        reductions = self.backbone.feature_info.reduction()
+        channels = self.backbone.feature_info.channels()
+        self.used = [i for i, reduction in enumerate(reductions) if reduction >= 4]
+        if not self.used:
+            raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
+        total = sum(channels[i] for i in self.used)
+        self.channels = options.fused or total
+        self.stride: int = reductions[self.used[0]]
+        self.reduction: int = max(reductions)
+        self.mix = nn.Sequential(
+            nn.Conv2d(total, self.channels, 1), nn.BatchNorm2d(self.channels), nn.ReLU(inplace=True)
+        )
+
+    def forward(self, image: Tensor) -> Features:
+        """[b, 3, h, w] -> the fused map at the finest used scale, and the deepest map."""
+        maps = [scale for i, scale in enumerate(self.backbone(image)) if i in self.used]
+        size = maps[0].shape[-2:]
+        raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
+        return Features(self.mix(torch.cat(raised, 1)), maps[-1])
+
+
+def _resize(x: Tensor, size: torch.Size) -> Tensor:
+    return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def _create(options: BackboneOptions, load: bool) -> Any:
+    # timm's HRNet gives classification features unless told to give its raw branches.
+    extra = {"feature_location": ""} if options.name.startswith("hrnet") else {}
+    try:
+        return timm.create_model(options.name, pretrained=load, features_only=True, **extra)
+    except Exception as error:  # timm and its hub raise many kinds
+        if not load:
+            raise ModelError(
+                f"timm cannot make the backbone '{options.name}' with feature maps: {error}.",
+                next_step="`timm.list_models()` lists the names.",
+            ) from error
+        raise ModelError(
+            f"The ImageNet weights of '{options.name}' could not be fetched ({type(error).__name__}).",
+            next_step="Give a local file with --weights FILE, or set `pretrained = false` in [backbone] to start "
+            "from random weights (which needs many more labels).",
+            unchanged="Nothing was trained.",
+        ) from error
+
+
+def load_weights(backbone: nn.Module, path: Path) -> None:
+    """Load a backbone's weights from a .safetensors or PyTorch file; a classifier in it is left out.
+
+    Raises:
+        ModelError: the file is missing, cannot be read, or does not fit the backbone.
+    """
+    state = read_state(path)
+    wanted = backbone.state_dict()
+    prefixes = {key[: key.index(name)] for key in state for name in (next(iter(wanted)),) if key.endswith(name)}
+    prefix = min(prefixes, key=len, default="")
+    fitting = {
+        key.removeprefix(prefix): value
+        for key, value in state.items()
+        if key.startswith(prefix) and key.removeprefix(prefix) in wanted
+    }
+    lacking = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
+    wrong = [key for key, value in fitting.items() if value.shape != wanted[key].shape]
+    if lacking or wrong:
+        raise ModelError(
+            f"The weights do not fit the backbone: {len(lacking)} of {len(wanted)} tensors are absent, "
+            f"{len(wrong)} have another shape (first: {(lacking + wrong)[0]}).",
+            where=str(path),
+            next_step="Name the backbone these weights were made for.",
+        )
+    backbone.load_state_dict(fitting, strict=False)
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a weights file, without unpickling objects."""
+    if not path.is_file():
+        raise ModelError("There is no such weights file.", where=str(path), next_step="Check the path.")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return state.get("state_dict", state)
+    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, AttributeError) as error:
+        raise ModelError(f"This is no weights file: {error}.", where=str(path)) from error
+    except Exception as error:  # torch's UnpicklingError is not exported in one place
+        if "Unpickling" not in type(error).__name__:
+            raise
+        raise ModelError(
+            "The file holds more than tensors and is not opened.",
+            where=str(path),
+            next_step="Save the plain state_dict, best as .safetensors.",
+        ) from error

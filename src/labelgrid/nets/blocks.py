@@ -1,0 +1,63 @@
+"""The pieces two-stage networks share: bottleneck heads, and labels in the form of initial predictions."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.resnet import Bottleneck
+
+from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.network import Raw
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+def bottlenecks(inputs: int, width: int) -> nn.Sequential:
+    """Two bottleneck blocks to `width` channels; the first has a 1×1 shortcut (facts: PAD-Net's heads).
+
+    Example:
+        >>> bottlenecks(8, 16)(torch.zeros(2, 8, 4, 4)).shape
+        torch.Size([2, 16, 4, 4])
+    """
+    shortcut = nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
+    return nn.Sequential(Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4))
+
+
+class Predict(nn.Module):
+    """Dropout and the last 1×1 convolution of a head: features -> raw output."""
+
+    def __init__(self, width: int, channels: int, dropout: float, stage: str) -> None:
+        super().__init__()
+        self.dropout = ChannelDropout(dropout, width, stage)
+        self.convolution = nn.Conv2d(width, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[b, width, h, w] -> [b, channels, h, w]."""
+        raw: Tensor = self.convolution(self.dropout(features))
+        return raw
+
+
+def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """A label as the prediction that says just this, at the heads' size: its mean over each area's valid pixels.
+
+    Returns:
+        values [b, channels, h, w] and bool [b, 1, h, w]: valid where at least half of the area is.
+    """
+    valid = target.valid.float()
+    share = functional.adaptive_avg_pool2d(valid, size)
+    total = functional.adaptive_avg_pool2d(task.as_prediction(target.safe()) * valid, size)
+    value = total / share.clamp(min=1e-6)
+    if task.geometry == "normals":
+        value = functional.normalize(value, dim=1)
+    return value, share >= 0.5
+
+
+def with_known(tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target]) -> Raw:
+    """Initial predictions with known labels in their place where those are valid (PartAL section 3.3)."""
+    replaced = dict(predictions)
+    for name, target in known.items():
+        height, width = predictions[name].shape[-2:]
+        value, valid = known_prediction(tasks[name], target, (height, width))
+        replaced[name] = torch.where(valid, value.to(predictions[name].dtype), predictions[name])
+    return replaced

@@ -1,0 +1,139 @@
+"""PAD-Net: initial predictions, re-embedded and distilled into each other, then final predictions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.blocks import Predict, bottlenecks, with_known
+from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """Widths and switches.
+
+    Args:
+        width: channels of heads and messages (256 in the papers; a multiple of 4).
+        gate: whose features open the gate of a message: the target's (PAD-Net) or the source's (public code).
+        own: what the target's own feature is made of: its initial prediction (PAD-Net), or its initial head's
+            features (public code). Messages always come from re-embedded predictions, so that a known label
+            can take a prediction's place.
+        dropout: channel dropout before the last convolution of every head (PartAL: rate and place not given).
+        encoder_dropout: channel dropout of the fused map.
+    """
+
+    width: int = 256
+    gate: Literal["target", "source"] = "target"
+    own: Literal["prediction", "features"] = "prediction"
+    dropout: float = 0.2
+    encoder_dropout: float = 0.0
+
+
+class Embed(nn.Sequential):
+    """A prediction as features: 3×3 convolution, batch norm, ReLU."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(
+            nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+
+
+class Distil(nn.Module):
+    """Attention-gated messages between tasks: O_t = F_t + sum over a ≠ t of G ⊙ (W_at E_a).
+
+    E_a are source a's embedded prediction (or known label), F_t the target's own feature, and G = sigmoid(W_g ·)
+    of the target's F_t (one gate a target) or of the source's E_a (one a pair). The messages of one source share
+    one wide convolution.
+
+    Source: Xu et al. 2018 (PAD-Net), module C; PartAL figure 3.
+    """
+
+    def __init__(self, names: list[str], width: int, gate: Literal["target", "source"]) -> None:
+        super().__init__()
+        self.names, self.gate = names, gate
+        others = len(names) - 1
+        self.messages = nn.ModuleDict({n: _wide(width, others) for n in names if others})
+        gates = 1 if gate == "target" else others
+        self.gates = nn.ModuleDict({n: _wide(width, gates) for n in names if others})
+
+    def forward(self, own: Raw, sources: Raw) -> Raw:
+        """[b, width, h, w] a task, twice -> [b, width, h, w] a task."""
+        refined = dict(own)
+        if not self.messages:
+            return refined
+        opened = {t: torch.sigmoid(gate(own[t])) for t, gate in self.gates.items()} if self.gate == "target" else {}
+        for a in self.names:
+            targets = [t for t in self.names if t != a]
+            parts = self.messages[a](sources[a]).chunk(len(targets), 1)
+            if self.gate == "source":
+                gates = torch.sigmoid(self.gates[a](sources[a])).chunk(len(targets), 1)
+            else:
+                gates = tuple(opened[t] for t in targets)
+            for t, part, gate in zip(targets, parts, gates, strict=True):
+                refined[t] = refined[t] + gate * part
+        return refined
+
+
+def _wide(width: int, times: int) -> nn.Conv2d:
+    return nn.Conv2d(width, width * times, 3, padding=1, bias=False)
+
+
+class PadNet(Network):
+    """Encoder, initial heads, distillation of re-embedded predictions, final heads.
+
+    Source: Xu et al. 2018; PartAL section 3.3 (known labels replace initial predictions).
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+        super().__init__()
+        self.tasks, self.encoder, self.own = dict(tasks), encoder, options.own
+        width, rate = options.width, options.dropout
+        self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
+        self.initial_bodies = nn.ModuleDict({n: bottlenecks(encoder.channels, width) for n in tasks})
+        self.initial = nn.ModuleDict({n: Predict(width, t.channels, rate, "initial") for n, t in tasks.items()})
+        self.embed = nn.ModuleDict({n: Embed(t.channels, width) for n, t in tasks.items()})
+        self.distil = Distil(list(tasks), width, options.gate)
+        self.final_bodies = nn.ModuleDict({n: bottlenecks(width, width) for n in tasks})
+        self.final = nn.ModuleDict({n: Predict(width, t.channels, rate, "final") for n, t in tasks.items()})
+
+    def encode(self, image: Tensor) -> Features:
+        """The encoder alone."""
+        features: Features = self.encoder(image)
+        return features
+
+    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+        """Both stages. A target's own feature never sees its own label; its messages see the others'."""
+        fused = self.dropout(features.fused)
+        heads = {name: body(fused) for name, body in self.initial_bodies.items()}
+        initial = {name: self.initial[name](x) for name, x in heads.items()}
+        predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
+        embedded = self._embed(predictions)
+        sources = self._embed(with_known(self.tasks, predictions, known)) if known else embedded
+        refined = self.distil(heads if self.own == "features" else embedded, sources)
+        task_features = {name: body(refined[name]) for name, body in self.final_bodies.items()}
+        return Output((initial,), self.predict(task_features), features, task_features)
+
+    def _embed(self, predictions: Raw) -> Raw:
+        return {name: self.embed[name](x) for name, x in predictions.items()}
+
+    def predict(self, task_features: Raw) -> Raw:
+        """The final heads' dropout and last convolution."""
+        return {name: self.final[name](x) for name, x in task_features.items()}
+
+
+def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> PadNet:
+    """The network of these tasks.
+
+    Raises:
+        ValueError: the width is not a multiple of 4.
+    """
+    if options.width % 4:
+        raise ValueError(f"PAD-Net's width must be a multiple of 4. Found {options.width}.")
+    return PadNet(tasks, encoder, options)

@@ -1,0 +1,72 @@
+"""One encoder, one head a task: the plain multi-task network every other is measured against."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.blocks import Predict
+from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """The heads.
+
+    Args:
+        width: channels of a head; 0 keeps the fused map's, as the survey's HRNet head does.
+        kernel: of a head's first convolution; the survey's is 1.
+        dropout: channel dropout before each head's last convolution (PartAL: rate not given).
+        encoder_dropout: channel dropout of the fused map.
+    """
+
+    width: int = 0
+    kernel: int = 1
+    dropout: float = 0.2
+    encoder_dropout: float = 0.0
+
+
+class SharedHeads(Network):
+    """Encoder, then for each task a convolution, batch norm, ReLU, dropout and a 1×1 convolution.
+
+    Source: Vandenhende et al. 2021, the multi-task baseline; MTPSL section 3.1.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+        super().__init__()
+        self.encoder = encoder
+        width = options.width or encoder.channels
+        self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
+        self.bodies = nn.ModuleDict({name: self._body(encoder.channels, width, options.kernel) for name in tasks})
+        self.last = nn.ModuleDict(
+            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
+        )
+
+    @staticmethod
+    def _body(inputs: int, width: int, kernel: int) -> nn.Sequential:
+        convolution = nn.Conv2d(inputs, width, kernel, padding=kernel // 2)
+        return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+
+    def encode(self, image: Tensor) -> Features:
+        """The encoder alone."""
+        features: Features = self.encoder(image)
+        return features
+
+    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+        """The heads; a one-stage network has no use for known labels."""
+        fused = self.dropout(features.fused)
+        task_features = {name: body(fused) for name, body in self.bodies.items()}
+        return Output((), self.predict(task_features), features, task_features)
+
+    def predict(self, task_features: Raw) -> Raw:
+        """The heads' dropout and last convolution."""
+        return {name: self.last[name](x) for name, x in task_features.items()}
+
+
+def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> SharedHeads:
+    """The network of these tasks."""
+    return SharedHeads(tasks, encoder, options)

@@ -1,0 +1,151 @@
+"""How unsure the network is of each task on each image: MC-dropout, its moments streamed."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.data.frame import Frame, restore
+from labelgrid.errors import ModelError
+from labelgrid.nets.dropout import Where, keyed_dropout, sites
+from labelgrid.nets.network import Features, Network, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.score.pool import Look
+from labelgrid.tasks.task import Task
+
+#: Most numbers of one task's map held at once at original size.
+STRIP = 2**22
+
+
+@dataclass(frozen=True)
+class Options:
+    """MC-dropout (PartAL A.1; rate, place and D are not given there).
+
+    Args:
+        passes: D, the number of passes.
+        where: dropout of the final heads only, of both stages' heads, or of the encoder's fused map too.
+        rate: dropout rate when scoring; 0 keeps the network's own.
+        at: uncertainty of the maps at the images' original size (as the papers score), or at the heads'
+            resolution, many times faster.
+    """
+
+    passes: int = 10
+    where: Where = "final"
+    rate: float = 0.0
+    at: Literal["original", "head"] = "original"
+
+
+@dataclass(frozen=True)
+class Passes:
+    """D dropout passes over some images: iterating gives the raw outputs of one pass after another.
+
+    The encoder is not run again, and with `where = "final"` nothing but the last convolutions is. Masks are
+    keyed by image.
+    """
+
+    network: Network
+    options: Options
+    seed: int
+    keys: NDArray[np.uint64]
+    features: Features
+    known: Mapping[str, Target] | None
+    task_features: Raw | None
+
+    @classmethod
+    def of(cls, look: Look, options: Options, seed: int) -> "Passes":
+        """The passes over a batch."""
+        known = look.batch.targets or None
+        fixed = look.network.decode(look.features, known).task_features if options.where == "final" else None
+        return cls(look.network, options, seed, look.keys, look.features, known, fixed)
+
+    def only(self, index: int) -> "Passes":
+        """The passes over one image of the batch: the same masks."""
+        rows = slice(index, index + 1)
+        known = {name: Target(t.value[rows], t.valid[rows]) for name, t in self.known.items()} if self.known else None
+        return replace(
+            self,
+            keys=self.keys[rows],
+            features=Features(self.features.fused[rows], self.features.deepest[rows]),
+            known=known,
+            task_features={n: x[rows] for n, x in self.task_features.items()} if self.task_features else None,
+        )
+
+    def __iter__(self) -> Iterator[Raw]:
+        options, device = self.options, self.features.fused.device
+        with keyed_dropout(self.network, options.where, self.keys, self.seed, options.rate, device) as use:
+            for index in range(options.passes):
+                use(index)
+                if self.task_features is None:
+                    yield self.network.decode(self.features, self.known).final
+                else:
+                    yield self.network.predict(self.task_features)
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """The mean over pixels of each task's uncertainty under dropout, nats; known labels fed in.
+
+    Moments are streamed: memory grows neither with the number of passes nor with the pool, and an image at its
+    original size is handled in strips of rows.
+
+    Source: PartAL A.1.1 and A.1.2, section 3.3.
+    """
+
+    options: Options
+    seed: int
+
+    def __call__(self, look: Look) -> NDArray[np.float64]:
+        """[b, t]."""
+        if not sites(look.network, self.options.where, self.options.rate):
+            raise ModelError(
+                f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
+                next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
+            )
+        passes = Passes.of(look, self.options, self.seed)
+        if self.options.at == "head":
+            return head_means(passes, look.tasks, look.batch.frames)
+        frames = look.batch.frames
+        return np.stack([original_means(passes.only(i), look.tasks, frame) for i, frame in enumerate(frames)])
+
+
+def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, ...]) -> NDArray[np.float64]:
+    """Mean uncertainties [b, t] at the heads' resolution, over the part of the maps that shows the image."""
+    moments = {name: task.moments() for name, task in tasks.items()}
+    for raws in passes:
+        for name, raw in raws.items():
+            moments[name].update(tasks[name].activate(raw))
+    means = []
+    for moment in moments.values():
+        maps = moment.uncertainty()[:, 0]
+        height, width = maps.shape[-2:]
+        boxes = [frame.box(height, width) for frame in frames]
+        means.append([float(maps[i][box].double().mean()) for i, box in enumerate(boxes)])
+    return np.array(means).T
+
+
+def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> NDArray[np.float64]:
+    """Mean uncertainties [t] of one image at its original size."""
+    height, width = frame.original
+    rows = max(1, STRIP // (max(task.channels for task in tasks.values()) * width))
+    totals = np.zeros(len(tasks))
+    for start in range(0, height, rows):
+        maps = original_maps(passes, tasks, frame, slice(start, min(start + rows, height)))
+        totals += [float(part.double().sum()) for part in maps.values()]
+    return totals / (height * width)
+
+
+def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice) -> dict[str, Tensor]:
+    """Uncertainty maps [rows, width] of one image at its original size, by task, nats."""
+    moments = {name: task.moments() for name, task in tasks.items()}
+    for raws in passes:
+        for name, raw in raws.items():
+            moments[name].update(tasks[name].activate(restore(raw[0], frame, rows)[None]))
+    return {name: moment.uncertainty()[0, 0] for name, moment in moments.items()}
+
+
+def build(options: Options, seed: int) -> Dropout:
+    """The statistic."""
+    return Dropout(options, seed)

@@ -1,0 +1,34 @@
+"""PartAL: the most uncertain (image, task) cells, uncertainties made comparable by a fixed min-max per task."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from labelgrid.select.parts import AsIs, Composed, MinMax, Read
+
+
+@dataclass(frozen=True)
+class Options:
+    """Switches of the ablations.
+
+    Args:
+        normalise: bounds of the min-max "first" round kept (eq. 1, A.3), taken anew "each" round, or "none"
+            (figure 12's ablation).
+        unit: cells, or whole images by the mean over their missing cells.
+    """
+
+    normalise: Literal["first", "each", "none"] = "first"
+    unit: Literal["cells", "images"] = "cells"
+
+
+def build(options: Options) -> Composed:
+    """The strategy of Durasov, Dorndorf & Fua 2022.
+
+    Source: PartAL section 3.2, eq. 1; uncertainties of A.1 with known labels fed in (section 3.3).
+    """
+    return Composed(
+        needs=frozenset({"dropout"}),
+        scorer=Read("dropout"),
+        normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
+        unit=options.unit,
+        why="most uncertain",
+    )

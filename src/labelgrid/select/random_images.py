@@ -1,0 +1,15 @@
+"""Random images with all their missing labels: the baseline of every comparison (PartAL section 4.1)."""
+
+from dataclasses import dataclass
+
+from labelgrid.select.parts import AsIs, Composed, draw_images
+
+
+@dataclass(frozen=True)
+class Options:
+    """No options."""
+
+
+def build(options: Options) -> Composed:
+    """Uniform draws over the images, keyed by image."""
+    return Composed(frozenset(), draw_images, AsIs(), "images", "random image")

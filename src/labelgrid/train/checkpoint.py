@@ -1,0 +1,82 @@
+"""How a training's complete state is written, so that a kill at any moment loses at most the epoch under way."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labelgrid.errors import ModelError
+
+FORMAT = 1
+
+
+@dataclass
+class Checkpoint:
+    """Everything a training needs to go on bit for bit: tensors and plain values only.
+
+    Args:
+        epoch: epochs done.
+        step: optimiser steps done.
+        network: the network's state.
+        optimiser: the optimiser's state.
+        parts: states of terms and balancer, by name.
+        history: the log, a record an epoch.
+        recipe: the recipe as JSON, and its hash beside it.
+        tasks: the tasks as JSON.
+    """
+
+    epoch: int
+    step: int
+    network: dict[str, Any]
+    optimiser: dict[str, Any]
+    parts: dict[str, dict[str, Any]]
+    history: list[dict[str, Any]]
+    recipe: str
+    tasks: str
+    format: int = field(default=FORMAT)
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write atomically: the file at `path` is the old one or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(path.suffix + ".partial")
+    with partial.open("wb") as file:
+        torch.save(vars(checkpoint), file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint without unpickling objects.
+
+    Raises:
+        ModelError: the file is missing, damaged, of another format, or holds more than tensors and plain values.
+    """
+    try:
+        values: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise ModelError("There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first.") from error
+    except Exception as error:  # torch raises many kinds for damaged files
+        raise ModelError(
+            f"The checkpoint cannot be read ({type(error).__name__}).",
+            where=str(path),
+            next_step="Remove it and run `labelgrid fit` again.",
+        ) from error
+    if not isinstance(values, Mapping) or values.get("format") != FORMAT:
+        raise ModelError(
+            f"The checkpoint is not of format {FORMAT}.",
+            where=str(path),
+            next_step="It was made by another version of labelgrid; run `labelgrid fit` again.",
+        )
+    return Checkpoint(**values)
+
+
+def file_hash(path: Path) -> str:
+    """The content hash that stamps what a model made."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()

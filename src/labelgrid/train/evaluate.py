@@ -1,0 +1,155 @@
+"""How good a network is on a set of labels: metrics and losses at the images' original size, in bounded memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labelgrid.data.dataset import Source
+from labelgrid.data.frame import Frame, restore
+from labelgrid.data.loader import eval_batches
+from labelgrid.data.transforms import DataOptions
+from labelgrid.labels.codec import LabelArray
+from labelgrid.nets.network import Network, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.progress import Progress, Silent
+from labelgrid.results import Result
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.objective import ObjectiveOptions, fixed_weights
+
+#: Most numbers of one task's map held at once; larger maps are handled in strips of rows.
+STRIP = 2**24
+
+#: Gives the labels of an image that are fed in as known: image id -> {task: label at original size}.
+Known = Callable[[str], Mapping[str, LabelArray]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on a set.
+
+    Args:
+        metrics: by task, then by metric name.
+        losses: by task, the per-pixel mean over the set of the final prediction's loss.
+        loss_mtl: the weighted sum of the losses, weights fixed by the recipe.
+        labels: how many labels of each task were there.
+    """
+
+    metrics: Mapping[str, Mapping[str, Result]]
+    losses: Mapping[str, float]
+    loss_mtl: Result
+    labels: Mapping[str, int]
+
+    def flat(self) -> dict[str, float]:
+        """The numbers by `task/metric`, and `loss_mtl`."""
+        named = {f"{t}/{name}": r.value for t, group in self.metrics.items() for name, r in group.items()}
+        return {**named, "loss_mtl": self.loss_mtl.value}
+
+
+def strips(channels: int, height: int, width: int) -> Iterator[slice]:
+    """The rows of a map cut so that a strip of `channels` holds at most `STRIP` numbers.
+
+    Example:
+        >>> [(s.start, s.stop) for s in strips(40, 240, 320)]
+        [(0, 240)]
+    """
+    rows = max(1, STRIP // max(channels * width, 1))
+    for start in range(0, height, rows):
+        yield slice(start, min(start + rows, height))
+
+
+def predictions(
+    network: Network,
+    definitions: Mapping[str, TaskDef],
+    source: Source,
+    names: Sequence[str],
+    data: DataOptions,
+    *,
+    batch: int = 8,
+    workers: int = 0,
+    known: Known | None = None,
+    progress: Progress | None = None,
+) -> Iterator[tuple[str, Raw, Frame]]:
+    """Each image's final raw outputs [channels, h', w'] and its frame, in order; the network in evaluation mode."""
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    try:
+        for part in eval_batches(source, definitions, names, data, batch=batch, workers=workers, known=known):
+            moved = part.to(device)
+            with torch.inference_mode():
+                final = network(moved.images, moved.targets or None).final
+            for i, name in enumerate(part.ids):
+                yield name, {task: raw[i] for task, raw in final.items()}, part.frames[i]
+            if progress:
+                progress.advance(len(part.ids))
+    finally:
+        network.train(was_training)
+
+
+def evaluate(
+    network: Network,
+    tasks: Mapping[str, Task],
+    definitions: Mapping[str, TaskDef],
+    source: Source,
+    names: Sequence[str],
+    data: DataOptions,
+    objective: ObjectiveOptions,
+    *,
+    batch: int = 8,
+    workers: int = 0,
+    known: Known | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Metrics and losses of the final predictions on the labels that `source` has for `names`."""
+    progress = progress or Silent()
+    progress.start("Evaluating", len(names), "images")
+    measures = {name: Measure(task) for name, task in tasks.items()}
+    options = {"batch": batch, "workers": workers, "known": known, "progress": progress}
+    for name, raws, frame in predictions(network, definitions, source, names, data, **options):  # type: ignore[arg-type]
+        for task, measure in measures.items():
+            label = source.label(name, definitions[task])
+            if label is not None:
+                measure.add(raws[task], frame, label)
+    weights = fixed_weights(tasks, objective)
+    losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
+    total = sum(weights[name] * loss for name, loss in losses.items()) if losses else float("nan")
+    return Evaluation(
+        metrics={name: measure.metric.compute() for name, measure in measures.items()},
+        losses=losses,
+        loss_mtl=Result("loss_mtl", total, "", "lower"),
+        labels={name: measure.labels for name, measure in measures.items()},
+    )
+
+
+class Measure:
+    """One task's metric and loss over a set, added image by image, strip by strip."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.metric = task, task.metric()
+        self.total, self.pixels, self.labels = 0.0, 0, 0
+
+    @property
+    def loss(self) -> float:
+        """The per-pixel mean over the set."""
+        return self.total / max(self.pixels, 1)
+
+    def add(self, raw: Tensor, frame: Frame, label: LabelArray) -> None:
+        """Add one image: raw [channels, h', w'] against its label at original size."""
+        height, width = label.size
+        with torch.inference_mode():
+            for rows in strips(self.task.channels, height, width):
+                strip = restore(raw, frame, rows)[None]
+                target = as_target(label, rows, strip.device)
+                self.metric.update(self.task.activate(strip), target)
+                self.total += float(self.task.pixel_loss(strip, target).double().sum())
+                self.pixels += int(target.valid.sum())
+        self.metric.end_image()
+        self.labels += 1
+
+
+def as_target(label: LabelArray, rows: slice, device: torch.device | str = "cpu") -> Target:
+    """Rows of a label as a batch of one."""
+    value = torch.from_numpy(label.value[rows]).permute(2, 0, 1)[None]
+    return Target(value.contiguous(), torch.from_numpy(label.valid[rows])[None, None]).to(device)

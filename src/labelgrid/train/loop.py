@@ -1,0 +1,73 @@
+"""The one training loop: epochs, a complete state after each, exact resume, the model that counts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labelgrid.progress import Progress
+from labelgrid.train.checkpoint import save
+from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.plan import Plan
+from labelgrid.train.trainer import Trainer
+
+
+def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
+    """Train, or go on with a training that was cut short.
+
+    Writes `last.ckpt` (and `best.ckpt` where a val split chooses) and `log.jsonl` into `folder`.
+
+    Returns:
+        the checkpoint that counts.
+
+    Raises:
+        TrainingError: there is no label, a loss is not a number, or the checkpoint there is another recipe's.
+    """
+    with torch.random.fork_rng(devices=[]):
+        trainer = Trainer(plan)
+        last, best = folder / "last.ckpt", folder / "best.ckpt"
+        if trainer.resume(last):
+            progress.say(f"Going on after epoch {trainer.epoch} of {plan.epochs}.")
+        else:
+            trainer.prepare()
+        write_log(folder, trainer.history, plan.options.tensorboard)
+        batch = min(plan.options.batch, len(plan.train))
+        progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")
+        while trainer.epoch < plan.epochs:
+            record = trainer.run_epoch(progress)
+            every = plan.options.val_every
+            due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
+            if plan.val and due:
+                record["val"] = _validate(plan).flat()
+            trainer.history.append(record)
+            chosen = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
+            if "val" in record and record["val"]["loss_mtl"] == chosen:
+                save(trainer.checkpoint(), best)
+            save(trainer.checkpoint(), last)
+            write_log(folder, trainer.history, plan.options.tensorboard)
+    return best if plan.options.choose == "best" and plan.val else last
+
+
+def _validate(plan: Plan) -> Evaluation:
+    """The network on the val split."""
+    return evaluate(plan.network, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective)
+
+
+def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
+    """Write the history as JSON lines, and the newest record to TensorBoard where asked for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(record) + "\n" for record in history]
+    partial = folder / "log.jsonl.partial"
+    partial.write_text("".join(lines), encoding="utf-8")
+    partial.replace(folder / "log.jsonl")
+    if tensorboard and history:
+        from torch.utils.tensorboard import SummaryWriter
+
+        record = history[-1]
+        with SummaryWriter(str(folder / "tensorboard")) as writer:
+            for group in ("loss", "val"):
+                for name, value in record.get(group, {}).items():
+                    writer.add_scalar(f"{group}/{name}", value, record["epoch"])
+            writer.add_scalar("lr", record["lr"], record["epoch"])

@@ -1,0 +1,77 @@
+"""What is minimised: supervised losses of the labels there are, over both stages, and nothing of those missing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from labelgrid.nets.network import Output, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """The supervised loss.
+
+    Args:
+        reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1), or `task_sum`, the sum
+            over tasks of the mean over the images that have the label (PartAL, the survey).
+        initial: weight of the initial predictions' losses (deep supervision; the survey's and PartAL's is 1).
+        weights: fixed task weights; a task not named has its kind's.
+    """
+
+    reduction: Literal["image_mean", "task_sum"] = "image_mean"
+    initial: float = 1.0
+    weights: Mapping[str, float] | None = None
+
+
+def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[str, float]:
+    """The weight of each task's loss: the recipe's, or its kind's."""
+    given = options.weights or {}
+    return {name: given.get(name, task.weight) for name, task in tasks.items()}
+
+
+def task_losses(
+    tasks: Mapping[str, Task], output: Output, targets: Mapping[str, Target], initial: float
+) -> dict[str, Tensor]:
+    """Per-image losses [b] of each task, both stages, each a mean over the image's valid pixels; 0 where missing."""
+    losses = {}
+    for name, task in tasks.items():
+        loss = task.loss(at_size(output.final[name], targets[name]), targets[name])
+        if initial:
+            stages = [task.loss(at_size(raw[name], targets[name]), targets[name]) for raw in output.initial]
+            loss = loss + initial * torch.stack(stages).sum(0) if stages else loss
+        losses[name] = loss
+    return losses
+
+
+def at_size(raw: Tensor, target: Target) -> Tensor:
+    """A raw output brought to its target's size (bilinear, as the survey does)."""
+    return functional.interpolate(raw, size=target.value.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
+    """The supervised loss, a scalar: weighted per-image losses [b] by task, and who has which label, bool [b, t].
+
+    Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. An image without a label adds 0.
+
+    Example:
+        >>> losses = {"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])}
+        >>> present = torch.tensor([[True, False], [True, True]])
+        >>> supervised(losses, present, "image_mean").item(), supervised(losses, present, "task_sum").item()
+        (2.5, 5.0)
+    """
+    stacked = torch.stack(list(losses.values()), 1)
+    kept = torch.where(present, stacked, torch.zeros((), device=stacked.device))
+    if reduction == "image_mean":
+        return (kept.sum(1) / present.sum(1).clamp(min=1)).mean()
+    return (kept.sum(0) / present.sum(0).clamp(min=1)).sum()
+
+
+def finite(losses: Mapping[str, Tensor]) -> Raw:
+    """The losses that are not finite numbers, by task."""
+    return {name: loss for name, loss in losses.items() if not bool(torch.isfinite(loss).all())}

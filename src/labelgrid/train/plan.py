@@ -1,0 +1,107 @@
+"""What one training is made of, how long it is and how its learning rate falls."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from labelgrid.data.dataset import Source
+from labelgrid.data.transforms import DataOptions
+from labelgrid.nets.network import Network
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.objective import ObjectiveOptions
+from labelgrid.train.term import Balancer, Term
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a network is trained; the defaults are PartAL A.4's.
+
+    Args:
+        epochs: length in passes over the training images.
+        steps: length in optimiser steps instead, if above 0.
+        power: of the polynomial decay of the learning rate, a step an epoch: (1 - e / E) ** power.
+        clip: largest gradient norm; 0 does not clip.
+        norm: "batch" trains with each batch's statistics; "frozen" keeps the encoder's, for small batches.
+        known: probability with which a labelled cell's label is fed in as known (two-stage networks).
+        images: train on the images with a label, or on all of the train split (terms may learn from them).
+        choose: the model that counts: the last epoch's, or the best epoch's on the val split.
+        val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
+        restart: each round starts from the initial weights; false goes on from the round before.
+    """
+
+    epochs: int = 100
+    steps: int = 0
+    batch: int = 8
+    optimiser: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-4
+    power: float = 0.9
+    clip: float = 0.0
+    norm: Literal["batch", "frozen"] = "batch"
+    known: float = 0.5
+    images: Literal["labelled", "all"] = "labelled"
+    choose: Literal["last", "best"] = "last"
+    val_every: int = 0
+    restart: bool = True
+    workers: int = 0
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+    device: str = "auto"
+    tensorboard: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that one training is made of.
+
+    Args:
+        network: with its initial weights.
+        train: ids of the training images; val: ids for model choice, never of test or held-out images.
+        recipe: the recipe as JSON, kept in the checkpoint. A checkpoint of another recipe is not resumed.
+    """
+
+    network: Network
+    tasks: Mapping[str, Task]
+    definitions: Mapping[str, TaskDef]
+    source: Source
+    train: Sequence[str]
+    val: Sequence[str]
+    data: DataOptions
+    options: TrainOptions
+    objective: ObjectiveOptions
+    balancer: Balancer
+    seed: int
+    terms: Mapping[str, Term] = field(default_factory=dict)
+    recipe: str = "{}"
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of a full epoch."""
+        whole, rest = divmod(len(self.train), self.options.batch)
+        return whole if self.drop_last else whole + bool(rest)
+
+    @property
+    def drop_last(self) -> bool:
+        """Whether an incomplete last batch is left out: always, unless it is all there is."""
+        return len(self.train) > self.options.batch
+
+    @property
+    def epochs(self) -> int:
+        """Length in epochs; the last may be cut short when the length is in steps."""
+        steps = self.options.steps
+        return math.ceil(steps / self.steps_per_epoch) if steps else self.options.epochs
+
+    @property
+    def steps(self) -> int:
+        """Length in steps."""
+        return self.options.steps or self.options.epochs * self.steps_per_epoch
+
+
+def learning_rate(options: TrainOptions, epoch: int, epochs: int) -> float:
+    """The rate of an epoch: polynomial decay by epochs (PartAL A.4).
+
+    Example:
+        >>> learning_rate(TrainOptions(learning_rate=1e-4, power=0.9), 50, 100) == 1e-4 * 0.5**0.9
+        True
+    """
+    return options.learning_rate * (1 - epoch / epochs) ** options.power
