@@ -1,0 +1,36 @@
+import sys
+
+from tools.check import CHECKS, main, run
+
+
+def says(text, status):
+    return (sys.executable, "-c", f"print({text!r}); raise SystemExit({status})")
+
+
+def test_every_failure_is_shown_and_counted_not_only_the_first(capsys):
+    checks = {"one": says("first fault", 1), "two": says("quiet", 0), "three": says("second fault", 1)}
+    assert run([], checks) == 2
+    out = capsys.readouterr().out
+    assert "first fault" in out
+    assert "second fault" in out
+    assert "quiet" not in out
+    assert [line.split()[:2] for line in out.splitlines() if line.startswith(("ok", "FAIL"))] == [
+        ["FAIL", "one"],
+        ["ok", "two"],
+        ["FAIL", "three"],
+    ]
+    assert out.splitlines()[-1] == "2 of 3 checks failed."
+
+
+def test_only_the_named_checks_run(capsys):
+    assert run(["two"], {"one": says("", 1), "two": says("", 0)}) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "All checks passed."
+
+
+def test_a_check_that_does_not_exist_is_wrong_usage(capsys):
+    assert main(["spelling"]) == 2
+    assert "There is no check spelling; the checks are: ruff, " in capsys.readouterr().err
+
+
+def test_the_house_s_own_checks_are_all_there():
+    assert {"sizes", "mirror", "names", "addresses", "unsafe", "notorch", "documented", "papers"} <= set(CHECKS)

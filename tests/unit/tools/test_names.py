@@ -1,0 +1,34 @@
+import pytest
+
+from tools.names import faults
+
+KINDS = {"src/labelgrid/tasks/task.py": "", "src/labelgrid/tasks/depth.py": "", "src/labelgrid/tasks/semseg.py": ""}
+
+
+def test_a_branch_on_a_kind_is_found(plant):
+    root = plant({**KINDS, "src/labelgrid/train/loop.py": 'def f(task):\n    return task.kind == "depth"\n'})
+    assert faults(root) == ["src/labelgrid/train/loop.py:2: the kind 'depth' is named outside tasks/depth.py"]
+
+
+@pytest.mark.parametrize("place", ["data/nyud.py", "labels/formats/depth.py", "recipes/__init__.py", "tasks/depth.py"])
+def test_readers_recipes_and_the_kind_s_own_file_may_name_it(plant, place):
+    assert faults(plant({**KINDS, f"src/labelgrid/{place}": 'NAME = "depth"\n'})) == []
+
+
+def test_a_kind_s_file_may_not_name_another_kind(plant):
+    root = plant({**KINDS, "src/labelgrid/tasks/semseg.py": 'NAMES = ("semseg", "depth")\n'})
+    assert faults(root) == ["src/labelgrid/tasks/semseg.py:1: the kind 'depth' is named outside tasks/depth.py"]
+
+
+def test_words_that_only_hold_a_kind_s_name_are_none(plant):
+    text = '"""About depth."""\nHELP = "depth of the tree"\n'
+    assert faults(plant({**KINDS, "src/labelgrid/cli.py": text})) == []
+
+
+def test_the_vocabulary_of_geometry_is_not_a_kind(plant):
+    text = 'G = Literal["label", "depth"]\n\ndef f(task):\n    return task.geometry == "depth"\n'
+    assert faults(plant({**KINDS, "src/labelgrid/tasks/task.py": text})) == []
+
+
+def test_the_folder_s_own_machinery_is_no_kind(plant):
+    assert faults(plant({**KINDS, "src/labelgrid/cli.py": 'NAME = "task"\n'})) == []
