@@ -40,7 +40,7 @@ def test_without_a_command_line_there_are_no_commands_to_ask(plant):
 
 
 def test_a_light_command_that_loads_torch_is_found_and_a_heavy_one_may(plant):
-    body = 'if command in ("status", "init"):\n        import decimal as torch_of_tests, torch'
+    body = 'if command in ("status", "init"):\n        import torch'
     root = plant({**PACKAGE, "src/labelgrid/cli.py": CLI.format(body=body), "src/torch.py": ""})
     assert command_faults(root) == [
         "`labelgrid status project` loads torch",
