@@ -1,0 +1,271 @@
+"""How image files become upright RGB arrays, and which files of a folder or a list are the images."""
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from labelgrid.errors import ImageError
+
+Pixels = NDArray[np.uint8]
+
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+#: Pillow's modes that turn into 8-bit RGB without a choice; an alpha channel is dropped, the colours under it stay.
+PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
+#: A 16-bit image whose largest value is below this would come out almost black: its real range is not known.
+DARKEST_16_BIT = 4096
+ORIENTATION = 0x0112
+
+
+class Checked(NamedTuple):
+    """What is known of an image file that was read to its end: upright size and content hash."""
+
+    height: int
+    width: int
+    digest: str
+
+
+def read_image(path: Path) -> Pixels:
+    """RGB [h, w, 3], upright (the EXIF orientation is applied).
+
+    Grey and palette images become RGB, an alpha channel is dropped (the colours under it stay), 16 bits become 8.
+
+    Raises:
+        ImageError: the file is missing, empty, damaged or cut short, CMYK, of 32 bits, holds several pictures, or is a
+            16-bit image that uses so little of its range that it would come out almost black.
+    """
+    return _decode(_contents(path), path)
+
+
+def check_image(path: Path) -> Checked:
+    """Read an image to its end, as `read_image` does: (height, width, digest) with the upright size.
+
+    The digest is `labelgrid.labels.codec.digest` of the file. JPEG has no checksums: a file that is cut short is
+    refused, damage in the middle that still decodes is not seen.
+
+    Raises:
+        ImageError: as `read_image`.
+    """
+    data = _contents(path)
+    height, width = _decode(data, path).shape[:2]
+    return Checked(height, width, hashlib.blake2b(data, digest_size=16).hexdigest())
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Upright (height, width) from the file's header alone.
+
+    Most damage stays unseen, and so does a PNG's orientation that is noted after its pixels.
+
+    Raises:
+        ImageError: there is no such file, or no header that is understood.
+    """
+    with _complaints(path), Image.open(path) as image:
+        _check_form(image, path)
+        tags = getattr(image, "tag_v2", {})
+        width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
+        late = image.format == "PNG" and "exif" not in image.info  # asking for it would decode the pixels
+        return (width, height) if not late and _orientation(image) >= 5 else (height, width)
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"The image cannot be read: {error.strerror}.", where=str(path)) from error
+    if not data:
+        raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
+    return data
+
+
+def _decode(data: bytes, path: Path) -> Pixels:
+    with _complaints(path), Image.open(io.BytesIO(data)) as image:
+        _check_form(image, path)
+        if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
+            pixels = _fast_jpeg(data)
+            if pixels is not None:
+                return _upright(pixels, _orientation(image))
+        sixteen = _has_16_bits(image)
+        image.load()
+        pixels = _sixteen_bits(data, path) if sixteen else np.asarray(image.convert("RGB"))
+        return _upright(pixels, 1 if image.format == "TIFF" else _orientation(image))  # decoders turn TIFFs themselves
+
+
+def _fast_jpeg(data: bytes) -> Pixels | None:
+    """OpenCV's decoder: as Pillow's, but faster on large images; None where it gives up."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the end-of-image marker follows the first scan (some OpenCV releases fill up a cut file with grey)."""
+    place = 2
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", place + length) >= 0
+        place += 1 if marker == 0xFF else 2 + length
+    return False
+
+
+def _check_form(image: Image.Image, path: Path) -> None:
+    if image.mode == "CMYK":
+        raise ImageError(
+            "The image is CMYK (inks, for print), whose colours depend on a printer's profile.",
+            where=str(path),
+            next_step="Convert it to RGB in an image editor.",
+        )
+    if image.mode not in PLAIN and not _has_16_bits(image):
+        raise ImageError(
+            f"The image's pixels are of the form '{image.mode}', not 8- or 16-bit grey or colour.",
+            where=str(path),
+            next_step="Convert it to 8-bit RGB.",
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # phones add a second picture to a JPEG; the first is the photograph
+        raise ImageError(f"The file holds {frames} pictures.", where=str(path), next_step="Save each as a file.")
+
+
+def _has_16_bits(image: Image.Image) -> bool:
+    """Whether the file has 16 bits a channel, of which Pillow would keep the high ones alone; ask before loading."""
+    return image.format in ("PNG", "TIFF") and ";16" in f"{image.mode} {getattr(image, 'tile', '')}"
+
+
+def _sixteen_bits(data: bytes, path: Path) -> Pixels:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ImageError("The 16-bit image cannot be read.", where=str(path), next_step="Convert it to 8-bit RGB.")
+    largest = int(pixels.max())
+    if largest < DARKEST_16_BIT:
+        raise ImageError(
+            f"The image has 16 bits, but its largest value is {largest} of 65535: it would come out almost black.",
+            where=str(path),
+            next_step="Convert it to 8 bits with the range it really has.",
+        )
+    return cv2.cvtColor(((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8), cv2.COLOR_BGR2RGB)
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo the EXIF orientation (1 to 8; from 5 on, rows and columns change places)."""
+    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(turned[::rows, ::columns])
+
+
+@contextmanager
+def _complaints(path: Path) -> Iterator[None]:
+    """Turn the decoders' exceptions into `ImageError`, and keep their warnings from the screen."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Image.DecompressionBombError as error:
+        raise ImageError("The image is too large to be read safely.", where=str(path)) from error
+    except FileNotFoundError as error:
+        raise ImageError("There is no such image.", where=str(path), next_step="Check the path.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, cv2.error) as error:
+        raise ImageError(
+            f"The image is damaged, cut short or not an image: {error}.",
+            where=str(path),
+            next_step="Copy it again or take it out of the folder.",
+        ) from error
+
+
+def list_images(folder: Path) -> list[str]:
+    """The ids of all images below a folder: their paths in it, with forward slashes, sorted; hidden files are left out.
+
+    Raises:
+        ImageError: there is no such folder, no image in it, or a name that is not Unicode.
+    """
+    if not folder.is_dir():
+        raise ImageError("There is no such folder of images.", where=str(folder), next_step="Check the path.")
+    found: list[str] = []
+    for place, folders, files in _walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        prefix = "" if place == folder else place.relative_to(folder).as_posix() + "/"
+        found += [prefix + name for name in files if not name.startswith(".") and _is_image(name)]
+    if not found:
+        raise ImageError(
+            "The folder holds no images.",
+            where=str(folder),
+            next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
+        )
+    return sorted(_unicode(name, folder) for name in found)
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """As `os.walk`, through linked folders too, each folder once."""
+    seen: set[str] = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        yield Path(place), folders, files
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 - a million names: a Path each is slow
+
+
+def _unicode(name: str, folder: Path) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ImageError(
+            f"The file name {name!r} is not Unicode.", where=str(folder), next_step="Rename it."
+        ) from error
+    return name
+
+
+def read_list(path: Path) -> list[str]:
+    """The ids in a list file, in its order: one path a line, relative to the list's folder; empty lines are left out.
+
+    Raises:
+        ImageError: there is no such list, it is empty, a line leaves the list's folder, names no known kind of image or
+            is there twice.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
+    found: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name = _listed(line.strip(), path, number)
+        if name in found:
+            raise ImageError(f"'{name}' is on lines {found[name]} and {number}.", where=str(path))
+        found[name] = number
+    if not found:
+        raise ImageError("The list names no images.", where=str(path), next_step="Write one path a line.")
+    return list(found)
+
+
+def _listed(line: str, path: Path, number: int) -> str:
+    place = PurePosixPath(line)
+    if place.is_absolute() or ".." in place.parts:
+        raise ImageError(
+            f"Line {number}, '{line}', leaves the list's folder.",
+            where=str(path),
+            next_step="Put the list above its images and write paths relative to it.",
+        )
+    if not _is_image(line):
+        raise ImageError(f"Line {number}, '{line}', is no known kind of image.", where=str(path))
+    return place.as_posix()
