@@ -1,0 +1,63 @@
+"""How a `console` block of a page is run: its commands, what they print and how they end."""
+
+import doctest
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from sybil import Example
+
+#: Commands that change the checkout or reach for the network are shown, not run.
+NOT_RUN = ("./dev", "git ", "pip ", "uv ", "cd ")
+LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def run_block(example: Example) -> str | None:
+    """What is wrong with a block: a command that fails, or one that prints something else than is shown.
+
+    `...` stands for any text and white space does not count; a command without output shown may print anything.
+    A refusal is shown with `$ echo $?` after it.
+    """
+    status = 0
+    steps = list(commands(str(example.parsed)))
+    for place, (command, shown) in enumerate(steps):
+        if command.startswith(NOT_RUN):
+            continue
+        done = subprocess.run(
+            ["sh", "-c", f"(exit {status}); {command}"],
+            env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            text=True,
+        )
+        status = done.returncode
+        asked = place + 1 < len(steps) and steps[place + 1][0] == "echo $?"
+        if status and not asked:
+            return f"`{command}` exits with {status}:\n{done.stdout}"
+        if shown and not doctest.OutputChecker().check_output(shown, done.stdout, LOOSELY):
+            return f"`{command}` prints:\n{done.stdout}\ninstead of:\n{shown}"
+    return None
+
+
+def commands(block: str) -> Iterator[tuple[str, str]]:
+    r"""The commands of a block and the output shown below each.
+
+    Example:
+        >>> list(commands("$ ls \\\n  -l\na.txt\n$ true\n"))
+        [('ls \\\n  -l', 'a.txt\n'), ('true', '')]
+    """
+    command, shown = "", ""
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            if command:
+                yield command, shown
+            command, shown = line[2:], ""
+        elif command.endswith("\\") and not shown:
+            command += f"\n{line}"
+        else:
+            shown += f"{line}\n"
+    if command:
+        yield command, shown

@@ -1,0 +1,76 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sybil import Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
+
+from tests.docs.console import run_block
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The folder that the examples are run in: six small photos and a list of classes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for number in range(1, 7):
+        pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
+        Image.fromarray(pixels).resize((128, 96)).save(tmp_path / f"photos/{number:02}.jpg")
+    (tmp_path / "classes.txt").write_text("wall\nfloor\nfurniture\n", encoding="utf-8")
+    return tmp_path
+
+
+def run_page(page):
+    document = Sybil([PythonCodeBlockParser(), CodeBlockParser("console", run_block), SkipParser()]).parse(page)
+    for example in document.examples():
+        example.evaluate()
+
+
+@every_page
+def test_the_examples_of_a_page_run_and_print_what_it_shows(page, place):
+    run_page(page)
+
+
+@every_page
+def test_every_link_within_the_repository_leads_somewhere(page):
+    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [
+        ("```console\n$ false\n```\n", "`false` exits with 1"),
+        ("```console\n$ echo one\ntwo\n```\n", "`echo one` prints:\none\n\ninstead of:\ntwo"),
+        ("```console\n$ true\n$ echo a; exit 3\na\n```\n", "`echo a; exit 3` exits with 3:\na"),
+        ("```console\n$ false\n$ echo $?\n2\n```\n", "`echo $?` prints:\n1"),
+        ("```python\nassert 1 == 2, 'one is not two'\n```\n", "one is not two"),
+        ("```python\n>>> 1 + 1\n3\n```\n", "Expected:\n    3\nGot:\n    2"),
+    ],
+)
+def test_a_page_whose_example_does_not_hold_fails(place, block, fault):
+    (place / "page.md").write_text(block, encoding="utf-8")
+    with pytest.raises(AssertionError, match=re.escape(fault)):
+        run_page(place / "page.md")
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "```console\n$ echo one two\none ... \n$ ls photos\n01.jpg\n...\n```\n",
+        "```console\n$ false\n$ echo $?\n1\n```\n",
+        "```console\n$ ./dev test\n$ git clone somewhere\n```\n",
+        "```sh\nfalse\n```\n",
+        "```python\nx = 1\n```\n\n```python\nassert x == 1\n```\n",
+        "<!--- skip: next -->\n\n```python\n1 / 0\n```\n",
+    ],
+)
+def test_a_page_whose_examples_hold_passes(place, block):
+    (place / "page.md").write_text(block, encoding="utf-8")
+    run_page(place / "page.md")
