@@ -1,0 +1,24 @@
+"""Fixtures of all tests; `support` (made datasets) is importable from any of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support import Made, make_dataset
+
+NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
+
+
+@pytest.fixture
+def nyuv2() -> Path:
+    """The real NYUv2 frames; tests that use it are marked `nyuv2` and skipped where the frames are absent."""
+    if not NYUV2.is_dir():
+        pytest.skip("the real NYUv2 frames are not in ../shared/data/nyuv2")
+    return NYUV2
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[..., Made]:
+    """`make_dataset` in this test's folder."""
+    return lambda **options: make_dataset(tmp_path / "made", **options)
