@@ -1,0 +1,151 @@
+"""Which images and tasks the ledger knows: adding, changing and listing them."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from labelgrid.errors import LedgerError
+from labelgrid.labels.database import UNCHANGED
+from labelgrid.labels.grid import ImageRow, Split, TaskRow
+from labelgrid.labels.schema import IMAGES, TASKS
+from labelgrid.streams import image_key
+
+T = TypeVar("T")
+#: Rows a statement: large enough that Python's share is the rows themselves, small enough for any database.
+BATCH = 10_000
+#: The standard has no "insert unless known"; both databases have the same one.
+_INSERT: Mapping[str, Callable[..., sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+
+
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    """The rows in lists of `BATCH`."""
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def add_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
+    """Add the images that are new and return how many they are; see `Store.add_images`."""
+    statement = _INSERT[connection.dialect.name](IMAGES).on_conflict_do_nothing()
+    added = 0
+    for batch in batches(rows):
+        new = connection.execute(statement, [_values(row) for row in batch]).rowcount
+        if new < len(batch):
+            _refuse_namesakes(connection, batch)
+        added += new
+    return added
+
+
+def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
+    """Make the known images' rows what they are here; see `Store.update_images`."""
+    statement = update(IMAGES).where(IMAGES.c.name == bindparam("known"))
+    changed = 0
+    for batch in batches(rows):
+        found = connection.execute(statement, [_values(row) | {"known": row.name} for row in batch]).rowcount
+        if found < len(batch):
+            known = _roots(connection, batch)
+            raise unknown_image(next(row.name for row in batch if row.name not in known))
+        changed += found
+    return changed
+
+
+def add_task(connection: Connection, row: TaskRow) -> None:
+    """Add a task; see `Store.add_task`."""
+    if not (math.isfinite(row.cost) and row.cost >= 0):
+        raise LedgerError(
+            f"The cost of a label of '{row.name}' is {row.cost}; it is a number from 0 up.",
+            next_step="Give the task another cost.",
+            unchanged=UNCHANGED,
+        )
+    if connection.scalar(select(TASKS.c.id).where(TASKS.c.name == row.name)):
+        raise LedgerError(
+            f"There is a task '{row.name}' already.", next_step="Give the new one another name.", unchanged=UNCHANGED
+        )
+    values = {"name": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
+    connection.execute(insert(TASKS), values)
+
+
+def tasks(connection: Connection) -> dict[int, TaskRow]:
+    """The tasks by their number, in the order they were added."""
+    rows = connection.execute(select(TASKS).order_by(TASKS.c.id))
+    return {row.id: TaskRow(row.name, row.kind, row.cost, row.options) for row in rows}
+
+
+def images(connection: Connection, splits: Sequence[Split] | None) -> Iterator[ImageRow]:
+    """The images of the splits in name order."""
+    statement = within(select(IMAGES).order_by(IMAGES.c.name), splits).execution_options(yield_per=BATCH)
+    for row in connection.execute(statement):
+        yield _image(row)
+
+
+def image(connection: Connection, name: str) -> ImageRow:
+    """One image; see `Store.image`."""
+    row = connection.execute(select(IMAGES).where(IMAGES.c.name == name)).one_or_none()
+    if row is None:
+        raise unknown_image(name)
+    return _image(row)
+
+
+def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
+    """How many images the splits have."""
+    return connection.scalar(within(select(func.count()).select_from(IMAGES), splits)) or 0
+
+
+def within(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+    """The statement, for the images of these splits (None: of all)."""
+    return statement if splits is None else statement.where(IMAGES.c.split.in_(splits))
+
+
+def unknown_image(name: str) -> LedgerError:
+    """The sentence for a name that no image has."""
+    return LedgerError(
+        f"The ledger knows no image '{name}'.",
+        next_step="Check the name, or add the image with `labelgrid add`.",
+        unchanged=UNCHANGED,
+    )
+
+
+def _values(row: ImageRow) -> dict[str, Any]:
+    try:
+        key = image_key(row.name)
+    except UnicodeEncodeError as error:
+        raise LedgerError(
+            f"The image name {row.name!r} is not Unicode text.", next_step="Rename the file.", unchanged=UNCHANGED
+        ) from error
+    return {
+        "name": row.name,
+        "key": key,
+        "root": row.root,
+        "digest": row.digest,
+        "height": row.height,
+        "width": row.width,
+        "split": row.split,
+        "grp": row.group,
+    }
+
+
+def _image(row: Any) -> ImageRow:
+    return ImageRow(row.name, row.root, row.digest, row.height, row.width, row.split, row.grp)
+
+
+def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
+    named = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_([row.name for row in batch]))
+    return {row.name: row.root for row in connection.execute(named)}
+
+
+def _refuse_namesakes(connection: Connection, batch: Sequence[ImageRow]) -> None:
+    roots = _roots(connection, batch)
+    for row in batch:
+        if roots[row.name] != row.root:
+            raise LedgerError(
+                f"Two images have the name '{row.name}': one in {roots[row.name]}, one in {row.root}.",
+                next_step="Rename one of them, or give the folder above both.",
+                unchanged="Nothing was added.",
+            )

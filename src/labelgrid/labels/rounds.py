@@ -1,0 +1,91 @@
+"""What the ledger keeps beside the cells: the rounds of a campaign, and small notes."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from labelgrid.errors import LedgerError
+from labelgrid.labels.database import UNCHANGED
+from labelgrid.labels.grid import Unit
+from labelgrid.labels.schema import NOTES, ROUNDS
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """A round as the ledger keeps it.
+
+    Args:
+        number: from 1; round 0 stands for what happens outside any.
+        state: at most one round is open.
+        strategy: what chose the picks.
+        seed: of the choice.
+        budget: how much the picks may take, in `unit`.
+        unit: labels, images or cost.
+        recipe: hash of the recipe that was trained.
+        model: hash of the weights that scored.
+        pool: `Store.pool_hash` when it was scored.
+        note: anything else.
+    """
+
+    number: int
+    state: Literal["open", "closed"] = "open"
+    strategy: str = ""
+    seed: int = 0
+    budget: float = 0.0
+    unit: Unit = "labels"
+    recipe: str = ""
+    model: str = ""
+    pool: str = ""
+    note: str = ""
+
+
+def rounds(connection: Connection) -> tuple[RoundRow, ...]:
+    """All rounds by number."""
+    return tuple(RoundRow(*row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number)))
+
+
+def current_round(connection: Connection) -> RoundRow | None:
+    """The open round."""
+    row = connection.execute(select(ROUNDS).where(ROUNDS.c.state == "open")).one_or_none()
+    return RoundRow(*row) if row else None
+
+
+def open_round(connection: Connection) -> RoundRow:
+    """Open the next round; see `Store.open_round`."""
+    current = current_round(connection)
+    if current:
+        raise LedgerError(f"Round {current.number} is still open.", next_step="Close it first.", unchanged=UNCHANGED)
+    row = RoundRow((connection.scalar(select(func.max(ROUNDS.c.number))) or 0) + 1)
+    connection.execute(insert(ROUNDS), asdict(row))
+    return row
+
+
+def update_round(connection: Connection, row: RoundRow) -> None:
+    """Write the open round's row, which may close it; see `Store.update_round` and `Store.close_round`."""
+    current = current_round(connection)
+    if current is None or current.number != row.number:
+        found = f"round {current.number} is" if current else "no round is"
+        raise LedgerError(
+            f"Round {row.number} is not open: {found}.",
+            next_step="`labelgrid status` shows the rounds.",
+            unchanged=UNCHANGED,
+        )
+    connection.execute(update(ROUNDS).where(ROUNDS.c.number == row.number), asdict(row))
+
+
+def close_round(connection: Connection, row: RoundRow) -> None:
+    """Write the open round's row as closed."""
+    update_round(connection, replace(row, state="closed"))
+
+
+def get(connection: Connection, key: str, default: Any) -> Any:
+    """A note; see `Store.get`."""
+    row = connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).one_or_none()
+    return default if row is None else row.value
+
+
+def put(connection: Connection, key: str, value: Any) -> None:
+    """Keep a note; see `Store.put`."""
+    connection.execute(delete(NOTES).where(NOTES.c.key == key))
+    connection.execute(insert(NOTES), {"key": key, "value": value})

@@ -1,0 +1,139 @@
+"""How the ledger lies in a database: its tables, and the revision of them that this program reads."""
+
+from pathlib import Path
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+)
+
+#: The newest file of `migrations/versions`; a test compares the tables below with what the files make.
+REVISION = "0001"
+MIGRATIONS = Path(__file__).parent / "migrations"
+#: A name of our own instead of Alembic's, so that another program's database is never taken for a ledger.
+VERSION_TABLE = "ledger_version"
+
+METADATA = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only where the type is exactly INTEGER (which has 64 bits there).
+_Id = BigInteger().with_variant(Integer, "sqlite")
+# Names are ordered by code point everywhere, as Python orders them; SQLite does so by itself.
+_Name = Text().with_variant(Text(collation="C"), "postgresql")
+
+IMAGES = Table(
+    "images",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("name", _Name, nullable=False, unique=True),
+    Column("key", BigInteger, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("split", Text, nullable=False),
+    Column("grp", Text, nullable=False),
+    Index("images_by_split", "split"),
+)
+
+TASKS = Table(
+    "tasks",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("options", JSON, nullable=False),
+)
+
+#: Only ever added to; triggers refuse a change or a deletion.
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("id", _Id, primary_key=True),
+    Column("at", Text, nullable=False),
+    Column("image_id", _Id, ForeignKey("images.id"), nullable=False),
+    Column("task_id", Integer, ForeignKey("tasks.id"), nullable=False),
+    Column("from_state", Integer, nullable=False),
+    Column("to_state", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("score", Float),
+    Column("weight", Float, nullable=False),
+    Column("why", Text, nullable=False),
+    CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
+    Index("events_by_cell", "image_id", "task_id"),
+)
+#: What was paid: see `counts`. Holds all that a sum needs, so that the wide events are not read.
+Index(
+    "events_paid",
+    EVENTS.c.task_id,
+    EVENTS.c.cost,
+    sqlite_where=EVENTS.c.to_state.in_((2, 3)),
+    postgresql_where=EVENTS.c.to_state.in_((2, 3)),
+)
+
+#: The last event of every cell that is not missing.
+CELLS = Table(
+    "cells",
+    METADATA,
+    Column("image_id", _Id, ForeignKey("images.id"), primary_key=True),
+    Column("task_id", Integer, ForeignKey("tasks.id"), primary_key=True),
+    Column("state", Integer, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("cost", Float, nullable=False),
+    Column("weight", Float, nullable=False),
+    CheckConstraint("state BETWEEN 1 AND 3", name="state"),
+    Index("cells_by_state", "task_id", "state", "cost", "image_id"),
+    sqlite_with_rowid=False,
+)
+Index(
+    "cells_by_request",
+    CELLS.c.request_id,
+    sqlite_where=CELLS.c.request_id != "",
+    postgresql_where=CELLS.c.request_id != "",
+)
+
+ROUNDS = Table(
+    "rounds",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("budget", Float, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("pool", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    CheckConstraint("state IN ('open', 'closed')", name="state"),
+)
+
+NOTES = Table(
+    "notes",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("value", JSON, nullable=False),
+)

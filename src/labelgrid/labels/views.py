@@ -1,0 +1,173 @@
+"""What the ledger says now and said before: the grid, cells, counts, events, and a stamp of it all."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, func, select
+
+from labelgrid.labels import roster
+from labelgrid.labels.grid import Cell, Grid, Move, Split, State
+from labelgrid.labels.moves import CellRow
+from labelgrid.labels.schema import CELLS, EVENTS, IMAGES, TASKS
+
+INT64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TaskCount:
+    """How far a task is: cells by state, and cost.
+
+    Args:
+        missing: cells without a label that nobody was asked for.
+        requested: cells somebody was asked for.
+        labelled: cells with a label.
+        skipped: cells that were asked for and refused.
+        spent: what all answers cost, also those of labels taken back since: the money is gone.
+        promised: what the requested cells are to cost.
+    """
+
+    missing: int
+    requested: int
+    labelled: int
+    skipped: int
+    spent: float
+    promised: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """A move that was made: its number, when (UTC, ISO 8601), from which state, and the move itself."""
+
+    id: int
+    at: str
+    before: State
+    move: Move
+
+
+def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
+    """The grid of the splits' images; see `Store.grid`."""
+    tasks = roster.tasks(connection)
+    names, ids, keys = _columns_of_images(connection, splits)
+    state = np.zeros((len(names), len(tasks)), np.int8)
+    row_of = np.full(int(ids.max(initial=0)) + 1, -1, np.int64)
+    row_of[ids] = np.arange(len(names))
+    for column, task_id in enumerate(tasks):
+        for value in (State.REQUESTED, State.LABELLED, State.SKIPPED):
+            here = select(CELLS.c.image_id).where(CELLS.c.task_id == task_id, CELLS.c.state == int(value))
+            cells = _integers(connection, here)
+            rows = row_of[cells[cells < len(row_of)]]
+            state[rows[rows >= 0], column] = value
+    cost = np.array([task.cost for task in tasks.values()], np.float64)
+    return Grid(names, keys.astype(np.uint64), [task.name for task in tasks.values()], state, cost)
+
+
+def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, TaskCount]:
+    """Counts and costs by task; see `Store.counts`."""
+    images = roster.count_images(connection, splits)
+    by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
+    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(EVENTS.c.to_state.in_((2, 3)))
+    if splits is not None:  # joined only where it must be: over all images the two sums need no image
+        by_state = roster.within(by_state.join_from(CELLS, IMAGES), splits)
+        paid = roster.within(paid.join_from(EVENTS, IMAGES), splits)
+    rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
+    known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
+    spent = {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
+    found = {}
+    for task_id, task in roster.tasks(connection).items():
+        (requested, promised), (labelled, _), (skipped, _) = (known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3))
+        missing = images - requested - labelled - skipped
+        found[task.name] = TaskCount(missing, requested, labelled, skipped, spent.get(task_id, 0.0), promised)
+    return found
+
+
+def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None) -> Iterator[CellRow]:
+    """The cells that are not missing, in order of image name, then task; see `Store.cells`."""
+    columns = {
+        "image": IMAGES.c.name,
+        "task": TASKS.c.name,
+        "state": CELLS.c.state,
+        "round": CELLS.c.round,
+        "request_id": CELLS.c.request_id,
+    }
+    statement = (
+        select(IMAGES.c.name, TASKS.c.name, *CELLS.c[2:])
+        .join_from(CELLS, IMAGES)
+        .join(TASKS)
+        .where(*(columns[name] == value for name, value in wanted.items() if value is not None))
+        .order_by(IMAGES.c.name, TASKS.c.id)
+        .execution_options(yield_per=roster.BATCH)
+    )
+    for image, task, state, *rest in connection.execute(roster.within(statement, splits)):
+        yield CellRow(Cell(image, task), State(state), *rest)
+
+
+def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
+    """The events after one, in the order they happened; see `Store.events`."""
+    columns = {"image": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round}
+    statement = (
+        select(EVENTS, IMAGES.c.name.label("image"), TASKS.c.name.label("task"))
+        .join_from(EVENTS, IMAGES)
+        .join(TASKS)
+        .where(EVENTS.c.id > after, *(columns[name] == value for name, value in wanted.items() if value is not None))
+        .order_by(EVENTS.c.id)
+        .execution_options(yield_per=roster.BATCH)
+    )
+    for row in connection.execute(statement):
+        yield Event(row.id, row.at, State(row.from_state), _move(row))
+
+
+def pool_hash(connection: Connection) -> str:
+    """A stamp of states, images and tasks; see `Store.pool_hash`."""
+    last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
+    # Half of each key is enough to notice an image, and the sum of 2**31 halves fits the database's integers.
+    images = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
+    splits = sorted((split, count, int(total)) for split, count, total in connection.execute(images))
+    tasks = [task.name for task in roster.tasks(connection).values()]
+    text = json.dumps([last, splits, tasks])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _columns_of_images(connection: Connection, splits: Sequence[Split]) -> tuple[list[str], INT64, INT64]:
+    statement = roster.within(select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits).order_by(IMAGES.c.name)
+    names: list[str] = []
+    ids, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for rows in _chunks(connection, statement):
+        some_names, some_ids, some_keys = zip(*rows, strict=True)
+        names += some_names
+        ids.append(np.array(some_ids, np.int64))
+        keys.append(np.array(some_keys, np.int64))
+    return names, np.concatenate(ids), np.concatenate(keys)
+
+
+def _integers(connection: Connection, statement: Select[tuple[int]]) -> INT64:
+    """A query's one column, without a Python object a row."""
+    flat = chain.from_iterable(chain.from_iterable(_chunks(connection, statement)))
+    return np.fromiter(flat, np.int64)
+
+
+def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
+    """The driver's own tuples: SQLAlchemy's rows would take most of the time of a million."""
+    cursor = cast("Any", connection.execute(statement).cursor)
+    while rows := cursor.fetchmany(roster.BATCH):
+        yield rows
+
+
+def _move(row: Any) -> Move:
+    return Move(
+        Cell(row.image, row.task),
+        State(row.to_state),
+        row.round,
+        row.request_id,
+        row.path,
+        row.digest,
+        row.cost,
+        row.score,
+        row.weight,
+        row.why,
+    )
