@@ -1,11 +1,11 @@
-"""Fixtures of all tests; `support` (made datasets) is importable from any of them."""
+"""Fixtures of all tests; `tests.support` makes datasets for all of them."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support import Made, make_dataset
+from tests.support import Made, make_dataset
 
 NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
 

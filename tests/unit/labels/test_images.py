@@ -1,0 +1,233 @@
+"""Laws of image files: read right or refused with a sentence, never silently wrong; and which files are images."""
+
+import io
+import os
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from labelgrid.errors import ImageError
+from labelgrid.labels.codec import digest
+from labelgrid.labels.images import check_image, image_size, list_images, read_image, read_list
+
+RNG = np.random.default_rng(0)
+
+
+def picture(h: int = 24, w: int = 40) -> np.ndarray:
+    """Four flat quarters of different colours: upright or not is plain to see, also after JPEG."""
+    image = np.zeros((h, w, 3), np.uint8)
+    image[: h // 2, : w // 2] = (250, 10, 10)
+    image[: h // 2, w // 2 :] = (10, 250, 10)
+    image[h // 2 :, : w // 2] = (10, 10, 250)
+    image[h // 2 :, w // 2 :] = (200, 200, 40)
+    return image
+
+
+def refused(path: Path, *words: str) -> None:
+    for read in (read_image, check_image):
+        with pytest.raises(ImageError) as error:
+            read(path)
+        assert str(path) in str(error.value)
+        for word in words:
+            assert re.search(word, str(error.value)), str(error.value)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png", ".webp", ".tiff"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_read_upright_and_the_header_agrees(tmp_path, extension, orientation):
+    path, image = tmp_path / f"a{extension}", Image.fromarray(picture())
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif, **({"quality": 95, "subsampling": 0} if extension in (".jpg", ".webp") else {}))
+    with Image.open(path) as stored:
+        upright = np.asarray(ImageOps.exif_transpose(stored).convert("RGB")).astype(int)
+    read = read_image(path)
+    assert read.dtype == np.uint8
+    assert read.flags.c_contiguous
+    assert read.shape == upright.shape
+    assert np.abs(read - upright).max() <= 4
+    assert image_size(path) == read.shape[:2] == check_image(path)[:2]
+
+
+def test_a_16_bit_tiff_with_an_orientation_is_read_upright(tmp_path):
+    Image.fromarray(picture()[..., 0].astype(np.uint16) * 257).save(tmp_path / "a.tiff", tiffinfo={274: 6})
+    expected = np.rot90(picture()[..., 0], -1)
+    assert (read_image(tmp_path / "a.tiff")[..., 0] == expected).all()
+    assert image_size(tmp_path / "a.tiff") == expected.shape
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_grey_images_become_rgb(tmp_path, extension):
+    grey = picture()[..., 0]
+    cv2.imwrite(str(tmp_path / f"a{extension}"), grey, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    read = read_image(tmp_path / f"a{extension}")
+    assert (read[..., 0] == read[..., 1]).all()
+    assert (read[..., 0] == read[..., 2]).all()
+    assert np.abs(read[..., 0].astype(int) - grey).max() <= 3
+
+
+def test_palette_and_one_bit_images_become_their_colours(tmp_path):
+    Image.fromarray(picture()).quantize(8).save(tmp_path / "a.png")
+    assert np.abs(read_image(tmp_path / "a.png").astype(int) - picture()).max() <= 8
+    Image.fromarray(np.eye(6, dtype=bool)).save(tmp_path / "b.png")
+    assert (read_image(tmp_path / "b.png")[..., 1] == np.eye(6) * 255).all()
+
+
+def test_alpha_is_dropped_and_the_colours_under_it_stay(tmp_path):
+    alpha = RNG.integers(0, 256, (24, 40, 1), dtype=np.uint8)
+    Image.fromarray(np.concatenate([picture(), alpha], -1)).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png") == picture()).all()
+
+
+@pytest.mark.parametrize("extension", [".png", ".tiff"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_are_scaled_to_8(tmp_path, extension, channels):
+    deep = RNG.integers(0, 65536, (16, 20, 3), dtype=np.uint16)[..., :channels].squeeze()
+    cv2.imwrite(str(tmp_path / f"a{extension}"), deep[..., ::-1] if channels == 3 else deep)
+    read = read_image(tmp_path / f"a{extension}").astype(int)
+    expected = np.rint(deep / 257).astype(int)
+    assert np.abs(read - (expected if channels == 3 else expected[..., None])).max() == 0
+
+
+def test_16_bits_that_would_come_out_almost_black_are_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), RNG.integers(0, 4000, (8, 9), dtype=np.uint16))
+    refused(tmp_path / "a.png", "largest value is 39.. of 65535", "Convert it to 8 bits")
+
+
+def test_cmyk_and_32_bit_images_are_refused(tmp_path):
+    Image.fromarray(picture()).convert("CMYK").save(tmp_path / "a.jpg")
+    refused(tmp_path / "a.jpg", "CMYK", "Convert it to RGB")
+    Image.fromarray(np.ones((4, 5), np.float32)).save(tmp_path / "b.tiff")
+    refused(tmp_path / "b.tiff", "form 'F'")
+    Image.fromarray(np.ones((4, 5), np.int32)).save(tmp_path / "c.tiff")
+    refused(tmp_path / "c.tiff", "form 'I'")
+    with pytest.raises(ImageError, match="CMYK"):
+        image_size(tmp_path / "a.jpg")
+
+
+def test_a_file_of_several_pictures_is_refused(tmp_path):
+    frames = [Image.fromarray(picture()), Image.fromarray(picture()[::-1])]
+    frames[0].save(tmp_path / "a.tiff", save_all=True, append_images=frames[1:])
+    refused(tmp_path / "a.tiff", "holds 2 pictures")
+
+
+def jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(buffer, "jpeg")
+    return buffer.getvalue()
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("whole", [jpeg(), png()], ids=["jpeg", "png"])
+def test_a_damaged_image_is_refused_and_nothing_is_printed(tmp_path, whole, capfd):
+    path = tmp_path / "a.jpg"
+    for content, words in (
+        (b"", "0 bytes"),
+        (b"no image at all", "not an image"),
+        (whole[:30], "damaged"),
+        (whole[: len(whole) // 2], "damaged"),
+        (whole[: len(whole) * 9 // 10], "damaged"),
+    ):
+        path.write_bytes(content)
+        refused(path, words)
+    refused(tmp_path / "missing.jpg", "No such file")
+    with pytest.raises(ImageError, match="no such image"):
+        image_size(tmp_path / "missing.jpg")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_cut_jpeg_is_refused_although_its_thumbnail_ends_well(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "x"
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 255, (64, 96, 3), dtype=np.uint8)).save(buffer, "jpeg", exif=exif)
+    data = buffer.getvalue()
+    thumbnail = b"\xff\xe3" + (2 + len(jpeg())).to_bytes(2, "big") + jpeg()
+    (tmp_path / "a.jpg").write_bytes((data[:2] + thumbnail + data[2:])[: len(thumbnail) + len(data) // 2])
+    refused(tmp_path / "a.jpg", "damaged")
+
+
+def test_a_jpeg_is_read_the_same_by_both_decoders(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    with Image.open(tmp_path / "a.jpg") as stored:
+        expected = np.asarray(stored.convert("RGB")).astype(int)
+    assert np.abs(read_image(tmp_path / "a.jpg") - expected).max() <= 2
+
+
+def test_the_digest_is_the_ledgers(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    assert check_image(tmp_path / "a.jpg") == (64, 96, digest(tmp_path / "a.jpg"))
+
+
+def test_the_size_alone_reads_no_pixels(tmp_path):
+    (tmp_path / "a.png").write_bytes(png()[:200])
+    assert image_size(tmp_path / "a.png") == (64, 96)
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_images_are_listed_by_their_paths_sorted_and_without_hidden_files(tmp_path):
+    for name in ("b.JPG", "a/b.jpg", "a/b.png", "a.tif", "c/d/e.webp", ".x.png", ".hidden/a.png", "notes.txt", "a/b"):
+        touch(tmp_path / name)
+    assert list_images(tmp_path) == ["a.tif", "a/b.jpg", "a/b.png", "b.JPG", "c/d/e.webp"]
+
+
+def test_linked_folders_are_followed_once(tmp_path):
+    touch(tmp_path / "far" / "a.png")
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "link").symlink_to(tmp_path / "far")
+    (tmp_path / "far" / "back").symlink_to(tmp_path / "pool")
+    assert list_images(tmp_path / "pool") == ["link/a.png"]
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="no such folder"):
+        list_images(tmp_path / "missing")
+    touch(tmp_path / "a.txt")
+    with pytest.raises(ImageError, match="holds no images"):
+        list_images(tmp_path)
+
+
+def test_a_name_that_is_not_unicode_is_refused(tmp_path):
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")).touch()
+    except OSError:
+        pytest.skip("this file system takes Unicode names alone")
+    with pytest.raises(ImageError, match="not Unicode"):
+        list_images(tmp_path)
+
+
+def write_list(folder: Path, text: str) -> Path:
+    (folder / "list.txt").write_text(text, encoding="utf-8")
+    return folder / "list.txt"
+
+
+def test_a_list_gives_its_lines_in_their_order(tmp_path):
+    assert read_list(write_list(tmp_path, "b/ü.jpg\n\n./a.png \r\nb/#1.png\n")) == ["b/ü.jpg", "a.png", "b/#1.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "names no images"),
+        ("a.png\n../b.png\n", "Line 2, '../b.png', leaves"),
+        ("/a.png", "leaves the list's folder"),
+        ("a.png\nb.png\na.png", "'a.png' is on lines 1 and 3"),
+        ("a.txt", "no known kind of image"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_refused_with_its_line(tmp_path, text, words):
+    with pytest.raises(ImageError, match=re.escape(words)):
+        read_list(write_list(tmp_path, text))
