@@ -50,7 +50,8 @@ def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limi
         task: its kind says how values are shown.
         value: [h, w, c].
         valid: bool [h, w], or one for all.
-        limits: the values shown nearest and farthest, for pictures to compare; found in the map otherwise.
+        limits: the values at the ends of the scale (low and high; of distances near and far), for pictures to compare;
+            otherwise of distances found in the map, of others 0 and 1.
 
     Example:
         >>> from labelgrid.labels.grid import TaskRow
@@ -85,17 +86,20 @@ def prediction_label(task: TaskDef, prediction: NDArray[Any]) -> LabelArray:
 def palette(count: int) -> RGB:
     """Colours [count, 3] of classes; a class keeps its colour when classes are added.
 
-    Each is the farthest from all before it, by Oklab distance in the worst of three visions: common, green-blind
-    and red-blind. White and the hatching's greys are kept clear of. Beyond 2,000 colours they repeat.
+    Each is the farthest from all before it, by Oklab distance in the worst of three visions: common (counted half,
+    it tells more apart), green-blind and red-blind. White and the hatching's greys are kept clear of, and so are
+    the near-black, near-white and near-grey. There are some 1,600 colours, then they repeat.
     """
     steps = np.linspace(0, 255, 13).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
-    taken = np.concatenate([HATCH, np.full((1, 3), 255, np.uint8)])
+    lightness, green_red, blue_yellow = _seen(candidates)[0].T
+    clear = (lightness > 0.35) & (lightness < 0.95) & (np.hypot(green_red, blue_yellow) > 0.1)
+    candidates = candidates[clear]
     seen, nearest = _seen(candidates), np.full(len(candidates), np.inf)
-    for place in _seen(taken).swapaxes(0, 1):
-        nearest = np.minimum(nearest, _apart(seen, place))
-    picked = []
-    for _ in range(min(count, 2000)):
+    for taken in _seen(np.concatenate([HATCH, np.full((1, 3), 255, np.uint8)])).swapaxes(0, 1):
+        nearest = np.minimum(nearest, _apart(seen, taken))
+    picked: list[int] = []
+    while len(picked) < min(count, len(candidates)):
         picked.append(int(nearest.argmax()))
         nearest = np.minimum(nearest, _apart(seen, seen[:, picked[-1]]))
     colours = candidates[np.resize(np.array(picked, np.int64), count)]
@@ -113,8 +117,10 @@ def _seen(colours: RGB) -> NDArray[np.float64]:
 
 
 def _apart(seen: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
-    distance: NDArray[np.float64] = np.linalg.norm(seen - place[:, None], axis=2).min(0)
-    return distance
+    distances = np.linalg.norm(seen - place[:, None], axis=2)
+    distances[0] /= 2
+    least: NDArray[np.float64] = distances.min(0)
+    return least
 
 
 def _hatched(picture: RGB, seen: NDArray[np.bool_]) -> RGB:

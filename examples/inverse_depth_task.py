@@ -1,0 +1,72 @@
+"""A kind of task of your own in one file: depth that is learned as its inverse, so that near things count most.
+
+Put this folder on PYTHONPATH and give the task the kind "inverse_depth_task:build": a module and its function.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from labelgrid.tasks.task import Spec, Task, TaskDef
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from labelgrid.pixel.target import Target
+
+#: The farthest distance that can be predicted, in metres.
+FARTHEST = 100.0
+
+# What is known without torch: label files, pictures and geometry are those of depth.
+SPEC = Spec(
+    kind="inverse_depth_task:build",
+    codec="depth",
+    unit="m",
+    cost=1.0,
+    weight=5.0,
+    headline="RMSE",
+    geometry="depth",
+    colours="distance",
+)
+
+
+def inverse(raw: Tensor) -> Tensor:
+    """1 / distance of a raw output: positive whatever the network says."""
+    from torch.nn.functional import softplus
+
+    return softplus(raw) + 1 / FARTHEST
+
+
+def distance(raw: Tensor) -> Tensor:
+    """The prediction, in metres."""
+    return 1 / inverse(raw)
+
+
+def inverse_error(raw: Tensor, target: Target) -> Tensor:
+    """|1 / prediction - 1 / label|; invalid labels stand at 1 m, where the arithmetic is harmless."""
+    error = (inverse(raw) - 1 / target.safe(fill=1.0)).abs()
+    return error * target.valid
+
+
+def build(task: TaskDef) -> Task:
+    """The functions of this kind, most of them depth's."""
+    from labelgrid.pixel import disagreement, metrics, prediction, uncertainty
+
+    return Task(
+        name=task.name,
+        kind=task.kind,
+        channels=1,
+        label_channels=1,
+        unit=SPEC.unit,
+        cost=task.cost,
+        weight=SPEC.weight,
+        headline=SPEC.headline,
+        geometry=task.geometry,
+        activate=distance,
+        pixel_loss=inverse_error,
+        as_prediction=prediction.unchanged,
+        moments=uncertainty.GaussianMoments,
+        disagreement=disagreement.absolute_difference,
+        metric=partial(metrics.DepthMetric, SPEC.unit),
+    )

@@ -1,0 +1,321 @@
+"""Laws of every kind of task: each module of labelgrid/tasks that is a plug-in, and the example of one's own."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from labelgrid import plugins
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.grid import TaskRow
+from labelgrid.pixel.metrics import Metric
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.pictures import HATCH, colour_map, prediction_label
+from labelgrid.tasks.task import Task, TaskDef, spec_of
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OWN = "inverse_depth_task:build"
+BATCH, HEIGHT, WIDTH = 4, 6, 7
+
+#: What a label format needs to be told, and labels [b, c, h, w] that it can hold.
+OPTIONS: dict[str, dict[str, object]] = {"classes": {"classes": ["wall", "floor", "bed", "lamp"]}}
+LABELS: dict[str, Callable[[torch.Generator], Tensor]] = {
+    "classes": lambda rng: torch.randint(4, (BATCH, 1, HEIGHT, WIDTH), generator=rng),
+    "binary": lambda rng: (torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng) < 0.3).float(),
+    "depth": lambda rng: torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng).mul(8000).add(500).round() / 1000,
+    "normals": lambda rng: torch.nn.functional.normalize(torch.randn(BATCH, 3, HEIGHT, WIDTH, generator=rng)),
+}
+
+
+@pytest.fixture(params=[*plugins.names("tasks"), OWN])
+def definition(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskDef]:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    kind = str(request.param)
+    yield TaskDef.of(TaskRow("mine", kind, 2.5, OPTIONS.get(spec_of(kind).codec, {})))
+
+
+@pytest.fixture
+def task(definition: TaskDef) -> Task:
+    return definition.build()
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def target(definition: TaskDef, rng: torch.Generator) -> Target:
+    """Labels with holes; image 1 has none at all."""
+    valid = torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng) < 0.7
+    valid[1] = False
+    return Target(LABELS[definition.spec.codec](rng), valid)
+
+
+@pytest.fixture
+def raw(task: Task, rng: torch.Generator) -> Tensor:
+    return torch.randn(BATCH, task.channels, HEIGHT, WIDTH, generator=rng)
+
+
+def poisoned(target: Target, poison: float) -> Target:
+    whole = not target.value.is_floating_point()
+    return Target(torch.where(target.valid, target.value, int(poison) if whole else poison), target.valid)
+
+
+def poisons(target: Target) -> list[float]:
+    return [255, -1, 1e6] + ([float("nan"), float("inf")] if target.value.is_floating_point() else [])
+
+
+def measured(metric: Metric, prediction: Tensor, target: Target) -> dict[str, float]:
+    metric.update(prediction, target)
+    metric.end_image()
+    return values(metric)
+
+
+def values(metric: Metric) -> dict[str, float]:
+    return {name: result.value for name, result in metric.compute().items()}
+
+
+def loss_and_gradient(task: Task, raw: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+    leaf = raw.clone().requires_grad_()
+    loss = task.loss(leaf, target)
+    loss.sum().backward()
+    assert leaf.grad is not None
+    return loss.detach(), leaf.grad
+
+
+def test_garbage_behind_an_invalid_mask_changes_no_loss_gradient_or_metric(
+    task: Task, raw: Tensor, target: Target
+) -> None:
+    loss, gradient = loss_and_gradient(task, raw, target)
+    figures = measured(task.metric(), task.activate(raw), target)
+    assert loss[0] > 0
+    for poison in poisons(target):
+        bad = poisoned(target, poison)
+        bad_loss, bad_gradient = loss_and_gradient(task, raw, bad)
+        assert torch.equal(bad_loss, loss)
+        assert torch.equal(bad_gradient, gradient)
+        assert measured(task.metric(), task.activate(raw), bad) == figures
+
+
+def test_an_image_without_a_valid_pixel_has_zero_loss_and_zero_gradient(
+    task: Task, raw: Tensor, target: Target
+) -> None:
+    none = Target(target.value, torch.zeros_like(target.valid))
+    for poison in poisons(none):
+        loss, gradient = loss_and_gradient(task, raw, poisoned(none, poison))
+        assert torch.equal(loss, torch.zeros(BATCH))
+        assert torch.equal(gradient, torch.zeros_like(raw))
+    loss, gradient = loss_and_gradient(task, raw, target)
+    assert loss[1] == 0
+    assert not gradient[1].any()
+
+
+def test_the_loss_map_is_one_channel_and_zero_where_not_valid(task: Task, raw: Tensor, target: Target) -> None:
+    loss = task.pixel_loss(raw, target)
+    assert loss.shape == (BATCH, 1, HEIGHT, WIDTH)
+    assert not loss[~target.valid].any()
+    assert (loss >= 0).all()
+
+
+def test_an_images_loss_does_not_depend_on_its_company(task: Task, raw: Tensor, target: Target) -> None:
+    alone = [task.loss(raw[i : i + 1], Target(target.value[i : i + 1], target.valid[i : i + 1])) for i in range(BATCH)]
+    torch.testing.assert_close(torch.cat(alone), task.loss(raw, target))
+
+
+def test_raw_outputs_of_zero_and_huge_ones_have_finite_losses_and_gradients(
+    task: Task, raw: Tensor, target: Target
+) -> None:
+    for extreme in (torch.zeros_like(raw), 1e4 * raw, torch.full_like(raw, -1e4)):
+        loss, gradient = loss_and_gradient(task, extreme, target)
+        assert loss.isfinite().all()
+        assert gradient.isfinite().all()
+        assert task.activate(extreme).isfinite().all()
+
+
+def test_a_metric_over_parts_is_the_metric_over_the_whole(task: Task, raw: Tensor, target: Target) -> None:
+    prediction = task.activate(raw)
+    whole = measured(task.metric(), prediction, target)
+    in_batches, in_strips, merged = task.metric(), task.metric(), task.metric()
+    for image in range(BATCH):
+        own = slice(image, image + 1)
+        in_batches.update(prediction[own], Target(target.value[own], target.valid[own]))
+        in_batches.end_image()
+        for rows in (slice(0, 1), slice(1, 4), slice(4, None)):
+            strip = Target(target.value[own, :, rows], target.valid[own, :, rows])
+            in_strips.update(prediction[own, :, rows], strip)
+        in_strips.end_image()
+        other = task.metric()
+        measured(other, prediction[own], Target(target.value[own], target.valid[own]))
+        merged.merge(other)
+    for split in (in_batches, in_strips, merged):
+        assert values(split) == pytest.approx(whole, rel=1e-12)
+
+
+def test_an_empty_set_has_figures_that_are_not_numbers(task: Task, raw: Tensor, target: Target) -> None:
+    assert all(np.isnan(value) for value in values(task.metric()).values())
+    none = Target(target.value, torch.zeros_like(target.valid))
+    assert all(np.isnan(value) for value in measured(task.metric(), task.activate(raw), none).values())
+
+
+def test_the_headline_is_among_the_figures_in_the_tasks_unit(task: Task) -> None:
+    headline = task.metric().compute()[task.headline]
+    assert (headline.name, headline.unit) == (task.headline, task.unit)
+
+
+def test_the_labels_own_prediction_is_the_best_there_is(task: Task, raw: Tensor, target: Target) -> None:
+    truth = measured(task.metric(), task.as_prediction(target.safe()), target)[task.headline]
+    noise = measured(task.metric(), task.activate(raw), target)[task.headline]
+    better = task.metric().compute()[task.headline].better
+    assert truth == pytest.approx(100 if better == "higher" else 0, abs=1e-6)
+    assert noise < truth - 1 if better == "higher" else noise > truth + 0.1
+
+
+def test_minimising_the_loss_improves_the_headline(task: Task, raw: Tensor, target: Target) -> None:
+    leaf = raw.clone().requires_grad_()
+    optimiser = torch.optim.Adam([leaf], lr=0.2)
+    before = measured(task.metric(), task.activate(raw), target)[task.headline]
+    for _ in range(60):
+        optimiser.zero_grad()
+        task.loss(leaf, target).sum().backward()
+        optimiser.step()
+    after = measured(task.metric(), task.activate(leaf.detach()), target)[task.headline]
+    gap = abs({"higher": 100, "lower": 0}[task.metric().compute()[task.headline].better] - after)
+    assert gap < 0.6 * abs(after - before)
+
+
+def test_uncertainty_is_one_finite_number_a_pixel_from_the_first_sample_on(task: Task, rng: torch.Generator) -> None:
+    moments = task.moments()
+    with pytest.raises(ValueError, match="at least one prediction"):
+        moments.uncertainty()
+    for scale in (1.0, 1e4):
+        moments = task.moments()
+        for _ in range(3):
+            moments.update(task.activate(scale * torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng)))
+            assert moments.uncertainty().shape == (2, 1, HEIGHT, WIDTH)
+            assert moments.uncertainty().isfinite().all()
+
+
+def test_uncertainty_depends_on_the_samples_and_not_on_their_order(task: Task, rng: torch.Generator) -> None:
+    samples = task.activate(torch.randn(6, 2, task.channels, HEIGHT, WIDTH, generator=rng).flatten(0, 1))
+    samples = samples.view(6, 2, task.channels, HEIGHT, WIDTH)
+    torch.testing.assert_close(task.uncertainty(samples.flip(0)), task.uncertainty(samples), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(task.uncertainty(samples[:, :1]), task.uncertainty(samples)[:1])
+
+
+def test_predictions_that_differ_are_less_sure_than_one_repeated(task: Task, rng: torch.Generator) -> None:
+    raw = 5 * torch.randn(8, task.channels, HEIGHT, WIDTH, generator=rng)
+    samples = task.activate(raw)[:, None]
+    repeated = torch.stack([task.uncertainty(sample.expand(8, *sample.shape)) for sample in samples]).mean(0)
+    assert (task.uncertainty(samples) > repeated).all()
+
+
+def test_moments_do_not_grow_with_the_samples_nor_keep_their_graphs_nor_touch_them(
+    task: Task, rng: torch.Generator
+) -> None:
+    raw = torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng, requires_grad=True)
+    prediction, moments = task.activate(raw), task.moments()
+    before, sizes = prediction.detach().clone(), []
+    for _ in range(5):
+        moments.update(prediction)
+        held = [value for value in vars(moments).values() if isinstance(value, Tensor)]
+        assert not any(value.requires_grad for value in held)
+        sizes.append(sum(value.numel() for value in held))
+    assert sizes[0] == sizes[-1] > 0
+    assert torch.equal(prediction, before)
+
+
+def test_disagreement_is_zero_with_oneself_and_positive_otherwise(task: Task, rng: torch.Generator) -> None:
+    for scale in (1.0, 1e4):
+        one = task.activate(scale * torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
+        other = task.activate(torch.randn(2, task.channels, HEIGHT, WIDTH, generator=rng))
+        gap = task.disagreement(one, other)
+        assert gap.shape == (2, 1, HEIGHT, WIDTH)
+        assert gap.isfinite().all()
+        assert (gap > 0).all()
+        torch.testing.assert_close(task.disagreement(one, one), torch.zeros_like(gap), rtol=0, atol=1e-6)
+
+
+def test_a_task_can_be_sent_to_another_process(task: Task) -> None:
+    assert pickle.loads(pickle.dumps(task)).name == task.name  # noqa: S301
+
+
+def test_a_task_carries_its_definition(task: Task, definition: TaskDef) -> None:
+    spec = definition.spec
+    assert (task.name, task.kind, task.cost) == ("mine", definition.kind, 2.5)
+    assert spec.kind == definition.kind
+    assert (task.weight, task.headline, task.unit, task.geometry) == (
+        spec.weight,
+        spec.headline,
+        spec.unit,
+        spec.geometry,
+    )
+
+
+def arrays(target: Target, image: int) -> LabelArray:
+    return LabelArray(target.value[image].movedim(0, 2).numpy(), target.valid[image, 0].numpy())
+
+
+def test_a_labels_picture_is_rgb_and_hatched_where_not_valid(definition: TaskDef, target: Target) -> None:
+    label = arrays(poisoned(target, poisons(target)[-1]), 0)
+    picture = colour_map(definition, label.value, label.valid)
+    assert (picture.dtype, picture.shape) == (np.uint8, (HEIGHT, WIDTH, 3))
+    hatched = (picture[:, :, None] == HATCH).all(3).any(2)
+    assert hatched[~label.valid].all()
+    assert len(np.unique(picture[label.valid], axis=0)) > 1
+    assert np.array_equal(picture, colour_map(definition, arrays(target, 0).value, label.valid))
+    nothing = colour_map(definition, label.value, np.zeros_like(label.valid))
+    assert np.isin(nothing, HATCH).all()
+
+
+def test_a_prediction_becomes_the_label_that_it_says(definition: TaskDef, task: Task, target: Target) -> None:
+    label = arrays(Target(target.value, torch.ones_like(target.valid)), 0)
+    told = prediction_label(definition, task.as_prediction(target.value)[0].numpy())
+    assert told.valid.all()
+    assert told.value.dtype == label.value.dtype
+    np.testing.assert_allclose(told.value, label.value, rtol=1e-6)
+
+
+def test_a_prediction_that_is_not_a_number_is_no_label(definition: TaskDef, task: Task, target: Target) -> None:
+    prediction = task.as_prediction(target.value)[0].numpy().copy()
+    prediction[0, 2, 3] = np.nan
+    assert np.argwhere(~prediction_label(definition, prediction).valid).tolist() == [[2, 3]]
+
+
+def test_a_prediction_can_be_written_as_a_label_and_read_back(
+    definition: TaskDef, task: Task, raw: Tensor, tmp_path: Path
+) -> None:
+    told = prediction_label(definition, task.activate(raw)[0].numpy())
+    definition.write(tmp_path / "label.png", told)
+    read = definition.read(tmp_path / "label.png")
+    assert np.array_equal(read.valid, told.valid)
+    np.testing.assert_allclose(read.value[read.valid], told.value[told.valid], atol=0.01)
+
+
+def test_the_plain_data_of_all_kinds_and_their_pictures_load_no_torch() -> None:
+    code = (
+        "import sys; from labelgrid import plugins; from labelgrid.tasks.task import spec_of; "
+        "import labelgrid.tasks.pictures; "
+        f"print(len([spec_of(kind) for kind in [*plugins.names('tasks'), {OWN!r}]]), 'torch' in sys.modules)"
+    )
+    path = [str(EXAMPLES), *sys.path]
+    found = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {path}; {code}"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == [str(len(plugins.names("tasks")) + 1), "False"]
+
+
+def test_the_example_kind_counts_an_error_the_more_the_nearer_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    task = TaskDef.of(TaskRow("mine", OWN, 1.0)).build()
+    raw = torch.zeros(1, 1, 1, 2)
+    metres = task.activate(raw)
+    target = Target(metres + torch.tensor([0.5, 5.0]), torch.ones(1, 1, 1, 2, dtype=torch.bool))
+    near, far = task.pixel_loss(raw, target).flatten()
+    assert near > 0.1 * 2 * far

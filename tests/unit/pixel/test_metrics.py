@@ -1,0 +1,165 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from labelgrid.pixel.metrics import (
+    DepthMetric,
+    EdgeMetric,
+    Metric,
+    NormalsMetric,
+    SaliencyMetric,
+    SegmentationMetric,
+)
+from labelgrid.pixel.prediction import one_hot
+from labelgrid.pixel.target import Target
+from labelgrid.results import Result
+
+
+def row(*values: float) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(1, 1, 1, -1)
+
+
+def labelled(value: Tensor) -> Target:
+    return Target(value, torch.ones(len(value), 1, *value.shape[2:], dtype=torch.bool))
+
+
+def measured(metric: Metric, *images: tuple[Tensor, Tensor]) -> dict[str, float]:
+    for prediction, truth in images:
+        metric.update(prediction, labelled(truth))
+        metric.end_image()
+    return {name: result.value for name, result in metric.compute().items()}
+
+
+def test_miou_is_of_the_sums_and_not_a_mean_of_images() -> None:
+    truth, guess = torch.tensor([[[[0, 0, 0, 1]]]]), torch.tensor([[[[0, 0, 1, 1]]]])
+    values = measured(SegmentationMetric(2), (one_hot(guess, 2), truth), (one_hot(truth, 2), truth))
+    assert values["mIoU"] == pytest.approx(100 * (5 / 6 + 2 / 3) / 2)
+    assert values["pixAcc"] == pytest.approx(100 * 7 / 8)
+
+
+def test_a_class_nowhere_found_is_left_out_or_counts_as_zero() -> None:
+    truth = torch.tensor([[[[0, 1]]]])
+    assert measured(SegmentationMetric(4), (one_hot(truth, 4), truth))["mIoU"] == 100
+    assert measured(SegmentationMetric(4, absent="zero"), (one_hot(truth, 4), truth))["mIoU"] == 50
+
+
+def test_a_class_predicted_but_never_true_counts_against() -> None:
+    truth, guess = torch.tensor([[[[0, 0]]]]), torch.tensor([[[[0, 1]]]])
+    assert measured(SegmentationMetric(2), (one_hot(guess, 2), truth))["mIoU"] == 25
+
+
+@pytest.mark.parametrize("absent", ["skip", "zero"])
+def test_without_a_pixel_there_is_no_miou(absent: str) -> None:
+    assert math.isnan(SegmentationMetric(3, absent=absent).compute()["mIoU"].value)  # type: ignore[arg-type]
+
+
+def test_depth_errors_are_of_pixels_in_metres() -> None:
+    metric = DepthMetric()
+    assert measured(metric, (row(1, 2, 3), row(1, 2, 6)), (row(4), row(5))) == {
+        "RMSE": pytest.approx(math.sqrt(10 / 4)),
+        "absErr": 1.0,
+    }
+    assert metric.compute()["RMSE"] == Result("RMSE", math.sqrt(10 / 4), "m", "lower")
+
+
+def test_a_depth_behind_the_camera_counts_as_none() -> None:
+    assert measured(DepthMetric(), (row(-5), row(2)))["absErr"] == pytest.approx(2)
+    assert measured(DepthMetric(least=0.5), (row(-5), row(2)))["absErr"] == 1.5
+
+
+def test_a_million_pixels_lose_no_digits() -> None:
+    truth = torch.full((1, 1, 1000, 1000), 1000.0)
+    assert measured(DepthMetric(), (truth + 0.25, truth))["RMSE"] == pytest.approx(0.25, abs=1e-12)
+
+
+def test_angles_run_from_none_over_right_to_opposite_whatever_the_length() -> None:
+    up = torch.tensor([0.0, 2.0, 0.0]).view(1, 3, 1, 1)
+    right = torch.tensor([0.1, 0.0, 0.0]).view(1, 3, 1, 1)
+    angles = [measured(NormalsMetric(), (v, up))["mErr"] for v in (up, right, -up, torch.zeros_like(up))]
+    assert angles == pytest.approx([0, 90, 180, 90])
+
+
+def test_a_small_angle_is_not_lost_to_rounding() -> None:
+    angle = 1e-4
+    tilted = torch.tensor([math.sin(angle), 0.0, math.cos(angle)]).view(1, 3, 1, 1)
+    truth = torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1)
+    assert measured(NormalsMetric(), (tilted, truth))["mErr"] == pytest.approx(math.degrees(angle), rel=1e-4)
+
+
+def test_shares_of_pixels_lie_below_their_limits() -> None:
+    angles = torch.deg2rad(torch.tensor([5.0, 20.0, 25.0, 60.0])).view(1, 1, 1, 4)
+    found = torch.cat([angles.sin(), torch.zeros_like(angles), angles.cos()], 1)
+    truth = torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1).expand(1, 3, 1, 4)
+    values = measured(NormalsMetric(), (found, truth))
+    assert [values[f"below {limit}"] for limit in ("11.25", "22.5", "30")] == [25, 50, 75]
+    assert values["mErr"] == pytest.approx(27.5)
+
+
+def test_saliency_is_a_mean_of_images_and_nothing_found_in_nothing_is_right() -> None:
+    empty = (row(0, 0, 0, 0), row(0, 0, 0, 0))
+    half = (row(1, 1, 0, 0), row(1, 0, 0, 0))
+    values = measured(SaliencyMetric(), empty, half)
+    assert values["IoU"] == pytest.approx(100 * (1 + 0.5) / 2)
+    precision, recall = (0 + 0.5) / 2, (0 + 1) / 2
+    assert values["maxF"] == pytest.approx(100 * 2 * precision * recall / (precision + recall))
+
+
+def test_saliency_takes_the_best_threshold_of_all_images_together() -> None:
+    low, high = (row(0.3, 0.1), row(1, 0)), (row(0.95, 0.5), row(1, 0))
+    assert measured(SaliencyMetric(), low)["IoU"] == 100
+    assert measured(SaliencyMetric(), high)["IoU"] == 100
+    assert measured(SaliencyMetric(), low, high)["IoU"] == 75
+
+
+def test_saliency_above_a_threshold_is_strictly_above_it() -> None:
+    assert measured(SaliencyMetric(), (row(0.9).double(), row(1)))["maxF"] == 100
+    assert measured(SaliencyMetric(), (row(0.2), row(0)))["IoU"] == 100
+
+
+def test_saliency_rounds_down_to_eight_bits_where_told() -> None:
+    between = (row(51.5 / 255, 0), row(1, 0))  # above 0.2 = 51 / 255, but not in 8 bits
+    assert measured(SaliencyMetric(), between)["IoU"] == 100
+    assert measured(SaliencyMetric(eight_bit=True), between)["IoU"] == 0
+
+
+def test_a_saliency_image_that_is_not_ended_is_noticed() -> None:
+    metric = SaliencyMetric()
+    metric.update(row(1, 0), labelled(row(1, 0)))
+    with pytest.raises(ValueError, match="call `end_image`"):
+        metric.compute()
+    with pytest.raises(ValueError, match="call `end_image`"):
+        SaliencyMetric().merge(metric)
+    two = torch.zeros(2, 1, 1, 2)
+    with pytest.raises(ValueError, match="2 images follow 1 unended ones"):
+        metric.update(two, labelled(two))
+    metric.end_image()
+    metric.end_image()
+    assert metric.compute()["IoU"].value == 100
+
+
+def test_a_saliency_image_without_a_valid_pixel_does_not_count() -> None:
+    metric = SaliencyMetric()
+    metric.update(row(1, 0), Target(row(0, 1), torch.zeros(1, 1, 1, 2, dtype=torch.bool)))
+    metric.end_image()
+    assert measured(metric, (row(1, 0), row(1, 0)))["IoU"] == 100
+
+
+def test_average_precision_is_all_for_the_right_order_and_the_share_of_edges_for_none() -> None:
+    assert measured(EdgeMetric(), (row(0.9, 0.8, 0.2, 0.1), row(1, 1, 0, 0)))["AP"] == 100
+    assert measured(EdgeMetric(), (row(0.5, 0.5, 0.5, 0.5), row(1, 0, 0, 0)))["AP"] == 25
+    assert measured(EdgeMetric(), (row(0.1, 0.2), row(1, 0)))["AP"] == 50
+
+
+def test_probabilities_of_zero_and_one_have_their_steps() -> None:
+    assert measured(EdgeMetric(), (row(1, 0), row(1, 0)))["AP"] == 100
+
+
+def test_a_set_without_an_edge_has_no_average_precision() -> None:
+    assert math.isnan(measured(EdgeMetric(), (row(0.5, 0.1), row(0, 0)))["AP"])
+
+
+def test_metrics_of_different_makings_do_not_merge() -> None:
+    with pytest.raises(ValueError, match="Metrics of one making"):
+        SegmentationMetric(3).merge(SegmentationMetric(4))

@@ -1,0 +1,17 @@
+import torch
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import TaskDef
+
+TASK = TaskDef.of(TaskRow("edges", "edges", 5.0)).build()
+
+
+def test_it_has_the_surveys_weight_and_average_precision_as_its_headline() -> None:
+    assert (TASK.weight, TASK.headline, TASK.channels) == (50, "AP", 1)
+
+
+def test_an_edge_weighs_19_times_another_pixel_in_any_image() -> None:
+    for value in ([[[[1.0, 0]]]], [[[[1.0, 1]]]]):
+        target = Target(torch.tensor(value), torch.ones(1, 1, 1, 2, dtype=torch.bool))
+        assert round(TASK.pixel_loss(torch.zeros(1, 1, 1, 2), target)[0, 0, 0, 0].item(), 4) == 0.6585  # 0.95 ln 2

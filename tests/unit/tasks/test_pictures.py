@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.tasks import pictures
+from labelgrid.tasks.pictures import HATCH, RGB, colour_map, heat_map, palette, prediction_label
+from labelgrid.tasks.task import TaskDef
+
+DEPTH = TaskDef.of(TaskRow("depth", "depth", 1.0))
+DISPARITY = TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True}))
+NORMALS = TaskDef.of(TaskRow("normals", "normals", 1.0))
+EDGES = TaskDef.of(TaskRow("edges", "edges", 1.0))
+CLASSES = TaskDef.of(TaskRow("semseg", "semseg", 1.0, {"classes": ["a", "b", "c"]}))
+NAN = float("nan")
+
+
+def row(*values: float) -> NDArray[np.float32]:
+    return np.array(values, np.float32).reshape(1, -1, 1)
+
+
+def lightness(picture: RGB) -> NDArray[np.float64]:
+    return pictures._seen(picture.reshape(-1, 3))[0, :, 0]
+
+
+def test_classes_are_told_apart_by_any_colour_vision() -> None:
+    for count, apart in ((7, 0.1), (13, 0.08), (21, 0.055), (40, 0.04)):
+        places = pictures._seen(palette(count))
+        distance = np.linalg.norm(places[:, :, None] - places[:, None], axis=-1)
+        assert distance[:, *np.triu_indices(count, 1)].min() > apart
+
+
+def test_a_class_keeps_its_colour_when_classes_are_added() -> None:
+    assert np.array_equal(palette(40)[:7], palette(7))
+    assert len(np.unique(palette(256), axis=0)) == 256
+    assert palette(3000).shape == (3000, 3)
+    assert palette(0).shape == (0, 3)
+
+
+def test_no_class_looks_like_a_pixel_without_a_label() -> None:
+    places, hatch = pictures._seen(palette(100)), pictures._seen(HATCH)
+    assert np.linalg.norm(places[:, :, None] - hatch[:, None], axis=-1).min() > 0.02
+
+
+def test_equal_classes_are_equal_colours() -> None:
+    picture = colour_map(CLASSES, np.array([[[0], [2], [0]]]))
+    assert np.array_equal(picture[0], palette(3)[[0, 2, 0]])
+
+
+def test_near_is_brighter_than_far_for_depth_and_for_disparity() -> None:
+    values = np.linspace(1, 9, 50, dtype=np.float32).reshape(1, -1, 1)
+    assert (np.diff(lightness(colour_map(DEPTH, values))) <= 0).all()
+    assert (np.diff(lightness(colour_map(DISPARITY, values))) >= 0).all()
+
+
+def test_a_fixed_range_makes_pictures_comparable() -> None:
+    one, two = colour_map(DEPTH, row(1, 2), limits=(0, 10)), colour_map(DEPTH, row(2, 9), limits=(0, 10))
+    assert np.array_equal(one[0, 1], two[0, 0])
+    free = colour_map(DEPTH, row(2, 9))
+    assert not np.array_equal(one[0, 1], free[0, 0])
+    beyond = colour_map(DEPTH, row(-5, 0, 10, 50), limits=(0, 10))
+    assert np.array_equal(beyond[0, 0], beyond[0, 1])
+    assert np.array_equal(beyond[0, 2], beyond[0, 3])
+
+
+def test_a_few_outliers_do_not_use_up_the_scale() -> None:
+    values = np.append(np.linspace(1, 2, 999), 1e6).astype(np.float32).reshape(1, -1, 1)
+    assert np.ptp(lightness(colour_map(DEPTH, values))[:999]) > 0.5
+
+
+def test_a_map_of_one_value_or_of_none_is_a_picture() -> None:
+    assert colour_map(DEPTH, row(3, 3)).shape == (1, 2, 3)
+    assert np.isin(colour_map(DEPTH, row(NAN, NAN)), HATCH).all()
+    assert np.isin(heat_map(np.full((2, 2), np.nan)), HATCH).all()
+
+
+def test_what_is_not_finite_is_hatched_like_what_is_not_valid() -> None:
+    assert np.isin(colour_map(DEPTH, row(1, NAN, 2))[0, 1], HATCH).all()
+    assert np.isin(heat_map(np.array([[0.0, np.inf]]))[0, 1], HATCH).all()
+    assert not np.isin(heat_map(np.array([[0.0, np.inf]]))[0, 0], HATCH).any()
+
+
+def test_the_hatching_has_two_greys() -> None:
+    nothing = colour_map(DEPTH, np.full((16, 16, 1), NAN))
+    assert len(np.unique(nothing.reshape(-1, 3), axis=0)) == 2
+
+
+def test_yes_is_white_and_no_is_black() -> None:
+    assert colour_map(EDGES, row(0, 1))[0].tolist() == [[0, 0, 0], [255, 255, 255]]
+
+
+def test_a_normal_is_its_vector_as_rgb() -> None:
+    toward = np.array([[[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]]])
+    assert colour_map(NORMALS, toward)[0].tolist() == [[128, 128, 255], [0, 128, 128]]
+
+
+def test_heat_grows_brighter() -> None:
+    heat = lightness(heat_map(np.linspace(-3, 5, 60)[None]))
+    assert (np.diff(heat) >= 0).all()
+    assert np.ptp(heat) > 0.8
+
+
+def test_the_likeliest_class_is_the_label() -> None:
+    told = prediction_label(CLASSES, np.array([0.2, 0.5, 0.3]).reshape(3, 1, 1))
+    assert told.value.tolist() == [[[1]]]
+    assert told.value.dtype == np.int64
+
+
+def test_more_than_half_is_yes() -> None:
+    told = prediction_label(EDGES, np.array([0.5, 0.51]).reshape(1, 1, 2))
+    assert told.value[0, :, 0].tolist() == [0, 1]
+    assert told.value.dtype == np.float32
+
+
+def test_a_distance_not_above_zero_is_no_label() -> None:
+    assert prediction_label(DEPTH, np.array([-1, 0, 2.0]).reshape(1, 1, 3)).valid.tolist() == [[False, False, True]]
+
+
+@pytest.mark.parametrize("length", [0.2, 1.0, 7.0])
+def test_a_vector_label_has_length_one_and_a_zero_vector_is_none(length: float) -> None:
+    told = prediction_label(NORMALS, length * np.array([[[0.6, 0]], [[0, 0]], [[-0.8, 0]]]))
+    assert told.valid.tolist() == [[True, False]]
+    np.testing.assert_allclose(told.value[0, 0], [0.6, 0, -0.8], rtol=1e-6)
+
+
+def test_a_bad_prediction_is_hatched_and_raises_no_warning() -> None:
+    told = prediction_label(DEPTH, np.array([NAN, np.inf]).reshape(1, 1, 2))
+    assert not told.valid.any()

@@ -1,0 +1,23 @@
+import torch
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import TaskDef
+
+TASK = TaskDef.of(TaskRow("saliency", "saliency", 3.0)).build()
+
+
+def test_it_has_the_surveys_weight_and_iou_as_its_headline() -> None:
+    assert (TASK.weight, TASK.headline, TASK.channels) == (5, "IoU", 1)
+
+
+def test_a_prediction_is_a_probability_that_two_classes_share() -> None:
+    prediction = TASK.activate(torch.tensor([[[[0.0]]]]))
+    assert prediction.item() == 0.5
+    assert TASK.uncertainty(prediction[None]).item() == torch.tensor(2.0).log().item()
+
+
+def test_a_rare_positive_weighs_more_than_a_frequent_negative() -> None:
+    target = Target(torch.tensor([[[[1.0, 0, 0, 0]]]]), torch.ones(1, 1, 1, 4, dtype=torch.bool))
+    salient, other = TASK.pixel_loss(torch.zeros(1, 1, 1, 4), target).flatten()[:2]
+    torch.testing.assert_close(salient, 3 * other)

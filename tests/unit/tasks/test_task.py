@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from labelgrid.errors import PluginError, RecipeError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.grid import TaskRow
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
+
+ROWS = (TaskRow("near", "depth", 2.0), TaskRow("parts", "semseg", 9.0, {"classes": ["head", "torso"]}))
+
+
+def test_definitions_come_by_name_in_the_ledgers_order() -> None:
+    tasks = definitions(ROWS)
+    assert list(tasks) == ["near", "parts"]
+    assert list(build_all(tasks)) == ["near", "parts"]
+    assert build_all(tasks)["parts"].channels == 2
+
+
+def test_an_unknown_kind_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(PluginError, match="There is no tasks plug-in 'dept'") as refused:
+        TaskDef.of(TaskRow("depth", "dept", 1.0))
+    assert "Did you mean 'depth'?" in str(refused.value)
+
+
+def test_an_unknown_option_is_refused_with_its_task_and_the_nearest_one() -> None:
+    with pytest.raises(RecipeError, match="did you mean 'scale'") as refused:
+        TaskDef.of(TaskRow("near", "depth", 1.0, {"scal": 0.1}))
+    assert "task 'near'" in str(refused.value)
+
+
+def test_a_kind_of_ones_own_is_reached_by_module_and_function() -> None:
+    assert spec_of("labelgrid.tasks.depth:build") == spec_of("depth")
+
+
+def test_a_definition_reads_what_it_writes(tmp_path: Path) -> None:
+    task = definitions(ROWS)["parts"]
+    label = LabelArray(np.array([[[0], [1]]]), np.array([[True, False]]))
+    task.write(tmp_path / "a.png", label)
+    read = task.read(tmp_path / "a.png")
+    assert read.valid.tolist() == [[True, False]]
+    assert read.value[0, 0, 0] == 0
+
+
+def test_a_loss_is_a_mean_over_an_images_valid_pixels() -> None:
+    task = definitions(ROWS)["near"].build()
+    target = Target(torch.tensor([[[[3.0, 9.0]]], [[[1.0, 1.0]]]]), torch.tensor([[[[True, False]]], [[[False] * 2]]]))
+    assert task.loss(torch.ones(2, 1, 1, 2), target).tolist() == [2, 0]
+
+
+def test_uncertainty_is_that_of_all_samples_at_once() -> None:
+    task = definitions(ROWS)["parts"].build()
+    certain = torch.eye(2).view(2, 1, 2, 1, 1)
+    torch.testing.assert_close(task.uncertainty(certain), torch.full((1, 1, 1, 1), 2.0).log())
