@@ -1,13 +1,12 @@
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from sybil import Sybil
 from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 from tests.docs.console import run_block
+from tests.support import CLASSES, make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -16,13 +15,10 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.re
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The folder that the examples are run in: six small photos and a list of classes."""
+    """The folder that the examples are run in: images/, the labels of five tasks below labels/, classes.txt."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "photos").mkdir()
-    for number in range(1, 7):
-        pixels = np.random.default_rng(number).integers(0, 256, (6, 8, 3), np.uint8)
-        Image.fromarray(pixels).resize((128, 96)).save(tmp_path / f"photos/{number:02}.jpg")
-    (tmp_path / "classes.txt").write_text("wall\nfloor\nfurniture\n", encoding="utf-8")
+    make_dataset(tmp_path, n=8)
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES), encoding="utf-8")
     return tmp_path
 
 
@@ -63,7 +59,7 @@ def test_a_page_whose_example_does_not_hold_fails(place, block, fault):
 @pytest.mark.parametrize(
     "block",
     [
-        "```console\n$ echo one two\none ... \n$ ls photos\n01.jpg\n...\n```\n",
+        "```console\n$ echo one two\none ... \n$ ls images\n0000.jpg\n...\n```\n",
         "```console\n$ false\n$ echo $?\n1\n```\n",
         "```console\n$ ./dev test\n$ git clone somewhere\n```\n",
         "```sh\nfalse\n```\n",
