@@ -242,6 +242,13 @@ def test_disagreement_is_zero_with_oneself_and_positive_otherwise(task: Task, rn
         torch.testing.assert_close(task.disagreement(one, one), torch.zeros_like(gap), rtol=0, atol=1e-6)
 
 
+def test_a_tasks_functions_stay_on_the_device_of_their_tensors(task: Task, raw: Tensor, target: Target) -> None:
+    far, labels = raw.to("meta"), target.to("meta")
+    prediction = task.activate(far)
+    results = [task.loss(far, labels), task.uncertainty(prediction[None]), task.disagreement(prediction, prediction)]
+    assert {result.device.type for result in results} == {"meta"}
+
+
 def test_a_task_can_be_sent_to_another_process(task: Task) -> None:
     assert pickle.loads(pickle.dumps(task)).name == task.name  # noqa: S301
 
