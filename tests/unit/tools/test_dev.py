@@ -1,0 +1,114 @@
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+NEEDED = ("sh", "cat", "cksum", "cp", "dirname", "env", "head", "mkdir", "rm")
+
+#: Stands for python3 and uv: notes each call, and fails at what the variable FAIL names.
+FAKE = """#!/bin/sh
+echo "${0##*/} $*" >>"$LOG"
+case "$*" in *"$FAIL"*) exit 1 ;; esac
+case "$*" in "-m venv .venv" | "venv "*) mkdir -p .venv/bin && cp "$SELF" .venv/bin/python ;; esac
+"""
+
+
+@pytest.fixture
+def dev(plant, tmp_path):
+    """Run ./dev in a folder where python3 and git are stand-ins and nothing else is installed."""
+    root = plant({"repo/pyproject.toml": "x = 1\n", "repo/constraints.txt": "a==1\n", "bin/python3": FAKE})
+    plant({"bin/git": FAKE})
+    shutil.copy(ROOT / "dev", root / "repo/dev")
+    for name in NEEDED:
+        (root / "bin" / name).symlink_to(shutil.which(name))
+    for fake in ("python3", "git"):
+        (root / "bin" / fake).chmod(0o755)
+
+    def dev(*words, fail="nothing", folder="repo"):
+        log = tmp_path / "log"
+        log.write_text("")
+        environment = {"PATH": str(root / "bin"), "LOG": str(log), "FAIL": fail, "SELF": str(root / "bin/python3")}
+        command = [str(root / folder / "dev"), *words]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False, text=True)
+        return done.returncode, done.stderr, log.read_text().splitlines()
+
+    return dev
+
+
+INSTALL = "python -m pip install --disable-pip-version-check -e .[dev] -c constraints.txt"
+
+
+def test_the_first_use_makes_the_venv_installs_and_runs(dev):
+    status, _, calls = dev("test", "-n0", "tests/unit")
+    assert status == 0
+    assert "python3 -m venv .venv" in calls
+    assert INSTALL in calls
+    assert calls[-1] == "python -m pytest -n 2 -n0 tests/unit"
+
+
+def test_the_second_use_starts_at_once(dev):
+    dev("test")
+    assert dev("check", "ruff") == (0, "", ["python -m tools.check ruff"])
+
+
+@pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
+def test_a_changed_dependency_is_installed_into_the_same_venv(dev, tmp_path, file):
+    dev("test")
+    with (tmp_path / "repo" / file).open("a") as changed:
+        changed.write("more\n")
+    calls = dev("test")[2]
+    assert INSTALL in calls
+    assert "python3 -m venv .venv" not in calls
+
+
+def test_a_venv_of_another_folder_is_made_anew(dev, tmp_path):
+    dev("test")
+    (tmp_path / "repo").rename(tmp_path / "moved")
+    assert "python3 -m venv .venv" in dev("test", folder="moved")[2]
+
+
+@pytest.mark.parametrize(
+    ("fail", "sentence"),
+    [
+        ("version_info", "No Python 3.11 or newer was found: install one"),
+        ("ensurepip", "python3 has no venv module: install it"),
+        ("pip install", "The installation into .venv failed, see above"),
+        ("torchvision", "The torch in .venv does not match its torchvision"),
+    ],
+)
+def test_what_is_missing_is_said_in_one_sentence_and_tried_again_next_time(dev, fail, sentence):
+    status, said, _ = dev("test", fail=fail)
+    assert status == 1
+    assert said.splitlines()[-1].startswith(sentence)
+    assert INSTALL in dev("test")[2]
+
+
+def test_without_git_nothing_is_made(dev, tmp_path):
+    (tmp_path / "bin/git").unlink()
+    assert dev("test") == (1, "git was not found: install it and run ./dev again.\n", [])
+
+
+def test_uv_is_used_where_it_is_installed(dev, tmp_path):
+    shutil.copy(tmp_path / "bin/git", tmp_path / "bin/uv")
+    calls = dev("test")[2]
+    assert calls[:2] == [
+        "uv venv --python >=3.11 .venv",
+        "uv pip install --python .venv/bin/python -e .[dev] -c constraints.txt",
+    ]
+
+
+@pytest.mark.parametrize("words", [(), ("demolish",)])
+def test_wrong_usage_shows_the_usage_and_installs_nothing(dev, words):
+    status, said, calls = dev(*words)
+    assert status == 2
+    assert "usage: ./dev COMMAND" in said
+    assert calls == []
+
+
+def test_the_script_is_plain_sh_and_executable():
+    assert (ROOT / "dev").read_text().startswith("#!/bin/sh\n")
+    assert os.access(ROOT / "dev", os.X_OK)
+    assert os.access(ROOT / ".ci/run", os.X_OK)
