@@ -1,6 +1,7 @@
 import sys
 
 from tools.check import CHECKS, main, run
+from tools.source import ROOT, modules
 
 
 def says(text, status):
@@ -32,5 +33,7 @@ def test_a_check_that_does_not_exist_is_wrong_usage(capsys):
     assert "There is no check spelling; the checks are: ruff, " in capsys.readouterr().err
 
 
-def test_the_house_s_own_checks_are_all_there():
-    assert {"sizes", "mirror", "names", "addresses", "unsafe", "notorch", "documented", "papers"} <= set(CHECKS)
+def test_every_module_of_the_tools_that_finds_faults_is_a_check():
+    finders = {module.path.stem for module in modules(ROOT, "tools") if "def faults(" in module.text}
+    assert len(finders) > 5
+    assert finders <= set(CHECKS)
