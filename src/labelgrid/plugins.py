@@ -11,7 +11,7 @@ from labelgrid.errors import PluginError
 #: Folders of plug-ins -> the modules in them that are the folder's own machinery.
 FOLDERS: dict[str, frozenset[str]] = {
     "tasks": frozenset({"task", "pictures"}),
-    "data": frozenset({"dataset", "transforms", "images", "loader", "batch"}),
+    "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
     "nets": frozenset({"network", "backbones", "blocks", "dropout"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),

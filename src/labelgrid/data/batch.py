@@ -1,0 +1,87 @@
+"""What a batch is: images, targets and weights as tensors, and how examples become one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.data.frame import Frame
+from labelgrid.data.transforms import DataOptions
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Several images of one size and what is known of them.
+
+    Args:
+        ids: b image ids.
+        images: float32 [b, 3, h, w], normalised.
+        targets: a target [b, c, h, w] a task; a missing label is valid nowhere.
+        weights: float32 [b, t], of each cell's label in training, in the order of the tasks.
+        frames: b frames of images that were fitted whole; none in training.
+    """
+
+    ids: tuple[str, ...]
+    images: Tensor
+    targets: Mapping[str, Target]
+    weights: Tensor
+    frames: tuple[Frame, ...] = ()
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch on another device."""
+        targets = {name: target.to(device) for name, target in self.targets.items()}
+        images, weights = self.images.to(device, non_blocking=True), self.weights.to(device, non_blocking=True)
+        return replace(self, images=images, targets=targets, weights=weights)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image of a batch to be: RGB [h, w, 3], its labels, its cells' weights, and its frame where it has one."""
+
+    id: str
+    image: NDArray[np.uint8]
+    labels: Mapping[str, LabelArray]
+    weights: Sequence[float] = ()
+    frame: Frame | None = None
+
+
+def collate(items: Sequence[Item], tasks: Mapping[str, TaskDef], options: DataOptions) -> Batch:
+    """One batch of items of one size; a missing label is zero values, valid nowhere."""
+    size = items[0].image.shape[:2]
+    return Batch(
+        tuple(item.id for item in items),
+        normalised(np.stack([item.image for item in items]), options),
+        {name: _target([item.labels.get(name) for item in items], task, size) for name, task in tasks.items()},
+        torch.tensor([list(item.weights) for item in items], dtype=torch.float32),
+        tuple(item.frame for item in items if item.frame),
+    )
+
+
+def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
+    """RGB [b, h, w, 3] as a network's input: float32 [b, 3, h, w], (image / 255 - mean) / std.
+
+    Example:
+        >>> normalised(np.zeros((1, 2, 2, 3), np.uint8), DataOptions(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))).max()
+        tensor(-1.)
+    """
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (options.mean, options.std))
+    return pixels.mul_(1 / (255 * std)).sub_(mean / std)
+
+
+def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]) -> Target:
+    form = codec(task.spec.codec)
+    value = np.zeros((len(labels), *size, form.CHANNELS), cast("Any", form.DTYPE))
+    valid = np.zeros((len(labels), *size), np.bool_)
+    for i, label in enumerate(labels):
+        if label is not None:
+            value[i], valid[i] = label.value, label.valid
+    channels_first = torch.from_numpy(value).permute(0, 3, 1, 2).contiguous()
+    return Target(channels_first, torch.from_numpy(valid)[:, None])

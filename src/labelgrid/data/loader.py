@@ -1,0 +1,183 @@
+"""How batches stream from a source: the order and every draw depend on the seed, the epoch and the image alone."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from labelgrid.data.batch import Batch, Item, collate
+from labelgrid.data.dataset import Source
+from labelgrid.data.frame import Frame
+from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
+from labelgrid.errors import LabelError, LabelgridError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.streams import seed_of, stream
+from labelgrid.tasks.task import TaskDef
+
+Tasks = Mapping[str, TaskDef]
+#: The labels of an image that are fed to the network as known, at original size.
+Known = Callable[[str], Mapping[str, LabelArray]]
+
+
+def train_batches(
+    source: Source,
+    tasks: Tasks,
+    ids: Sequence[str],
+    options: DataOptions,
+    *,
+    batch: int,
+    seed: int,
+    epoch: int,
+    workers: int = 0,
+    drop_last: bool = False,
+) -> Iterator[Batch]:
+    """One epoch of augmented batches: a new order of all ids, each image with draws of its own.
+
+    The number of workers and the order of `ids` change nothing: the order is drawn over the sorted ids, and each
+    image's augmentation from the stream (seed, "augment", epoch, id).
+
+    Args:
+        source: of images and labels.
+        tasks: whose labels are read.
+        ids: of the images.
+        options: of the input and its augmentation.
+        batch: images in a batch.
+        seed: of the training.
+        epoch: which is drawn anew.
+        workers: processes that read ahead; 0: this one reads.
+        drop_last: leave an incomplete last batch out.
+
+    Raises:
+        ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
+    """
+    order = stream(seed, "order", epoch).permutation(len(ids))
+    names = np.array(sorted(ids), dtype=object)[order].tolist()
+    if drop_last:
+        names = names[: len(names) // batch * batch]
+    return _stream(_Parts(_Train(source, tasks, options, seed, epoch), names, batch), workers)
+
+
+def eval_batches(
+    source: Source,
+    tasks: Tasks,
+    ids: Sequence[str],
+    options: DataOptions,
+    *,
+    batch: int,
+    workers: int = 0,
+    known: Known | None = None,
+) -> Iterator[Batch]:
+    """Batches of whole images in the given order, not augmented, each with its frame; all of a batch have one size.
+
+    Args:
+        source: of the images; its labels are not read.
+        tasks: of the targets.
+        ids: of the images.
+        options: of the input.
+        batch: images in a batch; fewer where sizes change (fit "crop" keeps each image's shape).
+        workers: processes that read ahead; 0: this one reads.
+        known: gives each image's labels that become the targets; without it there are none.
+
+    Raises:
+        ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
+    """
+    return _stream(_Parts(_Whole(source, tasks, options, known), list(ids), batch), workers)
+
+
+@dataclass(frozen=True)
+class _Train:
+    source: Source
+    tasks: Tasks
+    options: DataOptions
+    seed: int
+    epoch: int
+
+    def item(self, name: str) -> Item:
+        image = self.source.image(name)
+        found = {task.name: self.source.label(name, task) for task in self.tasks.values()}
+        labels = {task: label for task, label in found.items() if label is not None}
+        _check_sizes(name, image.shape[:2], labels)
+        rng = stream(self.seed, "augment", self.epoch, name)
+        view = augment(Example(image, labels), self.tasks, self.options, rng)
+        return Item(name, view.image, view.labels, [self.source.weight(name, task) for task in self.tasks])
+
+    def batches(self, items: Sequence[Item]) -> list[Batch]:
+        return [collate(items, self.tasks, self.options)]
+
+
+@dataclass(frozen=True)
+class _Whole:
+    source: Source
+    tasks: Tasks
+    options: DataOptions
+    known: Known | None
+
+    def item(self, name: str) -> Item:
+        image = self.source.image(name)
+        labels = dict(self.known(name)) if self.known else {}
+        height, width = image.shape[:2]
+        _check_sizes(name, (height, width), labels)
+        placement = fitted((height, width), self.options)
+        view = place(Example(image, labels), placement, self.tasks, self.options)
+        frame = Frame.of((height, width), placement)
+        return Item(name, view.image, view.labels, [self.source.weight(name, task) for task in self.tasks], frame)
+
+    def batches(self, items: Sequence[Item]) -> list[Batch]:
+        tasks = self.tasks if self.known else {}
+        return [collate(list(run), tasks, self.options) for _, run in groupby(items, lambda item: item.image.shape)]
+
+
+def _check_sizes(name: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
+    for task, label in labels.items():
+        if label.size != tuple(size):
+            found, wanted = ("x".join(map(str, shape)) for shape in (label.size, size))
+            raise LabelError(
+                f"The {task} label is {found}, its image {wanted}.",
+                where=name,
+                next_step="Export the label at its image's size and import it again.",
+            )
+
+
+class _Parts(Dataset[Any]):
+    """The ids in chunks of a batch; an item is the batches of a chunk, or the error that stopped it."""
+
+    def __init__(self, reader: _Train | _Whole, names: Sequence[str], batch: int) -> None:
+        self.reader = reader
+        self.chunks = [list(names[i : i + batch]) for i in range(0, len(names), batch)]
+
+    def __len__(self) -> int:
+        return len(self.chunks)
+
+    def __getitem__(self, index: int) -> list[Batch] | LabelgridError:
+        try:
+            return self.reader.batches([self.reader.item(name) for name in self.chunks[index]])
+        except LabelgridError as error:
+            return error  # a value, because torch would wrap what a worker raises in its own words
+
+
+def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
+    loader = DataLoader(
+        parts,
+        batch_size=None,
+        num_workers=min(workers, len(parts)),
+        collate_fn=_as_it_is,
+        worker_init_fn=_one_thread,
+        generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator is moved on
+    )
+    for part in loader:
+        if isinstance(part, LabelgridError):
+            raise part
+        yield from part
+
+
+def _as_it_is(part: Any) -> Any:
+    return part
+
+
+def _one_thread(_: int) -> None:
+    cv2.setNumThreads(1)
