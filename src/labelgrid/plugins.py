@@ -1,8 +1,10 @@
 """How a plug-in is found: the folder is the registry, one file adds one thing."""
 
+import ast
 import difflib
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -67,3 +69,24 @@ def resolve(folder: str, name: str) -> Any:
         raise PluginError(
             f"'{name}' cannot be imported: {error}.", next_step="Check the spelling and PYTHONPATH."
         ) from error
+
+
+def describe(folder: str) -> dict[str, str]:
+    """The plug-ins of a folder with the first line of their docstrings, read without importing them."""
+    package = importlib.import_module(f"labelgrid.{folder}")
+    base = Path(next(iter(package.__path__)))
+    return {name: _first_line(base / f"{name}.py") for name in names(folder)}
+
+
+def recipes() -> dict[str, str]:
+    """The recipes of the package with their first line."""
+    base = Path(next(iter(importlib.import_module("labelgrid.recipes").__path__)))
+    return {
+        path.stem: path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+        for path in sorted(base.glob("*.toml"))
+    }
+
+
+def _first_line(path: Path) -> str:
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]

@@ -111,17 +111,20 @@ class Dropout:
         return np.stack([original_means(passes.only(i), look.tasks, frame) for i, frame in enumerate(frames)])
 
 
-def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, ...]) -> NDArray[np.float64]:
-    """Mean uncertainties [b, t] at the heads' resolution, over the part of the maps that shows the image."""
+def head_maps(passes: Passes, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
+    """Uncertainty maps [b, h', w'] at the heads' resolution, by task, nats."""
     moments = {name: task.moments() for name, task in tasks.items()}
     for raws in passes:
         for name, raw in raws.items():
             moments[name].update(tasks[name].activate(raw))
+    return {name: moment.uncertainty()[:, 0] for name, moment in moments.items()}
+
+
+def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, ...]) -> NDArray[np.float64]:
+    """Mean uncertainties [b, t] at the heads' resolution, over the part of the maps that shows the image."""
     means = []
-    for moment in moments.values():
-        maps = moment.uncertainty()[:, 0]
-        height, width = maps.shape[-2:]
-        boxes = [frame.box(height, width) for frame in frames]
+    for maps in head_maps(passes, tasks).values():
+        boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
         means.append([float(maps[i][box].double().mean()) for i, box in enumerate(boxes)])
     return np.array(means).T
 
@@ -146,6 +149,6 @@ def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows:
     return {name: moment.uncertainty()[0, 0] for name, moment in moments.items()}
 
 
-def build(options: Options, seed: int) -> Dropout:
+def build(seed: int, options: Options) -> Dropout:
     """The statistic."""
     return Dropout(options, seed)

@@ -1,10 +1,9 @@
 """How statistics of the pool are gathered: streamed, in parts that a killed run does not repeat, stamped."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,7 +18,6 @@ from labelgrid.progress import Progress
 from labelgrid.score.table import Table, read_table, write_table
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.evaluate import Known
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,15 @@ class Statistic(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What a pool pass is made of; `stamp` says of which model, recipe and pool the numbers are."""
+    """What a pool pass is made of; `stamp` says of which model, recipe and pool the numbers are.
+
+    The labels that `source` has of the pool's images are fed in as known (PartAL section 3.3).
+    """
 
     network: Network
     tasks: Mapping[str, Task]
     definitions: Mapping[str, TaskDef]
     source: Source
-    known: Known
     data: DataOptions
     statistics: Mapping[str, Statistic]
     stamp: Mapping[str, str]
@@ -92,24 +92,24 @@ def gather(work: Work, names: Sequence[str], folder: Path, progress: Progress) -
     return whole
 
 
-def _pass(work: Work, names: Sequence[str], progress: Progress) -> dict[str, NDArray[np.float64]]:
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in work.statistics}
+def looks(work: Work, names: Sequence[str]) -> Iterator[Look]:
+    """The pool's images batch by batch, encoded, in the order of `names`."""
     device = next(work.network.parameters()).device
     work.network.eval()
     loaded = eval_batches(
-        work.source, work.definitions, names, work.data, batch=work.batch, workers=work.workers, known=work.known
+        work.source, work.definitions, names, work.data, batch=work.batch, workers=work.workers, with_labels=True
     )
     with torch.inference_mode():
         for part in loaded:
             batch = part.to(device)
             keys = np.array([image_key(name) for name in batch.ids], np.uint64)
-            look = Look(batch, keys, work.network.encode(batch.images), work.network, work.tasks)
-            for name, statistic in work.statistics.items():
-                found[name].append(statistic(look))
-            progress.advance(len(batch.ids))
+            yield Look(batch, keys, work.network.encode(batch.images), work.network, work.tasks)
+
+
+def _pass(work: Work, names: Sequence[str], progress: Progress) -> dict[str, NDArray[np.float64]]:
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in work.statistics}
+    for look in looks(work, names):
+        for name, statistic in work.statistics.items():
+            found[name].append(statistic(look))
+        progress.advance(len(look.batch.ids))
     return {name: np.concatenate(arrays) for name, arrays in found.items()}
-
-
-def stamp_of(**hashes: Any) -> dict[str, str]:
-    """A stamp as plain strings, for comparing and for keeping beside the numbers."""
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in hashes.items()}

@@ -25,7 +25,7 @@ class Checkpoint:
         optimiser: the optimiser's state.
         parts: states of terms and balancer, by name.
         history: the log, a record an epoch.
-        recipe: the recipe as JSON, and its hash beside it.
+        identity: what was trained on what, as JSON.
         tasks: the tasks as JSON.
     """
 
@@ -35,7 +35,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     parts: dict[str, dict[str, Any]]
     history: list[dict[str, Any]]
-    recipe: str
+    identity: str
     tasks: str
     format: int = field(default=FORMAT)
 

@@ -1,6 +1,6 @@
 """How good a network is on a set of labels: metrics and losses at the images' original size, in bounded memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +20,6 @@ from labelgrid.train.objective import ObjectiveOptions, fixed_weights
 
 #: Most numbers of one task's map held at once; larger maps are handled in strips of rows.
 STRIP = 2**24
-
-#: Gives the labels of an image that are fed in as known: image id -> {task: label at original size}.
-Known = Callable[[str], Mapping[str, LabelArray]]
 
 
 @dataclass(frozen=True)
@@ -68,15 +65,18 @@ def predictions(
     *,
     batch: int = 8,
     workers: int = 0,
-    known: Known | None = None,
+    known: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, Raw, Frame]]:
-    """Each image's final raw outputs [channels, h', w'] and its frame, in order; the network in evaluation mode."""
+    """Each image's final raw outputs [channels, h', w'] and its frame, in order; the network in evaluation mode.
+
+    With `known`, the labels that `source` has are fed in (PartAL section 3.3).
+    """
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
     try:
-        for part in eval_batches(source, definitions, names, data, batch=batch, workers=workers, known=known):
+        for part in eval_batches(source, definitions, names, data, batch=batch, workers=workers, with_labels=known):
             moved = part.to(device)
             with torch.inference_mode():
                 final = network(moved.images, moved.targets or None).final
@@ -99,15 +99,21 @@ def evaluate(
     *,
     batch: int = 8,
     workers: int = 0,
-    known: Known | None = None,
+    known: Source | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Metrics and losses of the final predictions on the labels that `source` has for `names`."""
+    """Metrics and losses of the final predictions on the labels that `source` has for `names`.
+
+    Labels that `known` has of the same images are fed in; a task's own label never reaches its own output.
+    """
     progress = progress or Silent()
     progress.start("Evaluating", len(names), "images")
     measures = {name: Measure(task) for name, task in tasks.items()}
-    options = {"batch": batch, "workers": workers, "known": known, "progress": progress}
-    for name, raws, frame in predictions(network, definitions, source, names, data, **options):  # type: ignore[arg-type]
+    seen, fed = known or source, known is not None
+    outputs = predictions(
+        network, definitions, seen, names, data, batch=batch, workers=workers, known=fed, progress=progress
+    )
+    for name, raws, frame in outputs:
         for task, measure in measures.items():
             label = source.label(name, definitions[task])
             if label is not None:

@@ -26,6 +26,8 @@ class TrainOptions:
         known: probability with which a labelled cell's label is fed in as known (two-stage networks).
         images: train on the images with a label, or on all of the train split (terms may learn from them).
         choose: the model that counts: the last epoch's, or the best epoch's on the val split.
+        val_share: share of the labelled training images (whole groups) kept for model choice where the project has
+            no val split.
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
         restart: each round starts from the initial weights; false goes on from the round before.
     """
@@ -42,6 +44,7 @@ class TrainOptions:
     known: float = 0.5
     images: Literal["labelled", "all"] = "labelled"
     choose: Literal["last", "best"] = "last"
+    val_share: float = 0.0
     val_every: int = 0
     restart: bool = True
     workers: int = 0
@@ -57,7 +60,7 @@ class Plan:
     Args:
         network: with its initial weights.
         train: ids of the training images; val: ids for model choice, never of test or held-out images.
-        recipe: the recipe as JSON, kept in the checkpoint. A checkpoint of another recipe is not resumed.
+        identity: what this training is of, as JSON; a checkpoint of another is not resumed.
     """
 
     network: Network
@@ -72,7 +75,7 @@ class Plan:
     balancer: Balancer
     seed: int
     terms: Mapping[str, Term] = field(default_factory=dict)
-    recipe: str = "{}"
+    identity: str = "{}"
 
     @property
     def steps_per_epoch(self) -> int:

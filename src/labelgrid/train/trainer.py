@@ -51,13 +51,13 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
 
     def resume(self, path: Path) -> bool:
-        """Go on from the checkpoint at `path` if there is one of this recipe and these tasks."""
+        """Go on from the checkpoint at `path` if there is one of this very training."""
         if not path.exists():
             return False
         kept = load(path)
-        if kept.recipe != self.plan.recipe or kept.tasks != self._tasks():
+        if kept.identity != self.plan.identity or kept.tasks != self._tasks():
             raise TrainingError(
-                "The checkpoint was made with another recipe or other tasks.",
+                "The checkpoint is of another recipe, other tasks or other labels.",
                 where=str(path),
                 next_step="Remove it to start anew, or go back to its recipe.",
                 unchanged="Nothing was trained.",
@@ -78,7 +78,7 @@ class Trainer:
             optimiser=self.optimiser.state_dict(),
             parts={name: part.state_dict() for name, part in self.parts.items()},
             history=self.history,
-            recipe=self.plan.recipe,
+            identity=self.plan.identity,
             tasks=self._tasks(),
         )
 

@@ -1,0 +1,116 @@
+"""How a recipe and a project become a network and a training plan."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from labelgrid.campaign.project import Project
+from labelgrid.campaign.recipe import Named, Recipe, hash_of, load, make
+from labelgrid.campaign.source import ProjectSource, source_of
+from labelgrid.labels.grid import State
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.network import Network
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.tasks.task import Task, TaskDef, build_all
+from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.plan import Plan
+
+
+@dataclass(frozen=True)
+class Crew:
+    """What every step of a round needs: the recipe, the tasks and the project's images and labels as they are."""
+
+    recipe: Recipe
+    definitions: dict[str, TaskDef]
+    tasks: dict[str, Task]
+    source: ProjectSource
+    seed: int
+
+
+def crew_of(project: Project, recipe: str = "", changes: dict[str, object] | None = None) -> Crew:
+    """The crew of a project; `recipe` and `changes` (from the command line) go over its settings."""
+    settings = project.settings
+    laid = {**settings.changes, **(changes or {})}
+    loaded = load(recipe or settings.recipe, laid, beside=project.folder)
+    definitions = project.tasks()
+    return Crew(loaded, definitions, build_all(definitions), source_of(project), settings.seed)
+
+
+def network_of(crew: Crew, weights: Path | None, *, pretrained: bool = True) -> Network:
+    """The network with its initial weights: the backbone's from a file or fetched, the rest drawn from the seed.
+
+    Args:
+        pretrained: False leaves the backbone random, for a checkpoint to fill.
+    """
+    options = crew.recipe.backbone
+    if not pretrained:
+        options = type(options)(**{**asdict(options), "pretrained": False})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(crew.seed, "init"))
+        encoder = Encoder(options, weights if pretrained and options.pretrained else None)
+        network: Network = make("nets", crew.recipe.network, crew.tasks, encoder)
+    return network
+
+
+def labelled_images(crew: Crew, split: str, project: Project) -> list[str]:
+    """The images of a split with at least one label, by name."""
+    names = {row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))}  # type: ignore[arg-type]
+    return sorted(names)
+
+
+def splits_for_training(crew: Crew, project: Project) -> tuple[list[str], list[str]]:
+    """Training and val images: never test or held-out ones.
+
+    Where no image is in the val split, `val_share` of the labelled training images (whole groups) may be.
+    """
+    train = labelled_images(crew, "train", project)
+    val = labelled_images(crew, "val", project)
+    share = crew.recipe.train.val_share
+    if share and not val:
+        groups = {row.name: row.group or row.name for row in project.store.images(("train",))}
+        keys = np.array([image_key(groups[name]) for name in train], np.uint64)
+        chosen = keyed_uniform(keys, seed_of(crew.seed, "val")) < share
+        val = [name for name, held in zip(train, chosen, strict=True) if held]
+        train = [name for name, held in zip(train, chosen, strict=True) if not held]
+    if crew.recipe.train.images == "all":
+        train = sorted({row.name for row in project.store.images(("train",))} - set(val))
+    return train, val
+
+
+def plan_of(crew: Crew, project: Project, network: Network) -> Plan:
+    """The training plan of the labels there are now."""
+    recipe, objective = crew.recipe, crew.recipe.objective
+    weights = fixed_weights(crew.tasks, objective)
+    train, val = splits_for_training(crew, project)
+    terms = {name: make("train.terms", Named(name, options), crew.tasks) for name, options in recipe.terms.items()}
+    return Plan(
+        network=network,
+        tasks=crew.tasks,
+        definitions=crew.definitions,
+        source=crew.source,
+        train=train,
+        val=val,
+        data=recipe.data,
+        options=recipe.train,
+        objective=objective,
+        balancer=make("train.balance", recipe.balance, weights, partial(supervised, reduction=objective.reduction)),
+        seed=crew.seed,
+        terms=terms,
+        identity=identity_of(crew, train, val),
+    )
+
+
+def identity_of(crew: Crew, train: list[str], val: list[str]) -> str:
+    """What a training is of: recipe, seed, tasks, images and labels. A checkpoint of another is not resumed."""
+    used = {*train, *val}
+    labels = sorted(
+        (cell.image, cell.task, path.name, weight)
+        for cell, (path, weight) in crew.source.labels.items()
+        if cell.image in used
+    )
+    kept = {"recipe": json.loads(crew.recipe.json()), "seed": crew.seed, "data": hash_of(train, val, labels)}
+    return json.dumps(kept, sort_keys=True)

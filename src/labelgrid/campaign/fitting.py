@@ -1,0 +1,181 @@
+"""How a round's network is trained, kept and found again, and measured on the held-out images."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from labelgrid.campaign.assemble import Crew, crew_of, network_of, plan_of
+from labelgrid.campaign.project import Project, remove_folder, write_text
+from labelgrid.campaign.recipe import Recipe, hash_of
+from labelgrid.config import parse
+from labelgrid.errors import ModelError
+from labelgrid.labels.grid import Split, State
+from labelgrid.labels.store import RoundRow
+from labelgrid.nets.network import Network
+from labelgrid.progress import Progress
+from labelgrid.train.checkpoint import file_hash, load
+from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.loop import fit as train
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished training of a round, as `fit.json` keeps it.
+
+    Args:
+        checkpoint: the file that counts, relative to the project folder.
+        model: its content hash.
+        recipe: the whole recipe.
+        trained: the tasks that had a label to learn from.
+        images: how many images were trained on; labels: how many labels of each task.
+        spent: what the training split's labels had cost by then.
+    """
+
+    round: int
+    checkpoint: str
+    model: str
+    recipe: Mapping[str, Any]
+    seed: int
+    trained: list[str]
+    images: int
+    labels: Mapping[str, int]
+    spent: float
+
+
+def round_number(project: Project) -> int:
+    """The number of the open round, or of the one to open next."""
+    current = project.store.current_round()
+    return current.number if current else max((row.number for row in project.store.rounds()), default=0) + 1
+
+
+def open_round(project: Project) -> RoundRow:
+    """The open round; opens one if none is."""
+    return project.store.current_round() or project.store.open_round()
+
+
+def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[str, Any] | None = None) -> Fit:
+    """Train the open round's network on the labels there are, or go on where a killed training stopped.
+
+    Then measure it on the held-out images that have labels.
+
+    Raises:
+        TrainingError: there is no label, or a loss is not a number. RecipeError, ModelError: see their text.
+    """
+    crew = crew_of(project, recipe, changes)
+    network = network_of(crew, project.weights())
+    plan = plan_of(crew, project, network)
+    row = open_round(project)
+    number = row.number
+    folder = project.round_folder(number) / "fit"
+    if not crew.recipe.train.restart:
+        _continue_from_last(project, network, progress)
+    if (folder / "last.ckpt").exists() and load(folder / "last.ckpt").identity != plan.identity:
+        progress.say("The recipe or the labels changed since this round's last fit: training anew.")
+        remove_folder(folder)
+    for task in sorted(crew.tasks.keys() - _trained(crew, plan.train)):
+        progress.say(f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random.")
+    checkpoint = train(plan, folder, progress)
+    network.load_state_dict(load(checkpoint).network)
+    done = Fit(
+        round=number,
+        checkpoint=checkpoint.relative_to(project.folder).as_posix(),
+        model=file_hash(checkpoint),
+        recipe=json.loads(crew.recipe.json()),
+        seed=crew.seed,
+        trained=sorted(_trained(crew, plan.train)),
+        images=len(plan.train),
+        labels=dict(Counter(cell.task for cell in crew.source.labels if cell.image in set(plan.train))),
+        spent=sum(count.spent for count in project.store.counts(("train", "val")).values()),
+    )
+    project.store.update_round(replace(row, recipe=hash_of(done.recipe), model=done.model))
+    measure_heldout(project, crew, network, done, progress)
+    write_text(project.round_folder(number) / "fit.json", json.dumps(asdict(done), indent=1) + "\n")
+    return done
+
+
+def _trained(crew: Crew, images: Any) -> set[str]:
+    known = set(images)
+    return {cell.task for cell in crew.source.labels if cell.image in known}
+
+
+def _continue_from_last(project: Project, network: Network, progress: Progress) -> None:
+    last = latest(project)
+    if last is None:
+        return
+    progress.say(f"Going on from the weights of round {last.round}.")
+    network.load_state_dict(load(project.folder / last.checkpoint).network)
+
+
+def latest(project: Project) -> Fit | None:
+    """The newest finished training, if there is one."""
+    for path in sorted(project.folder.glob("rounds/*/fit.json"), reverse=True):
+        return parse(Fit, json.loads(path.read_text(encoding="utf-8")), str(path))
+    return None
+
+
+def restore(project: Project, done: Fit, score: Mapping[str, Any] | None = None) -> tuple[Crew, Network]:
+    """The network of a finished training, and the crew to use it with; `score` replaces the recipe's [score].
+
+    Raises:
+        ModelError: the checkpoint is not the one that was kept, or the tasks are not the ones it was trained for.
+    """
+    path = project.inside(done.checkpoint)
+    if not path.is_file() or file_hash(path) != done.model:
+        raise ModelError(
+            "The checkpoint is gone or not the one that was trained.",
+            where=str(path),
+            next_step="Run `labelgrid fit` again.",
+        )
+    recipe = parse(Recipe, {**done.recipe, **({"score": score} if score is not None else {})}, "fit.json")
+    crew = replace(crew_of(project), recipe=recipe, seed=done.seed)
+    network = network_of(crew, None, pretrained=False)
+    try:
+        network.load_state_dict(load(path).network)
+    except RuntimeError as error:
+        raise ModelError(
+            f"The model of round {done.round} was trained for other tasks.",
+            where=str(path),
+            next_step="Run `labelgrid fit` again.",
+        ) from error
+    return crew, network.eval()
+
+
+def measure_heldout(project: Project, crew: Crew, network: Network, done: Fit, progress: Progress) -> None:
+    """Measure a round's network on the held-out labels there are, for the report; their cost is kept apart."""
+    measured = measure(project, crew, network, "heldout", progress)
+    if measured is None:
+        return
+    spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
+    kept = {"round": done.round, "model": done.model, "labels": done.labels, "spent": done.spent}
+    kept |= {"heldout_labels": measured.labels, "heldout_spent": spent, **as_json(measured)}
+    write_text(project.round_folder(done.round) / "heldout.json", json.dumps(kept, indent=1) + "\n")
+
+
+def measure(project: Project, crew: Crew, network: Network, split: Split, progress: Progress) -> Evaluation | None:
+    """The network on a split's labels; None where it has none."""
+    names = sorted({row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))})
+    if not names:
+        return None
+    recipe = crew.recipe
+    return evaluate(
+        network,
+        crew.tasks,
+        crew.definitions,
+        crew.source,
+        names,
+        recipe.data,
+        recipe.objective,
+        workers=recipe.train.workers,
+        progress=progress,
+    )
+
+
+def as_json(measured: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON values."""
+    return {
+        "metrics": {t: {name: asdict(r) for name, r in group.items()} for t, group in measured.metrics.items()},
+        "losses": dict(measured.losses),
+        "loss_mtl": measured.loss_mtl.value,
+    }

@@ -1,0 +1,112 @@
+"""What an annotator and a reader get to see of a pick: the model's prediction as a label file, and pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.campaign.assemble import Crew
+from labelgrid.campaign.fitting import Fit, restore
+from labelgrid.campaign.project import Project
+from labelgrid.campaign.scoring import work_of
+from labelgrid.data.frame import Frame
+from labelgrid.data.frame import restore as to_original
+from labelgrid.errors import LabelError
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.labels.grid import Pick
+from labelgrid.nets.network import Network
+from labelgrid.progress import Progress
+from labelgrid.score.dropout import Options, Passes, head_maps
+from labelgrid.score.pool import looks
+from labelgrid.tasks.pictures import colour_map, heat_map, prediction_label
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.evaluate import predictions, strips
+
+#: How many picks get pictures for the report, and their width.
+SHOWN, WIDTH = 24, 320
+
+
+def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: int, progress: Progress) -> None:
+    """Write the model's prediction of each picked cell as a label file, and pictures of the first picks."""
+    crew, network = restore(project, done)
+    folder = project.round_folder(number)
+    wanted: dict[str, list[str]] = {}
+    for pick in picks:
+        wanted.setdefault(pick.cell.image, []).append(pick.cell.task)
+    progress.start("Predicting the picks", len(wanted), "images")
+    outputs = predictions(
+        network, crew.definitions, crew.source, sorted(wanted), crew.recipe.data, known=True, progress=progress
+    )
+    for image, raws, frame in outputs:
+        for task in wanted[image]:
+            path = label_path(folder / "prelabels", crew.definitions[task], image)
+            try:
+                write_label(crew.tasks[task], crew.definitions[task], raws[task], frame, path)
+            except LabelError as error:
+                progress.say(f"No pre-label of {task} for {image}: {error.what}")
+    Pictures(crew, network, folder / "pictures").write(picks[:SHOWN])
+
+
+def label_path(folder: Path, task: TaskDef, image: str) -> Path:
+    """Where the label file of a cell is written below a folder: `<task>/<image path>.<ext>`."""
+    return folder / task.name / PurePosixPath(image).with_suffix(codec(task.spec.codec).EXTENSIONS[0])
+
+
+def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
+    """A raw output as a label at the image's original size, made strip by strip."""
+    height, width = frame.original
+    parts = []
+    for rows in strips(task.channels, height, width):
+        with torch.inference_mode():
+            prediction = task.activate(to_original(raw, frame, rows)[None])[0]
+        parts.append(prediction_label(definition, prediction.cpu().numpy()))
+    return LabelArray(np.concatenate([p.value for p in parts]), np.concatenate([p.valid for p in parts]))
+
+
+def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
+    """Write a prediction as a label file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    definition.write(path, predicted(task, definition, raw, frame))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of cells for the report: `<image key>-<task>-{image,prediction,uncertainty}.jpg`."""
+
+    crew: Crew
+    network: Network
+    folder: Path
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Write the three pictures of each pick, numbered in the picks' order."""
+        work = work_of(self.crew, self.network, {}, {})
+        places: dict[str, list[tuple[int, str]]] = {}
+        for index, pick in enumerate(picks):
+            places.setdefault(pick.cell.image, []).append((index, pick.cell.task))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for look in looks(work, sorted(places)):
+            passes = Passes.of(look, Options(), self.crew.seed)
+            maps = head_maps(passes, self.crew.tasks)
+            final = self.network.decode(look.features, look.batch.targets or None).final
+            for i, name in enumerate(look.batch.ids):
+                frame = look.batch.frames[i]
+                for index, task in places[name]:
+                    self._save(index, "image", self.crew.source.image(name))
+                    label = predicted(self.crew.tasks[task], self.crew.definitions[task], final[task][i], frame)
+                    self._save(index, "prediction", colour_map(self.crew.definitions[task], label.value, label.valid))
+                    unsure = to_original(maps[task][i], frame).cpu().numpy()
+                    self._save(index, "uncertainty", heat_map(unsure))
+
+    def _save(self, index: int, what: str, picture: NDArray[np.uint8]) -> None:
+        height, width = picture.shape[:2]
+        scale = min(1.0, WIDTH / width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        path = self.folder / f"{index:03d}-{what}.jpg"
+        if not cv2.imwrite(str(path), cv2.cvtColor(small, cv2.COLOR_RGB2BGR)):
+            raise OSError(28, f"cannot write {path}")

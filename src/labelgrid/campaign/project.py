@@ -1,0 +1,186 @@
+"""What a project is on disk: a folder with settings, the ledger, label files and rounds. Loads no torch."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labelgrid.config import parse, read_toml
+from labelgrid.errors import ProjectError
+from labelgrid.labels.store import Store
+from labelgrid.tasks.task import TaskDef, definitions
+
+SETTINGS = "labelgrid.toml"
+DATABASE = "labelgrid.db"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A strategy and its options."""
+
+    name: str = "partal"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `labelgrid.toml` says.
+
+    Args:
+        recipe: a shipped recipe's name, or a path relative to the project folder.
+        seed: of every draw.
+        weights: a local file of backbone weights, or "" to fetch them where the recipe asks for it.
+        group: a regular expression on image ids; images of one group stay in one split.
+        changes: laid over the recipe, table by table.
+    """
+
+    recipe: str = "small"
+    seed: int = 0
+    weights: str = ""
+    group: str = ""
+    strategy: Chosen = field(default_factory=Chosen)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Project:
+    """An open project folder.
+
+    Example:
+        >>> Project.open(Path("nowhere"))
+        Traceback (most recent call last):
+        labelgrid.errors.ProjectError: There is no labelgrid project (nowhere).
+          Make one with `labelgrid init nowhere --images FOLDER --task depth`.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, store: Store) -> None:
+        self.folder, self.settings, self.store = folder, settings, store
+
+    @classmethod
+    def open(cls, folder: Path) -> "Project":
+        """Open a project.
+
+        Raises:
+            ProjectError: there is none. RecipeError: its settings are wrong. LedgerError: its database is.
+        """
+        if not (folder / SETTINGS).is_file():
+            raise ProjectError(
+                "There is no labelgrid project.",
+                where=str(folder),
+                next_step=f"Make one with `labelgrid init {folder} --images FOLDER --task depth`.",
+            )
+        settings = parse(Settings, read_toml(folder / SETTINGS), str(folder / SETTINGS))
+        return cls(folder, settings, Store.open(folder / DATABASE))
+
+    def tasks(self) -> dict[str, TaskDef]:
+        """The tasks' definitions, in the order they were added."""
+        return definitions(self.store.tasks())
+
+    def round_folder(self, number: int) -> Path:
+        """Where a round's files lie."""
+        return self.folder / "rounds" / f"{number:04d}"
+
+    def inside(self, relative: str) -> Path:
+        """A path below the project folder.
+
+        Raises:
+            ProjectError: it leads out of it.
+        """
+        path = (self.folder / relative).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise ProjectError(f"The path leads out of the project: {relative}.", unchanged="Nothing was read.")
+        return path
+
+    def weights(self) -> Path | None:
+        """The backbone weights file of the settings."""
+        if not self.settings.weights:
+            return None
+        return self.folder / self.settings.weights  # an absolute path stays itself
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.store.close()
+
+    def __enter__(self) -> "Project":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises:
+        ProjectError: it is a project, or not empty.
+    """
+    if (folder / SETTINGS).exists():
+        raise ProjectError(
+            "There is a labelgrid project already.", where=str(folder), unchanged="It was left as it is."
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ProjectError(
+            "The folder is not empty.", where=str(folder), next_step="Name a new one.", unchanged="Nothing was made."
+        )
+
+
+def settings_text(settings: Settings) -> str:
+    """The settings as commented TOML."""
+    options = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.strategy.options.items())
+    return (
+        "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
+        f"recipe = {_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
+        f"seed = {settings.seed}\n"
+        f"weights = {_toml(settings.weights)}    # a local file of backbone weights; empty: fetched\n"
+        f"group = {_toml(settings.group)}      # images whose ids match alike stay in one split\n\n"
+        f"[strategy]\nname = {_toml(settings.strategy.name)}\n"
+        + (f"\n[strategy.options]\n{options}" if options else "")
+        + "\n# [changes.train]         # laid over the recipe\n# epochs = 20\n"
+    )
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def group_of(pattern: str, image: str) -> str:
+    r"""The group of an image: what the pattern's first group (or the whole pattern) matches in its id, else the id.
+
+    Example:
+        >>> group_of(r"^(scene\d+)/", "scene12/0003.jpg"), group_of("", "scene12/0003.jpg")
+        ('scene12', '')
+    """
+    if not pattern:
+        return ""
+    found = re.search(pattern, image)
+    if found is None:
+        return image
+    return found.group(1) if found.re.groups else found.group(0)
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse a pattern that is no regular expression."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ProjectError(f"--group is not a regular expression: {error}.", unchanged="Nothing was made.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically and durably."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of the project's own making, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""What a recipe says, and how its names become objects."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any
+
+from labelgrid import plugins
+from labelgrid.config import merge, parse, read_toml
+from labelgrid.data.transforms import DataOptions
+from labelgrid.errors import RecipeError
+from labelgrid.nets.backbones import BackboneOptions
+from labelgrid.train.objective import ObjectiveOptions
+from labelgrid.train.plan import TrainOptions
+
+
+@dataclass(frozen=True)
+class Named:
+    """A plug-in and its options."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to load, train and score. It names no path and no strategy; those are the project's.
+
+    Args:
+        terms: by plug-in name, their options. score: by statistic, their options.
+    """
+
+    data: DataOptions = field(default_factory=DataOptions)
+    backbone: BackboneOptions = field(default_factory=BackboneOptions)
+    network: Named = field(default_factory=lambda: Named("pad_net"))
+    train: TrainOptions = field(default_factory=TrainOptions)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    balance: Named = field(default_factory=lambda: Named("fixed"))
+    terms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    score: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def json(self) -> str:
+        """The whole recipe, canonically."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def find(name: str, beside: Path | None = None) -> Path:
+    """The file of a recipe: a shipped one's name, or a path (relative to the folder `beside`).
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name in plugins.recipes():
+        return Path(str(resources.files("labelgrid.recipes") / f"{name}.toml"))
+    path = (beside or Path()) / name
+    if path.is_file():
+        return path
+    raise RecipeError(
+        f"There is no recipe '{name}'.",
+        next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as ./mine.toml.",
+    )
+
+
+def load(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
+    """The recipe `name`, laid over the recipe it extends, with `changes` laid over it.
+
+    Raises:
+        RecipeError: it is missing, no TOML, has an unknown key or a wrong value, or extends itself.
+    """
+    values = merge(_tables(find(name, beside), ()), changes or {})
+    return parse(Recipe, values, f"recipe {name}")
+
+
+def _tables(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
+    values = read_toml(path)
+    base = values.pop("extends", None)
+    return merge(_tables(find(base, path.parent), (*seen, path)), values) if base else values
+
+
+def make(folder: str, named: Named, *arguments: Any) -> Any:
+    """Build the plug-in `named` of `folder` from its checked options."""
+    path = named.name.partition(":")[0]
+    build = plugins.resolve(folder, named.name)
+    source = import_module(path) if ":" in named.name else plugins.module(folder, named.name)
+    options = parse(source.Options, named.options, f"options of {folder} '{named.name}'")
+    return build(*arguments, options)
+
+
+def hash_of(*parts: Any) -> str:
+    """A short hash of JSON values, for stamps."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

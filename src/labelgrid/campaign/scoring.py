@@ -1,0 +1,113 @@
+"""How the pool is scored with a round's network, and when such scores are stale."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from labelgrid.campaign.assemble import Crew
+from labelgrid.campaign.fitting import Fit, latest, restore, round_number
+from labelgrid.campaign.project import Project
+from labelgrid.campaign.recipe import Named, hash_of, load, make
+from labelgrid.errors import ProjectError
+from labelgrid.nets.network import Network
+from labelgrid.progress import Progress
+from labelgrid.score.pool import Statistic, Work, gather
+from labelgrid.score.table import Table, read_stamp, read_table
+from labelgrid.select.strategy import Strategy
+
+
+def strategy_of(project: Project, name: str = "") -> tuple[str, Strategy]:
+    """The strategy: the one named, or the settings'."""
+    chosen = project.settings.strategy
+    options = chosen.options if name in ("", chosen.name) else {}
+    return name or chosen.name, make("select", Named(name or chosen.name, options))
+
+
+def score(project: Project, progress: Progress, strategy: str = "") -> Table:
+    """Gather what the strategy needs for every image of the pool with the newest model.
+
+    A killed run goes on where it stopped. The table is stamped with model, recipe and pool.
+
+    Raises:
+        ProjectError: there is no model yet.
+    """
+    name, chosen = strategy_of(project, strategy)
+    done = latest(project)
+    if done is None:
+        raise ProjectError(
+            "There is no model to score with yet.",
+            where=str(project.folder),
+            next_step="Run `labelgrid fit` first; with no labels at all, `labelgrid query` picks at random.",
+            unchanged="Nothing was scored.",
+        )
+    if not chosen.needs:
+        progress.say(f"Strategy '{name}' needs no scores.")
+    options = score_options(project)
+    crew, network = restore(project, done, options)
+    grid = project.store.grid()
+    statistics = {n: make("score", Named(n, options.get(n, {})), crew.seed) for n in sorted(chosen.needs)}
+    work = work_of(crew, network, statistics, stamp_of(project, done, options, chosen))
+    names = [str(grid.images[row]) for row in grid.eligible.any(1).nonzero()[0]]
+    return gather(work, names, folder_of(project, round_number(project)), progress)
+
+
+def work_of(
+    crew: Crew,
+    network: Network,
+    statistics: Mapping[str, Statistic],
+    stamp: Mapping[str, str],
+) -> Work:
+    """A pass over the pool with a restored network."""
+    return Work(
+        network=network,
+        tasks=crew.tasks,
+        definitions=crew.definitions,
+        source=crew.source,
+        data=crew.recipe.data,
+        statistics=statistics,
+        stamp=stamp,
+        workers=crew.recipe.train.workers,
+    )
+
+
+def score_options(project: Project) -> Mapping[str, Mapping[str, object]]:
+    """The [score] tables of the project's recipe as it is now."""
+    return load(project.settings.recipe, project.settings.changes, beside=project.folder).score
+
+
+def folder_of(project: Project, number: int) -> Path:
+    """Where a round's scores lie."""
+    return project.round_folder(number) / "scores"
+
+
+def stamp_of(
+    project: Project, done: Fit, options: Mapping[str, Mapping[str, object]], strategy: Strategy
+) -> dict[str, str]:
+    """What scores are of: the model's weights, the scoring recipe and the pool."""
+    needs = sorted(strategy.needs)
+    return {
+        "model": done.model,
+        "recipe": hash_of(done.recipe["data"], {name: options.get(name, {}) for name in needs}, done.seed),
+        "pool": project.store.pool_hash(),
+        "statistics": ",".join(needs),
+    }
+
+
+def fresh(project: Project, done: Fit, strategy: Strategy, number: int) -> Table | None:
+    """The round's scores; None where there are none.
+
+    Raises:
+        ProjectError: they are of another model, recipe or pool.
+    """
+    path = folder_of(project, number) / "scores.parquet"
+    if not path.exists():
+        return None
+    wanted, found = stamp_of(project, done, score_options(project), strategy), read_stamp(path)
+    stale = sorted(key for key, value in wanted.items() if found.get(key) != value)
+    if stale:
+        raise ProjectError(
+            f"The scores are stale: the {' and the '.join(stale)} changed since they were made.",
+            where=str(path),
+            next_step=f"Run `labelgrid score {project.folder}` again.",
+            unchanged="Nothing was requested.",
+        )
+    return read_table(path)

@@ -1,0 +1,41 @@
+"""Where a project stands: images, cells, costs, rounds, and what to do next. Loads no torch."""
+
+from typing import Any
+
+from labelgrid.campaign.project import Project
+
+
+def status_of(project: Project) -> dict[str, Any]:
+    """The status as JSON values; `tasks` counts all images, held-out ones too, `heldout` those alone."""
+    counts, rounds = project.store.counts(), project.store.rounds()
+    held = project.store.counts(("heldout",))
+    kinds = {row.name: row.kind for row in project.store.tasks()}
+    values = {
+        "images": project.store.count_images(),
+        "heldout_images": project.store.count_images(("heldout",)),
+        "tasks": {name: {"kind": kinds[name], **_shown(count)} for name, count in counts.items()},
+        "heldout": {name: _shown(count) for name, count in held.items()},
+        "rounds": [
+            {"round": r.number, "strategy": r.strategy, "budget": r.budget, "unit": r.unit, "state": r.state}
+            for r in rounds
+        ],
+    }
+    return {**values, "next": _next(project, counts)}
+
+
+def _shown(count: Any) -> dict[str, Any]:
+    return {name: getattr(count, name) for name in ("missing", "requested", "labelled", "skipped", "spent")}
+
+
+def _next(project: Project, counts: dict[str, Any]) -> str:
+    """The command that goes on."""
+    folder = project.folder
+    if any(count.requested for count in counts.values()):
+        return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"
+    if not any(count.missing for count in counts.values()):
+        return f"every cell has an answer: labelgrid fit {folder} and labelgrid report {folder}"
+    current = project.store.current_round()
+    learnt = project.store.counts(("train",))
+    if any(count.labelled for count in learnt.values()) and not (current and current.model):
+        return f"labelgrid fit {folder}"
+    return f"labelgrid query {folder} --budget N"

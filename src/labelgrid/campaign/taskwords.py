@@ -1,0 +1,87 @@
+"""How a task is said on the command line or in tasks.toml, and what is refused. Loads no torch."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labelgrid.config import read_toml
+from labelgrid.errors import ProjectError
+from labelgrid.labels.grid import TaskRow
+from labelgrid.tasks.task import TaskDef, spec_of
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def task_row(words: str, folder: Path = Path()) -> TaskRow:
+    """The task of `NAME[:KEY=VALUE,...]`; a bare word is its file of class names, one a line.
+
+    The kind is the name's unless `kind=` says otherwise; `cost=` is the price of one label; all other keys are the
+    label files' options.
+
+    Raises:
+        ProjectError: the name or a value cannot be. PluginError: there is no such kind. RecipeError: no such option.
+
+    Example:
+        >>> task_row("depth:scale=0.001,cost=2")
+        TaskRow(name='depth', kind='depth', cost=2.0, options={'scale': 0.001})
+    """
+    name, _, rest = words.partition(":")
+    values: dict[str, Any] = {}
+    for item in filter(None, rest.split(",")):
+        key, equals, value = item.partition("=")
+        if not equals:
+            key, value = "classes", item
+        values[key.strip()] = _value(value.strip())
+    return _row(name, values, folder)
+
+
+def task_rows(path: Path) -> list[TaskRow]:
+    """The tasks of a TOML file: a table each, with `kind`, `cost`, `classes` (a file or a list) and options."""
+    return [_row(name, values, path.parent) for name, values in read_toml(path).items()]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
+    if not NAME.fullmatch(name):
+        raise ProjectError(
+            f"'{name}' is no task name: small letters, digits and _, a letter first.", unchanged="Nothing was made."
+        )
+    if not isinstance(values, Mapping):
+        raise ProjectError(f"Task '{name}' is not a table.", next_step=f"Write [{name}] above its keys.")
+    options = dict(values)
+    kind = str(options.pop("kind", name))
+    cost = options.pop("cost", spec_of(kind).cost)
+    if isinstance(options.get("classes"), str):
+        options["classes"] = _classes(folder / options["classes"], name)
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost < float("inf"):
+        raise ProjectError(f"The cost of '{name}' must be a number from 0 up. Found {cost}.")
+    row = TaskRow(name, kind, float(cost), options)
+    checked = TaskDef.of(row)
+    if hasattr(checked.options, "classes") and len(checked.options.classes) < 2:
+        raise ProjectError(
+            f"Task '{name}' has {len(checked.options.classes)} classes; it needs at least 2.",
+            next_step=f"Say --task {name}:classes.txt, a file with one class name a line.",
+            unchanged="Nothing was made.",
+        )
+    return row
+
+
+def _classes(path: Path, name: str) -> list[str]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProjectError(
+            f"The class names of '{name}' cannot be read ({type(error).__name__}).",
+            where=str(path),
+            next_step="Give a text file with one class name a line.",
+            unchanged="Nothing was made.",
+        ) from error
+    return [line for line in lines if line]

@@ -1,0 +1,46 @@
+"""The command line: a function a command, no logic. Starts without torch."""
+
+import os
+import sys
+
+import typer
+
+from labelgrid.cli import grid, model, screen, showing
+from labelgrid.errors import LabelgridError
+
+app = typer.Typer(
+    name="labelgrid",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Decide which (image, task) labels to pay for next, and learn from a grid with gaps.",
+    epilog="The way round: init, query, export, import, fit, query, ... report. Each command has its own --help.",
+)
+for part in (grid, model, showing):
+    part.register(app)
+
+
+def main() -> None:
+    """Run the command line; refused input exits with 1, wrong usage with 2, Ctrl-C with 130."""
+    try:
+        code = app(standalone_mode=False)
+    except LabelgridError as error:
+        screen.error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        screen.note("Stopped. What was done is kept; run the same command to go on.")
+        sys.exit(130)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        screen.note(f"[red]Error:[/] {os.strerror(error.errno) if error.errno else error}{where}.")
+        sys.exit(1)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        error.show()  # a usage error of the parser
+        sys.exit(2)
+    sys.exit(code or 0)
+
+
+__all__ = ["app", "main"]

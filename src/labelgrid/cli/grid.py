@@ -1,0 +1,221 @@
+"""Commands on the grid: make it, grow it, take labels in, send requests out, look at it. They load no torch."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelgrid.cli import screen
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Images = Annotated[
+    list[Path] | None,
+    typer.Option(help="A folder of images, or a list file with one path a line. May be given several times."),
+]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option("--task", help="NAME[:KEY=VALUE,...], as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt."),
+]
+TaskFile = Annotated[Path | None, typer.Option("--tasks", help="A TOML file of tasks, a table each.")]
+
+
+class Check(StrEnum):
+    """How images are checked."""
+
+    full = "full"
+    none = "none"
+
+
+class Split(StrEnum):
+    """Where images belong."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+Checking = Annotated[Check, typer.Option(help="Read every image to its end first, or open none (a million images).")]
+
+
+def init(
+    folder: Folder,
+    images: Images = None,
+    tasks: Tasks = None,
+    task_file: TaskFile = None,
+    holdout: Annotated[int, typer.Option(help="Images drawn at random for measuring, labelled first.")] = 0,
+    group: Annotated[str, typer.Option(help="Regular expression on ids; images that match alike stay together.")] = "",
+    recipe: Annotated[str, typer.Option(help="A shipped recipe, or a path relative to DIR.")] = "small",
+    strategy: Annotated[str, typer.Option(help="What picks cells: see `labelgrid list select`.")] = "partal",
+    weights: Annotated[Path | None, typer.Option(help="A local file of backbone weights.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    check: Checking = Check.full,
+) -> None:
+    """Make a project from images and tasks.
+
+    Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth --holdout 50[/]
+    """
+    from labelgrid import plugins
+    from labelgrid.campaign import setup
+    from labelgrid.campaign.project import Chosen, Settings
+    from labelgrid.errors import UsageError
+
+    if not images:
+        raise UsageError("No images were named.", next_step="Add --images FOLDER.", unchanged="Nothing was made.")
+    rows = _task_rows(tasks, task_file)
+    plugins.resolve("select", strategy)
+    settings = Settings(recipe, seed, str(weights.absolute()) if weights else "", group, Chosen(strategy))
+    with screen.Bar() as bar:
+        project = setup.create(folder, images, rows, settings, bar, holdout=holdout, check=check.value)
+    with project:
+        held, total = project.store.count_images(("heldout",)), project.store.count_images()
+        screen.say(f"Made {folder}: {total} images, {held} of them held out for measuring, {len(rows)} tasks.")
+        for task in project.tasks().values():
+            screen.say(f"  {task.name} ({task.kind}): cost {task.cost:g} a label; label files: {task.options}")
+        go_on = f"labelgrid export {folder}" if held else f"labelgrid query {folder} --budget 60"
+        screen.say(f"Next: {go_on}" + ("   (the held-out images' labels come first)" if held else ""))
+
+
+def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type: ignore[type-arg]
+    from labelgrid.campaign.taskwords import task_row, task_rows
+
+    return [*(task_rows(task_file) if task_file else []), *(task_row(words) for words in tasks or [])]
+
+
+def add(
+    folder: Folder,
+    images: Images = None,
+    tasks: Tasks = None,
+    task_file: TaskFile = None,
+    check: Checking = Check.full,
+) -> None:
+    """Add images or tasks to a project.
+
+    Example: [bold]labelgrid add flat --images more --task normals[/]
+    """
+    from labelgrid.campaign import setup
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        rows = _task_rows(tasks, task_file)
+        added = setup.add(project, images or [], rows, check.value, bar)
+    screen.say(f"Added {added} images and {len(rows)} tasks to {folder}.")
+
+
+def import_(
+    folder: Folder,
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
+    format: Annotated[str, typer.Option(help="folder, or a data set's name: see `labelgrid list data`.")] = "folder",
+    split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
+    limit: Annotated[int, typer.Option(help="Of a data set: only this many images, drawn by --seed.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw of --limit.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Take labels in: all of them, or none and a table of what is wrong.
+
+    Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
+    """
+    from labelgrid.campaign import importing
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        done = importing.import_labels(
+            project,
+            labels,
+            format=format,
+            split=split.value if split else None,
+            replace=replace,
+            limit=limit,
+            seed=seed,
+            progress=bar,
+        )
+    showing_imported(done, json)
+
+
+def showing_imported(done: object, json: bool) -> None:
+    """Print what an import did."""
+    from dataclasses import asdict
+
+    values = asdict(done)  # type: ignore[call-overload]
+    if json:
+        screen.as_json(values)
+    else:
+        screen.say(str(done))
+
+
+class Tool(StrEnum):
+    """Where requests go."""
+
+    folder = "folder"
+
+
+def export(
+    folder: Folder,
+    to: Annotated[Tool, typer.Option(help="The form of the request.")] = Tool.folder,
+    out: Annotated[Path | None, typer.Option(help="Where to; else below the round's folder.")] = None,
+    round: Annotated[int | None, typer.Option(help="Only this round's requests; 0 is the held-out images'.")] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Write all labels instead.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link images instead of copying them.")] = False,
+) -> None:
+    """Write open requests (or all labels) as files, any number of times.
+
+    Example: [bold]labelgrid export flat --to folder --out to-label[/]
+    """
+    from labelgrid.campaign import exporting
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        if labels:
+            done = exporting.export_labels(project, out or folder / "export", progress=bar)
+        else:
+            done = exporting.export(project, out, round=round, link=link, progress=bar)
+    screen.say(str(done))
+
+
+def cancel(
+    folder: Folder,
+    cells: Annotated[list[str] | None, typer.Argument(metavar="[CELLS]", help="IMAGE:TASK or request ids.")] = None,
+    round: Annotated[int | None, typer.Option(help="All open requests of this round.")] = None,
+) -> None:
+    """Take requests back; with no cells and no round, all that are open but the held-out images'.
+
+    Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
+    """
+    from labelgrid.campaign import importing
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project:
+        count = importing.cancel(project, cells or [], round=round)
+    screen.say(f"Cancelled {count} requests; their cells are missing again.")
+
+
+def status(folder: Folder, json: AsJson = False) -> None:
+    """Show images, cells by state, costs and rounds.
+
+    Example: [bold]labelgrid status flat --json[/]
+    """
+    from labelgrid.campaign.project import Project
+    from labelgrid.campaign.status import status_of
+
+    with Project.open(folder) as project:
+        values = status_of(project)
+    if json:
+        screen.as_json(values)
+        return
+    screen.say(f"{folder}: {values['images']} images ({values['heldout_images']} held out)")
+    columns = ["kind", "missing", "requested", "labelled", "skipped", "spent"]
+    rows = [[name, *(task[c] for c in columns)] for name, task in values["tasks"].items()]
+    screen.table("", ["task", *columns], rows)
+    if values["rounds"]:
+        columns = ["round", "strategy", "budget", "unit", "state"]
+        screen.table("", columns, [[row[c] for c in columns] for row in values["rounds"]])
+    screen.say(f"Next: {values['next']}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (init, add, export, cancel, status):
+        app.command()(command)
+    app.command("import")(import_)

@@ -1,0 +1,161 @@
+"""Commands on the model: train it, score the pool, pick cells, predict, measure."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson, Folder
+
+Strategy = Annotated[str, typer.Option(help="Instead of the project's: see `labelgrid list select`.")]
+
+
+class Unit(StrEnum):
+    """What a budget counts."""
+
+    labels = "labels"
+    images = "images"
+    cost = "cost"
+
+
+class Measured(StrEnum):
+    """Splits that can be measured on."""
+
+    heldout = "heldout"
+    val = "val"
+    test = "test"
+
+
+def fit(
+    folder: Folder,
+    recipe: Annotated[str, typer.Option(help="Instead of the project's: a shipped recipe or a path.")] = "",
+    epochs: Annotated[int, typer.Option(help="Instead of the recipe's length.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Train on the labels there are, or go on where a stopped training was; then measure on the held-out images.
+
+    Example: [bold]labelgrid fit flat --epochs 20[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid.campaign import fitting
+    from labelgrid.campaign.project import Project
+
+    changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
+    with Project.open(folder) as project, screen.Bar() as bar:
+        done = fitting.fit(project, bar, recipe, changes)
+    if json:
+        screen.as_json(asdict(done))
+        return
+    counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
+    screen.say(f"Round {done.round}: trained on {done.images} images with {counts} labels -> {done.checkpoint}")
+    screen.say(f"Next: labelgrid query {folder} --budget N, or labelgrid report {folder}")
+
+
+def score(folder: Folder, strategy: Strategy = "") -> None:
+    """Score the pool with the newest model, as the strategy needs it; goes on where a stopped run was.
+
+    Example: [bold]labelgrid score flat[/]
+    """
+    from labelgrid.campaign import scoring
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        table = scoring.score(project, bar, strategy)
+    screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'nothing needed'}.")
+
+
+def query(
+    folder: Folder,
+    budget: Annotated[float, typer.Option(help="How much to spend, in --unit.")],
+    unit: Annotated[Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")] = Unit.labels,
+    strategy: Strategy = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the picks and request nothing.")] = False,
+    prelabels: Annotated[bool, typer.Option(help="Write the model's predictions of the picks.")] = True,
+    json: AsJson = False,
+) -> None:
+    """Pick cells within the budget, mark them requested and close the round.
+
+    Example: [bold]labelgrid query flat --budget 240 --strategy partal[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid.campaign import querying
+    from labelgrid.campaign.project import Project
+    from labelgrid.select.strategy import Budget
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        asked = querying.query(
+            project, Budget(budget, unit.value), bar, strategy=strategy, dry_run=dry_run, prelabels=prelabels
+        )
+    if json:
+        screen.as_json(asdict(asked) | {"dry_run": dry_run})
+        return
+    counts: dict[str, int] = {}
+    for pick in asked.picks:
+        counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
+    rows = [[p.cell.image, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
+    screen.table(f"The first of {len(asked.picks)} picks", ["image", "task", "score", "why"], rows)
+    parts = ", ".join(f"{count} {task}" for task, count in counts.items())
+    did = "would request" if dry_run else "requested"
+    screen.say(f"Round {asked.round} ({asked.strategy}) {did} {parts}: cost {asked.cost:g}.")
+    if not dry_run:
+        screen.say(f"Next: labelgrid export {folder}")
+
+
+def predict(
+    folder: Folder,
+    images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
+    out: Annotated[Path, typer.Option(help="Where the predictions go, as OUT/TASK/IMAGE.")],
+    known: Annotated[Path | None, typer.Option(help="A folder of labels to feed in.")] = None,
+) -> None:
+    """Predict all tasks of images, as label files at their original size.
+
+    Example: [bold]labelgrid predict flat holiday --out predicted[/]
+    """
+    from labelgrid.campaign import predicting
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        count = predicting.predict(project, images, out, known, bar)
+    screen.say(f"Predicted {count} images -> {out}")
+
+
+def evaluate(
+    folder: Folder,
+    labels: Annotated[Path | None, typer.Argument(metavar="[LABELS]", help="A folder of labels.")] = None,
+    split: Annotated[Measured, typer.Option(help="Without LABELS: the project's split to measure on.")] = (
+        Measured.heldout
+    ),
+    json: AsJson = False,
+) -> None:
+    """Measure the newest model, at the images' original size.
+
+    Example: [bold]labelgrid evaluate flat --split test[/]
+    """
+    from labelgrid.campaign import predicting
+    from labelgrid.campaign.project import Project
+
+    with Project.open(folder) as project, screen.Bar() as bar:
+        if labels is not None:
+            values = predicting.evaluate_folder(project, labels, bar)
+        else:
+            values = predicting.evaluate_split(project, split.value, bar)
+    if json:
+        screen.as_json(values)
+        return
+    rows = [
+        [task, values["labels"][task], name, result["value"], result["unit"]]
+        for task, group in values["metrics"].items()
+        for name, result in group.items()
+    ]
+    screen.table("", ["task", "labels", "metric", "value", "unit"], rows)
+    screen.say(f"loss_mtl {values['loss_mtl']:.4f}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (fit, score, query, predict, evaluate):
+        app.command()(command)

@@ -1,0 +1,99 @@
+"""What the user sees: progress with rate and ETA, tables, errors. Results go to stdout, all else to stderr."""
+
+import json
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from labelgrid.errors import LabelgridError
+
+console = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+class Bar:
+    """Draws `labelgrid.progress.Progress` on the terminal; prints a line a piece of work where there is none."""
+
+    def __init__(self) -> None:
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+        )
+        self.task: Any = None
+        self.unit = ""
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        """As `Progress.start`."""
+        self.unit = unit
+        if self.task is not None:
+            self.bars.stop_task(self.task)
+        self.task = self.bars.add_task(what, total=total, rate=unit, note="")
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """As `Progress.advance`."""
+        if self.task is None:
+            return
+        self.bars.advance(self.task, amount)
+        speed = self.bars.tasks[-1].finished_speed or self.bars.tasks[-1].speed
+        rate = f"{speed:.1f} {self.unit}/s" if speed else self.unit
+        self.bars.update(self.task, rate=rate, note=note)
+
+    def say(self, text: str) -> None:
+        """As `Progress.say`."""
+        self.bars.console.print(escape(text))
+
+    def __enter__(self) -> "Bar":
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+
+def error(fault: LabelgridError) -> None:
+    """Print a refusal."""
+    head, _, tail = str(fault).partition("\n")
+    console.print(f"[red]Error:[/] {escape(head)}", soft_wrap=True)
+    if tail:
+        console.print(escape(tail), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Print a line that is no result."""
+    console.print(text, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print a line of the result."""
+    out.print(escape(text), soft_wrap=True)
+
+
+def as_json(value: Any) -> None:
+    """Print a result for programs."""
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table of the result; numbers stand to the right."""
+    drawn = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        drawn.add_column(column, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(escape(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
+    out.print(drawn)
