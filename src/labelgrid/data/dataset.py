@@ -1,7 +1,7 @@
 """What a source of images and labels offers, and how it is cut down."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,4 +29,7 @@ class Source(Protocol):
         """The weight of a cell's label in training (1 unless a strategy said otherwise)."""
 
 
-Pixels = NDArray[Any]
+def labels_of(source: Source, tasks: Mapping[str, TaskDef], name: str) -> dict[str, LabelArray]:
+    """The labels that a source has of an image, by task."""
+    found = {task: source.label(name, definition) for task, definition in tasks.items()}
+    return {task: label for task, label in found.items() if label is not None}

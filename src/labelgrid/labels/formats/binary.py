@@ -7,7 +7,7 @@ import numpy as np
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats._files import one_channel, samples, save_png, shape_text
+from labelgrid.labels.formats.files import one_channel, samples, save_png, shape_text
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -72,3 +72,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         )
     yes = 1 if options.one_is_positive else 255
     save_png(path, np.where(label.value[..., 0] > 0.5, yes, 0).astype(np.uint8))
+
+
+def describe(options: Options) -> str:
+    """What a yes/no map holds, for those who make labels."""
+    return f"PNG, 8 bits: {1 if options.one_is_positive else 255} is yes, 0 is no; or a PNG of 1 bit."

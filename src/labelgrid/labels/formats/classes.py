@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats._files import one_channel, samples, save_png, some_valid
+from labelgrid.labels.formats.files import one_channel, samples, save_png, some_valid
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -84,3 +84,13 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         raise LabelError(f"{_listed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
     dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
     save_png(path, np.where(label.valid, index, void).astype(dtype))
+
+
+def describe(options: Options) -> str:
+    """What a class map holds, for those who make labels."""
+    void = ", ".join(map(str, (255, *options.ignore)))
+    names = "".join(f"\n{index:>5}  {name}" for index, name in enumerate(options.classes))
+    return (
+        "PNG, 8 or 16 bits, grey or palette: one class index a pixel. "
+        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255). The classes are:{names}"
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats._files import one_channel, samples, save_array, save_png, shape_text, some_valid
+from labelgrid.labels.formats.files import one_channel, samples, save_array, save_png, shape_text, some_valid
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
 CHANNELS = 1
@@ -94,3 +94,16 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
             next_step="Write .npy or .tiff, or declare a larger scale.",
         )
     save_png(path, steps.astype(np.uint16))
+
+
+def describe(options: Options) -> str:
+    """What a depth map holds, for those who make labels."""
+    what, unit = ("disparity (larger is nearer)", "") if options.disparity else ("depth along the camera's axis", " m")
+    if options.scale is None:
+        scale = (
+            f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers in steps of 1{unit}"
+        )
+    else:
+        scale = f"PNG of 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
+    limit = f" The largest possible value is {options.maximum:g}{unit}." if options.maximum is not None else ""
+    return f"{scale}: {what}. Not measured: 0, NaN or infinite.{limit}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats._files import samples, save_array, save_png, shape_text, some_valid
+from labelgrid.labels.formats.files import samples, save_array, save_png, shape_text, some_valid
 
 EXTENSIONS = (".png", ".npy")
 CHANNELS = 3
@@ -113,3 +113,11 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         save_array(path, vector)
     else:
         save_png(path, np.rint(np.clip((vector.astype(np.float64) + 1) * 32767.5, 0, 65535)).astype(np.uint16))
+
+
+def describe(options: Options) -> str:
+    """What a normal map holds, for those who make labels."""
+    return (
+        "RGB PNG of 8 or 16 bits that holds (n + 1) / 2 of its range, or .npy [h, w, 3] in [-1, 1]: "
+        f"a unit vector a pixel, {options.axes}. No normal: mid grey or black in a PNG, the zero vector in .npy."
+    )

@@ -1,0 +1,160 @@
+"""NYUD_MT as a source: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.formats import binary, classes, depth, normals
+from labelgrid.labels.formats.files import one_channel, samples
+from labelgrid.labels.images import list_images, read_image
+from labelgrid.tasks.task import TaskDef
+
+LAYOUT = """\
+images/ID.jpg          RGB images (or .png)
+segmentation/ID.png    0 = not labelled, 1 to 40 = the classes in order
+depth/ID.npy           metres, 0 = invalid; or ID.png: 16 bits, millimetres
+normals/ID.npy         unit vectors, zero = invalid; or ID.png: n = v / 127.5 - 1
+edge/ID.npy            0 or 1; or ID.png: 1 bit, or 8 bits of 0 and 255
+gt_sets/SPLIT.txt      the IDs of a split, one a line
+"""
+
+#: Kind -> the folder of its labels. Other kinds are not in this data set.
+FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
+
+
+@dataclass(frozen=True)
+class Nyud:
+    """A `Source` over the NYUD_MT layout; it holds names, every call reads.
+
+    Args:
+        root: what the layout is below.
+        names: ID -> image id (the file's name in `images/`).
+        axes: where the axes of the normals' files point.
+    """
+
+    root: Path
+    names: Mapping[str, str] = field(repr=False)
+    axes: str
+
+    def images(self) -> Sequence[str]:
+        """The image ids: file names in `images/`."""
+        return list(self.names.values())
+
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """As `Source.image`."""
+        return read_image(self.root / "images" / name)
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`; the files' numbers mean what the layout says, whatever the task declares for its own.
+
+        Raises:
+            LabelError: the data set has no labels of this kind, or the file is wrong.
+        """
+        if task.kind not in FOLDERS:
+            raise LabelError(
+                f"NYUD_MT has no labels for '{task.name}', a task of the kind '{task.kind}'.",
+                where=str(self.root),
+                next_step=f"It has {', '.join(FOLDERS)}.",
+            )
+        path = _file(self.root / FOLDERS[task.kind], Path(name).stem)
+        return _READERS[task.kind](path, task, self.axes) if path else None
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """The ids of each file in `gt_sets/`.
+
+        Raises:
+            ImageError: a split names an image that is not there.
+        """
+        return {path.stem: self._split(path) for path in sorted((self.root / "gt_sets").glob("*.txt"))}
+
+    def _split(self, path: Path) -> list[str]:
+        ids = path.read_text(encoding="utf-8").split()
+        absent = [name for name in ids if name not in self.names]
+        if absent:
+            raise ImageError(
+                f"{len(absent)} images of the split are not there, the first is '{absent[0]}'.", where=str(path)
+            )
+        return [self.names[name] for name in ids]
+
+    def weight(self, name: str, task: str) -> float:
+        """As `Source.weight`: 1, the data set holds none."""
+        return 1.0
+
+
+def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:
+    """The NYUD_MT source below `root`.
+
+    Args:
+        root: what the layout is below.
+        axes: where the axes of the normals' files point, a key of `labelgrid.labels.formats.normals.AXES`.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    names = list_images(Path(root) / "images")
+    return Nyud(Path(root), {Path(name).stem: name for name in names}, axes)
+
+
+def check(root: Path | str) -> list[str]:
+    """What is wrong with the layout below `root`: a sentence each, none if all is there.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    source = build(root)
+    faults = [] if (source.root / "gt_sets").is_dir() else ["There is no folder gt_sets."]
+    try:
+        source.splits()
+    except ImageError as error:
+        faults.append(f"{error.where}: {error.what}")
+    for folder in FOLDERS.values():
+        absent = [name for name in source.names if not _file(source.root / folder, name)]
+        if absent:
+            faults.append(f"{len(absent)} of {len(source.names)} images have no {folder}, the first is {absent[0]}.")
+    return faults
+
+
+def _file(folder: Path, name: str) -> Path | None:
+    found = [path for extension in (".png", ".npy") if (path := folder / f"{name}{extension}").is_file()]
+    if len(found) > 1:
+        raise LabelError(
+            f"Both '{found[0].name}' and '{found[1].name}' are there.", where=str(folder), next_step="Take one away."
+        )
+    return found[0] if found else None
+
+
+def _segmentation(path: Path, task: TaskDef, _: str) -> LabelArray:
+    label = classes.read(path, classes.Options(("not labelled", *task.options.classes), ignore=(0,)))
+    return LabelArray(label.value - 1, label.valid)
+
+
+def _depth(path: Path, task: TaskDef, _: str) -> LabelArray:
+    if task.geometry != "depth":
+        raise LabelError(f"NYUD_MT holds depth in metres; the task '{task.name}' is {task.geometry}.", where=str(path))
+    return depth.read(path, depth.Options(maximum=task.options.maximum))
+
+
+def _normals(path: Path, _: TaskDef, axes: str) -> LabelArray:
+    return normals.read(path, normals.Options(axes))
+
+
+def _edges(path: Path, _: TaskDef, __: str) -> LabelArray:
+    if path.suffix == ".png":
+        return binary.read(path, binary.Options())
+    stored = one_channel(samples(path), path, "An edge map")
+    if not np.isin(stored, (0, 1)).all():
+        raise LabelError("An edge map in .npy holds 0 and 1 alone.", where=str(path))
+    return LabelArray(stored.astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))
+
+
+_READERS: dict[str, Callable[[Path, TaskDef, str], LabelArray]] = {
+    "semseg": _segmentation,
+    "depth": _depth,
+    "normals": _normals,
+    "edges": _edges,
+}
