@@ -30,6 +30,10 @@ def test_certain_predictions_that_contradict_are_far_apart_but_finite() -> None:
     assert binary_divergence(pixel(0), pixel(1)).item() == pytest.approx(-math.log(LEAST), rel=1e-5)
 
 
+def test_equal_predictions_agree_down_to_the_least_probability() -> None:
+    assert class_divergence(pixel(1, 1e-9), pixel(1, 1e-9)).item() == 0
+
+
 def test_yes_or_no_is_a_task_of_two_classes() -> None:
     assert binary_divergence(pixel(0.2), pixel(0.7)).item() == class_divergence(pixel(0.2, 0.8), pixel(0.7, 0.3)).item()
 
