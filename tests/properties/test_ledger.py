@@ -1,0 +1,178 @@
+"""A ledger driven at random, against a dict that keeps the same book."""
+
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+
+from labelgrid.errors import LedgerError
+from labelgrid.labels.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
+from labelgrid.labels.store import CellRow, Store
+
+TASKS = {"depth": 2.0, "normals": 0.5, "parts": 1.0}
+NAMES = st.sampled_from([f"{folder}{name}.png" for folder in ("", "a/", "ä/") for name in "cab"])
+SPLITS = st.sampled_from(["train", "heldout"])
+
+
+@st.composite
+def moves(draw: st.DrawFn, image: st.SearchStrategy[str]) -> Move:
+    """A move of an image's cell to any state; what it says may fit the cell or not."""
+    return draw(
+        st.builds(
+            Move,
+            cell=st.builds(Cell, image, st.sampled_from(sorted(TASKS))),
+            to=st.sampled_from(State),
+            round=st.integers(0, 3),
+            request_id=st.sampled_from(["", "r1", "r2"]),
+            path=st.sampled_from(["", "x.png"]),
+            cost=st.sampled_from([0.0, 0.5, 2.0]),
+            weight=st.sampled_from([1.0, 0.25]),
+            score=st.none() | st.floats(-5, 5),
+        )
+    )
+
+
+class Ledger(RuleBasedStateMachine):
+    """The store, and a dict of what every cell's row must be."""
+
+    images = Bundle("images")
+    template: Path  # an empty ledger with tasks, made once: the migrations would take most of the time
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        shutil.copy(self.template / "ledger.db", self.folder)
+        self.store = Store.open(self.folder / "ledger.db")
+        self.split: dict[str, str] = {}
+        self.rows: dict[Cell, CellRow] = {}
+        self.events: list[tuple[State, Move]] = []
+
+    def teardown(self) -> None:
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+    @initialize(target=images, names=st.lists(NAMES, min_size=2, unique=True))
+    def some_images(self, names: list[str]) -> object:
+        return multiple(*(self.add(name, "train") for name in names))
+
+    @rule(target=images, name=NAMES, split=SPLITS)
+    def add(self, name: str, split: str) -> str:
+        new = self.store.add_images([ImageRow(name, "photos", split=split)])  # type: ignore[arg-type]
+        assert new == (name not in self.split)
+        self.split.setdefault(name, split)
+        return name
+
+    @rule(name=images, split=SPLITS)
+    def put_in_split(self, name: str, split: str) -> None:
+        before = self.store.pool_hash()
+        self.store.update_images([replace(self.store.image(name), split=split)])  # type: ignore[arg-type]
+        assert (self.store.pool_hash() != before) == (self.split[name] != split)
+        self.split[name] = split
+
+    @rule(steps=st.lists(moves(images), max_size=3))
+    def move_anyhow(self, steps: list[Move]) -> None:
+        self.move(steps)
+
+    @rule(steps=st.lists(moves(images), min_size=1, max_size=4), way=st.randoms(use_true_random=False))
+    def move_legally(self, steps: list[Move], way: Random) -> None:
+        rows = dict(self.rows)
+        for place, move in enumerate(steps):
+            old = rows.get(move.cell, CellRow(move.cell))
+            to = way.choice(sorted(after for before, after in LEGAL if before == old.state))
+            asked = old.request_id if old.state == State.REQUESTED else move.request_id
+            move = steps[place] = replace(move, to=to, request_id=asked)
+            self.expect(rows, [], move)
+        self.move(steps)
+
+    def move(self, steps: list[Move]) -> None:
+        rows, events = dict(self.rows), list(self.events)
+        try:
+            for step in steps:
+                self.expect(rows, events, step)
+        except ValueError:
+            with pytest.raises(LedgerError):
+                self.store.move(steps)
+            return
+        before = self.store.pool_hash()
+        self.store.move(steps)
+        assert (self.store.pool_hash() != before) == bool(steps)
+        self.rows, self.events = rows, events
+
+    @staticmethod
+    def expect(rows: dict[Cell, CellRow], events: list[tuple[State, Move]], step: Move) -> None:
+        old = rows.pop(step.cell, CellRow(step.cell))
+        if (old.state, step.to) not in LEGAL:
+            raise ValueError("illegal")
+        if old.state == State.REQUESTED:
+            if step.request_id not in ("", old.request_id):
+                raise ValueError("another request")
+            step = replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
+        events.append((old.state, step))
+        if step.to != State.MISSING:
+            rows[step.cell] = CellRow(
+                step.cell, step.to, step.round, step.request_id, step.path, step.digest, step.cost, step.weight
+            )
+
+    @rule()
+    def reopen(self) -> None:
+        self.store.close()
+        self.store = Store.open(self.store.path)
+
+    @invariant()
+    def the_cells_are_the_dict(self) -> None:
+        assert list(self.store.cells()) == [self.rows[cell] for cell in sorted(self.rows)]
+
+    @invariant()
+    def the_grid_is_the_dict(self) -> None:
+        grid = self.store.grid()
+        assert grid.images == sorted(name for name, split in self.split.items() if split == "train")
+        for row, name in enumerate(grid.images):
+            for column, task in enumerate(grid.tasks):
+                cell = Cell(name, task)
+                assert grid.state[row, column] == self.rows.get(cell, CellRow(cell)).state
+
+    @invariant()
+    def the_counts_are_those_of_the_dict(self) -> None:
+        for splits in (None, ("heldout",)):
+            inside = {name for name, split in self.split.items() if splits is None or split in splits}
+            for task, count in self.store.counts(splits).items():  # type: ignore[arg-type]
+                states = [row.state for cell, row in self.rows.items() if cell.task == task and cell.image in inside]
+                found = (count.requested, count.labelled, count.skipped)
+                assert found == tuple(states.count(state) for state in list(State)[1:])
+                assert count.missing == len(inside) - len(states)
+                assert count.spent == sum(
+                    step.cost
+                    for _, step in self.events
+                    if step.to in (State.LABELLED, State.SKIPPED)
+                    and step.cell.task == task
+                    and step.cell.image in inside
+                )
+
+    @invariant()
+    def the_events_are_the_moves_and_make_the_same_cells(self) -> None:
+        assert [(event.before, event.move) for event in self.store.events()] == self.events
+        assert self.store.rebuild() == 0
+
+
+def setup_module() -> None:
+    Ledger.template = Path(tempfile.mkdtemp())
+    with Store.create(Ledger.template / "ledger.db") as store:
+        for name, cost in TASKS.items():
+            store.add_task(TaskRow(name, name, cost))
+
+
+def teardown_module() -> None:
+    shutil.rmtree(Ledger.template)
+
+
+TestLedger = Ledger.TestCase
+# Without shrinking: the steps are few, and to shrink them takes longer than a test may.
+TestLedger.settings = settings(
+    max_examples=12, stateful_step_count=15, deadline=None, derandomize=True, phases=[Phase.generate]
+)

@@ -1,0 +1,233 @@
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from labelgrid.errors import LedgerError
+from labelgrid.labels import database
+from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.labels.store import Store
+
+SECOND = """
+from alembic import op
+revision, down_revision = "0002", "0001"
+def upgrade():
+    op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A ledger with one task and one image."""
+    path = tmp_path / "ledger.db"
+    with Store.create(path) as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images([ImageRow("a.png", "photos")])
+    return path
+
+
+@pytest.fixture
+def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(database.MIGRATIONS, folder)
+    (folder / "versions" / "0002_mood.py").write_text(SECOND)
+    monkeypatch.setattr(database, "MIGRATIONS", folder)
+    monkeypatch.setattr(database, "REVISION", "0002")
+    return folder
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Every database opened from now on may have 60 pages, then SQLite says that the disk is full."""
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count=60")
+
+    event.listen(Engine, "connect", limit)
+    yield
+    event.remove(Engine, "connect", limit)
+
+
+def columns(path: Path, table: str) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def refused(act: Callable[..., object], *arguments: object) -> str:
+    with pytest.raises(LedgerError) as caught:
+        act(*arguments)
+    return str(caught.value)
+
+
+def test_creating_over_an_existing_ledger_is_refused_and_leaves_it_as_it_was(path: Path) -> None:
+    before = path.read_bytes()
+    assert refused(Store.create, path) == (
+        f"There is a database already ({path}).\n  Open it, or choose another folder. Nothing was changed."
+    )
+    assert path.read_bytes() == before
+
+
+def test_creating_over_a_file_that_is_no_database_is_refused_and_leaves_it_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and long enough to be looked at")
+    assert "it is not a labelgrid database" in refused(Store.create, path)
+    assert path.read_text().startswith("not a database")
+
+
+def test_a_ledger_left_empty_by_a_killed_create_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+    assert "it is not a labelgrid database" in refused(Store.open, path)
+    with Store.create(path) as store:
+        assert store.tasks() == ()
+
+
+def test_creating_in_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "ledger.db"
+    assert f"({path}: No such file or directory)" in refused(Store.create, path)
+
+
+def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    assert refused(Store.open, path) == f"There is no ledger ({path}).\n  Make one with `labelgrid init`."
+    assert not path.exists()
+
+
+def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+        connection.commit()
+    before = path.read_bytes()
+    assert refused(Store.open, path) == (
+        f"The ledger cannot be used: it is not a labelgrid database ({path}).\n"
+        "  Give the folder that `labelgrid init` made. Nothing was changed."
+    )
+    assert "There is a database already" in refused(Store.create, path)
+    assert path.read_bytes() == before
+
+
+def test_a_name_with_url_characters_is_only_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "100%#1?mode=memory.db"
+    Store.create(path).close()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    Store.open(path).close()
+
+
+def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Path) -> None:
+    with Store.open(path) as store:
+        assert [row.name for row in store.images()] == ["a.png"]
+    assert "mood" in columns(path, "rounds")
+
+
+def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
+    third = SECOND.replace("0002", "0003").replace('"0001"', '"0002"').replace("ALTER TABLE rounds", "ALTER TABLE no")
+    (newer / "versions" / "0003_broken.py").write_text(third)
+    assert "the database says 'no such table: no'" in refused(Store.open, path)
+    assert "mood" not in columns(path, "rounds")
+
+
+def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
+    path: Path, newer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(path).close()
+    monkeypatch.undo()
+    before = path.read_bytes()
+    assert refused(Store.open, path) == (
+        "The ledger was made by a newer labelgrid: its tables have revision 0002, this program knows 0001 "
+        f"({path}).\n  Upgrade labelgrid. Nothing was changed."
+    )
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_one_sentence_and_changes_nothing(path: Path) -> None:
+    with Store.open(path) as store:
+        rows = [ImageRow(f"{number:06d}.png", "photos") for number in range(20_000)]
+        assert refused(store.add_images, rows) == (
+            f"The ledger cannot be used: the disk is full ({path}).\n  Free some space and run again. "
+            "Nothing was changed."
+        )
+        assert store.count_images() == 1
+
+
+def test_a_create_that_fails_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(database, "_migrate", fail)
+    with pytest.raises(KeyboardInterrupt):
+        Store.create(tmp_path / "ledger.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from labelgrid.errors import LedgerError
+from labelgrid.labels.grid import TaskRow
+from labelgrid.labels.store import Store
+folder, act = Path(sys.argv[1]), sys.argv[2]
+(folder / "ledger.db").chmod(0o444)
+folder.chmod(0o777 if act == "write" else 0o555)
+if os.geteuid() == 0:
+    os.seteuid(65534)
+acts = {
+    "create": lambda: Store.create(folder / "new.db"),
+    "open": lambda: Store.open(folder / "ledger.db"),
+    "write": lambda: Store.open(folder / "ledger.db").add_task(TaskRow("normals", "normals", 1.0)),
+}
+try:
+    acts[act]()
+except LedgerError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("act", ["create", "open", "write"])
+def test_a_read_only_folder_or_file_is_one_sentence(path: Path, act: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # one that another user may enter
+        shutil.copy(path, folder)
+        script = [sys.executable, "-c", AS_NOBODY, folder, act]
+        answer = subprocess.run(script, capture_output=True, text=True, check=False)
+        Path(folder).chmod(0o755)
+        with Store.open(Path(folder, "ledger.db")) as store:
+            assert len(store.tasks()) == 1
+    assert answer.stderr == ""
+    assert answer.stdout.startswith("The ledger cannot be used: it cannot be written (")
+    assert "Make its folder and its files writable for you and run again. Nothing was changed." in answer.stdout
+
+
+def test_a_damaged_ledger_is_one_sentence(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * len(content[4096:])
+    path.write_bytes(content)
+    assert "it is damaged" in refused(Store.open, path)
+
+
+def test_a_lock_held_too_long_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
+    with Store.open(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = refused(store.add_task, TaskRow("normals", "normals", 1.0))
+        assert "another process has kept it locked" in said
+        assert store.count_images() == 1  # reading goes on
+
+
+def test_events_can_only_be_added(path: Path) -> None:
+    with Store.open(path) as store:
+        store.move([Move(Cell("a.png", "depth"), State.LABELLED)])
+    with closing(sqlite3.connect(path)) as connection:
+        for change in ("UPDATE events SET cost = 0", "DELETE FROM events"):
+            with pytest.raises(sqlite3.IntegrityError, match="events are only ever added"):
+                connection.execute(change)
