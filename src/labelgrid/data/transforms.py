@@ -108,7 +108,7 @@ def drawn(size: Size, options: DataOptions, rng: np.random.Generator) -> Placeme
     Always draws the same number of times, so that one option does not shift another's draws.
     """
     flip = bool(rng.random() < options.flip)
-    zoom = options.zoom[int(rng.integers(len(options.zoom)))]
+    zoom = options.zoom[int(rng.random() * len(options.zoom))]  # integers(1) would draw nothing
     place = rng.random(2)
     at = (float(place[0]), float(place[1])) if options.at == "random" else (0.5, 0.5)
     return replace(_placed(size, options, zoom, at), flip=flip)

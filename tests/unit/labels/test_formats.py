@@ -11,7 +11,9 @@ from PIL import Image
 
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray, codec, options_of
-from labelgrid.labels.formats import _files, binary, classes, depth, normals
+from labelgrid.labels.formats import files, binary, classes, depth, normals
+
+COVERS = ["labelgrid.labels.formats"]
 
 NAMES = classes.Options(("a", "b", "c", "d"))
 RNG = np.random.default_rng(0)
@@ -83,7 +85,7 @@ def _grey_png(stored: np.ndarray, bits: int) -> bytes:
         for row in stored
     )
     header = struct.pack(">IIBBBBB", stored.shape[1], stored.shape[0], bits, 0, 0, 0, 0)
-    return _files.PNG + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return files.PNG + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_an_index_without_a_class_is_refused_with_its_values_and_pixels(tmp_path):
@@ -382,7 +384,7 @@ def test_a_refused_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(_files.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(LabelError, match=r"No space left on device \(.*a\.png\)") as error:
         depth.write(path, LabelArray(label.value * 2, label.valid), depth.Options())
     assert "still there" in str(error.value)

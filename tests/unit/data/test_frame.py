@@ -1,0 +1,87 @@
+"""Laws of the way back: outputs of a network at the original image's pixels, whole or in strips."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from labelgrid.data.frame import Frame, restore, to_input
+from labelgrid.data.transforms import DataOptions, fitted, place_label
+from labelgrid.labels.codec import LabelArray
+
+SIZES = [(48, 64), (37, 91), (96, 128), (200, 30), (1, 1)]
+FITS = ["resize", "crop", "pad"]
+
+
+def frame_of(size: tuple[int, int], fit: str, canvas: tuple[int, int] = (96, 128)) -> Frame:
+    return Frame.of(size, fitted(size, DataOptions(size=canvas, fit=fit)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("heads", [(24, 32), (96, 128), (1, 1), (25, 31)])
+def test_restoring_a_resized_image_is_one_bilinear_interpolation(size, heads):
+    raw = torch.randn(3, *heads, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = functional.interpolate(raw[None], size=size, mode="bilinear", align_corners=False)[0]
+    assert torch.allclose(restore(raw, frame_of(size, "resize")), expected, atol=1e-10)
+    assert torch.allclose(restore(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", SIZES)
+def test_strips_equal_the_whole_bitwise(size, fit):
+    raw = torch.randn(2, 5, 24, 32, generator=torch.Generator().manual_seed(0))
+    frame = frame_of(size, fit)
+    whole = restore(raw, frame)
+    assert whole.shape == (2, 5, *size)
+    for rows in (1, 7, 50):
+        strips = [restore(raw, frame, slice(i, min(i + rows, size[0]))) for i in range(0, size[0], rows)]
+        assert torch.equal(torch.cat(strips, -2), whole)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [(48, 64), (37, 91), (200, 60)])
+def test_a_point_of_the_original_gets_what_the_network_said_at_its_place(size, fit):
+    frame = frame_of(size, fit)
+    down = torch.arange(frame.input[0]) + 0.5
+    across = torch.arange(frame.input[1]) + 0.5
+    raw = torch.stack([down[:, None].expand(frame.input), across[None].expand(frame.input)])
+    back = restore(raw, frame)
+    for axis in range(2):
+        content = frame.content[axis]
+        points = (torch.arange(size[axis]) + 0.5) * (content.stop - content.start) / size[axis] + content.start
+        points = points.clamp(0.5, frame.input[axis] - 0.5)
+        expected = (points[:, None] if axis == 0 else points[None]).expand(size)
+        assert torch.allclose(back[axis], expected.float(), atol=1e-4)
+
+
+def test_half_precision_is_restored_in_full_precision():
+    raw = torch.randn(2, 24, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    frame = frame_of((300, 400), "resize")
+    assert torch.allclose(restore(raw, frame), restore(raw.float(), frame), atol=1e-6)
+
+
+def test_gradients_pass_through():
+    raw = torch.randn(1, 4, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: restore(x, frame_of((9, 11), "pad", (16, 16))), raw)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("geometry", ["label", "depth", "normals"])
+def test_a_known_label_lies_as_the_image_does(fit, geometry):
+    rng = np.random.default_rng(0)
+    value = rng.normal(size=(37, 91, 3 if geometry == "normals" else 1)).astype(np.float32)
+    label = LabelArray(value, rng.random((37, 91)) > 0.3)
+    target = to_input(label, frame_of((37, 91), fit), geometry)
+    placed = place_label(label, fitted((37, 91), DataOptions(fit=fit)), geometry)
+    assert target.value.shape == (1, value.shape[-1], *placed.size)
+    assert (target.value[0].permute(1, 2, 0).numpy() == placed.value).all()
+    assert (target.valid[0, 0].numpy() == placed.valid).all()
+    assert (~target.valid).any()
+
+
+def test_the_box_of_a_small_map_is_the_part_that_shows_the_image():
+    frame = frame_of((100, 10), "pad", (64, 64))
+    assert frame.content == (slice(0, 64), slice(29, 35))
+    assert frame.box(64, 64) == frame.content
+    assert frame.box(16, 16) == (slice(0, 16), slice(7, 9))
+    assert frame.box(1, 1) == (slice(0, 1), slice(0, 1))

@@ -1,0 +1,168 @@
+"""Laws of the loaders: what is drawn depends on seed, epoch and image alone; errors arrive as they were raised."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from labelgrid.data import folder
+from labelgrid.data.batch import Batch
+from labelgrid.data.loader import eval_batches, train_batches
+from labelgrid.data.transforms import DataOptions
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.tasks.task import definitions
+from tests.support import make_dataset
+
+OPTIONS = DataOptions(size=(24, 32), zoom=(1.0, 1.2, 1.5), jitter=0.2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    made = make_dataset(tmp_path_factory.mktemp("data"), n=10, size=[(30, 40), (40, 30)])
+    made.label(made.names[3], "depth").unlink()
+    return made
+
+
+@pytest.fixture
+def source(data):
+    return folder.build(data.root)
+
+
+@pytest.fixture
+def tasks(data):
+    return definitions(data.rows)
+
+
+def epoch(source, tasks, ids=None, **options) -> list[Batch]:
+    options = {"batch": 4, "seed": 0, "epoch": 0, **options}
+    return list(train_batches(source, tasks, ids or source.images(), OPTIONS, **options))
+
+
+def by_image(batches: list[Batch]) -> dict[str, list[torch.Tensor]]:
+    found = {}
+    for batch in batches:
+        for i, name in enumerate(batch.ids):
+            targets = [part[i] for target in batch.targets.values() for part in (target.value, target.valid)]
+            found[name] = [batch.images[i], *targets]
+    return found
+
+
+def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_an_epoch_shows_every_image_once_and_the_last_batch_may_be_small(source, tasks):
+    batches = epoch(source, tasks)
+    assert [len(batch.ids) for batch in batches] == [4, 4, 2]
+    assert sorted(name for batch in batches for name in batch.ids) == list(source.images())
+    assert [len(batch.ids) for batch in epoch(source, tasks, drop_last=True)] == [4, 4]
+    assert batches[0].frames == ()
+
+
+def test_workers_change_nothing(source, tasks):
+    alone, helped = epoch(source, tasks), epoch(source, tasks, workers=2)
+    assert [batch.ids for batch in alone] == [batch.ids for batch in helped]
+    for a, b in zip(alone, helped, strict=True):
+        assert torch.equal(a.images, b.images)
+        assert torch.equal(a.weights, b.weights)
+        for name in tasks:
+            assert torch.equal(a.targets[name].value, b.targets[name].value)
+            assert torch.equal(a.targets[name].valid, b.targets[name].valid)
+
+
+def test_the_order_of_ids_changes_nothing(source, tasks):
+    first = epoch(source, tasks)
+    again = epoch(source, tasks, ids=list(reversed(source.images())))
+    assert [batch.ids for batch in first] == [batch.ids for batch in again]
+
+
+def test_an_images_draws_do_not_depend_on_its_company(source, tasks):
+    whole = by_image(epoch(source, tasks))
+    few = by_image(epoch(source, tasks, ids=source.images()[4:7], batch=2))
+    assert all(same(few[name], whole[name]) for name in few)
+
+
+def test_epochs_and_seeds_differ_in_order_and_in_draws(source, tasks):
+    first = epoch(source, tasks)
+    for options in ({"epoch": 1}, {"seed": 1}):
+        other = epoch(source, tasks, **options)
+        assert [batch.ids for batch in other] != [batch.ids for batch in first]
+        a, b = by_image(first), by_image(other)
+        assert sum(same(a[name], b[name]) for name in a) < len(a) / 2
+
+
+def test_no_global_generator_is_moved(source, tasks):
+    torch.manual_seed(0)
+    np_state, state = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    epoch(source, tasks, workers=1)
+    list(eval_batches(source, tasks, source.images()[:2], OPTIONS, batch=2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (np.random.get_state()[1] == np_state).all()  # noqa: NPY002
+
+
+def test_a_missing_label_is_a_mask(source, tasks, data):
+    for batch in epoch(source, tasks):
+        for i, name in enumerate(batch.ids):
+            assert bool(batch.targets["depth"].present[i]) == (name != data.names[3])
+            assert batch.targets["semseg"].present[i]
+
+
+@pytest.mark.parametrize("fit", ["resize", "pad", "crop"])
+def test_evaluation_keeps_the_order_and_every_batch_has_one_size(source, tasks, fit):
+    names = [source.images()[i] for i in (8, 1, 0, 3, 5, 2, 4)]  # even ones are wide, odd ones tall
+    batches = list(eval_batches(source, tasks, names, DataOptions(size=(24, 32), fit=fit), batch=3))
+    assert [name for batch in batches for name in batch.ids] == names
+    assert all(batch.targets == {} for batch in batches)
+    for batch in batches:
+        for name, frame in zip(batch.ids, batch.frames, strict=True):
+            assert frame.original == source.image(name).shape[:2]
+            assert frame.input == tuple(batch.images.shape[-2:])
+    assert [len(batch.ids) for batch in batches] == ([1, 1, 1, 2, 1, 1] if fit == "crop" else [3, 3, 1])
+
+
+def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, data):
+    class Blind(type(source)):
+        def label(self, name, task):
+            raise AssertionError("a label was read")
+
+    blind = Blind(source.root, source.names, source.shared)
+    depth = {name: source.label(name, tasks["depth"]) for name in data.names[:2]}
+    known = {name: {"depth": label} for name, label in depth.items()}
+    (batch,) = eval_batches(blind, tasks, data.names[:3], OPTIONS, batch=4, known=lambda name: known.get(name, {}))
+    assert batch.targets["depth"].present.tolist() == [True, True, False]
+    assert not batch.targets["semseg"].present.any()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_file_arrives_as_the_error_that_names_it(tmp_path, workers):
+    made = make_dataset(tmp_path, n=3, tasks=("depth",))
+    source, tasks = folder.build(made.root), definitions(made.rows)
+    (made.images / made.names[1]).write_bytes(b"not an image")
+    with pytest.raises(ImageError, match=made.names[1]) as error:
+        epoch(source, tasks, workers=workers)
+    assert error.value.next_step.startswith("Copy it again")
+    made.label(made.names[0], "depth").write_bytes(b"")
+    with pytest.raises(LabelError, match="0 bytes"):
+        epoch(source, tasks, ids=made.names[:1], workers=workers)
+
+
+def test_a_label_of_another_size_than_its_image_is_refused(tmp_path):
+    made = make_dataset(tmp_path / "a", n=1, size=(30, 40))
+    other = make_dataset(tmp_path / "b", n=1, size=(15, 20))
+    made.label("0000.jpg", "depth").write_bytes(other.label("0000.jpg", "depth").read_bytes())
+    with pytest.raises(LabelError, match=r"The depth label is 15x20, its image 30x40 \(0000\.jpg\)"):
+        epoch(folder.build(made.root), definitions(made.rows))
+
+
+def test_what_workers_get_can_be_pickled(source, tasks):
+    from labelgrid.data.loader import _Parts, _Train
+
+    parts = _Parts(_Train(source, tasks, OPTIONS, 0, 0), list(source.images()), 4)
+    (batch,) = pickle.loads(pickle.dumps(parts))[0]  # noqa: S301 - our own bytes
+    assert torch.equal(batch.images, parts[0][0].images)
+
+
+def test_nothing_to_load_is_no_batch(source, tasks):
+    assert epoch(source, tasks, ids=["x"], drop_last=True) == []
+    assert list(eval_batches(source, tasks, [], OPTIONS, batch=2, workers=2)) == []

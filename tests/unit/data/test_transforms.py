@@ -1,0 +1,189 @@
+"""Laws of the placement of image and labels: what is where, and what geometry does to values."""
+
+import numpy as np
+import pytest
+
+from labelgrid.config import parse
+from labelgrid.data.transforms import (
+    DataOptions,
+    Example,
+    augment,
+    drawn,
+    fitted,
+    place,
+    place_image,
+    place_label,
+)
+from labelgrid.errors import RecipeError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.tasks.task import definitions
+from tests.support import make_scene, task_rows
+
+TASKS = definitions(task_rows())
+RNG = np.random.default_rng(0)
+
+
+def full(value: np.ndarray) -> LabelArray:
+    return LabelArray(value, np.ones(value.shape[:2], bool))
+
+
+def example(size: tuple[int, int] = (48, 64)) -> Example:
+    scene = make_scene(RNG, size)
+    labels = {
+        "semseg": full(scene.semseg.astype(np.int64)[..., None]),
+        "depth": full(scene.depth.astype(np.float32)[..., None]),
+        "normals": full(scene.normals.astype(np.float32)),
+    }
+    return Example(scene.image, labels)
+
+
+def test_an_image_of_the_training_size_is_left_as_it_is():
+    before = example((48, 64))
+    options = DataOptions(size=(48, 64))
+    after = place(before, fitted((48, 64), options), TASKS, options)
+    assert (after.image == before.image).all()
+    for name, label in before.labels.items():
+        assert np.allclose(after.labels[name].value, label.value, atol=1e-6), name
+        assert after.labels[name].valid.all()
+
+
+@pytest.mark.parametrize("size", [(30, 40), (40, 30), (96, 128), (50, 200), (1, 1), (7, 300)])
+def test_resize_fills_the_canvas_with_the_whole_image(size):
+    placement = fitted(size, DataOptions(size=(48, 64)))
+    assert placement.source == (slice(0, size[0]), slice(0, size[1]))
+    assert placement.target == (slice(0, 48), slice(0, 64))
+
+
+@pytest.mark.parametrize(
+    ("size", "canvas"), [((480, 640), (64, 85)), ((640, 480), (85, 64)), ((64, 64), (64, 64)), ((10, 30), (64, 192))]
+)
+def test_at_evaluation_crop_cuts_nothing_and_keeps_the_shape(size, canvas):
+    placement = fitted(size, DataOptions(size=(64, 64), fit="crop"))
+    assert placement.source == (slice(0, size[0]), slice(0, size[1]))
+    assert placement.canvas == placement.extent == canvas
+
+
+def test_in_training_crop_fills_the_canvas_and_keeps_the_shape():
+    options = DataOptions(size=(64, 64), fit="crop", flip=0)
+    starts = set()
+    for _ in range(50):
+        placement = drawn((480, 640), options, RNG)
+        rows, columns = placement.source
+        assert rows == slice(0, 480)
+        assert columns.stop - columns.start == 480
+        assert columns.stop <= 640
+        assert placement.extent == placement.canvas == (64, 64)
+        starts.add(columns.start)
+    assert min(starts) < 30
+    assert max(starts) > 130
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (5, 100), (100, 5)])
+def test_pad_keeps_the_shape_and_what_is_left_is_not_valid_in_any_label(size):
+    options = DataOptions(size=(64, 64), fit="pad")
+    placement = fitted(size, options)
+    height, width = placement.extent
+    assert max(height, width) == 64
+    assert min(height, width) == round(64 * min(size) / max(size))
+    label = place_label(full(np.zeros((*size, 1), np.int64)), placement, "label")
+    inside = np.zeros((64, 64), bool)
+    inside[placement.target] = True
+    assert (label.valid == inside).all()
+    image = place_image(np.zeros((*size, 3), np.uint8), placement, options)
+    assert (image[~inside] == np.rint(255 * np.array(options.mean))).all()
+    assert not image[inside].any()
+
+
+def test_zooming_out_pads_and_padding_is_no_class():
+    options = DataOptions(size=(48, 64), zoom=(0.5,), flip=0)
+    label = place_label(full(np.zeros((48, 64, 1), np.int64)), drawn((48, 64), options, RNG), "label")
+    assert label.valid.sum() == 24 * 32
+    assert label.valid[12:36, 16:48].all()
+
+
+def test_a_zoom_about_the_centre_is_the_surveys():
+    options = DataOptions(size=(48, 64), zoom=(1.5,), at="centre", flip=0)
+    assert drawn((480, 640), options, RNG).source == (slice(80, 400), slice(106, 533))
+
+
+def test_zooms_flips_and_places_are_drawn_as_often_whatever_is_switched_on():
+    ends = set()
+    for options in (DataOptions(), DataOptions(flip=0, zoom=(1, 1.2, 1.5), jitter=0.4, at="centre", fit="crop")):
+        rng = np.random.default_rng(7)
+        augment(example(), TASKS, options, rng)
+        ends.add(float(rng.random()))
+    assert len(ends) == 1
+
+
+def test_depth_is_divided_by_the_zoom_and_disparity_multiplied_but_no_fit_changes_them():
+    label = full(np.full((48, 64, 1), 3.0, np.float32))
+    zoomed = drawn((48, 64), DataOptions(size=(96, 128), zoom=(1.5,)), RNG)
+    assert np.allclose(place_label(label, zoomed, "depth").value, 2)
+    assert np.allclose(place_label(label, zoomed, "disparity").value, 4.5)
+    assert np.allclose(place_label(label, zoomed, "label").value, 3)
+    for fit in ("resize", "crop", "pad"):
+        placed = place_label(label, fitted((48, 64), DataOptions(size=(20, 50), fit=fit)), "depth")
+        assert (placed.value[placed.valid] == 3).all()
+
+
+def test_a_flip_turns_the_x_of_normals():
+    before = example()
+    options = DataOptions(size=(48, 64), flip=1)
+    after = augment(before, TASKS, options, RNG)
+    assert (after.image == before.image[:, ::-1]).all()
+    assert (after.labels["semseg"].value == before.labels["semseg"].value[:, ::-1]).all()
+    turned = before.labels["normals"].value[:, ::-1] * np.array([-1, 1, 1])
+    assert np.allclose(after.labels["normals"].value, turned, atol=1e-6)
+
+
+def test_resized_normals_blend_valid_neighbours_and_only_those():
+    value = np.zeros((1, 4, 3), np.float32)
+    value[0, :2] = (0.6, 0, 0.8)
+    value[0, 2:] = (-0.6, 0, 0.8)
+    valid = np.array([[False, True, True, True]])
+    value[0, 0] = np.nan
+    label = place_label(LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), "normals")
+    assert label.valid[0].tolist() == [False, False] + [True] * 6
+    assert np.allclose(label.value[0, 2], (0.6, 0, 0.8), atol=1e-6)  # beside the hole: the nearest, no blend
+    mixed = np.array([0.3, 0, 0.8]) / np.linalg.norm([0.3, 0, 0.8])
+    assert np.allclose(label.value[0, 3], mixed, atol=1e-6)
+
+
+def test_opposite_normals_blend_to_no_vector_and_the_nearest_is_taken():
+    value = np.array([[[1, 0, 0], [-1, 0, 0]]], np.float32)
+    label = place_label(full(value), fitted((1, 2), DataOptions(size=(1, 3))), "normals")
+    assert np.allclose(np.linalg.norm(label.value, axis=-1), 1)
+
+
+def test_jitter_changes_colours_alone_and_only_when_asked_for():
+    before = example()
+    plain = augment(before, TASKS, DataOptions(size=(48, 64), flip=0), np.random.default_rng(3))
+    jittered = augment(before, TASKS, DataOptions(size=(48, 64), flip=0, jitter=0.4), np.random.default_rng(3))
+    assert (plain.image == before.image).all()
+    assert np.abs(jittered.image.astype(int) - before.image).mean() > 2
+    for name in before.labels:
+        assert (jittered.labels[name].value == plain.labels[name].value).all()
+
+
+def test_nothing_is_written_into_the_labels_that_came_in():
+    before = example()
+    copies = {name: label.value.copy() for name, label in before.labels.items()}
+    augment(before, TASKS, DataOptions(size=(48, 64), flip=1, zoom=(1.5,)), RNG)
+    assert all((before.labels[name].value == value).all() for name, value in copies.items())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"size": [0, 4]},
+        {"flip": 1.5},
+        {"zoom": []},
+        {"zoom": [0.0]},
+        {"jitter": -0.1},
+        {"fit": "squash"},
+        {"std": [1, 0, 1]},
+    ],
+)
+def test_options_that_cannot_be_are_refused(values):
+    with pytest.raises(RecipeError, match=next(iter(values))):
+        parse(DataOptions, values, "recipe.toml")
