@@ -2,47 +2,20 @@
 
 import io
 import re
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray, codec, options_of
-from labelgrid.labels.formats import files, binary, classes, depth, normals
+from labelgrid.labels.formats import binary, classes, depth, files, normals
+from tests.unit.labels.label_files import png, refused
 
 COVERS = ["labelgrid.labels.formats"]
 
 NAMES = classes.Options(("a", "b", "c", "d"))
 RNG = np.random.default_rng(0)
-
-
-def png(path: Path, array: np.ndarray) -> Path:
-    assert cv2.imwrite(str(path), array[..., ::-1] if array.ndim == 3 else array)
-    return path
-
-
-def npy(path: Path, array: np.ndarray) -> Path:
-    np.save(path, array)
-    return path
-
-
-def refused(read, path: Path, options: object, *words: str) -> str:
-    with pytest.raises(LabelError) as error:
-        read(path, options)
-    text = str(error.value)
-    assert str(path) in text
-    for word in words:
-        assert word in text, text
-    return text
-
-
-def unit(shape: tuple[int, int]) -> np.ndarray:
-    vectors = RNG.normal(size=(*shape, 3))
-    vectors[..., 2] = np.abs(vectors[..., 2])
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
 # --- class maps
@@ -170,162 +143,6 @@ def test_a_yes_no_map_comes_back_and_has_no_way_to_say_not_labelled(tmp_path, on
     assert (binary.read(tmp_path / "a.png", options).value == label.value).all()
     with pytest.raises(LabelError, match="no way to say 'not labelled', and 35 pixels"):
         binary.write(tmp_path / "b.png", LabelArray(label.value, ~label.valid), options)
-
-
-# --- depth
-
-
-def test_a_16_bit_png_is_millimetres_unless_a_scale_is_declared(tmp_path):
-    path = png(tmp_path / "a.png", np.array([[0, 1500]], np.uint16))
-    label = depth.read(path, depth.Options())
-    assert label.valid.tolist() == [[False, True]]
-    assert label.value[0, 1, 0] == pytest.approx(1.5)
-    assert depth.read(path, depth.Options(scale=1 / 256)).value[0, 1, 0] == pytest.approx(1500 / 256)
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".tiff", ".tif"])
-def test_floating_point_depth_is_metres_and_void_where_it_cannot_be_depth(tmp_path, suffix):
-    stored = np.array([[2.5, 0, -1], [np.nan, np.inf, 3]], np.float32)
-    path = tmp_path / f"a{suffix}"
-    if suffix == ".npy":
-        npy(path, stored)
-    else:
-        Image.fromarray(stored).save(path)
-    label = depth.read(path, depth.Options())
-    assert label.valid.tolist() == [[True, False, False], [False, False, True]]
-    assert label.value[label.valid][:, 0].tolist() == [2.5, 3]
-    assert np.isfinite(label.value).all()
-
-
-def test_8_bit_depth_is_refused_until_its_scale_is_declared(tmp_path):
-    path = png(tmp_path / "a.png", np.array([[10, 20]], np.uint8))
-    refused(depth.read, path, depth.Options(), "1x2 uint8", "Declare the task's scale")
-    assert depth.read(path, depth.Options(scale=0.1)).value[0, 1, 0] == pytest.approx(2.0)
-
-
-def test_whole_numbers_of_metres_in_npy_are_refused_without_a_scale(tmp_path):
-    refused(depth.read, npy(tmp_path / "a.npy", np.ones((2, 2), np.int32)), depth.Options(), "int32")
-
-
-@pytest.mark.parametrize(
-    "stored", [np.zeros((3, 4)), np.full((3, 4), np.nan), np.full((3, 4), np.inf), -np.ones((3, 4))]
-)
-def test_an_all_invalid_depth_is_refused(tmp_path, stored):
-    refused(depth.read, npy(tmp_path / "a.npy", stored), depth.Options(), "All-invalid label", "12 pixels")
-
-
-def test_depth_beyond_the_declared_maximum_is_refused(tmp_path):
-    path = npy(tmp_path / "a.npy", np.array([[1500.0, np.inf]]))
-    refused(depth.read, path, depth.Options(maximum=10), "largest value is 1500", "maximum of 10")
-    assert depth.read(path, depth.Options(maximum=1500)).valid.sum() == 1
-
-
-def test_a_depth_map_has_one_channel(tmp_path):
-    refused(depth.read, npy(tmp_path / "a.npy", np.ones((4, 4, 3))), depth.Options(), "one channel", "4x4x3")
-    assert depth.read(npy(tmp_path / "b.npy", np.ones((4, 5, 1))), depth.Options()).size == (4, 5)
-
-
-def test_depth_comes_back_exactly_from_npy_and_tiff_and_within_half_a_step_from_png(tmp_path):
-    value = RNG.uniform(0.0001, 60, (9, 11, 1)).astype(np.float32)
-    value[0, 0] = 1e-5
-    label = LabelArray(value, RNG.random((9, 11)) > 0.3)
-    label.valid[0, 0] = True
-    for name, bound in (("a.npy", 0), ("a.tiff", 0), ("a.png", 0.000502), ("b.png", 0.00202)):
-        options = depth.Options(scale=0.004 if name == "b.png" else None)
-        depth.write(tmp_path / name, label, options)
-        again = depth.read(tmp_path / name, options)
-        assert (again.valid == label.valid).all(), name
-        error = np.abs(again.value - label.value)[label.valid]
-        assert error[1:].max() <= bound, name
-
-
-def test_depth_beyond_a_16_bit_png_is_refused_when_written(tmp_path):
-    label = LabelArray(np.full((1, 1, 1), 66.0), np.ones((1, 1), bool))
-    with pytest.raises(LabelError, match="beyond a 16-bit PNG"):
-        depth.write(tmp_path / "a.png", label, depth.Options())
-
-
-@pytest.mark.parametrize("values", [{"scale": 0}, {"scale": -1.0}, {"maximum": 0.0}])
-def test_a_scale_and_a_maximum_must_be_larger_than_0(values):
-    with pytest.raises(RecipeError, match="larger than 0"):
-        options_of("depth", values, "task 'depth'")
-
-
-# --- normals
-
-
-@pytest.mark.parametrize("bits", [8, 16])
-def test_normals_in_png_are_unit_vectors_and_void_where_grey_or_black(tmp_path, bits):
-    top, dtype = 2**bits - 1, np.dtype(f"uint{bits}")
-    truth = unit((6, 7))
-    stored = np.rint((truth + 1) / 2 * top).astype(dtype)
-    stored[0, 0], stored[0, 1], stored[0, 2] = top // 2, top // 2 + 1, 0
-    label = normals.read(png(tmp_path / "a.png", stored), normals.Options())
-    assert not label.valid[0, :3].any()
-    assert label.valid.sum() == 39
-    assert np.allclose(np.linalg.norm(label.value[label.valid], axis=-1), 1, atol=1e-6)
-    assert np.abs(label.value - truth)[label.valid].max() < 2 / top
-
-
-def test_normals_in_npy_are_void_where_zero_or_not_finite(tmp_path):
-    truth = unit((2, 3))
-    stored = truth.copy()
-    stored[0, 0], stored[0, 1] = 0, np.nan
-    label = normals.read(npy(tmp_path / "a.npy", stored), normals.Options())
-    assert label.valid.tolist() == [[False, False, True], [True, True, True]]
-    assert np.allclose(label.value[label.valid], truth[label.valid], atol=1e-6)
-
-
-def test_a_vector_is_not_taken_for_void_because_its_parts_sum_to_zero(tmp_path):
-    path = npy(tmp_path / "a.npy", np.array([[[1, -1, 0]]], np.float32) / np.sqrt(2, dtype=np.float32))
-    assert normals.read(path, normals.Options()).valid.all()
-
-
-def test_normals_that_are_not_unit_vectors_are_refused(tmp_path):
-    refused(normals.read, npy(tmp_path / "a.npy", unit((4, 5)) * 0.8), normals.Options(), "20 of 20", "0.8")
-
-
-def test_a_few_vectors_blended_across_an_edge_are_void_not_a_refusal(tmp_path):
-    stored = unit((20, 20))
-    stored[3, 4] *= 0.7
-    label = normals.read(npy(tmp_path / "a.npy", stored), normals.Options())
-    assert label.valid.sum() == 399
-    assert not label.valid[3, 4]
-
-
-@pytest.mark.parametrize("axes", sorted(normals.AXES))
-def test_every_declared_convention_of_axes_gives_ours_and_comes_back(tmp_path, axes):
-    truth = unit((5, 6))
-    signs = [-1 if word in axes else 1 for word in ("left", "down", "away")]
-    label = normals.read(npy(tmp_path / "a.npy", truth * np.array(signs)), normals.Options(axes))
-    assert np.allclose(label.value, truth, atol=1e-6)
-    normals.write(tmp_path / "b.png", label, normals.Options(axes))
-    assert np.abs(normals.read(tmp_path / "b.png", normals.Options(axes)).value - truth).max() < 4e-5
-
-
-def test_normals_that_look_away_from_the_camera_are_refused(tmp_path):
-    path = npy(tmp_path / "a.npy", unit((5, 6)) * np.array([1, 1, -1], np.float32))
-    refused(normals.read, path, normals.Options(), "100% of the normals point away", "Declare the axes")
-
-
-def test_unknown_axes_are_refused_with_the_known_ones():
-    with pytest.raises(RecipeError, match="unknown axes 'z up'; known: x right, y up"):
-        options_of("normals", {"axes": "z up"}, "task 'normals'")
-
-
-def test_normals_have_three_channels_last_and_are_real_numbers(tmp_path):
-    refused(normals.read, npy(tmp_path / "a.npy", np.ones((3, 8, 9))), normals.Options(), "three channels", "3x8x9")
-    refused(normals.read, npy(tmp_path / "b.npy", np.ones((8, 9, 3), np.int64)), normals.Options(), "[-1, 1]")
-    refused(normals.read, png(tmp_path / "c.png", np.ones((8, 9), np.uint8)), normals.Options(), "three channels")
-
-
-def test_normals_come_back_with_their_void(tmp_path):
-    label = LabelArray(unit((8, 9)), RNG.random((8, 9)) > 0.4)
-    for name, bound in (("a.npy", 1e-6), ("a.png", 4e-5)):
-        normals.write(tmp_path / name, label, normals.Options())
-        again = normals.read(tmp_path / name, normals.Options())
-        assert (again.valid == label.valid).all()
-        assert np.abs(again.value - label.value)[label.valid].max() < bound
 
 
 # --- all formats

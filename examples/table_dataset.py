@@ -1,0 +1,60 @@
+"""A dataset of your own in one file: a table `labels.csv` with the columns image, task, label and split.
+
+Put this folder on PYTHONPATH and name the source "table_dataset:build": a module and its function. Geometry, masks and
+batches come from labelgrid; a source says which images there are, and reads one image or one label.
+"""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.images import read_image
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class Table:
+    """Images and labels by the lines of a table; paths are relative to it."""
+
+    root: Path
+    labels: Mapping[tuple[str, str], str]
+    members: Mapping[str, Sequence[str]]
+
+    def images(self) -> Sequence[str]:
+        """The image ids: their paths."""
+        return sorted({name for names in self.members.values() for name in names})
+
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """RGB, upright."""
+        return read_image(self.root / name)
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        """The label of a cell; no line in the table means that it is missing."""
+        path = self.labels.get((name, task.name))
+        return task.read(self.root / path) if path else None
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """The ids of each split."""
+        return self.members
+
+    def weight(self, name: str, task: str) -> float:
+        """All labels count the same."""
+        return 1.0
+
+
+def build(root: Path | str) -> Table:
+    """The source of the table in `root`."""
+    labels: dict[tuple[str, str], str] = {}
+    members: dict[str, dict[str, None]] = defaultdict(dict)
+    with (Path(root) / "labels.csv").open(newline="", encoding="utf-8") as file:
+        for line in csv.DictReader(file):
+            members[line["split"]][line["image"]] = None
+            if line["label"]:
+                labels[line["image"], line["task"]] = line["label"]
+    return Table(Path(root), labels, {split: list(names) for split, names in members.items()})
