@@ -1,0 +1,93 @@
+"""How files are put into folders, whole or not at all, and how a disk's refusal becomes a sentence."""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from labelgrid.errors import ProjectError
+
+
+@contextmanager
+def disk(path: Path, unchanged: str = "") -> Iterator[None]:
+    """Turn the disk's refusals into a sentence.
+
+    Raises:
+        ProjectError: the disk is full, or the place cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ProjectError(
+            f"The disk refuses: {error.strerror or error}.",
+            where=str(path),
+            next_step="Free some space or mend the folder's permissions, and run the same command again.",
+            unchanged=unchanged,
+        ) from error
+
+
+@contextmanager
+def becoming(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that becomes it, flushed to the disk, if nothing goes wrong.
+
+    After a crash `path` is what it was or what it is to be, never half; a hidden file may be left over.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        if not temporary.is_symlink():
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with becoming(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def place(source: Path, target: Path, *, link: bool = False) -> None:
+    """Make `target` a copy of `source`, or a link to it; one that is there already is not made again."""
+    if link:
+        if target.is_symlink() and target.readlink() == source.absolute():
+            return
+        with becoming(target) as temporary:
+            temporary.symlink_to(source.absolute())
+        return
+    if not target.is_symlink() and target.is_file() and _same(source, target):
+        return
+    with becoming(target) as temporary:
+        shutil.copyfile(source, temporary)
+        times = source.stat()
+        os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _same(source: Path, target: Path) -> bool:
+    one, other = source.stat(), target.stat()
+    return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
+
+
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove files of our own making below a folder; one that a link leads out of it to stays."""
+    inside = folder.resolve()
+    for name in names:
+        path = folder / name
+        if path.parent.resolve().is_relative_to(inside):
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # folders that are empty now go too
+                path.parent.rmdir()
+
+
+def flush_folders(folders: Iterable[Path]) -> None:
+    """Bring the names in these folders to the disk, where the system can."""
+    for folder in folders:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

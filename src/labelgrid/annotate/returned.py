@@ -1,0 +1,263 @@
+"""Whose label each file of an answered folder is: by the lists in it, by request id, or by its name."""
+
+import csv
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
+from labelgrid.annotate.request import stem
+from labelgrid.errors import LabelError
+from labelgrid.labels.codec import codec
+from labelgrid.labels.grid import Cell
+from labelgrid.labels.store import Store
+from labelgrid.tasks.task import TaskDef
+
+MANIFEST, README, SKIPS, LABEL_LIST = "manifest.json", "README.txt", "skips.csv", "labels.csv"
+IMAGES, LABELS, PRELABELS = "images", "labels", "prelabels"
+#: Files that belong to a request or to a system, and are no labels.
+_NO_LABELS = frozenset({MANIFEST, "manifest.csv", README, SKIPS, LABEL_LIST, "Thumbs.db", "desktop.ini"})
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A label file as a list in the folder names it."""
+
+    cell: Cell
+    request_id: str = ""
+
+
+@dataclass
+class _Known:
+    """What of the project the names in the folder are about."""
+
+    tasks: Mapping[str, TaskDef]
+    requests: dict[str, Cell]
+    images: frozenset[str]
+    by_stem: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+def read(folder: Path, store: Store, tasks: Mapping[str, TaskDef]) -> Answers:
+    """Match the files below a folder with cells.
+
+    A file is a label if (a) `manifest.json` or `labels.csv` in the folder names its path, (b) its name is a request
+    id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, the image's extension replaced or kept. A file
+    that is none of these, or could be two, is a fault, and so are two files for one cell.
+
+    Raises:
+        LabelError: there is no such folder, or no answer in it.
+    """
+    if not folder.is_dir():
+        raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
+    answers = Answers()
+    listed = _lists(folder, answers.faults)
+    names = list(_walk(folder, set(tasks)))
+    skips = _skip_lines(folder, answers.faults)
+    known = _known(store, tasks, [n for n in names if n not in listed], listed, {line[1] for line in skips})
+    unmatched: list[tuple[str, Fault]] = []
+    for name in names:
+        found = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, known)
+        if isinstance(found, Fault):
+            unmatched.append((name, found))
+        else:
+            answers.labels.append(Answer(found, name, folder / name))
+    answers.faults += _with_hints(unmatched, store, tasks)
+    for where, request_id, reason in skips:
+        _add_skip(answers, known, where, request_id, reason)
+    if not (answers.labels or answers.skips or answers.faults):
+        raise LabelError(
+            "There is no answer in the folder: no label, no line in skips.csv.",
+            where=str(folder),
+            next_step="Labels lie in it as its manifest says, or as TASK/IMAGE.png.",
+            unchanged="Nothing was imported.",
+        )
+    return answers
+
+
+def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
+    """The rows of a manifest, or None where the file is not one."""
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+    keys = ("request_id", "image", "task", "path")
+    fits = isinstance(rows, list) and all(
+        isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows
+    )
+    return rows if fits else None
+
+
+def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
+    """The files below the folder that should be labels, through links too, each folder once."""
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, onerror=_shut, followlinks=True):
+        real = os.path.realpath(place)
+        top = Path(place) == folder
+        folders[:] = sorted(
+            f for f in folders if not f.startswith(".") and not (top and f in {IMAGES, PRELABELS} - tasks)
+        )
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        prefix = "" if top else Path(place).relative_to(folder).as_posix() + "/"
+        for name in sorted(names):
+            if not name.startswith(".") and not (top and name in _NO_LABELS):
+                yield prefix + name
+
+
+def _shut(error: OSError) -> None:
+    where, what = str(error.filename), f"The folder cannot be read: {error.strerror}."
+    raise LabelError(what, where=where, next_step="Mend its permissions.", unchanged="Nothing was imported.") from error
+
+
+def _lists(folder: Path, faults: list[Fault]) -> dict[str, _Listed]:
+    """Path below the folder -> whose label it is, from the manifest and the list of labels."""
+    rows: list[tuple[str, dict[str, Any]]] = []
+    if (folder / MANIFEST).is_file():
+        manifest = manifest_rows(folder / MANIFEST)
+        if manifest is None:
+            faults.append(Fault(MANIFEST, "It is not a request's manifest.", "Put the exported one back."))
+        rows += [(MANIFEST, row) for row in manifest or []]
+    if (folder / LABEL_LIST).is_file():
+        table = _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
+        rows += [(LABEL_LIST, row) for _, row in table]
+    listed: dict[str, _Listed] = {}
+    for where, row in rows:
+        path = PurePosixPath(row["path"])
+        entry = _Listed(Cell(row["image"], row["task"]), row.get("request_id", ""))
+        if path.is_absolute() or ".." in path.parts:
+            faults.append(
+                Fault(where, f"The path '{path}' leaves the folder.", "Put the exported list back.", entry.cell)
+            )
+        elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
+            faults.append(Fault(where, f"Two cells have the path '{path}'.", "Put the exported list back.", entry.cell))
+    return listed
+
+
+def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:
+    """The lines of a CSV file with their numbers; one that lacks a column is a fault."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restval="")
+            if reader.fieldnames is None:
+                return []
+            missing = [column for column in columns if column not in reader.fieldnames]
+            if not missing:
+                return [(reader.line_num, row) for row in reader if any(row.values())]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        faults.append(Fault(path.name, f"It cannot be read: {error}.", "Write it as CSV in UTF-8."))
+        return []
+    faults.append(
+        Fault(path.name, f"Its first line names no column '{missing[0]}'.", f"Begin it with {','.join(columns)}.")
+    )
+    return []
+
+
+def _skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
+    """Where, request id, reason of each skip."""
+    if not (folder / SKIPS).is_file():
+        return []
+    table = _table(folder / SKIPS, ("request_id", "reason"), faults)
+    return [(f"{SKIPS} line {number}", row["request_id"].strip(), row["reason"].strip()) for number, row in table]
+
+
+def _known(
+    store: Store, tasks: Mapping[str, TaskDef], names: Iterable[str], listed: Mapping[str, _Listed], ids: set[str]
+) -> _Known:
+    """Look up what the names may be about: each table of the ledger is read through once, and little is kept."""
+    stems = {stem(name) for name in names}
+    ids = ids | {PurePosixPath(s).name for s in stems} | {entry.request_id for entry in listed.values()} - {""}
+    wanted = {"/".join(PurePosixPath(s).parts[skip:]) for s in stems for skip in (1, 2)}
+    exact = {entry.cell.image for entry in listed.values()}
+    images: set[str] = set()
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for image in store.images():
+        if image.name in wanted or image.name in exact:
+            images.add(image.name)
+        if (own := stem(image.name)) in wanted:
+            by_stem[own].append(image.name)
+    requests = {row.request_id: row.cell for row in store.cells() if row.request_id in ids}
+    return _Known(tasks, requests, frozenset(images), by_stem)
+
+
+def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | Fault:
+    cell = entry.cell
+    if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        return Fault(name, "The file is a link that leaves the folder.", "Copy the label itself into the folder.", cell)
+    if cell.task not in known.tasks or cell.image not in known.images:
+        return Fault(name, "The label is of an unknown image or task.", _unknown(cell, known), cell)
+    asked = known.requests.get(entry.request_id, cell)
+    if asked != cell:
+        what = f"Its list says request {entry.request_id}, which is about [{asked.image}, {asked.task}]."
+        return Fault(name, what, "Put the exported list back.", cell)
+    return _readable(name, cell, known)
+
+
+def _unknown(cell: Cell, known: _Known) -> str:
+    if cell.task not in known.tasks:
+        return nearest(cell.task, sorted(known.tasks)) or f"The tasks are {', '.join(known.tasks)}."
+    return "Add the image with `labelgrid add`, or give the folder to its own project."
+
+
+def _by_name(name: str, known: _Known) -> Cell | Fault:
+    path = PurePosixPath(stem(name))
+    found = {known.requests[path.name]} if path.name in known.requests else set()
+    task, image = _parts(path)
+    if task in known.tasks:
+        found |= {Cell(whose, task) for whose in _images(image, known)}
+    if not found:
+        return Fault(name, "The label is of an unknown image or task.")
+    if len(found) > 1:
+        cells = " or ".join(f"[{cell.image}, {cell.task}]" for cell in sorted(found))
+        return Fault(name, f"It could be the label of {cells}.", "Keep the image's extension: TASK/IMAGE.jpg.png.")
+    return _readable(name, found.pop(), known)
+
+
+def _parts(path: PurePosixPath) -> tuple[str, str]:
+    """The task and the image of `<task>/<image>`, also below `labels/`."""
+    parts = path.parts[1:] if path.parts[0] == LABELS and len(path.parts) > 2 else path.parts
+    return parts[0], "/".join(parts[1:])
+
+
+def _images(name: str, known: _Known) -> set[str]:
+    kept = {name} if name in known.images else set()
+    return kept | set(known.by_stem.get(name, ()))
+
+
+def _readable(name: str, cell: Cell, known: _Known) -> Cell | Fault:
+    extensions = codec(known.tasks[cell.task].spec.codec).EXTENSIONS
+    ending = PurePosixPath(name).suffix
+    if ending.lower() in extensions:
+        return cell
+    read = " or ".join(extensions)
+    return Fault(name, f"Labels of {cell.task} are {read} files, not '{ending}'.", "Convert it, or take it out.", cell)
+
+
+def _with_hints(unmatched: list[tuple[str, Fault]], store: Store, tasks: Mapping[str, TaskDef]) -> Iterator[Fault]:
+    """The faults, with the name that was meant where the fault says nothing better."""
+    images: list[str] | None = None
+    for place, (name, fault) in enumerate(unmatched):
+        if fault.next_step or place >= SHOWN:  # looking for a near name takes its time
+            yield fault
+            continue
+        task, image = _parts(PurePosixPath(stem(name)))
+        if task not in tasks:
+            hint = nearest(task, sorted(tasks)) or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
+        else:
+            images = [row.name for row in store.images()] if images is None else images
+            hint = nearest(image, images) or "Add the image with `labelgrid add`, or take the file out."
+        shown = name.encode(errors="replace").decode()  # a name may be no Unicode
+        yield Fault(shown, fault.what, hint)
+
+
+def _add_skip(answers: Answers, known: _Known, where: str, request_id: str, reason: str) -> None:
+    cell = known.requests.get(request_id)
+    if cell is None:
+        answers.faults.append(Fault(where, f"No request '{request_id}' waits for an answer.", "Check the id."))
+    else:
+        answers.skips.append(Skip(cell, where, reason))

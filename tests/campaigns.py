@@ -1,0 +1,91 @@
+"""What tests of requests and answers share: a project over a made dataset, requests in it, answers to them."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from labelgrid.campaign.project import Project, Settings, settings_text
+from labelgrid.campaign.setup import request_id
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
+from labelgrid.labels.images import check_image
+from labelgrid.labels.store import Store
+from tests.support import Made
+
+
+def make_project(folder: Path, made: Made, splits: dict[str, Split] | None = None, group: str = "") -> Project:
+    """A project over a made dataset, without labels and requests."""
+    folder.mkdir(parents=True)
+    (folder / "labelgrid.toml").write_text(settings_text(Settings(group=group)))
+    with Store.create(folder / "labelgrid.db") as store:
+        for row in made.rows:
+            store.add_task(row)
+        store.add_images(_row(made, name, (splits or {}).get(name, "train"), group) for name in made.names)
+    return Project.open(folder)
+
+
+def _row(made: Made, name: str, split: Split, group: str) -> ImageRow:
+    height, width, digest = check_image(made.images / name)
+    return ImageRow(name, str(made.images), digest, height, width, split, name.partition("/")[0] if group else "")
+
+
+def cells_of(made: Made) -> list[Cell]:
+    """All cells, by image, then task."""
+    return [Cell(name, row.name) for name in made.names for row in made.rows]
+
+
+def ask(project: Project, cells: Iterable[Cell], number: int = 0) -> None:
+    """Request cells in a round, scored so that the first is the best; rounds before it are opened and closed."""
+    cells = list(cells)
+    steps = [
+        Move(
+            cell, State.REQUESTED, number, request_id(number, cell), cost=1.0, score=1 - i / 1000, weight=2.0, why="it"
+        )
+        for i, cell in enumerate(cells)
+    ]
+    while len(project.store.rounds()) < number - 1:
+        project.store.close_round(project.store.open_round())
+    if number > len(project.store.rounds()):
+        project.store.close_round(project.store.open_round(), steps)
+    else:
+        project.store.move(steps)
+
+
+def manifest(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a request's manifest."""
+    rows: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text())
+    return rows
+
+
+def fill(made: Made, folder: Path) -> None:
+    """Answer all that a request asks for."""
+    for row in manifest(folder):
+        copy(made.label(row["image"], row["task"]), folder / row["path"])
+
+
+def copy(source: Path, target: Path) -> Path:
+    """Copy a file into a folder that is made where it must be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return target
+
+
+def states(project: Project) -> dict[Cell, str]:
+    """The cells that are not missing, and their states."""
+    return {row.cell: row.state.name.lower() for row in project.store.cells()}
+
+
+def ledger(project: Project) -> list[tuple[object, ...]]:
+    """All that happened, without the times."""
+    return [(event.id, event.before, event.move) for event in project.store.events()]
+
+
+def snapshot(project: Project) -> tuple[object, ...]:
+    """All that an import could change: events, cells, images, and every file of the project but the database's."""
+    listing = {
+        path.relative_to(project.folder).as_posix(): path.read_bytes()
+        for path in sorted(project.folder.rglob("*"))
+        if path.is_file() and not path.name.startswith("labelgrid.db")
+    }
+    return ledger(project), list(project.store.cells()), list(project.store.images()), listing

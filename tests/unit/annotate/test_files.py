@@ -1,0 +1,72 @@
+"""Laws of putting files into folders."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labelgrid.annotate.files import becoming, disk, flush_folders, place, remove, write_text
+from labelgrid.errors import ProjectError
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    write_text(path, "before")
+    with pytest.raises(RuntimeError), becoming(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "before"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_copy_that_is_there_is_not_made_again_and_one_that_differs_is(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("one")
+    place(source, target)
+    node = target.stat().st_ino
+    place(source, target)
+    assert target.stat().st_ino == node
+    source.write_text("two")
+    os.utime(source, ns=(1, 1))
+    place(source, target)
+    assert target.read_text() == "two"
+
+
+def test_a_link_becomes_a_copy_and_a_copy_a_link(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("content")
+    place(source, target)
+    place(source, target, link=True)
+    assert target.readlink() == source
+    node = target.lstat().st_ino
+    place(source, target, link=True)
+    assert target.lstat().st_ino == node
+    place(source, target)
+    assert not target.is_symlink()
+    assert target.read_text() == source.read_text() == "content"
+
+
+def test_nothing_is_removed_through_a_link_that_leads_out(tmp_path: Path) -> None:
+    mine, others = tmp_path / "mine", tmp_path / "others"
+    write_text(mine / "images" / "a", "")
+    write_text(others / "b", "")
+    (mine / "linked").symlink_to(others)
+    remove(mine, ["images/a", "linked/b", "../others/b", "never/there"])
+    assert not (mine / "images").exists()
+    assert (others / "b").exists()
+
+
+def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
+        place(tmp_path / "nowhere", tmp_path / "copy")
+    assert str(caught.value) == (
+        f"The disk refuses: No such file or directory ({tmp_path}).\n"
+        "  Free some space or mend the folder's permissions, and run the same command again. All is as it was."
+    )
+
+
+def test_folders_can_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
+    flush_folders([tmp_path])
+    assert flushed == [tmp_path.stat().st_ino]

@@ -1,0 +1,159 @@
+"""Laws of a request as a folder."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from labelgrid.annotate.folder import build
+from labelgrid.annotate.request import Ask, Request
+from labelgrid.errors import ProjectError
+from labelgrid.labels.grid import Cell
+from labelgrid.progress import Silent
+from labelgrid.tasks.task import definitions
+from tests.campaigns import copy, manifest
+from tests.support import Made
+
+
+def request_of(made: Made, names: tuple[str, ...]) -> Request:
+    asks = [
+        Ask(
+            f"r1-{name[:-4]}-{row.name}", name, row.name, f"labels/{row.name}/{name[:-4]}.png", row.kind, 0.5, 1.0, "it"
+        )
+        for name in names
+        for row in made.rows
+    ]
+    return Request(asks, definitions(made.rows), {name: made.images / name for name in names}, {})
+
+
+def write(request: Request, out: Path, link: bool = False) -> None:
+    build().write(request, out, Silent(), link=link)
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_the_folder_holds_the_images_the_lists_and_what_to_do(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=2, tasks=("semseg", "depth"))
+    request, out = request_of(data, data.names), tmp_path / "out"
+    write(request, out)
+    assert sorted(listing(out)) == [
+        *("README.txt", "images/0000.jpg", "images/0001.jpg", "manifest.csv", "manifest.json", "skips.csv")
+    ]
+    assert (out / "images/0001.jpg").read_bytes() == (data.images / "0001.jpg").read_bytes()
+    assert manifest(out) == [asdict(asked) for asked in request.asks]
+    with (out / "manifest.csv").open(newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [asked.path for asked in request.asks]
+    assert (out / "skips.csv").read_text() == "request_id,reason\n"
+    readme = (out / "README.txt").read_text()
+    for words in ("4 labels of 2 images", "depth: 2 labels", "0.001 m", "Not labelled: 255", "    3  ball\n"):
+        assert words in readme
+
+
+def test_written_twice_nothing_changes(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=2)
+    for _ in range(2):
+        write(request_of(data, data.names), tmp_path / "out")
+    first = {path: path.lstat().st_mtime_ns for path in (tmp_path / "out" / "images").iterdir()}
+    before = listing(tmp_path / "out")
+    write(request_of(data, data.names), tmp_path / "out")
+    assert listing(tmp_path / "out") == before
+    assert {path: path.lstat().st_mtime_ns for path in (tmp_path / "out" / "images").iterdir()} == first
+
+
+def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
+    made: Callable[..., Made], tmp_path: Path
+) -> None:
+    data, out = made(n=3, tasks=("depth",)), tmp_path / "out"
+    first = request_of(data, data.names)
+    write(replace(first, prelabels={ask.cell: data.label(ask.image, "depth") for ask in first.asks}), out)
+    assert (out / "prelabels/depth/0000.png").exists()
+    copy(data.label("0000.jpg", "depth"), out / "labels/depth/0000.png")
+    (out / "skips.csv").write_text("request_id,reason\nr1-0001-depth,too dark\n")
+    (out / "images" / "notes.txt").write_text("mine")
+    write(request_of(data, data.names[2:]), out)
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert names == [
+        *("README.txt", "images/0002.jpg", "images/notes.txt", "labels/depth/0000.png", "manifest.csv"),
+        *("manifest.json", "skips.csv"),
+    ]
+    assert "too dark" in (out / "skips.csv").read_text()
+
+
+def test_images_can_be_links_and_predictions_are_copies(made: Callable[..., Made], tmp_path: Path) -> None:
+    data, out = made(n=1, tasks=("depth",)), tmp_path / "out"
+    request = request_of(data, data.names)
+    write(replace(request, prelabels={Cell("0000.jpg", "depth"): data.label("0000.jpg", "depth")}), out, link=True)
+    assert (out / "images/0000.jpg").readlink() == data.images / "0000.jpg"
+    assert not (out / "prelabels/depth/0000.png").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("photo.jpg", "x"),
+        ("manifest.json", "{}"),
+        ("manifest.json", '[{"image": "a"}]'),
+        ("manifest.json", '[{"request_id": "", "image": "", "task": "", "path": ""}]'),
+    ],
+)
+def test_a_folder_of_something_else_is_left_alone(
+    made: Callable[..., Made], tmp_path: Path, name: str, content: str
+) -> None:
+    data, out = made(n=1), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text(content)
+    with pytest.raises(ProjectError) as caught:
+        write(request_of(data, data.names), out)
+    assert str(caught.value) == (
+        f"The folder is neither empty nor an earlier request ({out}).\n"
+        "  Name a new one with --out. Nothing was written."
+    )
+    assert listing(out) == {name: content.encode()}
+
+
+def test_a_file_in_the_folder_s_place_is_refused(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=1)
+    (tmp_path / "out").write_text("")
+    with pytest.raises(ProjectError, match="neither empty nor an earlier request"):
+        write(request_of(data, data.names), tmp_path / "out")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from labelgrid.annotate import files
+from tests.support import make_dataset
+from tests.unit.annotate.test_folder import request_of, write
+data, out, left = make_dataset(Path(sys.argv[1]), 4), Path(sys.argv[2]), int(sys.argv[3])
+real = files.os.fsync
+def fsync(handle):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(handle)
+files.os.fsync = fsync
+write(request_of(data, data.names), out)
+"""
+
+
+@pytest.mark.parametrize("files", [0, 1, 3, 6])
+def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Made], tmp_path: Path, files: int) -> None:
+    out = tmp_path / "out"
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), str(out), str(files)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    assert subprocess.run(words, check=False, env=environment).returncode == -signal.SIGKILL
+    data = made(n=4)
+    write(request_of(data, data.names), out)
+    write(request_of(data, data.names), tmp_path / "undisturbed")
+    assert {k: v for k, v in listing(out).items() if not Path(k).name.startswith(".")} == listing(
+        tmp_path / "undisturbed"
+    )
