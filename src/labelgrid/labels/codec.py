@@ -46,6 +46,9 @@ class Codec(Protocol[O_contra]):
     def write(self, path: Path, label: LabelArray, options: O_contra) -> None:
         """Write the label so that `read` gives it back."""
 
+    def describe(self, options: O_contra) -> str:
+        """What a file holds, for those who make labels: a sentence, and lines for what it lists."""
+
 
 def codec(name: str) -> Codec[Any]:
     """The format module `name`."""
