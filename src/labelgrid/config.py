@@ -24,7 +24,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise RecipeError("There is no such file.", where=str(path), next_step="Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"This is not TOML: {error}.", where=str(path), next_step="Mend the line.") from error
+        raise RecipeError(
+            f"This is not TOML: {error}.", where=str(path), next_step="Mend the line."
+        ) from error
 
 
 def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:

@@ -44,6 +44,8 @@ def network_of(crew: Crew, weights: Path | None, *, pretrained: bool = True) -> 
     """The network with its initial weights: the backbone's from a file or fetched, the rest drawn from the seed.
 
     Args:
+        crew: of the project.
+        weights: a local file of backbone weights; None fetches them if the recipe says so.
         pretrained: False leaves the backbone random, for a checkpoint to fill.
     """
     options = crew.recipe.backbone

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from labelgrid.campaign.assemble import Crew
 from labelgrid.campaign.fitting import Fit, latest, restore, round_number
 from labelgrid.campaign.project import Project
@@ -46,7 +48,7 @@ def score(project: Project, progress: Progress, strategy: str = "") -> Table:
     grid = project.store.grid()
     statistics = {n: make("score", Named(n, options.get(n, {})), crew.seed) for n in sorted(chosen.needs)}
     work = work_of(crew, network, statistics, stamp_of(project, done, options, chosen))
-    names = [str(grid.images[row]) for row in grid.eligible.any(1).nonzero()[0]]
+    names = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
     return gather(work, names, folder_of(project, round_number(project)), progress)
 
 

@@ -36,9 +36,9 @@ def main() -> None:
         screen.note(f"[red]Error:[/] {os.strerror(error.errno) if error.errno else error}{where}.")
         sys.exit(1)
     except Exception as error:
-        if not hasattr(error, "format_message"):
+        if not hasattr(error, "show"):
             raise
-        error.show()  # a usage error of the parser
+        error.show()  # the parser's own: wrong usage
         sys.exit(2)
     sys.exit(code or 0)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.network import Features, Network
@@ -96,8 +97,9 @@ def looks(work: Work, names: Sequence[str]) -> Iterator[Look]:
     """The pool's images batch by batch, encoded, in the order of `names`."""
     device = next(work.network.parameters()).device
     work.network.eval()
+    known = partial(labels_of, work.source, work.definitions)
     loaded = eval_batches(
-        work.source, work.definitions, names, work.data, batch=work.batch, workers=work.workers, with_labels=True
+        work.source, work.definitions, names, work.data, batch=work.batch, workers=work.workers, known=known
     )
     with torch.inference_mode():
         for part in loaded:

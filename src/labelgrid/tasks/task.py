@@ -138,7 +138,7 @@ def spec_of(kind: str) -> Spec:
         path, _, _ = kind.partition(":")
         spec: Spec = plugins.resolve("tasks", f"{path}:SPEC")
         return spec
-    return plugins.module("tasks", kind).SPEC  # type: ignore[no-any-return]
+    return plugins.module("tasks", kind).SPEC
 
 
 def definitions(rows: list[TaskRow] | tuple[TaskRow, ...]) -> dict[str, TaskDef]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.frame import Frame, restore
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
@@ -18,8 +19,9 @@ from labelgrid.results import Result
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.objective import ObjectiveOptions, fixed_weights
 
-#: Most numbers of one task's map held at once; larger maps are handled in strips of rows.
-STRIP = 2**24
+#: Maps of more numbers than this are handled in strips of rows, unless they have as few channels as an image: those
+#: come whole, since a saliency loss weighs by the whole image's share.
+STRIP, FEW = 2**24, 4
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,13 @@ class Evaluation:
 
 
 def strips(channels: int, height: int, width: int) -> Iterator[slice]:
-    """The rows of a map cut so that a strip of `channels` holds at most `STRIP` numbers.
+    """The rows of a map cut so that a strip of `channels` holds at most `STRIP` numbers, or what an image holds.
 
     Example:
         >>> [(s.start, s.stop) for s in strips(40, 240, 320)]
         [(0, 240)]
     """
-    rows = max(1, STRIP // max(channels * width, 1))
+    rows = max(1, max(STRIP, FEW * height * width) // (channels * width))
     for start in range(0, height, rows):
         yield slice(start, min(start + rows, height))
 
@@ -75,8 +77,9 @@ def predictions(
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
+    own = partial(labels_of, source, definitions) if known else None
     try:
-        for part in eval_batches(source, definitions, names, data, batch=batch, workers=workers, with_labels=known):
+        for part in eval_batches(source, definitions, names, data, batch=batch, workers=workers, known=own):
             moved = part.to(device)
             with torch.inference_mode():
                 final = network(moved.images, moved.targets or None).final

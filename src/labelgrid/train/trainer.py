@@ -43,10 +43,10 @@ class Trainer:
         parameters = [p for m in (plan.network, *self.parts.values()) for p in m.parameters() if p.requires_grad]
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
         optimiser = kind(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
-        for part in self.parts.values():
-            part.to(self.fabric.device)
-        self.network, self.optimiser = self.fabric.setup(plan.network, optimiser)
-        self.parameters = parameters
+        # The network is not wrapped by Fabric: a wrapper would take its outputs, frozen dataclasses, apart.
+        for module in (plan.network, *self.parts.values()):
+            module.to(self.fabric.device)
+        self.network, self.optimiser = plan.network, self.fabric.setup_optimizers(optimiser)
         self.epoch, self.step = 0, 0
         self.history: list[dict[str, Any]] = []
 
@@ -108,22 +108,18 @@ class Trainer:
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
         """One optimiser step on one batch; returns the unweighted task losses [b] and who has a label [b, t]."""
         plan = self.plan
-        output = self.network(batch.images, self._known(batch, index))
-        losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
-        self._refuse_nan(losses, batch)
+        with self.fabric.autocast():
+            output = self.network(batch.images, self._known(batch, index))
+            losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
+            self._refuse_nan(losses, batch)
+            step = self._step(batch, output, losses) if plan.terms else None
+            other = self._term_losses(step) if step else torch.zeros((), device=self.fabric.device)
         present = targets_present(batch.targets, list(plan.tasks))
         weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
-        step = self._step(batch, output, losses) if plan.terms else None
-        other = torch.zeros((), device=self.fabric.device)
-        if step:
-            for name, term in plan.terms.items():
-                extra = term.loss(step)
-                self._refuse_nan({f"{name}.{key}": value for key, value in extra.items()}, batch)
-                other = other + sum((value.mean() for value in extra.values()), torch.zeros_like(other))
         self.optimiser.zero_grad(set_to_none=True)
         plan.balancer.backward(weighted, present, other, output.features.fused, self.fabric.backward)
         if plan.options.clip:
-            torch.nn.utils.clip_grad_norm_(self.parameters, plan.options.clip)
+            self.fabric.clip_gradients(self.network, self.optimiser, max_norm=plan.options.clip)
         self.optimiser.step()
         self.step += 1
         if step:
@@ -131,6 +127,14 @@ class Trainer:
                 term.own_step(step)
                 term.after_step(step)
         return losses, present
+
+    def _term_losses(self, step: Step) -> Tensor:
+        total = torch.zeros((), device=self.fabric.device)
+        for name, term in self.plan.terms.items():
+            losses = term.loss(step)
+            self._refuse_nan({f"{name}.{key}": value for key, value in losses.items()}, step.batch)
+            total = total + sum((value.mean() for value in losses.values()), torch.zeros_like(total))
+        return total
 
     def _step(self, batch: Batch, output: Any, losses: Mapping[str, Tensor]) -> Step:
         views = {}

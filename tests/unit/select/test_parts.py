@@ -9,7 +9,12 @@ from labelgrid.select import partal, random_cells, random_images
 from labelgrid.select.parts import MinMax, buy
 from labelgrid.select.strategy import Budget, check_budget
 
-COVERS = ["select/partal.py", "select/random_cells.py", "select/random_images.py", "select/strategy.py"]
+COVERS = [
+    "labelgrid.select.partal",
+    "labelgrid.select.random_cells",
+    "labelgrid.select.random_images",
+    "labelgrid.select.strategy",
+]
 
 
 def grid(state, cost=(1.0, 1.0)):
@@ -102,5 +107,7 @@ def test_buying_only_the_best_few_equals_buying_from_the_whole_order():
 
 @pytest.mark.parametrize("amount, unit", [(0, "labels"), (-1, "cost"), (5, "labels"), (3, "images"), (99, "cost")])
 def test_a_budget_of_nothing_or_beyond_the_pool_is_refused(amount, unit):
-    with pytest.raises(LabelgridError, match=r"The budget (must be above 0|of .* is larger than the pool, which holds)"):
+    with pytest.raises(
+        LabelgridError, match=r"The budget (must be above 0|of .* is larger than the pool, which holds)"
+    ):
         check_budget(Budget(amount, unit), grid([[0, 0], [0, 0]]))

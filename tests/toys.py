@@ -1,0 +1,61 @@
+"""What training tests share: a tiny plan over a made dataset on disk."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from labelgrid import plugins
+from labelgrid.data.transforms import DataOptions
+from labelgrid.nets.backbones import BackboneOptions, Encoder
+from labelgrid.nets.network import Network
+from labelgrid.tasks.task import Task, build_all, definitions
+from labelgrid.train.balance.fixed import Fixed
+from labelgrid.train.objective import ObjectiveOptions, fixed_weights, supervised
+from labelgrid.train.plan import Plan, TrainOptions
+from tests.support import Made
+
+DATA = DataOptions(size=(32, 64), flip=0.5, zoom=(1.0, 1.2))
+
+
+def source_of(made: Made) -> Any:
+    return plugins.resolve("data", "folder")(made.root)
+
+
+def toy_network(tasks: Mapping[str, Task], name: str = "pad_net", seed: int = 0) -> Network:
+    module = plugins.module("nets", name)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
+        network: Network = module.build(tasks, encoder, module.Options(width=16))
+    return network
+
+
+def toy_plan(made: Made, options: TrainOptions, **changes: Any) -> Plan:
+    """A plan over the made tasks; `changes` replace its fields."""
+    found = definitions(list(made.rows))
+    tasks = build_all(found)
+    objective = changes.pop("objective", ObjectiveOptions())
+    weights = fixed_weights(tasks, objective)
+    fields: dict[str, Any] = {
+        "network": toy_network(tasks, changes.pop("net", "pad_net")),
+        "tasks": tasks,
+        "definitions": found,
+        "source": source_of(made),
+        "train": list(made.names),
+        "val": [],
+        "data": DATA,
+        "options": options,
+        "objective": objective,
+        "balancer": Fixed(weights, partial(supervised, reduction=objective.reduction)),
+        "seed": 0,
+    }
+    return Plan(**{**fields, **changes})
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    from labelgrid.train.checkpoint import load
+
+    return load(path).network

@@ -1,0 +1,130 @@
+"""MC-dropout: the numbers of naive passes with the same masks, keyed by image, in bounded memory."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from labelgrid.data.dataset import labels_of
+from labelgrid.data.loader import eval_batches
+from labelgrid.data.transforms import DataOptions
+from labelgrid.errors import ModelError
+from labelgrid.nets.dropout import keyed_dropout
+from labelgrid.score import dropout as module
+from labelgrid.score.dropout import Dropout, Options
+from labelgrid.score.pool import Work, gather, looks
+from labelgrid.progress import Silent
+from labelgrid.streams import image_key
+from labelgrid.tasks.task import build_all, definitions
+from tests.support import make_dataset
+from tests.toys import source_of, toy_network
+
+SIZES = [(32, 64), (60, 40)]
+DATA = DataOptions(size=(32, 64))
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    made = make_dataset(tmp_path_factory.mktemp("data"), n=5, size=SIZES, tasks=("semseg", "depth", "normals", "edges"))
+    made.label(made.names[0], "depth").unlink()  # partial labels are fed in as they are
+    found = definitions(list(made.rows))
+    return made, found, build_all(found)
+
+
+def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
+    made, found, tasks = parts
+    network = toy_network(tasks)
+    stamps = {"model": stamp}
+    return Work(network, tasks, found, source_of(made), data, {"dropout": Dropout(options, 7)}, stamps, batch, 0, part)
+
+
+def table(parts, folder, options, **changes):
+    names = changes.pop("names", list(parts[0].names))
+    return gather(work(parts, options, **changes), names, folder, Silent())
+
+
+def slow(parts, options, data=DATA):
+    """Whole forward passes image by image, all samples kept, float64 entropies: PartAL A.1 as written."""
+    made, found, tasks = parts
+    network, rows = toy_network(tasks).eval(), []
+    source = source_of(made)
+    known = partial(labels_of, source, found)
+    for name in made.names:
+        (batch,) = list(eval_batches(source, found, [name], data, batch=1, known=known))
+        samples = {task: [] for task in tasks}
+        with torch.no_grad(), keyed_dropout(network, options.where, np.array([image_key(name)], np.uint64), 7) as use:
+            for index in range(options.passes):
+                use(index)
+                for task, raw in network(batch.images, batch.targets).final.items():
+                    frame = batch.frames[0]
+                    if options.at == "original":
+                        raw = functional.interpolate(raw, size=frame.original, mode="bilinear", align_corners=False)
+                    samples[task].append(tasks[task].activate(raw)[0].double().numpy())
+        rows.append([entropy(tasks[task].kind, np.stack(found)) for task, found in samples.items()])
+    return np.array(rows)
+
+
+def entropy(kind, samples):
+    mean = samples.mean(0)
+    if kind in ("semseg", "edges"):
+        full = mean if kind == "semseg" else np.concatenate([mean, 1 - mean])
+        return float(-(full * np.log(np.maximum(full, 1e-300))).sum(0).mean())
+    n = samples.shape[1]
+    centred = samples - mean
+    covariance = np.einsum("dihw,djhw->hwij", centred, centred) / len(samples) + (1e-6 * np.eye(3) if n == 3 else 0)
+    covariance = np.maximum(covariance, 1e-6) if n == 1 else covariance
+    return float((n / 2 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(covariance)[1] + n / 2).mean())
+
+
+@pytest.mark.parametrize("where", ["final", "heads"])
+@pytest.mark.parametrize("at", ["original", "head"])
+def test_scores_are_those_of_naive_passes_with_the_same_masks(parts, tmp_path, where, at):
+    options = Options(passes=6, where=where, at=at)
+    found = table(parts, tmp_path, options).statistics["dropout"]
+    np.testing.assert_allclose(found, slow(parts, options), rtol=2e-3, atol=2e-3)
+
+
+def test_strips_of_rows_change_nothing(parts, tmp_path, monkeypatch):
+    whole = table(parts, tmp_path / "a", Options(passes=4)).statistics["dropout"]
+    monkeypatch.setattr(module, "STRIP", 64 * 4 * 7)
+    np.testing.assert_allclose(table(parts, tmp_path / "b", Options(passes=4)).statistics["dropout"], whole, atol=1e-5)
+
+
+def test_the_pools_order_and_batches_change_no_score(parts, tmp_path):
+    options = Options(passes=4, at="head")
+    whole = table(parts, tmp_path / "a", options)
+    other = table(parts, tmp_path / "b", options, names=list(parts[0].names)[::-1], batch=2)
+    assert whole.images == other.images
+    np.testing.assert_allclose(whole.statistics["dropout"], other.statistics["dropout"], atol=1e-5)
+
+
+def test_padding_counts_for_nothing(parts, tmp_path):
+    data = DataOptions(size=(32, 64), fit="pad")
+    head = table(parts, tmp_path, Options(passes=4, at="head"), data=data).statistics["dropout"]
+    full = table(parts, tmp_path / "b", Options(passes=4, at="original"), data=data).statistics["dropout"]
+    assert np.isfinite(head).all() and np.corrcoef(head[:, 0], full[:, 0])[0, 1] > 0.9
+
+
+def test_every_option_changes_the_scores(parts, tmp_path):
+    base = table(parts, tmp_path / "base", Options(passes=4)).statistics["dropout"]
+    for key, value in {"passes": 5, "where": "heads", "rate": 0.5, "at": "head"}.items():
+        options = Options(**{"passes": 4, key: value})
+        assert not np.allclose(base, table(parts, tmp_path / key, options).statistics["dropout"]), key
+
+
+def test_a_network_without_dropout_is_refused(parts, tmp_path):
+    made, found, tasks = parts
+    refused = work(parts, Options(where="all"))
+    for site in refused.network.modules():
+        if hasattr(site, "rate"):
+            site.rate = 0.0
+    with pytest.raises(ModelError, match="has no dropout at 'all'"):
+        gather(refused, list(made.names), tmp_path, Silent())
+
+
+def test_one_look_holds_a_batch_of_the_pool(parts):
+    first = next(looks(work(parts, Options()), list(parts[0].names)))
+    assert first.batch.ids == parts[0].names[:3] and first.keys.tolist() == [image_key(n) for n in parts[0].names[:3]]
+    assert not first.batch.targets["depth"].present[0]

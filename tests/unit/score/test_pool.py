@@ -1,0 +1,90 @@
+"""Gathering over the pool: in parts, resumable, stamped; tables and their staleness."""
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import ProjectError
+from labelgrid.progress import Silent
+from labelgrid.score.pool import Work, gather
+from labelgrid.score.table import Table, read_stamp, read_table, write_table
+from labelgrid.tasks.task import build_all, definitions
+from tests.support import make_dataset
+from tests.toys import DATA, source_of, toy_network
+
+COVERS = ["labelgrid.score.table"]
+
+
+class Counting:
+    """A statistic that counts the images it was asked for, and dies after some."""
+
+    def __init__(self, dies_after=10**9):
+        self.seen, self.left = [], dies_after
+
+    def __call__(self, look):
+        self.left -= len(look.keys)
+        if self.left < 0:
+            raise KeyboardInterrupt
+        self.seen += look.batch.ids
+        return look.features.fused.mean((2, 3))[:, :2].double().numpy()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals"))
+
+
+def run(made, folder, statistic, stamp="one", names=None):
+    found = definitions(list(made.rows))
+    tasks = build_all(found)
+    stamps = {"model": stamp}
+    work = Work(toy_network(tasks), tasks, found, source_of(made), DATA, {"count": statistic}, stamps, 2, 0, part=2)
+    return gather(work, names or list(made.names), folder, Silent())
+
+
+def test_a_stopped_pass_goes_on_where_it_was_and_ends_the_same(made, tmp_path):
+    whole = run(made, tmp_path / "whole", Counting())
+    with pytest.raises(KeyboardInterrupt):
+        run(made, tmp_path / "cut", Counting(dies_after=5))
+    rest = Counting()
+    again = run(made, tmp_path / "cut", rest)
+    assert set(rest.seen) == set(made.names[4:])
+    np.testing.assert_array_equal(whole.statistics["count"], again.statistics["count"])
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == ["scores.parquet"]
+
+
+def test_parts_of_another_stamp_are_done_again(made, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(made, tmp_path, Counting(dies_after=5), stamp="old")
+    fresh = Counting()
+    run(made, tmp_path, fresh, stamp="new")
+    assert set(fresh.seen) == set(made.names)
+    assert read_stamp(tmp_path / "scores.parquet") == {"model": "new"}
+
+
+def test_a_table_comes_back_and_aligns_by_image(tmp_path):
+    table = Table(["a", "b"], {"x": np.array([[1.0, np.nan], [3.0, 4.0]])}, ("depth", "normals"), {"model": "m"})
+    write_table(table, tmp_path / "t.parquet")
+    again = read_table(tmp_path / "t.parquet")
+    assert (list(again.images), again.tasks, again.stamp) == (["a", "b"], ("depth", "normals"), {"model": "m"})
+    np.testing.assert_array_equal(again.statistics["x"], table.statistics["x"])
+    np.testing.assert_array_equal(again.aligned(["b", "z", "a"])["x"][:, 0], [3.0, np.nan, 1.0])
+
+
+def test_an_empty_pool_has_an_empty_table(tmp_path):
+    table = Table.concatenate([], ("depth",), {})
+    write_table(table, tmp_path / "t.parquet")
+    assert list(read_table(tmp_path / "t.parquet").images) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 no", None])
+def test_a_file_that_is_no_score_table_is_refused(tmp_path, content):
+    path = tmp_path / "t.parquet"
+    if content is None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"a": [1]}), path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ProjectError, match=r"The score table cannot be read"):
+        read_table(path)

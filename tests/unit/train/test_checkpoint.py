@@ -1,0 +1,60 @@
+"""Checkpoints: whole or not there, and never more than tensors and plain values."""
+
+import pickle
+
+import pytest
+import torch
+
+from labelgrid.errors import ModelError
+from labelgrid.train.checkpoint import Checkpoint, file_hash, load, save
+
+STATE = Checkpoint(
+    3, 12, {"w": torch.ones(2)}, {"state": {}}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}", "{}"
+)
+
+
+def test_a_checkpoint_comes_back_as_it_was(tmp_path):
+    save(STATE, tmp_path / "a" / "last.ckpt")
+    kept = load(tmp_path / "a" / "last.ckpt")
+    assert kept.epoch == 3 and torch.equal(kept.network["w"], torch.ones(2)) and kept.history == [{"epoch": 1}]
+    assert not list((tmp_path / "a").glob("*.partial"))
+
+
+def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+    save(STATE, tmp_path / "last.ckpt")
+    before = file_hash(tmp_path / "last.ckpt")
+
+    def fails(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fails)
+    with pytest.raises(OSError, match="No space"):
+        save(STATE, tmp_path / "last.ckpt")
+    assert file_hash(tmp_path / "last.ckpt") == before
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("never run",))
+
+
+@pytest.mark.parametrize("content", ["objects", "cut", "other", "empty"])
+def test_a_checkpoint_that_is_none_is_refused_without_running_it(tmp_path, content, capsys):
+    path = tmp_path / "last.ckpt"
+    save(STATE, path)
+    if content == "objects":
+        path.write_bytes(pickle.dumps(Evil()))
+    elif content == "cut":
+        path.write_bytes(path.read_bytes()[:200])
+    elif content == "empty":
+        path.write_bytes(b"")
+    else:
+        torch.save({"format": 99}, path)
+    with pytest.raises(ModelError, match=r"The checkpoint (cannot be read|is not of format 1)"):
+        load(path)
+    assert "never run" not in capsys.readouterr().out
+
+
+def test_a_missing_checkpoint_says_what_to_run(tmp_path):
+    with pytest.raises(ModelError, match="Run `labelgrid fit` first"):
+        load(tmp_path / "last.ckpt")

@@ -1,0 +1,199 @@
+"""The loop: exact resume, lengths, logs, model choice, refusals."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from labelgrid.errors import TrainingError
+from labelgrid.nets.network import Network
+from labelgrid.progress import Silent
+from labelgrid.train.loop import fit
+from labelgrid.train.plan import TrainOptions, learning_rate
+from labelgrid.train.term import BaseTerm
+from tests.support import make_dataset
+from tests.toys import toy_plan, weights_of
+
+COVERS = ["labelgrid.train.plan", "labelgrid.train.trainer", "labelgrid.train.term", "labelgrid.train.balance.fixed"]
+QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth", "normals"))
+
+
+class Remembering(BaseTerm):
+    """A term with a parameter, a buffer and plain state, and a small loss on the features."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+        self.register_buffer("mean", torch.zeros(()))
+        self.calls = 0
+
+    def get_extra_state(self):
+        return {"calls": self.calls}
+
+    def set_extra_state(self, state):
+        self.calls = state["calls"]
+
+    def loss(self, step):
+        weight = self.scale * (1 + 0.01 * self.calls) * (1 + self.mean)
+        return {"size": 0.01 * weight * step.output.features.fused.square().mean((1, 2, 3))}
+
+    def after_step(self, step):
+        self.calls += 1
+        self.mean.mul_(0.9).add_(0.1 * float(step.losses["depth"].detach().mean()))
+
+
+def full_plan(data):
+    """Augmentation, two workers, dropout, label injection and a term with state."""
+    return toy_plan(data, replace(QUICK, workers=2, known=0.5, epochs=4), terms={"remembering": Remembering()})
+
+
+def _train_and_die(data, folder):
+    torch.set_num_threads(1)
+    steps = []
+
+    class Dying(Silent):
+        def advance(self, amount=1, note=""):
+            steps.append(amount)
+            if len(steps) == 5:  # in the middle of the third epoch
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    fit(full_plan(data), folder, Dying())
+
+
+def test_a_training_killed_in_an_epoch_ends_in_bitwise_the_same_weights(data, tmp_path):
+    torch.set_num_threads(1)
+    whole = fit(full_plan(data), tmp_path / "whole", Silent())
+    child = multiprocessing.get_context("spawn").Process(target=_train_and_die, args=(data, tmp_path / "killed"))
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL
+    before = json.loads((tmp_path / "killed" / "log.jsonl").read_text().splitlines()[-1])
+    assert before["epoch"] == 2
+    resumed = fit(full_plan(data), tmp_path / "killed", Silent())
+    first, second = torch.load(whole, weights_only=True), torch.load(resumed, weights_only=True)
+    for part in ("network", "optimiser", "parts"):
+        assert json.dumps(_plain(first[part])) == json.dumps(_plain(second[part])), part
+    assert first["parts"]["remembering"]["_extra_state"]["calls"] == 8
+    assert [r["epoch"] for r in map(json.loads, (tmp_path / "killed" / "log.jsonl").read_text().splitlines())] == [
+        1,
+        2,
+        3,
+        4,
+    ]
+
+
+def _plain(value):
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def test_the_number_of_workers_changes_no_weight(data, tmp_path):
+    torch.set_num_threads(1)
+    paths = [fit(toy_plan(data, replace(QUICK, workers=n, epochs=1)), tmp_path / str(n), Silent()) for n in (0, 2)]
+    first, second = map(weights_of, paths)
+    assert all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_training_learns_the_scenes(data, tmp_path):
+    plan = toy_plan(data, replace(QUICK, epochs=20, learning_rate=3e-3, known=0.0))
+    fit(plan, tmp_path, Silent())
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    ratios = {task: log[-1]["loss"][task] / log[0]["loss"][task] for task in plan.tasks}
+    assert all(ratio < 0.85 for ratio in ratios.values()), ratios
+    assert log[0]["lr"] == 3e-3 and log[10]["lr"] == pytest.approx(3e-3 * 0.5**0.9)
+
+
+def test_a_length_in_steps_is_kept_to_the_step(data, tmp_path):
+    fit(toy_plan(data, replace(QUICK, steps=5)), tmp_path, Silent())
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in log] == [2, 4, 5]
+
+
+def test_the_learning_rate_falls_by_partal_a4():
+    options = TrainOptions()
+    assert [learning_rate(options, e, 100) for e in (0, 99)] == [1e-4, pytest.approx(1e-4 * 0.01**0.9)]
+
+
+def test_every_option_of_the_training_changes_the_weights(data, tmp_path):
+    base = weights_of(fit(toy_plan(data, replace(QUICK, epochs=2)), tmp_path / "base", Silent()))
+    changes = {"power": 0.5, "clip": 0.01, "norm": "frozen", "known": 0.0, "optimiser": "adamw", "weight_decay": 0.1}
+    changes |= {"batch": 3, "learning_rate": 1e-4}
+    for key, value in changes.items():
+        plan = toy_plan(data, replace(QUICK, epochs=2, **{key: value}))
+        other = weights_of(fit(plan, tmp_path / key, Silent()))
+        assert any(not torch.equal(base[k], other[k]) for k in base), key
+
+
+def test_frozen_norms_keep_the_encoders_statistics(data, tmp_path):
+    plan = toy_plan(data, replace(QUICK, epochs=1, norm="frozen"))
+    before = {k: v.clone() for k, v in plan.network.state_dict().items() if "running" in k and "encoder" in k}
+    after = weights_of(fit(plan, tmp_path, Silent()))
+    assert before and all(torch.equal(before[k], after[k]) for k in before)
+
+
+def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
+    plan = toy_plan(data, replace(QUICK, epochs=5))
+    network: Network = plan.network
+
+    class Failing(Silent):
+        def advance(self, amount=1, note=""):
+            if note.startswith("epoch 2"):
+                with torch.no_grad():
+                    next(network.parameters()).fill_(float("nan"))
+
+    with pytest.raises(
+        TrainingError, match=r"The loss of '\w+' is nan in epoch 2 \(images .*\.jpg, .*\.jpg\)"
+    ) as caught:
+        fit(plan, tmp_path, Failing())
+    assert "The state after the last whole epoch is kept." in str(caught.value)
+    assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
+
+
+def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):
+    with pytest.raises(TrainingError, match="There is no label to learn from"):
+        fit(toy_plan(data, QUICK, train=[]), tmp_path, Silent())
+    fit(toy_plan(data, replace(QUICK, epochs=1)), tmp_path, Silent())
+    with pytest.raises(TrainingError, match="another recipe, other tasks or other labels"):
+        fit(toy_plan(data, QUICK, identity='{"other": 1}'), tmp_path, Silent())
+
+
+def test_the_best_epoch_on_val_is_chosen_where_asked_for(data, tmp_path):
+    options = replace(QUICK, epochs=4, val_every=1, choose="best", learning_rate=0.05)
+    chosen = fit(toy_plan(data, options, val=list(data.names[:2]), train=list(data.names[2:])), tmp_path, Silent())
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    best = min(log, key=lambda record: record["val"]["loss_mtl"])
+    assert chosen.name == "best.ckpt" and torch.load(chosen, weights_only=True)["epoch"] == best["epoch"]
+
+
+def test_a_finished_training_is_not_run_again(data, tmp_path):
+    first = fit(toy_plan(data, QUICK), tmp_path, Silent())
+    stamp = first.stat().st_mtime_ns
+    time.sleep(0.01)
+    assert fit(toy_plan(data, QUICK), tmp_path, Silent()).stat().st_mtime_ns == stamp
+
+
+def test_tensorboard_is_written_where_asked_for(data, tmp_path):
+    pytest.importorskip("tensorboard")
+    fit(toy_plan(data, replace(QUICK, epochs=1, tensorboard=True)), tmp_path, Silent())
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_training_leaves_the_callers_random_stream_alone(data, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(toy_plan(data, replace(QUICK, epochs=1)), tmp_path, Silent())
+    assert torch.equal(torch.rand(3), expected)

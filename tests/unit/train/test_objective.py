@@ -1,0 +1,100 @@
+"""What is minimised: MTPSL eq. 1 and the plain sum, against slow versions; deep supervision; weights."""
+
+import numpy as np
+import torch
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.nets.network import Features, Output
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import build_all, definitions
+from labelgrid.train.objective import ObjectiveOptions, at_size, finite, fixed_weights, supervised, task_losses
+from labelgrid.train.term import targets_present
+
+TASKS = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
+
+
+def batch(seed=0, b=4, size=(6, 8)):
+    rng = np.random.default_rng(seed)
+    values = {"depth": rng.uniform(1, 5, (b, 1, *size)), "normals": rng.normal(size=(b, 3, *size))}
+    values["normals"] /= np.linalg.norm(values["normals"], axis=1, keepdims=True)
+    valid = {name: rng.random((b, 1, *size)) < 0.7 for name in values}
+    valid["depth"][0] = False  # image 0 lacks depth, image 1 both
+    valid["depth"][1] = valid["normals"][1] = False
+    targets = {n: Target(torch.tensor(v), torch.tensor(valid[n])) for n, v in values.items()}
+    raws = [
+        {"depth": torch.tensor(rng.normal(size=(b, 1, *size))), "normals": torch.tensor(rng.normal(size=(b, 3, *size)))}
+        for _ in range(3)
+    ]
+    empty = Features(torch.zeros(b, 1, 1, 1), torch.zeros(b, 1, 1, 1))
+    return targets, Output(tuple(raws[1:]), raws[0], empty, {})
+
+
+def slow_loss(name, raw, value, valid):
+    """One image's loss: the mean over its valid pixels, pixel by pixel, float64."""
+    found = []
+    for y, x in zip(*np.nonzero(valid[0]), strict=True):
+        r, v = raw[:, y, x], value[:, y, x]
+        found.append(abs(r[0] - v[0]) if name == "depth" else np.abs(r / np.linalg.norm(r) - v).mean())
+    return np.mean(found) if found else None
+
+
+def slow(targets, output, weights, reduction, initial):
+    per = {}
+    for n, target in targets.items():
+        value, valid = target.value.numpy(), target.valid.numpy()
+        for i in range(len(value)):
+            stages = [slow_loss(n, raw[n][i].numpy(), value[i], valid[i]) for raw in (output.final, *output.initial)]
+            if stages[0] is not None:
+                per[n, i] = weights[n] * (stages[0] + initial * sum(stages[1:]))
+    if reduction == "image_mean":
+        images = [[v for (_, i), v in per.items() if i == k] for k in range(4)]
+        return np.mean([np.mean(found) if found else 0.0 for found in images])
+    return sum(np.mean([v for (m, _), v in per.items() if m == n]) for n in targets)
+
+
+def test_the_supervised_loss_is_mtpsl_equation_one_or_the_plain_sum():
+    targets, output = batch()
+    for reduction in ("image_mean", "task_sum"):
+        for initial in (0.0, 1.0, 0.5):
+            weights = {"depth": 1.0, "normals": 10.0}
+            losses = task_losses(TASKS, output, targets, initial)
+            weighted = {n: weights[n] * loss for n, loss in losses.items()}
+            found = supervised(weighted, targets_present(targets, list(TASKS)), reduction)
+            np.testing.assert_allclose(float(found), slow(targets, output, weights, reduction, initial), rtol=1e-12)
+
+
+def test_garbage_behind_an_invalid_mask_changes_no_loss_and_no_gradient():
+    targets, output = batch()
+    found = []
+    for poison in (False, True):
+        if poison:
+            for target in targets.values():
+                target.value.masked_fill_(~target.valid, float("nan"))
+        raws = [{n: x.clone().requires_grad_() for n, x in raw.items()} for raw in (output.final, *output.initial)]
+        losses = task_losses(TASKS, Output(tuple(raws[1:]), raws[0], output.features, {}), targets, 1.0)
+        total = supervised(losses, targets_present(targets, list(TASKS)), "image_mean")
+        total.backward()
+        found.append([total.detach(), *(x.grad for raw in raws for x in raw.values())])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_a_batch_without_a_label_costs_nothing():
+    targets, output = batch()
+    none = {n: t.where(torch.zeros(4, dtype=torch.bool)) for n, t in targets.items()}
+    for reduction in ("image_mean", "task_sum"):
+        losses = task_losses(TASKS, output, none, 1.0)
+        assert float(supervised(losses, targets_present(none, list(TASKS)), reduction)) == 0.0
+
+
+def test_weights_are_the_kinds_unless_the_recipe_names_them():
+    assert fixed_weights(TASKS, ObjectiveOptions()) == {"depth": 1.0, "normals": 10.0}
+    assert fixed_weights(TASKS, ObjectiveOptions(weights={"depth": 3.0})) == {"depth": 3.0, "normals": 10.0}
+
+
+def test_raw_outputs_are_brought_to_the_targets_size():
+    target = Target(torch.zeros(1, 1, 8, 12), torch.ones(1, 1, 8, 12, dtype=torch.bool))
+    assert at_size(torch.zeros(1, 5, 2, 3), target).shape == (1, 5, 8, 12)
+
+
+def test_losses_that_are_no_numbers_are_named():
+    assert set(finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}
