@@ -12,10 +12,10 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
+from labelgrid.progress import Silent
 from labelgrid.score import dropout as module
 from labelgrid.score.dropout import Dropout, Options
 from labelgrid.score.pool import Work, gather, looks
-from labelgrid.progress import Silent
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
 from tests.support import make_dataset
@@ -115,7 +115,7 @@ def test_every_option_changes_the_scores(parts, tmp_path):
 
 
 def test_a_network_without_dropout_is_refused(parts, tmp_path):
-    made, found, tasks = parts
+    made, _found, _tasks = parts
     refused = work(parts, Options(where="all"))
     for site in refused.network.modules():
         if hasattr(site, "rate"):

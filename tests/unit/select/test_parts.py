@@ -41,7 +41,7 @@ def test_min_max_of_equal_scores_is_zero_and_of_unknown_scores_is_drawn():
     bounds = strategy.fix({"dropout": u}, pool, {})
     assert bounds == {"a": [2.0, 2.0]}
     scores = strategy.score({"dropout": u}, pool, bounds, 0)
-    assert (scores[:, 0] == 0).all() and ((0 <= scores[:, 1]) & (scores[:, 1] < 1)).all()
+    assert (scores[:, 0] == 0).all() and ((scores[:, 1] >= 0) & (scores[:, 1] < 1)).all()
     assert set(strategy.fix({"dropout": np.ones((2, 2))}, pool, bounds)) == {"a", "b"}
 
 

@@ -1,0 +1,85 @@
+"""Backbones: fused scales, local weights, and clear words where there are none."""
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from labelgrid.errors import ModelError
+from labelgrid.nets import backbones
+from labelgrid.nets.backbones import BackboneOptions, Encoder, load_weights
+
+COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.network"]
+TINY = BackboneOptions("mobilenetv2_035", pretrained=True, fused=16)
+
+
+@pytest.fixture(scope="module")
+def state():
+    return timm.create_model("mobilenetv2_035", pretrained=False, features_only=True).state_dict()
+
+
+def test_the_papers_hrnet_gives_its_raw_branches_summed_to_270_channels():
+    encoder = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False))
+    features = encoder(torch.zeros(1, 3, 64, 64))
+    assert encoder.channels == 270 and features.fused.shape == (1, 270, 16, 16)
+    assert features.deepest.shape == (1, 144, 2, 2)
+
+
+@pytest.mark.parametrize("name, stride", [("resnet18", 4), ("convnext_atto", 4), ("mobilenetv2_035", 4)])
+def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, stride):
+    encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8))
+    assert encoder(torch.zeros(1, 3, 64, 96)).fused.shape == (1, 8, 64 // stride, 96 // stride)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pth", "prefixed", "with classifier", "in state_dict"])
+def test_local_weights_are_loaded_whatever_their_prefix(tmp_path, state, form):
+    wanted = {k: torch.full_like(v, 0.5) if v.is_floating_point() else v for k, v in state.items()}
+    path = tmp_path / ("w.safetensors" if form != "pth" else "w.pth")
+    given = {f"module.backbone.{k}": v for k, v in wanted.items()} if form == "prefixed" else dict(wanted)
+    if form == "with classifier":
+        given["classifier.weight"] = torch.zeros(3, 3)
+    if form in ("pth", "in state_dict"):
+        path = path.with_suffix(".pth")
+        torch.save({"state_dict": given} if form == "in state_dict" else given, path)
+    else:
+        save_file({k: v.clone() for k, v in given.items()}, path)
+    encoder = Encoder(TINY, path)
+    assert all(torch.equal(v, wanted[k]) for k, v in encoder.backbone.state_dict().items())
+
+
+def test_weights_of_another_backbone_are_refused(tmp_path, state):
+    save_file({"other.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(ModelError, match="The weights do not fit the backbone"):
+        load_weights(Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone, tmp_path / "w.safetensors")
+    wrong = {k: v[:1].clone() if v.ndim > 1 else v for k, v in state.items()}
+    save_file(wrong, tmp_path / "v.safetensors")
+    with pytest.raises(ModelError, match="have another shape"):
+        load_weights(Encoder(BackboneOptions("mobilenetv2_035", pretrained=False)).backbone, tmp_path / "v.safetensors")
+
+
+def test_a_file_that_is_no_weights_file_is_refused(tmp_path):
+    (tmp_path / "w.safetensors").write_bytes(b"no")
+    (tmp_path / "w.pth").write_bytes(b"no")
+    for path in (tmp_path / "w.safetensors", tmp_path / "w.pth"):
+        with pytest.raises(ModelError, match=r"no weights file|more than tensors"):
+            backbones.read_state(path)
+    with pytest.raises(ModelError, match="There is no such weights file"):
+        backbones.read_state(tmp_path / "absent.pth")
+
+
+def test_a_download_that_cannot_be_says_what_to_do_instead(monkeypatch):
+    real = timm.create_model
+
+    def offline(name, pretrained=False, **options):
+        if pretrained:
+            raise ConnectionError("no route to host")
+        return real(name, pretrained=False, **options)
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(ModelError, match=r"could not be fetched \(ConnectionError\)(.|\n)*--weights FILE"):
+        Encoder(TINY)
+
+
+def test_an_unknown_backbone_is_refused():
+    with pytest.raises(ModelError, match="timm cannot make the backbone 'mobilenet_v99'"):
+        Encoder(BackboneOptions("mobilenet_v99", pretrained=False))
