@@ -161,7 +161,7 @@ def _jittered(image: Pixels, brightness: float, contrast: float, saturation: flo
 
 
 def place_label(label: LabelArray, placement: Placement, geometry: Geometry) -> LabelArray:
-    """The label on its canvas: nearest values, linear and made unit length again for normals; padding is not valid.
+    """The label on its canvas: the nearest values; normals linear over valid pixels, of unit length; padding not valid.
 
     Depth is divided by the zoom, disparity multiplied: things that look larger are nearer. The fit changes neither.
     """
@@ -169,7 +169,7 @@ def place_label(label: LabelArray, placement: Placement, geometry: Geometry) -> 
     rows, columns = _nearest(placement.source[0], height), _nearest(placement.source[1], width)
     value, valid = label.value[rows][:, columns], label.valid[rows][:, columns]
     if geometry == "normals":
-        value = _linear_normals(label, placement, value, valid)
+        value = _blended_normals(label, placement, value, valid)
     elif geometry == "depth":
         value = value / np.float32(placement.zoom)
     elif geometry == "disparity":
@@ -185,17 +185,14 @@ def _nearest(source: slice, length: int) -> NDArray[np.int64]:
     return source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
 
 
-def _linear_normals(
+def _blended_normals(
     label: LabelArray, placement: Placement, nearest: NDArray[Any], valid: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Linear where all neighbours are valid and agree on a direction, else the nearest."""
-    size = placement.extent[::-1]
-    known = label.valid[placement.source]
-    value = np.where(known[..., None], label.value[placement.source], 0).astype(np.float32)
-    blend = cv2.resize(value, size, interpolation=cv2.INTER_LINEAR)
-    whole = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_LINEAR) > 1 - 1e-4
+    """The direction of the sum of the valid neighbours, weighted linearly; the nearest where they cancel out."""
+    value = np.where(label.valid[..., None], label.value, 0)[placement.source].astype(np.float32)
+    blend = cv2.resize(value, placement.extent[::-1], interpolation=cv2.INTER_LINEAR)
     length = np.linalg.norm(blend, axis=-1, keepdims=True)
-    good = (whole & valid)[..., None] & (length > 1e-3)
+    good = valid[..., None] & (length > 1e-3)
     return np.where(good, blend / np.where(good, length, 1), nearest).astype(np.float32)
 
 

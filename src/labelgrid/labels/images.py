@@ -96,7 +96,7 @@ def _decode(data: bytes, path: Path) -> Pixels:
         sixteen = _has_16_bits(image)
         image.load()
         pixels = _sixteen_bits(data, path) if sixteen else np.asarray(image.convert("RGB"))
-        return _upright(pixels, 1 if image.format == "TIFF" else _orientation(image))  # decoders turn TIFFs themselves
+        return _upright(pixels, _orientation(image))  # a TIFF has none left: both decoders turn it themselves
 
 
 def _fast_jpeg(data: bytes) -> Pixels | None:
@@ -171,8 +171,7 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 def _complaints(path: Path) -> Iterator[None]:
     """Turn the decoders' exceptions into `ImageError`, and keep their warnings from the screen."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             yield
     except Image.DecompressionBombError as error:
         raise ImageError("The image is too large to be read safely.", where=str(path)) from error

@@ -84,4 +84,5 @@ def test_the_box_of_a_small_map_is_the_part_that_shows_the_image():
     assert frame.content == (slice(0, 64), slice(29, 35))
     assert frame.box(64, 64) == frame.content
     assert frame.box(16, 16) == (slice(0, 16), slice(7, 9))
+    assert frame.box(16, 4) == (slice(0, 16), slice(2, 3))
     assert frame.box(1, 1) == (slice(0, 1), slice(0, 1))

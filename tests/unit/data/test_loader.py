@@ -83,6 +83,15 @@ def test_an_images_draws_do_not_depend_on_its_company(source, tasks):
     assert all(same(few[name], whole[name]) for name in few)
 
 
+def test_images_of_one_epoch_are_drawn_apart(tmp_path):
+    made = make_dataset(tmp_path, n=1, tasks=())
+    for i in range(1, 6):
+        (made.images / f"{i:04d}.jpg").write_bytes((made.images / made.names[0]).read_bytes())
+    source = folder.build(tmp_path)
+    (batch,) = train_batches(source, {}, source.images(), OPTIONS, batch=6, seed=0, epoch=0)
+    assert len({tuple(image.flatten().tolist()) for image in batch.images}) == 6
+
+
 def test_epochs_and_seeds_differ_in_order_and_in_draws(source, tasks):
     first = epoch(source, tasks)
     for options in ({"epoch": 1}, {"seed": 1}):

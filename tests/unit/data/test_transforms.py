@@ -132,6 +132,7 @@ def test_a_flip_turns_the_x_of_normals():
     after = augment(before, TASKS, options, RNG)
     assert (after.image == before.image[:, ::-1]).all()
     assert (after.labels["semseg"].value == before.labels["semseg"].value[:, ::-1]).all()
+    assert all(part.flags.c_contiguous for label in after.labels.values() for part in (label.value, label.valid))
     turned = before.labels["normals"].value[:, ::-1] * np.array([-1, 1, 1])
     assert np.allclose(after.labels["normals"].value, turned, atol=1e-6)
 
@@ -144,7 +145,7 @@ def test_resized_normals_blend_valid_neighbours_and_only_those():
     value[0, 0] = np.nan
     label = place_label(LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), "normals")
     assert label.valid[0].tolist() == [False, False] + [True] * 6
-    assert np.allclose(label.value[0, 2], (0.6, 0, 0.8), atol=1e-6)  # beside the hole: the nearest, no blend
+    assert np.allclose(label.value[0, 2], (0.6, 0, 0.8), atol=1e-6)  # beside the hole: nothing of it
     mixed = np.array([0.3, 0, 0.8]) / np.linalg.norm([0.3, 0, 0.8])
     assert np.allclose(label.value[0, 3], mixed, atol=1e-6)
 

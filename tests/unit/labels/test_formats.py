@@ -66,6 +66,10 @@ def test_an_index_without_a_class_is_refused_with_its_values_and_pixels(tmp_path
     refused(classes.read, path, NAMES, "7 (2 pixels), 9 (1 pixels)", "4 classes are 0 to 3")
 
 
+def test_the_first_index_beyond_the_classes_is_refused_too(tmp_path):
+    refused(classes.read, png(tmp_path / "a.png", np.array([[0, 4]], np.uint8)), NAMES, "4 (1 pixels)")
+
+
 def test_a_declared_ignore_number_is_not_labelled_even_if_it_is_a_class(tmp_path):
     path = png(tmp_path / "a.png", np.array([[0, 1], [9, 3]], np.uint8))
     label = classes.read(path, classes.Options(NAMES.classes, ignore=(0, 9)))
@@ -169,6 +173,14 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, module, options, capf
     refused(module.read, tmp_path / "missing.png", options, "No such file")
     refused(module.read, tmp_path / "a.jpg", options, "'.jpg' files")
     assert capfd.readouterr() == ("", "")
+
+
+def test_large_labels_are_read_without_a_word(tmp_path, monkeypatch):
+    path = png(tmp_path / "a.png", np.ones((40, 40), np.uint16))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses
+    assert depth.read(path, depth.Options()).valid.all()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    refused(depth.read, path, depth.Options(), "exceeds limit")
 
 
 @pytest.mark.parametrize(("module", "options"), READERS)

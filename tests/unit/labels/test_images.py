@@ -156,6 +156,20 @@ def test_a_cut_jpeg_is_refused_although_its_thumbnail_ends_well(tmp_path):
     refused(tmp_path / "a.jpg", "damaged")
 
 
+def test_a_cut_jpeg_is_not_left_to_opencv_which_may_fill_it_with_grey(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").write_bytes(jpeg()[:-300])
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: np.full((64, 96, 3), 128, np.uint8))
+    refused(tmp_path / "a.jpg", "damaged")
+
+
+def test_large_images_are_read_without_a_word_and_giants_are_refused(tmp_path, monkeypatch):
+    Image.fromarray(picture(40, 40)).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses
+    assert read_image(tmp_path / "a.png").shape == (40, 40, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
+    refused(tmp_path / "a.png", "too large")
+
+
 def test_a_jpeg_is_read_the_same_by_both_decoders(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     with Image.open(tmp_path / "a.jpg") as stored:

@@ -16,8 +16,8 @@ from labelgrid.errors import LabelError
 Array = NDArray[Any]
 
 PNG = b"\x89PNG\r\n\x1a\n"
-#: Pillow's modes whose arrays hold a PNG's own samples: 1-bit, grey, palette indices, 16-bit grey, colour.
-SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "LA", "RGB", "RGBA"})
+#: Pillow's modes whose arrays hold a file's own numbers: 1-bit, grey, palette indices, whole and real numbers, colour.
+SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"})
 
 
 def samples(path: Path) -> Array:
@@ -63,11 +63,10 @@ def _tiff(data: bytes, path: Path) -> Array:
 
 def _pillow(data: bytes, path: Path) -> Array:
     try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(data)) as image:
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
             image.load()
-            if image.mode not in SAMPLES | {"F"}:
-                raise LabelError(f"Its pixels are of an unknown form, '{image.mode}'.", where=str(path))
+            if image.mode not in SAMPLES:
+                raise LabelError(f"The label's pixels are of the form '{image.mode}'.", where=str(path))
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise LabelError(
