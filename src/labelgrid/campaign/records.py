@@ -1,0 +1,126 @@
+"""What the files of a round say, for those who only read them: checked, and without torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from labelgrid.config import parse
+from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.report.content import Measured
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """A finished training: `fit.json`, as far as a reader needs it.
+
+    Args:
+        model: the weights' hash.
+        images: how many were trained on; labels: how many labels of each task.
+    """
+
+    model: str
+    recipe: Mapping[str, Mapping[str, Any]]
+    images: int
+    labels: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PickRecord:
+    """A pick: an entry of `picks.json`."""
+
+    image: str
+    task: str
+    score: float | None
+    cost: float
+    why: str
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """An epoch of a training: a line of `log.jsonl`. `val` holds figures on the validation images, if there are any."""
+
+    epoch: int
+    loss: Mapping[str, float]
+    val: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_fit(folder: Path) -> FitRecord | None:
+    """The finished training of a round's folder.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "fit.json"
+    return _record(FitRecord, _json(path), path) if path.is_file() else None
+
+
+def read_measured(folder: Path) -> Measured | None:
+    """The figures of a round's network on the held-out labels.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "heldout.json"
+    return _record(Measured, _json(path), path) if path.is_file() else None
+
+
+def read_picks(folder: Path) -> list[PickRecord]:
+    """The picks of a round, best first.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "picks.json"
+    if not path.is_file():
+        return []
+    values = _json(path)
+    if not isinstance(values, list):
+        raise _damaged(path, "a list was expected")
+    return [_record(PickRecord, value, path) for value in values]
+
+
+def read_log(folder: Path) -> list[EpochRecord] | None:
+    """The epochs of a round's training, finished or not.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "fit" / "log.jsonl"
+    if not path.is_file():
+        return None
+    return [_record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()]
+
+
+def _json(path: Path) -> Any:
+    return _parsed(path.read_bytes(), path)
+
+
+def _parsed(text: bytes, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _record(kind: type[T], values: Any, path: Path) -> T:
+    """The fields that `kind` has of a file's values, checked; a later program may have written more."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):
+        raise _damaged(path, "a table was expected")
+    try:
+        return parse(kind, {name: values[name] for name in names if name in values}, str(path))
+    except RecipeError as error:
+        raise _damaged(path, error.what) from error
+
+
+def _damaged(path: Path, fault: str) -> ProjectError:
+    return ProjectError(
+        f"A file of a round is damaged: {fault.rstrip('.')}.",
+        where=str(path),
+        next_step="Put it back from a copy, or remove it: the report goes without.",
+        unchanged="No report was written.",
+    )

@@ -1,0 +1,108 @@
+"""What the held-out figures say over the rounds: curves, the newest figures, and when they do not compare."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from labelgrid.report.content import Measured
+from labelgrid.results import Better, Result
+
+OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A measured round: how many labels it learned from, in all and of the curve's task, their cost, the figure."""
+
+    round: int
+    labels: int
+    own_labels: int
+    cost: float
+    value: float
+    measured_on: int
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One figure over the rounds; `name` is a task's, or `OVERALL`."""
+
+    name: str
+    metric: str
+    unit: str
+    better: Better
+    points: Sequence[Point]
+
+    @property
+    def finite(self) -> Sequence[Point]:
+        """The points that are numbers."""
+        return [point for point in self.points if math.isfinite(point.value)]
+
+
+@dataclass(frozen=True)
+class Newest:
+    """A figure of the newest measured round and its change since the round measured before, if there is one."""
+
+    task: str
+    result: Result
+    measured_on: int
+    change: float
+
+    @property
+    def verdict(self) -> str:
+        """The change in words; "" where there is none to speak of."""
+        if not math.isfinite(self.change) or not self.change:
+            return ""
+        return "better" if (self.change > 0) == (self.result.better == "higher") else "worse"
+
+
+def curves(measured: Sequence[Measured], headlines: Mapping[str, str]) -> list[Curve]:
+    """The curve of loss_mtl, then of each task's headline metric; a task that was never measured has none."""
+    overall = [_point(m, OVERALL, m.loss_mtl) for m in measured]
+    found = [Curve(OVERALL, "loss_mtl", "", "lower", overall)] if overall else []
+    for task, metric in headlines.items():
+        results = [m.metrics.get(task, {}).get(metric) for m in measured]
+        known = [result for result in results if result]
+        if known:
+            pairs = zip(measured, results, strict=True)
+            points = [_point(m, task, result.value if result else math.nan) for m, result in pairs]
+            found.append(Curve(task, metric, known[-1].unit, known[-1].better, points))
+    return found
+
+
+def _point(measured: Measured, name: str, value: float) -> Point:
+    total, heldout = sum(measured.labels.values()), sum(measured.heldout_labels.values())
+    return Point(
+        measured.round,
+        total,
+        measured.labels.get(name, 0) if name != OVERALL else total,
+        measured.spent,
+        value,
+        measured.heldout_labels.get(name, 0) if name != OVERALL else heldout,
+    )
+
+
+def newest(measured: Sequence[Measured], tasks: Sequence[str]) -> list[Newest]:
+    """All figures of the newest measured round, task by task."""
+    if not measured:
+        return []
+    last = measured[-1]
+    before = measured[-2].metrics if len(measured) > 1 else {}
+    found = []
+    for task in tasks:
+        for name, result in last.metrics.get(task, {}).items():
+            old = before.get(task, {}).get(name)
+            change = result.value - old.value if old else math.nan
+            found.append(Newest(task, result, last.heldout_labels.get(task, 0), change))
+    return found
+
+
+def set_changes(measured: Sequence[Measured]) -> list[tuple[int, int]]:
+    """The neighbouring rounds that were measured on different numbers of labels: their figures do not compare.
+
+    Example:
+        >>> one = Measured(1, "", {}, 0.0, {"depth": 4}, {}, 0.5)
+        >>> set_changes([one, Measured(2, "", {}, 0.0, {"depth": 9}, {}, 0.4)])
+        [(1, 2)]
+    """
+    return [(a.round, b.round) for a, b in pairwise(measured) if dict(a.heldout_labels) != dict(b.heldout_labels)]
