@@ -6,6 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.annotate.answers import ImportRefused
+from labelgrid.campaign.importing import import_labels
 from labelgrid.campaign.project import Project, Settings, settings_text
 from labelgrid.campaign.setup import request_id
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
@@ -89,3 +95,20 @@ def snapshot(project: Project) -> tuple[object, ...]:
         if path.is_file() and not path.name.startswith("labelgrid.db")
     }
     return ledger(project), list(project.store.cells()), list(project.store.images()), listing
+
+
+def put(folder: Path, cell: Cell, pixels: np.ndarray) -> Path:
+    """Write a label as `<task>/<image>.png` below a folder."""
+    path = folder / cell.task / f"{cell.image}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+def refusal(project: Project, folder: Path, **options: object) -> ImportRefused:
+    """The refusal of an import, which changed nothing."""
+    before = snapshot(project)
+    with pytest.raises(ImportRefused) as caught:
+        import_labels(project, folder, **options)  # type: ignore[arg-type]
+    assert snapshot(project) == before
+    return caught.value
