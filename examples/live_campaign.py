@@ -1,0 +1,97 @@
+"""A whole live campaign on real frames: init, then rounds of query, export, label, import, fit; then the report.
+
+The labels that each request asks for are put into the request's folder by `answer`, which stands where people,
+sensors or a labelling service would be. Everything else is the command line as a user types it.
+
+    python examples/live_campaign.py --data nyud --root NYUV2 --classes NYUV2/classes40.txt --weights FILE --out flat
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from labelgrid import plugins
+from labelgrid.campaign.project import Project
+from labelgrid.data.dataset import Source
+
+
+def run(*words: str | Path) -> None:
+    """Run one labelgrid command and show it."""
+    print(f"\n$ labelgrid {' '.join(map(str, words))}", flush=True)
+    subprocess.run([sys.executable, "-m", "labelgrid", *map(str, words)], check=True)
+
+
+def answer(request: Path, source: Source, project: Path) -> int:
+    """Put every label that a request's manifest asks for where it is expected; say which cannot be had."""
+    with Project.open(project) as opened:
+        tasks = opened.tasks()
+    given, skips = 0, ["request_id,reason"]
+    for wanted in json.loads((request / "manifest.json").read_text()):
+        label = source.label(wanted["image"], tasks[wanted["task"]])
+        if label is None or not label.valid.any():
+            skips.append(f"{wanted['request_id']},no label can be made")
+            continue
+        path = request / wanted["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tasks[wanted["task"]].write(path, label)
+        given += 1
+    (request / "skips.csv").write_text("\n".join(skips) + "\n")
+    print(f"(labelled {given} cells, skipped {len(skips) - 1})", flush=True)
+    return given
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", default="nyud", help="the layout of ROOT: a data plug-in")
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--classes", required=True, help="a file of class names")
+    parser.add_argument("--weights", type=Path, help="backbone weights; without them the recipe's are fetched")
+    parser.add_argument("--recipe", default="small")
+    parser.add_argument("--out", type=Path, required=True, help="the project's folder")
+    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--holdout", type=int, default=12)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--budget", type=int, default=36, help="labels a round")
+    parser.add_argument("--strategy", default="partal")
+    parser.add_argument("--epochs", type=int, default=0, help="instead of the recipe's")
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse()
+    started = time.monotonic()
+    source: Source = plugins.resolve("data", options.data)(options.root)
+    names = sorted(source.images())
+    chosen = names[:: max(1, len(names) // options.frames)][: options.frames]
+    listed = options.root.absolute() / "images"
+    # A list file names images below its own folder; ROOT is not ours to write in, so the images are linked.
+    images = options.out.with_name(options.out.name + "-images")
+    for name in chosen:
+        link = images / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.symlink_to(listed / name)
+    weights = ["--weights", options.weights] if options.weights else []
+    tasks = ["--task", f"semseg:{options.classes}", "--task", "depth", "--task", "normals"]
+    run("init", options.out, "--images", images, *tasks, "--holdout", str(options.holdout), "--recipe", options.recipe,
+        "--strategy", options.strategy, *weights)  # fmt: skip
+    epochs = ["--epochs", str(options.epochs)] if options.epochs else []
+    for number in range(1, options.rounds + 1):
+        run("query", options.out, "--budget", str(options.budget))
+        for round_ in (0, number) if number == 1 else (number,):
+            request = options.out / "rounds" / f"{round_:04d}" / "request"
+            run("export", options.out, "--round", str(round_))
+            answer(request, source, options.out)
+            run("import", options.out, request)
+        run("fit", options.out, *epochs)
+    run("evaluate", options.out)
+    run("status", options.out)
+    run("report", options.out)
+    print(f"\n{options.rounds} rounds in {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
