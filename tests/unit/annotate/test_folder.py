@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.annotate.folder import build
+from labelgrid.annotate.folder import _readme, build
 from labelgrid.annotate.request import Ask, Request
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import Cell, TaskRow
 from labelgrid.progress import Silent
-from labelgrid.tasks.task import definitions
+from labelgrid.tasks.task import TaskDef, definitions
 from tests.campaigns import copy, manifest
 from tests.support import Made
 
@@ -157,3 +157,25 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
     assert {k: v for k, v in listing(out).items() if not Path(k).name.startswith(".")} == listing(
         tmp_path / "undisturbed"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("semseg", {"classes": ["a", "b"], "ignore": [7]}, "Not labelled: 255, 7 "),
+        ("depth", {"scale": 0.004}, "steps of 0.004 m: depth along"),
+        (
+            "depth",
+            {"disparity": True, "maximum": 90.0},
+            "steps of 1: disparity (larger is nearer). Not measured: 0, NaN",
+        ),
+        ("depth", {"maximum": 90.0}, "The largest possible value is 90 m."),
+        ("edges", {}, "255 is yes, 0 is no"),
+        ("saliency", {"one_is_positive": True}, "1 is yes, 0 is no"),
+        ("normals", {"axes": "x left, y up, z toward the camera"}, "a unit vector a pixel, x left, y up, z toward"),
+    ],
+)
+def test_what_to_write_is_what_the_task_declares(kind: str, options: dict[str, object], words: str) -> None:
+    task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
+    asked = Ask("r1", "a.jpg", "mine", "labels/mine/a.png", task.spec.codec, None, 1.0, "")
+    assert words in _readme(Request([asked], {"mine": task}, {}, {}))
