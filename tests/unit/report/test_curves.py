@@ -32,10 +32,17 @@ def test_points_carry_labels_of_all_tasks_and_of_their_own_and_what_they_were_me
 
 def test_a_task_added_later_has_a_gap_where_it_was_not_there() -> None:
     first = measured(1, 20.0, 1.5)
-    first = replace(first, metrics={"depth": first.metrics["depth"]}, labels={"depth": 1})
+    first = replace(first, metrics={"depth": first.metrics["depth"]}, labels={"depth": 1}, heldout_labels={"depth": 3})
     semseg = curves([first, measured(2, 30.0, 1.25)], HEADLINES)[1]
-    assert math.isnan(semseg.points[0].value) and semseg.points[0].own_labels == 0
+    assert math.isnan(semseg.points[0].value) and semseg.points[0].own_labels == semseg.points[0].measured_on == 0
     assert [p.round for p in semseg.finite] == [2]
+
+
+def test_a_task_may_have_any_name() -> None:
+    one = measured(1, 20.0, 1.5)
+    one = replace(one, metrics={"overall": one.metrics["depth"]}, labels={"overall": 7}, heldout_labels={"overall": 3})
+    _, own = curves([one, one], {"overall": "RMSE"})
+    assert (own.points[0].value, own.points[0].own_labels, own.points[0].measured_on) == (1.5, 7, 3)
 
 
 def test_a_task_or_a_metric_that_nobody_measured_has_no_curve() -> None:
