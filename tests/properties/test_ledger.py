@@ -15,8 +15,8 @@ from labelgrid.errors import LedgerError
 from labelgrid.labels.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.store import CellRow, Store
 
-TASKS = {"depth": 2.0, "normals": 0.5, "parts": 1.0}
-NAMES = st.sampled_from([f"{folder}{name}.png" for folder in ("", "a/", "ä/") for name in "cab"])
+TASKS = {"depth": 2.0, "normals": 0.5}
+NAMES = st.sampled_from(["b.png", "a/b.png", "a.png", "ä.png"])
 SPLITS = st.sampled_from(["train", "heldout"])
 
 
@@ -79,7 +79,7 @@ class Ledger(RuleBasedStateMachine):
     def move_anyhow(self, steps: list[Move]) -> None:
         self.move(steps)
 
-    @rule(steps=st.lists(moves(images), min_size=1, max_size=4), way=st.randoms(use_true_random=False))
+    @rule(steps=st.lists(moves(images), min_size=2, max_size=8), way=st.randoms(use_true_random=False))
     def move_legally(self, steps: list[Move], way: Random) -> None:
         rows = dict(self.rows)
         for place, move in enumerate(steps):

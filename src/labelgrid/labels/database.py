@@ -4,7 +4,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -100,12 +100,13 @@ class Database:
 
 
 def create(path: Path) -> Database:
-    """Make a new database; one left empty by a killed `create` is taken over.
+    """Make a new database; a file left empty by one that was stopped is taken over.
 
     Raises:
         LedgerError: there is one already, or the place cannot be written.
     """
-    new = _claim(path)
+    if not path.parent.is_dir():
+        raise LedgerError("There is no such folder.", where=str(path.parent), next_step="Make it and run again.")
     database = Database(path)
     try:
         _refuse_tables(database)
@@ -115,8 +116,6 @@ def create(path: Path) -> Database:
             _migrate(connection)
     except BaseException:
         database.close()
-        if new:
-            _remove(path)
         raise
     return database
 
@@ -140,19 +139,6 @@ def open_(path: Path) -> Database:
         database.close()
         raise
     return database
-
-
-def _claim(path: Path) -> bool:
-    """Make the file; False where there was one, which then may not be removed."""
-    try:
-        path.touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        what, next_step = _SHUT
-        where = f"{path}: {error.strerror}"
-        raise LedgerError(_sentence(what), where=where, next_step=next_step, unchanged=UNCHANGED) from error
-    return True
 
 
 def _set_up(connection: sqlite3.Connection, _record: object) -> None:
@@ -203,12 +189,6 @@ def _migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _remove(path: Path) -> None:
-    for ending in ("", "-wal", "-shm", "-journal"):
-        with suppress(OSError):
-            path.with_name(path.name + ending).unlink()
 
 
 def _sentence(what: str) -> str:

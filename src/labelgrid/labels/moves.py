@@ -1,7 +1,7 @@
 """How cells move: every move is checked, written down as an event, and its cell brought up to date."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -72,23 +72,9 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     """Make the moves in their order; see `Store.move`."""
     desk = _desk(connection, [step.cell for step in moves])
     before = dict(desk.rows)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    events = []
-    for step in moves:
-        old = desk.row(step.cell)
-        _check(desk, old, step)
-        step = _answering(old, step)
-        desk.rows[step.cell] = _after(step)
-        events.append(_event(desk, old.state, step) | {"at": at})
-    for batch in roster.batches(events):
+    for batch in roster.batches(_events(desk, moves)):
         connection.execute(insert(EVENTS), batch)
     _write(connection, desk, before)
-
-
-def values_of(row: CellRow) -> dict[str, Any]:
-    """The columns of a cell's row that are not its key."""
-    names = ("state", "round", "request_id", "path", "digest", "cost", "weight")
-    return {name: getattr(row, name) for name in names}
 
 
 def _desk(connection: Connection, cells: Sequence[Cell]) -> _Desk:
@@ -150,19 +136,27 @@ def _after(step: Move) -> CellRow:
     return CellRow(step.cell, step.to, step.round, step.request_id, step.path, step.digest, step.cost, step.weight)
 
 
-def _event(desk: _Desk, old: State, step: Move) -> dict[str, Any]:
-    return desk.key(step.cell) | {
-        "from_state": int(old),
-        "to_state": int(step.to),
-        "round": step.round,
-        "request_id": step.request_id,
-        "path": step.path,
-        "digest": step.digest,
-        "cost": step.cost,
-        "score": step.score,
-        "weight": step.weight,
-        "why": step.why,
-    }
+def _events(desk: _Desk, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
+    """Check the moves one after the other, make them on the desk, and give their events."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    for asked in moves:
+        old = desk.row(asked.cell)
+        _check(desk, old, asked)
+        step = _answering(old, asked)
+        desk.rows[step.cell] = _after(step)
+        yield desk.key(step.cell) | {
+            "at": at,
+            "from_state": int(old.state),
+            "to_state": int(step.to),
+            "round": step.round,
+            "request_id": step.request_id,
+            "path": step.path,
+            "digest": step.digest,
+            "cost": step.cost,
+            "score": step.score,
+            "weight": step.weight,
+            "why": step.why,
+        }
 
 
 def _write(connection: Connection, desk: _Desk, before: dict[Cell, CellRow]) -> None:
@@ -174,9 +168,14 @@ def _write(connection: Connection, desk: _Desk, before: dict[Cell, CellRow]) -> 
         connection.execute(
             delete(CELLS).where(same_cell), [{"image": k["image_id"], "task": k["task_id"]} for k in batch]
         )
-    new = (desk.key(row.cell) | values_of(row) for row in changed if row.state != State.MISSING)
+    new = (desk.key(row.cell) | _values(row) for row in changed if row.state != State.MISSING)
     for batch in roster.batches(new):
         connection.execute(insert(CELLS), batch)
+
+
+def _values(row: CellRow) -> dict[str, Any]:
+    names = ("state", "round", "request_id", "path", "digest", "cost", "weight")
+    return {name: getattr(row, name) for name in names}
 
 
 def _name(cell: Cell) -> str:

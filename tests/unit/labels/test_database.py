@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
-    folder = tmp_path / "migrations"
+    folder = tmp_path / "100% migrations"
     shutil.copytree(database.MIGRATIONS, folder)
     (folder / "versions" / "0002_mood.py").write_text(SECOND)
     monkeypatch.setattr(database, "MIGRATIONS", folder)
@@ -82,18 +82,10 @@ def test_creating_over_a_file_that_is_no_database_is_refused_and_leaves_it_as_it
     assert path.read_text().startswith("not a database")
 
 
-def test_a_ledger_left_empty_by_a_killed_create_is_taken_over(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    assert "it is not a labelgrid database" in refused(Store.open, path)
-    with Store.create(path) as store:
-        assert store.tasks() == ()
-
-
 def test_creating_in_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "nowhere" / "ledger.db"
-    assert f"({path}: No such file or directory)" in refused(Store.create, path)
+    folder = tmp_path / "nowhere"
+    said = refused(Store.create, folder / "ledger.db")
+    assert said == f"There is no such folder ({folder}).\n  Make it and run again."
 
 
 def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
@@ -161,14 +153,32 @@ def test_a_full_disk_is_one_sentence_and_changes_nothing(path: Path) -> None:
         assert store.count_images() == 1
 
 
-def test_a_create_that_fails_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_: object) -> None:
+def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.db"
+
+    def quicker(_: database.Database) -> None:
+        monkeypatch.undo()
+        with Store.create(path) as store:
+            store.put("note", 1)
+
+    monkeypatch.setattr(database.Database, "use_write_ahead_log", quicker)
+    assert "There is a database already" in refused(Store.create, path)
+    with Store.open(path) as store:
+        assert store.get("note") == 1
+
+
+def test_a_create_that_was_stopped_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(database, "_migrate", fail)
+    path = tmp_path / "ledger.db"
+    monkeypatch.setattr(database, "_migrate", stop)
     with pytest.raises(KeyboardInterrupt):
-        Store.create(tmp_path / "ledger.db")
-    assert list(tmp_path.iterdir()) == []
+        Store.create(path)
+    monkeypatch.undo()
+    assert "it is not a labelgrid database" in refused(Store.open, path)
+    with Store.create(path) as store:
+        assert store.tasks() == ()
 
 
 AS_NOBODY = """
@@ -231,3 +241,17 @@ def test_events_can_only_be_added(path: Path) -> None:
         for change in ("UPDATE events SET cost = 0", "DELETE FROM events"):
             with pytest.raises(sqlite3.IntegrityError, match="events are only ever added"):
                 connection.execute(change)
+
+
+def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
+    def add() -> None:
+        with closing(database.open_(path)) as base, base.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0)")
+
+    assert "the database says 'FOREIGN KEY constraint failed'" in refused(add)
+
+
+def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: Path) -> None:
+    with closing(database.open_(path)) as base, base.reading() as connection:
+        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
+    assert settings == [2, "wal"]
