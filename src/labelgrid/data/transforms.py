@@ -165,11 +165,9 @@ def place_label(label: LabelArray, placement: Placement, geometry: Geometry) -> 
 
     Depth is divided by the zoom, disparity multiplied: things that look larger are nearer. The fit changes neither.
     """
-    height, width = placement.extent
-    rows, columns = _nearest(placement.source[0], height), _nearest(placement.source[1], width)
-    value, valid = label.value[rows][:, columns], label.valid[rows][:, columns]
+    value, valid = _nearest(label.value, placement), _nearest(label.valid, placement)
     if geometry == "normals":
-        value = _blended_normals(label, placement, value, valid)
+        value = _blended_normals(label, placement, value)
     elif geometry == "depth":
         value = value / np.float32(placement.zoom)
     elif geometry == "disparity":
@@ -179,21 +177,26 @@ def place_label(label: LabelArray, placement: Placement, geometry: Geometry) -> 
     return _flipped(LabelArray(value, valid), geometry) if placement.flip else LabelArray(value, valid)
 
 
-def _nearest(source: slice, length: int) -> NDArray[np.int64]:
-    """The source pixel whose square holds each target pixel's centre."""
-    extent = source.stop - source.start
-    return source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length)
+def _nearest(array: NDArray[Any], placement: Placement) -> NDArray[Any]:
+    """Of each target pixel the source pixel whose square holds its centre."""
+    for axis, (source, length) in enumerate(zip(placement.source, placement.extent, strict=True)):
+        extent = source.stop - source.start
+        array = array.take(source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length), axis)
+    return array
 
 
-def _blended_normals(
-    label: LabelArray, placement: Placement, nearest: NDArray[Any], valid: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def _blended_normals(label: LabelArray, placement: Placement, nearest: NDArray[Any]) -> NDArray[np.float32]:
     """The direction of the sum of the valid neighbours, weighted linearly; the nearest where they cancel out."""
-    value = np.where(label.valid[..., None], label.value, 0)[placement.source].astype(np.float32)
+    value, valid = label.value[placement.source].astype(np.float32), label.valid[placement.source]
+    if not valid.all():
+        value[~valid] = 0
     blend = cv2.resize(value, placement.extent[::-1], interpolation=cv2.INTER_LINEAR)
-    length = np.linalg.norm(blend, axis=-1, keepdims=True)
-    good = valid[..., None] & (length > 1e-3)
-    return np.where(good, blend / np.where(good, length, 1), nearest).astype(np.float32)
+    length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
+    void = length < 1e-3
+    for channel in range(3):  # NumPy is slow along an axis of three
+        blend[..., channel] /= np.where(void, 1, length)
+    blend[void] = nearest[void]
+    return blend
 
 
 def _on_canvas(part: NDArray[Any], placement: Placement) -> NDArray[Any]:

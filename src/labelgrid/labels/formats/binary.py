@@ -37,10 +37,11 @@ def read(path: Path, options: Options) -> LabelArray:
     if grey.dtype != np.uint8:
         raise LabelError(f"A yes/no map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.", where=str(path))
     yes = 1 if options.one_is_positive else 255
+    positive = grey == yes
+    if not (grey[~positive]).any():
+        return _label(positive)
     values, counts = np.unique(grey, return_counts=True)
     wrong = ~np.isin(values, (0, yes))
-    if not wrong.any():
-        return _label(grey == yes)
     if values[-1] == 1:
         raise LabelError(
             "The largest value of this yes/no map is 1, where 'yes' is 255.",

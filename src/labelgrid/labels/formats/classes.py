@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,11 @@ def read(path: Path, options: Options) -> LabelArray:
             where=str(path),
             next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
         )
-    index = one_channel(array, path, "A class map").astype(np.int64)
-    valid = ~np.isin(index, [*_void(array.dtype), *options.ignore])
+    index = one_channel(array, path, "A class map")
+    void = (*_void(array.dtype), *options.ignore)
+    valid = np.ones(index.shape, np.bool_)
+    for number in void:
+        valid &= index != number
     wrong = valid & (index >= len(options.classes))
     if wrong.any():
         raise LabelError(
@@ -57,15 +61,15 @@ def read(path: Path, options: Options) -> LabelArray:
             where=str(path),
             next_step="Mend the label, or declare the numbers that mean 'not labelled' (ignore).",
         )
-    some_valid(valid, path, f"not labelled are {', '.join(map(str, (*_void(array.dtype), *options.ignore)))}")
-    return LabelArray(index[..., None], valid)
+    some_valid(valid, path, f"not labelled are {', '.join(map(str, void))}")
+    return LabelArray(index[..., None].astype(np.int64), valid)
 
 
 def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
     return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ()) if dtype.kind == "u" else ()
 
 
-def _listed(wrong: NDArray[np.int64]) -> str:
+def _listed(wrong: NDArray[Any]) -> str:
     values, counts = np.unique(wrong, return_counts=True)
     shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5], strict=True))
     more = f" and {len(values) - 5} more" if len(values) > 5 else ""
@@ -87,10 +91,10 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 
 def describe(options: Options) -> str:
-    """What a class map holds, for those who make labels."""
+    """What a class map holds, for those who make labels: a line, and a line a class."""
     void = ", ".join(map(str, (255, *options.ignore)))
     names = "".join(f"\n{index:>5}  {name}" for index, name in enumerate(options.classes))
     return (
-        "PNG, 8 or 16 bits, grey or palette: one class index a pixel. "
-        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255). The classes are:{names}"
+        f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: an index from 0 a pixel. "
+        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255).{names}"
     )

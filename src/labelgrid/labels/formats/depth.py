@@ -52,7 +52,7 @@ def read(path: Path, options: Options) -> LabelArray:
             next_step="Declare the task's scale in metres a step, or write a 16-bit PNG of millimetres.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        value = (stored.astype(np.float64) * scale).astype(np.float32)
+        value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
         valid = np.isfinite(value) & (value > 0)
     some_valid(valid, path, "numbers <= 0, NaN and infinite are not")
     largest = float(value[valid].max())
@@ -100,10 +100,8 @@ def describe(options: Options) -> str:
     """What a depth map holds, for those who make labels."""
     what, unit = ("disparity (larger is nearer)", "") if options.disparity else ("depth along the camera's axis", " m")
     if options.scale is None:
-        scale = (
-            f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers in steps of 1{unit}"
-        )
+        scale = f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers (1 is 1{unit})"
     else:
-        scale = f"PNG of 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
+        scale = f"PNG of 8 or 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
     limit = f" The largest possible value is {options.maximum:g}{unit}." if options.maximum is not None else ""
     return f"{scale}: {what}. Not measured: 0, NaN or infinite.{limit}"

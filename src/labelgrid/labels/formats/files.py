@@ -53,7 +53,8 @@ def _png(data: bytes, path: Path) -> Array:
         import cv2
 
         colours = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
-        return colours[..., [2, 1, 0, *range(3, colours.shape[-1])]]
+        order = cv2.COLOR_BGR2RGB if colours.shape[-1] == 3 else cv2.COLOR_BGRA2RGBA
+        return np.asarray(cv2.cvtColor(colours, order))
     return array.astype(np.uint16) if bits == 16 else array
 
 
