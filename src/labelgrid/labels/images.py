@@ -3,10 +3,11 @@
 import hashlib
 import io
 import os
+import posixpath
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -258,8 +259,8 @@ def read_list(path: Path) -> list[str]:
 
 
 def _listed(line: str, path: Path, number: int) -> str:
-    place = PurePosixPath(line)
-    if place.is_absolute() or ".." in place.parts:
+    name = posixpath.normpath(line)
+    if name.startswith(("/", "../")):
         raise ImageError(
             f"Line {number}, '{line}', leaves the list's folder.",
             where=str(path),
@@ -267,4 +268,4 @@ def _listed(line: str, path: Path, number: int) -> str:
         )
     if not _is_image(line):
         raise ImageError(f"Line {number}, '{line}', is no known kind of image.", where=str(path))
-    return place.as_posix()
+    return name

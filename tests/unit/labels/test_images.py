@@ -238,6 +238,8 @@ def test_a_list_gives_its_lines_in_their_order(tmp_path):
         ("", "names no images"),
         ("a.png\n../b.png\n", "Line 2, '../b.png', leaves"),
         ("/a.png", "leaves the list's folder"),
+        ("b/../../a.png", "leaves the list's folder"),
+        ("a.png\nb/../a.png", "'a.png' is on lines 1 and 2"),
         ("a.png\nb.png\na.png", "'a.png' is on lines 1 and 3"),
         ("a.txt", "no known kind of image"),
     ],
