@@ -142,15 +142,15 @@ def restore(project: Project, done: Fit, score: Mapping[str, Any] | None = None)
     return crew, network.eval()
 
 
-def measure_heldout(project: Project, crew: Crew, network: Network, done: Fit, progress: Progress) -> None:
+def measure_heldout(project: Project, crew: Crew, network: Network, done: Fit, progress: Progress) -> Evaluation | None:
     """Measure a round's network on the held-out labels there are, for the report; their cost is kept apart."""
     measured = measure(project, crew, network, "heldout", progress)
-    if measured is None:
-        return
-    spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
-    kept = {"round": done.round, "model": done.model, "labels": done.labels, "spent": done.spent}
-    kept |= {"heldout_labels": measured.labels, "heldout_spent": spent, **as_json(measured)}
-    write_text(project.round_folder(done.round) / "heldout.json", json.dumps(kept, indent=1) + "\n")
+    if measured is not None:
+        spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
+        kept = {"round": done.round, "model": done.model, "labels": done.labels, "spent": done.spent}
+        kept |= {"heldout_labels": measured.labels, "heldout_spent": spent, **as_json(measured)}
+        write_text(project.round_folder(done.round) / "heldout.json", json.dumps(kept, indent=1) + "\n")
+    return measured
 
 
 def measure(project: Project, crew: Crew, network: Network, split: Split, progress: Progress) -> Evaluation | None:

@@ -1,19 +1,18 @@
 """How a project's model is used: predictions of any images as label files, metrics on any labels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid import plugins
 from labelgrid.campaign.fitting import Fit, as_json, latest, measure, measure_heldout, restore
 from labelgrid.campaign.prelabels import label_path, write_label
 from labelgrid.campaign.project import Project
-from labelgrid.data.dataset import Source
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.data.folder import label_file, shared_stems
+from labelgrid.errors import ImageError, LabelError, ProjectError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Split
 from labelgrid.labels.images import list_images, read_image
@@ -23,31 +22,42 @@ from labelgrid.train.evaluate import evaluate, predictions
 
 
 @dataclass(frozen=True)
-class Images:
-    """A folder of images (or one image) as a source; labels come from another source, where given."""
+class Pictures:
+    """Images anywhere, with the labels `<task>/<image path>.<ext>` of a folder, if one is given, as a `Source`.
 
-    root: Path
-    names: Sequence[str]
-    known: Source | None = None
+    Args:
+        paths: image id -> file.
+        labels: the folder of labels, or the folder above its `labels/`.
+    """
+
+    paths: Mapping[str, Path]
+    labels: Path | None = None
+    shared: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
-    def of(cls, place: Path, known: Source | None = None) -> "Images":
-        """The images of a folder, or the one at a path."""
-        if place.is_file():
-            return cls(place.parent, [place.name], known)
-        return cls(place, list_images(place), known)
+    def of(cls, place: Path, labels: Path | None = None) -> "Pictures":
+        """The images of a folder, or the one image at a path.
+
+        Raises:
+            ImageError: there is none. LabelError: there is no such folder of labels.
+        """
+        if not place.exists():
+            raise ImageError("There is no such image or folder.", where=str(place), next_step="Check the path.")
+        names = {place.name: place} if place.is_file() else {name: place / name for name in list_images(place)}
+        return cls(names, _labels(labels) if labels else None, shared_stems(names))
 
     def images(self) -> Sequence[str]:
         """As `Source.images`."""
-        return self.names
+        return list(self.paths)
 
     def image(self, name: str) -> NDArray[np.uint8]:
         """As `Source.image`."""
-        return read_image(self.root / name)
+        return read_image(self.paths[name])
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        return self.known.label(name, task) if self.known else None
+        path = label_file(self.labels / task.name, name, task, self.shared) if self.labels else None
+        return task.read(path) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """None."""
@@ -56,6 +66,12 @@ class Images:
     def weight(self, name: str, task: str) -> float:
         """1."""
         return 1.0
+
+
+def _labels(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise LabelError("There is no such folder of labels.", where=str(folder), next_step="Check the path.")
+    return folder / "labels" if (folder / "labels").is_dir() else folder
 
 
 def model_of(project: Project) -> Fit:
@@ -74,12 +90,6 @@ def model_of(project: Project) -> Fit:
     return done
 
 
-def folder_source(folder: Path) -> Source:
-    """A folder of labels, `<task>/<image path>.<ext>`, as a source."""
-    source: Source = plugins.resolve("data", "folder")(folder)
-    return source
-
-
 def predict(project: Project, images: Path, out: Path, known: Path | None, progress: Progress) -> int:
     """Write the predictions of all tasks for a folder of images, as label files at original size.
 
@@ -92,21 +102,23 @@ def predict(project: Project, images: Path, out: Path, known: Path | None, progr
 
     Returns:
         how many images were predicted.
+
+    Raises:
+        LabelgridError: there is no model, no image, or one that cannot be read.
     """
-    crew, network = restore(project, model_of(project))
-    source = Images.of(images, folder_source(known) if known else None)
-    progress.start("Predicting", len(source.names), "images")
-    outputs = predictions(
-        network, crew.definitions, source, source.names, crew.recipe.data, known=known is not None, progress=progress
-    )
-    for name, raws, frame in outputs:
+    done, source = model_of(project), Pictures.of(images, known)
+    crew, network = restore(project, done)
+    names, data = list(source.images()), crew.recipe.data
+    progress.start("Predicting", len(names), "images")
+    fed = known is not None
+    for name, raws, frame in predictions(network, crew.definitions, source, names, data, known=fed, progress=progress):
         for task, raw in raws.items():
             path = label_path(out, crew.definitions[task], name)
             try:
                 write_label(crew.tasks[task], crew.definitions[task], raw, frame, path)
             except LabelError as error:
                 progress.say(f"{task} of {name} was not written: {error.what}")
-    return len(source.names)
+    return len(names)
 
 
 def evaluate_split(project: Project, split: Split, progress: Progress) -> dict[str, Any]:
@@ -118,26 +130,31 @@ def evaluate_split(project: Project, split: Split, progress: Progress) -> dict[s
     done = model_of(project)
     crew, network = restore(project, done)
     if split == "heldout":
-        measure_heldout(project, crew, network, done, progress)
-    measured = measure(project, crew, network, split, progress)
+        measured = measure_heldout(project, crew, network, done, progress)
+    else:
+        measured = measure(project, crew, network, split, progress)
     if measured is None:
-        raise ProjectError(f"The {split} split has no label.", next_step=f"Import some with --split {split}.")
+        raise ProjectError(f"The {split} split has no label.", next_step="Import some first.")
     return {"labels": dict(measured.labels), **as_json(measured)}
 
 
 def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[str, Any]:
-    """Measure the newest model on a folder of labels: of images in `labels/images`, or of the project's own.
+    """Measure the newest model on a folder of labels: of the images in its `images/`, or of the project's own.
 
     Raises:
-        ProjectError: there is no model, or no image has a label.
+        ProjectError: there is no model, or no image has a label. LabelError: a label cannot be read.
     """
-    crew, network = restore(project, model_of(project))
+    done = model_of(project)
+    crew, network = restore(project, done)
     own = labels / "images"
-    truth = folder_source(labels)
-    source = Images.of(own, truth) if own.is_dir() else _Relabelled(crew.source, truth)
-    names = [n for n in source.images() if any(source.label(n, task) is not None for task in crew.definitions.values())]
+    paths = {name: own / name for name in list_images(own)} if own.is_dir() else _paths(crew.source.roots)
+    source = Pictures(paths, _labels(labels), shared_stems(paths))
+    tasks = crew.definitions.values()
+    names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
     if not names:
-        raise ProjectError("No image has a label there.", where=str(labels), next_step="It needs TASK/IMAGE.png files.")
+        raise ProjectError(
+            "No image has a label there.", where=str(labels), next_step="Labels lie at TASK/IMAGE.png below it."
+        )
     recipe = crew.recipe
     measured = evaluate(
         network, crew.tasks, crew.definitions, source, names, recipe.data, recipe.objective, progress=progress
@@ -145,24 +162,5 @@ def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[
     return {"labels": dict(measured.labels), **as_json(measured)}
 
 
-@dataclass(frozen=True)
-class _Relabelled:
-    """The images of one source with the labels of another."""
-
-    pictures: Source
-    truth: Source
-
-    def images(self) -> Sequence[str]:
-        return self.pictures.images()
-
-    def image(self, name: str) -> NDArray[np.uint8]:
-        return self.pictures.image(name)
-
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        return self.truth.label(name, task)
-
-    def splits(self) -> Mapping[str, Sequence[str]]:
-        return {}
-
-    def weight(self, name: str, task: str) -> float:
-        return 1.0
+def _paths(roots: Mapping[str, str]) -> dict[str, Path]:
+    return {name: Path(root) / name for name, root in roots.items()}

@@ -72,7 +72,9 @@ def init(
         held, total = project.store.count_images(("heldout",)), project.store.count_images()
         screen.say(f"Made {folder}: {total} images, {held} of them held out for measuring, {len(rows)} tasks.")
         for task in project.tasks().values():
-            screen.say(f"  {task.name} ({task.kind}): cost {task.cost:g} a label; label files: {task.options}")
+            form = task.describe().splitlines()[0]
+            screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {form}")
+        screen.say("  If your costs or label files are others, make it again with, say, --task depth:scale=0.01,cost=2.")
         go_on = f"labelgrid export {folder}" if held else f"labelgrid query {folder} --budget 60"
         screen.say(f"Next: {go_on}" + ("   (the held-out images' labels come first)" if held else ""))
 
@@ -178,17 +180,18 @@ def cancel(
     folder: Folder,
     cells: Annotated[list[str] | None, typer.Argument(metavar="[CELLS]", help="IMAGE:TASK or request ids.")] = None,
     round: Annotated[int | None, typer.Option(help="All open requests of this round.")] = None,
+    requeue: Annotated[bool, typer.Option("--requeue", help="Skipped cells instead: they may be asked again.")] = False,
 ) -> None:
     """Take requests back; with no cells and no round, all that are open but the held-out images'.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """
-    from labelgrid.campaign import importing
+    from labelgrid.campaign import cancelling
     from labelgrid.campaign.project import Project
 
     with Project.open(folder) as project:
-        count = importing.cancel(project, cells or [], round=round)
-    screen.say(f"Cancelled {count} requests; their cells are missing again.")
+        count = cancelling.cancel(project, cells or [], round=round, requeue=requeue)
+    screen.say(f"{count} cells are missing again.")
 
 
 def status(folder: Folder, json: AsJson = False) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from labelgrid.data.batch import Batch
@@ -104,6 +105,4 @@ class Balancer(Protocol):
 
 def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:
     """Bool [b, t]: which image has a valid pixel of which task."""
-    import torch
-
     return torch.stack([targets[name].present for name in names], 1)

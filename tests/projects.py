@@ -1,0 +1,76 @@
+"""What tests of campaigns share: a tiny project over made images, its labels, and a recipe that trains in a second."""
+
+import json
+from pathlib import Path
+
+from labelgrid.campaign import setup
+from labelgrid.campaign.importing import import_labels
+from labelgrid.campaign.project import Chosen, Project, Settings
+from labelgrid.progress import Silent
+from labelgrid.tasks.task import TaskDef
+from tests.support import Made, make_dataset
+
+TASKS = ("semseg", "depth", "normals")
+RECIPE = """\
+extends = "small"
+[data]
+size = [32, 64]
+[backbone]
+name = "mobilenetv2_035"
+pretrained = false
+fused = 16
+[network]
+options = { width = 16 }
+[train]
+epochs = 2
+batch = 4
+[score.dropout]
+passes = 4
+"""
+
+
+class Said(Silent):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def make_project(
+    folder: Path,
+    *,
+    n: int = 10,
+    holdout: int = 2,
+    strategy: str = "partal",
+    tasks: tuple[str, ...] = TASKS,
+    seed: int = 0,
+) -> tuple[Project, Made]:
+    """A project `folder/flat` over `n` made images of `folder/made`, nothing labelled."""
+    made = make_dataset(folder / "made", n=n, size=[(32, 64), (48, 40)], seed=seed, tasks=tasks)
+    (folder / "tiny.toml").write_text(RECIPE)
+    settings = Settings(recipe=str((folder / "tiny.toml").absolute()), seed=seed, strategy=Chosen(strategy))
+    project = setup.create(folder / "flat", [made.images], list(made.rows), settings, Silent(), holdout=holdout)
+    return project, made
+
+
+def answer(project: Project, made: Made) -> int:
+    """Label every open request with the made labels; returns how many cells."""
+    from labelgrid.campaign.exporting import export
+
+    out = project.folder.parent / "request"
+    count = 0
+    export(project, out)
+    for wanted in json.loads((out / "manifest.json").read_text()):
+        path = out / wanted["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        task: TaskDef = project.tasks()[wanted["task"]]
+        task.write(path, task.read(made.label(wanted["image"], wanted["task"])))
+        count += 1
+    import_labels(project, out)
+    for path in sorted(out.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    out.rmdir()
+    return count

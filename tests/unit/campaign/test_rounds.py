@@ -1,0 +1,230 @@
+"""A round, step by step: fit, score, query; resumed, refused, stale; what is written for people and reports."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from labelgrid.campaign import fitting, predicting, querying, scoring
+from labelgrid.campaign.project import Project
+from labelgrid.errors import LabelgridError, ModelError, ProjectError, TrainingError
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.progress import Silent
+from labelgrid.select.strategy import Budget
+from labelgrid.train.checkpoint import load
+from tests.projects import Said, answer, make_project
+
+COVERS = [
+    "labelgrid.campaign.assemble",
+    "labelgrid.campaign.fitting",
+    "labelgrid.campaign.predicting",
+    "labelgrid.campaign.prelabels",
+    "labelgrid.campaign.querying",
+    "labelgrid.campaign.scoring",
+    "labelgrid.campaign.source",
+]
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A project after its first (random) round was labelled and fitted."""
+    folder = tmp_path_factory.mktemp("prepared")
+    project, made = make_project(folder)
+    with project:
+        said = Said()
+        querying.query(project, Budget(9), said)
+        assert "There is no model yet" in said.lines[0]
+        assert answer(project, made) == 9 + 2 * 3
+        fitting.fit(project, Silent())
+    return folder, made
+
+
+@pytest.fixture
+def project(prepared, tmp_path):
+    folder, _ = prepared
+    shutil.copytree(folder / "flat", tmp_path / "flat")
+    with Project.open(tmp_path / "flat") as opened:
+        yield opened
+
+
+def events(project):
+    return [(e.cell, e.to, e.round) for e in project.store.events()]
+
+
+def test_a_fit_says_what_it_learnt_from_and_never_touches_held_out_images(project):
+    done = fitting.latest(project)
+    held = {row.name for row in project.store.images(("heldout",))}
+    crew = fitting.crew_of(project)
+    train, val = fitting.plan_of(crew, project, fitting.restore(project, done)[1]).train, []
+    assert done.round == 2 and done.labels == {"semseg": 3, "depth": 3, "normals": 3} and done.images == 3
+    assert not held & set(train) and not val and done.spent == 9 / 3 * sum(r.cost for r in project.store.tasks())
+
+
+def test_held_out_figures_are_kept_with_their_cost_apart(project):
+    kept = json.loads((project.round_folder(2) / "heldout.json").read_text())
+    assert kept["heldout_labels"] == {"semseg": 2, "depth": 2, "normals": 2}
+    assert kept["heldout_spent"] == sum(r.cost for r in project.store.tasks()) * 2
+    assert np.isfinite(kept["loss_mtl"]) and kept["metrics"]["depth"]["RMSE"]["unit"] == "m"
+
+
+def test_a_finished_fit_is_found_again_and_a_changed_pool_is_trained_anew(project, prepared):
+    first = fitting.latest(project)
+    assert fitting.fit(project, Silent()).model == first.model
+    image = next(
+        row.name
+        for row in project.store.images(("train",))
+        if project.store.find([Cell(row.name, "depth")])[Cell(row.name, "depth")].state == State.MISSING
+    )
+    label = prepared[1].label(image, "depth")
+    shutil.copy(label, project.folder / "labels" / "extra.png")
+    project.store.move([Move(Cell(image, "depth"), State.LABELLED, path="labels/extra.png", digest="x", cost=1.0)])
+    said = Said()
+    again = fitting.fit(project, said)
+    assert again.model != first.model and again.labels["depth"] == 4
+    assert "training anew" in said.lines[0]
+
+
+def test_a_query_asks_for_the_most_uncertain_cells_and_closes_the_round(project):
+    asked = querying.query(project, Budget(5), Silent())
+    rows = list(project.store.cells(round=2))
+    assert asked.strategy == "partal" and len(asked.picks) == 5 == len(rows)
+    assert {row.cell for row in rows} == {pick.cell for pick in asked.picks}
+    assert all(row.state == State.REQUESTED for row in rows)
+    assert project.store.current_round() is None and project.store.rounds()[-1].strategy == "partal"
+    bounds = project.store.get("fixed/partal")
+    assert set(bounds) == {"semseg", "depth", "normals"}
+    scores = [pick.score for pick in asked.picks]
+    assert scores == sorted(scores, reverse=True) and scores[0] == pytest.approx(1.0)
+
+
+def test_prelabels_and_pictures_of_the_picks_can_be_read(project):
+    asked = querying.query(project, Budget(5), Silent())
+    folder, tasks = project.round_folder(2), project.tasks()
+    for pick in asked.picks:
+        (path,) = (folder / "prelabels" / pick.cell.task).glob(pick.cell.image.replace(".jpg", ".*"))
+        row = project.store.image(pick.cell.image)
+        assert tasks[pick.cell.task].read(path).size == (row.height, row.width)
+    assert len(list((folder / "pictures").glob("*.jpg"))) == 15
+    assert [p["task"] for p in json.loads((folder / "picks.json").read_text())] == [p.cell.task for p in asked.picks]
+
+
+def test_a_dry_run_changes_nothing_and_shows_what_the_query_then_does(project):
+    before = events(project), project.store.rounds(), project.store.get("fixed/partal")
+    dry = querying.query(project, Budget(5), Silent(), dry_run=True)
+    assert (events(project), project.store.rounds(), project.store.get("fixed/partal")) == before
+    assert querying.query(project, Budget(5), Silent()).picks == dry.picks
+
+
+def test_stale_scores_are_refused_with_the_command_to_run(project, prepared):
+    scoring.score(project, Silent())
+    cell = next(pick.cell for pick in querying.query(project, Budget(5), Silent(), dry_run=True).picks)
+    project.store.move([Move(cell, State.REQUESTED, 0, "other", cost=1.0)])
+    with pytest.raises(ProjectError, match=r"The scores are stale: the pool changed(.|\n)*labelgrid score") as caught:
+        querying.query(project, Budget(5), Silent())
+    assert "Nothing was requested." in str(caught.value)
+    scoring.score(project, Silent())
+    assert cell not in {pick.cell for pick in querying.query(project, Budget(5), Silent()).picks}
+
+
+def test_a_task_without_any_label_is_drawn_at_random_and_that_is_said(tmp_path):
+    project, made = make_project(tmp_path)
+    with project:
+        names = [row.name for row in project.store.images(("train",))]
+        for name in names[:4]:
+            shutil.copy(made.label(name, "depth"), project.folder / f"{name}.png")
+            project.store.move([Move(Cell(name, "depth"), State.LABELLED, path=f"{name}.png", digest=name, cost=1.0)])
+        said = Said()
+        done = fitting.fit(project, said)
+        assert done.trained == ["depth"]
+        assert [line.split("'")[1] for line in said.lines] == ["normals", "semseg"]
+        asked = querying.query(project, Budget(8), Silent())
+        assert {pick.cell.task for pick in asked.picks} >= {"semseg", "normals"}
+        assert set(project.store.get("fixed/partal")) == {"depth"}
+
+
+def test_one_task_alone_goes_the_whole_way(tmp_path):
+    project, made = make_project(tmp_path, tasks=("depth",), n=8)
+    with project:
+        querying.query(project, Budget(3), Silent())
+        answer(project, made)
+        fitting.fit(project, Silent())
+        assert len(querying.query(project, Budget(2), Silent()).picks) == 2
+
+
+def test_fit_without_a_label_and_score_without_a_fit_are_refused(tmp_path):
+    project, _ = make_project(tmp_path)
+    with project:
+        with pytest.raises(TrainingError, match="There is no label to learn from"):
+            fitting.fit(project, Silent())
+        with pytest.raises(ProjectError, match=r"There is no model to score with yet(.|\n)*labelgrid fit"):
+            scoring.score(project, Silent())
+        with pytest.raises(ProjectError, match=r"There is no model yet(.|\n)*labelgrid fit"):
+            predicting.predict(project, tmp_path, tmp_path / "out", None, Silent())
+
+
+def test_a_budget_too_small_for_a_single_choice_is_refused(project):
+    with pytest.raises(LabelgridError, match="does not pay for a single choice of 'random_images'"):
+        querying.query(project, Budget(1), Silent(), strategy="random_images")
+    assert project.store.current_round().number == 2
+
+
+def test_continuing_starts_from_the_last_rounds_weights(project, prepared):
+    querying.query(project, Budget(5), Silent())
+    answer(project, prepared[1])
+    said = Said()
+    changes = {"train": {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}}
+    done = fitting.fit(project, said, changes=changes)
+    assert "Going on from the weights of round 2." in said.lines
+    old = load(project.round_folder(2) / "fit" / "last.ckpt").network
+    new = load(project.folder / done.checkpoint).network
+    key = next(k for k in old if k.endswith("convolution.weight"))
+    np.testing.assert_allclose(old[key], new[key], atol=1e-6)
+
+
+def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_them(project, prepared, tmp_path):
+    _, made = prepared
+    plain, fed = tmp_path / "plain", tmp_path / "fed"
+    assert predicting.predict(project, made.images, plain, None, Silent()) == 10
+    depth = tmp_path / "known" / "depth"
+    shutil.copytree(made.labels / "depth", depth)
+    predicting.predict(project, made.images, fed, depth.parent, Silent())
+    tasks = project.tasks()
+    for row in project.store.images():
+        for name, task in tasks.items():
+            first = next((plain / name).glob(row.name.replace(".jpg", ".*")))
+            assert task.read(first).size == (row.height, row.width)
+            second = next((fed / name).glob(row.name.replace(".jpg", ".*")))
+            if name == "depth":
+                assert first.read_bytes() == second.read_bytes()
+    assert any(p.read_bytes() != (fed / p.relative_to(plain)).read_bytes() for p in (plain / "normals").iterdir())
+
+
+def test_metrics_of_a_folder_equal_those_of_the_ledgers_split(project, prepared):
+    split = predicting.evaluate_split(project, "heldout", Silent())
+    held = [row.name for row in project.store.images(("heldout",))]
+    made = prepared[1]
+    labels = project.folder.parent / "given"
+    for task in ("semseg", "depth", "normals"):
+        (labels / task).mkdir(parents=True)
+        for name in held:
+            shutil.copy(made.label(name, task), labels / task)
+    folder = predicting.evaluate_folder(project, labels, Silent())
+    assert folder["labels"] == split["labels"] and folder["loss_mtl"] == pytest.approx(split["loss_mtl"], rel=1e-3)
+    with pytest.raises(ProjectError, match="The val split has no label"):
+        predicting.evaluate_split(project, "val", Silent())
+    with pytest.raises(ProjectError, match="No image has a label there"):
+        predicting.evaluate_folder(project, project.folder / "rounds", Silent())
+
+
+def test_a_checkpoint_that_is_not_the_one_that_was_trained_is_refused(project):
+    path = project.folder / fitting.latest(project).checkpoint
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ModelError, match="not the one that was trained"):
+        scoring.score(project, Silent())
+
+
+def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
+    crew = fitting.crew_of(project, changes={"train": {"val_share": 0.5}})
+    plan = fitting.plan_of(crew, project, fitting.network_of(crew, None))
+    assert plan.val and plan.train and not set(plan.val) & set(plan.train)
