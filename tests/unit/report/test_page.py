@@ -199,9 +199,9 @@ def test_a_section_that_lacks_something_says_what_and_the_next_command(section: 
 
 
 def test_numbers_are_written_for_people() -> None:
-    assert [number(v) for v in (0, 3, 0.5, 123.456, 1e6, 1234.56, -2000.0)] == [
+    assert [number(v) for v in (0, 3, 0.5, 123.456, 1e6, 1000, 1234.56, -2000.0)] == [
         *("0", "3", "0.5", "123.5"),
-        *("1,000,000", "1,234.6", "-2,000"),
+        *("1,000,000", "1,000", "1,234.6", "-2,000"),
     ]
     assert [number(v) for v in (math.nan, math.inf, -math.inf)] == ["–"] * 3
     assert [signed(v) for v in (0.0, -0.0, 2.5, -2000.0, math.nan)] == ["0", "0", "+2.5", "−2,000", "–"]
