@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,21 +44,28 @@ def run_block(example: Example) -> str | None:
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:
-    r"""The commands of a block and the output shown below each.
+    r"""The commands of a block, with the lines that a \ or << END continues, and the output shown below each.
 
     Example:
-        >>> list(commands("$ ls \\\n  -l\na.txt\n$ true\n"))
-        [('ls \\\n  -l', 'a.txt\n'), ('true', '')]
+        >>> list(commands("$ ls \\\n  -l\na.txt\n$ cat << END\na\nEND\n"))
+        [('ls \\\n  -l', 'a.txt\n'), ('cat << END\na\nEND', '')]
     """
     command, shown = "", ""
     for line in block.splitlines():
-        if line.startswith("$ "):
+        if not shown and (command.endswith("\\") or _is_open(command)):
+            command += f"\n{line}"
+        elif line.startswith("$ "):
             if command:
                 yield command, shown
             command, shown = line[2:], ""
-        elif command.endswith("\\") and not shown:
-            command += f"\n{line}"
         else:
             shown += f"{line}\n"
     if command:
         yield command, shown
+
+
+def _is_open(command: str) -> bool:
+    """Whether a text that << END begins has not come to its END yet."""
+    first, _, text = command.partition("\n")
+    end = re.search(r"<< ?'?(\w+)", first)
+    return end is not None and end[1] not in text.splitlines()

@@ -62,6 +62,7 @@ def test_a_page_whose_example_does_not_hold_fails(place, block, fault):
         "```console\n$ echo one two\none ... \n$ ls images\n0000.jpg\n...\n```\n",
         "```console\n$ false\n$ echo $?\n1\n```\n",
         "```console\n$ ./dev test\n$ git clone somewhere\n```\n",
+        "```console\n$ cat > a << 'END'\nx = 1\n$ y\nEND\n$ grep -c y a\n1\n```\n",
         "```sh\nfalse\n```\n",
         "```python\nx = 1\n```\n\n```python\nassert x == 1\n```\n",
         "<!--- skip: next -->\n\n```python\n1 / 0\n```\n",

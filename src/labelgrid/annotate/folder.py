@@ -111,5 +111,5 @@ def _readme(request: Request) -> str:
         task = request.tasks[name]
         form = codec(task.spec.codec)
         text += f"\n{name}: {count} labels, {LABELS}/{name}/… as {' or '.join(form.EXTENSIONS)}\n"
-        text += f"  {form.describe(task.options)}\n"
+        text += f"  {task.describe()}\n"
     return text

@@ -74,7 +74,9 @@ def init(
         for task in project.tasks().values():
             form = task.describe().splitlines()[0]
             screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {form}")
-        screen.say("  If your costs or label files are others, make it again with, say, --task depth:scale=0.01,cost=2.")
+        screen.say(
+            "  If your costs or label files are others, make it again with, say, --task depth:scale=0.01,cost=2."
+        )
         go_on = f"labelgrid export {folder}" if held else f"labelgrid query {folder} --budget 60"
         screen.say(f"Next: {go_on}" + ("   (the held-out images' labels come first)" if held else ""))
 

@@ -47,7 +47,7 @@ class Codec(Protocol[O_contra]):
         """Write the label so that `read` gives it back."""
 
     def describe(self, options: O_contra) -> str:
-        """What a file holds, for those who make labels: a sentence, and lines for what it lists."""
+        """What a file holds, for those who make labels: one line that stands alone, and lines for what it lists."""
 
 
 def codec(name: str) -> Codec[Any]:

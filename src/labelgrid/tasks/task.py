@@ -81,6 +81,10 @@ class TaskDef:
         """Write a label file."""
         codec(self.spec.codec).write(path, label, self.options)
 
+    def describe(self) -> str:
+        """What the task's label files hold, for those who make labels: one line, and lines for what it lists."""
+        return codec(self.spec.codec).describe(self.options)
+
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
         task: Task = plugins.resolve("tasks", self.kind)(self)

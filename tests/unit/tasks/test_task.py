@@ -8,6 +8,7 @@ from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.target import Target
+from labelgrid.plugins import names
 from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
 
 ROWS = (TaskRow("near", "depth", 2.0), TaskRow("parts", "semseg", 9.0, {"classes": ["head", "torso"]}))
@@ -34,6 +35,14 @@ def test_an_unknown_option_is_refused_with_its_task_and_the_nearest_one() -> Non
 
 def test_a_kind_of_ones_own_is_reached_by_module_and_function() -> None:
     assert spec_of("labelgrid.tasks.depth:build") == spec_of("depth")
+
+
+def test_what_label_files_hold_is_one_line_that_ends_and_a_line_a_class() -> None:
+    tasks = definitions([*ROWS, *(TaskRow(kind, kind, 1.0) for kind in names("tasks") if kind != "semseg")])
+    for task in tasks.values():
+        first, *classes = task.describe().splitlines()
+        assert first.endswith(".")
+        assert [line.split()[-1] for line in classes] == list(getattr(task.options, "classes", ()))
 
 
 def test_a_definition_reads_what_it_writes(tmp_path: Path) -> None:
