@@ -167,7 +167,7 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
         (
             "depth",
             {"disparity": True, "maximum": 90.0},
-            "steps of 1: disparity (larger is nearer). Not measured: 0, NaN",
+            "(1 is 1): disparity (larger is nearer). Not measured: 0, NaN",
         ),
         ("depth", {"maximum": 90.0}, "The largest possible value is 90 m."),
         ("edges", {}, "255 is yes, 0 is no"),
