@@ -20,7 +20,10 @@ def unit_vectors(raw: Tensor, eps: float = 1e-6) -> Tensor:
         >>> unit_vectors(torch.tensor([3.0, 0.0, 4.0]).view(1, 3, 1, 1)).flatten()
         tensor([0.6000, 0.0000, 0.8000])
     """
-    return F.normalize(raw, dim=1, eps=eps)
+    # `F.normalize` reduces over a few channels tens of times slower on a CPU.
+    wide = raw.to(torch.promote_types(raw.dtype, torch.float32))  # squares leave half precision's range
+    length = wide.square().sum(1, keepdim=True).clamp(min=eps**2).sqrt()
+    return raw / length.to(raw.dtype)
 
 
 def unchanged(values: Tensor) -> Tensor:
