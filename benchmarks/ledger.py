@@ -2,8 +2,11 @@
 
 Beside it runs what a competent user would write first: the standard library's sqlite3, one transaction, integer
 ids, and a row for every cell of the grid whatever its state. Both hold the same images and the same labels; every
-step runs in a process of its own, whose peak memory is taken. The steps: `add` puts the images in, `counts` is what
-`labelgrid status` asks, `grid` is what a selection starts from.
+step runs in a process of its own. Times are processor seconds, so that other work on the machine does not count;
+memory is the process's peak.
+
+`add` puts the images in; `label` takes labels in (there the plain version is faster: it checks no move and keeps no
+history); `counts` is what `labelgrid status` asks; `grid` is what a selection starts from.
 """
 
 import argparse
@@ -108,16 +111,16 @@ STEPS: dict[str, Callable[[Path, int, int], list[int] | None]] = {
 
 
 def alone(step: str, path: Path, images: int, tasks: int) -> dict[str, float]:
-    """A step in a process of its own: its answer, seconds without the imports, peak MiB with them."""
+    """A step in a process of its own: its answer, processor seconds without the imports, peak MiB with them."""
     command = [sys.executable, __file__, "--step", step, "--path", str(path)]
     command += ["--images", str(images), "--tasks", str(tasks)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
 def run_step(step: str, path: Path, images: int, tasks: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     answer = STEPS[step](path, images, tasks)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"answer": answer, "seconds": seconds, "peak": peak}))
 
