@@ -1,7 +1,12 @@
 """How batches stream from a source: the order and every draw depend on the seed, the epoch and the image alone."""
 
+import ctypes
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -20,6 +25,8 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef
 
 Tasks = Mapping[str, TaskDef]
+#: Linux's `prctl` option: the signal a process gets when its parent ends (linux/prctl.h).
+PR_SET_PDEATHSIG = 1
 #: The labels of an image that are fed to the network as known, at original size.
 Known = Callable[[str], Mapping[str, LabelArray]]
 
@@ -166,7 +173,7 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
         batch_size=None,
         num_workers=min(workers, len(parts)),
         collate_fn=_as_it_is,
-        worker_init_fn=_one_thread,
+        worker_init_fn=partial(_begin, os.getpid()),
         generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator is moved on
     )
     for part in loader:
@@ -179,5 +186,10 @@ def _as_it_is(part: Any) -> Any:
     return part
 
 
-def _one_thread(_: int) -> None:
+def _begin(parent: int, _: int) -> None:
+    """One OpenCV thread a worker; and a worker ends with its parent, even one that was killed before it noticed."""
     cv2.setNumThreads(1)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
