@@ -8,6 +8,8 @@ import pytest
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.labels.store import Store, TaskCount
 
+COVERS = ["labelgrid.labels.grid"]
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -34,6 +36,12 @@ def test_the_grid_has_the_train_images_in_name_order_and_their_states(store: Sto
     assert (grid.images, grid.tasks, grid.cost.tolist()) == (["a", "c", "d"], ["depth", "normals"], [2.0, 0.5])
     assert grid.state.tolist() == [[1, 0], [3, 2], [0, 0]]
     assert (grid.state.dtype, grid.keys.dtype, grid.cost.dtype) == (np.int8, np.uint64, np.float64)
+
+
+def test_a_strategy_may_pick_exactly_the_missing_cells(store: Store) -> None:
+    grid = store.grid()
+    eligible = [grid.cell(row, column) for row, column in np.argwhere(grid.eligible)]
+    assert eligible == [Cell("a", "normals"), Cell("d", "depth"), Cell("d", "normals")]
 
 
 def test_the_grid_of_other_splits_has_only_their_images(store: Store) -> None:
