@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,17 +30,15 @@ def disk(path: Path, unchanged: str = "") -> Iterator[None]:
 
 @contextmanager
 def becoming(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes it, flushed to the disk, if nothing goes wrong.
+    """A temporary path beside `path` that becomes it if nothing goes wrong.
 
-    After a crash `path` is what it was or what it is to be, never half; a hidden file may be left over.
+    When the process is killed, `path` is what it was or what it is to be, never half; a hidden file may be left over.
+    A power cut may spoil what was not flushed (`flush`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary
-        if not temporary.is_symlink():
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -83,11 +82,19 @@ def remove(folder: Path, names: Iterable[str]) -> None:
                 path.parent.rmdir()
 
 
-def flush_folders(folders: Iterable[Path]) -> None:
-    """Bring the names in these folders to the disk, where the system can."""
-    for folder in folders:
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def flush(paths: Iterable[Path]) -> Iterator[Path]:
+    """Bring files, and the names in folders, to the disk, and give each back when it is there.
+
+    Sixteen at once: a disk that takes 7 ms for one flush takes little more for many.
+    """
+    with ThreadPoolExecutor(16) as threads:
+        yield from threads.map(_flush, paths)
+
+
+def _flush(path: Path) -> Path:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return path

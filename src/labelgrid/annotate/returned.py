@@ -4,7 +4,7 @@ import csv
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +13,7 @@ from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, near
 from labelgrid.annotate.request import stem
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import SPLITS, Cell
 from labelgrid.labels.store import Store
 from labelgrid.tasks.task import TaskDef
 
@@ -176,11 +176,11 @@ def _known(
     exact = {entry.cell.image for entry in listed.values()}
     images: set[str] = set()
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for image in store.images():
-        if image.name in wanted or image.name in exact:
-            images.add(image.name)
-        if (own := stem(image.name)) in wanted:
-            by_stem[own].append(image.name)
+    for image in store.grid(SPLITS).images:
+        if image in wanted or image in exact:
+            images.add(image)
+        if (own := stem(image)) in wanted:
+            by_stem[own].append(image)
     requests = {row.request_id: row.cell for row in store.cells() if row.request_id in ids}
     return _Known(tasks, requests, frozenset(images), by_stem)
 
@@ -240,7 +240,7 @@ def _readable(name: str, cell: Cell, known: _Known) -> Cell | Fault:
 
 def _with_hints(unmatched: list[tuple[str, Fault]], store: Store, tasks: Mapping[str, TaskDef]) -> Iterator[Fault]:
     """The faults, with the name that was meant where the fault says nothing better."""
-    images: list[str] | None = None
+    images: Sequence[str] | None = None
     for place, (name, fault) in enumerate(unmatched):
         if fault.next_step or place >= SHOWN:  # looking for a near name takes its time
             yield fault
@@ -249,7 +249,7 @@ def _with_hints(unmatched: list[tuple[str, Fault]], store: Store, tasks: Mapping
         if task not in tasks:
             hint = nearest(task, sorted(tasks)) or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
         else:
-            images = [row.name for row in store.images()] if images is None else images
+            images = store.grid(SPLITS).images if images is None else images
             hint = nearest(image, images) or "Add the image with `labelgrid add`, or take the file out."
         shown = name.encode(errors="replace").decode()  # a name may be no Unicode
         yield Fault(shown, fault.what, hint)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.campaign.project import Project
 from labelgrid.errors import LabelError
-from labelgrid.labels.grid import Cell, Split
+from labelgrid.labels.grid import SPLITS, Cell, Split
 
 if TYPE_CHECKING:
     from labelgrid.data.dataset import Source
@@ -54,11 +54,11 @@ def _ours(names: Sequence[str], project: Project) -> tuple[dict[str, str], list[
     ids, bare = set(names), {_bare(name) for name in names}
     same: set[str] = set()
     alike: dict[str, list[str]] = defaultdict(list)
-    for row in project.store.images():
-        if row.name in ids:
-            same.add(row.name)
-        if (own := _bare(row.name)) in bare:
-            alike[own].append(row.name)
+    for image in project.store.grid(SPLITS).images:
+        if image in ids:
+            same.add(image)
+        if (own := _bare(image)) in bare:
+            alike[own].append(image)
     ours: dict[str, str] = {}
     faults: list[Fault] = []
     for name in names:

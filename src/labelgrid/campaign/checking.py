@@ -66,11 +66,9 @@ def check(project: Project, answers: Answers, *, split: Split | None, replace: b
     faults = [*answers.faults, *_twice(answers)]
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     rows = project.store.find(cells)
-    names = {cell.image for cell in cells}
-    images = {row.name: row for row in project.store.images() if row.name in names}
     labels: list[Taken] = []
     progress.start("Checking labels", len(answers.labels), "files")
-    checker = Checker(project, rows, images, replace)
+    checker = Checker(project, rows, replace)
     for answer in sorted(answers.labels, key=lambda answer: answer.cell):
         found = checker.check(answer)
         progress.advance()
@@ -89,14 +87,11 @@ class Checker:
     Args:
         project: whose labels they are to be.
         rows: what the ledger knows of their cells.
-        images: their images.
         replace: another label of a cell gives way.
     """
 
-    def __init__(
-        self, project: Project, rows: Mapping[Cell, CellRow], images: Mapping[str, ImageRow], replace: bool
-    ) -> None:
-        self.project, self.rows, self.images, self.replace = project, rows, images, replace
+    def __init__(self, project: Project, rows: Mapping[Cell, CellRow], replace: bool) -> None:
+        self.project, self.rows, self.replace = project, rows, replace
         self.tasks = project.tasks()
 
     def check(self, answer: Answer) -> Taken | Fault | None:
@@ -115,8 +110,7 @@ class Checker:
         if row.state == State.LABELLED and row.digest == content:
             return Taken(answer, row, content, path.suffix, "unchanged")
         height, width = task.read(path).size
-        image = self.images[answer.cell.image]
-        if (height, width) != (size := _size(image)):
+        if (height, width) != (size := _size(self.project.store.image(answer.cell.image))):
             what = f"The label is {height}x{width}, its image is {size[0]}x{size[1]} (height x width)."
             return Fault(answer.where, what, "Make it at the image's size, upright.", answer.cell)
         if row.state == State.LABELLED and not self.replace:

@@ -14,7 +14,7 @@ from labelgrid.campaign.project import Project
 from labelgrid.campaign.requests import open_requests, prelabel
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.labels.grid import SPLITS, Cell, Move, State
 from labelgrid.progress import Progress, Silent
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split")
@@ -87,7 +87,7 @@ def export(
 def _request(project: Project, moves: Mapping[Cell, Move]) -> Request:
     tasks = project.tasks()
     names = {cell.image for cell in moves}
-    whole = whole_names(names, (row.name for row in project.store.images()))
+    whole = whole_names(names, project.store.grid(SPLITS).images)
     asks, prelabels = [], {}
     for cell, move in moves.items():
         task = tasks[cell.task]
@@ -96,7 +96,7 @@ def _request(project: Project, moves: Mapping[Cell, Move]) -> Request:
         asks.append(Ask(move.request_id, cell.image, cell.task, path, task.spec.codec, move.score, move.cost, move.why))
         if given := prelabel(project, move, task, cell.image in whole):
             prelabels[cell] = given
-    images = {row.name: Path(row.root) / row.name for row in project.store.images() if row.name in names}
+    images = {name: Path(project.store.image(name).root) / name for name in names}
     return Request(asks, tasks, images, prelabels)
 
 
@@ -128,8 +128,8 @@ def _labels(project: Project) -> list[tuple[dict[str, object], Path]]:
     """The lines of the list, and each label's file."""
     kept = list(project.store.cells(state=State.LABELLED))
     names = {row.cell.image for row in kept}
-    whole = whole_names(names, (row.name for row in project.store.images()))
-    split = {row.name: row.split for row in project.store.images() if row.name in names}
+    whole = whole_names(names, project.store.grid(SPLITS).images)
+    split = {name: project.store.image(name).split for name in names}
     lines: list[tuple[dict[str, object], Path]] = []
     for row in kept:
         image, task, source = row.cell.image, row.cell.task, project.inside(row.path)

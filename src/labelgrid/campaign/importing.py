@@ -113,18 +113,24 @@ def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
 
 def _keep(project: Project, labels: Sequence[Taken], progress: Progress) -> list[str]:
     """Copy the labels into the project, flushed to the disk; returns their paths in it."""
-    progress.start("Copying labels", len(labels), "files")
-    tasks, paths, folders = project.tasks(), [], {project.folder}
+    tasks, inside = project.tasks(), project.folder.resolve()
+    paths: list[str] = []
+    kept: list[Path] = []
     with files.disk(project.folder, UNCHANGED):
+        progress.start("Copying labels", len(labels), "files")
         for taken in labels:
-            path = _path(project, taken)
-            target = project.inside(path)
+            paths.append(_path(project, taken))
+            target = project.inside(paths[-1])
             if not target.exists():
                 _copy(taken, tasks[taken.row.cell.task], target)
-                folders |= set(target.parents[: len(Path(path).parts) - 1])
-            paths.append(path)
+            if taken.fate != "unchanged":
+                kept.append(target)
             progress.advance()
-        files.flush_folders(folders)
+        progress.start("Flushing labels to the disk", len(kept), "files")
+        for _ in files.flush(kept):
+            progress.advance()
+        names = {folder for path in {path.parent for path in kept} for folder in (path, *path.parents)}
+        list(files.flush(folder for folder in names if folder.is_relative_to(inside)))
     return paths
 
 
@@ -135,7 +141,7 @@ def _path(project: Project, taken: Taken) -> str:
     cell = taken.row.cell
     start, end = f"labels/{cell.task}/{stem(cell.image)}.", taken.suffix.lower()
     short = f"{start}{taken.digest[:8]}{end}"
-    there = project.inside(short)
+    there = project.folder / short
     return short if not there.exists() or digest(there) == taken.digest else f"{start}{taken.digest}{end}"
 
 

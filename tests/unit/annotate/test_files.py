@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.annotate.files import becoming, disk, flush_folders, place, remove, write_text
+from labelgrid.annotate.files import becoming, disk, flush, place, remove, write_text
 from labelgrid.errors import ProjectError
 
 
@@ -65,8 +65,11 @@ def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
     )
 
 
-def test_folders_can_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_and_folders_can_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
-    flush_folders([tmp_path])
-    assert flushed == [tmp_path.stat().st_ino]
+    write_text(tmp_path / "a", "")
+    assert list(flush([tmp_path, tmp_path / "a"])) == [tmp_path, tmp_path / "a"]
+    assert set(flushed) == {tmp_path.stat().st_ino, (tmp_path / "a").stat().st_ino}
+    with pytest.raises(FileNotFoundError):
+        list(flush([tmp_path / "nowhere"]))

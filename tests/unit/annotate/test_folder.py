@@ -129,18 +129,17 @@ def test_a_file_in_the_folder_s_place_is_refused(made: Callable[..., Made], tmp_
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from labelgrid.annotate import files
 from tests.support import make_dataset
 from tests.unit.annotate.test_folder import request_of, write
 data, out, left = make_dataset(Path(sys.argv[1]), 4), Path(sys.argv[2]), int(sys.argv[3])
-real = files.os.fsync
-def fsync(handle):
+real = Path.replace
+def replace(path, target):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    real(handle)
-files.os.fsync = fsync
+    return real(path, target)
+Path.replace = replace
 write(request_of(data, data.names), out)
 """
 
