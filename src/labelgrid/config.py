@@ -24,9 +24,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise RecipeError("There is no such file.", where=str(path), next_step="Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"This is not TOML: {error}.", where=str(path), next_step="Mend the line."
-        ) from error
+        raise RecipeError(f"This is not TOML: {error}.", where=str(path), next_step="Mend the line.") from error
 
 
 def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -46,7 +44,8 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(values), strict=True, extra="forbid")
+        text = json.dumps(values, default=str)  # TOML's dates have no place anywhere
+        return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
         raise RecipeError("; ".join(faults) + ".", where=where, next_step="Mend it and run again.") from error
@@ -54,7 +53,8 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
 
 def _fault(kind: object, place: tuple[int | str, ...], fault: str, message: str) -> str:
     if fault not in {"unexpected_keyword_argument", "extra_forbidden"}:
-        return f"{'.'.join(map(str, place))}: {message[0].lower()}{message[1:]}"
+        message = message.removeprefix("Value error, ")
+        return ": ".join(filter(None, [".".join(map(str, place)), f"{message[0].lower()}{message[1:]}"]))
     for step in place[:-1]:
         kind = next((f.type for f in fields(kind) if f.name == step), None) if is_dataclass(kind) else None
     known = [f.name for f in fields(kind)] if is_dataclass(kind) else []

@@ -1,5 +1,8 @@
 """Which kinds of error a user can meet: each says what, where, the next step and what was left unchanged."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class LabelgridError(Exception):
     """Refused input. The command line prints it without a traceback and exits with `exit_code`.
@@ -19,10 +22,31 @@ class LabelgridError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "", unchanged: str = "") -> None:
+        super().__init__(what)
         self.what, self.where, self.next_step, self.unchanged = what, where, next_step, unchanged
-        head = f"{what.rstrip('.')} ({where})." if where else what
-        tail = " ".join(part for part in (next_step, unchanged) if part)
-        super().__init__(f"{head}\n  {tail}" if tail else head)
+
+    def __str__(self) -> str:
+        head = f"{self.what.rstrip('.')} ({self.where})." if self.where else self.what
+        tail = " ".join(part for part in (self.next_step, self.unchanged) if part)
+        return f"{head}\n  {tail}" if tail else head
+
+
+@contextmanager
+def leaving(unchanged: str) -> Iterator[None]:
+    """Let the refusals inside that do not know what was left unchanged say this; also a decorator.
+
+    Example:
+        >>> with leaving("Nothing was made."):
+        ...     raise ImageError("The folder holds no images.", where="photos")
+        Traceback (most recent call last):
+        labelgrid.errors.ImageError: The folder holds no images (photos).
+          Nothing was made.
+    """
+    try:
+        yield
+    except LabelgridError as error:
+        error.unchanged = error.unchanged or unchanged
+        raise
 
 
 class UsageError(LabelgridError):

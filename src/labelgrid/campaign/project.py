@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labelgrid import plugins
 from labelgrid.config import parse, read_toml
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.store import Store
 from labelgrid.tasks.task import TaskDef, definitions
 
@@ -118,11 +119,14 @@ def check_new(folder: Path) -> None:
     """
     if (folder / SETTINGS).exists():
         raise ProjectError(
-            "There is a labelgrid project already.", where=str(folder), unchanged="It was left as it is."
+            "There is a labelgrid project already.",
+            where=str(folder),
+            next_step="Name another folder, or grow this one with `labelgrid add`.",
+            unchanged="It was left as it is.",
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ProjectError(
-            "The folder is not empty.", where=str(folder), next_step="Name a new one.", unchanged="Nothing was made."
+            "This is a folder that is not empty, or a file.", where=str(folder), next_step="Name a new folder."
         )
 
 
@@ -167,7 +171,29 @@ def check_pattern(pattern: str) -> None:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ProjectError(f"--group is not a regular expression: {error}.", unchanged="Nothing was made.") from error
+        raise ProjectError(
+            f"--group is not a regular expression: {error}.", next_step="Mend it, or escape what is meant as it is."
+        ) from error
+
+
+def recipe_word(word: str) -> str:
+    """A recipe as settings name it, from what a user says: a shipped one's name, or the path of a file.
+
+    Raises:
+        RecipeError: it is neither.
+
+    Example:
+        >>> recipe_word("small")
+        'small'
+    """
+    if word in plugins.recipes():
+        return word
+    if not Path(word).is_file():
+        raise RecipeError(
+            f"There is no recipe '{word}'.",
+            next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as mine.toml.",
+        )
+    return str(Path(word).absolute())
 
 
 def write_text(path: Path, text: str) -> None:

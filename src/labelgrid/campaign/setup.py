@@ -21,7 +21,7 @@ from labelgrid.campaign.project import (
     settings_text,
     write_text,
 )
-from labelgrid.errors import ImageError, LabelgridError, ProjectError
+from labelgrid.errors import ImageError, LabelgridError, ProjectError, leaving
 from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.images import check_image, list_images, read_list
 from labelgrid.labels.store import Store
@@ -43,8 +43,13 @@ def find_images(places: Sequence[Path]) -> list[Found]:
     """The images of folders and list files (one path a line, relative to the list).
 
     Raises:
-        ImageError: a place holds none, or two places hold different images of one id.
+        ImageError: a place is not there or holds none, or two places hold different images of one id.
     """
+    for place in places:
+        if not place.exists():
+            raise ImageError(
+                "There is no such folder of images, and no such list.", where=str(place), next_step="Check the path."
+            )
     found = [
         Found(p.absolute(), list_images(p)) if p.is_dir() else Found(p.parent.absolute(), read_list(p)) for p in places
     ]
@@ -56,7 +61,6 @@ def find_images(places: Sequence[Path]) -> list[Found]:
                 raise ImageError(
                     f"Two images have the id '{name}': one below {other}, one below {part.root}.",
                     next_step="Give the folder above both, so that their paths differ.",
-                    unchanged="Nothing was made.",
                 )
     return found
 
@@ -90,7 +94,6 @@ def rows_of(found: Iterable[Found], check: Check, group: str, progress: Progress
         raise ImageError(
             f"{len(faults)} of {sum(len(f.names) for f in found)} images cannot be used:\n    {shown}",
             next_step="Mend or remove them.",
-            unchanged="Nothing was made.",
         )
 
 
@@ -102,6 +105,7 @@ def _checked(root: Path, name: str, group: str) -> ImageRow | str:
     return ImageRow(name, str(root), digest, height, width, group=group_of(group, name))
 
 
+@leaving("Nothing was made.")
 def create(
     folder: Path,
     images: Sequence[Path],
@@ -123,8 +127,9 @@ def create(
     check_new(folder)
     check_pattern(settings.group)
     if not tasks:
-        raise ProjectError("A project needs a task.", next_step="Add --task depth, say.", unchanged="Nothing was made.")
+        raise ProjectError("A project needs a task.", next_step="Add --task depth, say.")
     found = find_images(images)
+    _check_holdout(holdout, sum(len(part.names) for part in found))
     building = folder.with_name(folder.name + ".partial")
     remove_folder(building)
     try:
@@ -144,9 +149,20 @@ def create(
     except OSError as error:
         remove_folder(building)
         raise ProjectError(
-            f"The project cannot be made: {error.strerror}.", where=str(folder), unchanged="Nothing was made."
+            f"The project cannot be made: {error.strerror}.",
+            where=str(folder),
+            next_step="Free some space or mend the folder's permissions, or name another folder.",
         ) from error
     return Project.open(folder)
+
+
+def _check_holdout(count: int, total: int) -> None:
+    if count < 0:
+        raise ProjectError(f"--holdout must not be below 0. Found {count}.")
+    if count >= total:
+        raise ProjectError(
+            f"--holdout {count} of {total} images leaves none to learn from.", next_step="Hold out fewer images."
+        )
 
 
 def hold_out(store: Store, seed: int, count: int) -> None:
@@ -154,13 +170,6 @@ def hold_out(store: Store, seed: int, count: int) -> None:
     if not count:
         return
     rows = list(store.images(("train",)))
-    if not 0 < count < len(rows):
-        raise ProjectError(
-            f"--holdout {count} of {len(rows)} images leaves none to learn from."
-            if count > 0
-            else f"--holdout must not be below 0. Found {count}.",
-            unchanged="Nothing was made.",
-        )
     keys = np.array([image_key(row.group or row.name) for row in rows], np.uint64)
     draws = keyed_uniform(keys, seed_of(seed, "holdout"))
     taken: list[ImageRow] = []
@@ -173,7 +182,6 @@ def hold_out(store: Store, seed: int, count: int) -> None:
         raise ProjectError(
             "The held-out images would be all images: their groups are too large.",
             next_step="Hold out fewer, or give a finer --group.",
-            unchanged="Nothing was made.",
         )
     store.update_images(_in_split(row, "heldout") for row in taken)
     request_heldout(store, [row.name for row in taken])
@@ -207,6 +215,7 @@ def request_id(round: int, cell: Cell) -> str:
     return f"r{round}-{seed_of(0, cell.image, cell.task):016x}"
 
 
+@leaving("Nothing was added.")
 def add(project: Project, images: Sequence[Path], tasks: Sequence[TaskRow], check: Check, progress: Progress) -> int:
     """Add images (new ones of a held-out group are held out too) and tasks; returns how many images were new."""
     store, group = project.store, project.settings.group

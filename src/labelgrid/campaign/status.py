@@ -32,10 +32,10 @@ def _next(project: Project, counts: dict[str, Any]) -> str:
     folder = project.folder
     if any(count.requested for count in counts.values()):
         return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"
-    if not any(count.missing for count in counts.values()):
+    pool = project.store.counts(("train",))
+    if not any(count.missing for count in pool.values()):
         return f"every cell has an answer: labelgrid fit {folder} and labelgrid report {folder}"
     current = project.store.current_round()
-    learnt = project.store.counts(("train",))
-    if any(count.labelled for count in learnt.values()) and not (current and current.model):
+    if any(count.labelled for count in pool.values()) and not (current and current.model):
         return f"labelgrid fit {folder}"
     return f"labelgrid query {folder} --budget N"

@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from labelgrid.config import read_toml
 from labelgrid.errors import ProjectError
+from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, spec_of
 
@@ -51,9 +53,7 @@ def _value(text: str) -> Any:
 
 def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     if not NAME.fullmatch(name):
-        raise ProjectError(
-            f"'{name}' is no task name: small letters, digits and _, a letter first.", unchanged="Nothing was made."
-        )
+        raise ProjectError(f"'{name}' is no task name.", next_step="Use small letters, digits and _, a letter first.")
     if not isinstance(values, Mapping):
         raise ProjectError(f"Task '{name}' is not a table.", next_step=f"Write [{name}] above its keys.")
     options = dict(values)
@@ -62,26 +62,34 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], name)
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost < float("inf"):
-        raise ProjectError(f"The cost of '{name}' must be a number from 0 up. Found {cost}.")
-    row = TaskRow(name, kind, float(cost), options)
-    checked = TaskDef.of(row)
-    if hasattr(checked.options, "classes") and len(checked.options.classes) < 2:
         raise ProjectError(
-            f"Task '{name}' has {len(checked.options.classes)} classes; it needs at least 2.",
-            next_step=f"Say --task {name}:classes.txt, a file with one class name a line.",
-            unchanged="Nothing was made.",
+            f"The cost of '{name}' is {cost}; it is a number from 0 up.", next_step=f"Say --task {name}:cost=2, say."
         )
+    _check_classes(name, kind, options)
+    row = TaskRow(name, kind, float(cost), options)
+    TaskDef.of(row)
     return row
+
+
+def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
+    """Refuse a task of classes that names fewer than two, with the words to say them."""
+    form: Any = codec(spec_of(kind).codec)
+    given = options.get("classes", [])
+    if "classes" in {field.name for field in fields(form.Options)} and isinstance(given, list) and len(given) < 2:
+        raise ProjectError(
+            f"Task '{name}' has {len(given)} classes; it needs at least 2.",
+            next_step=f"Say --task {name}:classes.txt, a file with one class name a line.",
+        )
 
 
 def _classes(path: Path, name: str) -> list[str]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
+        fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(
-            f"The class names of '{name}' cannot be read ({type(error).__name__}).",
+            f"The class names of '{name}' cannot be read: {fault}.",
             where=str(path),
             next_step="Give a text file with one class name a line.",
-            unchanged="Nothing was made.",
         ) from error
     return [line for line in lines if line]

@@ -1,12 +1,13 @@
 """The command line: a function a command, no logic. Starts without torch."""
 
-import os
 import sys
+from typing import Annotated
 
 import typer
 
+from labelgrid import __version__
 from labelgrid.cli import grid, model, screen, showing
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, ProjectError
 
 app = typer.Typer(
     name="labelgrid",
@@ -17,6 +18,21 @@ app = typer.Typer(
     help="Decide which (image, task) labels to pay for next, and learn from a grid with gaps.",
     epilog="The way round: init, query, export, import, fit, query, ... report. Each command has its own --help.",
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        screen.say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    pass
+
+
 for part in (grid, model, showing):
     part.register(app)
 
@@ -32,8 +48,13 @@ def main() -> None:
         screen.note("Stopped. What was done is kept; run the same command to go on.")
         sys.exit(130)
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        screen.note(f"[red]Error:[/] {os.strerror(error.errno) if error.errno else error}{where}.")
+        screen.error(
+            ProjectError(
+                f"The disk refuses: {error.strerror or error}.",
+                where=str(error.filename or ""),
+                next_step="Free some space or mend the permissions, and run the same command again.",
+            )
+        )
         sys.exit(1)
     except Exception as error:
         if not hasattr(error, "show"):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
+from labelgrid.errors import leaving
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -19,6 +20,7 @@ Tasks = Annotated[
     typer.Option("--task", help="NAME[:KEY=VALUE,...], as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt."),
 ]
 TaskFile = Annotated[Path | None, typer.Option("--tasks", help="A TOML file of tasks, a table each.")]
+Weights = Annotated[Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)]
 
 
 class Check(StrEnum):
@@ -39,6 +41,7 @@ class Split(StrEnum):
 Checking = Annotated[Check, typer.Option(help="Read every image to its end first, or open none (a million images).")]
 
 
+@leaving("Nothing was made.")
 def init(
     folder: Folder,
     images: Images = None,
@@ -46,9 +49,9 @@ def init(
     task_file: TaskFile = None,
     holdout: Annotated[int, typer.Option(help="Images drawn at random for measuring, labelled first.")] = 0,
     group: Annotated[str, typer.Option(help="Regular expression on ids; images that match alike stay together.")] = "",
-    recipe: Annotated[str, typer.Option(help="A shipped recipe, or a path relative to DIR.")] = "small",
+    recipe: Annotated[str, typer.Option(help="A shipped recipe, or the path of one.")] = "small",
     strategy: Annotated[str, typer.Option(help="What picks cells: see `labelgrid list select`.")] = "partal",
-    weights: Annotated[Path | None, typer.Option(help="A local file of backbone weights.")] = None,
+    weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
     check: Checking = Check.full,
 ) -> None:
@@ -58,14 +61,14 @@ def init(
     """
     from labelgrid import plugins
     from labelgrid.campaign import setup
-    from labelgrid.campaign.project import Chosen, Settings
+    from labelgrid.campaign.project import Chosen, Settings, recipe_word
     from labelgrid.errors import UsageError
 
     if not images:
-        raise UsageError("No images were named.", next_step="Add --images FOLDER.", unchanged="Nothing was made.")
+        raise UsageError("No images were named.", next_step="Add --images FOLDER.")
     rows = _task_rows(tasks, task_file)
     plugins.resolve("select", strategy)
-    settings = Settings(recipe, seed, str(weights.absolute()) if weights else "", group, Chosen(strategy))
+    settings = Settings(recipe_word(recipe), seed, str(weights.absolute()) if weights else "", group, Chosen(strategy))
     with screen.Bar() as bar:
         project = setup.create(folder, images, rows, settings, bar, holdout=holdout, check=check.value)
     with project:
@@ -87,6 +90,7 @@ def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type
     return [*(task_rows(task_file) if task_file else []), *(task_row(words) for words in tasks or [])]
 
 
+@leaving("Nothing was added.")
 def add(
     folder: Folder,
     images: Images = None,
@@ -100,13 +104,17 @@ def add(
     """
     from labelgrid.campaign import setup
     from labelgrid.campaign.project import Project
+    from labelgrid.errors import UsageError
 
+    if not (images or tasks or task_file):
+        raise UsageError("Neither images nor tasks were named.", next_step="Say --images FOLDER or --task depth, say.")
     with Project.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
         added = setup.add(project, images or [], rows, check.value, bar)
     screen.say(f"Added {added} images and {len(rows)} tasks to {folder}.")
 
 
+@leaving("Nothing was imported.")
 def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
@@ -178,6 +186,7 @@ def export(
     screen.say(str(done))
 
 
+@leaving("Nothing was cancelled.")
 def cancel(
     folder: Folder,
     cells: Annotated[list[str] | None, typer.Argument(metavar="[CELLS]", help="IMAGE:TASK or request ids.")] = None,

@@ -8,6 +8,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.errors import leaving
 
 Strategy = Annotated[str, typer.Option(help="Instead of the project's: see `labelgrid list select`.")]
 
@@ -28,10 +29,11 @@ class Measured(StrEnum):
     test = "test"
 
 
+@leaving("Labels and earlier rounds are as they were.")
 def fit(
     folder: Folder,
-    recipe: Annotated[str, typer.Option(help="Instead of the project's: a shipped recipe or a path.")] = "",
-    epochs: Annotated[int, typer.Option(help="Instead of the recipe's length.")] = 0,
+    recipe: Annotated[str, typer.Option(help="Instead of the project's: a shipped recipe, or the path of one.")] = "",
+    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's length.", min=1)] = None,
     json: AsJson = False,
 ) -> None:
     """Train on the labels there are, or go on where a stopped training was; then measure on the held-out images.
@@ -41,19 +43,23 @@ def fit(
     from dataclasses import asdict
 
     from labelgrid.campaign import fitting
-    from labelgrid.campaign.project import Project
+    from labelgrid.campaign.project import Project, recipe_word
+    from labelgrid.campaign.status import status_of
 
+    named = recipe_word(recipe) if recipe else ""
     changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
     with Project.open(folder) as project, screen.Bar() as bar:
-        done = fitting.fit(project, bar, recipe, changes)
+        done = fitting.fit(project, bar, named, changes)
+        next_step = status_of(project)["next"]
     if json:
         screen.as_json(asdict(done))
         return
     counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
     screen.say(f"Round {done.round}: trained on {done.images} images with {counts} labels -> {done.checkpoint}")
-    screen.say(f"Next: labelgrid query {folder} --budget N, or labelgrid report {folder}")
+    screen.say(f"Next: {next_step}")
 
 
+@leaving("Nothing was requested, and finished scores are as they were.")
 def score(folder: Folder, strategy: Strategy = "") -> None:
     """Score the pool with the newest model, as the strategy needs it; goes on where a stopped run was.
 
@@ -67,6 +73,7 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
     screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'nothing needed'}.")
 
 
+@leaving("Nothing was requested.")
 def query(
     folder: Folder,
     budget: Annotated[float, typer.Option(help="How much to spend, in --unit.")],

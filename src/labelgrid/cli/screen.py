@@ -38,6 +38,7 @@ class Bar:
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
         self.unit = unit
+        self.bars.start()
         if self.task is not None:
             self.bars.stop_task(self.task)
         self.task = self.bars.add_task(what, total=total, rate=unit, note="")
@@ -53,16 +54,16 @@ class Bar:
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
-        self.bars.console.print(escape(text))
+        self.bars.console.print(escape(text), soft_wrap=True)
 
     def __enter__(self) -> "Bar":
-        self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bars.stop()
+        if self.task is not None:  # a stop without a start draws an empty line
+            self.bars.stop()
 
 
 def error(fault: LabelgridError) -> None:

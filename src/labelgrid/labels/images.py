@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from labelgrid.errors import ImageError
 
@@ -81,7 +81,9 @@ def _contents(path: Path) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ImageError(f"The image cannot be read: {error.strerror}.", where=str(path)) from error
+        raise ImageError(
+            f"The image cannot be read: {error.strerror}.", where=str(path), next_step="Put it back, or mend the path."
+        ) from error
     if not data:
         raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
     return data
@@ -178,6 +180,12 @@ def _complaints(path: Path) -> Iterator[None]:
         raise ImageError("The image is too large to be read safely.", where=str(path)) from error
     except FileNotFoundError as error:
         raise ImageError("There is no such image.", where=str(path), next_step="Check the path.") from error
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            "The image is damaged, cut short or not an image: its kind is not known.",
+            where=str(path),
+            next_step="Copy it again or take it out of the folder.",
+        ) from error
     except (OSError, SyntaxError, ValueError, EOFError, cv2.error) as error:
         raise ImageError(
             f"The image is damaged, cut short or not an image: {error}.",

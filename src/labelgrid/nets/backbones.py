@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -125,13 +125,15 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         return state.get("state_dict", state)
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, AttributeError) as error:
-        raise ModelError(f"This is no weights file: {error}.", where=str(path)) from error
-    except Exception as error:  # torch's UnpicklingError is not exported in one place
-        if "Unpickling" not in type(error).__name__:
-            raise
+    except UnpicklingError as error:
         raise ModelError(
             "The file holds more than tensors and is not opened.",
             where=str(path),
             next_step="Save the plain state_dict, best as .safetensors.",
+        ) from error
+    except Exception as error:  # torch raises many kinds for files that are none of its own
+        raise ModelError(
+            f"This is no weights file ({type(error).__name__}).",
+            where=str(path),
+            next_step="Give a .safetensors file or a PyTorch state_dict.",
         ) from error

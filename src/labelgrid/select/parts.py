@@ -161,7 +161,7 @@ def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], prices: NDArray[n
     if not len(known):
         return []
     cheapest = float(prices[known].min())
-    count = int((amount + 1e-9) // cheapest)
+    count = int((amount + 1e-9) // cheapest) if cheapest else 0  # labels may be free
     top = known
     if 0 < count < len(known):
         values = scores[known]

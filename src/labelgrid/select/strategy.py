@@ -44,7 +44,7 @@ def check_budget(budget: Budget, grid: Grid) -> None:
     """Refuse a budget that buys nothing or more than there is.
 
     Raises:
-        LabelgridError: it is not above 0, or larger than the pool.
+        LabelgridError: it is not above 0, or larger than the pool, or the pool is empty.
     """
     eligible = grid.eligible
     have = {
@@ -54,7 +54,15 @@ def check_budget(budget: Budget, grid: Grid) -> None:
     }[budget.unit]
     if not budget.amount > 0:
         raise LabelgridError(
-            f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.", unchanged="Nothing was requested."
+            f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
+            next_step=f"Ask for at most {have:g}.",
+            unchanged="Nothing was requested.",
+        )
+    if not eligible.any():
+        raise LabelgridError(
+            "The pool is empty: no image to train on lacks a label.",
+            next_step="Add images or tasks with `labelgrid add`.",
+            unchanged="Nothing was requested.",
         )
     if budget.amount > have:
         raise LabelgridError(

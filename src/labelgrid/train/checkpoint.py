@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,29 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write atomically: the file at `path` is the old one or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write atomically: the file at `path` is the old one or the new one, never half of one.
+
+    Raises:
+        ModelError: the disk refuses.
+    """
     partial = path.with_suffix(path.suffix + ".partial")
-    with partial.open("wb") as file:
-        torch.save(vars(checkpoint), file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            torch.save(vars(checkpoint), file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:  # torch hides the disk's refusal behind an error of its own
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        cause = error if isinstance(error, OSError) else error.__context__
+        raise ModelError(
+            f"The checkpoint cannot be written: {getattr(cause, 'strerror', None) or error}.",
+            where=str(path),
+            next_step="Free some space or mend the folder's permissions, and run the same command again.",
+            unchanged="The state after the last epoch that could be written is kept.",
+        ) from error
 
 
 def load(path: Path) -> Checkpoint:

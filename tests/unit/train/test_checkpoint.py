@@ -1,6 +1,8 @@
 """Checkpoints: whole or not there, and never more than tensors and plain values."""
 
 import pickle
+import resource
+from dataclasses import replace
 
 import pytest
 import torch
@@ -20,16 +22,18 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert not list((tmp_path / "a").glob("*.partial"))
 
 
-def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+@pytest.mark.parametrize("size", [2, 100_000], ids=["in Python's buffer", "in torch's writer"])
+def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
     save(STATE, tmp_path / "last.ckpt")
     before = file_hash(tmp_path / "last.ckpt")
-
-    def fails(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fails)
-    with pytest.raises(OSError, match="No space"):
-        save(STATE, tmp_path / "last.ckpt")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(ModelError, match=r"The checkpoint cannot be written: File too large(.|\n)*is kept\."):
+            save(replace(STATE, network={"w": torch.ones(size)}), tmp_path / "last.ckpt")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
     assert file_hash(tmp_path / "last.ckpt") == before
 
 
