@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from labelgrid.campaign.assemble import Crew, crew_of, network_of, plan_of
+from labelgrid.campaign.assemble import Crew, crew_of, labelled_images, network_of, plan_of
 from labelgrid.campaign.project import Project, remove_folder, write_text
 from labelgrid.campaign.recipe import Recipe, hash_of
 from labelgrid.config import parse
-from labelgrid.errors import ModelError
+from labelgrid.errors import ModelError, TrainingError
 from labelgrid.labels.grid import Split, State
 from labelgrid.labels.store import RoundRow
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
-from labelgrid.train.checkpoint import file_hash, load
+from labelgrid.train.checkpoint import load, weights_hash
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.loop import fit as train
 
@@ -26,7 +26,7 @@ class Fit:
 
     Args:
         checkpoint: the file that counts, relative to the project folder.
-        model: its content hash.
+        model: the hash of its weights.
         recipe: the whole recipe.
         trained: the tasks that had a label to learn from.
         images: how many images were trained on; labels: how many labels of each task.
@@ -64,6 +64,13 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
         TrainingError: there is no label, or a loss is not a number. RecipeError, ModelError: see their text.
     """
     crew = crew_of(project, recipe, changes)
+    if not labelled_images(crew, "train", project):
+        raise TrainingError(
+            "There is no label to learn from.",
+            where=str(project.folder),
+            next_step="`labelgrid query`, then `labelgrid export`, then `labelgrid import` get some.",
+            unchanged="Nothing was trained.",
+        )
     network = network_of(crew, project.weights())
     plan = plan_of(crew, project, network)
     row = open_round(project)
@@ -77,11 +84,12 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
     for task in sorted(crew.tasks.keys() - _trained(crew, plan.train)):
         progress.say(f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random.")
     checkpoint = train(plan, folder, progress)
-    network.load_state_dict(load(checkpoint).network)
+    weights = load(checkpoint).network
+    network.load_state_dict(weights)
     done = Fit(
         round=number,
         checkpoint=checkpoint.relative_to(project.folder).as_posix(),
-        model=file_hash(checkpoint),
+        model=weights_hash(weights),
         recipe=json.loads(crew.recipe.json()),
         seed=crew.seed,
         trained=sorted(_trained(crew, plan.train)),
@@ -122,7 +130,8 @@ def restore(project: Project, done: Fit, score: Mapping[str, Any] | None = None)
         ModelError: the checkpoint is not the one that was kept, or the tasks are not the ones it was trained for.
     """
     path = project.inside(done.checkpoint)
-    if not path.is_file() or file_hash(path) != done.model:
+    weights = load(path).network if path.is_file() else {}
+    if weights_hash(weights) != done.model:
         raise ModelError(
             "The checkpoint is gone or not the one that was trained.",
             where=str(path),
@@ -132,7 +141,7 @@ def restore(project: Project, done: Fit, score: Mapping[str, Any] | None = None)
     crew = replace(crew_of(project), recipe=recipe, seed=done.seed)
     network = network_of(crew, None, pretrained=False)
     try:
-        network.load_state_dict(load(path).network)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(
             f"The model of round {done.round} was trained for other tasks.",

@@ -92,7 +92,17 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(**values)
 
 
-def file_hash(path: Path) -> str:
-    """The content hash that stamps what a model made."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).hexdigest()
+def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
+    """The hash that stamps what a model made: of its weights alone, so that two equal trainings have the same.
+
+    Example:
+        >>> a, b = torch.zeros(2), torch.ones(1)
+        >>> weights_hash({"a": a, "b": b}) == weights_hash({"b": b, "a": a}) != weights_hash({"a": b, "b": b})
+        True
+    """
+    found = hashlib.blake2b(digest_size=8)
+    for name in sorted(weights):
+        value = weights[name].cpu()
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

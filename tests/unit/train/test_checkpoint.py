@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.train.checkpoint import Checkpoint, file_hash, load, save
+from labelgrid.train.checkpoint import Checkpoint, load, save, weights_hash
 
 STATE = Checkpoint(
     3, 12, {"w": torch.ones(2)}, {"state": {}}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}", "{}"
@@ -25,7 +25,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
 @pytest.mark.parametrize("size", [2, 100_000], ids=["in Python's buffer", "in torch's writer"])
 def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
     save(STATE, tmp_path / "last.ckpt")
-    before = file_hash(tmp_path / "last.ckpt")
+    before = (tmp_path / "last.ckpt").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
     try:
@@ -34,7 +34,23 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, size):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
-    assert file_hash(tmp_path / "last.ckpt") == before
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+
+
+def test_the_stamp_of_weights_goes_by_names_shapes_and_every_number(tmp_path):
+    weights = {"w": torch.arange(6.0).reshape(2, 3), "count": torch.tensor(3), "flag": torch.tensor([True])}
+    stamp = weights_hash(weights)
+    save(replace(STATE, network=weights, history=[{"seconds": 1}]), tmp_path / "one.ckpt")
+    save(replace(STATE, network=weights, history=[{"seconds": 2}]), tmp_path / "two.ckpt")
+    assert {weights_hash(load(path).network) for path in tmp_path.iterdir()} == {stamp}
+    others = [
+        weights | {"w": weights["w"].flatten()},
+        weights | {"w": weights["w"] + torch.tensor([[0, 0, 0], [0, 0, 1e-6]])},
+        weights | {"count": torch.tensor(4)},
+        {"v" if name == "w" else name: value for name, value in weights.items()},
+        {},
+    ]
+    assert len({weights_hash(other) for other in others} | {stamp}) == len(others) + 1
 
 
 class Evil:
