@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
@@ -111,5 +112,6 @@ def _readme(request: Request) -> str:
         task = request.tasks[name]
         form = codec(task.spec.codec)
         text += f"\n{name}: {count} labels, {LABELS}/{name}/… as {' or '.join(form.EXTENSIONS)}\n"
-        text += f"  {task.describe()}\n"
+        for line in task.describe().splitlines():
+            text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"
     return text

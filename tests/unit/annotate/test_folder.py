@@ -161,8 +161,8 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
 @pytest.mark.parametrize(
     ("kind", "options", "words"),
     [
-        ("semseg", {"classes": ["a", "b"], "ignore": [7]}, "Not labelled: 255, 7 "),
-        ("depth", {"scale": 0.004}, "steps of 0.004 m: depth along"),
+        ("semseg", {"classes": ["a", "b"], "ignore": [7]}, "255, 7 "),
+        ("depth", {"scale": 0.004}, "steps of 0.004 m"),
         (
             "depth",
             {"disparity": True, "maximum": 90.0},
@@ -171,7 +171,7 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
         ("depth", {"maximum": 90.0}, "The largest possible value is 90 m."),
         ("edges", {}, "255 is yes, 0 is no"),
         ("saliency", {"one_is_positive": True}, "1 is yes, 0 is no"),
-        ("normals", {"axes": "x left, y up, z toward the camera"}, "a unit vector a pixel, x left, y up, z toward"),
+        ("normals", {"axes": "x left, y up, z toward the camera"}, "x left, y up, z toward"),
     ],
 )
 def test_what_to_write_is_what_the_task_declares(kind: str, options: dict[str, object], words: str) -> None:

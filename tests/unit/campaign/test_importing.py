@@ -98,6 +98,7 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
         f"labels/depth/0000.png [0000.jpg, depth]: The cell has a label with other content, taken in with round 2 "
         f"({old.path}). Say --replace if this one is to count; the old one is kept."
     )
+    project.store.close_round(project.store.open_round())
     done = import_labels(project, answered, replace=True)
     assert done.tasks["depth"] == Tally(replaced=1, unchanged=2)
     (new,) = project.store.cells(image=cell.image, task=cell.task)
