@@ -11,6 +11,7 @@ import torch
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.recipe import Named, Recipe, hash_of, load, make
 from labelgrid.campaign.source import ProjectSource, source_of
+from labelgrid.config import merge
 from labelgrid.labels.grid import State
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
@@ -34,7 +35,7 @@ class Crew:
 def crew_of(project: Project, recipe: str = "", changes: dict[str, object] | None = None) -> Crew:
     """The crew of a project; `recipe` and `changes` (from the command line) go over its settings."""
     settings = project.settings
-    laid = {**settings.changes, **(changes or {})}
+    laid = merge(settings.changes, changes or {})
     loaded = load(recipe or settings.recipe, laid, beside=project.folder)
     definitions = project.tasks()
     return Crew(loaded, definitions, build_all(definitions), source_of(project), settings.seed)

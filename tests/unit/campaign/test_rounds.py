@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -224,6 +225,12 @@ def test_a_checkpoint_that_is_not_the_one_that_was_trained_is_refused(project):
     save(kept, path)
     with pytest.raises(ModelError, match="not the one that was trained"):
         scoring.score(project, Silent())
+
+
+def test_a_change_on_the_command_line_leaves_the_settings_other_changes(project):
+    project.settings = replace(project.settings, changes={"train": {"batch": 2, "epochs": 3}})
+    train = fitting.crew_of(project, changes={"train": {"epochs": 7}}).recipe.train
+    assert (train.batch, train.epochs) == (2, 7)
 
 
 def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
