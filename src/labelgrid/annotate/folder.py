@@ -20,7 +20,7 @@ from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
 
 _TEXT = """\
-A request of labelgrid: {labels} labels of {images} images.
+A request of labelgrid. Labels: {labels}. Images: {images}.
 
 manifest.json (manifest.csv says the same) lists what is asked for, best first. Put each label at its `path`, below
 this folder. A file that is named after its request id, as in `<request_id>.png`, is found anywhere in here.
@@ -111,7 +111,7 @@ def _readme(request: Request) -> str:
     for name, count in sorted(Counter(ask.task for ask in request.asks).items()):
         task = request.tasks[name]
         form = codec(task.spec.codec)
-        text += f"\n{name}: {count} labels, {LABELS}/{name}/… as {' or '.join(form.EXTENSIONS)}\n"
+        text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(form.EXTENSIONS)}\n"
         for line in task.describe().splitlines():
             text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"
     return text

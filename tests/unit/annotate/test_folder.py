@@ -53,7 +53,7 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(made: Callable[...
         assert [row["path"] for row in csv.DictReader(file)] == [asked.path for asked in request.asks]
     assert (out / "skips.csv").read_text() == "request_id,reason\n"
     readme = (out / "README.txt").read_text()
-    for words in ("4 labels of 2 images", "depth: 2 labels", "0.001 m", "Not labelled: 255", "    3  ball\n"):
+    for words in ("Labels: 4. Images: 2.", "depth, labels: 2", "0.001 m", "Not labelled: 255", "    3  ball\n"):
         assert words in readme
 
 
@@ -166,7 +166,7 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
         (
             "depth",
             {"disparity": True, "maximum": 90.0},
-            "(1 is 1): disparity (larger is nearer). Not measured: 0, NaN",
+            "disparity (larger is nearer)",
         ),
         ("depth", {"maximum": 90.0}, "The largest possible value is 90 m."),
         ("edges", {}, "255 is yes, 0 is no"),
@@ -177,4 +177,5 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
 def test_what_to_write_is_what_the_task_declares(kind: str, options: dict[str, object], words: str) -> None:
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
     asked = Ask("r1", "a.jpg", "mine", "labels/mine/a.png", task.spec.codec, None, 1.0, "")
-    assert words in _readme(Request([asked], {"mine": task}, {}, {}))
+    text = _readme(Request([asked], {"mine": task}, {}, {}))
+    assert words in " ".join(text.split())
