@@ -39,9 +39,10 @@ def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
         render(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
     )
     assert all(image["alt"] for image in page.named("img"))
-    assert "mIoU (%) against labels learned from: from 21.25 at 20 to 33.75 at 40" in [
-        image["alt"] for image in page.named("img")
-    ]
+    words = [image["alt"] for image in page.named("img")]
+    assert "mIoU (%) against labels learned from: from 21.25 at 20 to 33.75 at 40" in words
+    assert "mIoU (%) against cost of these labels: from 21.25 at 110 to 33.75 at 220" in words
+    assert "depth: loss against epoch: from 0.5 at 1 to 0.25 at 2" in words
 
 
 def test_one_report_always_makes_the_same_page() -> None:
@@ -151,9 +152,10 @@ def test_a_stacked_bar_shows_each_state_s_share() -> None:
     assert [name for name, _, _ in pieces] == list(STATES)
 
 
-def test_a_part_without_images_has_empty_bars() -> None:
-    nothing = replace(counted(), labelled=0, requested=0, skipped=0, missing=0)
-    assert {width for _, _, width in bar(Part("", 0, [nothing]))[0][1]} == {0.0}
+def test_bars_of_one_image_and_of_none_are_full_and_empty() -> None:
+    one = replace(counted(), labelled=1, requested=0, skipped=0, missing=0)
+    assert [width for _, _, width in bar(Part("", 1, [one]))[0][1]] == [100.0, 0.0, 0.0, 0.0]
+    assert {width for _, _, width in bar(Part("", 0, [replace(one, labelled=0)]))[0][1]} == {0.0}
 
 
 def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
