@@ -15,10 +15,17 @@ def disk(path: Path, unchanged: str = "") -> Iterator[None]:
     """Turn the disk's refusals into a sentence.
 
     Raises:
-        ProjectError: the disk is full, or the place cannot be read or written.
+        ProjectError: the disk is full, the place cannot be read or written, or a file is gone.
     """
     try:
         yield
+    except FileNotFoundError as error:
+        raise ProjectError(
+            "The file is not there any more.",
+            where=str(error.filename),
+            next_step="Put it back and run the same command again.",
+            unchanged=unchanged,
+        ) from error
     except OSError as error:
         raise ProjectError(
             f"The disk refuses: {error.strerror or error}.",

@@ -57,11 +57,21 @@ def test_nothing_is_removed_through_a_link_that_leads_out(tmp_path: Path) -> Non
 
 
 def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
     with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
-        place(tmp_path / "nowhere", tmp_path / "copy")
+        write_text(tmp_path / "file" / "below.txt", "")
     assert str(caught.value) == (
-        f"The disk refuses: No such file or directory ({tmp_path}).\n"
+        f"The disk refuses: File exists ({tmp_path}).\n"
         "  Free some space or mend the folder's permissions, and run the same command again. All is as it was."
+    )
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
+        place(tmp_path / "gone.jpg", tmp_path / "copy.jpg")
+    assert str(caught.value) == (
+        f"The file is not there any more ({tmp_path / 'gone.jpg'}).\n"
+        "  Put it back and run the same command again. All is as it was."
     )
 
 
