@@ -64,14 +64,21 @@ def _fault(kind: object, place: tuple[int | str, ...], fault: str, message: str)
 
 
 def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `change` laid over it, table by table.
+    """`base` with the keys of `change` laid over it, table by table; a table that names another plug-in replaces.
 
     Example:
         >>> merge({"train": {"epochs": 3, "batch": 8}}, {"train": {"epochs": 5}})
         {'train': {'epochs': 5, 'batch': 8}}
+        >>> merge({"network": {"name": "a", "options": {"x": 1}}}, {"network": {"name": "b"}})
+        {'network': {'name': 'b'}}
     """
     merged = dict(base)
     for key, value in change.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        nested = isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value)
+        merged[key] = merge(old, value) if nested else value  # type: ignore[arg-type]
     return merged
+
+
+def _renames(old: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    return "name" in change and change["name"] != old.get("name")
