@@ -1,11 +1,15 @@
 """Fixtures of all tests; `tests.support` makes datasets for all of them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support import Made, make_dataset
+
+# Before torch is loaded: test workers that each use all cores wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
 
