@@ -1,12 +1,12 @@
 """How batches stream from a source: the order and every draw depend on the seed, the epoch and the image alone."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -173,7 +173,7 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
         batch_size=None,
         num_workers=min(workers, len(parts)),
         collate_fn=_as_it_is,
-        worker_init_fn=partial(_begin, os.getpid()),
+        worker_init_fn=_begin,
         generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator is moved on
     )
     for part in loader:
@@ -186,10 +186,11 @@ def _as_it_is(part: Any) -> Any:
     return part
 
 
-def _begin(parent: int, _: int) -> None:
+def _begin(_: int) -> None:
     """One OpenCV thread a worker; and a worker ends with its parent, even one that was killed before it noticed."""
     cv2.setNumThreads(1)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    parent = multiprocessing.parent_process()  # not the system's: that may be a server that makes processes
+    if parent is not None and not parent.is_alive():
         os._exit(1)

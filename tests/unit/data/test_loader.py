@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.data import folder
+from labelgrid.data import folder, loader
 from labelgrid.data.batch import Batch
 from labelgrid.data.loader import eval_batches, train_batches
 from labelgrid.data.transforms import DataOptions
@@ -175,3 +175,18 @@ def test_what_workers_get_can_be_pickled(source, tasks):
 def test_nothing_to_load_is_no_batch(source, tasks):
     assert epoch(source, tasks, ids=["x"], drop_last=True) == []
     assert list(eval_batches(source, tasks, [], OPTIONS, batch=2, workers=2)) == []
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_worker_ends_whose_parent_is_gone_and_no_other(monkeypatch, alive):
+    class Parent:
+        def is_alive(self):
+            return alive
+
+    ended = []
+    monkeypatch.setattr(loader.sys, "platform", "elsewhere")
+    monkeypatch.setattr(loader.multiprocessing, "parent_process", Parent)
+    monkeypatch.setattr(loader.os, "getppid", lambda: 1)  # as under a server that makes processes
+    monkeypatch.setattr(loader.os, "_exit", ended.append)
+    loader._begin(0)
+    assert ended == ([] if alive else [1])
