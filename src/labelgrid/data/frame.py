@@ -1,6 +1,8 @@
 """How a network's input lies over the original image, and how its outputs get back to the original's pixels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,8 +13,6 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Geometry
 
 Size = tuple[int, int]
-#: Numbers that stay in a processor's cache: maps are restored by so many at a time.
-CACHED = 2**17
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,23 @@ def restore(raw: Tensor, frame: Frame, rows: slice | None = None) -> Tensor:
     top, bottom, down = _neighbours(torch.arange(start, stop), height, frame.content[0], frame.input[0], raw.mT)
     first = int(top[0])
     used = raw[..., first : int(bottom[-1]) + 1, :]
-    wide = used[..., low] * (1 - share) + used[..., high] * share
+    left, right = (used.gather(-1, columns.expand(*used.shape[:-1], -1)) for columns in (low, high))
+    wide = left * (1 - share) + right * share
     out = wide.new_empty((*wide.shape[:-2], stop - start, width))
-    step = len(top) if raw.is_cuda else max(1, CACHED * len(top) // max(out.numel(), 1))
-    for i in range(0, len(top), step):
-        part, weight = slice(i, i + step), down[i : i + step, None]
-        above, below = wide.index_select(-2, top[part] - first), wide.index_select(-2, bottom[part] - first)
-        out[..., part, :] = above * (1 - weight) + below * weight
+    for part, above, below in _bands(wide, top - first, bottom - first):
+        out[..., part, :] = torch.addcmul(above, below - above, down[part, None])
     return out
+
+
+def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Runs of rows that lie between the same two rows of `wide`, and these two; on a GPU all rows, and two for each."""
+    if wide.is_cuda:
+        yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
+        return
+    ends = (top.diff().nonzero().flatten() + 1).tolist()
+    for start, stop in pairwise([0, *ends, len(top)]):
+        above, below = int(top[start]), int(bottom[start])
+        yield slice(start, stop), wide[..., above : above + 1, :], wide[..., below : below + 1, :]
 
 
 def _neighbours(pixels: Tensor, original: int, content: slice, size: int, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:

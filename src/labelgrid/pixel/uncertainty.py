@@ -50,8 +50,9 @@ class ClassMoments:
 
     def update(self, prediction: Tensor) -> None:
         """Take in one more prediction."""
+        wide = _wide(prediction)
+        self.total = self.total.add_(wide) if self.count else wide.clone()
         self.count += 1
-        self.total = self.total + _wide(prediction)
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats."""
@@ -90,9 +91,12 @@ class _Covariance:
         self.count += 1
         rows, columns = torch.triu_indices(wide.shape[1], wide.shape[1])
         deviation = wide - self.mean
-        product = deviation[:, rows] * deviation[:, columns]
-        self.products = self.products + product * ((self.count - 1) / self.count)
-        self.mean = self.mean + deviation / self.count
+        products = deviation[:, rows] * deviation[:, columns]
+        if self.count == 1:
+            self.mean, self.products = wide.clone(), torch.zeros_like(products)
+        else:
+            self.mean.add_(deviation, alpha=1 / self.count)
+            self.products.add_(products, alpha=1 - 1 / self.count)
 
     def _covariance(self) -> Tensor:
         _need_one(self.count)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,8 +17,9 @@ from labelgrid.pixel.target import Target
 from labelgrid.score.pool import Look
 from labelgrid.tasks.task import Task
 
-#: Most numbers of one task's map held at once at original size.
-STRIP = 2**22
+#: Most numbers of one task's map held at once at original size, and how many of them a processor works on at a time:
+#: so many stay in its cache.
+STRIP, CACHED = 2**22, 2**20
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Passes:
     @classmethod
     def of(cls, look: Look, options: Options, seed: int) -> "Passes":
         """The passes over a batch."""
-        known = look.batch.targets or None
+        known = {name: target for name, target in look.batch.targets.items() if target.present.any()} or None
         fixed = look.network.decode(look.features, known).task_features if options.where == "final" else None
         return cls(look.network, options, seed, look.keys, look.features, known, fixed)
 
@@ -132,21 +134,32 @@ def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, .
 def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> NDArray[np.float64]:
     """Mean uncertainties [t] of one image at its original size."""
     height, width = frame.original
-    rows = max(1, STRIP // (max(task.channels for task in tasks.values()) * width))
     totals = np.zeros(len(tasks))
-    for start in range(0, height, rows):
-        maps = original_maps(passes, tasks, frame, slice(start, min(start + rows, height)))
+    for rows in _cut(slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width):
+        maps = original_maps(passes, tasks, frame, rows)
         totals += [float(part.double().sum()) for part in maps.values()]
     return totals / (height * width)
 
 
 def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice) -> dict[str, Tensor]:
     """Uncertainty maps [rows, width] of one image at its original size, by task, nats."""
-    moments = {name: task.moments() for name, task in tasks.items()}
+    limit = STRIP if passes.features.fused.is_cuda else CACHED
+    moments = {
+        name: [(part, task.moments()) for part in _cut(rows, limit, task.channels * frame.original[1])]
+        for name, task in tasks.items()
+    }
     for raws in passes:
         for name, raw in raws.items():
-            moments[name].update(tasks[name].activate(restore(raw[0], frame, rows)[None]))
-    return {name: moment.uncertainty()[0, 0] for name, moment in moments.items()}
+            for part, moment in moments[name]:
+                moment.update(tasks[name].activate(restore(raw[0], frame, part)[None]))
+    return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}
+
+
+def _cut(rows: slice, limit: int, numbers: int) -> Iterator[slice]:
+    """The rows in strips of at most `limit` numbers, at least one row each; a row has `numbers`."""
+    step = max(1, limit // numbers)
+    for start in range(rows.start, rows.stop, step):
+        yield slice(start, min(start + step, rows.stop))
 
 
 def build(seed: int, options: Options) -> Dropout:

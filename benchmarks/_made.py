@@ -1,0 +1,81 @@
+"""What the benchmarks of networks run on: the small recipe's network, random; images and partial labels as files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from labelgrid.campaign.recipe import Recipe, load, make
+from labelgrid.data.folder import Folder, build
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.grid import TaskRow
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.network import Network
+from labelgrid.tasks.task import Task, TaskDef, definitions
+
+#: NYUv2's tasks as PartAL has them.
+ROWS = (
+    TaskRow("semseg", "semseg", 1.0, {"classes": [f"class {i}" for i in range(40)]}),
+    TaskRow("depth", "depth", 1.0),
+    TaskRow("normals", "normals", 1.0),
+)
+
+
+def task_definitions() -> dict[str, TaskDef]:
+    return definitions(ROWS)
+
+
+def recipe() -> Recipe:
+    """The small recipe, its backbone left random."""
+    found = load("small")
+    return replace(found, backbone=replace(found.backbone, pretrained=False))
+
+
+def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
+    torch.manual_seed(seed)
+    found = recipe()
+    network: Network = make("nets", found.network, tasks, Encoder(found.backbone))
+    return network
+
+
+def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> Folder:
+    """Photograph-like images and, for every second cell, a label."""
+    rng, tasks = np.random.default_rng(seed), task_definitions()
+    for number in range(count):
+        name = f"{number:06d}"
+        pixels = smooth(rng, size, 3) * 255 + rng.normal(0, 4, (*size, 3))
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / "images" / f"{name}.jpg"), np.clip(pixels, 0, 255).astype(np.uint8))
+        for place, task in enumerate(tasks.values()):
+            if (number + place) % 2 == 0:
+                path = folder / "labels" / task.name / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                task.write(path, label(rng, task.kind, size))
+    return build(folder)
+
+
+def smooth(rng: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Random values in 0..1 that change slowly: [h, w, channels]."""
+    coarse = rng.random((9, 12, channels)).astype(np.float32)
+    return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC).reshape(*size, channels).clip(0, 1)
+
+
+def label(rng: np.random.Generator, kind: str, size: tuple[int, int]) -> LabelArray:
+    """A label of a kind, valid almost everywhere."""
+    if kind == "semseg":
+        value = (smooth(rng, size, 1) * 39.999).astype(np.int64)
+    elif kind == "depth":
+        value = 0.7 + 9 * smooth(rng, size, 1)
+    else:
+        value = smooth(rng, size, 3) - np.array([0.5, 0.5, -0.1], np.float32)
+        value /= np.linalg.norm(value, axis=-1, keepdims=True)
+    valid = np.ones(size, np.bool_)
+    valid[: size[0] // 10, : size[1] // 10] = False
+    return LabelArray(value, valid)
+
+
+def names_of(source: Folder, count: int) -> Sequence[str]:
+    return source.images()[:count]

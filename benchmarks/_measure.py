@@ -1,0 +1,109 @@
+"""How the benchmarks measure: sides in turns, medians of pairs, processes of their own for memory."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from statistics import median
+from typing import Any
+
+
+def machine() -> str:
+    """What the figures are of; the load tells whether other work disturbed them."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else os.environ.get("OMP_NUM_THREADS", "default")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return (
+        f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, "
+        f"torch {version('torch')}, {threads} threads, load of the last 1, 5, 15 minutes: {load}"
+    )
+
+
+@dataclass(frozen=True)
+class Times:
+    """Seconds of each repetition, on the clock and of the processor (all threads of this process)."""
+
+    wall: list[float]
+    processor: list[float]
+
+    def over(self, other: "Times") -> float:
+        """The median over the pairs of repetitions of this side's seconds over the other's."""
+        return median(mine / its for mine, its in zip(self.wall, other.wall, strict=True))
+
+    def work_over(self, other: "Times") -> float:
+        """As `over`, of processor seconds: what other programs of the machine disturb least."""
+        return median(mine / its for mine, its in zip(self.processor, other.processor, strict=True))
+
+
+def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
+    """Each side once to warm up, then all in turns, so that what slows the machine slows all of them."""
+    for side in sides.values():
+        side()
+    found = {name: Times([], []) for name in sides}
+    for _ in range(repeats):
+        for name, side in sides.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            side()
+            found[name].wall.append(time.perf_counter() - wall)
+            found[name].processor.append(time.process_time() - processor)
+    return found
+
+
+def show(times: Mapping[str, Times]) -> None:
+    """The medians."""
+    for name, each in times.items():
+        print(f"  {name:44} {median(each.wall) * 1e3:10.1f} ms  (processor {median(each.processor) * 1e3:10.1f} ms)")
+
+
+def held(claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False) -> bool:
+    """Print a figure beside its bar (at most it, or at `least`) and return whether it holds."""
+    holds = found >= bar if least else found <= bar
+    sign = ">=" if least else "<="
+    print(
+        f"{claim}: {found:.3g} {unit}, bar {sign} {bar:g} {unit}: {'holds' if holds else 'DOES NOT HOLD'}", flush=True
+    )
+    return holds
+
+
+def peak_mib() -> float:
+    """The largest memory this process has held, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def alone(file: str, *words: str | int) -> Any:
+    """What a benchmark file, run in a process of its own with these words, prints as JSON on its last line."""
+    done = subprocess.run([sys.executable, file, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command's end: seconds on the clock, peak MiB, what it printed."""
+
+    seconds: float
+    peak: float
+    text: str
+
+
+def command(words: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> Ran:
+    """Run a command in a process of its own; its peak memory is its own, not that of others before it."""
+    start = time.perf_counter()
+    with subprocess.Popen(words, cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
+        text = process.stdout.read() if process.stdout else ""
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(words)} exits with {process.returncode}.")
+    return Ran(seconds, usage.ru_maxrss / 1024, text)
+
+
+def labelgrid(*words: str | int) -> list[str]:
+    """The real command line, as the words to run."""
+    return [sys.executable, "-m", "labelgrid", *map(str, words)]

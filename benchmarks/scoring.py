@@ -1,0 +1,167 @@
+"""Is the uncertainty of D dropout passes bought for little more than one plain forward pass?
+
+The peer is one plain forward pass (encoder and decoder) of the same batch. Beside it runs what one would write first:
+D whole forward passes with the network's own dropout, all samples kept, then the entropies of PartAL A.1. The network
+is the small recipe's with random weights. The last part scores files from disk and compares with a loop over the same
+files that only predicts.
+"""
+
+import argparse
+import math
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from _made import make_files, network_of, recipe, task_definitions
+from _measure import held, in_turns, machine, show
+from torch import Tensor
+from torch.nn import functional
+
+from labelgrid.data.batch import Batch
+from labelgrid.data.dataset import labels_of
+from labelgrid.data.folder import Folder
+from labelgrid.data.loader import eval_batches
+from labelgrid.nets.dropout import ChannelDropout, Where
+from labelgrid.nets.network import Network
+from labelgrid.progress import Silent
+from labelgrid.score.dropout import Dropout, Options
+from labelgrid.score.pool import Look, Work, gather
+from labelgrid.streams import image_key
+from labelgrid.tasks.task import Task, build_all
+
+BAR = 1.2
+
+
+def naive(network: Network, batch: Batch, passes: int, where: Where, original: bool) -> np.ndarray:
+    """D whole passes, all samples kept: mean uncertainties [b, t]."""
+    for module in network.modules():
+        if isinstance(module, ChannelDropout):
+            module.train(module.stage == "final" or where == "heads")
+    samples: dict[str, list[Tensor]] = {}
+    for _ in range(passes):
+        for name, raw in network(batch.images, batch.targets or None).final.items():
+            samples.setdefault(name, []).append(raw)
+    network.eval()
+    means = {
+        name: [mean_entropy(name, raws, batch, i, original) for i in range(len(batch.ids))]
+        for name, raws in samples.items()
+    }
+    return np.array(list(means.values())).T
+
+
+def mean_entropy(name: str, raws: list[Tensor], batch: Batch, image: int, original: bool) -> float:
+    """The mean entropy of one image's samples of a task (PartAL eq. 3 and 4)."""
+    stack = torch.stack([raw[image] for raw in raws])
+    if original:
+        stack = functional.interpolate(stack, batch.frames[image].original, mode="bilinear", align_corners=False)
+    if name == "semseg":
+        mean = stack.softmax(1).mean(0)
+        return float(-(mean * mean.clamp(min=1e-30).log()).sum(0).mean())
+    if name == "depth":
+        return float(
+            (0.5 * stack.var(0, correction=0).clamp(min=1e-6).log()).mean() + 0.5 * math.log(2 * math.pi * math.e)
+        )
+    centred = functional.normalize(stack, dim=1)
+    centred = centred - centred.mean(0)
+    covariance = torch.einsum("dihw,djhw->hwij", centred, centred) / len(stack) + 1e-6 * torch.eye(3)
+    return float(0.5 * torch.logdet(covariance).mean() + 1.5 * math.log(2 * math.pi * math.e))
+
+
+def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: argparse.Namespace) -> bool:
+    """The statistic of one batch, all places and resolutions."""
+    keys = np.array([image_key(name) for name in batch.ids], np.uint64)
+
+    def ours(where: Where, original: bool) -> np.ndarray:
+        statistic = Dropout(Options(options.passes, where, at="original" if original else "head"), 0)
+        return statistic(Look(batch, keys, network.encode(batch.images), network, tasks))
+
+    sides = {
+        "plain forward": lambda: network(batch.images, batch.targets or None),
+        f"final, head resolution, D={options.passes}": lambda: ours("final", False),
+        f"heads, head resolution, D={options.passes}": lambda: ours("heads", False),
+        f"naive final, head resolution, D={options.passes}": lambda: naive(
+            network, batch, options.passes, "final", False
+        ),
+    }
+    times = in_turns(sides, options.repeats)
+    show(times)
+    plain, final, heads, first = times.values()
+    print(f"  (processor: final / plain {final.work_over(plain):.3g})")
+    kept = held("dropout in the final heads / one plain forward", final.over(plain), BAR)
+    print(f"dropout in the final heads: {first.over(final):.3g} x faster than naive passes")
+    print(f"dropout in both stages (encoder once) / one plain forward: {heads.over(plain):.3g} x")
+    sides = {
+        "final, original size": lambda: ours("final", True),
+        "naive final, original size": lambda: naive(network, batch, options.passes, "final", True),
+    }
+    times = in_turns(sides, max(1, options.repeats // 5))
+    show(times)
+    ours_full, naive_full = times.values()
+    print(f"original size: naive / ours {naive_full.over(ours_full):.3g} x")
+    return kept
+
+
+def predict_only(network: Network, source: Folder, names: list[str], known: bool) -> None:
+    """A plain loop over the files, as an evaluation has it: load, forward."""
+    labels = partial(labels_of, source, task_definitions()) if known else None
+    with torch.inference_mode():
+        for batch in eval_batches(source, task_definitions(), names, recipe().data, batch=8, known=labels):
+            network(batch.images, batch.targets or None)
+
+
+def of_files(network: Network, tasks: dict[str, Task], source: Folder, options: argparse.Namespace) -> None:
+    """The whole way, from files to the score table."""
+    names = list(source.images())
+    rounds: list[list[float]] = []
+    for _ in range(max(1, options.repeats // 5)):
+        seconds = []
+        for known in (False, True):
+            start = time.perf_counter()
+            predict_only(network, source, names, known)
+            seconds.append(time.perf_counter() - start)
+        for at in ("head", "original"):
+            statistic = Dropout(Options(options.passes, at=at), 0)
+            work = Work(network, tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
+            with tempfile.TemporaryDirectory() as folder:
+                start = time.perf_counter()
+                gather(work, names, Path(folder), Silent())
+                seconds.append(time.perf_counter() - start)
+        rounds.append(seconds)
+    sides = ("predict only", "predict only, labels fed in", "score at head resolution", "score at original size")
+    for place, side in enumerate(sides):
+        seconds = float(np.median([each[place] for each in rounds]))
+        over = float(np.median([each[place] / each[1] for each in rounds]))
+        print(f"  from files: {side:32} {len(names) / seconds:8.1f} images/s, time {over:.3g} x that of the second")
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passes", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--images", type=int, default=32, help="files of the last part")
+    parser.add_argument("--original", type=int, nargs=2, default=(480, 640), help="height and width of the files")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
+    options = parser.parse_args(words)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    print(machine())
+    tasks = build_all(task_definitions())
+    network = network_of(tasks).eval()
+    kept = True
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        source = make_files(Path(folder), max(options.images, options.batch), tuple(options.original))
+        names = source.images()[: options.batch]
+        for known in (False, True):
+            labels = partial(labels_of, source, task_definitions()) if known else None
+            print("every second label fed in" if known else "no label known")
+            (batch,) = eval_batches(source, task_definitions(), names, recipe().data, batch=options.batch, known=labels)
+            kept &= of_a_batch(network, tasks, batch, options)
+        of_files(network, tasks, source, options)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
