@@ -1,0 +1,162 @@
+"""How end-to-end tests type commands, and what of a project they compare."""
+
+import io
+import json
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from labelgrid.cli import main
+from tests.support import Made
+
+#: A recipe that trains in a second.
+RECIPE = """\
+extends = "small"
+[data]
+size = [32, 64]
+[backbone]
+name = "mobilenetv2_035"
+pretrained = false
+fused = 16
+[network]
+options = { width = 16, dropout = 0.2 }
+[train]
+steps = 0
+epochs = 2
+batch = 4
+workers = 0
+[score.dropout]
+passes = 4
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def typed(*words: object) -> Done:
+    """Run `labelgrid WORDS` in this process; an exception that a user would see as a traceback is the test's."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        patch.object(sys, "argv", ["labelgrid", *map(str, words)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+            raise AssertionError("the command did not end with an exit status")
+        except SystemExit as ended:
+            code = ended.code
+    assert isinstance(code, int)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def done(*words: object) -> Done:
+    """Run a command that must work."""
+    found = typed(*words)
+    assert found.code == 0, found.err
+    return found
+
+
+def refused(folder: Path, *words: object, code: int = 1) -> str:
+    """Run a command that must be refused and must leave everything below the folder alone; returns what it says."""
+    before = state(folder)
+    found = typed(*words)
+    assert (found.code, found.out) == (code, ""), found
+    assert state(folder) == before
+    return said(found.err)
+
+
+def said(err: str) -> str:
+    """The refusal alone: progress bars are left out."""
+    assert "Traceback" not in err, err
+    return err[err.index("Error: ") + len("Error: ") :].rstrip()
+
+
+def state(folder: Path) -> tuple[dict[str, Any], ...]:
+    """Everything below a folder: each file's content, and each ledger's rows instead of its bytes."""
+    files: dict[str, Any] = {}
+    ledgers: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.name == "labelgrid.db":
+            ledgers[name] = ledger(path)
+        elif path.suffix not in (".db-wal", ".db-shm"):
+            files[name] = path.read_bytes() if path.is_file() else "a folder"
+    return files, ledgers
+
+
+def ledger(path: Path) -> dict[str, list[tuple[object, ...]]] | bytes:
+    """All rows of all tables of a ledger but the times of events; a broken one's bytes."""
+    found = {}
+    try:
+        with closing(sqlite3.connect(path)) as base:
+            for (table,) in base.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+            ).fetchall():
+                columns = [row[1] for row in base.execute(f"PRAGMA table_info({table})") if row[1] != "at"]
+                order = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}"
+                found[table] = base.execute(order).fetchall()
+    except sqlite3.DatabaseError:
+        return path.read_bytes()
+    return found
+
+
+def manifest(request: Path) -> list[dict[str, Any]]:
+    """What a request asks for."""
+    rows: list[dict[str, Any]] = json.loads((request / "manifest.json").read_text())
+    return rows
+
+
+def answer(request: Path, made: Made) -> None:
+    """Put the made label of every cell that a request asks for where it is expected."""
+    for row in manifest(request):
+        path = request / row["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(made.label(row["image"], row["task"]).read_bytes())
+
+
+def status(project: Path) -> dict[str, Any]:
+    """What `status --json` says."""
+    values: dict[str, Any] = json.loads(done("status", project, "--json").out)
+    return values
+
+
+def task_words(made: Made) -> Iterator[str]:
+    """The options that name a made dataset's tasks; its `classes.txt` lies beside its images."""
+    for row in made.rows:
+        yield "--task"
+        yield f"semseg:{made.root / 'classes.txt'}" if row.kind == "semseg" else row.name
+
+
+def cells(project: Path, *states: str) -> set[tuple[str, str]]:
+    """The (image, task) of the cells in some states, straight from the database."""
+    names = ("missing", "requested", "labelled", "skipped")
+    query = (
+        "SELECT images.name, tasks.name FROM cells JOIN images ON images.id = image_id JOIN tasks ON tasks.id = task_id"
+        f" WHERE state IN ({', '.join(str(names.index(one)) for one in states)})"
+    )
+    with closing(sqlite3.connect(project / "labelgrid.db")) as base:
+        return set(base.execute(query))
+
+
+def held_out(project: Path) -> set[str]:
+    """The held-out images, straight from the database."""
+    with closing(sqlite3.connect(project / "labelgrid.db")) as base:
+        return {name for (name,) in base.execute("SELECT name FROM images WHERE split = 'heldout'")}
+
+
+def log(project: Path, number: int) -> list[dict[str, Any]]:
+    """The epochs of a round's training."""
+    lines: Iterable[str] = (project / "rounds" / f"{number:04d}" / "fit" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]

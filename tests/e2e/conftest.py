@@ -1,0 +1,58 @@
+"""What end-to-end tests share: made images, and projects at three places of the way, to be copied."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.e2e.commands import RECIPE, answer, done, task_words
+from tests.support import CLASSES, Made, make_dataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Equal sums in every run, and no fight for the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Ten images with labels of three tasks, `classes.txt` and `tiny.toml` beside them."""
+    made = make_dataset(tmp_path_factory.mktemp("data"), n=10, size=(32, 64), tasks=("semseg", "depth", "normals"))
+    (made.root / "classes.txt").write_text("\n".join(CLASSES))
+    (made.root / "tiny.toml").write_text(RECIPE)
+    return made
+
+
+@pytest.fixture(scope="session")
+def stages(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Projects to copy: `new` (two images held out), `asked` (a round requested), `fitted` (it was answered)."""
+    folder = tmp_path_factory.mktemp("stages")
+    new, asked, fitted = (folder / name for name in ("new", "asked", "fitted"))
+    words = ["--images", data.images, *task_words(data), "--holdout", 2, "--recipe", data.root / "tiny.toml"]
+    done("init", new, *words)
+    shutil.copytree(new, asked)
+    done("query", asked, "--budget", 9)
+    done("export", asked)
+    for number in (0, 1):
+        answer(asked / "rounds" / f"{number:04d}" / "request", data)
+    shutil.copytree(asked, fitted)
+    for number in (0, 1):
+        done("import", fitted, fitted / "rounds" / f"{number:04d}" / "request")
+    done("fit", fitted)
+    return folder
+
+
+@pytest.fixture
+def project(stages: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """A copy of its own of a stage's project, `flat`."""
+
+    def copied(stage: str) -> Path:
+        return Path(shutil.copytree(stages / stage, tmp_path / "flat"))
+
+    return copied

@@ -1,0 +1,186 @@
+"""Labels that cannot be taken in: every fault has its sentence, and nothing is imported."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.e2e.commands import answer, cells, done, ledger, refused, said, typed
+from tests.support import Made
+
+Copied = Callable[[str], Path]
+SIZE = (32, 64)
+DEPTH = np.full(SIZE, 1000, np.uint16)
+CLASSES = np.ones(SIZE, np.uint8)
+WRONG = CLASSES.copy()
+WRONG[:2, 5] = 9
+PARTLY = np.ones(SIZE, np.float32)
+PARTLY[0, :3] = (np.nan, np.inf, -1)
+
+#: File -> what it holds, what is wrong with it and what to do.
+BAD: dict[str, tuple[str, Any, str]] = {
+    "0 bytes": (
+        "depth/0000.png",
+        b"",
+        "[0000.jpg, depth]: The label file is empty: 0 bytes. Export it again.",
+    ),
+    "another size": (
+        "depth/0000.png",
+        DEPTH[1:],
+        "[0000.jpg, depth]: The label is 31x64, its image is 32x64 (height x width). "
+        "Make it at the image's size, upright.",
+    ),
+    "a class that is none": (
+        "semseg/0000.png",
+        WRONG,
+        "[0000.jpg, semseg]: It holds indices without a class: 9 (2 pixels): its 4 classes are 0 to 3. "
+        "Mend the label, or declare the numbers that mean 'not labelled' (ignore).",
+    ),
+    "8-bit depth": (
+        "depth/0000.png",
+        CLASSES,
+        "[0000.jpg, depth]: The depth is 32x64 uint8, and nobody said what one step means. "
+        "Declare the task's scale in metres a step, or write a 16-bit PNG of millimetres.",
+    ),
+    "depth that is nowhere a number": (
+        "depth/0000.npy",
+        np.where(PARTLY > 0, np.nan, np.inf).astype(np.float32),
+        "[0000.jpg, depth]: All-invalid label: none of its 2048 pixels is valid "
+        "(numbers <= 0, NaN and infinite are not). Label the image, or skip the request.",
+    ),
+    "normals of another length": (
+        "normals/0000.npy",
+        np.ones((*SIZE, 3), np.float32),
+        "[0000.jpg, normals]: 2048 of 2048 normals are not of unit length (within 0.05); the median length is 1.73. "
+        "Normalise the vectors, and code them as (n + 1) / 2 of the PNG's range.",
+    ),
+    "no labelled pixel": (
+        "semseg/0000.png",
+        np.full(SIZE, 255, np.uint8),
+        "[0000.jpg, semseg]: All-invalid label: none of its 2048 pixels is valid (not labelled are 255). "
+        "Label the image, or skip the request.",
+    ),
+    "an image that is not there": (
+        "depth/9999.png",
+        DEPTH,
+        ": The label is of an unknown image or task. Add the image with `labelgrid add`, or take the file out.",
+    ),
+    "a task that is not there": (
+        "dept/0000.png",
+        DEPTH,
+        ": The label is of an unknown image or task. Did you mean 'depth'?",
+    ),
+}
+
+
+def write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif path.suffix == ".npy":
+        np.save(path, content)
+    else:
+        assert cv2.imwrite(str(path), content)
+
+
+def faults(folder: Path, *lines: str) -> str:
+    """The whole refusal of a folder."""
+    count, them = (f"{len(lines)} faults", "them") if len(lines) > 1 else ("1 fault", "it")
+    return "\n  ".join(
+        [
+            f"The import has {count} ({folder}).",
+            *lines,
+            f"Mend {them} and run the same command again. Nothing was imported.",
+        ]
+    )
+
+
+@pytest.mark.parametrize(("name", "content", "fault"), BAD.values(), ids=BAD)
+def test_one_wrong_label_stops_an_import(project: Copied, tmp_path: Path, name: str, content: Any, fault: str) -> None:
+    flat, labels = project("new"), tmp_path / "labels"
+    write(labels / "depth" / "0001.png", DEPTH)  # nothing is wrong with this one
+    write(labels / name, content)
+    space = "" if fault.startswith(":") else " "
+    assert refused(tmp_path, "import", flat, labels) == faults(labels, f"{name}{space}{fault}")
+
+
+def test_every_fault_of_a_folder_is_told_at_once(project: Copied, tmp_path: Path) -> None:
+    flat, labels = project("new"), tmp_path / "labels"
+    told = [BAD[name] for name in ("0 bytes", "a class that is none", "normals of another length")]
+    for name, content, _ in told:
+        write(labels / name, content)
+    expected = faults(labels, *sorted(f"{name} {fault}" for name, _, fault in told))
+    assert refused(tmp_path, "import", flat, labels) == expected
+
+
+def test_single_pixels_of_depth_that_are_no_numbers_are_left_out_and_the_rest_counts(
+    project: Copied, tmp_path: Path
+) -> None:
+    flat = project("new")
+    write(tmp_path / "labels" / "depth" / "0000.npy", PARTLY)
+    assert "depth: 1 new." in done("import", flat, tmp_path / "labels").out
+    assert cells(flat, "labelled") == {("0000.jpg", "depth")}
+
+
+def test_a_label_with_other_content_needs_a_word_and_the_old_one_is_kept(project: Copied, tmp_path: Path) -> None:
+    flat, labels = project("new"), tmp_path / "labels"
+    write(labels / "depth" / "0000.png", DEPTH)
+    done("import", flat, labels)
+    assert "depth: 1 unchanged." in done("import", flat, labels).out
+    (kept,) = (flat / "labels" / "depth").iterdir()
+    write(labels / "depth" / "0000.png", DEPTH + 1)
+    assert refused(tmp_path, "import", flat, labels) == faults(
+        labels,
+        "depth/0000.png [0000.jpg, depth]: The cell has a label with other content, taken in with round 0 "
+        f"(labels/depth/{kept.name}). Say --replace if this one is to count; the old one is kept.",
+    )
+    assert "depth: 1 replaced." in done("import", flat, labels, "--replace").out
+    assert kept.is_file() and len(list(kept.parent.iterdir())) == 2
+
+
+def test_a_folder_without_an_answer_is_refused(project: Copied, tmp_path: Path) -> None:
+    flat, labels = project("new"), tmp_path / "labels"
+    found = refused(tmp_path, "import", flat, labels)
+    assert found == f"There is no such folder ({labels}).\n  Check the path. Nothing was imported."
+    labels.mkdir()
+    assert refused(tmp_path, "import", flat, labels) == (
+        f"There is no answer in the folder: no label, no line in skips.csv ({labels}).\n"
+        "  Labels lie in it as its manifest says, or as TASK/IMAGE.png. Nothing was imported."
+    )
+
+
+def test_a_spoilt_request_is_refused_whole(project: Copied, data: Made, tmp_path: Path) -> None:
+    flat = project("asked")
+    request = Path(shutil.copytree(flat / "rounds" / "0001" / "request", tmp_path / "request"))
+    (request / "skips.csv").write_text("request_id,reason\nr1-nobody,too dark\n")
+    assert refused(tmp_path, "import", flat, request) == faults(
+        request, "skips.csv line 2: No request 'r1-nobody' waits for an answer. Check the id."
+    )
+    (request / "manifest.json").write_text("{}")
+    found = refused(tmp_path, "import", flat, request)
+    assert "\n  manifest.json: It is not a request's manifest. Put the exported one back.\n" in found
+
+
+def test_an_image_that_is_gone_stops_fit_and_says_which(project: Copied, data: Made, tmp_path: Path) -> None:
+    images = Path(shutil.copytree(data.images, tmp_path / "photos"))
+    flat, recipe = tmp_path / "flat", data.root / "tiny.toml"
+    done("init", flat, "--images", images, "--task", "depth", "--recipe", recipe)
+    done("query", flat, "--budget", 2)
+    done("export", flat)
+    answer(flat / "rounds" / "0001" / "request", data)
+    done("import", flat, flat / "rounds" / "0001" / "request")
+    gone = sorted(image for image, _ in cells(flat, "labelled"))[0]
+    (images / gone).unlink()
+    before = ledger(flat / "labelgrid.db")
+    found = typed("fit", flat)
+    assert found.code == 1 and said(found.err) == (
+        f"The image cannot be read: No such file or directory ({images / gone}).\n"
+        "  Put it back, or mend the path. Labels and earlier rounds are as they were."
+    )
+    after = ledger(flat / "labelgrid.db")
+    assert isinstance(before, dict) and isinstance(after, dict)
+    assert {**before, "rounds": None} == {**after, "rounds": None}

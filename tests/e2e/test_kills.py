@@ -1,0 +1,121 @@
+"""A command killed by `kill -9` and typed again leaves the project that it leaves when nothing happens to it."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import answer, ledger, task_words
+from tests.e2e.killing import command
+from tests.support import Made
+
+#: A campaign: commands by name; `DIR` stands for the project.
+STEPS: dict[str, list[object]] = {
+    "init": ["init", "DIR", "--holdout", 2],
+    "query without a model": ["query", "DIR", "--budget", 9],
+    "export": ["export", "DIR"],
+    "import of the held-out labels": ["import", "DIR", "DIR/rounds/0000/request"],
+    "import": ["import", "DIR", "DIR/rounds/0001/request"],
+    "fit": ["fit", "DIR"],
+    "score": ["score", "DIR"],
+    "query": ["query", "DIR", "--budget", 5],
+}
+#: Where between a command's first and last moment it is killed.
+PLACES = (0.0, 0.35, 0.7, 1.0)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """The campaign that nothing happened to: the project before and after each step, and each step's moments."""
+
+    folder: Path
+    moments: dict[str, int]
+
+    def before(self, step: str) -> Path:
+        return self.folder / step / "before"
+
+    def after(self, step: str) -> Path:
+        return self.folder / step / "after"
+
+
+@pytest.fixture(scope="module")
+def twin(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Twin:
+    found = Twin(tmp_path_factory.mktemp("twin"), {})
+    project = found.folder / "flat"
+    for step in STEPS:
+        answer_all(project, data)
+        keep(project, found.before(step))
+        found.moments[step] = command(*words(step, project, data))
+        keep(project, found.after(step))
+    return found
+
+
+def keep(project: Path, place: Path) -> None:
+    """A copy of the project, if there is one yet."""
+    if project.exists():
+        shutil.copytree(project, place)
+
+
+def words(step: str, project: Path, data: Made) -> list[object]:
+    """What is typed for a step."""
+    typed = [str(word).replace("DIR", str(project)) for word in STEPS[step]]
+    if step == "init":
+        typed += ["--images", str(data.images), "--recipe", str(data.root / "tiny.toml"), *task_words(data)]
+    return list(typed)
+
+
+def answer_all(project: Path, data: Made) -> None:
+    """Answer all that was ever asked."""
+    for request in sorted(project.glob("rounds/*/request")):
+        answer(request, data)
+
+
+def lasting(project: Path) -> dict[str, Any]:
+    """All of a project that is read again later: the ledger's rows and the files, but for times and leftovers."""
+    found: dict[str, Any] = {"ledger": ledger(project / "labelgrid.db")}
+    for path in sorted(project.rglob("*")):
+        name = path.relative_to(project).as_posix()
+        if path.name == "log.jsonl":
+            found[name] = [json.loads(line) | {"seconds": 0} for line in path.read_text().splitlines()]
+        elif path.suffix == ".ckpt":
+            found[name] = "its weights are known by their stamp, in the ledger"
+        elif path.is_file() and not is_leftover(path) and not path.name.startswith("labelgrid.db"):
+            found[name] = path.read_bytes()
+    return found
+
+
+def is_leftover(path: Path) -> bool:
+    """A half-made file that no command reads."""
+    return path.suffix == ".partial" or (path.name.startswith(".") and path.suffix == ".part")
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_command_that_is_typed_again_leaves_the_same_project(
+    twin: Twin, data: Made, tmp_path: Path, step: str, place: float
+) -> None:
+    project = tmp_path / "flat"
+    keep(twin.before(step), project)
+    moment = 1 + round(place * (twin.moments[step] - 1))
+    assert command(*words(step, project, data), die=moment) == 0
+    assert not project.exists() or lasting(project) != lasting(twin.after(step))
+    command(*words(step, project, data))
+    assert lasting(project) == lasting(twin.after(step))
+
+
+def test_a_campaign_whose_every_command_is_killed_twice_asks_for_the_same_cells(
+    twin: Twin, data: Made, tmp_path: Path
+) -> None:
+    project, kills = tmp_path / "flat", 0
+    for step in STEPS:
+        answer_all(project, data)
+        for place in (0.2, 0.8):
+            kills += command(*words(step, project, data), die=1 + round(place * (twin.moments[step] - 1))) == 0
+        command(*words(step, project, data))
+    assert kills >= len(STEPS)
+    picks = "rounds/0002/picks.json"
+    assert (project / picks).read_bytes() == (twin.after("query") / picks).read_bytes()
+    assert lasting(project) == lasting(twin.after("query"))
