@@ -1,6 +1,7 @@
 """How a round ends: cells are picked within the budget and requested, in one step of the ledger."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +54,7 @@ def query(
         LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
     """
     name, chosen = strategy_of(project, strategy)
-    grid = project.store.grid()
+    pool, grid = project.store.pool_hash(), project.store.grid()
     check_budget(budget, grid)
     done = latest(project)
     if chosen.needs and done is None:
@@ -73,13 +74,17 @@ def query(
             next_step=f"The dearest single label costs {grid.cost.max():g}, an image {grid.cost.sum():g} at most.",
             unchanged="Nothing was requested.",
         )
-    cost = _cost(picks, grid)
-    if dry_run:
-        return Asked(number, name, picks, cost)
-    if prelabels and done is not None:
-        write_prelabels(project, done, picks, number, progress)
-    _close(project, number, name, budget, seed, picks, grid, {key: fixed})
-    return Asked(number, name, picks, cost)
+    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+    asked = Asked(number, name, picks, float(sum(prices[pick.cell.task] for pick in picks)))
+    if not dry_run:
+        if prelabels and done is not None:
+            write_prelabels(project, done, picks, number, progress)
+        with project.store.transaction():
+            _check_unmoved(project, pool, number)
+            project.store.put(key, dict(fixed))
+            closed = replace(open_round(project), strategy=name, seed=seed, budget=budget.amount, unit=budget.unit)
+            project.store.close_round(replace(closed, pool=pool), _requests(project, asked, prices))
+    return asked
 
 
 def _scores(project: Project, done: Fit, chosen: Strategy, strategy: str, number: int, progress: Progress) -> Table:
@@ -96,45 +101,33 @@ def _known_tasks(table: Table, grid: Grid, done: Fit) -> dict[str, np.ndarray[An
     return statistics
 
 
-def _cost(picks: list[Pick], grid: Grid) -> float:
-    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
-    return float(sum(prices[pick.cell.task] for pick in picks))
+def _check_unmoved(project: Project, pool: str, number: int) -> None:
+    """Refuse to request picks from a pool that another process has changed meanwhile."""
+    if project.store.pool_hash() != pool or round_number(project) != number:
+        raise ProjectError(
+            "Another command changed the pool while the picks were chosen.",
+            where=str(project.folder),
+            next_step="Run the same command again.",
+            unchanged="Nothing was requested.",
+        )
 
 
-def _close(
-    project: Project,
-    number: int,
-    name: str,
-    budget: Budget,
-    seed: int,
-    picks: list[Pick],
-    grid: Grid,
-    notes: dict[str, Any],
-) -> None:
-    """Write the picks down, then request them, keep the notes and close the round in one transaction."""
-    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
-    steps = [
+def _requests(project: Project, asked: Asked, prices: Mapping[str, float]) -> list[Move]:
+    """The moves that request the picks, also written to the round's `picks.json`."""
+    moves = [
         Move(
             pick.cell,
             State.REQUESTED,
-            number,
-            request_id(number, pick.cell),
+            asked.round,
+            request_id(asked.round, pick.cell),
             cost=prices[pick.cell.task],
             score=pick.score,
             weight=pick.weight,
             why=pick.why,
         )
-        for pick in picks
+        for pick in asked.picks
     ]
-    kept = [
-        {"request_id": s.request_id, "image": s.cell.image, "task": s.cell.task, "score": s.score, "cost": s.cost}
-        | {"weight": s.weight, "why": s.why}
-        for s in steps
-    ]
-    write_text(project.round_folder(number) / "picks.json", json.dumps(kept, indent=1) + "\n")
-    closed = replace(open_round(project), strategy=name, seed=seed, budget=budget.amount, unit=budget.unit)
-    closed = replace(closed, pool=project.store.pool_hash())
-    with project.store.transaction():
-        for key, value in notes.items():
-            project.store.put(key, dict(value))
-        project.store.close_round(closed, steps)
+    kept = ("request_id", "score", "cost", "weight", "why")
+    lines = [{**vars(m.cell), **{name: getattr(m, name) for name in kept}} for m in moves]
+    write_text(project.round_folder(asked.round) / "picks.json", json.dumps(lines, indent=1) + "\n")
+    return moves

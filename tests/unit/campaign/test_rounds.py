@@ -237,3 +237,16 @@ def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
     crew = fitting.crew_of(project, changes={"train": {"val_share": 0.5}})
     plan = fitting.plan_of(crew, project, fitting.network_of(crew, None))
     assert plan.val and plan.train and not set(plan.val) & set(plan.train)
+
+
+def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, monkeypatch):
+    real = querying.write_prelabels
+
+    def meanwhile(project, done, picks, number, progress):
+        real(project, done, picks, number, progress)
+        project.store.move([Move(picks[-1].cell, State.REQUESTED, 0, "other", cost=1.0)])
+
+    monkeypatch.setattr(querying, "write_prelabels", meanwhile)
+    with pytest.raises(ProjectError, match=r"Another command changed the pool(.|\n)*Run the same command again"):
+        querying.query(project, Budget(5), Silent())
+    assert not (project.round_folder(2) / "picks.json").exists() and not list(project.store.cells(round=2))
