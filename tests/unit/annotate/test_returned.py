@@ -162,6 +162,7 @@ def test_a_folder_of_labels_may_hold_links_and_each_folder_counts_once(store: St
     (folder / "depth").symlink_to("../elsewhere")
     (folder / "../elsewhere/loop").symlink_to(".")
     assert [answer.where for answer in got(store, folder).labels] == ["depth/a.png"]
+    assert not faults(store, folder)
 
 
 @pytest.mark.parametrize(

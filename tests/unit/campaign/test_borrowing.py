@@ -89,6 +89,11 @@ def test_a_split_takes_the_images_of_the_data_set_s_split(project: Project, sour
     assert str(caught.value).startswith(f"The data set has no split 'train' ({folder}).\n  Its splits are ")
 
 
+def test_a_data_set_without_splits_goes_whole_into_the_one_named(project: Project, source: Callable[..., Path]) -> None:
+    import_labels(project, source("0000", "0001"), format=FORMAT, split="test")
+    assert [row.split for row in project.store.images()] == ["test", "test", "train"]
+
+
 @pytest.mark.parametrize(
     ("name", "fault"),
     [
@@ -114,6 +119,10 @@ def test_a_file_name_that_two_images_have_is_a_fault(
     with make_project(tmp_path / "project", twins) as project, pytest.raises(ImportRefused) as caught:
         import_labels(project, source("0000", "0001"), format=FORMAT)
     assert str(caught.value.rows[0]).startswith("0000: It could be the image a/0000.jpg or b/0000.jpg.")
+    with Project.open(tmp_path / "project") as project:
+        (tmp_path / "set" / "ids.txt").write_text("b/0000.jpg")
+        import_labels(project, tmp_path / "set", format=FORMAT)
+        assert set(states(project)) == {Cell("b/0000.jpg", "depth")}
 
 
 def test_a_data_set_of_other_images_is_refused(project: Project, source: Callable[..., Path]) -> None:
