@@ -9,6 +9,9 @@ from labelgrid import __version__
 from labelgrid.cli import grid, model, screen, showing
 from labelgrid.errors import LabelgridError, ProjectError
 
+#: The exit status after Ctrl-C.
+STOPPED = 130
+
 app = typer.Typer(
     name="labelgrid",
     no_args_is_help=True,
@@ -41,12 +44,14 @@ def main() -> None:
     """Run the command line; refused input exits with 1, wrong usage with 2, Ctrl-C with 130."""
     try:
         code = app(standalone_mode=False)
+        if code == STOPPED:  # the parser has caught the Ctrl-C
+            raise KeyboardInterrupt
     except LabelgridError as error:
         screen.error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         screen.note("Stopped. What was done is kept; run the same command to go on.")
-        sys.exit(130)
+        sys.exit(STOPPED)
     except OSError as error:
         screen.error(
             ProjectError(

@@ -7,8 +7,10 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.errors import leaving
 
 
+@leaving("Nothing was written.")
 def report(
     folder: Folder,
     out: Annotated[Path | None, typer.Option(help="The HTML file; else DIR/report.html.")] = None,
