@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.campaign.project import Project, write_text
+from labelgrid.campaign.project import Chosen, Project, write_text
 from labelgrid.campaign.reporting import gather, report
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Cell, Move, State
@@ -92,7 +92,8 @@ def test_a_new_project_s_report_says_what_is_missing_and_how_to_go_on(project: P
     assert f"labelgrid export {quoted} --round 0" in shown.section("curves").words
     assert "No round has begun yet." in shown.section("rounds").words
     assert f"Nothing has been picked yet. Next: labelgrid query {quoted} --budget N" in shown.section("picks").words
-    assert "No network has been trained yet." in shown.section("training").words
+    training = shown.section("training").words
+    assert "No network has been trained yet. Next: labelgrid" in training and "labelgrid fit" not in training
     assert shown.named("h1") and shown.text.lstrip().startswith("my flat: labelgrid report")
 
 
@@ -104,6 +105,13 @@ def test_a_project_that_holds_nothing_out_says_that_it_measures_nothing(data: Ma
     assert "labelgrid init NEW --images IMAGES --task TASK --holdout 50" in shown.section("curves").words
     assert "Held out" not in shown.section("stands").words
     assert f"labelgrid fit {project.folder}" in shown.section("training").words
+
+
+def test_the_strategy_is_named_with_its_options(project: Project) -> None:
+    assert gather(project).about["Strategy"] == "partal"
+    chosen = Chosen("random_cells", {"spread": 2, "keep": "first"})
+    other = Project(project.folder, replace(project.settings, strategy=chosen), project.store)
+    assert gather(other).about["Strategy"] == "random_cells (spread = 2, keep = first)"
 
 
 def test_cells_and_costs_are_counted_and_held_out_ones_apart(project: Project, data: Made) -> None:
