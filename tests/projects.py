@@ -23,6 +23,7 @@ fused = 16
 options = { width = 16 }
 [train]
 epochs = 2
+steps = 0
 batch = 4
 [score.dropout]
 passes = 4
