@@ -99,8 +99,10 @@ def state(folder: Path) -> tuple[dict[str, Any], ...]:
 def ledger(path: Path) -> dict[str, list[tuple[object, ...]]] | bytes:
     """All rows of all tables of a ledger but the times of events; a broken one's bytes."""
     found = {}
+    # A ledger with a log beside it was left by a killed process: the log counts. Reading one needs to write.
+    how = "" if path.with_name(f"{path.name}-wal").exists() else "?immutable=1"
     try:
-        with closing(sqlite3.connect(path)) as base:
+        with closing(sqlite3.connect(f"{path.as_uri()}{how}", uri=True)) as base:
             for (table,) in base.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
             ).fetchall():

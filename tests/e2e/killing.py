@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+#: The exit status after Ctrl-C.
+STOPPED = 130
 #: Loaded once, so that a new process is there at once.
 PRELOADED = [
     "pytest",
@@ -27,15 +29,15 @@ PART = 3
 
 
 class Moments:
-    """Counts moments; dies before number `last`."""
+    """Counts moments; sends this process a signal before number `last`."""
 
-    def __init__(self, last: int) -> None:
-        self.count, self.last = 0, last
+    def __init__(self, last: int, by: signal.Signals) -> None:
+        self.count, self.last, self.by = 0, last, by
 
     def passed(self, *_: Any) -> None:
         self.count += 1
         if self.count == self.last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.by)
 
     def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*arguments: Any, **options: Any) -> Any:
@@ -53,28 +55,31 @@ class Moments:
         event.listen(Engine, "commit", self.passed)
 
 
-def command(*words: object, die: int = 0) -> int:
-    """Run `labelgrid WORDS` as a process that dies before moment `die` (0: never).
+def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> int:
+    """Run `labelgrid WORDS` as a process that is killed (SIGKILL) or stopped (SIGINT) before moment `die` (0: never).
 
     Returns:
-        how many moments there were, or 0 if it was killed.
+        how many moments there were, or 0 if it was killed or stopped.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_command, args=([str(word) for word in words], die, sender))
+    process = context.Process(target=_command, args=([str(word) for word in words], die, by, sender))
     process.start()
     sender.close()
     process.join()
     if process.exitcode == -signal.SIGKILL:
         return 0
     code, text, moments = receiver.recv()
+    if code == STOPPED:
+        assert text.endswith("run the same command to go on.\n"), text
+        return 0
     assert (process.exitcode, code) == (0, 0), text
     assert not die or moments < die
     return int(moments)
 
 
-def _command(words: list[str], die: int, sender: Any) -> None:
+def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
     import torch
 
     from labelgrid.campaign import scoring
@@ -82,7 +87,7 @@ def _command(words: list[str], die: int, sender: Any) -> None:
 
     torch.set_num_threads(1)  # equal sums in every run
     scoring.Work = partial(scoring.Work, part=PART)  # type: ignore[assignment,misc]
-    moments = Moments(die)
+    moments = Moments(die, by)
     moments.watch()
     found = typed(*words)
     sender.send((found.code, found.out + found.err, moments.count))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,17 @@ def test_a_killed_command_that_is_typed_again_leaves_the_same_project(
     moment = 1 + round(place * (twin.moments[step] - 1))
     assert command(*words(step, project, data), die=moment) == 0
     assert not project.exists() or lasting(project) != lasting(twin.after(step))
+    command(*words(step, project, data))
+    assert lasting(project) == lasting(twin.after(step))
+
+
+@pytest.mark.parametrize("step", ["import", "fit", "score", "query"])
+def test_a_command_stopped_by_ctrl_c_that_is_typed_again_leaves_the_same_project(
+    twin: Twin, data: Made, tmp_path: Path, step: str
+) -> None:
+    project = tmp_path / "flat"
+    keep(twin.before(step), project)
+    assert command(*words(step, project, data), die=twin.moments[step] // 2, by=signal.SIGINT) == 0
     command(*words(step, project, data))
     assert lasting(project) == lasting(twin.after(step))
 

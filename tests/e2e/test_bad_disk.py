@@ -1,0 +1,174 @@
+"""A disk that is full and a project that may not be written: refused with a sentence, and no cell has moved."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.commands import said
+from tests.support import Made
+
+ROOT = Path(__file__).resolve().parents[2]
+AGAIN = "and run the same command again."
+#: Mounts a small disk at $1 (seen by this process alone), copies the projects there, and goes on as the rest says.
+SMALL_DISK = 'mount -t tmpfs -o size=24m none "$1" && cp -r "$2" "$3" "$1" && shift 3 && exec "$@"'
+
+
+def alone(folder: Path, steps: Sequence[dict[str, Any]], *before: str) -> list[dict[str, Any]]:
+    """The results of steps that are done in a process of their own, started by the words `before`."""
+    done = subprocess.run(
+        [*before, sys.executable, "-m", "tests.e2e.alone", str(folder)],
+        input=json.dumps(steps),
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        check=True,
+        text=True,
+    )
+    results: list[dict[str, Any]] = json.loads(done.stdout)
+    return results
+
+
+def works(*words: str) -> bool:
+    return bool(shutil.which(words[0])) and subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+#: Command -> how many kilobytes of the disk are left, and what is said; ROOM is the disk, DATA the made images.
+FULL: dict[str, tuple[int, str]] = {
+    "import ROOM/asked ROOM/asked/rounds/0001/request": (
+        40,
+        f"The disk refuses: No space left on device (ROOM/asked).\n"
+        f"  Free some space or mend the folder's permissions, {AGAIN} Nothing was imported.",
+    ),
+    "init ROOM/new --images DATA/images --task depth": (
+        48,
+        "The ledger cannot be used: the disk is full (ROOM/.new.PID.partial/labelgrid.db).\n"
+        "  Free some space and run again. Nothing was changed.",
+    ),
+    "fit ROOM/asked": (
+        200,
+        "The checkpoint cannot be written: No space left on device (ROOM/asked/rounds/0002/fit/last.ckpt).\n"
+        f"  Free some space or mend the folder's permissions, {AGAIN} "
+        "The state after the last epoch that could be written is kept.",
+    ),
+    "query ROOM/fitted --budget 5": (
+        40,
+        "The disk refuses: cannot write ROOM/fitted/rounds/0002/pictures/000-image.jpg.\n"
+        f"  Free some space or mend the permissions, {AGAIN}",
+    ),
+    "report ROOM/fitted": (
+        64,
+        "The disk refuses: No space left on device (ROOM/fitted/report.html).\n"
+        f"  Free some space or mend the folder's permissions, {AGAIN} Nothing was written.",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def full(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], ...]]:
+    """Command -> its results on a full disk, and again with space enough."""
+    mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+    disk = tmp_path_factory.mktemp("disk")
+    if not works(*mounts, "mount", "-t", "tmpfs", "none", str(disk)):
+        pytest.skip("this system does not let a test mount a disk of its own")
+    steps = []
+    for words, (left, _) in FULL.items():
+        typed = [word.replace("ROOM", str(disk)).replace("DATA", str(data.root)) for word in words.split()]
+        steps += [{"words": typed, "left": left}, {"words": typed}]
+    shell = ["sh", "-c", SMALL_DISK, "sh", str(disk), str(stages / "asked"), str(stages / "fitted")]
+    results = [
+        {**row, "said": re.sub(r"\.\d+\.partial", ".PID.partial", row["err"].replace(str(disk), "ROOM"))}
+        for row in alone(disk, steps, *mounts, *shell)
+    ]
+    return dict(zip(FULL, zip(results[::2], results[1::2], strict=True), strict=True))
+
+
+@pytest.mark.parametrize("words", FULL)
+def test_on_a_full_disk_a_command_is_refused_and_with_space_it_works(
+    full: dict[str, tuple[dict[str, Any], ...]], words: str
+) -> None:
+    refused, again = full[words]
+    assert (refused["code"], refused["out"], said(refused["said"])) == (1, "", FULL[words][1])
+    assert refused["cells"] and (refused["ledger"] or words.startswith("fit"))
+    assert again["code"] == 0, again["err"]
+
+
+LEDGER = (
+    "The ledger cannot be used: it cannot be written (FLAT/labelgrid.db).\n"
+    "  Make its folder and its files writable for you and run again. Nothing was changed."
+)
+#: Commands on a project that may not be written at all: to read a ledger safely is to write beside it.
+LOCKED = [
+    *("status FLAT", "import FLAT FLAT/rounds/0001/request", "add FLAT --task edges", "query FLAT --budget 3"),
+    *("export FLAT", "cancel FLAT --round 1", "report FLAT"),
+]
+PERMISSIONS = f"Free some space or mend the folder's permissions, {AGAIN}"
+#: Commands on a project whose folders of labels and rounds may not be written -> what is said.
+SEALED = {
+    "import FLAT DATA/labels": f"The disk refuses: Permission denied (FLAT).\n  {PERMISSIONS} Nothing was imported.",
+    "export FLAT": "The disk refuses: Permission denied (FLAT/rounds/0000/request).\n"
+    f"  {PERMISSIONS} Labels that lay in it are still there.",
+    "query FLAT --budget 3": "The disk refuses: Permission denied (FLAT/rounds/0002/picks.json).\n"
+    f"  {PERMISSIONS} Nothing was requested.",
+    "init FLAT/labels/new --images DATA/images --task depth": "The project cannot be made: Permission denied "
+    "(FLAT/labels/new).\n  Free some space or mend the folder's permissions, or name another folder. "
+    "Nothing was made.",
+}
+
+
+def locked(folder: Path, places: Sequence[Path], commands: Sequence[str], data: Made) -> dict[str, dict[str, Any]]:
+    """Command -> its result while the places, and all that is below them, may not be written; FLAT is folder/flat."""
+    flat = folder / "flat"
+    obeying = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+    before = obeying if os.geteuid() == 0 else []  # root may write what nobody may, unless it gives that right up
+    if before and not works(*before, "true"):
+        pytest.skip("root cannot give up its right to write everywhere here (setpriv)")
+    steps = [
+        {"words": [word.replace("FLAT", str(flat)).replace("DATA", str(data.root)) for word in command.split()]}
+        for command in commands
+    ]
+    modes = {path: path.stat().st_mode for place in places for path in (place, *place.rglob("*"))}
+    try:
+        for path, mode in reversed(modes.items()):
+            path.chmod(mode & ~0o222)
+        results = alone(folder, steps, *before)
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
+    said = [{**row, "said": row["err"].replace(str(flat), "FLAT")} for row in results]
+    return dict(zip(commands, said, strict=True))
+
+
+@pytest.fixture(scope="module")
+def of_locked(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("locked")
+    flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
+    return locked(folder, [flat], LOCKED, data)
+
+
+@pytest.fixture(scope="module")
+def of_sealed(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("sealed")
+    flat = Path(shutil.copytree(stages / "asked", folder / "flat"))
+    (flat / "labels").mkdir()
+    return locked(folder, [flat / "labels", flat / "rounds"], list(SEALED), data)
+
+
+@pytest.mark.parametrize("words", LOCKED)
+def test_a_project_that_may_not_be_written_is_left_alone(of_locked: dict[str, dict[str, Any]], words: str) -> None:
+    found = of_locked[words]
+    assert (found["code"], found["out"], said(found["said"])) == (1, "", LEDGER)
+    assert found["ledger"] and found["files"]
+
+
+@pytest.mark.parametrize("words", SEALED)
+def test_folders_that_may_not_be_written_are_named(of_sealed: dict[str, dict[str, Any]], words: str) -> None:
+    found = of_sealed[words]
+    assert (found["code"], found["out"], said(found["said"])) == (1, "", SEALED[words])
+    assert found["ledger"] and found["files"]

@@ -1,0 +1,296 @@
+"""Commands, options and settings that cannot be: each refusal has its sentence, and nothing has changed."""
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import RECIPE, done, held_out, refused, said, typed
+from tests.support import Made
+
+Copied = Callable[[str], Path]
+RECIPES = "Shipped: partal-nyud, small-shared-heads, small; your own goes by its path, such as mine.toml."
+OWN_CODE = "code of your own goes by 'package.module:name'."
+
+#: What is added to `init flat --images photos` -> what it says.
+BAD_INITS = {
+    "--task Depth": "'Depth' is no task name.\n  Use small letters, digits and _, a letter first.",
+    "--task deptj": "There is no tasks plug-in 'deptj'.\n  Did you mean 'depth'? labelgrid/tasks has: depth, edges, "
+    f"normals, saliency, semseg; {OWN_CODE}",
+    "--task semseg": "Task 'semseg' has 0 classes; it needs at least 2.\n"
+    "  Say --task semseg:classes.txt, a file with one class name a line.",
+    "--task semseg:nowhere.txt": "The class names of 'semseg' cannot be read: No such file or directory "
+    "(nowhere.txt).\n  Give a text file with one class name a line.",
+    "--task depth:scal=2": "scal: unknown key (did you mean 'scale'?) (task 'depth').\n  Mend it and run again.",
+    "--task depth:scale=-2": "scale must be larger than 0; it is -2.0 (task 'depth').\n  Mend it and run again.",
+    "--task depth:cost=-1": "The cost of 'depth' is -1; it is a number from 0 up.\n  Say --task depth:cost=2, say.",
+    "--task depth --task depth": "There is a task 'depth' already.\n  Give the new one another name.",
+    "--task depth --tasks nowhere.toml": "There is no such file (nowhere.toml).\n  Check the path.",
+    "--task depth --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
+    f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",
+    "--task depth --recipe smal": f"There is no recipe 'smal'.\n  {RECIPES}",
+    "--task depth --group (": "--group is not a regular expression: missing ), unterminated subpattern at position 0."
+    "\n  Mend it, or escape what is meant as it is.",
+    "--task depth --holdout 10": "--holdout 10 of 10 images leaves none to learn from.\n  Hold out fewer images.",
+    "--task depth --holdout 11": "--holdout 11 of 10 images leaves none to learn from.\n  Hold out fewer images.",
+    "--task depth --holdout -1": "--holdout must not be below 0. Found -1.\n ",
+    "--task depth --holdout 3 --group 00": "The held-out images would be all images: their groups are too large.\n"
+    "  Hold out fewer, or give a finer --group.",
+    "": "A project needs a task.\n  Add --task depth, say.",
+}
+
+
+@pytest.mark.parametrize("words", BAD_INITS)
+def test_init_makes_a_whole_project_or_nothing(data: Made, tmp_path: Path, words: str) -> None:
+    found = refused(tmp_path, "init", tmp_path / "flat", "--images", data.images, *words.split())
+    end = "Nothing was changed." if "already" in BAD_INITS[words] else "Nothing was made."
+    assert found == f"{BAD_INITS[words]} {end}"
+
+
+#: Commands that are typed wrongly -> what is said of it.
+MISTYPED = {
+    "initt flat": "No such command 'initt'. Did you mean 'init'?",
+    "init": "Missing argument 'DIR'.",
+    "init flat": "No images were named.\n  Add --images FOLDER. Nothing was made.",
+    "init flat --imagse photos": "No such option: --imagse (Possible options: --images)",
+    "init flat --images photos --task depth --weights nowhere.pt": "Invalid value for '--weights': "
+    "file 'nowhere.pt' does not exist.",
+    "add flat": "Neither images nor tasks were named.\n  Say --images FOLDER or --task depth, say. Nothing was added.",
+    "query flat": "Missing option '--budget'.",
+    "query flat --budget many": "Invalid value for '--budget': ",
+    "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
+    "fit flat --epochs 0": "Invalid value for '--epochs': ",
+    "import flat": "Missing argument 'LABELS'.",
+    "import flat labels --split heldout": "Invalid value for '--split': ",
+    "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
+    "export flat --to nowhere": "Invalid value for '--to': ",
+    "cancel flat 0000.jpg:depth --round 1": "Name cells or a round, not both.\n  Nothing was cancelled.",
+    "list selekt": "There is no folder 'selekt'.\n  There are: tasks, data, nets, train.balance, train.terms, score, "
+    "select, annotate, recipes.",
+}
+
+
+@pytest.mark.parametrize("words", MISTYPED)
+def test_wrong_usage_ends_with_2_and_changes_nothing(
+    project: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    project("new")
+    monkeypatch.chdir(tmp_path)
+    found, expected = refused(tmp_path, *words.split(), code=2), MISTYPED[words]
+    assert found.startswith(expected) if expected.endswith(": ") else found == expected
+
+
+@pytest.mark.parametrize(
+    "command", ["status", "add --task edges", "import labels", "query --budget 1", "report", "fit"]
+)
+def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, command: str) -> None:
+    first, *rest = command.split()
+    found = refused(tmp_path, first, tmp_path / "flat", *rest)
+    assert found.startswith(
+        f"There is no labelgrid project ({tmp_path / 'flat'}).\n"
+        f"  Make one with `labelgrid init {tmp_path / 'flat'} --images FOLDER --task depth`."
+    )
+
+
+def test_init_leaves_alone_what_is_there(project: Copied, data: Made, tmp_path: Path) -> None:
+    flat = project("new")
+    words = ["--images", data.images, "--task", "depth"]
+    assert refused(tmp_path, "init", flat, *words) == (
+        f"There is a labelgrid project already ({flat}).\n"
+        "  Name another folder, or grow this one with `labelgrid add`. It was left as it is."
+    )
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("precious")
+    for place in (tmp_path / "full", tmp_path / "full" / "thesis.txt"):
+        assert refused(tmp_path, "init", place, *words) == (
+            f"This is a folder that is not empty, or a file ({place}).\n  Name a new folder. Nothing was made."
+        )
+    below = tmp_path / "full" / "thesis.txt" / "flat"
+    assert refused(tmp_path, "init", below, *words).startswith(
+        f"The project cannot be made: Not a directory ({below}).\n"
+    )
+
+
+BUDGETS = {
+    "--budget 0": "The budget must be above 0. Found 0 labels.\n  Ask for at most 24.",
+    "--budget -3": "The budget must be above 0. Found -3 labels.\n  Ask for at most 24.",
+    "--budget nan": "The budget must be above 0. Found nan labels.\n  Ask for at most 24.",
+    "--budget 25": "The budget of 25 labels is larger than the pool, which holds 24.\n"
+    "  Ask for at most 24, or add images with `labelgrid add`.",
+    "--budget 9 --unit images": "The budget of 9 images is larger than the pool, which holds 8.\n"
+    "  Ask for at most 8, or add images with `labelgrid add`.",
+    "--budget inf --unit cost": "The budget of inf cost is larger than the pool, which holds 96.\n"
+    "  Ask for at most 96, or add images with `labelgrid add`.",
+    "--budget 2": "The budget of 2 labels does not pay for a single choice of 'random_images'.\n"
+    "  The dearest single label costs 10, an image 12 at most.",
+    "--budget 3 --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
+    f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",
+}
+
+
+@pytest.mark.parametrize("words", BUDGETS)
+def test_a_budget_that_buys_nothing_or_more_than_there_is_is_refused(
+    project: Copied, tmp_path: Path, words: str
+) -> None:
+    assert refused(tmp_path, "query", project("new"), *words.split()) == f"{BUDGETS[words]} Nothing was requested."
+
+
+def test_a_model_is_needed_for_some_commands_and_they_say_how_to_get_one(project: Copied, tmp_path: Path) -> None:
+    flat = project("new")
+    assert refused(tmp_path, "score", flat) == (
+        f"There is no model to score with yet ({flat}).\n  Run `labelgrid fit` first; "
+        "with no labels at all, `labelgrid query` picks at random. Nothing was scored."
+    )
+    for words in (["predict", flat, tmp_path, "--out", tmp_path / "out"], ["evaluate", flat]):
+        found = refused(tmp_path, *words)
+        assert found == f"There is no model yet ({flat}).\n  Run `labelgrid fit {flat}` first."
+    assert refused(tmp_path, "fit", flat) == (
+        f"There is no label to learn from ({flat}).\n"
+        "  `labelgrid query`, then `labelgrid export`, then `labelgrid import` get some. Nothing was trained."
+    )
+
+
+BAD_RECIPES = {
+    "epochs": ("epoch", "train.epoch: unknown key (did you mean 'epochs'?) (recipe {path}).\n  Mend it and run again."),
+    "width": (
+        "widht",
+        "widht: unknown key (did you mean 'width'?) (options of nets 'pad_net').\n  Mend it and run again.",
+    ),
+    "batch = 4": (
+        "batch = '4'",
+        "train.batch: input should be a valid integer (recipe {path}).\n  Mend it and run again.",
+    ),
+    "epochs = 2": (
+        "epochs = 2020-01-01",
+        "train.epochs: input should be a valid integer (recipe {path}).\n  Mend it and run again.",
+    ),
+    "[data]": ("[data", "This is not TOML: "),
+    '"small"': ('"smal"', "There is no recipe 'smal'.\n  Shipped: partal-nyud, small-shared-heads, small; "),
+    "mobilenetv2_035": (
+        "mobilnet",
+        "timm cannot make the backbone 'mobilnet' with feature maps: Unknown model (mobilnet).\n"
+        "  `timm.list_models()` lists the names.",
+    ),
+    "[network]": (
+        "[network]\nname = 'padnet'",
+        "There is no nets plug-in 'padnet'.\n  Did you mean 'pad_net'? labelgrid/nets has: pad_net, shared_heads; ",
+    ),
+}
+
+
+@pytest.mark.parametrize("right", BAD_RECIPES)
+def test_a_recipe_that_cannot_be_is_refused_before_anything_is_trained(
+    project: Copied, tmp_path: Path, right: str
+) -> None:
+    wrong, expected = BAD_RECIPES[right]
+    recipe, flat = tmp_path / "mine.toml", project("fitted")
+    recipe.write_text(RECIPE.replace(right, wrong))
+    found = refused(tmp_path, "fit", flat, "--recipe", recipe)
+    assert found.startswith(expected.format(path=recipe))
+    assert found.endswith("Labels and earlier rounds are as they were.")
+
+
+def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Path) -> None:
+    flat, weights = project("fitted"), tmp_path / "w.pth"
+    (tmp_path / "mine.toml").write_text(RECIPE.replace("pretrained = false", "pretrained = true"))
+    settings = (flat / "labelgrid.toml").read_text()
+    (flat / "labelgrid.toml").write_text(settings.replace('weights = ""', f'weights = "{weights}"'))
+    words, end = ["fit", flat, "--recipe", tmp_path / "mine.toml"], " Labels and earlier rounds are as they were."
+    assert refused(tmp_path, *words) == f"There is no such weights file ({weights}).\n  Check the path.{end}"
+    for content in (b"", b"hello", b"\x80\x04K\x01."):
+        weights.write_bytes(content)
+        found = refused(tmp_path, *words)
+        assert found.startswith(("This is no weights file (", "The file holds more than tensors"))
+        assert str(weights) in found and found.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("recipe = \n", "This is not TOML: "),
+        ("sead = 1\n", "sead: unknown key (did you mean 'seed'?) ("),
+        ("seed = 'one'\n", "seed: input should be a valid integer ("),
+        ("[strategy]\nnam = 'x'\n", "strategy.nam: unknown key (did you mean 'name'?) ("),
+    ],
+)
+@pytest.mark.parametrize("command", ["import {labels}", "status", "query --budget 3"])
+def test_broken_settings_are_refused_by_every_command(
+    project: Copied, data: Made, tmp_path: Path, command: str, text: str, fault: str
+) -> None:
+    flat = project("new")
+    (flat / "labelgrid.toml").write_text(text)
+    first, *rest = command.format(labels=data.labels).split()
+    found = refused(tmp_path, first, flat, *rest)
+    assert found.startswith(fault) and f"({flat / 'labelgrid.toml'}).\n  Mend " in found
+
+
+@pytest.mark.parametrize("command", ["status", "import {labels}", "query --budget 3", "add --task edges"])
+def test_a_ledger_of_a_newer_program_is_refused(project: Copied, data: Made, tmp_path: Path, command: str) -> None:
+    flat = project("new")
+    with closing(sqlite3.connect(flat / "labelgrid.db")) as base, base:
+        base.execute("UPDATE ledger_version SET version_num = '0099'")
+    first, *rest = command.format(labels=data.labels).split()
+    assert refused(tmp_path, first, flat, *rest).startswith(
+        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0001 "
+        f"({flat / 'labelgrid.db'}).\n  Upgrade labelgrid. Nothing was changed."
+    )
+
+
+def test_a_ledger_that_is_none_or_gone_is_refused(project: Copied, tmp_path: Path) -> None:
+    flat = project("new")
+    base = flat / "labelgrid.db"
+    base.write_bytes(b"hello" * 1000)
+    assert refused(tmp_path, "status", flat) == (
+        f"The ledger cannot be used: it is not a labelgrid database ({base}).\n"
+        "  Give the folder that `labelgrid init` made. Nothing was changed."
+    )
+    base.unlink()
+    found = refused(tmp_path, "status", flat)
+    assert found == f"There is no ledger ({base}).\n  Make one with `labelgrid init`."
+
+
+def test_cancelling_what_is_not_requested_names_it(project: Copied, tmp_path: Path) -> None:
+    flat = project("new")
+    free = next(f"{i:04d}.jpg" for i in range(10) if f"{i:04d}.jpg" not in held_out(flat))
+    assert refused(tmp_path, "cancel", flat, f"{free}:depth", "nobody:depth") == (
+        f"'{free}:depth' is missing, not requested; "
+        f"'nobody:depth' is no request id and no cell (IMAGE:TASK) ({flat}).\n"
+        "  The manifest.json of a request lists its ids. Nothing was cancelled."
+    )
+
+
+def test_exporting_what_is_not_there_is_refused(project: Copied, tmp_path: Path) -> None:
+    flat = project("new")
+    done("cancel", flat, "--round", 0)
+    end = f"({flat}).\n  `labelgrid query {flat} --budget 60` makes requests. Nothing was written."
+    assert refused(tmp_path, "export", flat) == f"No request is open {end}"
+    assert refused(tmp_path, "export", flat, "--round", 7) == f"Round 7 has no open request {end}"
+    found = refused(tmp_path, "export", flat, "--labels")
+    assert found == f"There are no labels yet ({flat}).\n  Nothing was written."
+
+
+def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("labelgrid.campaign.status.status_of", stopped)
+    found = typed("status", project("new"))
+    assert (found.code, found.out) == (130, "")
+    assert found.err == "Stopped. What was done is kept; run the same command to go on.\n"
+
+
+def test_a_disk_that_refuses_in_a_place_nobody_thought_of_is_told_in_a_sentence(
+    project: Copied, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/a/file")
+
+    monkeypatch.setattr("labelgrid.campaign.status.status_of", refusing)
+    found = typed("status", project("new"))
+    assert (found.code, said(found.err)) == (
+        1,
+        "The disk refuses: No space left on device (/a/file).\n"
+        "  Free some space or mend the permissions, and run the same command again.",
+    )
