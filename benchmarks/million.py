@@ -1,0 +1,81 @@
+"""Does the command line stay quick and small with a grid of 1,000,000 images x 5 tasks?
+
+The real commands, each in a process of its own: `init` from a list of names with `--check none`, `status`, and a query
+that only shows what it would pick. Beside `init` stands what copying the same names into a bare SQLite table takes: one
+transaction, a unique name a row, no keys, no checks.
+"""
+
+import argparse
+import json
+import sqlite3
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from _measure import Ran, alone, command, held, labelgrid, machine
+
+#: Seconds and MiB that the design promises.
+INIT, STATUS, MIB = 60.0, 1.0, 1536
+TASKS = ("depth", "normals", "edges", "saliency", "semseg:classes.txt")
+
+
+def write_list(folder: Path, images: int) -> None:
+    names = (f"scene_{number // 100:05d}/frame_{number:07d}.png\n" for number in range(images))
+    with (folder / "list.txt").open("w", encoding="utf-8") as file:
+        file.writelines(names)
+    (folder / "classes.txt").write_text("".join(f"class {number}\n" for number in range(40)), encoding="utf-8")
+
+
+def bare(folder: Path) -> float:
+    """Seconds to read the list into a bare table."""
+    start = time.perf_counter()
+    names = (folder / "list.txt").read_text(encoding="utf-8").splitlines()
+    with sqlite3.connect(folder / "bare.db") as connection:
+        connection.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, name TEXT UNIQUE)")
+        connection.executemany("INSERT INTO images (name) VALUES (?)", ((name,) for name in names))
+    connection.close()
+    return time.perf_counter() - start
+
+
+def shown(name: str, run: Ran) -> None:
+    print(f"  {name:28} {run.seconds:7.2f} s  (processor {run.processor:7.2f} s, peak {run.peak:5.0f} MiB)", flush=True)
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--budget", type=int, default=1000)
+    parser.add_argument("--holdout", type=int, default=100)
+    parser.add_argument("--bare", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    if options.bare:
+        print(json.dumps(bare(options.bare)))
+        return 0
+    print(machine())
+    print(f"{options.images:,} images x {len(TASKS)} tasks")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_list(folder, options.images)
+        tasks = [word for task in TASKS for word in ("--task", task)]
+        line = labelgrid(
+            "init", "grid", "--images", "list.txt", "--check", "none", "--holdout", options.holdout, *tasks
+        )
+        made = command(line, folder)
+        shown("init", made)
+        print(f"  {'names into a bare table':28} {alone(__file__, '--bare', folder):7.2f} s")
+        first, again = (command(labelgrid("status", "grid", "--json"), folder) for _ in range(2))
+        shown("status", first)
+        shown("status again", again)
+        assert json.loads(first.text)["images"] == options.images
+        line = labelgrid("query", "grid", "--budget", options.budget, "--strategy", "random_cells", "--dry-run")
+        asked = command(line, folder)
+        shown("query --dry-run", asked)
+        database = sum(file.stat().st_size for file in (folder / "grid").glob("labelgrid.db*"))
+        print(f"  the project's database: {database / 2**20:.0f} MiB")
+    kept = held("init", made.seconds, INIT, "s") & held("status", min(first.seconds, again.seconds), STATUS, "s")
+    return 0 if held("peak memory", max(r.peak for r in (made, first, asked)), MIB, "MiB") and kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

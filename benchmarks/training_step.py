@@ -1,0 +1,188 @@
+"""Does a training step cost little more than a bare PyTorch loop, and do the loaders keep up?
+
+The peer below is the same maths written out for these three tasks: the same network, the same losses of partial labels
+in both stages, the same share of labels fed in, the same optimiser; no trainer, no terms, no balancer, no checks. Both
+begin with equal weights, and before anything is timed the gradients of a first step are compared.
+"""
+
+import argparse
+import copy
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+
+import torch
+from _made import make_files, network_of, recipe, task_definitions
+from _measure import held, in_turns, machine, show
+from torch import Tensor
+from torch.nn import functional
+
+from labelgrid.data.batch import Batch
+from labelgrid.data.folder import Folder
+from labelgrid.data.loader import train_batches
+from labelgrid.nets.network import Network
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import build_all
+from labelgrid.train.balance.fixed import Fixed
+from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.plan import Plan
+from labelgrid.train.trainer import Trainer
+
+BAR = 1.1
+WEIGHTS = {"semseg": 1.0, "depth": 1.0, "normals": 10.0}
+
+
+class Bare:
+    """The bare loop."""
+
+    def __init__(self, network: Network, learning_rate: float, weight_decay: float, known: float) -> None:
+        self.network, self.known = network, known
+        self.optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay)
+
+    def step(self, batch: Batch) -> Tensor:
+        """One step; the loss."""
+        output = self.network(batch.images, self.fed_in(batch.targets))
+        loss = sum(self.loss(raws, batch.targets) for raws in (output.final, *output.initial))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def fed_in(self, targets: Mapping[str, Target]) -> dict[str, Target]:
+        """A drawn share of the labels."""
+        keep = torch.rand(len(next(iter(targets.values())).valid), len(targets)) < self.known
+        return {n: Target(t.value, t.valid & keep[:, i, None, None, None]) for i, (n, t) in enumerate(targets.items())}
+
+    def loss(self, raws: Mapping[str, Tensor], targets: Mapping[str, Target]) -> Tensor:
+        """The weighted loss of one stage."""
+        total = torch.zeros(())
+        for name, target in targets.items():
+            raw = functional.interpolate(raws[name], target.valid.shape[-2:], mode="bilinear", align_corners=False)
+            error = torch.where(target.valid, self.error(name, raw, target.value.masked_fill(~target.valid, 0)), 0.0)
+            pixels = target.valid.sum((1, 2, 3))
+            images = error.sum((1, 2, 3)) / pixels.clamp(min=1)
+            total = total + WEIGHTS[name] * images.sum() / (pixels > 0).sum().clamp(min=1)
+        return total
+
+    def error(self, name: str, raw: Tensor, value: Tensor) -> Tensor:
+        """What each pixel costs: [b, 1, h, w]."""
+        if name == "semseg":
+            return functional.cross_entropy(raw, value[:, 0], reduction="none")[:, None]
+        if name == "depth":
+            return (raw - value).abs()
+        length = raw.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
+        return (raw / length - value).abs().mean(1, keepdim=True)
+
+
+def plan_of(network: Network, source: Folder, workers: int, known: float) -> Plan:
+    found, definitions = recipe(), task_definitions()
+    tasks = build_all(definitions)
+    weights = fixed_weights(tasks, found.objective)
+    assert weights == WEIGHTS, weights
+    return Plan(
+        network=network,
+        tasks=tasks,
+        definitions=definitions,
+        source=source,
+        train=source.images(),
+        val=[],
+        data=found.data,
+        options=replace(found.train, device="cpu", workers=workers, known=known),
+        objective=found.objective,
+        balancer=Fixed(weights, partial(supervised, reduction=found.objective.reduction)),
+        seed=0,
+    )
+
+
+def sides_of(network: Network, source: Folder, workers: int, known: float) -> tuple[Trainer, Bare]:
+    """Both, with equal weights."""
+    plan = plan_of(network, source, workers, known)
+    options = plan.options
+    return Trainer(plan), Bare(copy.deepcopy(network), options.learning_rate, options.weight_decay, known)
+
+
+def check_equal(source: Folder, batch: Batch) -> None:
+    """Without dropout and known labels, whose draws differ, one step gives both the same gradients."""
+    trainer, bare = sides_of(network_of(build_all(task_definitions())).eval(), source, 0, 0.0)
+    trainer.train_step(batch, 0)
+    bare.step(batch)
+    for (name, mine), its in zip(trainer.network.named_parameters(), bare.network.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, its.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def epoch(source: Folder, workers: int, number: int) -> tuple[float, float]:
+    """Seconds to an epoch's first batch and from there to its last, of the loader alone."""
+    start = time.perf_counter()
+    options = recipe()
+    batches = train_batches(
+        source,
+        task_definitions(),
+        source.images(),
+        options.data,
+        batch=options.train.batch,
+        seed=0,
+        epoch=number,
+        workers=workers,
+    )
+    next(batches)
+    first = time.perf_counter()
+    for _ in batches:
+        pass
+    return first - start, time.perf_counter() - first
+
+
+def loaders(source: Folder, workers: int, step: float, repeats: int) -> bool:
+    """Whether so many workers read faster than steps of `step` seconds take batches."""
+    size = recipe().train.batch
+    found = [epoch(source, workers, number) for number in range(repeats)]
+    started, rest = (median(each[i] for each in found) for i in range(2))
+    loaded, trained = (len(source.images()) - size) / rest, size / step
+    print(f"  loader alone, {workers} workers: {loaded:.1f} images/s, first batch after {started * 1e3:.0f} ms")
+    print(f"  training steps alone: {trained:.1f} images/s")
+    return held("images/s loaded / images/s trained", loaded / trained, 1.0, least=True)
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), help="height and width of the files")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
+    options = parser.parse_args(words)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    print(machine())
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        source = make_files(Path(folder), options.images, tuple(options.size))
+        found = recipe()
+        batches = list(
+            train_batches(
+                source, task_definitions(), source.images(), found.data, batch=found.train.batch, seed=0, epoch=0
+            )
+        )
+        check_equal(source, batches[0])
+        trainer, bare = sides_of(network_of(build_all(task_definitions())).train(), source, 0, found.train.known)
+        ours, theirs = cycle(batches), cycle(batches)
+        times = in_turns(
+            {
+                "Trainer.train_step": lambda: trainer.train_step(next(ours), 0),
+                "bare loop": lambda: bare.step(next(theirs)),
+            },
+            options.repeats,
+        )
+        show(times)
+        mine, its = times.values()
+        print(f"  (processor: {mine.work_over(its):.3g})")
+        kept = held("training step / bare loop", mine.over(its), BAR)
+        kept &= loaders(source, options.workers, median(mine.wall), max(2, options.repeats // 5))
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,97 @@
+"""Every benchmark runs to its end at a tiny size and shows its figures beside its bars; these are not judged here."""
+
+import importlib
+import io
+import json
+import sys
+from contextlib import redirect_stdout
+
+import pytest
+import torch
+
+from tools.bench import benchmarks
+from tools.source import ROOT
+
+TINY = {
+    "ledger": ["--images", "200", "--labelled", "20"],
+    "memory": ["--passes", "2", "3", "--images", "2", "9", "--size", "12", "16", "--large", "24", "32"],
+    "million": ["--images", "500", "--budget", "10", "--holdout", "2"],
+    "scoring": ["--passes", "2", "--batch", "1", "--images", "2", "--original", "24", "32", "--repeats", "1"],
+    "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
+    "startup": ["--repeats", "1"],
+    "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "2", "--workers", "0"],
+}
+
+
+@pytest.fixture(autouse=True)
+def place(monkeypatch):
+    """Benchmarks import each other's helpers from their own folder; they draw from torch's global generator."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    with torch.random.fork_rng():
+        yield
+
+
+def said(function, *arguments):
+    """What a call prints."""
+    with redirect_stdout(io.StringIO()) as text:
+        function(*arguments)
+    return text.getvalue()
+
+
+def within(module, monkeypatch):
+    """Let a benchmark do in this process what it does in processes of their own, which would load torch each time."""
+    if module.__name__ == "ledger":
+        monkeypatch.setattr(module, "alone", lambda *words: json.loads(said(module.run_step, *words)))
+    elif hasattr(module, "alone"):
+        monkeypatch.setattr(
+            module, "alone", lambda _, *words: json.loads(said(module.main, [*map(str, words)]).splitlines()[-1])
+        )
+
+
+def command_line(monkeypatch):
+    """Labelgrid's command line in this process, as `_measure.command` runs it in another."""
+    from _measure import Ran
+
+    from labelgrid.cli import app
+
+    def run(words, cwd):
+        monkeypatch.chdir(cwd)
+        assert words[:3] == [sys.executable, "-m", "labelgrid"]
+        return Ran(1.0, 1.0, 1.0, said(lambda: app(words[3:], standalone_mode=False)))
+
+    return run
+
+
+def quick(monkeypatch):
+    """`_measure.command`, but for the seconds that loading torch takes."""
+    from _measure import Ran, command
+
+    return lambda words: Ran(9.0, 9.0, 9.0, "") if "import torch" in words else command(words)
+
+
+def test_every_benchmark_has_a_tiny_size():
+    assert set(benchmarks(ROOT)) == set(TINY)
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_a_benchmark_runs_to_its_end(name, monkeypatch, capsys):
+    module = importlib.import_module(name)
+    within(module, monkeypatch)
+    if name in ("million", "startup"):
+        monkeypatch.setattr(module, "command", {"million": command_line, "startup": quick}[name](monkeypatch))
+    monkeypatch.setattr(sys, "argv", [name, *TINY[name]])
+    assert module.main() in (0, 1)
+    assert "hold" in capsys.readouterr().out.lower()
+
+
+def test_the_bare_loop_and_the_trainer_are_told_apart(monkeypatch, tmp_path):
+    module = importlib.import_module("training_step")
+    monkeypatch.setitem(module.WEIGHTS, "depth", 1.0)
+    source = importlib.import_module("_made").make_files(tmp_path, 2, (24, 32))
+    (batch,) = module.train_batches(
+        source, module.task_definitions(), source.images(), module.recipe().data, batch=2, seed=0, epoch=0
+    )
+    module.check_equal(source, batch)
+    monkeypatch.setattr(module.Bare, "error", lambda self, name, raw, value: (raw - value).square().mean(1, True))
+    with pytest.raises(AssertionError):
+        module.check_equal(source, batch)
