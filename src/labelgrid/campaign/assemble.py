@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from labelgrid.campaign.project import Project
-from labelgrid.campaign.recipe import Named, Recipe, hash_of, load, make
+from labelgrid.campaign.recipe import Named, Recipe, check_options, hash_of, load, make
 from labelgrid.campaign.source import ProjectSource, source_of
 from labelgrid.config import merge
+from labelgrid.errors import TrainingError
 from labelgrid.labels.grid import State
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
@@ -37,6 +38,9 @@ def crew_of(project: Project, recipe: str = "", changes: dict[str, object] | Non
     settings = project.settings
     laid = merge(settings.changes, changes or {})
     loaded = load(recipe or settings.recipe, laid, beside=project.folder)
+    for folder, tables in (("score", loaded.score), ("train.terms", loaded.terms)):
+        for name, options in tables.items():
+            check_options(folder, Named(name, options))
     definitions = project.tasks()
     return Crew(loaded, definitions, build_all(definitions), source_of(project), settings.seed)
 
@@ -68,24 +72,38 @@ def labelled_images(crew: Crew, split: str, project: Project) -> list[str]:
 def splits_for_training(crew: Crew, project: Project) -> tuple[list[str], list[str]]:
     """Training and val images: never test or held-out ones.
 
-    Where no image is in the val split, `val_share` of the labelled training images (whole groups) may be.
+    Where no image of the val split has a label, groups of training images are drawn for val with `val_share`.
+
+    Raises:
+        TrainingError: the draw leaves no label to learn from.
     """
     train = labelled_images(crew, "train", project)
     val = labelled_images(crew, "val", project)
-    share = crew.recipe.train.val_share
-    if share and not val:
-        groups = {row.name: row.group or row.name for row in project.store.images(("train",))}
-        keys = np.array([image_key(groups[name]) for name in train], np.uint64)
-        chosen = keyed_uniform(keys, seed_of(crew.seed, "val")) < share
-        val = [name for name, held in zip(train, chosen, strict=True) if held]
-        train = [name for name, held in zip(train, chosen, strict=True) if not held]
-    if crew.recipe.train.images == "all":
-        train = sorted({row.name for row in project.store.images(("train",))} - set(val))
+    options = crew.recipe.train
+    if options.val_share and not val:
+        drawn = _drawn(crew, project, options.val_share)
+        val, train = [name for name in train if name in drawn], [name for name in train if name not in drawn]
+        if not train:
+            raise TrainingError(
+                f"val_share = {options.val_share} took all labelled images.", next_step="Take a smaller share."
+            )
+        if options.images == "all":
+            return sorted({row.name for row in project.store.images(("train",))} - drawn), val
+    elif options.images == "all":
+        return sorted(row.name for row in project.store.images(("train",))), val
     return train, val
 
 
-def plan_of(crew: Crew, project: Project, network: Network) -> Plan:
-    """The training plan of the labels there are now."""
+def _drawn(crew: Crew, project: Project, share: float) -> set[str]:
+    """A share of the training images, whole groups."""
+    groups = {row.name: row.group or row.name for row in project.store.images(("train",))}
+    keys = np.array([image_key(group) for group in groups.values()], np.uint64)
+    chosen = keyed_uniform(keys, seed_of(crew.seed, "val")) < share
+    return {name for name, held in zip(groups, chosen, strict=True) if held}
+
+
+def plan_of(crew: Crew, project: Project, network: Network, start: str = "") -> Plan:
+    """The training plan of the labels there are now; `start` is the model hash of weights that it goes on from."""
     recipe, objective = crew.recipe, crew.recipe.objective
     weights = fixed_weights(crew.tasks, objective)
     train, val = splits_for_training(crew, project)
@@ -103,17 +121,20 @@ def plan_of(crew: Crew, project: Project, network: Network) -> Plan:
         balancer=make("train.balance", recipe.balance, weights, partial(supervised, reduction=objective.reduction)),
         seed=crew.seed,
         terms=terms,
-        identity=identity_of(crew, train, val),
+        identity=identity_of(crew, train, val, start),
     )
 
 
-def identity_of(crew: Crew, train: list[str], val: list[str]) -> str:
-    """What a training is of: recipe, seed, tasks, images and labels. A checkpoint of another is not resumed."""
+def identity_of(crew: Crew, train: list[str], val: list[str], start: str) -> str:
+    """What a training is of: all that shapes its weights. A checkpoint of another is not resumed."""
     used = {*train, *val}
     labels = sorted(
         (cell.image, cell.task, path.name, weight)
         for cell, (path, weight) in crew.source.labels.items()
         if cell.image in used
     )
-    kept = {"recipe": json.loads(crew.recipe.json()), "seed": crew.seed, "data": hash_of(train, val, labels)}
+    recipe = json.loads(crew.recipe.json()) | {"train": crew.recipe.train.shaping()}
+    del recipe["score"]
+    tasks = [(task.name, task.kind, asdict(task.options)) for task in crew.definitions.values()]
+    kept = {"recipe": recipe, "seed": crew.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
     return json.dumps(kept, sort_keys=True)

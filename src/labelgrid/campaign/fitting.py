@@ -72,18 +72,16 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
             unchanged="Nothing was trained.",
         )
     network = network_of(crew, project.weights())
-    plan = plan_of(crew, project, network)
-    row = open_round(project)
-    number = row.number
-    folder = project.round_folder(number) / "fit"
-    if not crew.recipe.train.restart:
-        _continue_from_last(project, network, progress)
-    if (folder / "last.ckpt").exists() and load(folder / "last.ckpt").identity != plan.identity:
-        progress.say("The recipe or the labels changed since this round's last fit: training anew.")
-        remove_folder(folder)
+    number = open_round(project).number
+    before = None if crew.recipe.train.restart else latest(project, before=number)
+    if before:
+        _continue_from(before, project, network, progress)
+    plan = plan_of(crew, project, network, start=before.model if before else "")
+    spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
+    _make_way(project, number, plan.identity, progress)
     for task in sorted(crew.tasks.keys() - _trained(crew, plan.train)):
         progress.say(f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random.")
-    checkpoint = train(plan, folder, progress)
+    checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     weights = load(checkpoint).network
     network.load_state_dict(weights)
     done = Fit(
@@ -95,12 +93,31 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
         trained=sorted(_trained(crew, plan.train)),
         images=len(plan.train),
         labels=dict(Counter(cell.task for cell in crew.source.labels if cell.image in set(plan.train))),
-        spent=sum(count.spent for count in project.store.counts(("train", "val")).values()),
+        spent=spent,
     )
-    project.store.update_round(replace(row, recipe=hash_of(done.recipe), model=done.model))
+    _keep(project, done)
     measure_heldout(project, crew, network, done, progress)
-    write_text(project.round_folder(number) / "fit.json", json.dumps(asdict(done), indent=1) + "\n")
     return done
+
+
+def _make_way(project: Project, number: int, identity: str, progress: Progress) -> None:
+    """Remove what the round has of another training: its record first, so that none points to nothing."""
+    folder = project.round_folder(number)
+    last = folder / "fit" / "last.ckpt"
+    if last.exists() and load(last).identity != identity:
+        progress.say("The recipe, the tasks or the labels changed since this round's last fit: training anew.")
+        for name in ("fit.json", "heldout.json"):
+            (folder / name).unlink(missing_ok=True)
+        remove_folder(folder / "fit")
+
+
+def _keep(project: Project, done: Fit) -> None:
+    """Write a finished training down; the round may have been closed by a query meanwhile."""
+    write_text(project.round_folder(done.round) / "fit.json", json.dumps(asdict(done), indent=1) + "\n")
+    with project.store.transaction():
+        row = project.store.current_round()
+        if row and row.number == done.round:
+            project.store.update_round(replace(row, recipe=hash_of(done.recipe), model=done.model))
 
 
 def _trained(crew: Crew, images: Any) -> set[str]:
@@ -108,18 +125,22 @@ def _trained(crew: Crew, images: Any) -> set[str]:
     return {cell.task for cell in crew.source.labels if cell.image in known}
 
 
-def _continue_from_last(project: Project, network: Network, progress: Progress) -> None:
-    last = latest(project)
-    if last is None:
-        return
-    progress.say(f"Going on from the weights of round {last.round}.")
-    network.load_state_dict(load(project.folder / last.checkpoint).network)
+def _continue_from(before: Fit, project: Project, network: Network, progress: Progress) -> None:
+    """Take over the weights of an earlier round's network; what is new (a task's heads) stays as drawn."""
+    old, own = load(project.inside(before.checkpoint)).network, network.state_dict()
+    fitting = {name: value for name, value in old.items() if name in own and own[name].shape == value.shape}
+    progress.say(f"Going on from the weights of round {before.round}.")
+    if len(fitting) < len(own):
+        progress.say(f"{len(own) - len(fitting)} of {len(own)} tensors are new and start as drawn.")
+    network.load_state_dict(fitting, strict=False)
 
 
-def latest(project: Project) -> Fit | None:
-    """The newest finished training, if there is one."""
+def latest(project: Project, before: int = 0) -> Fit | None:
+    """The newest finished training, or the newest of a round before `before`."""
     for path in sorted(project.folder.glob("rounds/*/fit.json"), reverse=True):
-        return parse(Fit, json.loads(path.read_text(encoding="utf-8")), str(path))
+        done = parse(Fit, json.loads(path.read_text(encoding="utf-8")), str(path))
+        if not before or done.round < before:
+            return done
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.annotate.request import whole_names
 from labelgrid.campaign.fitting import Fit, as_json, latest, measure, measure_heldout, restore
 from labelgrid.campaign.prelabels import label_path, write_label
 from labelgrid.campaign.project import Project
@@ -110,10 +111,10 @@ def predict(project: Project, images: Path, out: Path, known: Path | None, progr
     crew, network = restore(project, done)
     names, data = list(source.images()), crew.recipe.data
     progress.start("Predicting", len(names), "images")
-    fed = known is not None
+    fed, whole = known is not None, whole_names(names, names)
     for name, raws, frame in predictions(network, crew.definitions, source, names, data, known=fed, progress=progress):
         for task, raw in raws.items():
-            path = label_path(out, crew.definitions[task], name)
+            path = label_path(out, crew.definitions[task], name, name in whole)
             try:
                 write_label(crew.tasks[task], crew.definitions[task], raw, frame, path)
             except LabelError as error:

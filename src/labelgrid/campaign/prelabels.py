@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.annotate.request import label_name, whole_names
 from labelgrid.campaign.assemble import Crew
 from labelgrid.campaign.fitting import Fit, restore
 from labelgrid.campaign.project import Project
@@ -38,13 +39,14 @@ def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: 
     wanted: dict[str, list[str]] = {}
     for pick in picks:
         wanted.setdefault(pick.cell.image, []).append(pick.cell.task)
+    whole = whole_names(wanted, crew.source.images())
     progress.start("Predicting the picks", len(wanted), "images")
     outputs = predictions(
         network, crew.definitions, crew.source, sorted(wanted), crew.recipe.data, known=True, progress=progress
     )
     for image, raws, frame in outputs:
         for task in wanted[image]:
-            path = label_path(folder / "prelabels", crew.definitions[task], image)
+            path = label_path(folder / "prelabels", crew.definitions[task], image, image in whole)
             try:
                 write_label(crew.tasks[task], crew.definitions[task], raws[task], frame, path)
             except LabelError as error:
@@ -52,9 +54,16 @@ def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: 
     Pictures(crew, network, folder / "pictures").write(picks[:SHOWN])
 
 
-def label_path(folder: Path, task: TaskDef, image: str) -> Path:
-    """Where the label file of a cell is written below a folder: `<task>/<image path>.<ext>`."""
-    return folder / task.name / PurePosixPath(image).with_suffix(codec(task.spec.codec).EXTENSIONS[0])
+def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:
+    """Where the label file of a cell is written below a folder: `<task>/<image path>.<ext>`.
+
+    Args:
+        folder: of the files.
+        task: whose format gives the extension.
+        image: its id.
+        whole: the image's own extension stays, since images share the rest; see `request.whole_names`.
+    """
+    return folder / task.name / label_name(image, codec(task.spec.codec).EXTENSIONS[0], whole)
 
 
 def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:

@@ -1,6 +1,6 @@
 """What a project is on disk: a folder with settings, the ledger, label files and rounds. Loads no torch."""
 
-import os
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
+from labelgrid.annotate import files
 from labelgrid.config import parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.store import Store
@@ -132,23 +133,29 @@ def check_new(folder: Path) -> None:
 
 def settings_text(settings: Settings) -> str:
     """The settings as commented TOML."""
-    options = "".join(f"{key} = {_toml(value)}\n" for key, value in settings.strategy.options.items())
+    chosen, changes = settings.strategy, settings.changes
     return (
         "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
         f"recipe = {_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
         f"seed = {settings.seed}\n"
         f"weights = {_toml(settings.weights)}    # a local file of backbone weights; empty: fetched\n"
-        f"group = {_toml(settings.group)}      # images whose ids match alike stay in one split\n\n"
-        f"[strategy]\nname = {_toml(settings.strategy.name)}\n"
-        + (f"\n[strategy.options]\n{options}" if options else "")
-        + "\n# [changes.train]         # laid over the recipe\n# epochs = 20\n"
+        f"group = {_toml(settings.group)}      # images whose ids match alike stay in one split\n"
+        + (f"changes = {_toml(changes)}    # laid over the recipe\n" if changes else "")
+        + f"\n[strategy]\nname = {_toml(chosen.name)}\n"
+        + (f"options = {_toml(chosen.options)}\n" if chosen.options else "")
+        + ("" if changes else "\n# [changes.train]         # laid over the recipe\n# epochs = 20\n")
     )
 
 
 def _toml(value: object) -> str:
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value).lower() if isinstance(value, bool) else repr(value)
+    """A plain value as TOML, tables inline. A JSON string is a TOML string."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_toml(str(key))} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)  # JSON would write 1e+30 without its point
+    return json.dumps(value, ensure_ascii=False)
 
 
 def group_of(pattern: str, image: str) -> str:
@@ -197,14 +204,13 @@ def recipe_word(word: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically and durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write a text file atomically and durably.
+
+    Raises:
+        ProjectError: the disk refuses.
+    """
+    with files.disk(path):
+        files.write_text(path, text)
 
 
 def remove_folder(folder: Path) -> None:

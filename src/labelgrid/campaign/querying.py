@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.campaign.fitting import Fit, latest, open_round, round_number
 from labelgrid.campaign.prelabels import write_prelabels
@@ -15,8 +15,7 @@ from labelgrid.campaign.setup import request_id
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Grid, Move, Pick, State
 from labelgrid.progress import Progress
-from labelgrid.score.table import Table
-from labelgrid.select.strategy import Budget, Statistics, Strategy, check_budget
+from labelgrid.select.strategy import Budget, Strategy, check_budget
 from labelgrid.streams import seed_of
 
 COLD = "random_images"
@@ -61,9 +60,7 @@ def query(
         progress.say(f"There is no model yet, so '{name}' has nothing to go by: picking images at random.")
         name, chosen = strategy_of(project, COLD)
     number = round_number(project)
-    statistics: Statistics = {}
-    if chosen.needs and done is not None:
-        statistics = _known_tasks(_scores(project, done, chosen, strategy, number, progress), grid, done)
+    statistics = _statistics(project, done, chosen, strategy, grid, progress) if chosen.needs and done else {}
     key, seed = f"fixed/{name}", seed_of(project.settings.seed, "select", number)
     fixed = chosen.fix(statistics, grid, project.store.get(key, {}))
     scores = chosen.score(statistics, grid, fixed, seed)
@@ -87,17 +84,28 @@ def query(
     return asked
 
 
-def _scores(project: Project, done: Fit, chosen: Strategy, strategy: str, number: int, progress: Progress) -> Table:
-    return fresh(project, done, chosen, number) or score(project, progress, strategy)
+def _statistics(
+    project: Project, done: Fit, chosen: Strategy, strategy: str, grid: Grid, progress: Progress
+) -> dict[str, NDArray[np.float64]]:
+    """The round's statistics at the grid's rows, made if they are not there; NaN for tasks whose head never learnt.
 
-
-def _known_tasks(table: Table, grid: Grid, done: Fit) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
-    """The statistics at the grid's rows; NaN for tasks whose head was never trained."""
-    untrained = [task not in done.trained for task in grid.tasks]
+    Raises:
+        ProjectError: a number of a trained task is none: drawing such cells at random would hide it.
+    """
+    table = fresh(project, done, chosen, round_number(project)) or score(project, progress, strategy)
+    untrained = np.array([task not in done.trained for task in grid.tasks])
     statistics = table.aligned(grid.images)
     for name, values in statistics.items():
         if values.shape[1] == len(grid.tasks):
             statistics[name] = np.where(untrained, np.nan, values)
+            wrong = (~np.isfinite(values) & grid.eligible & ~untrained).sum()
+            if wrong:
+                raise ProjectError(
+                    f"{wrong} cells of trained tasks have no finite '{name}'.",
+                    where=str(done.checkpoint),
+                    next_step="Train again, with a lower learning rate or `clip`, then score again.",
+                    unchanged="Nothing was requested.",
+                )
     return statistics
 
 

@@ -84,11 +84,18 @@ def _tables(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 def make(folder: str, named: Named, *arguments: Any) -> Any:
     """Build the plug-in `named` of `folder` from its checked options."""
+    return plugins.resolve(folder, named.name)(*arguments, check_options(folder, named))
+
+
+def check_options(folder: str, named: Named) -> Any:
+    """The checked options of a plug-in.
+
+    Raises:
+        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+    """
     path = named.name.partition(":")[0]
-    build = plugins.resolve(folder, named.name)
     source = import_module(path) if ":" in named.name else plugins.module(folder, named.name)
-    options = parse(source.Options, named.options, f"options of {folder} '{named.name}'")
-    return build(*arguments, options)
+    return parse(source.Options, named.options, f"options of {folder} '{named.name}'")
 
 
 def hash_of(*parts: Any) -> str:

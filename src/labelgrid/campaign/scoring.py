@@ -42,14 +42,18 @@ def score(project: Project, progress: Progress, strategy: str = "") -> Table:
             unchanged="Nothing was scored.",
         )
     if not chosen.needs:
-        progress.say(f"Strategy '{name}' needs no scores.")
+        progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
+        return Table([], {}, tuple(project.tasks()), {})
+    number = round_number(project)
+    if done.round != number:
+        progress.say(f"Scoring with the network of round {done.round}: this round has none of its own yet.")
     options = score_options(project)
     crew, network = restore(project, done, options)
     grid = project.store.grid()
     statistics = {n: make("score", Named(n, options.get(n, {})), crew.seed) for n in sorted(chosen.needs)}
     work = work_of(crew, network, statistics, stamp_of(project, done, options, chosen))
     names = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
-    return gather(work, names, folder_of(project, round_number(project)), progress)
+    return gather(work, names, folder_of(project, number), progress)
 
 
 def work_of(

@@ -21,8 +21,8 @@ from labelgrid.campaign.project import (
     settings_text,
     write_text,
 )
-from labelgrid.errors import ImageError, LabelgridError, ProjectError, leaving
-from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.errors import ImageError, ProjectError, leaving
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.labels.images import check_image, list_images, read_list
 from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
@@ -130,8 +130,9 @@ def create(
         raise ProjectError("A project needs a task.", next_step="Add --task depth, say.")
     found = find_images(images)
     _check_holdout(holdout, sum(len(part.names) for part in found))
-    building = folder.with_name(folder.name + ".partial")
-    remove_folder(building)
+    folder = folder.absolute()
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    remove_folder(building)  # a killed process of this number may have left it
     try:
         building.mkdir(parents=True)
         with Store.create(building / DATABASE) as store, store.transaction():
@@ -140,20 +141,26 @@ def create(
             store.add_images(rows_of(found, check, settings.group, progress))
             hold_out(store, settings.seed, holdout)
         write_text(building / SETTINGS, settings_text(settings))
-        if folder.exists():
-            folder.rmdir()
-        building.rename(folder)
-    except (LabelgridError, KeyboardInterrupt):
-        remove_folder(building)
-        raise
+        _put(building, folder)
     except OSError as error:
-        remove_folder(building)
         raise ProjectError(
             f"The project cannot be made: {error.strerror}.",
             where=str(folder),
             next_step="Free some space or mend the folder's permissions, or name another folder.",
         ) from error
+    finally:
+        remove_folder(building)
     return Project.open(folder)
+
+
+def _put(building: Path, folder: Path) -> None:
+    """Move a made project to its place; into an empty folder that is there piece by piece, the settings last."""
+    if not folder.exists():
+        building.rename(folder)
+        return
+    for path in sorted(building.iterdir(), key=lambda path: path.name == SETTINGS):
+        path.rename(folder / path.name)
+    building.rmdir()
 
 
 def _check_holdout(count: int, total: int) -> None:
@@ -201,7 +208,7 @@ def request_heldout(store: Store, names: Sequence[str]) -> None:
     )
 
 
-def _in_split(row: ImageRow, split: Literal["heldout"]) -> ImageRow:
+def _in_split(row: ImageRow, split: Split) -> ImageRow:
     return ImageRow(row.name, row.root, row.digest, row.height, row.width, split, row.group)
 
 
@@ -217,13 +224,13 @@ def request_id(round: int, cell: Cell) -> str:
 
 @leaving("Nothing was added.")
 def add(project: Project, images: Sequence[Path], tasks: Sequence[TaskRow], check: Check, progress: Progress) -> int:
-    """Add images (new ones of a held-out group are held out too) and tasks; returns how many images were new."""
+    """Add images (each in the split that its group is in) and tasks; returns how many images were new."""
     store, group = project.store, project.settings.group
     rows = list(rows_of(find_images(images), check, group, progress)) if images else []
-    held = {row.group for row in store.images(("heldout",)) if row.group}
+    splits = {row.group: row.split for row in store.images(("val", "test", "heldout")) if row.group}
     with store.transaction():
         for task in tasks:
             store.add_task(task)
-        added = store.add_images(_in_split(row, "heldout") if row.group in held else row for row in rows)
+        added = store.add_images(_in_split(row, splits.get(row.group, "train")) for row in rows)
         request_heldout(store, [row.name for row in store.images(("heldout",))])
     return added

@@ -3,6 +3,7 @@
 from typing import Any
 
 from labelgrid.campaign.project import Project
+from labelgrid.campaign.records import read_fit
 
 
 def status_of(project: Project) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def _next(project: Project, counts: dict[str, Any]) -> str:
     if not any(count.missing for count in pool.values()):
         return f"every cell has an answer: labelgrid fit {folder} and labelgrid report {folder}"
     current = project.store.current_round()
-    if any(count.labelled for count in pool.values()) and not (current and current.model):
+    fitted = current and read_fit(project.round_folder(current.number))
+    if any(count.labelled for count in pool.values()) and not fitted:
         return f"labelgrid fit {folder}"
     return f"labelgrid query {folder} --budget N"

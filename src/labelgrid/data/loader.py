@@ -42,8 +42,9 @@ def train_batches(
     epoch: int,
     workers: int = 0,
     drop_last: bool = False,
+    passes: int = 1,
 ) -> Iterator[Batch]:
-    """One epoch of augmented batches: a new order of all ids, each image with draws of its own.
+    """One epoch of augmented batches: a new order of all ids, each image with draws of its own, `passes` times.
 
     The number of workers and the order of `ids` change nothing: the order is drawn over the sorted ids, and each
     image's augmentation from the stream (seed, "augment", epoch, id).
@@ -57,16 +58,20 @@ def train_batches(
         seed: of the training.
         epoch: which is drawn anew.
         workers: processes that read ahead; 0: this one reads.
-        drop_last: leave an incomplete last batch out.
+        drop_last: leave an incomplete last batch of a pass out.
+        passes: over all ids in one epoch, one stream of batches.
 
     Raises:
         ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
     """
-    order = stream(seed, "order", epoch).permutation(len(ids))
-    names = np.array(sorted(ids), dtype=object)[order].tolist()
-    if drop_last:
-        names = names[: len(names) // batch * batch]
-    return _stream(_Parts(_Train(source, tasks, options, seed, epoch), names, batch), workers)
+    chunks: list[Chunk] = []
+    for number in range(epoch * passes, (epoch + 1) * passes):
+        order = stream(seed, "order", number).permutation(len(ids))
+        names = np.array(sorted(ids), dtype=object)[order].tolist()
+        if drop_last:
+            names = names[: len(names) // batch * batch]
+        chunks += _chunks(_Train(source, tasks, options, seed, number), names, batch)
+    return _stream(_Parts(chunks), workers)
 
 
 def eval_batches(
@@ -93,7 +98,7 @@ def eval_batches(
     Raises:
         ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
     """
-    return _stream(_Parts(_Whole(source, tasks, options, known), list(ids), batch), workers)
+    return _stream(_Parts(_chunks(_Whole(source, tasks, options, known), list(ids), batch)), workers)
 
 
 @dataclass(frozen=True)
@@ -150,19 +155,27 @@ def _check_sizes(name: str, size: tuple[int, ...], labels: Mapping[str, LabelArr
             )
 
 
-class _Parts(Dataset[Any]):
-    """The ids in chunks of a batch; an item is the batches of a chunk, or the error that stopped it."""
+#: The ids of a batch, and what reads them.
+Chunk = tuple[_Train | _Whole, list[str]]
 
-    def __init__(self, reader: _Train | _Whole, names: Sequence[str], batch: int) -> None:
-        self.reader = reader
-        self.chunks = [list(names[i : i + batch]) for i in range(0, len(names), batch)]
+
+def _chunks(reader: _Train | _Whole, names: list[str], batch: int) -> list[Chunk]:
+    return [(reader, names[i : i + batch]) for i in range(0, len(names), batch)]
+
+
+class _Parts(Dataset[Any]):
+    """An item is the batches of a chunk, or the error that stopped it."""
+
+    def __init__(self, chunks: list[Chunk]) -> None:
+        self.chunks = chunks
 
     def __len__(self) -> int:
         return len(self.chunks)
 
     def __getitem__(self, index: int) -> list[Batch] | LabelgridError:
+        reader, names = self.chunks[index]
         try:
-            return self.reader.batches([self.reader.item(name) for name in self.chunks[index]])
+            return reader.batches([reader.item(name) for name in names])
         except LabelgridError as error:
             return error  # a value, because torch would wrap what a worker raises in its own words
 

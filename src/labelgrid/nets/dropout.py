@@ -15,6 +15,13 @@ from labelgrid.streams import keyed_uniform, seed_of
 Where = Literal["final", "heads", "all"]
 
 
+def check_rates(*rates: float) -> None:
+    """Refuse dropout rates outside [0, 1)."""
+    for rate in rates:
+        if not 0 <= rate < 1:
+            raise ValueError(f"a dropout rate lies between 0 and 1, 1 excluded; it is {rate}")
+
+
 class ChannelDropout(nn.Module):
     """`Dropout2d` that takes given masks when scoring.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, bottlenecks, with_known
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.dropout import ChannelDropout, check_rates
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -34,6 +34,11 @@ class Options:
     own: Literal["prediction", "features"] = "prediction"
     dropout: float = 0.2
     encoder_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.width < 4 or self.width % 4:
+            raise ValueError(f"width must be a multiple of 4; it is {self.width}")
+        check_rates(self.dropout, self.encoder_dropout)
 
 
 class Embed(nn.Sequential):
@@ -129,11 +134,5 @@ class PadNet(Network):
 
 
 def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> PadNet:
-    """The network of these tasks.
-
-    Raises:
-        ValueError: the width is not a multiple of 4.
-    """
-    if options.width % 4:
-        raise ValueError(f"PAD-Net's width must be a multiple of 4. Found {options.width}.")
+    """The network of these tasks."""
     return PadNet(tasks, encoder, options)

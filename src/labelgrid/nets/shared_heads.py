@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict
-from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.dropout import ChannelDropout, check_rates
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -28,6 +28,11 @@ class Options:
     kernel: int = 1
     dropout: float = 0.2
     encoder_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.width < 0 or self.kernel < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"width must be at least 0 and kernel odd; they are {self.width} and {self.kernel}")
+        check_rates(self.dropout, self.encoder_dropout)
 
 
 class SharedHeads(Network):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame, restore
 from labelgrid.errors import ModelError
-from labelgrid.nets.dropout import Where, keyed_dropout, sites
+from labelgrid.nets.dropout import Where, check_rates, keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
 from labelgrid.pixel.target import Target
 from labelgrid.score.pool import Look
@@ -38,6 +38,11 @@ class Options:
     where: Where = "final"
     rate: float = 0.0
     at: Literal["original", "head"] = "original"
+
+    def __post_init__(self) -> None:
+        if self.passes < 1:
+            raise ValueError(f"passes must be at least 1; it is {self.passes}")
+        check_rates(self.rate)
 
 
 @dataclass(frozen=True)

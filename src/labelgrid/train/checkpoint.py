@@ -27,7 +27,6 @@ class Checkpoint:
         parts: states of terms and balancer, by name.
         history: the log, a record an epoch.
         identity: what was trained on what, as JSON.
-        tasks: the tasks as JSON.
     """
 
     epoch: int
@@ -37,7 +36,6 @@ class Checkpoint:
     parts: dict[str, dict[str, Any]]
     history: list[dict[str, Any]]
     identity: str
-    tasks: str
     format: int = field(default=FORMAT)
 
 

@@ -28,6 +28,8 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(plan)
         last, best = folder / "last.ckpt", folder / "best.ckpt"
+        if plan.options.choose == "best" and not plan.val:
+            progress.say("There is no val image to choose the best epoch on: the last epoch counts.")
         if trainer.resume(last):
             progress.say(f"Going on after epoch {trainer.epoch} of {plan.epochs}.")
         else:

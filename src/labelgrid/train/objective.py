@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from labelgrid.errors import RecipeError
 from labelgrid.nets.network import Output, Raw
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -30,8 +31,18 @@ class ObjectiveOptions:
 
 
 def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[str, float]:
-    """The weight of each task's loss: the recipe's, or its kind's."""
+    """The weight of each task's loss: the recipe's, or its kind's.
+
+    Raises:
+        RecipeError: the recipe weighs something that is no task.
+    """
     given = options.weights or {}
+    unknown = given.keys() - tasks.keys()
+    if unknown:
+        raise RecipeError(
+            f"objective.weights names {', '.join(sorted(unknown))}, which is no task.",
+            next_step=f"The tasks are: {', '.join(tasks)}.",
+        )
     return {name: given.get(name, task.weight) for name, task in tasks.items()}
 
 

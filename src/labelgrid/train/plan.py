@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from labelgrid.data.dataset import Source
 from labelgrid.data.transforms import DataOptions
@@ -49,8 +49,29 @@ class TrainOptions:
     restart: bool = True
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
+        for name, value in {**least, "val_every": 0}.items():
+            if getattr(self, name) < value:
+                raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
+        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1):
+            raise ValueError(f"known and val_share are shares; they are {self.known} and {self.val_share}")
+        if self.choose == "best" and not self.val_every:
+            raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
+
+    def shaping(self) -> dict[str, Any]:
+        """The options that change the trained weights; the others may change while a training is resumed."""
+        apart = {"workers", "device", "tensorboard", "val_every"}
+        return {name: value for name, value in asdict(self).items() if name not in apart}
+
+
+#: A training with a length in steps has at most so many epochs, however few its images.
+MOST_EPOCHS = 100
 
 
 @dataclass(frozen=True)
@@ -78,10 +99,20 @@ class Plan:
     identity: str = "{}"
 
     @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps of a full epoch."""
+    def steps_per_pass(self) -> int:
+        """Optimiser steps of one pass over the training images."""
         whole, rest = divmod(len(self.train), self.options.batch)
         return whole if self.drop_last else whole + bool(rest)
+
+    @property
+    def passes(self) -> int:
+        """Passes an epoch: one, or as many as keep a length in steps at `MOST_EPOCHS` checkpoints and log lines."""
+        return max(1, math.ceil(self.options.steps / self.steps_per_pass / MOST_EPOCHS))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps of a full epoch."""
+        return self.steps_per_pass * self.passes
 
     @property
     def drop_last(self) -> bool:

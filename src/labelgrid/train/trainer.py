@@ -1,7 +1,6 @@
 """One training under way: its modules, its steps, and its complete state."""
 
 import itertools
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -55,7 +54,7 @@ class Trainer:
         if not path.exists():
             return False
         kept = load(path)
-        if kept.identity != self.plan.identity or kept.tasks != self._tasks():
+        if kept.identity != self.plan.identity:
             raise TrainingError(
                 "The checkpoint is of another recipe, other tasks or other labels.",
                 where=str(path),
@@ -79,11 +78,7 @@ class Trainer:
             parts={name: part.state_dict() for name, part in self.parts.items()},
             history=self.history,
             identity=self.plan.identity,
-            tasks=self._tasks(),
         )
-
-    def _tasks(self) -> str:
-        return json.dumps({name: [task.kind, task.channels] for name, task in self.plan.tasks.items()})
 
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
         """Train one epoch; its draws depend on the seed and its number alone."""
@@ -174,6 +169,7 @@ class Trainer:
                 seed=plan.seed,
                 epoch=epoch,
                 drop_last=plan.drop_last,
+                passes=plan.passes,
             )
         )
 

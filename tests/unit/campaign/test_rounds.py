@@ -4,14 +4,17 @@ import json
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
 from labelgrid.campaign import fitting, predicting, querying, scoring
-from labelgrid.campaign.project import Project
+from labelgrid.campaign.project import Chosen, Project, Settings, settings_text
+from labelgrid.config import parse, read_toml
 from labelgrid.errors import LabelgridError, ModelError, ProjectError, TrainingError
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.labels.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
+from labelgrid.score.table import write_table
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, save
 from tests.projects import Said, answer, make_project
@@ -250,3 +253,105 @@ def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, mon
     with pytest.raises(ProjectError, match=r"Another command changed the pool(.|\n)*Run the same command again"):
         querying.query(project, Budget(5), Silent())
     assert not (project.round_folder(2) / "picks.json").exists() and not list(project.store.cells(round=2))
+
+
+def test_adding_a_task_after_a_fit_trains_anew_and_goes_on(project):
+    project.store.add_task(TaskRow("edges", "edges", 5.0))
+    with pytest.raises(ModelError, match="was trained for other tasks"):
+        scoring.score(project, Silent())
+    said = Said()
+    done = fitting.fit(project, said)
+    assert "training anew" in said.lines[0] and "edges" not in done.trained
+    assert "edges" in {pick.cell.task for pick in querying.query(project, Budget(9), Silent()).picks}
+
+
+def test_continuing_takes_over_what_fits_when_a_task_is_new(project, prepared):
+    querying.query(project, Budget(5), Silent())
+    project.store.add_task(TaskRow("edges", "edges", 5.0))
+    said = Said()
+    fitting.fit(project, said, changes={"train": {"restart": False, "epochs": 1}})
+    assert said.lines[0] == "Going on from the weights of round 2." and "start as drawn" in said.lines[1]
+
+
+def test_what_does_not_shape_the_weights_may_change_between_fits(project):
+    first = fitting.latest(project)
+    said = Said()
+    again = fitting.fit(project, said, changes={"train": {"workers": 1}, "score": {"dropout": {"passes": 3}}})
+    assert again.model == first.model and not said.lines
+
+
+def test_a_fit_during_which_a_query_closed_the_round_is_kept(project, monkeypatch):
+    real = fitting.train
+
+    def meanwhile(plan, folder, progress):
+        querying.query(project, Budget(2), Silent(), strategy="random_cells")
+        return real(plan, folder, progress)
+
+    monkeypatch.setattr(fitting, "train", meanwhile)
+    done = fitting.fit(project, Silent(), changes={"train": {"epochs": 3}})
+    assert done.round == 2 and fitting.latest(project) == done
+
+
+def test_a_fit_stopped_while_it_was_measured_is_not_lost(project, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "measure_heldout", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        fitting.fit(project, Silent(), changes={"train": {"epochs": 3}})
+    assert fitting.latest(project).recipe["train"]["epochs"] == 3
+
+
+def test_a_strategy_without_needs_leaves_the_rounds_scores_alone(project):
+    scoring.score(project, Silent())
+    path = project.round_folder(2) / "scores" / "scores.parquet"
+    before = path.read_bytes()
+    scoring.score(project, Silent(), "random_cells")
+    assert path.read_bytes() == before
+
+
+def test_scores_that_are_no_numbers_are_refused_instead_of_drawn(project):
+    table = scoring.score(project, Silent())
+    values = table.statistics["dropout"].copy()
+    values[0, 0] = np.nan
+    write_table(replace(table, statistics={"dropout": values}), project.round_folder(2) / "scores" / "scores.parquet")
+    with pytest.raises(ProjectError, match="1 cells of trained tasks have no finite 'dropout'"):
+        querying.query(project, Budget(2), Silent())
+
+
+def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(project, prepared, tmp_path):
+    made = prepared[1]
+    images = tmp_path / "two"
+    images.mkdir()
+    shutil.copy(made.images / made.names[0], images / "a.jpg")
+    cv2.imwrite(str(images / "a.png"), cv2.imread(str(made.images / made.names[1])))
+    predicting.predict(project, images, tmp_path / "out", None, Silent())
+    assert sorted(p.name for p in (tmp_path / "out" / "depth").iterdir()) == ["a.jpg.png", "a.png.png"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"objective": {"weights": {"semsge": 5.0}}}, "objective.weights names semsge, which is no task"),
+        ({"score": {"dropuot": {}}}, "no score plug-in 'dropuot'"),
+        ({"score": {"dropout": {"rate": 1.0}}}, "a dropout rate lies between 0 and 1"),
+        ({"score": {"dropout": {"passes": 0}}}, "passes must be at least 1"),
+        ({"train": {"batch": 0}}, "batch must be at least 1"),
+        ({"train": {"learning_rate": -1.0}}, "learning_rate must be above 0"),
+        ({"train": {"device": "gpuu"}}, "train.device"),
+        ({"train": {"choose": "best"}}, "choose = 'best' needs val_every"),
+        ({"network": {"options": {"width": 6}}}, "width must be a multiple of 4"),
+    ],
+)
+def test_a_recipe_that_cannot_be_is_refused_before_any_work(project, changes, fault):
+    with pytest.raises(LabelgridError, match=fault):
+        fitting.fit(project, Silent(), changes=changes)
+    assert fitting.latest(project).round == 2
+
+
+def test_changes_given_from_python_are_in_the_settings(tmp_path):
+    settings = Settings(
+        changes={"train": {"epochs": 3, "learning_rate": 1e-30}}, strategy=Chosen("partal", {"unit": "images"})
+    )
+    (tmp_path / "labelgrid.toml").write_text(settings_text(settings))
+    assert parse(Settings, read_toml(tmp_path / "labelgrid.toml"), "") == settings

@@ -11,7 +11,7 @@ from labelgrid.errors import ModelError
 from labelgrid.train.checkpoint import Checkpoint, load, save, weights_hash
 
 STATE = Checkpoint(
-    3, 12, {"w": torch.ones(2)}, {"state": {}}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}", "{}"
+    3, 12, {"w": torch.ones(2)}, {"state": {}}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}"
 )
 
 
