@@ -143,7 +143,7 @@ def settings_text(settings: Settings) -> str:
         + (f"changes = {_toml(changes)}    # laid over the recipe\n" if changes else "")
         + f"\n[strategy]\nname = {_toml(chosen.name)}\n"
         + (f"options = {_toml(chosen.options)}\n" if chosen.options else "")
-        + ("" if changes else "\n# [changes.train]         # laid over the recipe\n# epochs = 20\n")
+        + ("" if changes else "\n# [changes.train]         # laid over the recipe\n# steps = 2000\n")
     )
 
 
