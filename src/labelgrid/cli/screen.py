@@ -91,10 +91,10 @@ def as_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table of the result; numbers stand to the right."""
-    drawn = Table(title=title, title_justify="left")
+    drawn = Table(title=escape(title), title_justify="left")
     for index, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        drawn.add_column(column, justify="right" if numbers else "left", overflow="fold")
+        drawn.add_column(escape(column), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(escape(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
     out.print(drawn)

@@ -1,0 +1,178 @@
+"""Laws of the commands: each explains itself with an example that can be typed; what programs read has one form."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from labelgrid import __version__, cli, plugins
+from labelgrid.campaign.project import Project
+from labelgrid.labels.grid import Cell
+from tests.campaigns import ask, cells_of, copy, make_project
+from tests.e2e.commands import done, typed
+from tests.support import Made
+
+COVERS = ["labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.showing"]
+
+APP: Any = typer.main.get_command(cli.app)
+COMMANDS = sorted(APP.commands)
+every_command = pytest.mark.parametrize("name", COMMANDS)
+
+
+@pytest.fixture
+def data(made: Callable[..., Made]) -> Made:
+    return made(n=3, tasks=("semseg", "depth"), size=(16, 24))
+
+
+@pytest.fixture
+def flat(data: Made, tmp_path: Path) -> Iterator[Path]:
+    """A project whose first image is held out, with two open requests of round 1."""
+    with make_project(tmp_path / "flat", data, splits={data.names[0]: "heldout"}) as project:
+        ask(project, [cell for cell in cells_of(data) if cell.image == data.names[1]], number=1)
+    yield tmp_path / "flat"
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    grid = ["init", "add", "import", "export", "cancel", "status"]
+    assert sorted(COMMANDS) == sorted([*grid, "fit", "score", "query", "predict", "evaluate", "report", "list"])
+
+
+@every_command
+def test_help_shows_every_option_and_an_example_that_can_be_typed(name: str) -> None:
+    found = done(name, "--help")
+    text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", found.out).split())
+    (example,) = re.findall(rf"Example: labelgrid ({name} .*?)(?= Arguments| Options)", text)
+    with APP.commands[name].make_context(name, shlex.split(example)[1:], resilient_parsing=True) as context:
+        assert not context.args, f"the parser does not know {context.args} of the example"
+    for parameter in APP.commands[name].params:
+        assert max(parameter.opts, key=len).upper() in text.upper()
+        assert getattr(parameter, "help", ""), f"{parameter.name} has no help"
+
+
+@every_command
+def test_help_says_first_what_a_command_does(name: str) -> None:
+    first = (APP.commands[name].help or "").partition("\n")[0]
+    assert first.endswith(".") and first in " ".join(done(name, "--help").out.split())
+
+
+def test_the_first_page_names_every_command_and_the_way_round() -> None:
+    text = done("--help").out
+    assert all(re.search(rf"│ {name} ", text) for name in COMMANDS)
+    assert "init, query, export, import, fit, query" in " ".join(text.split())
+    assert typed().out.strip() == text.strip()
+
+
+def test_the_version_is_the_packages() -> None:
+    assert done("--version").out == f"{__version__}\n"
+
+
+def test_list_shows_every_plug_in_and_recipe_with_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = done("list").out
+    values = json.loads(done("list", "--json").out)
+    assert list(values) == [*plugins.FOLDERS, "recipes"]
+    for folder in plugins.FOLDERS:
+        assert values[folder] == plugins.describe(folder) and list(values[folder]) == plugins.names(folder)
+        assert all(name in text and line in text for name, line in values[folder].items())
+    assert values["recipes"] == plugins.recipes() and all(name in text for name in values["recipes"])
+    assert json.loads(done("list", "select", "--json").out) == {"select": values["select"]}
+    assert "pad_net" not in done("list", "select").out
+
+
+def test_status_has_the_form_that_programs_rely_on(flat: Path) -> None:
+    values = json.loads(done("status", flat, "--json").out)
+    assert values["images"] == 3 and list(values["tasks"]) == ["semseg", "depth"]
+    for task in values["tasks"].values():
+        assert list(task) == ["kind", "missing", "requested", "labelled", "skipped", "spent"]
+    (row,) = values["rounds"]
+    assert row == {"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}
+
+
+def test_status_shows_people_the_same(flat: Path) -> None:
+    text = done("status", flat).out
+    assert text.startswith(f"{flat}: 3 images (1 held out)\n")
+    assert re.search(r"│ depth +│ depth +│ +2 │ +1 │ +0 │ +0 │ +0 │", text)
+    assert text.endswith(f"Next: labelgrid export {flat}, then labelgrid import {flat} with the labels\n")
+
+
+def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: Path) -> None:
+    copy(data.label(data.names[1], "depth"), tmp_path / "given" / "depth" / "0001.png")
+    values = json.loads(done("import", flat, tmp_path / "given", "--json").out)
+    none = {"new": 0, "replaced": 0, "unchanged": 0, "skipped": 0, "predicted": 0}
+    assert values == {"tasks": {"semseg": none, "depth": none | {"new": 1}}, "foreign": 0}
+    assert done("import", flat, tmp_path / "given").out == "semseg: nothing.\ndepth: 1 unchanged.\n"
+
+
+def test_an_import_can_put_images_in_a_split_and_replace(flat: Path, data: Made, tmp_path: Path) -> None:
+    given = copy(data.label(data.names[2], "depth"), tmp_path / "given" / "depth" / "0002.png")
+    done("import", flat, tmp_path / "given", "--split", "val")
+    copy(data.label(data.names[1], "depth"), given)
+    assert "depth: 1 replaced." in done("import", flat, tmp_path / "given", "--replace").out
+    with Project.open(flat) as project:
+        assert project.store.image(data.names[2]).split == "val"
+
+
+def test_export_says_where_the_requests_are(flat: Path, tmp_path: Path) -> None:
+    found = done("export", flat, "--out", tmp_path / "out", "--link")
+    assert found.out == f"Wrote requests (1 semseg, 1 depth) to {tmp_path / 'out'}.\n"
+    assert all(path.is_symlink() for path in (tmp_path / "out" / "images").iterdir())
+    assert f"{flat}/rounds/0001/request" in done("export", flat, "--round", 1).out
+
+
+def test_export_of_labels_lies_in_the_project_unless_told(flat: Path, data: Made) -> None:
+    copy(data.label(data.names[1], "depth"), flat.parent / "given" / "depth" / "0001.png")
+    done("import", flat, flat.parent / "given")
+    assert done("export", flat, "--labels").out == f"Wrote labels (1 depth) to {flat / 'export'}.\n"
+    assert (flat / "export" / "depth" / "0001.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "count"), [([], 2), (["--round", "1"], 2), (["--round", "7"], 0), (["0001.jpg:depth"], 1)]
+)
+def test_cancel_says_how_many_cells_are_missing_again(flat: Path, words: list[str], count: int) -> None:
+    assert done("cancel", flat, *words).out == f"{count} cells are missing again.\n"
+    with Project.open(flat) as project:
+        assert len(list(project.store.cells())) == 2 - count
+
+
+def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
+    copy(data.images / data.names[0], tmp_path / "more" / "new.jpg")
+    found = done("add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges")
+    assert found.out == f"Added 1 images and 1 tasks to {flat}.\n"
+    with Project.open(flat) as project:
+        (row,) = project.store.cells(task="edges")
+        assert row.cell == Cell(data.names[0], "edges")  # the held-out image's label is requested at once
+
+
+def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
+    words = ["query", flat, "--budget", 1, "--strategy", "random_cells"]
+    values = json.loads(done(*words, "--dry-run", "--json").out)
+    assert values | {"picks": []} == {"round": 2, "strategy": "random_cells", "picks": [], "cost": 1.0, "dry_run": True}
+    (pick,) = values["picks"]
+    assert pick["cell"] == {"image": "0002.jpg", "task": "depth"} and pick["why"] == "random cell"
+    assert "Round 2 (random_cells) would request 1 depth: cost 1." in done(*words, "--dry-run").out
+    with Project.open(flat) as project:
+        assert len(project.store.rounds()) == 1
+    text = done(*words).out
+    assert "Round 2 (random_cells) requested 1 depth: cost 1." in text and text.endswith(
+        f"Next: labelgrid export {flat}\n"
+    )
+
+
+def test_a_report_lies_in_the_project_unless_told(flat: Path, tmp_path: Path) -> None:
+    assert done("report", flat).out == f"Wrote {flat / 'report.html'}\n"
+    assert done("report", flat, "--out", tmp_path / "r.html").out == f"Wrote {tmp_path / 'r.html'}\n"
+
+
+def test_what_no_sentence_was_made_for_is_not_hidden(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object) -> None:
+        raise ZeroDivisionError("a fault of the program")
+
+    monkeypatch.setattr("labelgrid.campaign.status.status_of", wrong)
+    with pytest.raises(ZeroDivisionError):
+        typed("status", flat)

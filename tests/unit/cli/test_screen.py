@@ -1,0 +1,87 @@
+"""Laws of what the user sees: results on stdout, all else on stderr, nothing mangled."""
+
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from labelgrid.cli import screen
+from labelgrid.errors import LabelError
+
+LONG = "word " * 60 + "end"
+
+
+def test_a_bar_without_work_draws_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with screen.Bar() as bar:
+        bar.advance()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_without_a_terminal_each_piece_of_work_is_one_line_at_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with screen.Bar() as bar:
+        bar.start("Reading", 3, "files")
+        bar.advance()
+        bar.advance(2, "the last")
+        bar.start("Writing", 5, "images")
+        bar.advance(4)
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert out == "" and len(lines) == 2
+    assert lines[0].startswith("Reading") and "3/3" in lines[0] and "the last" in lines[0]
+    assert lines[1].startswith("Writing") and "4/5" in lines[1]
+
+
+def test_a_terminal_shows_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, now = io.StringIO(), iter(range(10_000))
+    terminal = Console(file=seen, force_terminal=True, width=120, color_system=None)
+    monkeypatch.setattr(screen, "console", terminal)
+    with screen.Bar() as bar:
+        bar.bars.get_time = lambda: float(next(now))
+        bar.start("Training", 100, "images")
+        for _ in range(10):
+            bar.advance(2, "epoch 1/5")
+        bar.bars.refresh()
+    text = seen.getvalue()
+    assert "images/s" in text and "ETA" in text and "epoch 1/5" in text and "20/100" in text
+
+
+def test_what_is_said_beside_a_bar_is_not_cut_or_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    with screen.Bar() as bar:
+        bar.say(f"a[0].jpg [red]{LONG}")
+        bar.start("Reading", 1, "files")
+        bar.say(f"b[1].jpg {LONG}")
+    err = capsys.readouterr().err
+    assert f"a[0].jpg [red]{LONG}\n" in err and f"b[1].jpg {LONG}" in err
+
+
+def test_a_refusal_stands_on_stderr_with_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.error(
+        LabelError(f"It is wrong: {LONG}.", where="[a].png", next_step="Mend [it].", unchanged="Nothing moved.")
+    )
+    assert capsys.readouterr() == ("", f"Error: It is wrong: {LONG} ([a].png).\n  Mend [it]. Nothing moved.\n")
+    screen.error(LabelError("It is wrong."))
+    assert capsys.readouterr() == ("", "Error: It is wrong.\n")
+
+
+def test_results_stand_on_stdout_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.say(f"[bold]{LONG}")
+    assert capsys.readouterr() == (f"[bold]{LONG}\n", "")
+    screen.as_json({"a": [1, None], "b": "[x]"})
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"a": [1, None], "b": "[x]"} and err == ""
+
+
+def test_a_table_holds_every_value_and_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a/very/long/folder/of/images/" * 3 + "[1].jpg"
+    screen.table("Of [two]", ["image", "cost"], [[name, 1.23456], ["b.jpg", 10], ["c.jpg", 2.0]])
+    out, err = capsys.readouterr()
+    assert err == "" and out.splitlines()[0].rstrip() == "Of [two]"
+    cells = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
+    assert "".join(row[0].strip() for row in cells) == name + "b.jpgc.jpg"
+    assert [row[1] for row in cells if row[1].strip()] == [" 1.235 ", "    10 ", "     2 "]
+
+
+def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.table("", ["name"], [])
+    assert "name" in capsys.readouterr().out
