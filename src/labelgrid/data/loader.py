@@ -189,10 +189,20 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
         worker_init_fn=_begin,
         generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator is moved on
     )
-    for part in loader:
+    for part in _started(loader):
         if isinstance(part, LabelgridError):
             raise part
         yield from part
+
+
+def _started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's iterator, its workers begun while OpenCV has no thread here: a fork would wait for it for good."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        return iter(loader)
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _as_it_is(part: Any) -> Any:

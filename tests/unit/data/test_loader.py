@@ -1,7 +1,9 @@
 """Laws of the loaders: what is drawn depends on seed, epoch and image alone; errors arrive as they were raised."""
 
 import pickle
+import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -165,11 +167,24 @@ def test_a_label_of_another_size_than_its_image_is_refused(tmp_path):
 
 
 def test_what_workers_get_can_be_pickled(source, tasks):
-    from labelgrid.data.loader import _Parts, _Train
+    from labelgrid.data.loader import _chunks, _Parts, _Train
 
-    parts = _Parts(_Train(source, tasks, OPTIONS, 0, 0), list(source.images()), 4)
+    parts = _Parts(_chunks(_Train(source, tasks, OPTIONS, 0, 0), list(source.images()), 4))
     (batch,) = pickle.loads(pickle.dumps(parts))[0]  # noqa: S301 - our own bytes
     assert torch.equal(batch.images, parts[0][0].images)
+
+
+@pytest.mark.timeout(60)
+def test_workers_begin_although_the_parents_opencv_has_threads_asleep(source, tasks):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.resize(np.zeros((240, 320, 3), np.float32), (1281, 963), interpolation=cv2.INTER_CUBIC)
+        time.sleep(0.5)  # they wait for work for a while before they sleep
+        assert len(epoch(source, tasks, workers=1)) == 3
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_nothing_to_load_is_no_batch(source, tasks):
