@@ -23,8 +23,9 @@ fused = 16
 options = { width = 16 }
 [train]
 epochs = 2
-steps = 0
 batch = 4
+steps = 0
+workers = 0
 [score.dropout]
 passes = 4
 """

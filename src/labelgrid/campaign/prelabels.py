@@ -13,8 +13,9 @@ from torch import Tensor
 from labelgrid.annotate.request import label_name, whole_names
 from labelgrid.campaign.assemble import Crew
 from labelgrid.campaign.fitting import Fit, restore
-from labelgrid.campaign.project import Project
-from labelgrid.campaign.scoring import work_of
+from labelgrid.campaign.project import Project, remove_folder
+from labelgrid.campaign.recipe import Named, check_options
+from labelgrid.campaign.scoring import score_options, work_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.frame import restore as to_original
 from labelgrid.errors import LabelError
@@ -51,7 +52,14 @@ def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: 
                 write_label(crew.tasks[task], crew.definitions[task], raws[task], frame, path)
             except LabelError as error:
                 progress.say(f"No pre-label of {task} for {image}: {error.what}")
-    Pictures(crew, network, folder / "pictures").write(picks[:SHOWN])
+    options = check_options("score", Named("dropout", score_options(project).get("dropout", {})))
+    Pictures(crew, network, folder / "pictures", options).write(picks[:SHOWN])
+
+
+def clear_prelabels(project: Project, number: int) -> None:
+    """Remove what an earlier, unfinished query of this round wrote."""
+    for name in ("prelabels", "pictures"):
+        remove_folder(project.round_folder(number) / name)
 
 
 def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:
@@ -85,11 +93,12 @@ def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pictures of cells for the report: `<image key>-<task>-{image,prediction,uncertainty}.jpg`."""
+    """Pictures of cells for the report: `<place among the picks>-{image,prediction,uncertainty}.jpg`."""
 
     crew: Crew
     network: Network
     folder: Path
+    options: Options
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Write the three pictures of each pick, numbered in the picks' order."""
@@ -99,7 +108,7 @@ class Pictures:
             places.setdefault(pick.cell.image, []).append((index, pick.cell.task))
         self.folder.mkdir(parents=True, exist_ok=True)
         for look in looks(work, sorted(places)):
-            passes = Passes.of(look, Options(), self.crew.seed)
+            passes = Passes.of(look, self.options, self.crew.seed)
             maps = head_maps(passes, self.crew.tasks)
             final = self.network.decode(look.features, look.batch.targets or None).final
             for i, name in enumerate(look.batch.ids):

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.campaign.fitting import Fit, latest, open_round, round_number
-from labelgrid.campaign.prelabels import write_prelabels
+from labelgrid.campaign.prelabels import clear_prelabels, write_prelabels
 from labelgrid.campaign.project import Project, write_text
-from labelgrid.campaign.scoring import fresh, score, strategy_of
+from labelgrid.campaign.recipe import hash_of
+from labelgrid.campaign.scoring import fresh, score, score_options, strategy_of
 from labelgrid.campaign.setup import request_id
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Grid, Move, Pick, State
@@ -57,11 +58,10 @@ def query(
     check_budget(budget, grid)
     done = latest(project)
     if chosen.needs and done is None:
-        progress.say(f"There is no model yet, so '{name}' has nothing to go by: picking images at random.")
-        name, chosen = strategy_of(project, COLD)
+        name, chosen = _cold(project, name, progress)
     number = round_number(project)
     statistics = _statistics(project, done, chosen, strategy, grid, progress) if chosen.needs and done else {}
-    key, seed = f"fixed/{name}", seed_of(project.settings.seed, "select", number)
+    key, seed = fixed_key(project, name, chosen), seed_of(project.settings.seed, "select", number)
     fixed = chosen.fix(statistics, grid, project.store.get(key, {}))
     scores = chosen.score(statistics, grid, fixed, seed)
     picks = chosen.select(scores, statistics, grid, budget, seed)
@@ -74,6 +74,8 @@ def query(
     prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     asked = Asked(number, name, picks, float(sum(prices[pick.cell.task] for pick in picks)))
     if not dry_run:
+        _check_unmoved(project, pool, number)
+        clear_prelabels(project, number)
         if prelabels and done is not None:
             write_prelabels(project, done, picks, number, progress)
         with project.store.transaction():
@@ -82,6 +84,11 @@ def query(
             closed = replace(open_round(project), strategy=name, seed=seed, budget=budget.amount, unit=budget.unit)
             project.store.close_round(replace(closed, pool=pool), _requests(project, asked, prices))
     return asked
+
+
+def _cold(project: Project, name: str, progress: Progress) -> tuple[str, Strategy]:
+    progress.say(f"There is no model yet, so '{name}' has nothing to go by: picking images at random.")
+    return strategy_of(project, COLD)
 
 
 def _statistics(
@@ -107,6 +114,13 @@ def _statistics(
                     unchanged="Nothing was requested.",
                 )
     return statistics
+
+
+def fixed_key(project: Project, name: str, strategy: Strategy) -> str:
+    """The note under which the ledger keeps what a strategy fixed: anew where its scores are made otherwise."""
+    options = score_options(project)
+    made = {need: options.get(need, {}) for need in sorted(strategy.needs)}
+    return f"fixed/{name}/{hash_of(made, project.settings.strategy.options)}"
 
 
 def _check_unmoved(project: Project, pool: str, number: int) -> None:

@@ -191,12 +191,12 @@ def hold_out(store: Store, seed: int, count: int) -> None:
             next_step="Hold out fewer, or give a finer --group.",
         )
     store.update_images(_in_split(row, "heldout") for row in taken)
-    request_heldout(store, [row.name for row in taken])
+    request_heldout(store, [row.name for row in taken], [task.name for task in store.tasks()])
 
 
-def request_heldout(store: Store, names: Sequence[str]) -> None:
-    """Request every missing cell of held-out images, as round 0."""
-    cells = [Cell(name, task.name) for name in names for task in store.tasks()]
+def request_heldout(store: Store, names: Sequence[str], tasks: Sequence[str]) -> None:
+    """Request the missing cells of held-out images for these tasks, as round 0."""
+    cells = [Cell(name, task) for name in names for task in tasks]
     cost = {task.name: task.cost for task in store.tasks()}
     known = store.find(cells)
     store.move(
@@ -231,6 +231,9 @@ def add(project: Project, images: Sequence[Path], tasks: Sequence[TaskRow], chec
     with store.transaction():
         for task in tasks:
             store.add_task(task)
+        known = {row.name for row in store.images(("heldout",))}
         added = store.add_images(_in_split(row, splits.get(row.group, "train")) for row in rows)
-        request_heldout(store, [row.name for row in store.images(("heldout",))])
+        new = [row.name for row in store.images(("heldout",)) if row.name not in known]
+        request_heldout(store, new, [task.name for task in store.tasks()])
+        request_heldout(store, sorted(known), [task.name for task in tasks])
     return added

@@ -1,5 +1,6 @@
 """Where a project stands: images, cells, costs, rounds, and what to do next. Loads no torch."""
 
+import shlex
 from typing import Any
 
 from labelgrid.campaign.project import Project
@@ -30,7 +31,7 @@ def _shown(count: Any) -> dict[str, Any]:
 
 def _next(project: Project, counts: dict[str, Any]) -> str:
     """The command that goes on."""
-    folder = project.folder
+    folder = shlex.quote(str(project.folder))
     if any(count.requested for count in counts.values()):
         return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"
     pool = project.store.counts(("train",))

@@ -84,7 +84,7 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
 
 def _classes(path: Path, name: str) -> list[str]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(

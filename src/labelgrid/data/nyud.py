@@ -52,15 +52,13 @@ class Nyud:
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; the files' numbers mean what the layout says, whatever the task declares for its own.
 
+        A task of a kind that the data set has not is missing throughout.
+
         Raises:
-            LabelError: the data set has no labels of this kind, or the file is wrong.
+            LabelError: the file is wrong.
         """
         if task.kind not in FOLDERS:
-            raise LabelError(
-                f"NYUD_MT has no labels for '{task.name}', a task of the kind '{task.kind}'.",
-                where=str(self.root),
-                next_step=f"It has {', '.join(FOLDERS)}.",
-            )
+            return None
         path = _file(self.root / FOLDERS[task.kind], Path(name).stem)
         return _READERS[task.kind](path, task, self.axes) if path else None
 

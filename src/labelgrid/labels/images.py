@@ -250,7 +250,7 @@ def read_list(path: Path) -> list[str]:
             is there twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
     found: dict[str, int] = {}

@@ -30,10 +30,10 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         last, best = folder / "last.ckpt", folder / "best.ckpt"
         if plan.options.choose == "best" and not plan.val:
             progress.say("There is no val image to choose the best epoch on: the last epoch counts.")
-        if trainer.resume(last):
-            progress.say(f"Going on after epoch {trainer.epoch} of {plan.epochs}.")
-        else:
+        if not trainer.resume(last):
             trainer.prepare()
+        elif trainer.epoch < plan.epochs:
+            progress.say(f"Going on after epoch {trainer.epoch} of {plan.epochs}.")
         write_log(folder, trainer.history, plan.options.tensorboard)
         batch = min(plan.options.batch, len(plan.train))
         progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")

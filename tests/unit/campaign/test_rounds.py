@@ -52,6 +52,10 @@ def project(prepared, tmp_path):
         yield opened
 
 
+def bounds_of(project):
+    return project.store.get(querying.fixed_key(project, *scoring.strategy_of(project)))
+
+
 def events(project):
     return list(project.store.events())
 
@@ -96,7 +100,7 @@ def test_a_query_asks_for_the_most_uncertain_cells_and_closes_the_round(project)
     assert {row.cell for row in rows} == {pick.cell for pick in asked.picks}
     assert all(row.state == State.REQUESTED for row in rows)
     assert project.store.current_round() is None and project.store.rounds()[-1].strategy == "partal"
-    bounds = project.store.get("fixed/partal")
+    bounds = bounds_of(project)
     assert set(bounds) == {"semseg", "depth", "normals"}
     scores = [pick.score for pick in asked.picks]
     assert scores == sorted(scores, reverse=True) and scores[0] == pytest.approx(1.0)
@@ -114,9 +118,9 @@ def test_prelabels_and_pictures_of_the_picks_can_be_read(project):
 
 
 def test_a_dry_run_changes_nothing_and_shows_what_the_query_then_does(project):
-    before = events(project), project.store.rounds(), project.store.get("fixed/partal")
+    before = events(project), project.store.rounds(), bounds_of(project)
     dry = querying.query(project, Budget(5), Silent(), dry_run=True)
-    assert (events(project), project.store.rounds(), project.store.get("fixed/partal")) == before
+    assert (events(project), project.store.rounds(), bounds_of(project)) == before
     assert querying.query(project, Budget(5), Silent()).picks == dry.picks
 
 
@@ -144,7 +148,7 @@ def test_a_task_without_any_label_is_drawn_at_random_and_that_is_said(tmp_path):
         assert [line.split("'")[1] for line in said.lines] == ["normals", "semseg"]
         asked = querying.query(project, Budget(8), Silent())
         assert {pick.cell.task for pick in asked.picks} >= {"semseg", "normals"}
-        assert set(project.store.get("fixed/partal")) == {"depth"}
+        assert set(bounds_of(project)) == {"depth"}
 
 
 def test_one_task_alone_goes_the_whole_way(tmp_path):

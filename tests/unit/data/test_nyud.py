@@ -64,10 +64,9 @@ def test_splits_are_the_lists_in_gt_sets(tmp_path):
         source.splits()
 
 
-def test_a_kind_the_data_set_does_not_have_is_refused(tmp_path):
+def test_a_kind_the_data_set_does_not_have_is_missing(tmp_path):
     make_nyud(tmp_path, npy=False)
-    with pytest.raises(LabelError, match="NYUD_MT has no labels for 'saliency'"):
-        nyud.build(tmp_path).label("0003.jpg", TASKS["saliency"])
+    assert nyud.build(tmp_path).label("0003.jpg", TASKS["saliency"]) is None
 
 
 def test_a_second_task_of_a_kind_reads_the_same_folder(tmp_path):
