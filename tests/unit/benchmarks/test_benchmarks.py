@@ -19,7 +19,7 @@ TINY = {
     "scoring": ["--passes", "2", "--batch", "1", "--images", "2", "--original", "24", "32", "--repeats", "1"],
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],
-    "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "2", "--workers", "0"],
+    "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
 }
 
 
