@@ -158,6 +158,13 @@ def held_out(project: Path) -> set[str]:
         return {name for (name,) in base.execute("SELECT name FROM images WHERE split = 'heldout'")}
 
 
+def fixed(project: Path, strategy: str) -> Any:
+    """What a strategy fixed once and keeps in the ledger."""
+    with closing(sqlite3.connect(project / "labelgrid.db")) as base:
+        (value,) = base.execute("SELECT value FROM notes WHERE key LIKE ?", (f"fixed/{strategy}%",)).fetchone()
+    return json.loads(value)
+
+
 def log(project: Path, number: int) -> list[dict[str, Any]]:
     """The epochs of a round's training."""
     lines: Iterable[str] = (project / "rounds" / f"{number:04d}" / "fit" / "log.jsonl").read_text().splitlines()

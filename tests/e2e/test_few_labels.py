@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.e2e.commands import answer, cells, done, held_out, ledger, refused, status
+from tests.e2e.commands import answer, cells, done, fixed, held_out, refused, status
 from tests.support import Made
 
 Copied = Callable[[str], Path]
@@ -40,9 +40,7 @@ def test_a_task_without_any_label_is_said_and_drawn_at_random(project: Copied, d
     assert "'depth'" not in found.err and "trained on 4 images with 4 depth labels" in words(found.out)
     asked = json.loads(done("query", flat, "--budget", 12, "--json").out)
     assert asked["strategy"] == "partal" and {p["cell"]["task"] for p in asked["picks"]} >= {"semseg", "normals"}
-    notes = ledger(flat / "labelgrid.db")
-    assert isinstance(notes, dict)
-    assert list(json.loads(dict(notes["notes"])["fixed/partal"])) == ["depth"]
+    assert list(fixed(flat, "partal")) == ["depth"]
 
 
 def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(data: Made, tmp_path: Path) -> None:

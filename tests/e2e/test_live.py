@@ -10,7 +10,7 @@ import pytest
 
 from labelgrid import __version__
 from labelgrid.data.loader import train_batches
-from tests.e2e.commands import cells, done, held_out, ledger, log, manifest, status
+from tests.e2e.commands import cells, done, fixed, held_out, log, manifest, status
 from tests.support import Made
 from tests.unit.report.reading import Page
 
@@ -102,8 +102,7 @@ def test_what_the_held_out_labels_cost_is_counted_apart(flat: Path) -> None:
 
 
 def test_the_first_rounds_bounds_of_the_scores_are_kept(flat: Path) -> None:
-    notes = dict(ledger(flat / "labelgrid.db")["notes"])
-    assert set(json.loads(notes["fixed/partal"])) == {"semseg", "depth", "normals"}
+    assert set(fixed(flat, "partal")) == {"semseg", "depth", "normals"}
 
 
 def test_later_requests_carry_the_models_own_predictions_and_first_ones_cannot(flat: Path) -> None:
