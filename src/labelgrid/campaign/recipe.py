@@ -70,7 +70,7 @@ def load(name: str, changes: Mapping[str, Any] | None = None, beside: Path | Non
     Raises:
         RecipeError: it is missing, no TOML, has an unknown key or a wrong value, or extends itself.
     """
-    values = merge(_tables(find(name, beside), ()), changes or {})
+    values = _lay(_tables(find(name, beside), ()), changes or {})
     return parse(Recipe, values, f"recipe {name}")
 
 
@@ -79,7 +79,15 @@ def _tables(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)
     base = values.pop("extends", None)
-    return merge(_tables(find(base, path.parent), (*seen, path)), values) if base else values
+    return _lay(_tables(find(base, path.parent), (*seen, path)), values) if base else values
+
+
+def _lay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`change` over `base`; a change of the length in epochs ends a length in steps below it."""
+    merged, train = merge(base, change), change.get("train", {})
+    if isinstance(train, Mapping) and "epochs" in train and "steps" not in train:
+        merged["train"] = {**merged["train"], "steps": 0}
+    return merged
 
 
 def make(folder: str, named: Named, *arguments: Any) -> Any:

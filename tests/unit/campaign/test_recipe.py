@@ -24,6 +24,8 @@ def test_a_recipe_says_only_what_differs(tmp_path):
     mine, small = load(str(tmp_path / "mine.toml")), load("small")
     assert mine.train.epochs == 3 and mine.train.learning_rate == small.train.learning_rate
     assert load(str(tmp_path / "mine.toml"), {"train": {"epochs": 9}}).train.epochs == 9
+    assert small.train.steps == 1000 and mine.train.steps == 0  # the length in epochs is the later word
+    assert load("small", {"train": {"epochs": 9, "steps": 5}}).train.steps == 5
     assert mine.json() != small.json() and hash_of(mine.json()) != hash_of(small.json())
 
 
