@@ -18,7 +18,10 @@ CHECKS: dict[str, tuple[str, ...]] = {
     "imports": (sys.executable, "-c", "from importlinter.cli import lint_imports_command as lint; lint()"),
     **{
         name: (*PYTHON, f"tools.{name}")
-        for name in ("sizes", "mirror", "names", "apart", "addresses", "unsafe", "notorch", "documented", "papers", "modulemap")
+        for name in (
+            *("sizes", "mirror", "names", "apart", "addresses", "unsafe"),
+            *("notorch", "documented", "papers", "modulemap"),
+        )
     },
     "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
     "markdown": (*PYTEST, "tests/docs"),
