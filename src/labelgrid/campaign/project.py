@@ -1,9 +1,11 @@
 """What a project is on disk: a folder with settings, the ledger, label files and rounds. Loads no torch."""
 
+import fcntl
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,6 +102,25 @@ class Project:
         if not self.settings.weights:
             return None
         return self.folder / self.settings.weights  # an absolute path stays itself
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Fit, score or query: one process at a time on a project. The lock ends with the process, however it ends.
+
+        Raises:
+            ProjectError: another process is at it.
+        """
+        with (self.folder / SETTINGS).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ProjectError(
+                    "Another fit, score or query is at work on this project.",
+                    where=str(self.folder),
+                    next_step="Wait for it, or stop it.",
+                    unchanged="Nothing was done.",
+                ) from error
+            yield
 
     def close(self) -> None:
         """Close the ledger."""

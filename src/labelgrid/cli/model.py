@@ -48,7 +48,7 @@ def fit(
 
     named = recipe_word(recipe) if recipe else ""
     changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
-    with Project.open(folder) as project, screen.Bar() as bar:
+    with Project.open(folder) as project, project.alone(), screen.Bar() as bar:
         done = fitting.fit(project, bar, named, changes)
         next_step = status_of(project)["next"]
     if json:
@@ -68,7 +68,7 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
     from labelgrid.campaign import scoring
     from labelgrid.campaign.project import Project
 
-    with Project.open(folder) as project, screen.Bar() as bar:
+    with Project.open(folder) as project, project.alone(), screen.Bar() as bar:
         table = scoring.score(project, bar, strategy)
     screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'nothing needed'}.")
 
@@ -93,7 +93,7 @@ def query(
     from labelgrid.campaign.project import Project
     from labelgrid.select.strategy import Budget
 
-    with Project.open(folder) as project, screen.Bar() as bar:
+    with Project.open(folder) as project, project.alone(), screen.Bar() as bar:
         asked = querying.query(
             project, Budget(budget, unit.value), bar, strategy=strategy, dry_run=dry_run, prelabels=prelabels
         )

@@ -19,6 +19,7 @@ from labelgrid.campaign.project import (
 )
 from labelgrid.config import parse, read_toml
 from labelgrid.errors import LedgerError, ProjectError, RecipeError
+from tests.projects import make_project
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
 VALUES = st.one_of(WORDS, st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False, allow_infinity=False))
@@ -132,3 +133,16 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"The disk refuses: (Not a directory|File exists)"):
         write_text(tmp_path / "file" / "note.txt", "x")
     assert path.read_text() == "before" and [p.name for p in path.parent.iterdir()] == ["note.txt"]
+
+
+def test_two_processes_do_not_fit_score_or_query_one_project_at_once(tmp_path):
+    project, _ = make_project(tmp_path, n=4)
+    with project, Project.open(project.folder) as other:
+        with (
+            project.alone(),
+            pytest.raises(ProjectError, match="Another fit, score or query is at work"),
+            other.alone(),
+        ):
+            pass
+        with other.alone():
+            pass
