@@ -1,0 +1,53 @@
+"""A network of one's own: heads of two convolutions, as `[network] name = "deep_heads_network:build"`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.blocks import Predict
+from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """Channels of the heads, and dropout before their last convolution."""
+
+    width: int = 32
+    dropout: float = 0.2
+
+
+class DeepHeads(Network):
+    """An encoder and, for each task, two 3×3 convolutions and a prediction."""
+
+    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+        super().__init__()
+        self.encoder, width = encoder, options.width
+        self.bodies = nn.ModuleDict({name: self._body(encoder.channels, width) for name in tasks})
+        self.last = nn.ModuleDict({n: Predict(width, t.channels, options.dropout, "final") for n, t in tasks.items()})
+
+    @staticmethod
+    def _body(inputs: int, width: int) -> nn.Sequential:
+        first, second = nn.Conv2d(inputs, width, 3, padding=1), nn.Conv2d(width, width, 3, padding=1)
+        return nn.Sequential(first, nn.BatchNorm2d(width), nn.ReLU(), second, nn.BatchNorm2d(width), nn.ReLU())
+
+    def encode(self, image: Tensor) -> Features:
+        """The encoder alone."""
+        features: Features = self.encoder(image)
+        return features
+
+    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+        """The heads; known labels have no use in one stage."""
+        task_features = {name: body(features.fused) for name, body in self.bodies.items()}
+        return Output((), self.predict(task_features), features, task_features)
+
+    def predict(self, task_features: Raw) -> Raw:
+        """What `decode` ends with."""
+        return {name: self.last[name](x) for name, x in task_features.items()}
+
+
+def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> DeepHeads:
+    return DeepHeads(tasks, encoder, options)

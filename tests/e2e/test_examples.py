@@ -1,0 +1,63 @@
+"""The examples of one file each do what they say, in a real campaign."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from labelgrid.campaign import fitting
+from labelgrid.campaign.project import Chosen, Project, Settings
+from labelgrid.labels.grid import TaskRow
+from labelgrid.nets.backbones import BackboneOptions, Encoder
+from labelgrid.tasks.task import TaskDef, build_all, definitions
+from tests.projects import RECIPE
+from tests.support import CLASSES, make_dataset
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    yield
+    for name in ("cheapest_strategy", "deep_heads_network", "from_python"):
+        sys.modules.pop(name, None)
+
+
+def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path):
+    import from_python
+
+    made = make_dataset(tmp_path / "made", n=10, size=(32, 64), tasks=("semseg", "depth"))
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    recipe = RECIPE.replace("[network]\noptions = { width = 16 }", '[network]\nname = "deep_heads_network:build"')
+    (tmp_path / "tiny.toml").write_text(recipe)
+    rows = {row.name: TaskDef.of(row) for row in made.rows}
+
+    def answer(request):
+        for wanted in json.loads((request / "manifest.json").read_text()):
+            path, task = request / wanted["path"], rows[wanted["task"]]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            task.write(path, task.read(made.label(wanted["image"], wanted["task"])))
+
+    tasks = [f"semseg:{tmp_path / 'classes.txt'},cost=10", "depth:cost=1"]
+    settings = Settings(recipe=str(tmp_path / "tiny.toml"), strategy=Chosen("cheapest_strategy:build"))
+    report = from_python.campaign(tmp_path / "flat", made.images, tasks, settings, answer)
+    assert report.stat().st_size > 10_000
+    with Project.open(tmp_path / "flat") as project:
+        assert fitting.latest(project).round == 3
+        asked = [cell.cell.task for cell in project.store.cells(round=2)]
+        assert asked.count("depth") > asked.count("semseg")  # the cheap labels first
+        assert [row.strategy for row in project.store.rounds()][:2] == ["random_images", "cheapest_strategy:build"]
+
+
+def test_the_network_of_ones_own_keeps_the_laws_that_matter():
+    import deep_heads_network
+
+    tasks = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8))
+    network = deep_heads_network.build(tasks, encoder, deep_heads_network.Options()).eval()
+    output = network(torch.zeros(1, 3, 32, 64))
+    again = network.predict(output.task_features)
+    assert all(torch.equal(output.final[name], again[name]) for name in tasks)
