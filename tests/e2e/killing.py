@@ -1,8 +1,8 @@
 """How end-to-end tests run a command as a process of its own that dies by SIGKILL at a chosen moment.
 
 A *moment* is right before the process makes something last: before it flushes a file, gives a file its name or commits
-to the ledger. What lies on the disk changes for later readers at no other time, so killing before each moment (and
-nowhere else) meets every state that `kill -9` can leave behind.
+to the ledger. A file that was written, but neither flushed nor named, when the process was killed is cut in half, as if
+it had been killed while it wrote.
 """
 
 import multiprocessing
@@ -29,20 +29,32 @@ PART = 3
 
 
 class Moments:
-    """Counts moments; sends this process a signal before number `last`."""
+    """Notes moments by kind; sends this process a signal before number `last`."""
 
     def __init__(self, last: int, by: signal.Signals) -> None:
-        self.count, self.last, self.by = 0, last, by
+        self.kinds: list[str] = []
+        self.named: set[Path] = set()
+        self.last, self.by = last, by
 
-    def passed(self, *_: Any) -> None:
-        self.count += 1
-        if self.count == self.last:
+    def passed(self, kind: str) -> None:
+        self.kinds.append(kind)
+        if len(self.kinds) == self.last:
             os.kill(os.getpid(), self.by)
 
-    def before(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def watched(*arguments: Any, **options: Any) -> Any:
-            self.passed()
-            return function(*arguments, **options)
+    def flushed(self, file: int) -> None:
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        if len(self.kinds) + 1 == self.last and path.is_file() and path not in self.named:
+            os.truncate(path, path.stat().st_size // 2)
+        self.passed("flush")
+
+    def placed(self, _: object, target: object) -> None:
+        self.named.add(Path(str(target)).resolve())
+        self.passed("name")
+
+    def before(self, function: Callable[..., Any], noted: Callable[..., None]) -> Callable[..., Any]:
+        def watched(*arguments: Any) -> Any:
+            noted(*arguments)
+            return function(*arguments)
 
         return watched
 
@@ -50,16 +62,17 @@ class Moments:
         """From now on, in this process."""
         from sqlalchemy import Engine, event
 
-        os.fsync, os.replace = self.before(os.fsync), self.before(os.replace)
-        Path.replace, Path.rename = self.before(Path.replace), self.before(Path.rename)  # type: ignore[method-assign]
-        event.listen(Engine, "commit", self.passed)
+        os.fsync, os.replace = self.before(os.fsync, self.flushed), self.before(os.replace, self.placed)
+        Path.replace = self.before(Path.replace, self.placed)  # type: ignore[method-assign]
+        Path.rename = self.before(Path.rename, self.placed)  # type: ignore[method-assign]
+        event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 
-def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> int:
+def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> list[str]:
     """Run `labelgrid WORDS` as a process that is killed (SIGKILL) or stopped (SIGINT) before moment `die` (0: never).
 
     Returns:
-        how many moments there were, or 0 if it was killed or stopped.
+        the kinds of its moments, or nothing if it was killed or stopped.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -69,14 +82,14 @@ def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -
     sender.close()
     process.join()
     if process.exitcode == -signal.SIGKILL:
-        return 0
+        return []
     code, text, moments = receiver.recv()
     if code == STOPPED:
         assert text.endswith("run the same command to go on.\n"), text
-        return 0
+        return []
     assert (process.exitcode, code) == (0, 0), text
-    assert not die or moments < die
-    return int(moments)
+    assert not die or len(moments) < die
+    return list(moments)
 
 
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
@@ -90,5 +103,5 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     moments = Moments(die, by)
     moments.watch()
     found = typed(*words)
-    sender.send((found.code, found.out + found.err, moments.count))
+    sender.send((found.code, found.out + found.err, moments.kinds))
     sender.close()

@@ -230,8 +230,9 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ProjectError: the disk refuses.
     """
-    with files.disk(path):
-        files.write_text(path, text)
+    with files.disk(path), files.becoming(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        list(files.flush([temporary]))
 
 
 def remove_folder(folder: Path) -> None:
