@@ -26,7 +26,7 @@ STEPS: dict[str, list[object]] = {
 }
 #: Where between a command's first and last moment it is killed, or between its first and last flush (which an export
 #: does not do).
-PLACES = {"first": 0.0, "early": 0.35, "late": 0.7, "last": 1.0, "flush": 0.5}
+PLACES = {"first": 0.0, "early": 0.35, "late": 0.7, "last": 1.0, "flush": 0.3}
 
 
 @dataclass(frozen=True)
