@@ -12,6 +12,7 @@ import typer.main
 
 from labelgrid import __version__, cli, plugins
 from labelgrid.campaign.project import Project
+from labelgrid.cli import screen
 from labelgrid.labels.grid import Cell
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
@@ -72,7 +73,7 @@ def test_the_version_is_the_packages() -> None:
 
 
 def test_list_shows_every_plug_in_and_recipe_with_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(screen.out, "width", 200)
     text = done("list").out
     values = json.loads(done("list", "--json").out)
     assert list(values) == [*plugins.FOLDERS, "recipes"]
