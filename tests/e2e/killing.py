@@ -33,7 +33,7 @@ class Moments:
 
     def __init__(self, last: int, by: signal.Signals) -> None:
         self.kinds: list[str] = []
-        self.named: set[Path] = set()
+        self.named: dict[Path, int] = {}
         self.last, self.by = last, by
 
     def passed(self, kind: str) -> None:
@@ -43,12 +43,13 @@ class Moments:
 
     def flushed(self, file: int) -> None:
         path = Path(f"/proc/self/fd/{file}").readlink()
-        if len(self.kinds) + 1 == self.last and path.is_file() and path not in self.named:
+        written = path.is_file() and path.stat().st_mtime_ns != self.named.get(path)
+        if len(self.kinds) + 1 == self.last and written:
             os.truncate(path, path.stat().st_size // 2)
         self.passed("flush")
 
-    def placed(self, _: object, target: object) -> None:
-        self.named.add(Path(str(target)).resolve())
+    def placed(self, source: object, target: object) -> None:
+        self.named[Path(str(target)).resolve()] = Path(str(source)).stat().st_mtime_ns
         self.passed("name")
 
     def before(self, function: Callable[..., Any], noted: Callable[..., None]) -> Callable[..., Any]:
@@ -62,9 +63,8 @@ class Moments:
         """From now on, in this process."""
         from sqlalchemy import Engine, event
 
-        os.fsync, os.replace = self.before(os.fsync, self.flushed), self.before(os.replace, self.placed)
-        Path.replace = self.before(Path.replace, self.placed)  # type: ignore[method-assign]
-        Path.rename = self.before(Path.rename, self.placed)  # type: ignore[method-assign]
+        os.fsync = self.before(os.fsync, self.flushed)
+        os.replace, os.rename = self.before(os.replace, self.placed), self.before(os.rename, self.placed)
         event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 
