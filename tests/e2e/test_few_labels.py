@@ -64,7 +64,8 @@ def test_one_task_alone_goes_the_whole_way_until_nothing_is_left_to_ask(data: Ma
         "The pool is empty: no image to train on lacks a label.\n"
         "  Add images or tasks with `labelgrid add`. Nothing was requested."
     )
-    assert status(flat)["next"] == f"every cell has an answer: labelgrid fit {flat} and labelgrid report {flat}"
+    assert status(flat)["next"] == f"labelgrid fit {flat}"
+    assert f"Next: labelgrid report {flat}, every cell has an answer\n" in done("fit", flat, "--epochs", 1).out
 
 
 def test_labels_that_cost_nothing_are_asked_for_within_any_budget(data: Made, tmp_path: Path) -> None:

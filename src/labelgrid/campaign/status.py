@@ -35,10 +35,10 @@ def _next(project: Project, counts: dict[str, Any]) -> str:
     if any(count.requested for count in counts.values()):
         return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"
     pool = project.store.counts(("train",))
-    if not any(count.missing for count in pool.values()):
-        return f"every cell has an answer: labelgrid fit {folder} and labelgrid report {folder}"
     current = project.store.current_round()
     fitted = current and read_fit(project.round_folder(current.number))
     if any(count.labelled for count in pool.values()) and not fitted:
         return f"labelgrid fit {folder}"
+    if not any(count.missing for count in pool.values()):
+        return f"labelgrid report {folder}, every cell has an answer"
     return f"labelgrid query {folder} --budget N"

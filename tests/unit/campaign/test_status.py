@@ -53,7 +53,9 @@ def test_the_next_command_follows_the_way_of_a_round(project: Project, data: Mad
     record.write_text('{"model": "m", "recipe": {}, "images": 1, "labels": {"depth": 1}}')
     assert status_of(project)["next"] == f"labelgrid query {folder} --budget N"
     label(project, *cells[2:])
-    assert status_of(project)["next"].startswith("every cell has an answer")
+    assert status_of(project)["next"] == f"labelgrid report {folder}, every cell has an answer"
+    record.unlink()
+    assert status_of(project)["next"] == f"labelgrid fit {folder}"
 
 
 @pytest.mark.parametrize("split", ["heldout", "val", "test"])
@@ -61,4 +63,4 @@ def test_only_images_to_learn_from_can_be_queried(data: Made, tmp_path: Path, sp
     with make_project(tmp_path / "flat", data, splits={data.names[0]: split}) as project:  # type: ignore[dict-item]
         label(project, *(cell for cell in cells_of(data) if cell.image != data.names[0]))
         assert status_of(project)["tasks"]["depth"]["missing"] == 1
-        assert status_of(project)["next"].startswith("every cell has an answer")
+        assert status_of(project)["next"] == f"labelgrid fit {project.folder}"
