@@ -98,6 +98,7 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     from labelgrid.campaign import scoring
     from tests.e2e.commands import typed
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
     torch.set_num_threads(1)  # equal sums in every run
     scoring.Work = partial(scoring.Work, part=PART)  # type: ignore[assignment,misc]
     moments = Moments(die, by)
