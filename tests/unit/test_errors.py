@@ -1,7 +1,9 @@
 """What an error says, and with which status the command line ends."""
 
+import pytest
+
 from labelgrid import errors
-from labelgrid.errors import LabelError, LabelgridError, UsageError
+from labelgrid.errors import LabelError, LabelgridError, UsageError, leaving
 
 
 def test_an_error_says_what_where_the_next_step_and_what_was_left():
@@ -14,3 +16,10 @@ def test_an_error_says_what_where_the_next_step_and_what_was_left():
 def test_all_kinds_are_labelgrid_errors_and_usage_alone_exits_with_two():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LabelgridError)]
     assert len(kinds) >= 9 and {kind for kind in kinds if kind.exit_code == 2} == {UsageError}
+
+
+def test_a_refusal_says_what_the_command_left_unless_it_knows_better():
+    for own, said in (("", "Nothing was made."), ("The old one is kept.", "The old one is kept.")):
+        with pytest.raises(LabelError) as caught, leaving("Nothing was made."), leaving(""):
+            raise LabelError("It is wrong.", unchanged=own)
+        assert str(caught.value) == f"It is wrong.\n  {said}"
