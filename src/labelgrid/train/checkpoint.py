@@ -12,7 +12,7 @@ import torch
 
 from labelgrid.errors import ModelError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -24,6 +24,7 @@ class Checkpoint:
         step: optimiser steps done.
         network: the network's state.
         optimiser: the optimiser's state.
+        scaler: the loss scaler's, in half precision; else empty.
         parts: states of terms and balancer, by name.
         history: the log, a record an epoch.
         identity: what was trained on what, as JSON.
@@ -33,6 +34,7 @@ class Checkpoint:
     step: int
     network: dict[str, Any]
     optimiser: dict[str, Any]
+    scaler: dict[str, Any]
     parts: dict[str, dict[str, Any]]
     history: list[dict[str, Any]]
     identity: str
@@ -85,7 +87,7 @@ def load(path: Path) -> Checkpoint:
         raise ModelError(
             f"The checkpoint is not of format {FORMAT}.",
             where=str(path),
-            next_step="It was made by another version of labelgrid; run `labelgrid fit` again.",
+            next_step="It was made by another version of labelgrid; remove it and run `labelgrid fit` again.",
         )
     return Checkpoint(**values)
 

@@ -40,7 +40,12 @@ class Step:
 
 
 class Term(Protocol):
-    """An addition to the loss. A term that is an `nn.Module` has its parameters trained and all its state saved."""
+    """An addition to the loss. A term that is an `nn.Module` has its parameters trained and its `state_dict` saved.
+
+    An optimiser of its own is no part of that: a term that has one gives its state in `get_extra_state` and takes it
+    back in `set_extra_state`, and keeps what it trains itself from the training (`requires_grad_(False)` outside
+    `own_step`).
+    """
 
     def views(self) -> Mapping[str, View]:
         """Further views of the batch it needs, by name."""

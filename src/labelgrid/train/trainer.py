@@ -63,6 +63,7 @@ class Trainer:
             )
         self.plan.network.load_state_dict(kept.network)
         self.optimiser.load_state_dict(kept.optimiser)
+        self.fabric.strategy.precision.load_state_dict(kept.scaler)
         for name, part in self.parts.items():
             part.load_state_dict(kept.parts[name])
         self.epoch, self.step, self.history = kept.epoch, kept.step, kept.history
@@ -75,6 +76,7 @@ class Trainer:
             step=self.step,
             network=self.plan.network.state_dict(),
             optimiser=self.optimiser.state_dict(),
+            scaler=self.fabric.strategy.precision.state_dict(),
             parts={name: part.state_dict() for name, part in self.parts.items()},
             history=self.history,
             identity=self.plan.identity,
@@ -114,7 +116,9 @@ class Trainer:
         self.optimiser.zero_grad(set_to_none=True)
         plan.balancer.backward(weighted, present, other, output.features.fused, self.fabric.backward)
         if plan.options.clip:
-            self.fabric.clip_gradients(self.network, self.optimiser, max_norm=plan.options.clip)
+            self.fabric.clip_gradients(
+                self.network, self.optimiser, max_norm=plan.options.clip, error_if_nonfinite=False
+            )  # all the optimiser's parameters; an overflow in half precision is the loss scaler's to skip
         self.optimiser.step()
         self.step += 1
         if step:

@@ -10,7 +10,7 @@ import torch
 from labelgrid.errors import ModelError
 from labelgrid.train.checkpoint import Checkpoint, load, save, weights_hash
 
-STATE = Checkpoint(3, 12, {"w": torch.ones(2)}, {"state": {}}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}")
+STATE = Checkpoint(3, 12, {"w": torch.ones(2)}, {"state": {}}, {}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}")
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
@@ -68,7 +68,7 @@ def test_a_checkpoint_that_is_none_is_refused_without_running_it(tmp_path, conte
         path.write_bytes(b"")
     else:
         torch.save({"format": 99}, path)
-    with pytest.raises(ModelError, match=r"The checkpoint (cannot be read|is not of format 1)"):
+    with pytest.raises(ModelError, match=r"The checkpoint (cannot be read|is not of format 2)"):
         load(path)
     assert "never run" not in capsys.readouterr().out
 

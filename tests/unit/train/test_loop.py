@@ -13,9 +13,11 @@ import torch
 from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Network
 from labelgrid.progress import Silent
+from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit
 from labelgrid.train.plan import TrainOptions, learning_rate
 from labelgrid.train.term import BaseTerm
+from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
 
@@ -94,6 +96,28 @@ def _plain(value):
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def test_half_precision_resumes_with_its_loss_scale(data, tmp_path):
+    options = replace(QUICK, epochs=2, precision="16-mixed")
+    plan = toy_plan(data, options)
+    kept = load(fit(plan, tmp_path, Silent()))
+    assert kept.scaler["_growth_tracker"] == kept.step
+    again = Trainer(plan)
+    assert again.resume(tmp_path / "last.ckpt")
+    assert again.checkpoint().scaler == kept.scaler
+
+
+def test_every_step_feeds_other_labels_in(data, tmp_path):
+    plan, seen = toy_plan(data, replace(QUICK, epochs=2, known=0.5)), []
+
+    def see(network, arguments):
+        seen.append(torch.stack([target.present for target in arguments[1].values()]))
+
+    plan.network.register_forward_pre_hook(see)
+    fit(plan, tmp_path, Silent())
+    assert len(seen) == 4
+    assert len({tuple(fed.flatten().tolist()) for fed in seen}) > 2
 
 
 def test_the_number_of_workers_changes_no_weight(data, tmp_path):
