@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from labelgrid.annotate import files, returned
+from labelgrid import files
+from labelgrid.annotate import returned
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.request import Ask, Request
 from labelgrid.annotate.returned import IMAGES, LABELS, MANIFEST, PRELABELS, README, SKIPS

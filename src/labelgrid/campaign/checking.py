@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
 
-from labelgrid.annotate import files
+from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.requests import prelabel

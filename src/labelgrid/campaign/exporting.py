@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid import plugins
-from labelgrid.annotate import files
+from labelgrid import files, plugins
 from labelgrid.annotate.request import Ask, Request, label_name, whole_names
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.requests import open_requests, prelabel

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid import plugins
-from labelgrid.annotate import files
+from labelgrid import files, plugins
 from labelgrid.annotate.answers import Answer, Answers, ImportRefused
 from labelgrid.annotate.request import stem
 from labelgrid.campaign.borrowing import answers_of

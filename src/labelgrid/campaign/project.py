@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid import plugins
-from labelgrid.annotate import files
+from labelgrid import files, plugins
 from labelgrid.config import parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.store import Store
@@ -230,9 +229,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ProjectError: the disk refuses.
     """
-    with files.disk(path), files.becoming(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        list(files.flush([temporary]))
+    with files.disk(path):
+        files.write_text(path, text)
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """How statistics are kept: Parquet with a stamp, one row an image. Loads no torch."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
+from labelgrid.files import becoming
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,8 @@ def write_table(table: Table, path: Path) -> None:
         labels = table.tasks if values.shape[1] == len(table.tasks) else [str(i) for i in range(values.shape[1])]
         columns |= {f"{name}/{label}": pa.array(values[:, i]) for i, label in enumerate(labels)}
     kept = {"stamp": dict(table.stamp), "tasks": list(table.tasks), "statistics": shapes}
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(kept)}), partial)
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with becoming(path, durable=True) as temporary:
+        pq.write_table(pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(kept)}), temporary)
 
 
 def read_table(path: Path) -> Table:

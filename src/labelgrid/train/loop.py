@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from labelgrid.files import disk, write_text
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
 from labelgrid.train.evaluate import Evaluation, evaluate
@@ -59,11 +60,8 @@ def _validate(plan: Plan) -> Evaluation:
 
 def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
     """Write the history as JSON lines, and the newest record to TensorBoard where asked for."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(record) + "\n" for record in history]
-    partial = folder / "log.jsonl.partial"
-    partial.write_text("".join(lines), encoding="utf-8")
-    partial.replace(folder / "log.jsonl")
+    with disk(folder, "The last epoch's checkpoint is kept."):
+        write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in history))
     if tensorboard and history:
         from torch.utils.tensorboard import SummaryWriter
 

@@ -27,7 +27,7 @@ from labelgrid.campaign.importing import import_labels
 from labelgrid.campaign.project import Project
 from labelgrid.errors import LabelgridError
 from labelgrid.labels import moves
-from labelgrid.annotate import files
+from labelgrid import files
 import labelgrid.labels.formats.classes, labelgrid.labels.formats.depth, labelgrid.tasks.semseg, labelgrid.tasks.depth
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

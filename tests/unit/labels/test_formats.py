@@ -1,6 +1,7 @@
 """Laws of the label formats: what is read, what is refused with which words, and that writing is reading's inverse."""
 
 import io
+import os
 import re
 
 import numpy as np
@@ -213,7 +214,7 @@ def test_a_refused_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(LabelError, match=r"No space left on device \(.*a\.png\)") as error:
         depth.write(path, LabelArray(label.value * 2, label.valid), depth.Options())
     assert "still there" in str(error.value)

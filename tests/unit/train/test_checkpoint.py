@@ -10,7 +10,9 @@ import torch
 from labelgrid.errors import ModelError
 from labelgrid.train.checkpoint import Checkpoint, load, save, weights_hash
 
-STATE = Checkpoint(3, 12, {"w": torch.ones(2)}, {"state": {}}, {}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}")
+STATE = Checkpoint(
+    3, 12, {"w": torch.ones(2)}, {"state": {}}, {}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}"
+)
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):

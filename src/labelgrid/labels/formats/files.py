@@ -1,8 +1,6 @@
 """What all label formats share: bytes and arrays out of a file with sentences for what is wrong, and safe writing."""
 
 import io
-import os
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labelgrid.errors import LabelError
+from labelgrid.files import becoming
 
 Array = NDArray[Any]
 
@@ -154,18 +153,10 @@ def save_bytes(path: Path, data: bytes) -> None:
     Raises:
         LabelError: the disk refuses (full, read-only).
     """
-    temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        with becoming(path, durable=True) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise LabelError(
             f"The label could not be written: {error.strerror}.",
             where=str(path),

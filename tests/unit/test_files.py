@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.annotate.files import becoming, disk, flush, place, remove, write_text
 from labelgrid.errors import ProjectError
+from labelgrid.files import becoming, disk, flush, place, remove, write_text
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """How files are put into folders, whole or not at all, and how a disk's refusal becomes a sentence."""
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,24 +37,26 @@ def disk(path: Path, unchanged: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def becoming(path: Path) -> Iterator[Path]:
+def becoming(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that becomes it if nothing goes wrong.
 
     When the process is killed, `path` is what it was or what it is to be, never half; a hidden file may be left over.
-    A power cut may spoil what was not flushed (`flush`).
+    The same holds for a power cut if it is to be `durable`; else it may spoil what was not flushed (`flush`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.part")  # short: a name may be as long as the disk allows
     try:
         yield temporary
+        if durable:
+            _flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    with becoming(path) as temporary:
+    """Write a text file, whole or not at all, and durably."""
+    with becoming(path, durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
