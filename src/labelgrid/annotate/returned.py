@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
-from labelgrid.annotate.request import stem
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import SPLITS, Cell
+from labelgrid.labels.naming import stem
 from labelgrid.labels.store import Store
 from labelgrid.tasks.task import TaskDef
 

@@ -13,7 +13,7 @@ from labelgrid.campaign.recipe import Named, Recipe, check_options, hash_of, loa
 from labelgrid.campaign.source import ProjectSource, source_of
 from labelgrid.config import merge
 from labelgrid.errors import TrainingError
-from labelgrid.labels.grid import State
+from labelgrid.labels.grid import Split, State
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.streams import image_key, keyed_uniform, seed_of
@@ -63,9 +63,9 @@ def network_of(crew: Crew, weights: Path | None, *, pretrained: bool = True) -> 
     return network
 
 
-def labelled_images(crew: Crew, split: str, project: Project) -> list[str]:
+def labelled_images(project: Project, split: Split) -> list[str]:
     """The images of a split with at least one label, by name."""
-    names = {row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))}  # type: ignore[arg-type]
+    names = {row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))}
     return sorted(names)
 
 
@@ -77,8 +77,8 @@ def splits_for_training(crew: Crew, project: Project) -> tuple[list[str], list[s
     Raises:
         TrainingError: the draw leaves no label to learn from.
     """
-    train = labelled_images(crew, "train", project)
-    val = labelled_images(crew, "val", project)
+    train = labelled_images(project, "train")
+    val = labelled_images(project, "val")
     options = crew.recipe.train
     if options.val_share and not val:
         drawn = _drawn(crew, project, options.val_share)

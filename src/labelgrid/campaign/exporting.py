@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid import files, plugins
-from labelgrid.annotate.request import Ask, Request, label_name, whole_names
+from labelgrid.annotate.request import Ask, Request
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.requests import open_requests, prelabel
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import SPLITS, Cell, Move, State
+from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split")

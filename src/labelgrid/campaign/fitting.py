@@ -64,7 +64,7 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
         TrainingError: there is no label, or a loss is not a number. RecipeError, ModelError: see their text.
     """
     crew = crew_of(project, recipe, changes)
-    if not labelled_images(crew, "train", project):
+    if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
             where=str(project.folder),

@@ -11,13 +11,13 @@ import numpy as np
 
 from labelgrid import files, plugins
 from labelgrid.annotate.answers import Answer, Answers, ImportRefused
-from labelgrid.annotate.request import stem
 from labelgrid.campaign.borrowing import answers_of
 from labelgrid.campaign.checking import UNCHANGED, Checked, Taken, as_file, check
 from labelgrid.campaign.project import Project
 from labelgrid.errors import LabelError, LedgerError, UsageError
 from labelgrid.labels.codec import digest
 from labelgrid.labels.grid import Move, Split, State
+from labelgrid.labels.naming import stem
 from labelgrid.progress import Progress, Silent
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef

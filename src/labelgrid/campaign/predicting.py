@@ -8,22 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.annotate.request import whole_names
 from labelgrid.campaign.fitting import Fit, as_json, latest, measure, measure_heldout, restore
 from labelgrid.campaign.prelabels import label_path, write_label
 from labelgrid.campaign.project import Project
-from labelgrid.data.folder import label_file, shared_stems
+from labelgrid.data.folder import label_file
 from labelgrid.errors import ImageError, LabelError, ProjectError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Split
 from labelgrid.labels.images import list_images, read_image
+from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import evaluate, predictions
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageFiles:
     """Images anywhere, with the labels `<task>/<image path>.<ext>` of a folder, if one is given, as a `Source`.
 
     Args:
@@ -33,10 +33,10 @@ class Pictures:
 
     paths: Mapping[str, Path]
     labels: Path | None = None
-    shared: frozenset[str] = field(default=frozenset(), repr=False)
+    whole: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
-    def of(cls, place: Path, labels: Path | None = None) -> "Pictures":
+    def of(cls, place: Path, labels: Path | None = None) -> "ImageFiles":
         """The images of a folder, or the one image at a path.
 
         Raises:
@@ -45,7 +45,7 @@ class Pictures:
         if not place.exists():
             raise ImageError("There is no such image or folder.", where=str(place), next_step="Check the path.")
         names = {place.name: place} if place.is_file() else {name: place / name for name in list_images(place)}
-        return cls(names, _labels(labels) if labels else None, shared_stems(names))
+        return cls(names, _labels(labels) if labels else None, whole_names(names, names))
 
     def images(self) -> Sequence[str]:
         """As `Source.images`."""
@@ -57,7 +57,7 @@ class Pictures:
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        path = label_file(self.labels / task.name, name, task, self.shared) if self.labels else None
+        path = label_file(self.labels / task.name, name, task, self.whole) if self.labels else None
         return task.read(path) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
@@ -107,7 +107,7 @@ def predict(project: Project, images: Path, out: Path, known: Path | None, progr
     Raises:
         LabelgridError: there is no model, no image, or one that cannot be read.
     """
-    done, source = model_of(project), Pictures.of(images, known)
+    done, source = model_of(project), ImageFiles.of(images, known)
     crew, network = restore(project, done)
     names, data = list(source.images()), crew.recipe.data
     progress.start("Predicting", len(names), "images")
@@ -149,7 +149,7 @@ def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[
     crew, network = restore(project, done)
     own = labels / "images"
     paths = {name: own / name for name in list_images(own)} if own.is_dir() else _paths(crew.source.roots)
-    source = Pictures(paths, _labels(labels), shared_stems(paths))
+    source = ImageFiles(paths, _labels(labels), whole_names(paths, paths))
     tasks = crew.definitions.values()
     names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
     if not names:

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.annotate.request import label_name, whole_names
 from labelgrid.campaign.assemble import Crew
 from labelgrid.campaign.fitting import Fit, restore
 from labelgrid.campaign.project import Project, remove_folder
@@ -21,6 +20,7 @@ from labelgrid.data.frame import restore as to_original
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Pick
+from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.score.dropout import Options, Passes, head_maps
@@ -69,7 +69,7 @@ def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:
         folder: of the files.
         task: whose format gives the extension.
         image: its id.
-        whole: the image's own extension stays, since images share the rest; see `request.whole_names`.
+        whole: the image's own extension stays, since images share the rest; see `naming.whole_names`.
     """
     return folder / task.name / label_name(image, codec(task.spec.codec).EXTENSIONS[0], whole)
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from labelgrid.annotate.request import label_name
 from labelgrid.campaign.project import Project
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.labels.naming import label_name
 from labelgrid.labels.store import CellRow
 from labelgrid.tasks.task import TaskDef
 
@@ -36,7 +36,7 @@ def prelabel(project: Project, row: CellRow | Move, task: TaskDef, whole: bool =
         project: which one.
         row: the requested cell.
         task: the cell's task.
-        whole: only a file that carries the image's whole name is this image's; see `request.whole_names`.
+        whole: only a file that carries the image's whole name is this image's; see `naming.whole_names`.
     """
     folder = project.round_folder(row.round) / "prelabels" / task.name
     extensions = codec(task.spec.codec).EXTENSIONS

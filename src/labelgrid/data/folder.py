@@ -1,7 +1,6 @@
 """Plain folders as a source: images of any size, and the labels that happen to be there."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.images import list_images, read_image, read_list
+from labelgrid.labels.naming import stem, whole_names
 from labelgrid.tasks.task import TaskDef
 
 LAYOUT = """\
@@ -28,12 +28,12 @@ class Folder:
     Args:
         root: what the layout is below.
         names: the image ids, sorted.
-        shared: the names without extension that several images share.
+        whole: those of them whose labels carry the image's extension, because several images share the rest.
     """
 
     root: Path
     names: tuple[str, ...] = field(repr=False)
-    shared: frozenset[str] = field(repr=False)
+    whole: frozenset[str] = field(repr=False)
     image_folder: str = "images"
     label_folder: str = "labels"
 
@@ -47,7 +47,7 @@ class Folder:
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        path = label_file(self.root / self.label_folder / task.name, name, task, self.shared)
+        path = label_file(self.root / self.label_folder / task.name, name, task, self.whole)
         return task.read(path) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
@@ -84,46 +84,31 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
         ImageError: there are no images.
     """
     names = tuple(list_images(Path(root) / images))
-    return Folder(Path(root), names, shared_stems(names), images, labels)
+    return Folder(Path(root), names, whole_names(names, names), images, labels)
 
 
-def shared_stems(names: Iterable[str]) -> frozenset[str]:
-    """The names without extension that several images have.
-
-    Example:
-        >>> sorted(shared_stems(["a.jpg", "a.png", "b/a.jpg"]))
-        ['a']
-    """
-    counts = Counter(_stem(name) for name in names)
-    return frozenset(stem for stem, count in counts.items() if count > 1)
-
-
-def _stem(name: str) -> str:
-    return name.rpartition(".")[0]
-
-
-def label_file(folder: Path, name: str, task: TaskDef, shared: frozenset[str] = frozenset()) -> Path | None:
+def label_file(folder: Path, name: str, task: TaskDef, whole: Collection[str] = ()) -> Path | None:
     """The file of an image's label in a task's folder, or None: `PATH.png`, or `PATH.jpg.png` for image `PATH.jpg`.
 
     Args:
         folder: of the task's labels.
         name: the image id.
         task: whose label it is; its format says which extensions count.
-        shared: the stems that several images share: their labels need the image's extension.
+        whole: the images whose labels need the image's extension; see `labelgrid.labels.naming.whole_names`.
 
     Raises:
         LabelError: two files could be meant, or one file could be meant for two images.
     """
     extensions = codec(task.spec.codec).EXTENSIONS
     full = [path for extension in extensions if (path := folder / f"{name}{extension}").is_file()]
-    short = [path for extension in extensions if (path := folder / f"{_stem(name)}{extension}").is_file()]
-    if short and _stem(name) in shared:
+    short = [path for extension in extensions if (path := folder / f"{stem(name)}{extension}").is_file()]
+    if short and name in whole and not full:
         raise LabelError(
-            f"Several images are called '{_stem(name)}', so this label could be any one's.",
+            f"Several images are called '{stem(name)}', so this label could be any one's.",
             where=str(short[0]),
             next_step=f"Name it after its image with the extension: '{Path(name).name}{short[0].suffix}'.",
         )
-    found = full + short
+    found = full if name in whole else full + short
     if len(found) > 1:
         raise LabelError(
             f"Two files could be the {task.name} label of image '{name}': '{found[0].name}' and '{found[1].name}'.",
