@@ -20,7 +20,9 @@ class TrainOptions:
     Args:
         epochs: length in passes over the training images.
         steps: length in optimiser steps instead, if above 0.
-        power: of the polynomial decay of the learning rate, a step an epoch: (1 - e / E) ** power.
+        power: of the polynomial decay of the learning rate, (1 - e / E) ** power by epochs; by optimiser steps where
+            the length is in steps.
+        warmup: optimiser steps over which the learning rate rises, so that heads as drawn do not spoil the encoder.
         clip: largest gradient norm; 0 does not clip.
         norm: "batch" trains with each batch's statistics; "frozen" keeps the encoder's, for small batches.
         known: probability with which a labelled cell's label is fed in as known (two-stage networks).
@@ -39,6 +41,7 @@ class TrainOptions:
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     power: float = 0.9
+    warmup: int = 0
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
     known: float = 0.5
@@ -54,7 +57,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
-        for name, value in {**least, "val_every": 0}.items():
+        for name, value in {**least, "val_every": 0, "warmup": 0}.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
         if not self.learning_rate > 0:
@@ -130,12 +133,12 @@ class Plan:
         """Length in steps."""
         return self.options.steps or self.options.epochs * self.steps_per_epoch
 
+    def learning_rate(self, epoch: int, step: int) -> float:
+        """The rate of an optimiser step: warm-up times polynomial decay.
 
-def learning_rate(options: TrainOptions, epoch: int, epochs: int) -> float:
-    """The rate of an epoch: polynomial decay by epochs (PartAL A.4).
-
-    Example:
-        >>> learning_rate(TrainOptions(learning_rate=1e-4, power=0.9), 50, 100) == 1e-4 * 0.5**0.9
-        True
-    """
-    return options.learning_rate * (1 - epoch / epochs) ** options.power
+        Source: PartAL A.4 decays by epochs. Deviates where the length is in steps: few long epochs would end the
+        training at a high rate, so it decays by steps.
+        """
+        options = self.options
+        done = step / self.steps if options.steps else epoch / self.epochs
+        return options.learning_rate * (1 - done) ** options.power * min(1, (step + 1) / max(options.warmup, 1))

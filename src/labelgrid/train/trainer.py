@@ -18,7 +18,7 @@ from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.checkpoint import Checkpoint, load
 from labelgrid.train.objective import finite, task_losses
-from labelgrid.train.plan import Plan, learning_rate
+from labelgrid.train.plan import Plan
 from labelgrid.train.term import Step, targets_present
 
 
@@ -46,7 +46,7 @@ class Trainer:
         for module in (plan.network, *self.parts.values()):
             module.to(self.fabric.device)
         self.network, self.optimiser = plan.network, self.fabric.setup_optimizers(optimiser)
-        self.epoch, self.step = 0, 0
+        self.epoch, self.step, self.rate = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
     def resume(self, path: Path) -> bool:
@@ -86,9 +86,6 @@ class Trainer:
         """Train one epoch; its draws depend on the seed and its number alone."""
         plan, started = self.plan, time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
-        rate = learning_rate(plan.options, self.epoch, plan.epochs)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
         self._modes()
         sums, steps = {name: [0.0, 0] for name in plan.tasks}, min(plan.steps_per_epoch, plan.steps - self.step)
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
@@ -100,7 +97,7 @@ class Trainer:
         self.epoch += 1
         means = {name: total / count for name, (total, count) in sums.items() if count}
         seconds = round(time.perf_counter() - started, 3)
-        return {"epoch": self.epoch, "step": self.step, "lr": rate, "seconds": seconds, "loss": means}
+        return {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": means}
 
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
         """One optimiser step on one batch; returns the unweighted task losses [b] and who has a label [b, t]."""
@@ -113,6 +110,9 @@ class Trainer:
             other = self._term_losses(step) if step else torch.zeros((), device=self.fabric.device)
         present = targets_present(batch.targets, list(plan.tasks))
         weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
+        self.rate = plan.learning_rate(self.epoch, self.step)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate
         self.optimiser.zero_grad(set_to_none=True)
         plan.balancer.backward(weighted, present, other, output.features.fused, self.fabric.backward)
         if plan.options.clip:

@@ -16,7 +16,7 @@ from labelgrid.nets.network import Network
 from labelgrid.progress import Silent
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit
-from labelgrid.train.plan import TrainOptions, learning_rate
+from labelgrid.train.plan import TrainOptions
 from labelgrid.train.term import BaseTerm
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
@@ -148,15 +148,26 @@ def test_a_length_in_steps_is_kept_to_the_step(data, tmp_path):
     assert [record["step"] for record in log] == [2, 4, 5]
 
 
-def test_the_learning_rate_falls_by_partal_a4():
-    options = TrainOptions()
-    assert [learning_rate(options, e, 100) for e in (0, 99)] == [1e-4, pytest.approx(1e-4 * 0.01**0.9)]
+def test_the_learning_rate_falls_by_partal_a4(data):
+    plan = toy_plan(data, TrainOptions())
+    rates = [plan.learning_rate(epoch, step) for epoch, step in ((0, 0), (0, 1), (99, 0))]
+    assert rates == [1e-4, 1e-4, pytest.approx(1e-4 * 0.01**0.9)]
+
+
+def test_the_learning_rate_rises_for_the_warm_up_and_falls_by_steps_where_the_length_is_in_steps(data, tmp_path):
+    options = replace(QUICK, steps=10, warmup=4, power=1.0)
+    plan = toy_plan(data, options)
+    rates = [plan.learning_rate(step // 2, step) / options.learning_rate for step in range(10)]
+    assert rates == pytest.approx([0.25, 0.45, 0.6, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
+    fit(plan, tmp_path, Silent())
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["lr"] for record in log] == [plan.learning_rate(epoch, 2 * epoch + 1) for epoch in range(5)]
 
 
 def test_every_option_of_the_training_changes_the_weights(data, tmp_path):
     base = weights_of(fit(toy_plan(data, replace(QUICK, epochs=2)), tmp_path / "base", Silent()))
     changes = {"power": 0.5, "clip": 0.01, "norm": "frozen", "known": 0.0, "optimiser": "adamw", "weight_decay": 0.1}
-    changes |= {"batch": 3, "learning_rate": 1e-4}
+    changes |= {"batch": 3, "learning_rate": 1e-4, "warmup": 2}
     for key, value in changes.items():
         plan = toy_plan(data, replace(QUICK, epochs=2, **{key: value}))
         other = weights_of(fit(plan, tmp_path / key, Silent()))
