@@ -3,12 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from labelgrid.campaign.assemble import Crew, crew_of, labelled_images, network_of, plan_of
 from labelgrid.campaign.project import Project, remove_folder, write_text
 from labelgrid.campaign.recipe import Recipe, hash_of
+from labelgrid.campaign.records import Fit, read_fit
 from labelgrid.config import parse
 from labelgrid.errors import ModelError, TrainingError
 from labelgrid.labels.grid import Split, State
@@ -18,30 +19,6 @@ from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import load, weights_hash
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.loop import fit as train
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A finished training of a round, as `fit.json` keeps it.
-
-    Args:
-        checkpoint: the file that counts, relative to the project folder.
-        model: the hash of its weights.
-        recipe: the whole recipe.
-        trained: the tasks that had a label to learn from.
-        images: how many images were trained on; labels: how many labels of each task.
-        spent: what the training split's labels had cost by then.
-    """
-
-    round: int
-    checkpoint: str
-    model: str
-    recipe: Mapping[str, Any]
-    seed: int
-    trained: list[str]
-    images: int
-    labels: Mapping[str, int]
-    spent: float
 
 
 def round_number(project: Project) -> int:
@@ -77,6 +54,7 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
     if before:
         _continue_from(before, project, network, progress)
     plan = plan_of(crew, project, network, start=before.model if before else "")
+    used = {*plan.train, *plan.val}
     spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
     _make_way(project, number, plan.identity, progress)
     for task in sorted(crew.tasks.keys() - _trained(crew, plan.train)):
@@ -91,8 +69,8 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
         recipe=json.loads(crew.recipe.json()),
         seed=crew.seed,
         trained=sorted(_trained(crew, plan.train)),
-        images=len(plan.train),
-        labels=dict(Counter(cell.task for cell in crew.source.labels if cell.image in set(plan.train))),
+        images=len(used),
+        labels=dict(Counter(cell.task for cell in crew.source.labels if cell.image in used)),
         spent=spent,
     )
     _keep(project, done)
@@ -138,8 +116,8 @@ def _continue_from(before: Fit, project: Project, network: Network, progress: Pr
 def latest(project: Project, before: int = 0) -> Fit | None:
     """The newest finished training, or the newest of a round before `before`."""
     for path in sorted(project.folder.glob("rounds/*/fit.json"), reverse=True):
-        done = parse(Fit, json.loads(path.read_text(encoding="utf-8")), str(path))
-        if not before or done.round < before:
+        done = read_fit(path.parent)
+        if done and (not before or done.round < before):
             return done
     return None
 

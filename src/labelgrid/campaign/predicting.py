@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.campaign.fitting import Fit, as_json, latest, measure, measure_heldout, restore
+from labelgrid.campaign.fitting import as_json, latest, measure, measure_heldout, restore
 from labelgrid.campaign.prelabels import label_path, write_label
 from labelgrid.campaign.project import Project
+from labelgrid.campaign.records import Fit
 from labelgrid.data.folder import label_file
 from labelgrid.errors import ImageError, LabelError, ProjectError
 from labelgrid.labels.codec import LabelArray

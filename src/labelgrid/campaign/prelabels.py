@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.campaign.assemble import Crew
-from labelgrid.campaign.fitting import Fit, restore
+from labelgrid.campaign.fitting import restore
 from labelgrid.campaign.project import Project, remove_folder
 from labelgrid.campaign.recipe import Named, check_options
+from labelgrid.campaign.records import Fit
 from labelgrid.campaign.scoring import score_options, work_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.frame import restore as to_original

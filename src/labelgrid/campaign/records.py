@@ -1,4 +1,4 @@
-"""What the files of a round say, for those who only read them: checked, and without torch."""
+"""What the files of a round say: checked where they are read, and without torch."""
 
 import json
 from collections.abc import Mapping
@@ -14,18 +14,28 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class FitRecord:
-    """A finished training: `fit.json`, as far as a reader needs it.
+class Fit:
+    """A finished training of a round: `fit.json`.
 
     Args:
-        model: the weights' hash.
-        images: how many were trained on; labels: how many labels of each task.
+        checkpoint: the file that counts, relative to the project folder.
+        model: the hash of its weights.
+        recipe: the whole recipe.
+        trained: the tasks that had a label to learn from.
+        images: how many images were trained on, or used to choose the model (val).
+        labels: how many labels of each task they had.
+        spent: what the labels of the splits train and val had cost by then.
     """
 
+    round: int
+    checkpoint: str
     model: str
     recipe: Mapping[str, Mapping[str, Any]]
+    seed: int
+    trained: list[str]
     images: int
     labels: Mapping[str, int]
+    spent: float
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,14 @@ class EpochRecord:
     val: Mapping[str, float] = field(default_factory=dict)
 
 
-def read_fit(folder: Path) -> FitRecord | None:
+def read_fit(folder: Path) -> Fit | None:
     """The finished training of a round's folder.
 
     Raises:
         ProjectError: the file is damaged.
     """
     path = folder / "fit.json"
-    return _record(FitRecord, _json(path), path) if path.is_file() else None
+    return _record(Fit, _json(path), path) if path.is_file() else None
 
 
 def read_measured(folder: Path) -> Measured | None:
@@ -121,6 +131,5 @@ def _damaged(path: Path, fault: str) -> ProjectError:
     return ProjectError(
         f"A file of a round is damaged: {fault.rstrip('.')}.",
         where=str(path),
-        next_step="Put it back from a copy, or remove it: the report goes without.",
-        unchanged="No report was written.",
+        next_step="Put it back from a copy, or remove it: the project goes without.",
     )

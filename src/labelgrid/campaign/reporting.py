@@ -11,7 +11,7 @@ from typing import get_args
 
 from labelgrid import __version__
 from labelgrid.campaign.project import Project, write_text
-from labelgrid.campaign.records import FitRecord, PickRecord, read_fit, read_log, read_measured, read_picks
+from labelgrid.campaign.records import Fit, PickRecord, read_fit, read_log, read_measured, read_picks
 from labelgrid.campaign.status import status_of
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Cell, Split, State
@@ -93,7 +93,7 @@ def gather(project: Project) -> Report:
     return replace(content, hints=_hints(shlex.quote(str(project.folder)), content, fits))
 
 
-def _about(project: Project, fits: Mapping[int, FitRecord]) -> dict[str, str]:
+def _about(project: Project, fits: Mapping[int, Fit]) -> dict[str, str]:
     """Settings and versions; torch's is read from its installation, torch stays unloaded."""
     settings = project.settings
     try:
@@ -135,7 +135,7 @@ def _part(project: Project, split: Split, name: str) -> Part:
     return Part(name, project.store.count_images((split,)), counts)
 
 
-def _measured(project: Project, fits: Mapping[int, FitRecord]) -> list[Measured]:
+def _measured(project: Project, fits: Mapping[int, Fit]) -> list[Measured]:
     """The rounds that were measured on held-out labels; figures of a network that was trained anew are left out."""
     found = {number: read_measured(project.round_folder(number)) for number in fits}
     return [one for number, one in found.items() if one and one.model == fits[number].model]
@@ -146,7 +146,7 @@ def _picks(project: Project, row: RoundRow) -> list[PickRecord]:
     return read_picks(project.round_folder(row.number)) if row.state == "closed" else []
 
 
-def _round(project: Project, row: RoundRow, fit: FitRecord | None, picks: Sequence[PickRecord]) -> Round:
+def _round(project: Project, row: RoundRow, fit: Fit | None, picks: Sequence[PickRecord]) -> Round:
     known = project.store.find(Cell(pick.image, pick.task) for pick in picks)
     states = Counter(cell.state for cell in known.values())
     return Round(
@@ -193,7 +193,7 @@ def _newest_training(project: Project, rows: Sequence[RoundRow]) -> Training | N
     return None
 
 
-def _hints(folder: str, content: Report, fits: Mapping[int, FitRecord]) -> dict[str, Hint]:
+def _hints(folder: str, content: Report, fits: Mapping[int, Fit]) -> dict[str, Hint]:
     """What each section lacks, and the command that brings it."""
     hints = {
         "figures": _figures_hint(folder, content),
@@ -231,7 +231,7 @@ def _picks_hint(folder: str, content: Report) -> Hint | None:
     return None
 
 
-def _training_hint(folder: str, content: Report, fits: Mapping[int, FitRecord]) -> Hint | None:
+def _training_hint(folder: str, content: Report, fits: Mapping[int, Fit]) -> Hint | None:
     if content.training is None:
         learnt = any(count.labelled for count in content.parts[0].tasks)
         return Hint("No network has been trained yet.", f"labelgrid fit {folder}" if learnt else content.next_step)

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.campaign.assemble import Crew
-from labelgrid.campaign.fitting import Fit, latest, restore, round_number
+from labelgrid.campaign.fitting import latest, restore, round_number
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.recipe import Named, hash_of, load, make
+from labelgrid.campaign.records import Fit
 from labelgrid.errors import ProjectError
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress

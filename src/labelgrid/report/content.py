@@ -75,7 +75,7 @@ class Round:
         budget: with its unit.
         picks: how many cells of each task were picked; cost: of all of them.
         now: how many of the picks are labelled, skipped or still requested by now.
-        trained: how many images and labels its network learned from; None before that.
+        trained: how many images and labels its network learned from, those of val among them; None before that.
     """
 
     number: int

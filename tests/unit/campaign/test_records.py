@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.campaign.records import (
     EpochRecord,
-    FitRecord,
+    Fit,
     PickRecord,
     read_fit,
     read_log,
@@ -17,7 +17,8 @@ from labelgrid.errors import ProjectError
 from labelgrid.results import Result
 
 PICK = {"request_id": "r1-1", "image": "a.jpg", "task": "depth", "score": 0.5, "cost": 2.0, "weight": 1.0, "why": "it"}
-FIT = {"round": 1, "model": "m", "recipe": {"network": {"name": "n"}}, "images": 3, "labels": {"depth": 2}}
+FIT = {"round": 1, "checkpoint": "rounds/0001/fit/last.ckpt", "model": "m", "recipe": {"network": {"name": "n"}}}
+FIT |= {"seed": 0, "trained": ["depth"], "images": 3, "labels": {"depth": 2}, "spent": 4.0}
 HELDOUT = {
     "round": 1,
     "model": "m",
@@ -44,7 +45,7 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
     (tmp_path / "fit").mkdir()
     lines = [{"epoch": 1, "lr": 0.1, "loss": {"depth": 1.5}}, {"epoch": 2, "loss": {}, "val": {"loss_mtl": 2.5}}]
     (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert read_fit(tmp_path) == FitRecord("m", {"network": {"name": "n"}}, 3, {"depth": 2})
+    assert read_fit(tmp_path) == Fit(**FIT)
     assert read_picks(tmp_path) == [
         PickRecord("a.jpg", "depth", 0.5, 2.0, "it"),
         PickRecord("a.jpg", "depth", None, 2.0, "it"),
@@ -67,7 +68,7 @@ def test_figures_that_are_no_numbers_are_read_as_they_are(tmp_path: Path) -> Non
         ("fit.json", b"{", "Expecting property name"),
         ("fit.json", b'"\xff"', "codec can't decode"),
         ("fit.json", b"[]", "a table was expected"),
-        ("fit.json", json.dumps({"model": "m"}).encode(), "recipe: "),
+        ("fit.json", json.dumps({k: v for k, v in FIT.items() if k != "seed"}).encode(), "seed: "),
         ("fit.json", json.dumps(FIT | {"images": "three"}).encode(), "images: input should be a valid integer"),
         ("picks.json", b"{}", "a list was expected"),
         ("picks.json", b"[3]", "a table was expected"),
@@ -84,4 +85,3 @@ def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, conte
             read(tmp_path)
     assert caught.value.what.startswith("A file of a round is damaged: ") and fault in caught.value.what
     assert caught.value.where == str(tmp_path / name)
-    assert caught.value.unchanged == "No report was written."

@@ -77,7 +77,8 @@ def fit(project: Project, labels: int, rmse: float, *, measured: str = "the same
         write_text(folder / "heldout.json", json.dumps(kept | heldout | {"losses": {}} | changed))
     if finished:
         recipe = {"network": {"name": "pad_net", "options": {}}, "backbone": {"name": "mobilenetv2_100"}}
-        write_text(folder / "fit.json", json.dumps(kept | {"recipe": recipe, "seed": 0, "images": 3}))
+        trained = {"checkpoint": "last.ckpt", "trained": ["depth"]}
+        write_text(folder / "fit.json", json.dumps(kept | {"recipe": recipe, "seed": 0, "images": 3, **trained}))
 
 
 def page(project: Project) -> Page:

@@ -1,10 +1,13 @@
 """Laws of what a status counts and what it says to do next."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from labelgrid.campaign.project import Project
+from labelgrid.campaign.records import Fit
 from labelgrid.campaign.status import status_of
 from labelgrid.labels.grid import Cell, Move, State
 from tests.campaigns import ask, cells_of, make_project
@@ -50,7 +53,8 @@ def test_the_next_command_follows_the_way_of_a_round(project: Project, data: Mad
     row = project.store.open_round()
     record = project.round_folder(row.number) / "fit.json"
     record.parent.mkdir(parents=True)
-    record.write_text('{"model": "m", "recipe": {}, "images": 1, "labels": {"depth": 1}}')
+    done = Fit(row.number, "last.ckpt", "m", {}, 0, ["depth"], 1, {"depth": 1}, 1.0)
+    record.write_text(json.dumps(asdict(done)))
     assert status_of(project)["next"] == f"labelgrid query {folder} --budget N"
     label(project, *cells[2:])
     assert status_of(project)["next"] == f"labelgrid report {folder}, every cell has an answer"
