@@ -149,7 +149,11 @@ def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[
     done = model_of(project)
     crew, network = restore(project, done)
     own = labels / "images"
-    paths = {name: own / name for name in list_images(own)} if own.is_dir() else _paths(crew.source.roots)
+    paths = (
+        {name: own / name for name in list_images(own)}
+        if own.is_dir()
+        else {name: Path(root) / name for name, (root, _) in crew.source.files.items()}
+    )
     source = ImageFiles(paths, _labels(labels), whole_names(paths, paths))
     tasks = crew.definitions.values()
     names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
@@ -162,7 +166,3 @@ def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[
         network, crew.tasks, crew.definitions, source, names, recipe.data, recipe.objective, progress=progress
     )
     return {"labels": dict(measured.labels), **as_json(measured)}
-
-
-def _paths(roots: Mapping[str, str]) -> dict[str, Path]:
-    return {name: Path(root) / name for name, root in roots.items()}

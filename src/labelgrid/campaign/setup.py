@@ -1,14 +1,13 @@
-"""How a project begins and grows: images checked before anything is made, held-out images drawn. Loads no torch."""
+"""How a project begins: all of it or nothing, held-out images drawn at random. Loads no torch."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from labelgrid.campaign.finding import Check, find_images, rows_of
 from labelgrid.campaign.project import (
     DATABASE,
     SETTINGS,
@@ -16,93 +15,15 @@ from labelgrid.campaign.project import (
     Settings,
     check_new,
     check_pattern,
-    group_of,
     remove_folder,
     settings_text,
     write_text,
 )
-from labelgrid.errors import ImageError, ProjectError, leaving
-from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow
-from labelgrid.labels.images import check_image, list_images, read_list
+from labelgrid.errors import ProjectError, leaving
+from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
 from labelgrid.streams import image_key, keyed_uniform, seed_of
-
-Check = Literal["full", "none"]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Image files below one folder: their root and ids."""
-
-    root: Path
-    names: list[str]
-
-
-def find_images(places: Sequence[Path]) -> list[Found]:
-    """The images of folders and list files (one path a line, relative to the list).
-
-    Raises:
-        ImageError: a place is not there or holds none, or two places hold different images of one id.
-    """
-    for place in places:
-        if not place.exists():
-            raise ImageError(
-                "There is no such folder of images, and no such list.", where=str(place), next_step="Check the path."
-            )
-    found = [
-        Found(p.absolute(), list_images(p)) if p.is_dir() else Found(p.parent.absolute(), read_list(p)) for p in places
-    ]
-    first: dict[str, Path] = {}
-    for part in found if len(found) > 1 else []:
-        for name in part.names:
-            other = first.setdefault(name, part.root)
-            if other != part.root:
-                raise ImageError(
-                    f"Two images have the id '{name}': one below {other}, one below {part.root}.",
-                    next_step="Give the folder above both, so that their paths differ.",
-                )
-    return found
-
-
-def rows_of(found: Iterable[Found], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:
-    """Ledger rows of the images, read to their end first (`full`) or not opened at all (`none`).
-
-    Raises:
-        ImageError: lists the images that cannot be used.
-    """
-    found = list(found)
-    progress.start(
-        "Checking images" if check == "full" else "Listing images", sum(len(f.names) for f in found), "images"
-    )
-    faults: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for part in found:
-            if check == "none":
-                for name in part.names:
-                    yield ImageRow(name, str(part.root), group=group_of(group, name))
-                progress.advance(len(part.names))
-                continue
-            for row in threads.map(lambda name, root=part.root: _checked(root, name, group), part.names):
-                progress.advance()
-                if isinstance(row, str):
-                    faults.append(row)
-                else:
-                    yield row
-    if faults:
-        shown = "\n    ".join(faults[:20]) + (f"\n    and {len(faults) - 20} more" if len(faults) > 20 else "")
-        raise ImageError(
-            f"{len(faults)} of {sum(len(f.names) for f in found)} images cannot be used:\n    {shown}",
-            next_step="Mend or remove them.",
-        )
-
-
-def _checked(root: Path, name: str, group: str) -> ImageRow | str:
-    try:
-        height, width, digest = check_image(root / name)
-    except ImageError as error:
-        return f"{name}: {error.what} {error.next_step}"
-    return ImageRow(name, str(root), digest, height, width, group=group_of(group, name))
 
 
 @leaving("Nothing was made.")
@@ -190,7 +111,7 @@ def hold_out(store: Store, seed: int, count: int) -> None:
             "The held-out images would be all images: their groups are too large.",
             next_step="Hold out fewer, or give a finer --group.",
         )
-    store.update_images(_in_split(row, "heldout") for row in taken)
+    store.update_images(replace(row, split="heldout") for row in taken)
     request_heldout(store, [row.name for row in taken], [task.name for task in store.tasks()])
 
 
@@ -208,10 +129,6 @@ def request_heldout(store: Store, names: Sequence[str], tasks: Sequence[str]) ->
     )
 
 
-def _in_split(row: ImageRow, split: Split) -> ImageRow:
-    return ImageRow(row.name, row.root, row.digest, row.height, row.width, split, row.group)
-
-
 def request_id(round: int, cell: Cell) -> str:
     """The id of a request: the same for the same round and cell.
 
@@ -220,20 +137,3 @@ def request_id(round: int, cell: Cell) -> str:
         True
     """
     return f"r{round}-{seed_of(0, cell.image, cell.task):016x}"
-
-
-@leaving("Nothing was added.")
-def add(project: Project, images: Sequence[Path], tasks: Sequence[TaskRow], check: Check, progress: Progress) -> int:
-    """Add images (each in the split that its group is in) and tasks; returns how many images were new."""
-    store, group = project.store, project.settings.group
-    rows = list(rows_of(find_images(images), check, group, progress)) if images else []
-    splits = {row.group: row.split for row in store.images(("val", "test", "heldout")) if row.group}
-    with store.transaction():
-        for task in tasks:
-            store.add_task(task)
-        known = {row.name for row in store.images(("heldout",))}
-        added = store.add_images(_in_split(row, splits.get(row.group, "train")) for row in rows)
-        new = [row.name for row in store.images(("heldout",)) if row.name not in known]
-        request_heldout(store, new, [task.name for task in store.tasks()])
-        request_heldout(store, sorted(known), [task.name for task in tasks])
-    return added

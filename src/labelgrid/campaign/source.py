@@ -19,20 +19,21 @@ class ProjectSource:
     """A snapshot of a project as a `Source`; it holds names and paths, and can be sent to worker processes.
 
     Args:
-        roots: image id -> the folder its path is below.
+        files: image id -> the folder its path is below, and its content's digest ("" where that is not known).
         labels: cell -> label file and training weight.
     """
 
-    roots: Mapping[str, str]
+    files: Mapping[str, tuple[str, str]]
     labels: Mapping[Cell, tuple[Path, float]]
 
     def images(self) -> Sequence[str]:
         """The image ids."""
-        return list(self.roots)
+        return list(self.files)
 
     def image(self, name: str) -> NDArray[np.uint8]:
         """As `Source.image`."""
-        return read_image(Path(self.roots[name]) / name)
+        root, digest = self.files[name]
+        return read_image(Path(root) / name, digest)
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
@@ -52,4 +53,4 @@ class ProjectSource:
 def source_of(project: Project) -> ProjectSource:
     """The project's images and labels as they are now."""
     labels = {row.cell: (project.inside(row.path), row.weight) for row in project.store.cells(state=State.LABELLED)}
-    return ProjectSource({row.name: row.root for row in project.store.images()}, labels)
+    return ProjectSource({row.name: (row.root, row.digest) for row in project.store.images()}, labels)

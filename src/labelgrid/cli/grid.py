@@ -102,7 +102,7 @@ def add(
 
     Example: [bold]labelgrid add flat --images more --task normals[/]
     """
-    from labelgrid.campaign import setup
+    from labelgrid.campaign import adding
     from labelgrid.campaign.project import Project
     from labelgrid.errors import UsageError
 
@@ -110,8 +110,8 @@ def add(
         raise UsageError("Neither images nor tasks were named.", next_step="Say --images FOLDER or --task depth, say.")
     with Project.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
-        added = setup.add(project, images or [], rows, check.value, bar)
-    screen.say(f"Added {added} images and {len(rows)} tasks to {folder}.")
+        added = adding.add(project, images or [], rows, check.value, bar)
+    screen.say(f"Added {added} and {len(rows)} tasks to {folder}.")
 
 
 @leaving("Nothing was imported.")
@@ -122,7 +122,7 @@ def import_(
     split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
     limit: Annotated[int, typer.Option(help="Of a data set: only this many images, drawn by --seed.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of the draw of --limit.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of the draw of --limit; 0 if not said.")] = None,
     json: AsJson = False,
 ) -> None:
     """Take labels in: all of them, or none and a table of what is wrong.
@@ -131,7 +131,10 @@ def import_(
     """
     from labelgrid.campaign import importing
     from labelgrid.campaign.project import Project
+    from labelgrid.errors import UsageError
 
+    if seed is not None and not limit:
+        raise UsageError("--seed draws the images of --limit, and none was given.", next_step="Add --limit N.")
     with Project.open(folder) as project, screen.Bar() as bar:
         done = importing.import_labels(
             project,
@@ -140,7 +143,7 @@ def import_(
             split=split.value if split else None,
             replace=replace,
             limit=limit,
-            seed=seed,
+            seed=seed or 0,
             progress=bar,
         )
     showing_imported(done, json)
@@ -177,7 +180,10 @@ def export(
     """
     from labelgrid.campaign import exporting
     from labelgrid.campaign.project import Project
+    from labelgrid.errors import UsageError
 
+    if labels and (link or round is not None):
+        raise UsageError("--labels writes all labels: it goes with neither --round nor --link.", next_step="Leave one.")
     with Project.open(folder) as project, screen.Bar() as bar:
         if labels:
             done = exporting.export_labels(project, out or folder / "export", progress=bar)

@@ -35,16 +35,23 @@ class Checked(NamedTuple):
     digest: str
 
 
-def read_image(path: Path) -> Pixels:
-    """RGB [h, w, 3], upright (the EXIF orientation is applied).
+def read_image(path: Path, digest: str = "") -> Pixels:
+    """RGB [h, w, 3], upright (the EXIF orientation is applied); of a file with this digest, where one is given.
 
     Grey and palette images become RGB, an alpha channel is dropped (the colours under it stay), 16 bits become 8.
 
     Raises:
-        ImageError: the file is missing, empty, damaged or cut short, CMYK, of 32 bits, holds several pictures, or is a
-            16-bit image that uses so little of its range that it would come out almost black.
+        ImageError: the file is missing, not the expected one, empty, damaged or cut short, CMYK, of 32 bits, holds
+            several pictures, or is a 16-bit image that uses so little of its range that it would come out almost black.
     """
-    return _decode(_contents(path), path)
+    data = _contents(path)
+    if digest and _digest(data) != digest:
+        raise ImageError(
+            "The image is not the one that was added: its file has another content.",
+            where=str(path),
+            next_step="Put the old file back; or, if it has no labels yet, take it as it is now with `labelgrid add`.",
+        )
+    return _decode(data, path)
 
 
 def check_image(path: Path) -> Checked:
@@ -58,7 +65,11 @@ def check_image(path: Path) -> Checked:
     """
     data = _contents(path)
     height, width = _decode(data, path).shape[:2]
-    return Checked(height, width, hashlib.blake2b(data, digest_size=16).hexdigest())
+    return Checked(height, width, _digest(data))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def image_size(path: Path) -> tuple[int, int]:

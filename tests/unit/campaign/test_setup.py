@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from labelgrid.campaign import setup
+from labelgrid.campaign import finding, setup
 from labelgrid.campaign.project import Project, Settings
-from labelgrid.errors import ImageError, LedgerError, ProjectError
+from labelgrid.errors import ImageError, ProjectError
 from labelgrid.labels.grid import Cell, ImageRow, State, TaskRow
 from labelgrid.labels.images import check_image
 from labelgrid.progress import Silent
 from tests.campaigns import states
 from tests.support import Made
 
+COVERS = ["labelgrid.campaign.finding"]
 DEPTH, NORMALS = TaskRow("depth", "depth", 2.0), TaskRow("normals", "normals", 1.0)
 Make = Callable[..., Project]
 
@@ -102,7 +102,7 @@ def test_a_holdout_that_leaves_nothing_to_learn_from_is_refused(
 
 
 def test_an_impossible_holdout_is_refused_before_images_are_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup, "check_image", lambda path: pytest.fail("an image was read"))
+    monkeypatch.setattr(finding, "check_image", lambda path: pytest.fail("an image was read"))
     with pytest.raises(ProjectError, match="leaves none to learn from"):
         make(holdout=12)
 
@@ -184,50 +184,3 @@ def test_without_a_task_nothing_is_made(photos: Made, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="A project needs a task"):
         setup.create(tmp_path / "flat", [photos.images], [], Settings(), Silent())
     assert not (tmp_path / "flat").exists()
-
-
-def more(photos: Made, tmp_path: Path, *names: str) -> Path:
-    """A folder with copies of an image."""
-    for name in names:
-        path = tmp_path / "more" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((photos.images / photos.names[0]).read_bytes())
-    return tmp_path / "more"
-
-
-def test_new_images_and_tasks_are_missing_cells_and_old_ones_stay(make: Make, photos: Made, tmp_path: Path) -> None:
-    edges = TaskRow("edges", "edges", 3.0)
-    with make(holdout=2) as project:
-        before = states(project)
-        assert setup.add(project, [photos.images], [], "full", Silent()) == 0
-        assert setup.add(project, [more(photos, tmp_path, "a.jpg")], [edges], "full", Silent()) == 1
-        assert project.store.image("a.jpg").split == "train" and project.store.tasks()[-1] == edges
-        new = {cell: state for cell, state in states(project).items() if cell not in before}
-        assert new == {Cell(name, "edges"): "requested" for name in held(project)}
-
-
-def test_a_new_image_goes_where_its_group_is(make: Make, photos: Made, tmp_path: Path) -> None:
-    with make(holdout=3, group=r"^[^/]+") as project:
-        (group,) = {row.group for row in project.store.images(("heldout",))}
-        free = sorted({row.group for row in project.store.images(("train",))})
-        project.store.update_images(
-            replace(row, split="val") for row in list(project.store.images(("train",))) if row.group == free[0]
-        )
-        names = [f"{group}/new.jpg", f"{free[0]}/new.jpg", f"{free[1]}/new.jpg", "other/new.jpg"]
-        assert setup.add(project, [more(photos, tmp_path, *names)], [], "full", Silent()) == 4
-        assert [project.store.image(name).split for name in names] == ["heldout", "val", "train", "train"]
-        assert {Cell(names[0], "depth"), Cell(names[0], "normals")} <= set(states(project))
-
-
-def test_an_addition_is_all_or_nothing(make: Make, photos: Made, tmp_path: Path) -> None:
-    edges = TaskRow("edges", "edges", 3.0)
-    with make() as project:
-        for images, tasks, kind in [
-            ([more(photos, tmp_path, "room_00/0000.jpg", "b.jpg")], [edges], LedgerError),
-            ([], [edges, DEPTH], LedgerError),
-            ([tmp_path / "nowhere"], [edges], ImageError),
-        ]:
-            with pytest.raises(kind) as caught:
-                setup.add(project, images, tasks, "full", Silent())
-            assert caught.value.unchanged in ("Nothing was added.", "Nothing was changed.")
-            assert project.store.count_images() == 12 and project.store.tasks() == (DEPTH, NORMALS)
