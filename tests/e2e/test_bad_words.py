@@ -67,7 +67,8 @@ MISTYPED = {
     "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
     "import flat labels --seed 1": "--seed draws the images of --limit, and none was given.\n  Add --limit N. "
     "Nothing was imported.",
-    "export flat --labels --round 1": "--labels writes all labels: it goes with neither --round nor --link.\n  Leave one.",
+    "export flat --labels --round 1": "--labels writes all labels: it goes with neither --round nor --link.\n"
+    "  Leave one.",
     "export flat --labels --link": "--labels writes all labels: it goes with neither --round nor --link.\n  Leave one.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Name cells or a round, not both.\n  Nothing was cancelled.",

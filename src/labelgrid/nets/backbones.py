@@ -34,6 +34,9 @@ class BackboneOptions:
 class Encoder(nn.Module):
     """A timm backbone whose scales from 1/4 on are brought to 1/4, concatenated and mixed by a 1×1 convolution.
 
+    An image whose sides the coarsest scale does not divide is padded with zeros below and on the right, and the fused
+    map is cut to the image again (HRNet adds its scales up, which fails where they are rounded each for itself).
+
     Example:
         >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
         >>> encoder(torch.zeros(1, 3, 32, 64)).fused.shape
@@ -60,10 +63,13 @@ class Encoder(nn.Module):
 
     def forward(self, image: Tensor) -> Features:
         """[b, 3, h, w] -> the fused map at the finest used scale, and the deepest map."""
-        maps = [scale for i, scale in enumerate(self.backbone(image)) if i in self.used]
+        height, width = image.shape[-2:]
+        padded = functional.pad(image, (0, -width % self.reduction, 0, -height % self.reduction))
+        maps = [scale for i, scale in enumerate(self.backbone(padded)) if i in self.used]
         size = maps[0].shape[-2:]
         raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
-        return Features(self.mix(torch.cat(raised, 1)), maps[-1])
+        rows, columns = -(-height // self.stride), -(-width // self.stride)
+        return Features(self.mix(torch.cat(raised, 1)[..., :rows, :columns]), maps[-1])
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:

@@ -31,6 +31,18 @@ def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, 
     assert encoder(torch.zeros(1, 3, 64, 96)).fused.shape == (1, 8, 64 // stride, 96 // stride)
 
 
+@pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])
+@pytest.mark.parametrize("size", [(50, 70), (33, 32), (7, 5)])
+def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, size):
+    encoder = Encoder(BackboneOptions(name, pretrained=False, fused=4)).eval()
+    height, width = size
+    image = torch.rand(1, 3, height, width)
+    assert encoder(image).fused.shape == (1, 4, -(-height // 4), -(-width // 4))
+    whole = torch.zeros(1, 3, -(-height // 32) * 32, -(-width // 32) * 32)
+    whole[..., :height, :width] = image
+    torch.testing.assert_close(encoder(image).fused, encoder(whole).fused[..., : -(-height // 4), : -(-width // 4)])
+
+
 @pytest.mark.parametrize("form", ["safetensors", "pth", "prefixed", "with classifier", "in state_dict"])
 def test_local_weights_are_loaded_whatever_their_prefix(tmp_path, state, form):
     wanted = {k: torch.full_like(v, 0.5) if v.is_floating_point() else v for k, v in state.items()}
