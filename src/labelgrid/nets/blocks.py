@@ -34,8 +34,13 @@ class Predict(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[b, width, h, w] -> [b, channels, h, w]."""
-        raw: Tensor = self.convolution(self.dropout(features))
-        return raw
+        if self.dropout.mask is None:
+            raw: Tensor = self.convolution(self.dropout(features))
+            return raw
+        # Given masks are laid on the weights: the same sums, and no masked copy of the features is made.
+        weights, bias = dict(self.convolution.named_parameters()).values()
+        masked = weights.flatten(1) * self.dropout.mask.flatten(1)[:, None]
+        return torch.baddbmm(bias[:, None], masked, features.flatten(2)).unflatten(2, features.shape[2:])
 
 
 def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
