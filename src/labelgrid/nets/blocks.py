@@ -40,7 +40,8 @@ class Predict(nn.Module):
         # Given masks are laid on the weights: the same sums, and no masked copy of the features is made.
         weights, bias = dict(self.convolution.named_parameters()).values()
         masked = weights.flatten(1) * self.dropout.mask.flatten(1)[:, None]
-        return torch.baddbmm(bias[:, None], masked, features.flatten(2)).unflatten(2, features.shape[2:])
+        batch, _, height, width = features.shape
+        return torch.baddbmm(bias[:, None], masked, features.flatten(2)).view(batch, -1, height, width)
 
 
 def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
