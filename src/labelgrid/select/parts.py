@@ -86,7 +86,7 @@ class Composed:
     """A strategy put together from parts.
 
     A missing cell without a score (its task had no label when the network was trained) gets a uniform draw in
-    [0, 1), keyed by image and task: with normalised scores such a task is asked for first, at random images.
+    [0, 1), keyed by image and task: among normalised scores such a task gets its share, at random images.
 
     Args:
         needs: the statistics it reads.
