@@ -48,7 +48,10 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
             next_step="`labelgrid query`, then `labelgrid export`, then `labelgrid import` get some.",
             unchanged="Nothing was trained.",
         )
-    network = network_of(crew, project.weights())
+    weights_file, backbone = project.weights(), crew.recipe.backbone
+    if backbone.pretrained and weights_file is None:
+        progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are here from an earlier time.")
+    network = network_of(crew, weights_file)
     number = open_round(project).number
     before = None if crew.recipe.train.restart else latest(project, before=number)
     if before:

@@ -57,6 +57,7 @@ def query(
     name, chosen = strategy_of(project, strategy)
     pool, grid = project.store.pool_hash(), project.store.grid()
     check_budget(budget, grid)
+    _tell_of_open_requests(project, progress)
     done = latest(project)
     if chosen.needs and done is None:
         name, chosen = _cold(project, name, progress)
@@ -67,11 +68,7 @@ def query(
     scores = chosen.score(statistics, grid, fixed, seed)
     picks = chosen.select(scores, statistics, grid, budget, seed)
     if not picks:
-        raise ProjectError(
-            f"The budget of {budget.amount:g} {budget.unit} does not pay for a single choice of '{name}'.",
-            next_step=f"The dearest single label costs {grid.cost.max():g}, an image {grid.cost.sum():g} at most.",
-            unchanged="Nothing was requested.",
-        )
+        raise _too_little(budget, name, grid)
     prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     asked = Asked(number, name, picks, float(sum(prices[pick.cell.task] for pick in picks)))
     if not dry_run:
@@ -85,6 +82,21 @@ def query(
             closed = replace(open_round(project), strategy=name, seed=seed, budget=budget.amount, unit=budget.unit)
             project.store.close_round(replace(closed, pool=pool), _requests(project, asked, prices))
     return asked
+
+
+def _tell_of_open_requests(project: Project, progress: Progress) -> None:
+    """A round is asked for on top of open ones where that is wanted, but not unawares (after a kill, say)."""
+    waiting = sum(count.requested for count in project.store.counts(("train",)).values())
+    if waiting:
+        progress.say(f"{waiting} requests of earlier rounds are still open; what is picked now comes on top.")
+
+
+def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
+    return ProjectError(
+        f"The budget of {budget.amount:g} {budget.unit} does not pay for a single choice of '{name}'.",
+        next_step=f"The dearest single label costs {grid.cost.max():g}, an image {grid.cost.sum():g} at most.",
+        unchanged="Nothing was requested.",
+    )
 
 
 def _cold(project: Project, name: str, progress: Progress) -> tuple[str, Strategy]:

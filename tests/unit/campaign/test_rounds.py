@@ -39,6 +39,9 @@ def prepared(tmp_path_factory):
         said = Said()
         querying.query(project, Budget(9), said)
         assert "There is no model yet" in said.lines[0]
+        said = Said()
+        querying.query(project, Budget(3), said, dry_run=True)
+        assert said.lines[0] == "9 requests of earlier rounds are still open; what is picked now comes on top."
         assert answer(project, made) == 9 + 2 * 3
         fitting.fit(project, Silent())
     return folder, made
