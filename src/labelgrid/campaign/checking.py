@@ -111,7 +111,8 @@ class Checker:
             return Taken(answer, row, content, path.suffix, "unchanged")
         height, width = task.read(path).size
         if (height, width) != (size := _size(self.project.store.image(answer.cell.image))):
-            what = f"The label is {height}x{width}, its image is {size[0]}x{size[1]} (height x width)."
+            own = f" ({step} times its file's)" if (step := task.form.coarser) > 1 else ""
+            what = f"The label is {height}x{width}{own}, its image is {size[0]}x{size[1]} (height x width)."
             return Fault(answer.where, what, "Make it at the image's size, upright.", answer.cell)
         if row.state == State.LABELLED and not self.replace:
             what = f"The cell has a label with other content, taken in with round {row.round} ({row.path})."

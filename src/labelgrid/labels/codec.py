@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.config import parse
+from labelgrid.errors import LabelError
 
 O_contra = TypeVar("O_contra", contravariant=True)
 
@@ -31,6 +32,48 @@ class LabelArray:
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.valid.shape[0], self.valid.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What every format can be told.
+
+    Args:
+        coarser: the image's sides are so many times as long as the label's; each number stands for that many pixels
+            down and across.
+    """
+
+    coarser: int = 1
+
+    def __post_init__(self) -> None:
+        if self.coarser < 1:
+            raise ValueError(f"coarser must be at least 1; it is {self.coarser}")
+
+    def spread(self, label: LabelArray) -> LabelArray:
+        """A file's label at its image's size.
+
+        Example:
+            >>> small = LabelArray(np.array([[[1], [2]]]), np.array([[True, False]]))
+            >>> Form(coarser=2).spread(small).value[..., 0].tolist()
+            [[1, 1, 2, 2], [1, 1, 2, 2]]
+        """
+        if self.coarser == 1:
+            return label
+        return LabelArray(*(a.repeat(self.coarser, 0).repeat(self.coarser, 1) for a in (label.value, label.valid)))
+
+    def thinned(self, label: LabelArray) -> LabelArray:
+        """A label of an image's size as its file holds it: every so many-th number of every so many-th row.
+
+        Raises:
+            LabelError: the image's sides are no multiples of `coarser`.
+        """
+        step, (height, width) = self.coarser, label.size
+        if height % step or width % step:
+            raise LabelError(
+                f"The image is {height}x{width}, and the task's labels are {step} times coarser: that is no whole size."
+            )
+        taken = (slice(step // 2, None, step),) * 2
+        return LabelArray(label.value[taken], label.valid[taken])
 
 
 class Codec(Protocol[O_contra]):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from labelgrid import plugins
-from labelgrid.labels.codec import LabelArray, codec, options_of
+from labelgrid.labels.codec import Form, LabelArray, codec, options_of
 from labelgrid.labels.grid import TaskRow
 
 if TYPE_CHECKING:
@@ -69,21 +69,34 @@ class TaskDef:
         return cls(row.name, row.kind, row.cost, options, spec)
 
     @property
+    def form(self) -> Form:
+        """What of the options every format has."""
+        form: Form = self.options
+        return form
+
+    @property
     def geometry(self) -> Geometry:
         """What geometry does to the values; a depth task may hold disparity."""
         return "disparity" if getattr(self.options, "disparity", False) else self.spec.geometry
 
     def read(self, path: Path) -> LabelArray:
-        """The label in a file, checked."""
-        return codec(self.spec.codec).read(path, self.options)
+        """The label in a file, checked, at its image's size."""
+        return self.form.spread(codec(self.spec.codec).read(path, self.options))
 
     def write(self, path: Path, label: LabelArray) -> None:
-        """Write a label file."""
-        codec(self.spec.codec).write(path, label, self.options)
+        """Write the file of a label that has its image's size.
+
+        Raises:
+            LabelError: the disk refuses, or the task's labels are coarser and the image's sides no multiples of that.
+        """
+        codec(self.spec.codec).write(path, self.form.thinned(label), self.options)
 
     def describe(self) -> str:
         """What the task's label files hold, for those who make labels: one line, and lines for what it lists."""
-        return codec(self.spec.codec).describe(self.options)
+        line, *rest = codec(self.spec.codec).describe(self.options).splitlines()
+        if (step := self.form.coarser) > 1:
+            line += f" Its sides are 1/{step} of the image's."
+        return "\n".join([line, *rest])
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""

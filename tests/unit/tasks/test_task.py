@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.errors import LabelError, PluginError, RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.target import Target
@@ -64,3 +64,25 @@ def test_uncertainty_is_that_of_all_samples_at_once() -> None:
     task = definitions(ROWS)["parts"].build()
     certain = torch.eye(2).view(2, 1, 2, 1, 1)
     torch.testing.assert_close(task.uncertainty(certain), torch.full((1, 1, 1, 1), 2.0).log())
+
+
+@pytest.mark.parametrize("kind", ["semseg", "saliency", "edges", "depth", "normals"])
+def test_coarser_labels_stand_for_blocks_of_pixels(tmp_path: Path, kind: str) -> None:
+    options = {"classes": ["a", "b"]} if kind == "semseg" else {}
+    plain, coarse = (TaskDef.of(TaskRow("t", kind, 1.0, {**options, **more})) for more in ({}, {"coarser": 3}))
+    value = np.ones((2, 4, 1), np.int64 if kind == "semseg" else np.float32)
+    value[0] = 0 if kind != "depth" else 2
+    if kind == "normals":
+        value = np.concatenate([value, 0 * value, 1 - value], 2)
+    label = LabelArray(value, np.ones((2, 4), bool))
+    plain.write(tmp_path / "a.png", label)
+    seen = coarse.read(tmp_path / "a.png")
+    assert seen.size == (6, 12)
+    np.testing.assert_allclose(seen.value, np.kron(value, np.ones((3, 3, 1))), atol=1e-4)
+    coarse.write(tmp_path / "b.png", seen)
+    assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    assert "Its sides are 1/3 of the image's." in coarse.describe().splitlines()[0]
+    with pytest.raises(LabelError, match="2x4, and the task's labels are 3 times coarser"):
+        coarse.write(tmp_path / "c.png", label)
+    with pytest.raises(RecipeError, match="coarser must be at least 1; it is 0"):
+        TaskDef.of(TaskRow("t", kind, 1.0, {**options, "coarser": 0}))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, shape_text
 
 EXTENSIONS = (".png",)
@@ -15,7 +15,7 @@ DTYPE = np.float32
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Form):
     """What a yes/no map's numbers mean.
 
     Args:

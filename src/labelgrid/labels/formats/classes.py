@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, some_valid
 
 EXTENSIONS = (".png",)
@@ -17,7 +17,7 @@ DTYPE = np.int64
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Form):
     """What a class map's numbers mean.
 
     Args:
@@ -29,6 +29,7 @@ class Options:
     ignore: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(self.classes) < 2:
             raise ValueError(f"a class map needs at least 2 class names; {len(self.classes)} were given")
         twice = sorted({name for name in self.classes if self.classes.count(name) > 1})

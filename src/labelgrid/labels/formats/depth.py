@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_array, save_png, shape_text, some_valid
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
@@ -16,7 +16,7 @@ DTYPE = np.float32
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Form):
     """What a depth map's numbers mean.
 
     Args:
@@ -31,6 +31,7 @@ class Options:
     maximum: float | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, value in (("scale", self.scale), ("maximum", self.maximum)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} must be larger than 0; it is {value}")

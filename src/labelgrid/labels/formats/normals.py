@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import samples, save_array, save_png, shape_text, some_valid
 
 EXTENSIONS = (".png", ".npy")
@@ -30,7 +30,7 @@ SHARE_AWAY = 0.9
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Form):
     """What a normal map's channels mean.
 
     Args:
@@ -40,6 +40,7 @@ class Options:
     axes: str = "x right, y up, z toward the camera"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.axes not in AXES:
             raise ValueError(f"unknown axes '{self.axes}'; known: {'; '.join(AXES)}")
 
