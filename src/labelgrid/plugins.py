@@ -19,7 +19,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table"}),
     "select": frozenset({"strategy", "parts"}),
-    "annotate": frozenset({"request", "answers", "files", "returned"}),
+    "annotate": frozenset({"request", "answers", "returned"}),
 }
 
 

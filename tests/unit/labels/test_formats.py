@@ -176,6 +176,21 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, module, options, capf
     assert capfd.readouterr() == ("", "")
 
 
+def test_damaged_16_bit_colours_are_refused_too(tmp_path, capfd):
+    unit = RNG.normal(size=(32, 32, 3))
+    unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
+    path = tmp_path / "a.png"
+    normals.write(path, LabelArray(unit.astype(np.float32), np.ones((32, 32), bool)), normals.Options())
+    whole = path.read_bytes()
+    assert whole[24] == 16
+    middle = len(whole) // 2
+    pieces = (whole[:middle], whole[:-12], whole[:10], whole[:26], whole[:middle] + b"\0\0\0\0" + whole[middle + 4 :])
+    for content in pieces:
+        path.write_bytes(content)
+        refused(normals.read, path, normals.Options(), "damaged")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_large_labels_are_read_without_a_word(tmp_path, monkeypatch):
     path = png(tmp_path / "a.png", np.ones((40, 40), np.uint16))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -44,17 +45,31 @@ def samples(path: Path) -> Array:
 def _png(data: bytes, path: Path) -> Array:
     if not data.startswith(PNG):
         raise LabelError("This is not a PNG file, whatever its name says.", where=str(path))
+    bits, colour = data[24:26].ljust(2)
+    if bits == 16 and colour != 0:
+        return _deep_colours(data, path)
     array = _pillow(data, path)
-    bits, colour = data[24], data[25]
     if colour == 0 and bits in (2, 4):  # Pillow stretches 2- and 4-bit grey to 0..255
         return array // np.uint8(255 // (2**bits - 1))
-    if bits == 16 and colour != 0:  # Pillow keeps only the high bytes of 16-bit colour
-        import cv2
-
-        colours = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED))
-        order = cv2.COLOR_BGR2RGB if colours.shape[-1] == 3 else cv2.COLOR_BGRA2RGBA
-        return np.asarray(cv2.cvtColor(colours, order))
     return array.astype(np.uint16) if bits == 16 else array
+
+
+def _deep_colours(data: bytes, path: Path) -> Array:
+    """16-bit colours, of which Pillow keeps only the high bytes. OpenCV takes damaged files, so checksums come first."""
+    import cv2
+
+    place, kind = len(PNG), b""
+    while kind != b"IEND":
+        length = int.from_bytes(data[place : place + 4])
+        kind, end = data[place + 4 : place + 8], place + 8 + length
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4]) or end + 4 > len(data):
+            raise _damaged(path, "a checksum is wrong or the end is missing")
+        place = end + 4
+    colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if colours is None or colours.ndim != 3:
+        raise _damaged(path, "its pixels cannot be unpacked")
+    order = cv2.COLOR_BGR2RGB if colours.shape[-1] == 3 else cv2.COLOR_BGRA2RGBA
+    return np.asarray(cv2.cvtColor(colours, order))
 
 
 def _tiff(data: bytes, path: Path) -> Array:
@@ -69,9 +84,13 @@ def _pillow(data: bytes, path: Path) -> Array:
                 raise LabelError(f"The label's pixels are of the form '{image.mode}'.", where=str(path))
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise LabelError(
-            f"The label file is damaged or cut short: {error}.", where=str(path), next_step="Export it again."
-        ) from error
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, fault: str) -> LabelError:
+    return LabelError(
+        f"The label file is damaged or cut short: {fault}.", where=str(path), next_step="Export it again."
+    )
 
 
 def _npy(data: bytes, path: Path) -> Array:
