@@ -55,7 +55,7 @@ def _png(data: bytes, path: Path) -> Array:
 
 
 def _deep_colours(data: bytes, path: Path) -> Array:
-    """16-bit colours, of which Pillow keeps only the high bytes. OpenCV takes damaged files, so checksums come first."""
+    """16-bit colours, of which Pillow keeps only the high bytes. OpenCV takes damaged files: checksums come first."""
     import cv2
 
     place, kind = len(PNG), b""
