@@ -22,7 +22,7 @@ class TrainOptions:
         steps: length in optimiser steps instead, if above 0.
         power: of the polynomial decay of the learning rate, (1 - e / E) ** power by epochs; by optimiser steps where
             the length is in steps.
-        warmup: optimiser steps over which the learning rate rises, so that heads as drawn do not spoil the encoder.
+        warmup: share of the training over which the learning rate rises, so that heads as drawn do not spoil the encoder.
         clip: largest gradient norm; 0 does not clip.
         norm: "batch" trains with each batch's statistics; "frozen" keeps the encoder's, for small batches.
         known: probability with which a labelled cell's label is fed in as known (two-stage networks).
@@ -41,7 +41,7 @@ class TrainOptions:
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     power: float = 0.9
-    warmup: int = 0
+    warmup: float = 0.0
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
     known: float = 0.5
@@ -57,13 +57,14 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         least = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
-        for name, value in {**least, "val_every": 0, "warmup": 0}.items():
+        for name, value in {**least, "val_every": 0}.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
-        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1):
-            raise ValueError(f"known and val_share are shares; they are {self.known} and {self.val_share}")
+        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):
+            found = f"{self.known}, {self.val_share} and {self.warmup}"
+            raise ValueError(f"known, val_share and warmup are shares; they are {found}")
         if self.choose == "best" and not self.val_every:
             raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
 
@@ -141,4 +142,8 @@ class Plan:
         """
         options = self.options
         done = step / self.steps if options.steps else epoch / self.epochs
-        return options.learning_rate * (1 - done) ** options.power * min(1, (step + 1) / max(options.warmup, 1))
+        return (
+            options.learning_rate
+            * (1 - done) ** options.power
+            * min(1, (step + 1) / max(options.warmup * self.steps, 1))
+        )

@@ -155,7 +155,7 @@ def test_the_learning_rate_falls_by_partal_a4(data):
 
 
 def test_the_learning_rate_rises_for_the_warm_up_and_falls_by_steps_where_the_length_is_in_steps(data, tmp_path):
-    options = replace(QUICK, steps=10, warmup=4, power=1.0)
+    options = replace(QUICK, steps=10, warmup=0.4, power=1.0)
     plan = toy_plan(data, options)
     rates = [plan.learning_rate(step // 2, step) / options.learning_rate for step in range(10)]
     assert rates == pytest.approx([0.25, 0.45, 0.6, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1])
@@ -167,7 +167,7 @@ def test_the_learning_rate_rises_for_the_warm_up_and_falls_by_steps_where_the_le
 def test_every_option_of_the_training_changes_the_weights(data, tmp_path):
     base = weights_of(fit(toy_plan(data, replace(QUICK, epochs=2)), tmp_path / "base", Silent()))
     changes = {"power": 0.5, "clip": 0.01, "norm": "frozen", "known": 0.0, "optimiser": "adamw", "weight_decay": 0.1}
-    changes |= {"batch": 3, "learning_rate": 1e-4, "warmup": 2}
+    changes |= {"batch": 3, "learning_rate": 1e-4, "warmup": 0.5}
     for key, value in changes.items():
         plan = toy_plan(data, replace(QUICK, epochs=2, **{key: value}))
         other = weights_of(fit(plan, tmp_path / key, Silent()))
