@@ -22,7 +22,7 @@ class TrainOptions:
         steps: length in optimiser steps instead, if above 0.
         power: of the polynomial decay of the learning rate, (1 - e / E) ** power by epochs; by optimiser steps where
             the length is in steps.
-        warmup: share of the training over which the learning rate rises, so that heads as drawn do not spoil the encoder.
+        warmup: share of the training over which the learning rate rises, so that heads as drawn spoil no encoder.
         clip: largest gradient norm; 0 does not clip.
         norm: "batch" trains with each batch's statistics; "frozen" keeps the encoder's, for small batches.
         known: probability with which a labelled cell's label is fed in as known (two-stage networks).
