@@ -68,7 +68,7 @@ MISTYPED = {
     "import flat labels --seed 1": "--seed draws the images of --limit, and none was given.\n  Add --limit N. "
     "Nothing was imported.",
     "export flat --labels --round 1": "--labels writes all labels: it goes with neither --round nor --link.\n"
-    "  Leave one.",
+    "  Leave them away.",
     "export flat --labels --link": "--labels writes all labels: it goes with neither --round nor --link.\n  Leave one.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Name cells or a round, not both.\n  Nothing was cancelled.",

@@ -26,7 +26,8 @@ A request of labelgrid. Labels: {labels}. Images: {images}.
 manifest.json (manifest.csv says the same) lists what is asked for, best first. Put each label at its `path`, below
 this folder. A file that is named after its request id, as in `<request_id>.png`, is found anywhere in here.
 
-images/     the images. A label has exactly its image's size, turned upright as the image's EXIF orientation says.
+images/     the images. A label has exactly its image's size (unless its task below says otherwise), turned upright as
+            the image's EXIF orientation says.
 prelabels/  what the model would answer, where there is a model: a start, not a label. Mend a copy of it.
 skips.csv   for what cannot be labelled: a line each, `request_id,reason`.
 

@@ -8,7 +8,9 @@ from labelgrid.campaign.finding import Check, find_images, rows_of
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.setup import request_heldout
 from labelgrid.errors import ImageError, leaving
-from labelgrid.labels.grid import ImageRow, TaskRow
+from labelgrid.labels.grid import ImageRow, State, TaskRow
+from labelgrid.labels.store import CellRow
+from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
 
 
@@ -28,10 +30,10 @@ class Added:
 
     def __str__(self) -> str:
         """A sentence."""
-        parts = [f"{self.new} images"]
-        parts += [f"found {self.moved} that had moved"] if self.moved else []
-        parts += [f"took {self.changed} that had changed as they are now"] if self.changed else []
-        return ", ".join(parts)
+        told = [f"{self.new} images are new"]
+        told += [f"{self.moved} had moved"] if self.moved else []
+        told += [f"{self.changed} were taken with the content they have now"] if self.changed else []
+        return ", ".join(told)
 
 
 @leaving("Nothing was added.")
@@ -45,25 +47,32 @@ def add(project: Project, images: Sequence[Path], tasks: Sequence[TaskRow], chec
     """
     store, group = project.store, project.settings.group
     rows = list(rows_of(find_images(images), check, group, progress)) if images else []
-    known = {row.name: row for row in store.images()} if rows else {}
-    moved = [replace(known[row.name], root=row.root) for row in rows if _has_moved(row, known)]
-    changed = [
-        replace(known[row.name], digest=row.digest, height=row.height, width=row.width)
-        for row in rows
-        if _has_changed(row, known)
-    ]
-    _refuse_answered(project, changed)
-    splits = {row.group: row.split for row in known.values() if row.group and row.split != "train"}
     with store.transaction():
+        known = {row.name: row for row in store.images()}
+        moved = [_now(known[row.name], row) for row in rows if _has_moved(row, known)]
+        changed = [_now(known[row.name], row) for row in rows if _has_changed(row, known)]
+        _refuse_answered(project, known, changed)
+        splits = {row.group: row.split for row in known.values() if row.group and row.split != "train"}
+        placed = [replace(row, split=splits.get(row.group, "train")) for row in rows]
+        _refuse_twins(placed, known)
         for task in tasks:
             store.add_task(task)
-        held = {row.name for row in store.images(("heldout",))}
+        held = {row.name for row in known.values() if row.split == "heldout"}
         store.update_images([*moved, *changed])
-        added = store.add_images(replace(row, split=splits.get(row.group, "train")) for row in rows)
+        if changed:
+            store.put(CONTENTS, store.get(CONTENTS, 0) + 1)
+        added = store.add_images(placed)
         new = [row.name for row in store.images(("heldout",)) if row.name not in held]
         request_heldout(store, new, [task.name for task in store.tasks()])
         request_heldout(store, sorted(held), [task.name for task in tasks])
     return Added(added, len(moved), len(changed))
+
+
+def _now(old: ImageRow, row: ImageRow) -> ImageRow:
+    """A known image where and what its file is now."""
+    if not row.digest:
+        return replace(old, root=row.root)
+    return replace(old, root=row.root, digest=row.digest, height=row.height, width=row.width)
 
 
 def _has_moved(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
@@ -78,13 +87,37 @@ def _has_changed(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
     return old is not None and old.root == row.root and bool(row.digest) and old.digest != row.digest
 
 
-def _refuse_answered(project: Project, changed: Sequence[ImageRow]) -> None:
-    """Labels of a file that has another content now may be of another picture."""
-    names = {row.name for row in changed if project.store.image(row.name).digest}
-    answered = sorted({row.cell.image for row in project.store.cells() if row.cell.image in names}) if names else []
+def _refuse_answered(project: Project, known: Mapping[str, ImageRow], changed: Sequence[ImageRow]) -> None:
+    """Labels of a file that has another content now may be of another picture.
+
+    Where the old content is not known, a label of another size tells.
+    """
+    rows, answered = {row.name: row for row in changed}, set()
+    for cell in project.store.cells() if rows else ():
+        row = rows.get(cell.cell.image)
+        if (row and known[row.name].digest) or (
+            row and cell.state == State.LABELLED and _label_size(project, cell) != (row.height, row.width)
+        ):
+            answered.add(row.name)
     if answered:
         raise ImageError(
             f"{len(answered)} images changed on disk since they were added, and have labels or requests; the first is "
-            f"'{answered[0]}'.",
+            f"'{min(answered)}'.",
             next_step="Put the old files back, or give the new pictures other names.",
         )
+
+
+def _label_size(project: Project, cell: CellRow) -> tuple[int, int]:
+    return project.tasks()[cell.cell.task].read(project.inside(cell.path)).size
+
+
+def _refuse_twins(rows: Sequence[ImageRow], known: Mapping[str, ImageRow]) -> None:
+    """A new image with the content of one that measures would be trained on."""
+    measuring = {row.digest: row for row in known.values() if row.digest and row.split != "train"}
+    for row in rows:
+        twin = measuring.get(row.digest)
+        if twin and row.split == "train" and row.name not in known:
+            raise ImageError(
+                f"'{row.name}' is the same picture as '{twin.name}' of split '{twin.split}': not to be trained on.",
+                next_step="Take it out; or, if the folder was moved, name the folder that image ids are relative to.",
+            )

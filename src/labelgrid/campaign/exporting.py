@@ -12,8 +12,9 @@ from labelgrid.annotate.request import Ask, Request
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.requests import open_requests, prelabel
 from labelgrid.errors import ProjectError
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import SPLITS, Cell, Move, State
+from labelgrid.labels.codec import codec, digest
+from labelgrid.labels.grid import SPLITS, Cell, ImageRow, Move, State
+from labelgrid.labels.images import changed_image
 from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
 
@@ -96,8 +97,16 @@ def _request(project: Project, moves: Mapping[Cell, Move]) -> Request:
         asks.append(Ask(move.request_id, cell.image, cell.task, path, task.spec.codec, move.score, move.cost, move.why))
         if given := prelabel(project, move, task, cell.image in whole):
             prelabels[cell] = given
-    images = {name: Path(project.store.image(name).root) / name for name in names}
-    return Request(asks, tasks, images, prelabels)
+    return Request(asks, tasks, {name: _unchanged(project.store.image(name)) for name in names}, prelabels)
+
+
+def _unchanged(image: ImageRow) -> Path:
+    """The image's file, if it is still the one that was added."""
+    path = Path(image.root) / image.name
+    with files.disk(path):
+        if image.digest and digest(path) != image.digest:
+            raise changed_image(path)
+    return path
 
 
 def export_labels(project: Project, out: Path, *, progress: Progress | None = None) -> Exported:

@@ -36,7 +36,7 @@ def find_images(places: Sequence[Path]) -> list[Found]:
                 "There is no such folder of images, and no such list.", where=str(place), next_step="Check the path."
             )
     found = [
-        Found(p.absolute(), list_images(p)) if p.is_dir() else Found(p.parent.absolute(), read_list(p)) for p in places
+        Found(p.resolve(), list_images(p)) if p.is_dir() else Found(p.resolve().parent, read_list(p)) for p in places
     ]
     first: dict[str, Path] = {}
     for part in found if len(found) > 1 else []:

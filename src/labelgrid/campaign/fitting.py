@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import torch
+
 from labelgrid.campaign.assemble import Crew, crew_of, labelled_images, network_of, plan_of
 from labelgrid.campaign.project import Project, remove_folder, write_text
 from labelgrid.campaign.recipe import Recipe, hash_of
@@ -48,10 +50,7 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
             next_step="`labelgrid query`, then `labelgrid export`, then `labelgrid import` get some.",
             unchanged="Nothing was trained.",
         )
-    weights_file, backbone = project.weights(), crew.recipe.backbone
-    if backbone.pretrained and weights_file is None:
-        progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are here from an earlier time.")
-    network = network_of(crew, weights_file)
+    network = new_network(crew, project, progress)
     number = open_round(project).number
     before = None if crew.recipe.train.restart else latest(project, before=number)
     if before:
@@ -79,6 +78,37 @@ def fit(project: Project, progress: Progress, recipe: str = "", changes: dict[st
     _keep(project, done)
     measure_heldout(project, crew, network, done, progress)
     return done
+
+
+def new_network(crew: Crew, project: Project, progress: Progress) -> Network:
+    """The network with its initial weights, which can take images of the training size.
+
+    Raises:
+        ModelError: it cannot, or its weights cannot be had.
+    """
+    weights, backbone = project.weights(), crew.recipe.backbone
+    if backbone.pretrained and weights is None:
+        progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are here from an earlier time.")
+    network = network_of(crew, weights)
+    check_size(network, crew.recipe.data.size)
+    return network
+
+
+def check_size(network: Network, size: tuple[int, int]) -> None:
+    """Refuse a training size that the network cannot take (some backbones are made for one size).
+
+    Raises:
+        ModelError: with the backbone's own words.
+    """
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, 3, *size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise ModelError(
+            f"The network cannot take images of {size[0]}x{size[1]}: {error}.",
+            next_step="Set another `size` in [data], or another backbone.",
+            unchanged="Nothing was trained.",
+        ) from error
 
 
 def _make_way(project: Project, number: int, identity: str, progress: Progress) -> None:

@@ -30,11 +30,14 @@ class ImageFiles:
     Args:
         paths: image id -> file.
         labels: the folder of labels, or the folder above its `labels/`.
+        whole: the images whose labels carry the image's extension.
+        digests: of images whose content is known.
     """
 
     paths: Mapping[str, Path]
     labels: Path | None = None
     whole: frozenset[str] = field(default=frozenset(), repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, place: Path, labels: Path | None = None) -> "ImageFiles":
@@ -54,7 +57,7 @@ class ImageFiles:
 
     def image(self, name: str) -> NDArray[np.uint8]:
         """As `Source.image`."""
-        return read_image(self.paths[name])
+        return read_image(self.paths[name], self.digests.get(name, ""))
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
@@ -103,14 +106,14 @@ def predict(project: Project, images: Path, out: Path, known: Path | None, progr
         progress: told of each batch.
 
     Returns:
-        how many images were predicted.
+        how many files were written.
 
     Raises:
         LabelgridError: there is no model, no image, or one that cannot be read.
     """
     done, source = model_of(project), ImageFiles.of(images, known)
     crew, network = restore(project, done)
-    names, data = list(source.images()), crew.recipe.data
+    names, data, written = list(source.images()), crew.recipe.data, 0
     progress.start("Predicting", len(names), "images")
     fed, whole = known is not None, whole_names(names, names)
     for name, raws, frame in predictions(network, crew.definitions, source, names, data, known=fed, progress=progress):
@@ -118,9 +121,12 @@ def predict(project: Project, images: Path, out: Path, known: Path | None, progr
             path = label_path(out, crew.definitions[task], name, name in whole)
             try:
                 write_label(crew.tasks[task], crew.definitions[task], raw, frame, path)
+                written += 1
             except LabelError as error:
+                if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
+                    raise
                 progress.say(f"{task} of {name} was not written: {error.what}")
-    return len(names)
+    return written
 
 
 def evaluate_split(project: Project, split: Split, progress: Progress) -> dict[str, Any]:
@@ -149,12 +155,12 @@ def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[
     done = model_of(project)
     crew, network = restore(project, done)
     own = labels / "images"
-    paths = (
-        {name: own / name for name in list_images(own)}
-        if own.is_dir()
-        else {name: Path(root) / name for name, (root, _) in crew.source.files.items()}
-    )
-    source = ImageFiles(paths, _labels(labels), whole_names(paths, paths))
+    if own.is_dir():
+        paths, digests = {name: own / name for name in list_images(own)}, {}
+    else:
+        paths = {name: Path(root) / name for name, (root, _) in crew.source.files.items()}
+        digests = {name: digest for name, (_, digest) in crew.source.files.items()}
+    source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
     tasks = crew.definitions.values()
     names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
     if not names:

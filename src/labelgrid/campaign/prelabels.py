@@ -52,6 +52,8 @@ def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: 
             try:
                 write_label(crew.tasks[task], crew.definitions[task], raws[task], frame, path)
             except LabelError as error:
+                if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
+                    raise
                 progress.say(f"No pre-label of {task} for {image}: {error.what}")
     options = check_options("score", Named("dropout", score_options(project).get("dropout", {})))
     Pictures(crew, network, folder / "pictures", options).write(picks[:SHOWN])

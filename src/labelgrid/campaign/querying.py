@@ -57,6 +57,7 @@ def query(
     name, chosen = strategy_of(project, strategy)
     pool, grid = project.store.pool_hash(), project.store.grid()
     check_budget(budget, grid)
+    _refuse_unfinished(project)
     _tell_of_open_requests(project, progress)
     done = latest(project)
     if chosen.needs and done is None:
@@ -84,6 +85,18 @@ def query(
     return asked
 
 
+def _refuse_unfinished(project: Project) -> None:
+    """A query closes the round: a training that was stopped in it would be lost."""
+    folder = project.round_folder(round_number(project))
+    if (folder / "fit" / "last.ckpt").exists() and not (folder / "fit.json").exists():
+        raise ProjectError(
+            "This round's training was stopped before its end; a query would close the round without it.",
+            where=str(folder / "fit"),
+            next_step=f"Run `labelgrid fit {project.folder}` to go on with it, or remove that folder to do without.",
+            unchanged="Nothing was requested.",
+        )
+
+
 def _tell_of_open_requests(project: Project, progress: Progress) -> None:
     """A round is asked for on top of open ones where that is wanted, but not unawares (after a kill, say)."""
     waiting = sum(count.requested for count in project.store.counts(("train",)).values())
@@ -94,7 +107,9 @@ def _tell_of_open_requests(project: Project, progress: Progress) -> None:
 def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
     return ProjectError(
         f"The budget of {budget.amount:g} {budget.unit} does not pay for a single choice of '{name}'.",
-        next_step=f"The dearest single label costs {grid.cost.max():g}, an image {grid.cost.sum():g} at most.",
+        next_step=f"A label costs {grid.cost.min():g} to {grid.cost.max():g}, an image {grid.cost.sum():g} at most."
+        if budget.unit == "cost"
+        else "Ask for 1 at least.",
         unchanged="Nothing was requested.",
     )
 

@@ -111,7 +111,7 @@ def add(
     with Project.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
         added = adding.add(project, images or [], rows, check.value, bar)
-    screen.say(f"Added {added} and {len(rows)} tasks to {folder}.")
+    screen.say(f"{folder}: {added}; {len(rows)} new tasks.")
 
 
 @leaving("Nothing was imported.")
@@ -183,7 +183,9 @@ def export(
     from labelgrid.errors import UsageError
 
     if labels and (link or round is not None):
-        raise UsageError("--labels writes all labels: it goes with neither --round nor --link.", next_step="Leave one.")
+        raise UsageError(
+            "--labels writes all labels: it goes with neither --round nor --link.", next_step="Leave them away."
+        )
     with Project.open(folder) as project, screen.Bar() as bar:
         if labels:
             done = exporting.export_labels(project, out or folder / "export", progress=bar)

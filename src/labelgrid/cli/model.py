@@ -55,7 +55,7 @@ def fit(
         screen.as_json(asdict(done))
         return
     counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
-    screen.say(f"Round {done.round}: trained on {done.images} images with {counts} labels -> {done.checkpoint}")
+    screen.say(f"Round {done.round}: learned from {done.images} images with {counts} labels -> {done.checkpoint}")
     screen.say(f"Next: {next_step}")
 
 
@@ -127,15 +127,15 @@ def predict(
 
     with Project.open(folder) as project, screen.Bar() as bar:
         count = predicting.predict(project, images, out, known, bar)
-    screen.say(f"Predicted {count} images -> {out}")
+    screen.say(f"Wrote {count} predictions -> {out}")
 
 
 def evaluate(
     folder: Folder,
     labels: Annotated[Path | None, typer.Argument(metavar="[LABELS]", help="A folder of labels.")] = None,
-    split: Annotated[Measured, typer.Option(help="Without LABELS: the project's split to measure on.")] = (
-        Measured.heldout
-    ),
+    split: Annotated[
+        Measured | None, typer.Option(help="Without LABELS: the project's split to measure on; heldout if not said.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Measure the newest model, at the images' original size.
@@ -144,12 +144,15 @@ def evaluate(
     """
     from labelgrid.campaign import predicting
     from labelgrid.campaign.project import Project
+    from labelgrid.errors import UsageError
 
+    if labels is not None and split is not None:
+        raise UsageError("--split is of the project's own labels, and LABELS are others.", next_step="Leave one away.")
     with Project.open(folder) as project, screen.Bar() as bar:
         if labels is not None:
             values = predicting.evaluate_folder(project, labels, bar)
         else:
-            values = predicting.evaluate_split(project, split.value, bar)
+            values = predicting.evaluate_split(project, (split or Measured.heldout).value, bar)
     if json:
         screen.as_json(values)
         return

@@ -46,8 +46,8 @@ class Form:
     coarser: int = 1
 
     def __post_init__(self) -> None:
-        if self.coarser < 1:
-            raise ValueError(f"coarser must be at least 1; it is {self.coarser}")
+        if not 1 <= self.coarser <= 64:
+            raise ValueError(f"coarser lies between 1 and 64; it is {self.coarser}")
 
     def spread(self, label: LabelArray) -> LabelArray:
         """A file's label at its image's size.

@@ -46,12 +46,17 @@ def read_image(path: Path, digest: str = "") -> Pixels:
     """
     data = _contents(path)
     if digest and _digest(data) != digest:
-        raise ImageError(
-            "The image is not the one that was added: its file has another content.",
-            where=str(path),
-            next_step="Put the old file back; or, if it has no labels yet, take it as it is now with `labelgrid add`.",
-        )
+        raise changed_image(path)
     return _decode(data, path)
+
+
+def changed_image(path: Path) -> ImageError:
+    """The sentence for a file that is not the one that was added."""
+    return ImageError(
+        "The image is not the one that was added: its file has another content.",
+        where=str(path),
+        next_step="Put the old file back; or, if it has no labels yet, take it as it is now with `labelgrid add`.",
+    )
 
 
 def check_image(path: Path) -> Checked:
@@ -93,7 +98,9 @@ def _contents(path: Path) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(
-            f"The image cannot be read: {error.strerror}.", where=str(path), next_step="Put it back, or mend the path."
+            f"The image cannot be read: {error.strerror}.",
+            where=str(path),
+            next_step="Put it back; where a project's images were moved, `labelgrid add --images` finds them again.",
         ) from error
     if not data:
         raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")

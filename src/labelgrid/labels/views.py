@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
-from labelgrid.labels import roster
+from labelgrid.labels import roster, rounds
 from labelgrid.labels.grid import Cell, Grid, Move, Split, State
 from labelgrid.labels.moves import CellRow
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES, TASKS
@@ -122,14 +122,18 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         yield Event(row.id, row.at, State(row.from_state), _move(row))
 
 
+#: The note that counts how often files of images were taken with another content.
+CONTENTS = "contents"
+
+
 def pool_hash(connection: Connection) -> str:
-    """A stamp of states, images and tasks; see `Store.pool_hash`."""
+    """A stamp of states, images, their contents and tasks; see `Store.pool_hash`."""
     last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
     # Half of each key is enough to notice an image, and the sum of 2**31 halves fits the database's integers.
     images = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
     splits = sorted((split, count, int(total)) for split, count, total in connection.execute(images))
     tasks = [task.name for task in roster.tasks(connection).values()]
-    text = json.dumps([last, splits, tasks])
+    text = json.dumps([last, splits, tasks, rounds.get(connection, CONTENTS, 0)])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

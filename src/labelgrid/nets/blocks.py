@@ -38,8 +38,8 @@ class Predict(nn.Module):
             raw: Tensor = self.convolution(self.dropout(features))
             return raw
         # Given masks are laid on the weights: the same sums, and no masked copy of the features is made.
-        weights, bias = dict(self.convolution.named_parameters()).values()
-        masked = weights.flatten(1) * self.dropout.mask.flatten(1)[:, None]
+        bias = self.convolution.get_parameter("bias")
+        masked = self.convolution.weight.flatten(1) * self.dropout.mask.flatten(1)[:, None]
         batch, _, height, width = features.shape
         return torch.baddbmm(bias[:, None], masked, features.flatten(2)).view(batch, -1, height, width)
 

@@ -11,6 +11,8 @@ from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.strategy import Budget, Scores, Statistics
 from labelgrid.streams import keyed_uniform, seed_of
 
+#: Why a cell was picked that has no score of its own.
+DRAWN = "drawn at random: the network has learnt nothing of this task yet"
 #: Raw scores [n, t] from statistics and the grid.
 Scorer = Callable[[Statistics, Grid, int], Scores]
 
@@ -113,14 +115,18 @@ class Composed:
     def select(self, scores: Scores, statistics: Statistics, grid: Grid, budget: Budget, seed: int) -> list[Pick]:
         """As `Strategy.select`."""
         if self.unit == "cells":
-            return best_cells(scores, grid, budget, self.why)
+            drawn = np.isnan(self.scorer(statistics, grid, seed))
+            return best_cells(scores, grid, budget, self.why, drawn)
         return best_images(scores, grid, budget, self.why)
 
 
-def best_cells(scores: Scores, grid: Grid, budget: Budget, why: str) -> list[Pick]:
+def best_cells(
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None
+) -> list[Pick]:
     """The best cells over the whole grid that the budget affords, one by one, ties by image key.
 
-    A budget in images is worth K cells an image, so that strategies of both units spend equal labels.
+    A budget in images is worth K cells an image, so that strategies of both units spend equal labels. The cells that
+    are `drawn` [n, t] are said to be.
     """
     n, t = scores.shape
     amount = budget.amount * t if budget.unit == "images" else budget.amount
@@ -129,7 +135,8 @@ def best_cells(scores: Scores, grid: Grid, budget: Budget, why: str) -> list[Pic
     picks = []
     for place in buy(scores.ravel(), np.repeat(grid.keys, t), prices, amount):
         row, column = divmod(int(place), t)
-        picks.append(Pick(grid.cell(row, column), float(scores[row, column]), why=why))
+        reason = DRAWN if drawn is not None and drawn[row, column] else why
+        picks.append(Pick(grid.cell(row, column), float(scores[row, column]), why=reason))
     return picks
 
 

@@ -11,6 +11,7 @@ from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.frame import Frame, restore
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
+from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.nets.network import Network, Raw
 from labelgrid.pixel.target import Target
@@ -145,8 +146,17 @@ class Measure:
         return self.total / max(self.pixels, 1)
 
     def add(self, raw: Tensor, frame: Frame, label: LabelArray) -> None:
-        """Add one image: raw [channels, h', w'] against its label at original size."""
+        """Add one image: raw [channels, h', w'] against its label at original size.
+
+        Raises:
+            LabelError: the label is of another size than its image.
+        """
         height, width = label.size
+        if (height, width) != frame.original:
+            raise LabelError(
+                f"A {self.task.name} label is {height}x{width}, its image {frame.original[0]}x{frame.original[1]}.",
+                next_step="Export the label at its image's size.",
+            )
         with torch.inference_mode():
             for rows in strips(self.task.channels, height, width):
                 strip = restore(raw, frame, rows)[None]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from labelgrid.data.batch import Batch
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
+from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
@@ -33,7 +34,14 @@ class Trainer:
                 unchanged="Nothing was trained.",
             )
         self.plan, options = plan, plan.options
-        self.fabric = Fabric(accelerator=options.device, devices=1, precision=options.precision)
+        try:
+            self.fabric = Fabric(accelerator=options.device, devices=1, precision=options.precision)
+        except (RuntimeError, ValueError) as error:  # Lightning raises both
+            raise TrainingError(
+                f"There is no device '{options.device}' here that can be trained on.",
+                next_step='Set device = "auto" in [train].',
+                unchanged="Nothing was trained.",
+            ) from error
         self.parts: dict[str, nn.Module] = {
             name: part
             for name, part in {**plan.terms, "balancer": plan.balancer}.items()
@@ -63,7 +71,8 @@ class Trainer:
             )
         self.plan.network.load_state_dict(kept.network)
         self.optimiser.load_state_dict(kept.optimiser)
-        self.fabric.strategy.precision.load_state_dict(kept.scaler)
+        if kept.scaler:  # none where it was begun on a CPU
+            self.fabric.strategy.precision.load_state_dict(kept.scaler)
         for name, part in self.parts.items():
             part.load_state_dict(kept.parts[name])
         self.epoch, self.step, self.history = kept.epoch, kept.step, kept.history
@@ -103,7 +112,7 @@ class Trainer:
         """One optimiser step on one batch; returns the unweighted task losses [b] and who has a label [b, t]."""
         plan = self.plan
         with self.fabric.autocast():
-            output = self.network(batch.images, self._known(batch, index))
+            output = self._forward(batch, index)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
             step = self._step(batch, output, losses) if plan.terms else None
@@ -127,6 +136,20 @@ class Trainer:
                 term.after_step(step)
         return losses, present
 
+    def _forward(self, batch: Batch, index: int) -> Output:
+        try:
+            output: Output = self.network(batch.images, self._known(batch, index))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise TrainingError(
+                "One image so small has no statistics to normalise with.",
+                where=", ".join(batch.ids),
+                next_step='Set a larger `size` in [data] or norm = "frozen" in [train], or label more images.',
+                unchanged="The state after the last epoch is kept.",
+            ) from error
+        return output
+
     def _term_losses(self, step: Step) -> Tensor:
         total = torch.zeros((), device=self.fabric.device)
         for name, term in self.plan.terms.items():
@@ -135,7 +158,7 @@ class Trainer:
             total = total + sum((value.mean() for value in losses.values()), torch.zeros_like(total))
         return total
 
-    def _step(self, batch: Batch, output: Any, losses: Mapping[str, Tensor]) -> Step:
+    def _step(self, batch: Batch, output: Output, losses: Mapping[str, Tensor]) -> Step:
         views = {}
         for term in self.plan.terms.values():
             for name, view in term.views().items():

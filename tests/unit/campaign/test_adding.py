@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from labelgrid.campaign import adding, setup
@@ -42,11 +44,12 @@ def held(project: Project) -> list[str]:
 
 
 def more(photos: Made, tmp_path: Path, *names: str) -> Path:
-    """A folder with copies of an image."""
+    """A folder with new images."""
     for name in names:
         path = tmp_path / "more" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((photos.images / photos.names[0]).read_bytes())
+        colours = np.random.default_rng(sum(name.encode())).integers(0, 255, (8, 12, 3), np.uint8)
+        cv2.imwrite(str(path), colours)
     return tmp_path / "more"
 
 
@@ -120,7 +123,9 @@ def test_a_changed_file_is_noticed_where_it_is_read_and_taken_only_while_nothing
         (photos.images / name).write_bytes((photos.images / other).read_bytes())
         with pytest.raises(ImageError, match=r"not the one that was added.*\n.*labelgrid add"):
             source_of(project).image(name)
+        before = project.store.pool_hash()
         assert adding.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 1)
+        assert project.store.pool_hash() != before  # scores of the old content are stale
         assert source_of(project).image(name).shape == (8, 12, 3)
         project.store.move([Move(Cell(name, "depth"), State.REQUESTED, 1, request_id="r", cost=1.0)])
         (photos.images / name).write_bytes((photos.images / photos.names[2]).read_bytes())
@@ -134,3 +139,34 @@ def test_what_was_added_unopened_learns_its_content(make: Make, photos: Made) ->
         assert not project.store.image(photos.names[0]).digest
         assert adding.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 12)
         assert project.store.image(photos.names[0]).digest and project.store.image(photos.names[0]).height == 8
+
+
+def test_where_the_old_content_is_not_known_a_label_of_another_size_tells(make: Make, photos: Made) -> None:
+    name = photos.names[0]
+    with make(check="none") as project:
+        (project.folder / "labels").mkdir()
+        cv2.imwrite(str(project.folder / "labels" / "a.png"), np.full((8, 12), 1000, np.uint16))
+        project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="labels/a.png", digest="d", cost=1.0)])
+        cv2.imwrite(str(photos.images / name), np.zeros((9, 12, 3), np.uint8))
+        with pytest.raises(ImageError, match=f"1 images changed on disk.*'{name}'"):
+            adding.add(project, [photos.images], [], "full", Silent())
+        cv2.imwrite(str(photos.images / name), np.zeros((8, 12, 3), np.uint8))
+        assert adding.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 12)
+
+
+def test_a_picture_that_measures_is_not_added_for_training_under_another_name(
+    make: Make, photos: Made, tmp_path: Path
+) -> None:
+    with make(holdout=2) as project:
+        (tmp_path / "all").mkdir()
+        photos.images.rename(tmp_path / "all" / "photos")
+        with pytest.raises(ImageError, match=r"is the same picture as .* of split 'heldout'"):
+            adding.add(project, [tmp_path / "all"], [], "full", Silent())
+        assert adding.add(project, [tmp_path / "all" / "photos"], [], "full", Silent()) == Added(0, 12, 0)
+
+
+def test_a_folder_is_the_same_however_it_is_spelt(make: Make, photos: Made, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photos.images)
+    with make() as project:
+        for place in (tmp_path / "link", photos.images / ".." / photos.images.name):
+            assert adding.add(project, [place], [], "full", Silent()) == Added(0, 0, 0)

@@ -10,7 +10,7 @@ import pytest
 from labelgrid.campaign.exporting import export, export_labels
 from labelgrid.campaign.importing import import_labels
 from labelgrid.campaign.project import Project
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ImageError, ProjectError
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.tasks.task import TaskDef
 from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, states
@@ -171,3 +171,15 @@ def test_labels_are_not_written_among_other_files(
     with pytest.raises(ProjectError, match="neither empty nor an earlier export of labels"):
         export_labels(project, tmp_path / "out")
     assert listing(tmp_path / "out") == [name]
+
+
+def test_a_request_for_an_image_that_changed_is_not_written(project: Project, data: Made, tmp_path: Path) -> None:
+    ask(project, cells_of(data)[:1])
+    image = data.images / data.names[0]
+    kept = image.read_bytes()
+    image.write_bytes(kept + b"more")
+    with pytest.raises(ImageError, match="not the one that was added"):
+        export(project, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    image.write_bytes(kept)
+    assert export(project, tmp_path / "out").folders == (tmp_path / "out",)

@@ -72,6 +72,12 @@ def test_a_fit_says_what_it_learnt_from_and_never_touches_held_out_images(projec
     assert not held & set(train) and not val and done.spent == 9 / 3 * sum(r.cost for r in project.store.tasks())
 
 
+def test_what_was_learnt_from_counts_the_labels_that_choose_the_model(project):
+    done = fitting.fit(project, Silent(), changes={"train": {"val_share": 0.5}})
+    assert done.labels == {"semseg": 3, "depth": 3, "normals": 3} and done.images == 3
+    assert done.spent == 9 / 3 * sum(row.cost for row in project.store.tasks())
+
+
 def test_held_out_figures_are_kept_with_their_cost_apart(project):
     kept = json.loads((project.round_folder(2) / "heldout.json").read_text())
     assert kept["heldout_labels"] == {"semseg": 2, "depth": 2, "normals": 2}
@@ -196,7 +202,7 @@ def test_continuing_starts_from_the_last_rounds_weights(project, prepared):
 def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_them(project, prepared, tmp_path):
     _, made = prepared
     plain, fed = tmp_path / "plain", tmp_path / "fed"
-    assert predicting.predict(project, made.images, plain, None, Silent()) == 10
+    assert predicting.predict(project, made.images, plain, None, Silent()) == 3 * 10
     depth = tmp_path / "known" / "depth"
     shutil.copytree(made.labels / "depth", depth)
     predicting.predict(project, made.images, fed, depth.parent, Silent())
@@ -269,7 +275,7 @@ def test_adding_a_task_after_a_fit_trains_anew_and_goes_on(project):
     said = Said()
     done = fitting.fit(project, said)
     assert "training anew" in said.lines[0] and "edges" not in done.trained
-    assert "edges" in {pick.cell.task for pick in querying.query(project, Budget(9), Silent()).picks}
+    assert "edges" in {pick.cell.task for pick in querying.query(project, Budget(20), Silent()).picks}
 
 
 def test_continuing_takes_over_what_fits_when_a_task_is_new(project, prepared):

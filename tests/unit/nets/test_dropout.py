@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from labelgrid.nets.blocks import Predict
 from labelgrid.nets.dropout import ChannelDropout, keyed_dropout, masks, sites
 
 
@@ -44,3 +45,11 @@ def test_no_mask_is_left_behind_even_after_an_error():
         assert not torch.equal(network(torch.ones(1, 4, 2, 2)), torch.ones(1, 4, 2, 2))
         raise ZeroDivisionError
     assert torch.equal(network(torch.ones(1, 4, 2, 2)), torch.ones(1, 4, 2, 2))
+
+
+def test_masks_laid_on_the_weights_are_masks_laid_on_the_features():
+    predict = Predict(6, 5, 0.5, "final").double()
+    features = torch.randn(3, 6, 4, 7, dtype=torch.float64)
+    predict.dropout.mask = masks("site", 6, 0.5, np.arange(3, dtype=np.uint64), 0, 0).double()
+    assert 0 < (predict.dropout.mask == 0).sum() < 18
+    torch.testing.assert_close(predict(features), predict.convolution(features * predict.dropout.mask))

@@ -6,7 +6,7 @@ import pytest
 from labelgrid.errors import LabelgridError
 from labelgrid.labels.grid import Grid
 from labelgrid.select import partal, random_cells, random_images
-from labelgrid.select.parts import MinMax, buy
+from labelgrid.select.parts import DRAWN, MinMax, buy
 from labelgrid.select.strategy import Budget, check_budget
 
 COVERS = [
@@ -43,6 +43,8 @@ def test_min_max_of_equal_scores_is_zero_and_of_unknown_scores_is_drawn():
     scores = strategy.score({"dropout": u}, pool, bounds, 0)
     assert (scores[:, 0] == 0).all() and ((scores[:, 1] >= 0) & (scores[:, 1] < 1)).all()
     assert set(strategy.fix({"dropout": np.ones((2, 2))}, pool, bounds)) == {"a", "b"}
+    whys = {(pick.cell.task, pick.why) for pick in strategy.select(scores, {"dropout": u}, pool, Budget(4), 0)}
+    assert whys == {("a", "most uncertain"), ("b", DRAWN)}
 
 
 def test_partal_takes_the_best_normalised_cells_over_the_whole_grid():
@@ -50,11 +52,11 @@ def test_partal_takes_the_best_normalised_cells_over_the_whole_grid():
     u = np.array([[0.0, 100.0], [1.0, 300.0], [0.6, 290.0]])
     strategy = partal.build(partal.Options())
     scores = strategy.score({"dropout": u}, pool, strategy.fix({"dropout": u}, pool, {}), 0)
-    picks = strategy.select(scores, {}, pool, Budget(3), 0)
+    picks = strategy.select(scores, {"dropout": u}, pool, Budget(3), 0)
     assert [(p.cell.image, p.cell.task) for p in picks] == [("i1", "a"), ("i1", "b"), ("i2", "b")]
     raw = partal.build(partal.Options(normalise="none"))
     scores = raw.score({"dropout": u}, pool, {}, 0)
-    assert {p.cell.task for p in raw.select(scores, {}, pool, Budget(3), 0)} == {"b"}
+    assert {p.cell.task for p in raw.select(scores, {"dropout": u}, pool, Budget(3), 0)} == {"b"}
 
 
 def test_partal_by_images_buys_the_missing_cells_of_the_best_mean():

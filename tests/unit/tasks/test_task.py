@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labelgrid.errors import LabelError, PluginError, RecipeError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.plugins import names
@@ -84,5 +84,12 @@ def test_coarser_labels_stand_for_blocks_of_pixels(tmp_path: Path, kind: str) ->
     assert "Its sides are 1/3 of the image's." in coarse.describe().splitlines()[0]
     with pytest.raises(LabelError, match="2x4, and the task's labels are 3 times coarser"):
         coarse.write(tmp_path / "c.png", label)
-    with pytest.raises(RecipeError, match="coarser must be at least 1; it is 0"):
+    with pytest.raises(RecipeError, match="coarser lies between 1 and 64; it is 0"):
         TaskDef.of(TaskRow("t", kind, 1.0, {**options, "coarser": 0}))
+
+
+def test_a_coarser_label_is_thinned_from_the_middle_of_its_blocks() -> None:
+    values = np.arange(36, dtype=np.float32).reshape(6, 6, 1)
+    thinned = Form(coarser=3).thinned(LabelArray(values, values[..., 0] != 7))
+    assert thinned.value[..., 0].tolist() == [[7, 10], [25, 28]]
+    assert thinned.valid.tolist() == [[False, True], [True, True]]

@@ -5,10 +5,13 @@ import pytest
 import torch
 from torch.nn import functional
 
+from labelgrid.data.frame import Frame
+from labelgrid.data.transforms import fitted
+from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train import evaluate as module
-from labelgrid.train.evaluate import as_target, evaluate, predictions, strips
+from labelgrid.train.evaluate import Measure, as_target, evaluate, predictions, strips
 from labelgrid.train.objective import ObjectiveOptions
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
@@ -99,3 +102,13 @@ def test_rows_of_a_label_become_a_target():
     label = LabelArray(np.arange(12.0).reshape(3, 4, 1), np.eye(3, 4, dtype=bool))
     target = as_target(label, slice(1, 3))
     assert target.value.shape == (1, 1, 2, 4) and target.valid.sum() == 2 and float(target.value[0, 0, 0, 0]) == 4
+
+
+@pytest.mark.parametrize("size", [(12, 24), (24, 24), (48, 48)])
+def test_a_label_of_another_size_than_its_image_is_refused(parts, size):
+    tasks = parts[2]
+    measure = Measure(tasks["depth"])
+    frame = Frame.of((24, 48), fitted((24, 48), DATA))
+    label = LabelArray(np.ones((*size, 1), np.float32), np.ones(size, bool))
+    with pytest.raises(LabelError, match=rf"depth label is {size[0]}x{size[1]}, its image 24x48"):
+        measure.add(torch.zeros(1, 8, 16), frame, label)
