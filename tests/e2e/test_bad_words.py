@@ -69,7 +69,8 @@ MISTYPED = {
     "Nothing was imported.",
     "export flat --labels --round 1": "--labels writes all labels: it goes with neither --round nor --link.\n"
     "  Leave them away.",
-    "export flat --labels --link": "--labels writes all labels: it goes with neither --round nor --link.\n  Leave one.",
+    "export flat --labels --link": "--labels writes all labels: it goes with neither --round nor --link.\n"
+    "  Leave them away.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Name cells or a round, not both.\n  Nothing was cancelled.",
     "list selekt": "There is no folder 'selekt'.\n  There are: tasks, data, nets, train.balance, train.terms, score, "
@@ -129,7 +130,7 @@ BUDGETS = {
     "--budget inf --unit cost": "The budget of inf cost is larger than the pool, which holds 96.\n"
     "  Ask for at most 96, or add images with `labelgrid add`.",
     "--budget 2": "The budget of 2 labels does not pay for a single choice of 'random_images'.\n"
-    "  The dearest single label costs 10, an image 12 at most.",
+    "  An image has up to 3 labels; ask for so many at least.",
     "--budget 3 --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
     f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",
 }

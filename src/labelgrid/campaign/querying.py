@@ -105,11 +105,14 @@ def _tell_of_open_requests(project: Project, progress: Progress) -> None:
 
 
 def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
+    least = {
+        "labels": f"An image has up to {len(grid.tasks)} labels; ask for so many at least.",
+        "images": "Ask for 1 at least.",
+        "cost": f"The dearest single label costs {grid.cost.max():g}, an image {grid.cost.sum():g} at most.",
+    }
     return ProjectError(
         f"The budget of {budget.amount:g} {budget.unit} does not pay for a single choice of '{name}'.",
-        next_step=f"A label costs {grid.cost.min():g} to {grid.cost.max():g}, an image {grid.cost.sum():g} at most."
-        if budget.unit == "cost"
-        else "Ask for 1 at least.",
+        next_step=least[budget.unit],
         unchanged="Nothing was requested.",
     )
 
