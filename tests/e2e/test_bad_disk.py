@@ -59,8 +59,8 @@ FULL: dict[str, tuple[int, str]] = {
     ),
     "query ROOM/fitted --budget 5": (
         40,
-        "The disk refuses: cannot write ROOM/fitted/rounds/0002/pictures/000-image.jpg.\n"
-        f"  Free some space or mend the permissions, {AGAIN}",
+        "The label could not be written: No space left on device (ROOM/fitted/rounds/0002/prelabels/semseg/0004.png).\n"
+        "  Free some space or check the folder's permissions. A file that was there before is still there.",
     ),
     "report ROOM/fitted": (
         64,

@@ -142,9 +142,11 @@ def test_cancel_says_how_many_cells_are_missing_again(flat: Path, words: list[st
 
 
 def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
-    copy(data.images / data.names[0], tmp_path / "more" / "new.jpg")
+    new = copy(data.images / data.names[0], tmp_path / "more" / "new.jpg")
+    with new.open("ab") as file:  # another content, the same picture
+        file.write(b"more")
     found = done("add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges")
-    assert found.out == f"Added 1 images and 1 tasks to {flat}.\n"
+    assert found.out == f"{flat}: 1 images are new; 1 new tasks.\n"
     with Project.open(flat) as project:
         (row,) = project.store.cells(task="edges")
         assert row.cell == Cell(data.names[0], "edges")  # the held-out image's label is requested at once

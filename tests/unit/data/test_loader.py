@@ -137,7 +137,7 @@ def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, d
         def label(self, name, task):
             raise AssertionError("a label was read")
 
-    blind = Blind(source.root, source.names, source.shared)
+    blind = Blind(source.root, source.names, source.whole)
     depth = {name: source.label(name, tasks["depth"]) for name in data.names[:2]}
     known = {name: {"depth": label} for name, label in depth.items()}
     (batch,) = eval_batches(blind, tasks, data.names[:3], OPTIONS, batch=4, known=lambda name: known.get(name, {}))
