@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ from labelgrid.annotate.answers import ImportRefused
 from labelgrid.campaign.importing import import_labels
 from labelgrid.campaign.project import Project, Settings, settings_text
 from labelgrid.campaign.setup import request_id
-from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.labels.images import check_image
 from labelgrid.labels.store import Store
 from tests.support import Made
+
+DEPTH, NORMALS = TaskRow("depth", "depth", 2.0), TaskRow("normals", "normals", 1.0)
+Make = Callable[..., Project]
 
 
 def make_project(folder: Path, made: Made, splits: dict[str, Split] | None = None, group: str = "") -> Project:
@@ -112,3 +115,8 @@ def refusal(project: Project, folder: Path, **options: object) -> ImportRefused:
         import_labels(project, folder, **options)  # type: ignore[arg-type]
     assert snapshot(project) == before
     return caught.value
+
+
+def held(project: Project) -> list[str]:
+    """The held-out images."""
+    return [row.name for row in project.store.images(("heldout",))]

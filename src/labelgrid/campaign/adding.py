@@ -9,7 +9,6 @@ from labelgrid.campaign.project import Project
 from labelgrid.campaign.setup import request_heldout
 from labelgrid.errors import ImageError, leaving
 from labelgrid.labels.grid import ImageRow, State, TaskRow
-from labelgrid.labels.store import CellRow
 from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
 
@@ -92,23 +91,22 @@ def _refuse_answered(project: Project, known: Mapping[str, ImageRow], changed: S
 
     Where the old content is not known, a label of another size tells.
     """
-    rows, answered = {row.name: row for row in changed}, set()
+    rows, tasks, answered = {row.name: row for row in changed}, project.tasks(), set()
     for cell in project.store.cells() if rows else ():
         row = rows.get(cell.cell.image)
-        if (row and known[row.name].digest) or (
-            row and cell.state == State.LABELLED and _label_size(project, cell) != (row.height, row.width)
-        ):
+        if row is None or row.name in answered:
+            continue
+        if known[row.name].digest:
             answered.add(row.name)
+        elif cell.state == State.LABELLED:
+            label = tasks[cell.cell.task].read(project.inside(cell.path))
+            answered |= {row.name} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(
             f"{len(answered)} images changed on disk since they were added, and have labels or requests; the first is "
             f"'{min(answered)}'.",
             next_step="Put the old files back, or give the new pictures other names.",
         )
-
-
-def _label_size(project: Project, cell: CellRow) -> tuple[int, int]:
-    return project.tasks()[cell.cell.task].read(project.inside(cell.path)).size
 
 
 def _refuse_twins(rows: Sequence[ImageRow], known: Mapping[str, ImageRow]) -> None:

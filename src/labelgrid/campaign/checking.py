@@ -113,12 +113,8 @@ class Checker:
         if (height, width) != (size := _size(self.project.store.image(answer.cell.image))):
             own = f" ({step} times its file's)" if (step := task.form.coarser) > 1 else ""
             what = f"The label is {height}x{width}{own}, its image is {size[0]}x{size[1]} (height x width)."
-            mend = (
-                f"Make it at 1/{step} of the image's sides, upright."
-                if step > 1
-                else "Make it at the image's size, upright."
-            )
-            return Fault(answer.where, what, mend, answer.cell)
+            wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
+            return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
         if row.state == State.LABELLED and not self.replace:
             what = f"The cell has a label with other content, taken in with round {row.round} ({row.path})."
             return Fault(answer.where, what, "Say --replace if this one is to count; the old one is kept.", answer.cell)

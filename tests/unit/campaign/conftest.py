@@ -1,13 +1,16 @@
 """Fixtures of tests on requests and answers: a small project, and an answered request in it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from labelgrid.campaign import setup
 from labelgrid.campaign.exporting import export
-from labelgrid.campaign.project import Project
-from tests.campaigns import ask, cells_of, fill, make_project
+from labelgrid.campaign.project import Project, Settings
+from labelgrid.progress import Silent
+from tests.campaigns import DEPTH, NORMALS, Make, ask, cells_of, fill, make_project
 from tests.support import Made
 
 
@@ -29,3 +32,20 @@ def answered(project: Project, data: Made) -> Path:
     (folder,) = export(project).folders
     fill(data, folder)
     return folder
+
+
+@pytest.fixture
+def photos(made: Callable[..., Made]) -> Made:
+    """Twelve images, three a folder."""
+    return made(n=12, size=(8, 12), tasks=(), group=3)
+
+
+@pytest.fixture
+def make(photos: Made, tmp_path: Path) -> Make:
+    def made(
+        name: str = "flat", images: Sequence[Path] = (), seed: int = 0, group: str = "", **options: Any
+    ) -> Project:
+        places, settings = list(images) or [photos.images], Settings(seed=seed, group=group)
+        return setup.create(tmp_path / name, places, [DEPTH, NORMALS], settings, Silent(), **options)
+
+    return made

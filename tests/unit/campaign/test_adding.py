@@ -1,46 +1,20 @@
 """Laws of how a project grows: what is new is added, what moved is found again, what changed is told."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from labelgrid.campaign import adding, setup
+from labelgrid.campaign import adding
 from labelgrid.campaign.adding import Added
-from labelgrid.campaign.project import Project, Settings
 from labelgrid.campaign.source import source_of
 from labelgrid.errors import ImageError, LedgerError
 from labelgrid.labels.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
-from tests.campaigns import states
+from tests.campaigns import DEPTH, NORMALS, Make, held, states
 from tests.support import Made
-
-DEPTH, NORMALS = TaskRow("depth", "depth", 2.0), TaskRow("normals", "normals", 1.0)
-Make = Callable[..., Project]
-
-
-@pytest.fixture
-def photos(made: Callable[..., Made]) -> Made:
-    """Twelve images, three a folder."""
-    return made(n=12, size=(8, 12), tasks=(), group=3)
-
-
-@pytest.fixture
-def make(photos: Made, tmp_path: Path) -> Make:
-    def made(group: str = "", **options: Any) -> Project:
-        return setup.create(
-            tmp_path / "flat", [photos.images], [DEPTH, NORMALS], Settings(group=group), Silent(), **options
-        )
-
-    return made
-
-
-def held(project: Project) -> list[str]:
-    return [row.name for row in project.store.images(("heldout",))]
 
 
 def more(photos: Made, tmp_path: Path, *names: str) -> Path:

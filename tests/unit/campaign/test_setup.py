@@ -1,45 +1,20 @@
 """Laws of how a project begins and grows: all or nothing, held-out images drawn once and kept apart."""
 
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from labelgrid.campaign import finding, setup
-from labelgrid.campaign.project import Project, Settings
+from labelgrid.campaign.project import Settings
 from labelgrid.errors import ImageError, ProjectError
-from labelgrid.labels.grid import Cell, ImageRow, State, TaskRow
+from labelgrid.labels.grid import Cell, ImageRow, State
 from labelgrid.labels.images import check_image
 from labelgrid.progress import Silent
-from tests.campaigns import states
+from tests.campaigns import DEPTH, NORMALS, Make, held, states
 from tests.support import Made
 
 COVERS = ["labelgrid.campaign.finding"]
-DEPTH, NORMALS = TaskRow("depth", "depth", 2.0), TaskRow("normals", "normals", 1.0)
-Make = Callable[..., Project]
-
-
-@pytest.fixture
-def photos(made: Callable[..., Made]) -> Made:
-    """Twelve images, three a folder."""
-    return made(n=12, size=(8, 12), tasks=(), group=3)
-
-
-@pytest.fixture
-def make(photos: Made, tmp_path: Path) -> Make:
-    def made(
-        name: str = "flat", images: Sequence[Path] = (), seed: int = 0, group: str = "", **options: Any
-    ) -> Project:
-        places, settings = list(images) or [photos.images], Settings(seed=seed, group=group)
-        return setup.create(tmp_path / name, places, [DEPTH, NORMALS], settings, Silent(), **options)
-
-    return made
-
-
-def held(project: Project) -> list[str]:
-    return [row.name for row in project.store.images(("heldout",))]
 
 
 def test_a_project_knows_its_images_by_path_size_and_content(make: Make, photos: Made) -> None:
