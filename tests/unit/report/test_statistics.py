@@ -1,0 +1,76 @@
+"""Laws of comparing strategies: as SciPy, and right on average where nothing or something is to be found."""
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from labelgrid.report.statistics import compare, holm, interval, mean_height, reaches, sign_flip_p
+
+RNG = np.random.default_rng(0)
+
+
+def test_the_area_under_a_curve_is_that_of_fine_steps() -> None:
+    x, y = np.array([100.0, 340.0, 580.0]), np.array([6.0, 5.5, 5.4])
+    fine = np.linspace(150, 500, 100_001)
+    assert mean_height((x, y), 150, 500) == pytest.approx(np.interp(fine, x, y).mean(), abs=1e-5)
+    assert mean_height((x, y), 340, 340) == 5.5
+
+
+def test_labels_needed_lie_on_the_curve_or_nowhere() -> None:
+    falling = np.array([100.0, 200.0, 300.0]), np.array([6.0, 5.0, 5.5])
+    assert reaches(falling, 5.25, "lower") == 175
+    assert reaches(falling, 7.0, "lower") == 100
+    assert reaches(falling, 4.9, "lower") == np.inf
+    assert reaches((falling[0], -falling[1]), -5.25, "higher") == 175
+
+
+def test_p_is_the_share_of_sign_flips_as_extreme() -> None:
+    for n in (1, 2, 3, 5, 8):
+        values = RNG.normal(0.4, 1, n)
+        flips = np.array([np.mean(values * signs) for signs in itertools.product((-1, 1), repeat=n)])
+        share = np.mean(np.abs(flips) >= abs(values.mean()) - 1e-12)
+        assert sign_flip_p(values) == pytest.approx(share)
+
+
+def test_three_seeds_never_show_a_difference() -> None:
+    found = compare({"a": ([1.0, 1.1, 1.2], [9.0, 9.1, 9.3])}, "lower")["a"]
+    assert found.p == 0.25 and found.verdict == "no difference seen" and found.seeds == 3
+
+
+def test_holm_is_the_smallest_level_at_which_the_step_down_test_rejects() -> None:
+    for _ in range(20):
+        p = RNG.uniform(0, 0.2, 5)
+        order = np.argsort(p)
+        for level in np.linspace(0.001, 0.999, 60):
+            rejected = np.zeros(5, bool)
+            for rank, place in enumerate(order):
+                if p[place] > level / (5 - rank):
+                    break
+                rejected[place] = True
+            assert (np.array(holm(list(p))) <= level).tolist() == rejected.tolist()
+
+
+def test_the_interval_is_scipys_bootstrap() -> None:
+    values = RNG.normal(1, 2, 12)
+    wanted = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(5)).confidence_interval
+    assert interval(values, 5) == (wanted.low, wanted.high)
+    assert interval(np.array([2.5]), 5) == (2.5, 2.5)
+
+
+def test_a_study_of_nothing_finds_a_difference_as_rarely_as_it_says() -> None:
+    p = np.array([sign_flip_p(RNG.normal(size=8)) for _ in range(400)])
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(p <= level) == pytest.approx(level, abs=3.5 * np.sqrt(level / 400))
+
+
+def test_a_planted_difference_is_found_on_the_right_side() -> None:
+    base = RNG.normal(5, 0.5, 8)
+    pairs = {"good": (base - 0.4 + RNG.normal(0, 0.05, 8), base), "bad": (base + 0.4, base), "none": (base, base)}
+    found = compare(pairs, "lower")
+    assert [found[name].verdict for name in pairs] == ["better", "worse", "no difference seen"]
+    assert found["good"].low < -0.4 < found["good"].high
+    assert found["good"].holm >= found["good"].p
+    swapped = compare({"good": pairs["good"]}, "higher")["good"]
+    assert swapped.verdict == "worse"
