@@ -10,8 +10,8 @@ from pathlib import Path
 from labelgrid.plugins import FOLDERS
 from tools.source import ROOT, Module, modules, report
 
-#: Folders that may name kinds: readers of published layouts and formats, and recipes.
-READERS = ("src/labelgrid/data", "src/labelgrid/labels/formats", "src/labelgrid/recipes")
+#: Folders that may name kinds: readers of published layouts and formats, recipes, and the data set that is made here.
+READERS = ("src/labelgrid/data", "src/labelgrid/labels/formats", "src/labelgrid/recipes", "src/labelgrid/scenes")
 
 
 def faults(root: Path) -> list[str]:

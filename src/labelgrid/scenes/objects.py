@@ -1,0 +1,205 @@
+"""How each class of object is built: a few solids around the origin, standing on the floor, facing +z."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from labelgrid.scenes.solids import Colour, Material, Pattern, Solid, ball, cube, tube
+
+#: Three surfaces in five are plain.
+PATTERNS: tuple[Pattern, ...] = ("plain", "plain", "plain", "checks", "stripes")
+Builder = Callable[[np.random.Generator], list[Solid]]
+
+
+def colour(rng: np.random.Generator, low: float = 0.08, high: float = 0.85) -> Colour:
+    """Any reflectance."""
+    r, g, b = rng.uniform(low, high, 3).tolist()
+    return r, g, b
+
+
+def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
+    """A surface near a colour (or of any), some patterned, some glossy."""
+    near = np.clip(np.asarray(base if base else colour(rng)) + rng.normal(0, 0.05, 3), 0.03, 0.9)
+    first: Colour = (float(near[0]), float(near[1]), float(near[2]))
+    pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
+    gloss = float(rng.choice([0.0, 0.0, 0.4, 0.8]))
+    return Material(first, colour(rng), pattern, int(rng.integers(3, 12)), gloss)
+
+
+def wood(rng: np.random.Generator) -> Material:
+    """A brown between birch and walnut, striped or not."""
+    shade = rng.uniform(0.25, 1.0)
+    first: Colour = (0.75 * shade, 0.5 * shade, 0.28 * shade)
+    second: Colour = (0.65 * shade, 0.42 * shade, 0.22 * shade)
+    return Material(first, second, "stripes" if rng.random() < 0.5 else "plain", int(rng.integers(4, 14)), 0.3)
+
+
+def _legs(width: float, depth: float, height: float, thick: float, m: Material, label: str) -> list[Solid]:
+    return [
+        cube((thick, height, thick), (sx * (width - thick) / 2, height / 2, sz * (depth - thick) / 2), m, label)
+        for sx in (-1, 1)
+        for sz in (-1, 1)
+    ]
+
+
+def _table(rng: np.random.Generator) -> list[Solid]:
+    w, d, h = rng.uniform(0.9, 1.8), rng.uniform(0.6, 1.0), rng.uniform(0.45, 0.78)
+    m = wood(rng)
+    return [cube((w, 0.05, d), (0, h - 0.025, 0), m, "table"), *_legs(w, d, h - 0.05, 0.06, m, "table")]
+
+
+def _desk(rng: np.random.Generator) -> list[Solid]:
+    w, h, m = rng.uniform(1.1, 1.6), 0.74, material(rng, (0.6, 0.58, 0.55))
+    sides = [cube((0.04, h, 0.65), (s * (w / 2 - 0.02), h / 2, 0), m, "desk") for s in (-1, 1)]
+    return [cube((w, 0.04, 0.7), (0, h, 0), m, "desk"), *sides, cube((w, 0.4, 0.03), (0, h - 0.25, -0.3), m, "desk")]
+
+
+def _chair(rng: np.random.Generator) -> list[Solid]:
+    m, h = material(rng), rng.uniform(0.42, 0.5)
+    seat = cube((0.45, 0.05, 0.45), (0, h, 0), m, "chair")
+    back = cube((0.45, rng.uniform(0.35, 0.55), 0.05), (0, h + 0.25, -0.2), m, "chair")
+    return [seat, back, *_legs(0.45, 0.45, h, 0.04, wood(rng), "chair")]
+
+
+def _sofa(rng: np.random.Generator) -> list[Solid]:
+    w, m = rng.uniform(1.4, 2.2), material(rng)
+    arms = [cube((0.2, 0.6, 0.85), (s * (w / 2 - 0.1), 0.3, 0), m, "sofa") for s in (-1, 1)]
+    return [cube((w, 0.42, 0.85), (0, 0.21, 0), m, "sofa"), cube((w, 0.5, 0.2), (0, 0.6, -0.32), m, "sofa"), *arms]
+
+
+def _bed(rng: np.random.Generator) -> list[Solid]:
+    w, m = rng.uniform(0.9, 1.6), wood(rng)
+    cover = cube((w - 0.06, 0.22, 1.7), (0, 0.46, 0.12), material(rng), "bed")
+    return [cube((w, 0.35, 2.0), (0, 0.175, 0), m, "bed"), cover, cube((w, 0.9, 0.06), (0, 0.45, -1.0), m, "bed")]
+
+
+def _pillow(rng: np.random.Generator) -> list[Solid]:
+    return [ball((0.25, 0.09, 0.17), (0, 0.09, 0), material(rng), "pillow")]
+
+
+def _cabinet(rng: np.random.Generator) -> list[Solid]:
+    w, d, h = rng.uniform(0.6, 1.4), rng.uniform(0.35, 0.6), rng.uniform(0.7, 2.1)
+    knob, at = Material((0.8, 0.8, 0.8), gloss=1.0), h * 0.55
+    knobs = [ball((0.02,) * 3, (side * 0.06, at, d / 2 + 0.02), knob, "cabinet") for side in (-1, 1)]
+    return [cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.5, 0.4)), "cabinet"), *knobs]
+
+
+def _shelf(rng: np.random.Generator) -> list[Solid]:
+    w, h, m, n = rng.uniform(0.7, 1.3), rng.uniform(1.2, 2.0), wood(rng), int(rng.integers(3, 6))
+    boards = [cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)]
+    sides = [cube((0.03, h, 0.3), (s * w / 2, h / 2, 0), m, "shelf") for s in (-1, 1)]
+    found = [*boards, *sides]
+    for level in range(n):
+        x = -w / 2 + 0.08
+        while x < w / 2 - 0.1 and rng.random() < 0.9:
+            thick, tall = rng.uniform(0.02, 0.05), rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n))
+            y = 0.035 + level * (h - 0.04) / n + tall / 2
+            found.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
+            x += thick + (0.004 if rng.random() < 0.8 else 0.12)
+    return found
+
+
+def _lamp(rng: np.random.Generator) -> list[Solid]:
+    h, m = rng.uniform(1.2, 1.7), Material(colour(rng), gloss=0.6)
+    shade = Material((0.9, 0.8, 0.6), light=float(rng.uniform(1.0, 4.0)))
+    return [
+        tube(0.14, 0.03, (0, 0.015, 0), m, "lamp"),
+        tube(0.015, h, (0, h / 2, 0), m, "lamp"),
+        tube(0.17, 0.24, (0, h, 0), shade, "lamp"),
+    ]
+
+
+def _plant(rng: np.random.Generator) -> list[Solid]:
+    h, leaf = rng.uniform(0.3, 0.9), Material((0.08, float(rng.uniform(0.25, 0.5)), 0.08))
+    solids = [tube(0.13, 0.24, (0, 0.12, 0), Material((0.6, 0.3, 0.18)), "plant")]
+    solids.append(tube(0.02, h, (0, h / 2, 0), wood(rng), "plant"))
+    for _ in range(int(rng.integers(5, 10))):
+        x, z = rng.normal(0, 0.11, 2).tolist()
+        radii = rng.uniform(0.06, 0.17, 3).tolist()
+        solids.append(ball(radii, (x, h + float(rng.uniform(-0.1, 0.25)), z), leaf, "plant"))
+    return solids
+
+
+def _television(rng: np.random.Generator) -> list[Solid]:
+    w, black = rng.uniform(0.7, 1.2), Material((0.03, 0.03, 0.035), gloss=0.9)
+    return [
+        cube((w * 1.2, 0.45, 0.4), (0, 0.225, 0), wood(rng), "cabinet"),
+        cube((w, w * 0.58, 0.06), (0, 0.5 + w * 0.29, 0), black, "television"),
+        cube((0.3, 0.06, 0.2), (0, 0.48, 0), black, "television"),
+    ]
+
+
+def _box(rng: np.random.Generator) -> list[Solid]:
+    w, h, d = rng.uniform(0.2, 0.6, 3)
+    return [cube((w, h, d), (0, h / 2, 0), material(rng, (0.6, 0.45, 0.28)), "box")]
+
+
+def _toy(rng: np.random.Generator) -> list[Solid]:
+    r = rng.uniform(0.08, 0.25)
+    return [ball((r, r, r), (0, r, 0), Material(colour(rng), colour(rng), "checks", 4, 0.6), "ball")]
+
+
+def _bottle(rng: np.random.Generator) -> list[Solid]:
+    m, h = Material(colour(rng), gloss=0.9), rng.uniform(0.12, 0.22)
+    return [tube(0.04, h, (0, h / 2, 0), m, "bottle"), tube(0.015, 0.08, (0, h + 0.04, 0), m, "bottle")]
+
+
+def _bowl(rng: np.random.Generator) -> list[Solid]:
+    solids = [ball((0.13, 0.06, 0.13), (0, 0.05, 0), material(rng), "bowl")]
+    for x, z in rng.normal(0, 0.04, (3, 2)).tolist():
+        fruit = Material((0.7, float(rng.uniform(0.1, 0.5)), 0.05))
+        solids.append(ball((0.045,) * 3, (x, 0.11, z), fruit, "bowl"))
+    return solids
+
+
+def _books(rng: np.random.Generator) -> list[Solid]:
+    thick = rng.uniform(0.02, 0.05, int(rng.integers(1, 5)))
+    places = zip(thick.tolist(), np.cumsum(thick).tolist(), strict=True)
+    return [cube((0.2, t, 0.15), (0, top - t / 2, 0), Material(colour(rng)), "books") for t, top in places]
+
+
+def _bin(rng: np.random.Generator) -> list[Solid]:
+    h = rng.uniform(0.3, 0.5)
+    return [tube(rng.uniform(0.13, 0.2), h, (0, h / 2, 0), material(rng), "bin")]
+
+
+def _basin(rng: np.random.Generator) -> list[Solid]:
+    white = Material((0.85, 0.85, 0.85), gloss=0.8)
+    return [tube(0.08, 0.75, (0, 0.375, 0), white, "basin"), ball((0.3, 0.12, 0.22), (0, 0.8, 0), white, "basin")]
+
+
+def _bath(rng: np.random.Generator) -> list[Solid]:
+    white, water = Material((0.85, 0.85, 0.85), gloss=0.8), Material((0.5, 0.6, 0.65), gloss=1.0)
+    return [
+        cube((1.6, 0.5, 0.7), (0, 0.25, 0), white, "bath"),
+        cube((1.45, 0.02, 0.55), (0, 0.505, 0), water, "bath"),
+    ]
+
+
+def _ladder(rng: np.random.Generator) -> list[Solid]:
+    m = material(rng, (0.6, 0.6, 0.62))
+    rails = [cube((0.05, 1.8, 0.05), (s * 0.22, 0.9, 0), m, "ladder") for s in (-1, 1)]
+    return [*rails, *(cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6))]
+
+
+#: What stands on the floor.
+STANDING: Mapping[str, Builder] = {
+    "table": _table,
+    "desk": _desk,
+    "chair": _chair,
+    "sofa": _sofa,
+    "bed": _bed,
+    "cabinet": _cabinet,
+    "shelf": _shelf,
+    "lamp": _lamp,
+    "plant": _plant,
+    "television": _television,
+    "box": _box,
+    "ball": _toy,
+    "bin": _bin,
+    "basin": _basin,
+    "bath": _bath,
+    "ladder": _ladder,
+}
+#: What lies on tops or on the floor.
+LYING: Mapping[str, Builder] = {"bottle": _bottle, "bowl": _bowl, "books": _books, "pillow": _pillow, "ball": _toy}

@@ -1,0 +1,96 @@
+"""What scenes are built of: coloured solids that know what they are. Metres; x right, y up, z toward the viewer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+Shape = Literal["cube", "sphere", "tube"]
+Pattern = Literal["plain", "checks", "stripes"]
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface looks.
+
+    Args:
+        colour, second: reflectances; the second is that of a pattern's other fields.
+        repeats: fields of the pattern across a surface.
+        gloss: 0 is matt, 1 is polished.
+        light: radiance that the surface gives off; 0 for none.
+    """
+
+    colour: Colour
+    second: Colour = (0.0, 0.0, 0.0)
+    pattern: Pattern = "plain"
+    repeats: int = 8
+    gloss: float = 0.0
+    light: float = 0.0
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A cube, sphere or tube of unit half-width at the origin, moved, turned and stretched to its place.
+
+    Args:
+        part: of a figure; "" for what has none.
+        thing: which object of the scene it belongs to; 0 is the room itself.
+    """
+
+    shape: Shape
+    place: Matrix
+    material: Material
+    label: str
+    part: str = ""
+    thing: int = 0
+
+
+def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
+    """A shift.
+
+    Example:
+        >>> (moved(y=2.0) @ np.array([1.0, 0.0, 0.0, 1.0])).tolist()
+        [1.0, 2.0, 0.0, 1.0]
+    """
+    matrix = np.eye(4)
+    matrix[:3, 3] = x, y, z
+    return matrix
+
+
+def scaled(x: float, y: float, z: float) -> Matrix:
+    """A stretch along the axes."""
+    return np.diag([x, y, z, 1.0])
+
+
+def turned(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
+    """A right-handed turn about an axis."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(4)
+    matrix[i, i], matrix[i, j], matrix[j, i], matrix[j, j] = c, -s, s, c
+    return matrix
+
+
+def cube(size: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
+    """A box of full `size`, its centre at `at`."""
+    return Solid("cube", moved(*at) @ scaled(*(np.asarray(size) / 2)), material, label, part)
+
+
+def ball(radii: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
+    """An ellipsoid, its centre at `at`."""
+    return Solid("sphere", moved(*at) @ scaled(*radii), material, label, part)
+
+
+def tube(radius: float, height: float, at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
+    """An upright cylinder with lids, its centre at `at`."""
+    place = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
+    return Solid("tube", place, material, label, part)
+
+
+def put(solids: Iterable[Solid], place: Matrix, thing: int) -> list[Solid]:
+    """The solids of one object, moved to its place in the scene."""
+    return [replace(solid, place=place @ solid.place, thing=thing) for solid in solids]

@@ -1,0 +1,23 @@
+"""Laws of the commands on data sets: what is made is said, and a wrong size is refused before anything is rendered."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.commands import done, typed
+
+
+@pytest.mark.parametrize("size", ["96", "96x", "0x128", "96x128x3", "a×b"])
+def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
+    found = typed("scenes", tmp_path / "rooms", "--size", size)
+    assert found.code == 2 and "--size 96x128" in found.err
+    assert not (tmp_path / "rooms").exists()
+
+
+def test_scenes_are_rendered_and_shown(tmp_path: Path) -> None:
+    pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+    rooms, picture = tmp_path / "rooms", tmp_path / "sheet.png"
+    said = done("scenes", rooms, "--count", 3, "--size", "16x24", "--samples", 2, "--jobs", 1).out
+    assert "3 scenes, 3 of them rendered now" in " ".join(said.split())
+    done("sheet", rooms, "--out", picture, "--count", 2)
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,61 @@
+"""Laws of a written data set of scenes: gone on with, the same for any number of processes, read as any folder."""
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
+
+from labelgrid.campaign.taskwords import task_rows
+from labelgrid.data import folder
+from labelgrid.errors import ProjectError
+from labelgrid.progress import Silent
+from labelgrid.scenes.maps import TASKS
+from labelgrid.scenes.sheet import contact_sheet
+from labelgrid.scenes.write import Wanted, write_scenes
+from labelgrid.tasks.task import definitions
+
+COVERS = ["labelgrid.scenes.sheet"]
+WANTED = Wanted((24, 32), seed=3, samples=2)
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("scenes") / "made"
+    assert write_scenes(out, 6, WANTED, Silent(), jobs=1) == 6
+    return out
+
+
+def test_a_folder_of_scenes_is_read_as_any_folder(written: Path, tmp_path: Path) -> None:
+    source, rows = folder.build(written), task_rows(written / "tasks.toml")
+    assert rows == list(TASKS) and len(source.images()) == 6
+    assert sorted(name for names in source.splits().values() for name in names) == sorted(source.images())
+    tasks = definitions(rows)
+    for name in source.images():
+        found = [source.label(name, task) for task in tasks.values()]
+        assert all(label is not None and label.size == (24, 32) for label in found)
+    contact_sheet(source, tasks, list(source.images())[:3], tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(written: Path, tmp_path: Path) -> None:
+    out = tmp_path / "made"
+    write_scenes(out, 4, WANTED, Silent(), jobs=2)
+    kept = {path: path.stat().st_mtime_ns for path in out.rglob("images/**/*.png")}
+    assert write_scenes(out, 6, WANTED, Silent(), jobs=2) == 2
+    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    assert contents(out) == contents(written)
+
+
+def test_other_scenes_and_other_files_are_left_alone(written: Path, tmp_path: Path) -> None:
+    before = contents(written)
+    with pytest.raises(ProjectError, match="another size, seed or number of samples"):
+        write_scenes(written, 6, Wanted((24, 32), seed=4, samples=2), Silent())
+    assert contents(written) == before
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ProjectError, match="holds something else"):
+        write_scenes(tmp_path, 1, WANTED, Silent())
