@@ -10,7 +10,7 @@ import torch
 
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.recipe import Named, Recipe, check_options, hash_of, load, make
-from labelgrid.campaign.source import ProjectSource, source_of
+from labelgrid.campaign.source import OracleSource, ProjectSource, source_of
 from labelgrid.config import merge
 from labelgrid.errors import TrainingError
 from labelgrid.labels.grid import Split, State
@@ -29,7 +29,7 @@ class Crew:
     recipe: Recipe
     definitions: dict[str, TaskDef]
     tasks: dict[str, Task]
-    source: ProjectSource
+    source: ProjectSource | OracleSource
     seed: int
 
 

@@ -158,8 +158,8 @@ def evaluate_folder(project: Project, labels: Path, progress: Progress) -> dict[
     if own.is_dir():
         paths, digests = {name: own / name for name in list_images(own)}, {}
     else:
-        paths = {name: Path(root) / name for name, (root, _) in crew.source.files.items()}
-        digests = {name: digest for name, (_, digest) in crew.source.files.items()}
+        rows = list(project.store.images())
+        paths, digests = {row.name: Path(row.root) / row.name for row in rows}, {row.name: row.digest for row in rows}
     source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
     tasks = crew.definitions.values()
     names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]

@@ -29,6 +29,14 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class Oracle:
+    """The data set that answers a simulated campaign: a plug-in of `labelgrid.data`, and where it lies."""
+
+    data: str
+    root: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """What `labelgrid.toml` says.
 
@@ -38,6 +46,7 @@ class Settings:
         weights: a local file of backbone weights, or "" to fetch them where the recipe asks for it.
         group: a regular expression on image ids; images of one group stay in one split.
         changes: laid over the recipe, table by table.
+        oracle: of a simulated campaign.
     """
 
     recipe: str = "small"
@@ -46,6 +55,7 @@ class Settings:
     group: str = ""
     strategy: Chosen = field(default_factory=Chosen)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    oracle: Oracle | None = None
 
 
 class Project:
@@ -153,7 +163,7 @@ def check_new(folder: Path) -> None:
 
 def settings_text(settings: Settings) -> str:
     """The settings as commented TOML."""
-    chosen, changes = settings.strategy, settings.changes
+    chosen, changes, oracle = settings.strategy, settings.changes, settings.oracle
     return (
         "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
         f"recipe = {_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
@@ -163,6 +173,7 @@ def settings_text(settings: Settings) -> str:
         + (f"changes = {_toml(changes)}    # laid over the recipe\n" if changes else "")
         + f"\n[strategy]\nname = {_toml(chosen.name)}\n"
         + (f"options = {_toml(chosen.options)}\n" if chosen.options else "")
+        + (f"\n[oracle]\ndata = {_toml(oracle.data)}\nroot = {_toml(oracle.root)}\n" if oracle else "")
         + ("" if changes else "\n# [changes.train]         # laid over the recipe\n# steps = 2000\n")
     )
 

@@ -78,6 +78,7 @@ def _tables(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)
+    values.pop("simulate", None)  # what is run with it; see `labelgrid.campaign.study`
     base = values.pop("extends", None)
     return _lay(_tables(find(base, path.parent), (*seen, path)), values) if base else values
 

@@ -1,7 +1,8 @@
 """How a project begins: all of it or nothing, held-out images drawn at random. Loads no torch."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,6 +52,19 @@ def create(
         raise ProjectError("A project needs a task.", next_step="Add --task depth, say.")
     found = find_images(images)
     _check_holdout(holdout, sum(len(part.names) for part in found))
+    with new_project(folder, settings, tasks) as store:
+        store.add_images(rows_of(found, check, settings.group, progress))
+        hold_out(store, settings.seed, holdout)
+    return Project.open(folder)
+
+
+@contextmanager
+def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> Iterator[Store]:
+    """The ledger of a project that is there, whole, when the block ends well; else nothing is.
+
+    Raises:
+        ProjectError: the disk refuses.
+    """
     folder = folder.absolute()
     building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     remove_folder(building)  # a killed process of this number may have left it
@@ -59,8 +73,7 @@ def create(
         with Store.create(building / DATABASE) as store, store.transaction():
             for row in tasks:
                 store.add_task(row)
-            store.add_images(rows_of(found, check, settings.group, progress))
-            hold_out(store, settings.seed, holdout)
+            yield store
         write_text(building / SETTINGS, settings_text(settings))
         _put(building, folder)
     except OSError as error:
@@ -71,7 +84,6 @@ def create(
         ) from error
     finally:
         remove_folder(building)
-    return Project.open(folder)
 
 
 def _put(building: Path, folder: Path) -> None:

@@ -41,7 +41,12 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
 
 def task_rows(path: Path) -> list[TaskRow]:
     """The tasks of a TOML file: a table each, with `kind`, `cost`, `classes` (a file or a list) and options."""
-    return [_row(name, values, path.parent) for name, values in read_toml(path).items()]
+    return task_rows_of(read_toml(path), path.parent)
+
+
+def task_rows_of(tables: Mapping[str, Any], folder: Path) -> list[TaskRow]:
+    """The tasks of such tables; a file of classes goes by its path from `folder`."""
+    return [_row(name, values, folder) for name, values in tables.items()]
 
 
 def _value(text: str) -> Any:

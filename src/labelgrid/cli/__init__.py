@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from labelgrid import __version__
-from labelgrid.cli import grid, model, screen, showing
+from labelgrid.cli import grid, model, screen, sets, showing, study
 from labelgrid.errors import LabelgridError, ProjectError
 
 #: The exit status after Ctrl-C.
@@ -36,7 +36,7 @@ def _root(
     pass
 
 
-for part in (grid, model, showing):
+for part in (grid, model, showing, study, sets):
     part.register(app)
 
 

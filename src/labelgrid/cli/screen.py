@@ -2,11 +2,13 @@
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -64,6 +66,45 @@ class Bar:
     ) -> None:
         if self.task is not None:  # a stop without a start draws an empty line
             self.bars.stop()
+
+
+class Runs:
+    """Draws many runs as a live table; prints a line a change where there is no terminal."""
+
+    def __init__(self) -> None:
+        self.live = Live(console=console, refresh_per_second=2)
+        self.begun, self.told = time.monotonic(), {}  # type: tuple[float, dict[str, str]]
+
+    def __enter__(self) -> "Runs":
+        if console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.stop()
+
+    def show(self, reports: Mapping[str, Any]) -> None:
+        """Draw how the runs are doing."""
+        if console.is_terminal:
+            self.live.update(self._table(reports))
+            return
+        for key, report in reports.items():
+            if self.told.get(key) != report.state:
+                self.told[key] = report.state
+                note(f"{key}: {report.state} {report.fault}".rstrip())
+
+    def _table(self, reports: Mapping[str, Any]) -> Table:
+        done = sum(report.state in ("done", "failed") for report in reports.values())
+        spent = time.monotonic() - self.begun
+        left = f", about {spent / done * (len(reports) - done) / 60:.0f} min to go" if done else ""
+        drawn = Table(title=f"{done} of {len(reports)} runs{left}", title_justify="left")
+        for column in ("run", "state", "what"):
+            drawn.add_column(column)
+        for key, report in reports.items():
+            drawn.add_row(escape(key), report.state, escape(report.fault or report.what))
+        return drawn
 
 
 def error(fault: LabelgridError) -> None:

@@ -1,10 +1,5 @@
 """How batches stream from a source: the order and every draw depend on the seed, the epoch and the image alone."""
 
-import ctypes
-import multiprocessing
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,12 +16,11 @@ from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
 from labelgrid.errors import LabelError, LabelgridError
 from labelgrid.labels.codec import LabelArray
+from labelgrid.processes import end_with_parent
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef
 
 Tasks = Mapping[str, TaskDef]
-#: Linux's `prctl` option: the signal a process gets when its parent ends (linux/prctl.h).
-PR_SET_PDEATHSIG = 1
 #: The labels of an image that are fed to the network as known, at original size.
 Known = Callable[[str], Mapping[str, LabelArray]]
 
@@ -210,10 +204,6 @@ def _as_it_is(part: Any) -> Any:
 
 
 def _begin(_: int) -> None:
-    """One OpenCV thread a worker; and a worker ends with its parent, even one that was killed before it noticed."""
+    """One OpenCV thread a worker, which ends with its parent."""
     cv2.setNumThreads(1)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = multiprocessing.parent_process()  # not the system's: that may be a server that makes processes
-    if parent is not None and not parent.is_alive():
-        os._exit(1)
+    end_with_parent()

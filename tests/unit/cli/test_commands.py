@@ -40,7 +40,9 @@ def flat(data: Made, tmp_path: Path) -> Iterator[Path]:
 
 def test_the_commands_are_those_of_the_design() -> None:
     grid = ["init", "add", "import", "export", "cancel", "status"]
-    assert sorted(COMMANDS) == sorted([*grid, "fit", "score", "query", "predict", "evaluate", "report", "list"])
+    assert sorted(COMMANDS) == sorted(
+        [*grid, "fit", "score", "query", "predict", "evaluate", "report", "list", "simulate", "scenes", "sheet"]
+    )
 
 
 @every_command

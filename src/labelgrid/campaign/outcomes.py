@@ -1,0 +1,99 @@
+"""What the runs of a study measured, as named records: one a run, round, task and metric. Loads no torch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from labelgrid.campaign.records import read_measured
+from labelgrid.campaign.study import Run
+from labelgrid.files import becoming, disk
+from labelgrid.results import Result
+
+#: The task and metric of the weighted sum of all tasks' losses.
+OVERALL, LOSS = "all", "loss_mtl"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A figure of a run's network after a round, on the images that measure.
+
+    Args:
+        labels: of the pool that it was trained on, of all tasks; task_labels: of the figure's task.
+        cost: what the pool's labels had cost by then.
+        point: the run's values of recipe keys, `train.steps=500, …`.
+    """
+
+    kind: str
+    strategy: str
+    seed: int
+    point: str
+    round: int
+    labels: int
+    task_labels: int
+    cost: float
+    task: str
+    metric: str
+    value: float
+    unit: str
+    better: str
+
+
+def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
+    """What a run has measured by now, by round."""
+    point = ", ".join(f"{key}={value}" for key, value in run.point.items())
+    for place in sorted(folder.glob("rounds/*")):
+        measured = read_measured(place)
+        if measured is None:
+            continue
+        total = sum(measured.labels.values())
+        results = [
+            (task, result, measured.labels.get(task, 0))
+            for task, group in measured.metrics.items()
+            for result in group.values()
+        ]
+        overall = Result(LOSS, measured.loss_mtl, "", "lower")
+        for task, result, own in [*results, (OVERALL, overall, total)]:
+            yield Outcome(
+                kind=run.kind,
+                strategy=run.strategy,
+                seed=run.seed,
+                point=point,
+                round=measured.round,
+                labels=total,
+                task_labels=own,
+                cost=measured.spent,
+                task=task,
+                metric=result.name,
+                value=result.value,
+                unit=result.unit,
+                better=result.better,
+            )
+
+
+def write(outcomes: Iterable[Outcome], folder: Path) -> None:
+    """Write `outcomes.parquet` and `outcomes.csv`, each whole or not at all.
+
+    Raises:
+        ProjectError: the disk refuses.
+    """
+    rows = [asdict(outcome) for outcome in outcomes]
+    table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA)
+    with disk(folder):
+        with becoming(folder / "outcomes.parquet", durable=True) as temporary:
+            pq.write_table(table, temporary)
+        with becoming(folder / "outcomes.csv", durable=True) as temporary:
+            pyarrow.csv.write_csv(table, temporary)
+
+
+def read(folder: Path) -> list[Outcome]:
+    """The records that `write` wrote."""
+    return [Outcome(**row) for row in pq.read_table(folder / "outcomes.parquet").to_pylist()]
+
+
+_TYPES: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+SCHEMA = pa.schema([(f.name, _TYPES[f.type]) for f in fields(Outcome)])

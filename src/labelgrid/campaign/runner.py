@@ -1,0 +1,203 @@
+"""How many runs are carried out: in processes of their own, each resumable, dead ones begun again, none twice."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from labelgrid.campaign.project import Project, Settings
+from labelgrid.campaign.simulation import begin, go_on_from, settings_of, step
+from labelgrid.campaign.study import Run, Study
+from labelgrid.errors import LabelgridError
+from labelgrid.processes import end_with_parent
+
+#: A process that ended without a word (killed, out of memory) is begun again so many times.
+RETRIES = 2
+State = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run, and where it takes place.
+
+    Args:
+        folder: its project's.
+        start: the project's of the run it goes on from, or None.
+        threads: of its process; 0 leaves the library's choice.
+    """
+
+    run: Run
+    settings: Settings
+    study: Study
+    folder: Path
+    start: Path | None
+    threads: int = 0
+
+
+@dataclass
+class Report:
+    """How a job is doing.
+
+    Args:
+        what: it does now; fault: why it failed.
+        tries: processes begun for it.
+    """
+
+    state: State = "waiting"
+    what: str = ""
+    fault: str = ""
+    tries: int = 0
+    begun: float = 0.0
+    seconds: float = 0.0
+
+
+class Telling:
+    """Progress that is sent to the parent process, at most a few times a second."""
+
+    def __init__(self, pipe: "Connection[Any, Any]") -> None:
+        self.pipe, self.what, self.done, self.total, self.last = pipe, "", 0, 0, 0.0
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        """As `Progress.start`."""
+        self.what, self.done, self.total, self.last = what, 0, total, 0.0
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """As `Progress.advance`."""
+        self.done += amount
+        if time.monotonic() - self.last > 0.3:
+            self.last = time.monotonic()
+            self.pipe.send(("what", f"{self.what} {self.done}/{self.total} {note}"))
+
+    def say(self, text: str) -> None:
+        """As `Progress.say`: what a live command prints is of no use to a table of runs."""
+
+
+def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
+    """Do all that is left of a run, in a process of its own."""
+    end_with_parent()
+    import torch
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    try:
+        if not job.folder.exists():
+            if job.start:
+                go_on_from(job.start, job.folder, job.settings)
+            else:
+                begin(job.folder, job.settings, job.study)
+        with Project.open(job.folder) as project, project.alone():
+            while step(project, job.run, job.study, Telling(pipe)):
+                pass
+        pipe.send(("end", ""))
+    except LabelgridError as error:
+        pipe.send(("end", str(error)))
+
+
+@dataclass
+class Runner:
+    """Carries out jobs, so many at a time, each after the one it goes on from.
+
+    Args:
+        jobs: by key; a job whose `start` is another's folder waits for it.
+        at_once: processes.
+        show: called a few times a second with the reports by key.
+    """
+
+    jobs: Mapping[str, Job]
+    at_once: int
+    show: Callable[[Mapping[str, Report]], None]
+    reports: dict[str, Report] = field(default_factory=dict)
+    _working: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(default_factory=dict)
+
+    def run(self) -> Mapping[str, Report]:
+        """Until every job is done or has failed; returns how each ended."""
+        self.reports.update({key: Report() for key in self.jobs})
+        try:
+            while self._fill():
+                self._hear()
+                self.show(self.reports)
+        finally:
+            for process, _ in self._working.values():
+                process.terminate()
+        self.show(self.reports)
+        return self.reports
+
+    def _fill(self) -> bool:
+        """Begin what can begin; whether anything is under way."""
+        for key, job in self.jobs.items():
+            if len(self._working) < self.at_once and self.reports[key].state == "waiting" and self._is_ready(key, job):
+                self._begin(key, job)
+        return bool(self._working)
+
+    def _is_ready(self, key: str, job: Job) -> bool:
+        """Whether the run it goes on from is done; if that failed, so has this."""
+        before = next((self.reports[k] for k, other in self.jobs.items() if other.folder == job.start), None)
+        if before and before.state == "failed":
+            self.reports[key] = Report("failed", fault="The run it goes on from failed.")
+        return before is None or before.state == "done"
+
+    def _begin(self, key: str, job: Job) -> None:
+        context, report = get_context("spawn"), self.reports[key]
+        ours, theirs = context.Pipe(duplex=False)
+        process = context.Process(target=carry_out, args=(job, theirs), name=key)
+        process.start()
+        theirs.close()
+        report.state, report.tries, report.begun = "running", report.tries + 1, time.monotonic()
+        self._working[key] = (process, ours)
+
+    def _hear(self) -> None:
+        """Take in what the processes say, and who has ended."""
+        ready = wait([pipe for _, pipe in self._working.values()], timeout=0.5)
+        for key, (process, pipe) in list(self._working.items()):
+            if pipe not in ready:
+                continue
+            try:
+                word, text = pipe.recv()
+            except EOFError:
+                process.join()
+                self._end(key, None)
+                continue
+            if word == "end":
+                process.join()
+                self._end(key, text)
+            else:
+                self.reports[key].what = text
+
+    def _end(self, key: str, fault: str | None) -> None:
+        """A process ended: well (""), with a fault, or without a word (None)."""
+        process, pipe = self._working.pop(key)
+        pipe.close()
+        report = self.reports[key]
+        report.seconds += time.monotonic() - report.begun
+        if fault is None and report.tries <= RETRIES:
+            report.state, report.what = "waiting", ""
+            return
+        report.fault = f"Its process ended with {process.exitcode}, {report.tries} times." if fault is None else fault
+        report.state = "failed" if report.fault else "done"
+
+
+def jobs_of(
+    runs: Sequence[Run], study: Study, recipe: str, weights: str, root: Path, out: Path, threads: int
+) -> dict[str, Job]:
+    """The jobs of a study's runs, by key."""
+    return {
+        run.key: Job(
+            run=run,
+            settings=settings_of(run, recipe, weights, study, root),
+            study=study,
+            folder=out / "runs" / run.key,
+            start=out / "runs" / run.start.key if run.kind == "strategy" else None,
+            threads=threads,
+        )
+        for run in runs
+    }
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

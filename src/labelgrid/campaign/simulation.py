@@ -1,0 +1,157 @@
+"""One simulated campaign: the rounds of a live one, its requests answered by a data set, nothing copied.
+
+The split that measures is the project's held-out one, so that a simulated project is measured, reported and looked at
+as a live one.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from labelgrid.campaign import fitting, querying
+from labelgrid.campaign.project import SETTINGS, Chosen, Oracle, Project, Settings, group_of, settings_text, write_text
+from labelgrid.campaign.records import read_fit, read_log, read_measured
+from labelgrid.campaign.setup import new_project
+from labelgrid.campaign.source import dataset_of
+from labelgrid.campaign.study import Run, Study
+from labelgrid.data.dataset import Source
+from labelgrid.errors import RecipeError
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
+from labelgrid.labels.store import Store
+from labelgrid.progress import Progress
+from labelgrid.select.strategy import Budget
+
+#: What chooses the labels that a run begins with.
+FIRST = "random_images"
+
+
+def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
+    """The settings of a run's project."""
+    strategy = run.strategy if run.kind == "strategy" else FIRST
+    oracle = Oracle(study.data, str(root.absolute()))
+    return Settings(recipe, run.seed, weights, study.group, Chosen(strategy), run.changes, oracle)
+
+
+def begin(folder: Path, settings: Settings, study: Study) -> None:
+    """Make a run's project: the pool without labels, the measuring split with all of them.
+
+    Raises:
+        RecipeError: the data set has no such split.
+    """
+    assert settings.oracle is not None
+    source = dataset_of(settings.oracle)
+    splits: dict[str, Split] = {study.pool: "train", study.test: "heldout"}
+    if study.val:
+        splits[study.val] = "val"
+    known = source.splits()
+    absent = sorted(splits.keys() - known.keys())
+    if absent:
+        raise RecipeError(
+            f"The data set has no split '{absent[0]}'.",
+            where=settings.oracle.root,
+            next_step=f"It has: {', '.join(known) or 'none'}. Name its splits in [simulate]: pool, test, val.",
+        )
+    with new_project(folder, settings, study.rows()) as store:
+        for split, own in splits.items():
+            names = known[split]
+            store.add_images(
+                ImageRow(name, settings.oracle.root, split=own, group=group_of(study.group, name)) for name in names
+            )
+        tasks = [row.name for row in store.tasks()]
+        open_ones = [name for split, own in splits.items() if own != "train" for name in known[split]]
+        grant(store, source, [Cell(name, task) for name in open_ones for task in tasks])
+
+
+def go_on_from(start: Path, folder: Path, settings: Settings) -> None:
+    """Make a run's project from the one of the run it goes on from: whole, or not at all."""
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(building, ignore_errors=True)
+    shutil.copytree(start, building)
+    write_text(building / SETTINGS, settings_text(settings))
+    building.rename(folder)
+
+
+def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
+    """Open the labels of cells; one that the data set has not is skipped where it was asked for, else stays missing."""
+    from labelgrid.tasks.task import definitions
+
+    tasks, prices = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
+    rows = store.find(cells)
+    moves = []
+    for cell, row in rows.items():
+        label = source.label(cell.image, tasks[cell.task])
+        if label is not None and label.valid.any():
+            moves.append(
+                Move(cell, State.LABELLED, row.round, row.request_id, cost=prices[cell.task], weight=row.weight)
+            )
+        elif row.state == State.REQUESTED:
+            moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why="the data set has no such label"))
+    store.move(moves)
+
+
+def answer(project: Project) -> int:
+    """Grant every open request; returns how many there were."""
+    assert project.settings.oracle is not None
+    cells = [row.cell for row in project.store.cells(state=State.REQUESTED)]
+    if cells:
+        grant(project.store, dataset_of(project.settings.oracle), cells)
+    return len(cells)
+
+
+def step(project: Project, run: Run, study: Study, progress: Progress) -> bool:
+    """Take the next step of a campaign, whichever it is; False where there is none.
+
+    Each step is whole in the ledger or in the round's files, so that a killed run goes on from its last one.
+    """
+    closed = [row for row in project.store.rounds() if row.state == "closed"]
+    if not closed:
+        left = project.store.count_images(("train",))
+        images = left if run.kind == "full" else min(study.initial, left)
+        querying.query(project, Budget(images, "images"), progress, strategy=FIRST, prelabels=False)
+        return True
+    if answer(project):
+        return True
+    folder = project.round_folder(fitting.round_number(project))
+    if read_fit(folder) is None or read_measured(folder) is None:
+        fitting.fit(project, progress)
+        return True
+    if run.kind != "strategy" or len(closed) > study.rounds or _reached(project, study, folder):
+        return False
+    return _query(project, study, progress)
+
+
+def _query(project: Project, study: Study, progress: Progress) -> bool:
+    """Ask for a round's labels, or for what is left of the pool; False where nothing is."""
+    grid = project.store.grid()
+    eligible = grid.eligible
+    left = {
+        "labels": float(eligible.sum()),
+        "images": float(eligible.any(1).sum()),
+        "cost": float((eligible * grid.cost).sum()),
+    }[study.unit]
+    if not left:
+        return False
+    querying.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
+    return True
+
+
+def _reached(project: Project, study: Study, folder: Path) -> bool:
+    """Whether the labels have cost what they may, or the val metrics are what they are to be."""
+    done = read_fit(folder)
+    if study.spend and done and done.spent >= study.spend:
+        return True
+    log = read_log(folder)
+    if not (study.until and log):
+        return False
+    val = log[-1].val
+    lower = {name for name in study.until if not _higher_is_better(project, name)}
+    return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in study.until.items())
+
+
+def _higher_is_better(project: Project, name: str) -> bool:
+    """Of `task/metric`, or `loss_mtl`."""
+    measured = read_measured(project.round_folder(fitting.round_number(project)))
+    task, _, metric = name.partition("/")
+    results = measured.metrics.get(task, {}) if measured else {}
+    return metric in results and results[metric].better == "higher"

@@ -1,0 +1,159 @@
+"""What a recipe's [simulate] says: a grid of runs over a data set. Loads no torch."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from labelgrid.campaign.recipe import find, hash_of
+from labelgrid.campaign.taskwords import task_rows_of
+from labelgrid.config import merge, parse, read_toml
+from labelgrid.errors import RecipeError
+from labelgrid.labels.grid import TaskRow, Unit
+
+#: What a run is of: the labels all runs of a seed begin with, a strategy's campaign, or every label there is.
+Kind = Literal["start", "strategy", "full"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of simulated campaigns: strategies × seeds × values of recipe keys.
+
+    Args:
+        data: the data set's layout, a plug-in of `labelgrid.data`; where it lies is said when it is run.
+        tasks: by name, as in a file of tasks.
+        pool: the split whose labels are hidden until they are bought; test: the split that measures.
+        val: the split for model choice and for `until`; "" uses none.
+        initial: images that have all labels from the start, the same ones for all runs of a seed.
+        budget: of a round, in `unit`; rounds: how many.
+        strategies: to compare; seeds: how many.
+        full: train once a seed on every label of the pool, too.
+        group: a regular expression on image ids; images of one group are held together.
+        spend: end a run once the pool's labels have cost so much; 0: not for that.
+        until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
+        grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
+    """
+
+    data: str
+    tasks: Mapping[str, Mapping[str, Any]]
+    pool: str = "train"
+    test: str = "test"
+    val: str = ""
+    initial: int = 100
+    budget: float = 240
+    unit: Unit = "labels"
+    rounds: int = 5
+    strategies: tuple[str, ...] = ("partal", "random_cells", "random_images")
+    seeds: int = 3
+    full: bool = True
+    group: str = ""
+    spend: float = 0.0
+    until: Mapping[str, float] = field(default_factory=dict)
+    grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("initial", "budget", "seeds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0; it is {getattr(self, name)}")
+        if self.rounds < 0:
+            raise ValueError(f"rounds must be at least 0; it is {self.rounds}")
+        if self.until and not self.val:
+            raise ValueError("until needs a val split to measure on")
+
+    def rows(self) -> list[TaskRow]:
+        """The tasks as the ledger keeps them."""
+        return task_rows_of(self.tasks, Path())
+
+
+@dataclass(frozen=True)
+class Run:
+    """One campaign of a study.
+
+    Args:
+        kind: what it is of.
+        strategy: its strategy, or its kind where it has none.
+        seed: of all its draws.
+        point: its values of recipe keys, as the grid says them: `{"train.steps": 500}`.
+    """
+
+    kind: Kind
+    strategy: str
+    seed: int
+    point: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Its name: a folder's, the same for the same run.
+
+        Example:
+            >>> Run("strategy", "partal", 2).key
+            'partal-seed2'
+        """
+        named = self.strategy.replace(":", ".").replace("/", ".")
+        return f"{named}-seed{self.seed}" + (f"-{hash_of(dict(self.point))}" if self.point else "")
+
+    @property
+    def start(self) -> "Run":
+        """The run it goes on from."""
+        return Run("start", "start", self.seed, self.point)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The point as tables to lay over the recipe.
+
+        Example:
+            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes
+            {'train': {'steps': 500, 'batch': 4}}
+        """
+        laid: dict[str, Any] = {}
+        for key, value in self.point.items():
+            table: Any = value
+            for name in reversed(key.split(".")):
+                table = {name: table}
+            laid = merge(laid, table)
+        return laid
+
+    def rounds(self, study: Study) -> int:
+        """How many networks it trains, itself."""
+        return study.rounds if self.kind == "strategy" else 1
+
+
+def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
+    """The [simulate] of a recipe, laid over that of the recipe it extends, `changes` over both.
+
+    Raises:
+        RecipeError: there is none, a key is unknown or a value wrong.
+    """
+    values = _simulate(find(recipe), ())
+    if not values:
+        raise RecipeError(
+            "The recipe has no [simulate], so there is nothing to run.",
+            where=recipe,
+            next_step="`labelgrid list recipes` shows recipes; docs/simulate.md says what [simulate] holds.",
+        )
+    return parse(Study, merge(values, changes or {}), f"[simulate] of {recipe}")
+
+
+def _simulate(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
+    values = read_toml(path)
+    base = values.get("extends")
+    below = _simulate(find(base, path.parent), (*seen, path)) if base else {}
+    return merge(below, values.get("simulate", {}))
+
+
+def runs_of(study: Study) -> list[Run]:
+    """All runs, each after the one it goes on from."""
+    return list({run.key: run for run in _runs(study)}.values())
+
+
+def _runs(study: Study) -> Iterator[Run]:
+    points = [dict(zip(study.grid, values, strict=True)) for values in itertools.product(*study.grid.values())]
+    for seed, point in itertools.product(range(study.seeds), points):
+        yield Run("start", "start", seed, point)
+        for strategy in study.strategies if study.rounds else ():
+            yield Run("strategy", strategy, seed, point)
+        if study.full:
+            yield Run("full", "full", seed, point)

@@ -1,0 +1,57 @@
+"""The command that runs studies: many simulated campaigns over a data set."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.errors import leaving
+
+
+@leaving("What had been run is kept.")
+def simulate(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe with a [simulate] table.")],
+    out: Annotated[Path, typer.Option(help="The folder of all runs; one that is there is gone on with.")],
+    data: Annotated[Path, typer.Option(help="Where the data set lies.", exists=True, file_okay=False)],
+    weights: Annotated[Path | None, typer.Option(help="A local file of backbone weights.", dir_okay=False)] = None,
+    strategy: Annotated[str, typer.Option(help="Instead of the recipe's, separated by commas.")] = "",
+    seeds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
+    rounds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
+    jobs: Annotated[int, typer.Option(help="Runs at a time; 0: one a processor core.", min=0)] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and for how long.")] = False,
+) -> None:
+    """Run simulated campaigns: strategies × seeds × recipe keys, labels hidden until they are bought.
+
+    Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
+    """
+    from labelgrid.campaign import simulate as running
+    from labelgrid.campaign.project import recipe_word
+    from labelgrid.campaign.runner import cores
+    from labelgrid.campaign.study import study_of
+    from labelgrid.errors import ProjectError
+
+    changes: dict[str, Any] = {"strategies": strategy.split(",")} if strategy else {}
+    changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
+    named = recipe_word(recipe)
+    kept = str(weights.absolute()) if weights else ""
+    asked = running.Asked(named, study_of(named, changes), data, kept, out)
+    if dry_run:
+        runs = running.check(asked)
+        screen.table("", ["run", "kind", "rounds"], [[run.key, run.kind, run.rounds(asked.study)] for run in runs])
+        return
+    at_once = jobs or cores()
+    with screen.Runs() as table:
+        reports = running.simulate(asked, at_once, max(1, cores() // at_once), table.show)
+    failed = {key: report.fault for key, report in reports.items() if report.state == "failed"}
+    screen.say(f"{len(reports) - len(failed)} of {len(reports)} runs are done -> {out}/outcomes.csv")
+    if failed:
+        faults = "\n    ".join(f"{key}: {fault}" for key, fault in failed.items())
+        raise ProjectError(
+            f"{len(failed)} runs failed:\n    {faults}", next_step="Mend it and run the same command again."
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(simulate)

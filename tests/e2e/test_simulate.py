@@ -1,0 +1,72 @@
+"""A study by the command line: killed twice, it ends in the same tables; another study in its folder is refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from labelgrid.campaign import outcomes
+from tests.e2e.commands import done, refused
+from tests.studies import make_data, make_recipe
+
+COVERS = ["labelgrid.cli.study", "labelgrid.campaign.simulate", "labelgrid.campaign.outcomes", "labelgrid.processes"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    make_data(folder / "data")
+    make_recipe(folder)
+    assert "4 of 4 runs are done" in done(*words(folder, "whole")).out
+    return folder
+
+
+def words(place: Path, out: str, recipe: str = "study.toml") -> list[object]:
+    return ["simulate", place / recipe, "--data", place / "data", "--out", place / out, "--jobs", "2"]
+
+
+def begin(place: Path, out: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "labelgrid", *map(str, words(place, out))]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_every_run_round_task_and_metric_has_its_record(place: Path) -> None:
+    records = outcomes.read(place / "whole")
+    assert {record.strategy for record in records} == {"start", "partal", "random_cells", "full"}
+    for strategy in ("partal", "random_cells"):
+        rounds = sorted({(r.round, r.labels) for r in records if r.strategy == strategy})
+        assert [labels for _, labels in rounds] == [6, 11, 16]
+    firsts = {r.strategy: r.value for r in records if r.labels == 6 and r.task == "all" and r.kind != "full"}
+    assert len(set(firsts.values())) == 1  # all go on from one first network
+    lines = (place / "whole" / "outcomes.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(records) and lines[0].startswith('"kind","strategy","seed"')
+
+
+def test_killed_twice_a_study_ends_in_the_same_tables(place: Path) -> None:
+    out = place / "killed"
+    for least in (1, 3):
+        process = begin(place, "killed")
+        limit = time.monotonic() + 120
+        while len(list(out.glob("runs/*/rounds/*/fit.json"))) < least and time.monotonic() < limit:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    done(*words(place, "killed"))
+    assert (out / "outcomes.csv").read_bytes() == (place / "whole" / "outcomes.csv").read_bytes()
+
+
+def test_another_budget_is_refused(place: Path) -> None:
+    text = (place / "study.toml").read_text()
+    (place / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))
+    found = refused(place / "whole", *words(place, "whole", "other.toml"))
+    assert "begun otherwise: simulate.budget changed" in found and "Nothing was run" in found
+
+
+def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:
+    shown = done(*words(place, "dry"), "--strategy", "partal", "--dry-run").out
+    assert "partal-seed0" in shown and "random_cells" not in shown
+    assert not (place / "dry").exists()

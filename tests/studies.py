@@ -1,0 +1,47 @@
+"""What tests of studies share: a made data set with splits, and a recipe whose runs train in a second."""
+
+from pathlib import Path
+
+from labelgrid.campaign.simulate import Asked
+from labelgrid.campaign.study import study_of
+from tests.projects import RECIPE
+from tests.support import CLASSES, Made, make_dataset
+
+SIMULATE = f"""\
+[simulate]
+data = "folder"
+initial = 3
+budget = 5
+rounds = 2
+seeds = 1
+strategies = ["partal", "random_cells"]
+[simulate.tasks]
+semseg = {{ classes = {str(list(CLASSES)).replace("'", '"')} }}
+depth = {{}}
+"""
+
+
+def make_data(folder: Path, pool: int = 8, test: int = 3) -> Made:
+    """A data set with the splits train and test."""
+    made = make_dataset(folder, n=pool + test, size=(32, 64), tasks=("semseg", "depth"))
+    splits = made.root / "splits"
+    splits.mkdir()
+    (splits / "train.txt").write_text("".join(f"{name}\n" for name in made.names[:pool]))
+    (splits / "test.txt").write_text("".join(f"{name}\n" for name in made.names[pool:]))
+    return made
+
+
+def make_recipe(folder: Path, more: str = "") -> Path:
+    """The recipe's file; `more` TOML follows [simulate]'s own keys."""
+    path = folder / "study.toml"
+    path.write_text(RECIPE.replace("epochs = 2", "epochs = 1") + SIMULATE + more)
+    return path
+
+
+def asked(folder: Path, out: str = "out", **changes: object) -> Asked:
+    """A study over the data in `folder/data`, made when it is not there."""
+    root = folder / "data"
+    if not root.exists():
+        make_data(root)
+    recipe = make_recipe(folder)
+    return Asked(str(recipe), study_of(str(recipe), changes), root, "", folder / out)

@@ -1,0 +1,47 @@
+"""Laws of how runs are carried out: in order, apart, begun again when they die, never two of one."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from labelgrid.campaign.runner import Report, Runner, jobs_of
+from labelgrid.campaign.study import runs_of
+from tests.studies import asked
+
+COVERS = ["labelgrid.campaign.simulate", "labelgrid.campaign.outcomes"]
+
+
+def jobs(folder: Path):
+    wanted = asked(folder, full=False)
+    return jobs_of(runs_of(wanted.study), wanted.study, wanted.recipe, "", wanted.root, wanted.out, threads=1)
+
+
+def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tmp_path: Path) -> None:
+    quiet = Runner(jobs(tmp_path), 2, lambda _: None).run()
+    assert {report.state for report in quiet.values()} == {"done"}
+    killed: set[str] = set()
+    other = tmp_path / "other"
+    other.mkdir()
+
+    def kill(reports: Mapping[str, Report]) -> None:
+        for key, (process, _) in list(runner._working.items()):
+            if key not in killed and reports[key].what.startswith("Training") and process.pid:
+                killed.add(key)
+                os.kill(process.pid, signal.SIGKILL)
+
+    runner = Runner(jobs(other), 2, kill)
+    reports = runner.run()
+    assert killed
+    assert {report.state for report in reports.values()} == {"done"}
+    assert all(reports[key].tries == 2 for key in killed)
+
+
+def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_from_it(tmp_path: Path) -> None:
+    made = jobs(tmp_path)
+    image = next((tmp_path / "data" / "images").iterdir())
+    image.write_bytes(b"no image")
+    reports = Runner(made, 1, lambda _: None).run()
+    assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
+    assert reports["start-seed0"].tries == 1  # it would fail again
+    assert reports["partal-seed0"].fault == "The run it goes on from failed."

@@ -1,0 +1,60 @@
+"""Laws of what is run: what a recipe says, and which runs that makes."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid.campaign.recipe import load
+from labelgrid.campaign.study import Run, Study, runs_of, study_of
+from labelgrid.errors import RecipeError
+from tests.studies import SIMULATE, make_recipe
+
+TASKS = {"depth": {}}
+
+
+def test_a_study_is_laid_over_the_one_it_extends_and_changes_over_both(tmp_path: Path) -> None:
+    make_recipe(tmp_path)
+    (tmp_path / "other.toml").write_text('extends = "study.toml"\n[simulate]\nbudget = 7.5\n')
+    study = study_of(str(tmp_path / "other.toml"), {"seeds": 4})
+    assert (study.budget, study.seeds, study.initial, list(study.tasks)) == (7.5, 4, 3, ["semseg", "depth"])
+    assert [row.name for row in study.rows()] == ["semseg", "depth"]
+    assert load(str(tmp_path / "other.toml")).train.epochs == 1  # the rest is a recipe as any other
+
+
+def test_a_recipe_without_a_study_a_misspelt_key_and_a_value_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"has no \[simulate\]"):
+        study_of("small")
+    for change, fault in (
+        ({"budgt": 1}, "did you mean 'budget'"),
+        ({"seeds": 0}, "seeds must be above 0"),
+        ({"rounds": -1}, "rounds must be at least 0"),
+        ({"until": {"depth/RMSE": 0.5}}, "until needs a val split"),
+    ):
+        with pytest.raises(RecipeError, match=fault):
+            study_of(str(make_recipe(tmp_path)), change)
+
+
+def test_all_strategies_of_a_seed_go_on_from_one_start() -> None:
+    runs = runs_of(Study("folder", TASKS, strategies=("a", "b"), seeds=2))
+    assert [run.key for run in runs] == [
+        f"{name}-seed{seed}" for seed in (0, 1) for name in ("start", "a", "b", "full")
+    ]
+    assert {run.start.key for run in runs if run.seed == 1} == {"start-seed1"}
+
+
+def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> None:
+    grid = {"train.steps": (5, 9), "network.name": ("pad_net", "shared_heads")}
+    runs = runs_of(Study("folder", TASKS, strategies=("a",), seeds=1, full=False, grid=grid))
+    assert len(runs) == 4 * 2 == len({run.key for run in runs})
+    assert runs[-1].changes == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
+
+
+def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:
+    run = Run("strategy", "my.module:Thing", 3, {"train.steps": 5})
+    assert "/" not in run.key and ":" not in run.key
+    others = [Run("strategy", "my.module:Thing", 3), Run("strategy", "my.module:Thing", 3, {"train.steps": 6})]
+    assert len({run.key, *(other.key for other in others)}) == 3
+
+
+def test_the_example_says_what_the_tests_think() -> None:
+    assert "rounds = 2" in SIMULATE
