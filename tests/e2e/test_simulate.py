@@ -1,6 +1,7 @@
 """A study by the command line: killed twice, it ends in the same tables; another study in its folder is refused."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,4 +70,5 @@ def test_another_budget_is_refused(place: Path) -> None:
 def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:
     shown = done(*words(place, "dry"), "--strategy", "partal", "--dry-run").out
     assert "partal-seed0" in shown and "random_cells" not in shown
+    assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
     assert not (place / "dry").exists()

@@ -33,6 +33,7 @@ class Study:
         spend: end a run once the pool's labels have cost so much; 0: not for that.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
+        changes: laid over the recipe in runs of a kind: changes.full.train.steps is a length of its own for `full`.
     """
 
     data: str
@@ -51,6 +52,7 @@ class Study:
     spend: float = 0.0
     until: Mapping[str, float] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("initial", "budget", "seeds"):
@@ -98,15 +100,15 @@ class Run:
         """The run it goes on from."""
         return Run("start", "start", self.seed, self.point)
 
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The point as tables to lay over the recipe.
+    def changes(self, study: Study) -> dict[str, Any]:
+        """What is laid over the recipe: what the study says of runs of its kind, then its point.
 
         Example:
-            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes
-            {'train': {'steps': 500, 'batch': 4}}
+            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
+            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes(study)
+            {'train': {'steps': 500, 'workers': 0, 'batch': 4}}
         """
-        laid: dict[str, Any] = {}
+        laid = dict(study.changes.get(self.kind, {}))
         for key, value in self.point.items():
             table: Any = value
             for name in reversed(key.split(".")):

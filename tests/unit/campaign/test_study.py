@@ -46,7 +46,7 @@ def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> Non
     grid = {"train.steps": (5, 9), "network.name": ("pad_net", "shared_heads")}
     runs = runs_of(Study("folder", TASKS, strategies=("a",), seeds=1, full=False, grid=grid))
     assert len(runs) == 4 * 2 == len({run.key for run in runs})
-    assert runs[-1].changes == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
+    assert runs[-1].changes(Study("folder", TASKS)) == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:
