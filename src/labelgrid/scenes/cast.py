@@ -38,9 +38,9 @@ def cast(scene: Scene, size: Size) -> Seen:
     rays = directions(scene.fov, size)
     solid, depth, normals = np.full(size, -1, np.int64), np.full(size, np.inf), np.zeros((*size, 3))
     for number, one in enumerate(scene.solids):
-        placed = np.linalg.inv(scene.camera) @ one.place
+        placed = _inverse(scene.camera) @ one.place
         window = _window(placed, scene.fov, size)
-        ways, into = rays[window], np.linalg.inv(placed)
+        ways, into = rays[window], _inverse(placed)
         start, way = into[:3, 3], _linear(into[:3, :3], ways)
         enter, leave = _inside(one.shape, start, way)
         at = np.where(enter > NEAR, enter, leave)
@@ -77,6 +77,10 @@ def _linear(matrix: Matrix, vectors: Reals) -> Reals:
     return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix], -1)
 
 
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
 def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
     """Rows and columns that hold all of a solid's picture."""
     x, y, z, _ = placed @ CORNERS
@@ -96,7 +100,7 @@ def _range(values: Reals, end: int) -> slice:
 
 
 def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
-    """The depths where rays enter and leave a solid of unit half-width; where they miss it, they enter after leaving."""
+    """The depths where rays enter and leave a solid of unit half-width; if they miss it, they enter after leaving."""
     if shape == "sphere":
         return _round(start, way)
     if shape == "cube":

@@ -27,8 +27,8 @@ FIGURE = 10.0
 def labels_of(scene: Scene, seen: Seen) -> Mapping[str, LabelArray]:
     """The labels of what is seen of a scene, by task; exact, and valid wherever something is hit.
 
-    Saliency is the one object that fills most of the picture's middle, where a figure counts ten times; edges are pixels
-    whose right or lower neighbour belongs to another object or class.
+    Saliency is the one object that fills most of the picture's middle, where a figure counts ten times; edges are
+    pixels whose right or lower neighbour belongs to another object or class.
     """
     hit = seen.solid >= 0
     named = np.array([CLASSES.index(solid.label) for solid in scene.solids])[seen.solid]

@@ -41,7 +41,7 @@ def mitsuba() -> Any:
 
 
 def render(scene: Scene, seen: Seen, samples: int, seed: int) -> NDArray[np.uint8]:
-    """The picture, uint8 sRGB [h, w, 3], of a scene of which each pixel's solid is known, from so many paths a pixel."""
+    """The picture of a scene, uint8 sRGB [h, w, 3], from so many light paths a pixel; `seen` guides its cleaning."""
     height, width = seen.solid.shape
     linear = np.array(mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64)
     return np.rint(255 * cleaned(_developed(capped(linear)), seen.solid)).astype(np.uint8)
@@ -49,12 +49,14 @@ def render(scene: Scene, seen: Seen, samples: int, seed: int) -> NDArray[np.uint
 
 def load(scene: Scene, size: Size, samples: int) -> Any:
     """The scene as Mitsuba has it; its shapes are named by their solids' numbers."""
-    return mitsuba().load_dict(_scene(scene, size, samples), optimize=False)  # else like shapes become one, without names
+    return mitsuba().load_dict(
+        _scene(scene, size, samples), optimize=False
+    )  # else like shapes become one, without names
 
 
 def _developed(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Radiance as tones of sRGB in [0, 1]: the middle becomes a middle grey, what is far brighter nears white."""
-    exposed = 1 - np.exp(-linear * (0.24 / max(float(np.median(linear)), 1e-4)))
+    """Radiance as tones of sRGB in [0, 1], as film has it: middle to grey, with deep shadows and soft lights."""
+    exposed = 1 - np.exp(-0.22 * (linear / max(float(np.median(linear)), 1e-4)) ** 1.25)
     return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
