@@ -33,10 +33,10 @@ class Kind(NamedTuple):
 #: Rare rooms hold rare objects: the long tail.
 KINDS: Mapping[str, Kind] = {
     "living": Kind(0.33, {"sofa": 1, "television": 0.8, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1}),
-    "bedroom": Kind(0.25, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
+    "bedroom": Kind(0.23, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
     "office": Kind(0.2, {"desk": 1.6, "chair": 2, "shelf": 1.2, "cabinet": 0.8, "bin": 0.8, "plant": 0.5, "box": 0.6}),
     "kitchen": Kind(0.12, {"table": 1.3, "chair": 2.2, "cabinet": 2, "bin": 0.6, "plant": 0.3}),
-    "bathroom": Kind(0.05, {"bath": 1, "basin": 1.2, "cabinet": 0.7, "bin": 0.7}),
+    "bathroom": Kind(0.07, {"basin": 1.3, "bath": 1, "cabinet": 0.7, "bin": 0.7}),
     "workshop": Kind(0.05, {"ladder": 1.2, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}),
 }
 #: What things lie on.
