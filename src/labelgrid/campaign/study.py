@@ -1,8 +1,8 @@
 """What a recipe's [simulate] says: a grid of runs over a data set. Loads no torch."""
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +62,19 @@ class Study:
             raise ValueError(f"rounds must be at least 0; it is {self.rounds}")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
+
+    def only(self, names: Sequence[str]) -> "Study":
+        """The study of some of its tasks: one alone is the single-task network that many are compared with.
+
+        Raises:
+            RecipeError: it has no such task.
+        """
+        unknown = [name for name in names if name not in self.tasks]
+        if unknown:
+            raise RecipeError(
+                f"[simulate] has no task '{unknown[0]}'.", next_step=f"Its tasks are: {', '.join(self.tasks)}."
+            )
+        return replace(self, tasks={name: self.tasks[name] for name in self.tasks if name in names})
 
     def rows(self) -> list[TaskRow]:
         """The tasks as the ledger keeps them."""

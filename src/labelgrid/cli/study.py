@@ -20,6 +20,7 @@ def simulate(
     data: Annotated[Path, typer.Option(help="Where the data set lies.", exists=True, file_okay=False)],
     weights: Annotated[Path | None, typer.Option(help="A local file of backbone weights.", dir_okay=False)] = None,
     strategy: Annotated[str, typer.Option(help="Instead of the recipe's, separated by commas.")] = "",
+    tasks: Annotated[str, typer.Option(help="Only these of the recipe's, separated by commas.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
     rounds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time; 0: one a processor core.", min=0)] = 0,
@@ -39,7 +40,9 @@ def simulate(
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
     named = recipe_word(recipe)
     kept = str(weights.absolute()) if weights else ""
-    asked = running.Asked(named, study_of(named, changes), data, kept, out)
+    study = study_of(named, changes)
+    study = study.only(tasks.split(",")) if tasks else study
+    asked = running.Asked(named, study, data, kept, out)
     at_once = jobs or cores()
     if dry_run:
         _show_plan(asked, running.check(asked), at_once)

@@ -34,6 +34,14 @@ def test_a_recipe_without_a_study_a_misspelt_key_and_a_value_that_cannot_be_are_
             study_of(str(make_recipe(tmp_path)), change)
 
 
+def test_some_of_the_tasks_are_a_study_too() -> None:
+    study = Study("folder", {"semseg": {}, "depth": {}})
+    assert list(study.only(["depth"]).tasks) == ["depth"]
+    assert study.only(["depth", "semseg"]) == study  # the order is the recipe's
+    with pytest.raises(RecipeError, match="no task 'dept'"):
+        study.only(["dept"])
+
+
 def test_all_strategies_of_a_seed_go_on_from_one_start() -> None:
     runs = runs_of(Study("folder", TASKS, strategies=("a", "b"), seeds=2))
     assert [run.key for run in runs] == [
