@@ -1,7 +1,7 @@
 """What a recipe's [simulate] says: a grid of runs over a data set. Loads no torch."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +22,7 @@ class Study:
 
     Args:
         data: the data set's layout, a plug-in of `labelgrid.data`; where it lies is said when it is run.
-        tasks: by name, as in a file of tasks.
+        tasks: by name, as in a file of tasks; only: these of them, all if empty.
         pool: the split whose labels are hidden until they are bought; test: the split that measures.
         val: the split for model choice and for `until`; "" uses none.
         initial: images that have all labels from the start, the same ones for all runs of a seed.
@@ -38,6 +38,7 @@ class Study:
 
     data: str
     tasks: Mapping[str, Mapping[str, Any]]
+    only: tuple[str, ...] = ()
     pool: str = "train"
     test: str = "test"
     val: str = ""
@@ -62,19 +63,6 @@ class Study:
             raise ValueError(f"rounds must be at least 0; it is {self.rounds}")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
-
-    def only(self, names: Sequence[str]) -> "Study":
-        """The study of some of its tasks: one alone is the single-task network that many are compared with.
-
-        Raises:
-            RecipeError: it has no such task.
-        """
-        unknown = [name for name in names if name not in self.tasks]
-        if unknown:
-            raise RecipeError(
-                f"[simulate] has no task '{unknown[0]}'.", next_step=f"Its tasks are: {', '.join(self.tasks)}."
-            )
-        return replace(self, tasks={name: self.tasks[name] for name in self.tasks if name in names})
 
     def rows(self) -> list[TaskRow]:
         """The tasks as the ledger keeps them."""
@@ -147,7 +135,19 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
             where=recipe,
             next_step="`labelgrid list recipes` shows recipes; docs/simulate.md says what [simulate] holds.",
         )
-    return parse(Study, merge(values, changes or {}), f"[simulate] of {recipe}")
+    study = parse(Study, merge(values, changes or {}), f"[simulate] of {recipe}")
+    return _narrowed(study, recipe) if study.only else study
+
+
+def _narrowed(study: Study, recipe: str) -> Study:
+    unknown = [name for name in study.only if name not in study.tasks]
+    if unknown:
+        raise RecipeError(
+            f"[simulate] has no task '{unknown[0]}'.",
+            where=recipe,
+            next_step=f"Its tasks are: {', '.join(study.tasks)}.",
+        )
+    return replace(study, tasks={name: options for name, options in study.tasks.items() if name in study.only})
 
 
 def _simulate(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

@@ -36,13 +36,12 @@ def simulate(
     from labelgrid.campaign.study import study_of
     from labelgrid.errors import ProjectError
 
-    changes: dict[str, Any] = {"strategies": strategy.split(",")} if strategy else {}
+    named_ones = {"strategies": strategy, "only": tasks}
+    changes: dict[str, Any] = {name: words.split(",") for name, words in named_ones.items() if words}
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
     named = recipe_word(recipe)
     kept = str(weights.absolute()) if weights else ""
-    study = study_of(named, changes)
-    study = study.only(tasks.split(",")) if tasks else study
-    asked = running.Asked(named, study, data, kept, out)
+    asked = running.Asked(named, study_of(named, changes), data, kept, out)
     at_once = jobs or cores()
     if dry_run:
         _show_plan(asked, running.check(asked), at_once)

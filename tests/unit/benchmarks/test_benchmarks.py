@@ -16,6 +16,7 @@ TINY = {
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": ["--passes", "2", "3", "--images", "2", "9", "--size", "12", "16", "--large", "24", "32"],
     "million": ["--images", "500", "--budget", "10", "--holdout", "2"],
+    "scenes": ["--count", "2", "--repeats", "1"],
     "scoring": ["--passes", "2", "--batch", "1", "--images", "2", "--original", "24", "32", "--repeats", "1"],
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],

@@ -34,12 +34,12 @@ def test_a_recipe_without_a_study_a_misspelt_key_and_a_value_that_cannot_be_are_
             study_of(str(make_recipe(tmp_path)), change)
 
 
-def test_some_of_the_tasks_are_a_study_too() -> None:
-    study = Study("folder", {"semseg": {}, "depth": {}})
-    assert list(study.only(["depth"]).tasks) == ["depth"]
-    assert study.only(["depth", "semseg"]) == study  # the order is the recipe's
+def test_some_of_the_tasks_are_a_study_too(tmp_path: Path) -> None:
+    recipe = str(make_recipe(tmp_path))
+    assert list(study_of(recipe, {"only": ["depth"]}).tasks) == ["depth"]
+    assert list(study_of(recipe, {"only": ["depth", "semseg"]}).tasks) == ["semseg", "depth"]  # the recipe's order
     with pytest.raises(RecipeError, match="no task 'dept'"):
-        study.only(["dept"])
+        study_of(recipe, {"only": ["dept"]})
 
 
 def test_all_strategies_of_a_seed_go_on_from_one_start() -> None:
