@@ -14,6 +14,8 @@ from labelgrid.labels.grid import TaskRow, Unit
 
 #: What a run is of: the labels all runs of a seed begin with, a strategy's campaign, or every label there is.
 Kind = Literal["start", "strategy", "full"]
+#: Files of a study's folder: what is run, and how its runs ended.
+KEPT, ENDINGS = "study.json", "runs.json"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.campaign.gathering import gather
 from labelgrid.campaign.project import Chosen, Project, write_text
-from labelgrid.campaign.reporting import gather, report
+from labelgrid.campaign.reporting import report
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.results import Result
@@ -83,7 +84,7 @@ def fit(project: Project, labels: int, rmse: float, *, measured: str = "the same
 
 def page(project: Project) -> Page:
     """The report, written and read."""
-    return Page(report(project, project.folder / "report.html").read_text(encoding="utf-8"))
+    return Page(report(project, project.folder / "report.html").page.read_text(encoding="utf-8"))
 
 
 def test_a_new_project_s_report_says_what_is_missing_and_how_to_go_on(project: Project) -> None:
@@ -230,7 +231,7 @@ def test_picks_made_without_a_network_say_why_there_are_no_pictures(project: Pro
 def test_only_the_first_picks_are_shown_and_all_are_counted(
     project: Project, data: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelgrid.campaign.reporting.SHOWN", 2)
+    monkeypatch.setattr("labelgrid.campaign.looking.SHOWN", 2)
     query(project, *cells_of(data)[:3])
     found = gather(project).picked
     assert found and (len(found.first), found.total) == (2, 3)
@@ -253,7 +254,7 @@ def test_reporting_changes_nothing_but_the_report(project: Project, data: Made) 
     label(project, *cells_of(data)[:2])
     fit(project, 1, 1.0)
     before = snapshot(project)
-    path = report(project, project.folder / "report.html")
+    path = report(project, project.folder / "report.html").page
     *others, files = snapshot(project)
     assert files.pop("report.html") == path.read_bytes()
     assert (*others, files) == before
@@ -282,7 +283,7 @@ def test_a_place_that_cannot_hold_the_report_is_refused(project: Project, tmp_pa
 
 
 def test_a_damaged_file_stops_the_report_and_leaves_the_older_one(project: Project, data: Made) -> None:
-    out = report(project, project.folder / "report.html")
+    out = report(project, project.folder / "report.html").page
     before = out.read_bytes()
     query(project, cells_of(data)[0])
     (project.round_folder(1) / "picks.json").write_text("[")
