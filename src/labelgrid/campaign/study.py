@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.campaign.recipe import find, hash_of
+from labelgrid.campaign.recipefile import find, hash_of
 from labelgrid.campaign.taskwords import task_rows_of
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError

@@ -119,16 +119,21 @@ def test_the_strategy_is_named_with_its_options(project: Project) -> None:
 def test_cells_and_costs_are_counted_and_held_out_ones_apart(project: Project, data: Made) -> None:
     label(project, *cells_of(data)[:3], *cells_of(data)[-4:-2])
     query(project, cells_of(data)[3])
-    learnt, heldout = page(project).section("stands").tables
+    learnt, asked, heldout = page(project).section("stands").tables
     assert learnt[1:] == [
         ["semseg", "semseg", "2", "0", "0", "2", "10", "20", "0"],
         ["depth", "depth", "1", "1", "0", "2", "1", "1", "1"],
-        ["all tasks", "3", "1", "0", "4", "", "21", "1"],
+        ["all tasks", "", "3", "1", "0", "4", "", "21", "1"],
+    ]
+    assert asked == [
+        ["task", "outside the rounds", "no answer yet", "skipped", "not asked for"],
+        ["semseg", "2", "0", "0", "2"],
+        ["depth", "1", "1", "0", "2"],
     ]
     assert heldout[1:] == [
         ["semseg", "semseg", "1", "0", "0", "1", "10", "10", "0"],
         ["depth", "depth", "1", "0", "0", "1", "1", "1", "0"],
-        ["all tasks", "2", "0", "0", "2", "", "11", "0"],
+        ["all tasks", "", "2", "0", "0", "2", "", "11", "0"],
     ]
 
 
@@ -246,7 +251,8 @@ def test_an_image_s_name_is_text_whatever_it_holds(made: Callable[..., Made], tm
     with make_project(tmp_path / "<b>project", data) as project:
         query(project, Cell(evil, "depth"))
         shown = page(project)
-    assert not shown.named("script") and not shown.named("img") and not shown.named("b")
+    assert not shown.named("script") and not shown.named("b")
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in shown.named("img"))
     assert evil in shown.text and "<b>project" in shown.text
 
 

@@ -71,10 +71,10 @@ def test_a_task_that_was_never_measured_says_so() -> None:
 def test_the_cost_of_held_out_labels_stands_apart() -> None:
     section = Page(html(a_report())).section("stands")
     learnt, heldout = section.tables
-    assert learnt[-1] == ["all tasks", "12", "4", "2", "2", "", "66", "4"]
-    assert heldout[-1] == ["all tasks", "12", "4", "2", "2", "", "47.25", "4"]
+    assert learnt[-1] == ["all tasks", "", "12", "4", "2", "2", "", "66", "4"]
+    assert heldout[-1] == ["all tasks", "", "12", "4", "2", "2", "", "47.25", "4"]
     assert "their cost is kept apart" in section.words
-    assert "held-out" not in Page(html(a_report(heldout=None))).section("stands").words
+    assert "Held out" not in Page(html(a_report(heldout=None))).section("stands").words
 
 
 def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
