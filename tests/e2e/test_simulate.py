@@ -1,5 +1,6 @@
-"""A study by the command line: killed twice, it ends in the same tables; another study in its folder is refused."""
+"""A study by the command line: killed twice, it ends in the same tables; another in its folder is refused; reported."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from labelgrid.campaign import outcomes
 from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe
+from tests.unit.report.reading import Page
 
 COVERS = ["labelgrid.cli.study", "labelgrid.campaign.simulate", "labelgrid.campaign.outcomes", "labelgrid.processes"]
 
@@ -57,6 +59,24 @@ def test_killed_twice_a_study_ends_in_the_same_tables(place: Path) -> None:
         process.wait()
     done(*words(place, "killed"))
     assert (out / "outcomes.csv").read_bytes() == (place / "whole" / "outcomes.csv").read_bytes()
+
+
+def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place: Path, tmp_path: Path) -> None:
+    out, plots = tmp_path / "study.html", tmp_path / "plots"
+    assert "files in" in done("report", place / "whole", "--out", out, "--plots", plots).out
+    page = Page(out.read_text())
+    assert {"semseg", "depth"} <= {row[0] for row in page.section("grid").tables[0]}
+    assert page.section("uncertainty").named("img") and len(page.section("curves").named("img")) == 6
+    kinds = {image["alt"].split()[0] for image in page.section("cells").named("img")}
+    assert kinds == {"image", "prediction", "uncertainty", "truth"}
+    names = {path.name for path in plots.iterdir()}
+    assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
+    values = json.loads(done("report", place / "whole", "--out", out, "--json").out)
+    final = next(m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round")
+    records = outcomes.read(place / "whole")
+    last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
+    assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
+    assert values["unfinished"] == []
 
 
 def test_another_budget_is_refused(place: Path) -> None:

@@ -46,7 +46,7 @@ class Bars:
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        return 6.4, 0.85 + 0.3 * len(self.rows)
+        return 5.2, 0.85 + 0.3 * len(self.rows)
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""

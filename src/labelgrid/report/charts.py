@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from labelgrid.report.drawing import COLOURS, INK, RULE
+from labelgrid.report.drawing import COLOURS, INK, RULE, in_rows
 from labelgrid.report.wording import number
 
 #: Beside the colours, so that lines are told apart in grey.
@@ -99,7 +99,10 @@ class Chart:
         axes.tick_params(colors=INK)
         axes.margins(x=0.06, y=0.12)
         if self._named:
-            figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9, handlelength=2.6)
+            handles = in_rows(axes.get_legend_handles_labels()[0], 2)
+            figure.legend(
+                handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
+            )
 
 
 def _ends(line: Line) -> str:

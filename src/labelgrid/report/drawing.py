@@ -1,11 +1,13 @@
 """What a drawing is, and how one becomes a file: an SVG that any browser and printer shows sharply, or a PNG."""
 
 import io
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Literal, Protocol, TypeVar
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+T = TypeVar("T")
 #: Okabe & Ito's palette, told apart with any colour vision; its yellow is too faint on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 INK, RULE = "#333333", "#dddddd"
@@ -35,6 +37,16 @@ class Drawing(Protocol):
 
     def draw(self, figure: Figure) -> None:
         """Draw on an empty figure."""
+
+
+def in_rows(entries: Sequence[T], columns: int) -> list[T]:
+    """Entries of a legend so that they are read row by row: Matplotlib fills one column after the other.
+
+    Example:
+        >>> in_rows("abcde", 2)
+        ['a', 'c', 'e', 'b', 'd']
+    """
+    return [entry for column in range(columns) for entry in entries[column::columns]]
 
 
 def file_of(drawing: Drawing, kind: Literal["svg", "png"], title: bool = False) -> bytes:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from labelgrid.report.asked import NEVER, OTHERS, SKIPPED, WAITING, Asked
-from labelgrid.report.drawing import INK
+from labelgrid.report.drawing import INK, in_rows
 
 COLOURS = {WAITING: "#cc79a7", SKIPPED: "#d55e00", NEVER: "#e4e4e4"}
 #: No screen shows more columns than this.
@@ -36,7 +36,7 @@ class GridMap:
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        return 6.4, 1.05 + 0.34 * len(self.asked.tasks) + 0.22 * (len(self._shown) // 5)
+        return 5.2, 1.05 + 0.3 * len(self.asked.tasks) + 0.22 * ((len(self._shown) - 1) // 4)
 
     @property
     def _shown(self) -> list[str]:
@@ -72,4 +72,6 @@ class GridMap:
         axes.tick_params(colors=INK, length=0)
         axes.spines[:].set_visible(False)
         keys = [Patch(color=colours[kind], label=kind) for kind in self._shown]
-        figure.legend(handles=keys, loc="outside upper left", ncols=5, frameon=False, fontsize=9, handlelength=1.0)
+        figure.legend(
+            handles=in_rows(keys, 4), loc="outside upper left", ncols=4, frameon=False, fontsize=9, handlelength=1.0
+        )

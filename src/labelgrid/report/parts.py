@@ -33,7 +33,7 @@ def unsure_charts(unsure: Unsure, name: str, title: str = "") -> list[Block]:
 #: What the charts of `unsure_charts` show.
 UNSURE = (
     "The mean over the cells that had no label yet of (u − min) / (max − min), where a task's min and max are those of "
-    "its first scored round (PartAL, equations 1 and 8). It is to fall as labels come in."
+    "its first scored round (PartAL, equations 1 and 8). It should fall as labels come in."
 )
 
 

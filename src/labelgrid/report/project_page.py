@@ -36,7 +36,7 @@ def project_page(report: Report) -> Page:
         Section("training", "Training", _training(report)),
         Section("settings", "Settings", [Facts(report.about)]),
     ]
-    return Page(report.name, report.made, [Text("What to do:", "verdict", report.next_step)], sections)
+    return Page(report.name, report.made, [Text("What to do next:", "verdict", report.next_step)], sections)
 
 
 def direction(better: Better) -> str:

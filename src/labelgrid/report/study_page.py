@@ -61,10 +61,16 @@ def _verdict(trial: Trial, found: list[Measure], place: int) -> list[Block]:
     if found:
         lines = verdicts(found[0])
         blocks += [Said(lines)] if lines else []
-    blocks.append(Text(power(found[0].pairs() if found else {}), "small"))
+    blocks.append(Text(_power(trial, found), "small"))
     name = _named("lead", place)
     figure = curve_figure(trial, loss, "loss_mtl", name, cost=False)
     return [*blocks, figure, Text(f"{BAND} Lower is better.", "small")] if figure.drawings else blocks
+
+
+def _power(trial: Trial, found: list[Measure]) -> str:
+    if len(trial.strategies) < 2:
+        return "One strategy alone: there is nothing to compare it with."
+    return power(found[0].pairs() if found else {})
 
 
 def _named(word: str, place: int) -> str:
@@ -91,7 +97,7 @@ def _sections(report: StudyReport, trial: Trial, found: list[Measure], place: in
 def _differences(trial: Trial, found: list[Measure]) -> list[Block]:
     if not found:
         return [Text("No run of a strategy is finished yet.", "hint")]
-    blocks: list[Block] = [Text(METHOD), Text(power(found[0].pairs()), "caution")]
+    blocks: list[Block] = [Text(METHOD), Text(_power(trial, found), "caution")]
     blocks += [Heading("By strategy: mean ± standard deviation over seeds"), by_strategy(found, trial.strategies)]
     for measure in found:
         blocks += by_pair(measure)

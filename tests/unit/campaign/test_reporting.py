@@ -19,6 +19,8 @@ from tests.campaigns import cells_of, make_project, snapshot
 from tests.support import Made
 from tests.unit.report.reading import Page
 
+COVERS = ["labelgrid.campaign.gathering"]
+
 PRICES = {"semseg": 10.0, "depth": 1.0}
 
 
