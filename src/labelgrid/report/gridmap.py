@@ -12,8 +12,6 @@ from labelgrid.report.asked import NEVER, OTHERS, SKIPPED, WAITING, Asked
 from labelgrid.report.drawing import INK, in_rows
 
 COLOURS = {WAITING: "#cc79a7", SKIPPED: "#d55e00", NEVER: "#e4e4e4"}
-#: No screen shows more columns than this.
-WIDEST = 2000
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,8 @@ class GridMap:
         axes, colours = figure.subplots(), self.colours()
         codes, tasks = self.asked.codes(), self.asked.tasks
         order = np.lexsort([codes[:, column] for column in reversed(range(len(tasks)))] + [codes.min(1, initial=99)])
-        columns = order[np.linspace(0, len(order) - 1, min(len(order), WIDEST)).round().astype(int)]
         axes.imshow(
-            codes[columns].T,
+            codes[order].T,
             aspect="auto",
             interpolation="nearest",
             cmap=ListedColormap([colours[kind] for kind in self.asked.kinds]),

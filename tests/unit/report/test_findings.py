@@ -55,6 +55,21 @@ def test_curves_of_other_lengths_are_compared_where_both_are() -> None:
     assert found.values["partal"][0] == pytest.approx((first[0].loss_mtl + first[1].loss_mtl) / 2)
 
 
+def test_curves_that_begin_at_other_places_are_compared_from_where_the_last_begins() -> None:
+    whole = trial(seeds=1)
+    late = [replace(r, measured=r.measured[1:]) if r.strategy == "random_cells" else r for r in whole.runs]
+    found = named(replace(whole, runs=late), "over labels")
+    assert found.values["partal"] == found.values["random_cells"] == pytest.approx({0: 5.0})
+
+
+def test_a_pair_is_compared_over_the_seeds_that_both_have_finished() -> None:
+    whole = trial(seeds=3)
+    gaps = {"partal-seed0", "random_cells-seed2"}
+    left = [replace(run, ending="unfinished") if run.key in gaps else run for run in whole.runs]
+    for measure in measures(replace(whole, runs=left), HEADLINES, "random_cells"):
+        assert [compared.seeds for compared in measure.pairs().values()] == [1]
+
+
 def test_labels_to_the_reference_s_final_loss_are_counted_and_runs_that_never_got_there_are_said() -> None:
     found = named(trial(lambda name, seed, place: -0.5 if name == "partal" else 0.0), "Labels to reach")
     assert found.values["partal"] == pytest.approx({0: 40.0, 1: 40.0, 2: 40.0})
@@ -68,6 +83,7 @@ def test_delta_is_the_distance_to_the_network_with_every_label_of_the_same_seed(
     found = named(trial(), "δ of depth")
     assert found.values["partal"] == pytest.approx(dict.fromkeys(range(3), (4.5 - 3.0) / 2))
     assert (found.unit, found.better) == ("m", "lower")
+    assert named(trial(), "δ of semseg").values["partal"] == pytest.approx(dict.fromkeys(range(3), 15.0))
     whole = trial()
     without = replace(whole, runs=[run for run in whole.runs if run.kind != "full"])
     assert not [m for m in measures(without, HEADLINES, "random_cells") if "δ" in m.name]

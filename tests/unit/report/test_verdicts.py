@@ -42,6 +42,8 @@ def test_a_few_seeds_show_no_difference_however_large_and_say_so() -> None:
     pairs = first(trial(planted("partal", 3.0), 3, THREE)).pairs()
     assert "With 3 seeds no p can be below 0.25" in power(pairs)
     assert "no difference can be seen, however large. At 5 % it takes 7 seeds at least." in power(pairs)
+    six = power(first(trial(planted("partal", 3.0), 6, THREE)).pairs())  # enough for one pair, not for three
+    assert "no p can be below 0.03125, nor below 0.09375 corrected for 3 pairs: no difference can be seen" in six
     assert "takes" not in power(first(trial(nothing, 8, THREE)).pairs())
     assert "One seed shows no difference" in power(first(trial(nothing, 1)).pairs())
     assert "nothing to compare" in power({})
