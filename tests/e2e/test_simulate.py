@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,13 @@ from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe
 from tests.unit.report.reading import Page
 
-COVERS = ["labelgrid.cli.study", "labelgrid.campaign.simulate", "labelgrid.campaign.outcomes", "labelgrid.processes"]
+COVERS = [
+    "labelgrid.campaign.redrawing",
+    "labelgrid.cli.study",
+    "labelgrid.campaign.simulate",
+    "labelgrid.campaign.outcomes",
+    "labelgrid.processes",
+]
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +84,18 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place:
     last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
     assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
     assert values["unfinished"] == []
+
+
+def test_pictures_drawn_later_are_those_that_were_drawn_when_the_cells_were_picked(place: Path, tmp_path: Path) -> None:
+    out, words = tmp_path / "study.html", ("report", place / "whole", "--out", tmp_path / "study.html")
+    (folder,) = sorted(place.glob("whole/runs/partal-seed0/rounds/*/pictures"))[-1:]
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    done(*words)
+    assert "No pictures of these cells were kept." in Page(out.read_text()).section("cells").words
+    done(*words, "--pictures")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert Page(out.read_text()).section("cells").named("img")
 
 
 def test_another_budget_is_refused(place: Path) -> None:

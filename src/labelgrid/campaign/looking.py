@@ -4,7 +4,6 @@ Loads no torch.
 """
 
 import hashlib
-from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import get_args
@@ -146,6 +145,7 @@ def jpeg(picture: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
-def newest_scored(project: Project, numbers: Sequence[int]) -> int:
-    """The last of some rounds whose picks went by scores; 0 where there is none."""
-    return max((number for number in numbers if is_scored(project, number)), default=0)
+def newest_scored(project: Project) -> int:
+    """The last closed round whose picks went by scores; 0 where there is none."""
+    closed = (row.number for row in project.store.rounds() if row.state == "closed")
+    return max((number for number in closed if is_scored(project, number)), default=0)

@@ -52,16 +52,17 @@ def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: 
                 if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
                     raise
                 progress.say(f"No pre-label of {task} for {image}: {error.what}")
-    _draw(project, crew, network, picks, number)
+    draw(project, crew, network, picks, number)
 
 
 def write_pictures(project: Project, done: Fit, picks: Sequence[Pick], number: int) -> None:
     """Write pictures of the first picks alone, before their labels are granted."""
     crew, network = restore(project, done)
-    _draw(project, crew, network, picks, number)
+    draw(project, crew, network, picks, number)
 
 
-def _draw(project: Project, crew: Crew, network: Network, picks: Sequence[Pick], number: int) -> None:
+def draw(project: Project, crew: Crew, network: Network, picks: Sequence[Pick], number: int) -> None:
+    """Draw the first picks of a round with a restored network."""
     options = check_options("score", Named("dropout", score_options(project).get("dropout", {})))
     Pictures(crew, network, project.round_folder(number) / "pictures", options).write(picks[:SHOWN])
 

@@ -1,6 +1,6 @@
 """How a report is written: one page of a project or a study, its drawings as files, its numbers. Loads no torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
@@ -8,8 +8,9 @@ from typing import Any
 
 from labelgrid import files
 from labelgrid.campaign.gathering import gather
+from labelgrid.campaign.looking import newest_scored
 from labelgrid.campaign.project import Project, write_text
-from labelgrid.campaign.study_gathering import gather_study, is_study
+from labelgrid.campaign.study_gathering import cells_shown, gather_study, is_study
 from labelgrid.errors import ProjectError
 from labelgrid.report import plots
 from labelgrid.report.blocks import Page
@@ -28,13 +29,23 @@ class Written:
     values: Mapping[str, Any]
 
 
-def report_of(folder: Path, out: Path, drawings: Path | None = None) -> Written:
-    """Write the report of a study's folder or a project's; see `report`."""
+def report_of(folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False) -> Written:
+    """Write the report of a study's folder or a project's; see `report`.
+
+    Args:
+        folder: the study's or the project's.
+        out: the file.
+        drawings: a folder for each drawing.
+        pictures: predict the cells that are shown, where no picture of them was kept; loads torch.
+    """
     if is_study(folder):
         _check_place(out)
+        _redraw(cells_shown(folder) if pictures else [])
         study = gather_study(folder)
         return _write(study_page(study), out, drawings, study_values(study))
     with Project.open(folder) as project:
+        _check_place(out)
+        _redraw([(folder, newest_scored(project))] if pictures else [])
         return report(project, out, drawings)
 
 
@@ -54,6 +65,13 @@ def report(project: Project, out: Path, drawings: Path | None = None) -> Written
     measured = [_plain(asdict(one)) for one in found.measured]
     values = {"project": found.name, "headlines": dict(found.headlines), "measured": measured, "unsure": found.unsure}
     return _write(project_page(found), out, drawings, values)
+
+
+def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
+    for folder, number in shown:
+        from labelgrid.campaign.redrawing import redraw
+
+        redraw(folder, number)
 
 
 def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]) -> Written:

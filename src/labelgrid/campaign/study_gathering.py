@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,9 @@ def gather_study(path: Path) -> StudyReport:
     hints = {}
     cells = [cell for trial in trials for seen in trial.seen if seen.picked for cell in seen.picked.first]
     if cells and not any(cell.pictures for cell in cells):
-        hints["cells"] = Hint("There are no pictures: none were kept when these cells were picked.")
+        hints["cells"] = Hint(
+            "No pictures of these cells were kept.", f"labelgrid report {shlex.quote(str(path))} --pictures"
+        )
     return StudyReport(
         name=path.resolve().name,
         made=now(),
@@ -105,10 +108,22 @@ def _trial(folder: Folder, point: str, runs: Sequence[Run]) -> Trial:
     return Trial(point, strategies, [_ran(folder, run) for run in runs], seen)
 
 
+def cells_shown(path: Path) -> list[tuple[Path, int]]:
+    """The runs whose cells a study's page shows, a run a point, each with the round that picked them."""
+    folder = Folder.read(path)
+    found: dict[str, tuple[Path, int]] = {}
+    for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
+        if run.kind == "strategy" and folder.is_here(run) and _point(run) not in found:
+            with Project.open(folder.place(run)) as project:
+                number = newest_scored(project)
+            if number:
+                found[_point(run)] = folder.place(run), number
+    return list(found.values())
+
+
 def _seen(folder: Folder, run: Run) -> Seen:
     with Project.open(folder.place(run)) as project:
-        closed = [row.number for row in project.store.rounds() if row.state == "closed"]
-        picked = picked_of(project, newest_scored(project, closed), SHOWN)
+        picked = picked_of(project, newest_scored(project), SHOWN)
         return Seen(run.strategy, run.seed, asked_of(project), unsure_of(project), picked)
 
 

@@ -17,6 +17,9 @@ def report(
     plots: Annotated[
         Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Predict the shown cells of which no picture was kept; loads the model.")
+    ] = False,
     json: AsJson = False,
 ) -> None:
     """Write what a project or a study has reached as one self-contained HTML file.
@@ -25,7 +28,7 @@ def report(
     """
     from labelgrid.campaign.reporting import report_of
 
-    written = report_of(folder, out or folder / "report.html", plots)
+    written = report_of(folder, out or folder / "report.html", plots, pictures=pictures)
     if json:
         screen.as_json(written.values)
         return

@@ -17,8 +17,8 @@ def verdicts(measure: Measure) -> list[tuple[str, str]]:
     quiet = {pair: compared for pair, compared in pairs.items() if not is_difference(compared)}
     if len(pairs) <= SHOWN:
         return found + [finding(measure, pair, compared) for pair, compared in quiet.items()]
-    rest = counted(len(quiet), "other pair" if found else "pair")
-    return found + ([(f"No difference was seen in {rest}.", "")] if quiet else [])
+    rest = f"in the other {counted(len(quiet), 'pair')}" if found else f"in any of the {counted(len(quiet), 'pair')}"
+    return found + ([(f"No difference was seen {rest}.", "")] if quiet else [])
 
 
 def is_difference(compared: Compared) -> bool:

@@ -52,5 +52,5 @@ def test_a_few_seeds_show_no_difference_however_large_and_say_so() -> None:
 def test_many_pairs_are_summed_up_but_for_the_differences() -> None:
     many = tuple("abcdef")
     lines = said(planted("c", 0.5), 12, many)
-    assert len(lines) == 6 and lines[-1] == "No difference was seen in 10 other pairs."
-    assert said(nothing, 3, many) == ["No difference was seen in 15 pairs."]
+    assert len(lines) == 6 and lines[-1] == "No difference was seen in the other 10 pairs."
+    assert said(nothing, 3, many) == ["No difference was seen in any of the 15 pairs."]
