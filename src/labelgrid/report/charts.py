@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from labelgrid.report.drawing import COLOURS, INK, RULE, in_rows
-from labelgrid.report.wording import number
+from labelgrid.report.wording import number, short
 
 #: Beside the colours, so that lines are told apart in grey.
 MARKERS = "os^DvPX"
@@ -121,7 +121,7 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
         linestyle="-." if turn else "-",
         marker=MARKERS[place] if len(line.x) < CROWDED else "",
         markersize=5,
-        label=line.name,
+        label=short(line.name),
     )
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from labelgrid.report.asked import NEVER, OTHERS, SKIPPED, WAITING, Asked
 from labelgrid.report.drawing import INK, in_rows
+from labelgrid.report.wording import short
 
 COLOURS = {WAITING: "#cc79a7", SKIPPED: "#d55e00", NEVER: "#e4e4e4"}
 
@@ -62,7 +63,7 @@ class GridMap:
             vmax=len(self.asked.kinds) - 0.5,
             extent=(0, max(len(order), 1), len(tasks) - 0.5, -0.5),
         )
-        axes.set_yticks(range(len(tasks)), tasks)
+        axes.set_yticks(range(len(tasks)), [short(task) for task in tasks])
         for place in range(1, len(tasks)):
             axes.axhline(place - 0.5, color="white", linewidth=2)
         axes.set_xlabel("images, those asked for first on the left", color=INK)

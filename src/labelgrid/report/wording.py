@@ -48,6 +48,16 @@ def spread(mean: float, deviation: float) -> str:
     return f"{number(mean)} ± {deviation:.2g}" if math.isfinite(deviation) else number(mean)
 
 
+def short(name: str) -> str:
+    """A name with room in a drawing; tables have it whole.
+
+    Example:
+        >>> short("depth"), short("my_package.strategies.margin:Thing")
+        ('depth', 'my_package.s…argin:Thing')
+    """
+    return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
+
+
 def counted(count: int, thing: str) -> str:
     """So many of a thing.
 

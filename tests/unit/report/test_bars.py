@@ -13,6 +13,14 @@ def test_a_bar_shows_each_part_s_share_and_an_empty_one_nothing() -> None:
     assert bars.alt == "depth: 60 % labelled, 40 % missing; new: nothing"
 
 
+def test_a_very_long_name_leaves_room_for_the_bar() -> None:
+    name = "a-task-" + "of-many-words-" * 6 + "end"
+    svg = file_of(Bars("cells", {name: {"labelled": 6, "missing": 4}}, COLOURS), "svg").decode()
+    assert (
+        name not in svg and "a-task-of-ma…" in svg and name in Bars("", {name: {"labelled": 1}}, {"labelled": ""}).alt
+    )
+
+
 def test_the_picture_has_the_parts_colours_and_words() -> None:
     svg = file_of(Bars("cells", {"depth": {"labelled": 6, "missing": 4}}, COLOURS), "svg").decode()
     assert all(colour in svg for colour in COLOURS.values())
