@@ -35,7 +35,7 @@ def finding(measure: Measure, pair: tuple[str, str], compared: Compared) -> tupl
         >>> found
         'No difference seen between a and b at 2 seeds.'
         >>> numbers
-        'Mean loss, a − b: −1 (95 % interval −1 to −1; p = 1 after correction).'
+        'Mean loss, a − b: −1 (95 % interval −1 to −1; p = 0.5 after correction).'
     """
     first, second = pair
     seeds = counted(compared.seeds, "seed")
