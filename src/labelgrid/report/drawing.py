@@ -55,10 +55,19 @@ def file_of(drawing: Drawing, kind: Literal["svg", "png"], title: bool = False) 
         figure = Figure(figsize=drawing.size, layout="constrained")
         drawing.draw(figure)
         if title and drawing.title:
-            figure.suptitle(drawing.title, color=INK, fontsize=10)
+            _put_title(figure, drawing.title)
         file = io.BytesIO()
         if kind == "svg":
             figure.savefig(file, format="svg", metadata={"Date": None}, transparent=not title)
         else:
             figure.savefig(file, format="png", dpi=200)
     return file.getvalue()
+
+
+def _put_title(figure: Figure, title: str) -> None:
+    """The title over all; where there is a legend, as its title: the two would take the same place."""
+    if figure.legends:
+        figure.legends[0].set_title(title)
+        figure.legends[0].set_alignment("left")
+    else:
+        figure.suptitle(title, color=INK, fontsize=10)

@@ -103,3 +103,10 @@ def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> 
     chart = Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])], title="semseg")
     assert "semseg" in texts(file_of(chart, "svg", title=True)) and "semseg" not in texts(file_of(chart, "svg"))
     assert file_of(chart, "png").startswith(b"\x89PNG")
+
+
+def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:
+    lines = [Line("one", [1, 2], [3, 2]), Line("two", [1, 2], [3, 1])]
+    svg = file_of(Chart("a", "x", "y", lines, title="semseg"), "svg", title=True)
+    assert texts(svg).index("semseg") > texts(svg).index("y")  # drawn as the legend's own title, after the axes
+    assert texts(svg).count("semseg") == 1
