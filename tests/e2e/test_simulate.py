@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -108,4 +109,5 @@ def test_another_budget_is_refused(place: Path) -> None:
 def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:
     shown = done(*words(place, "dry"), "--strategy", "partal", "--dry-run").out
     assert "partal-seed0" in shown and "random_cells" not in shown
+    assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
     assert not (place / "dry").exists()

@@ -10,6 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from labelgrid.campaign.expected import expected, pool_size
 from labelgrid.campaign.project import Project, Settings
 from labelgrid.campaign.simulation import begin, go_on_from, settings_of, step
 from labelgrid.campaign.study import Run, Study
@@ -29,6 +30,7 @@ class Job:
         folder: its project's.
         start: the project's of the run it goes on from, or None.
         threads: of its process; 0 leaves the library's choice.
+        work: how much it is, in any unit that all jobs share.
     """
 
     run: Run
@@ -37,6 +39,7 @@ class Job:
     folder: Path
     start: Path | None
     threads: int = 0
+    work: float = 1.0
 
 
 @dataclass
@@ -46,14 +49,16 @@ class Report:
     Args:
         what: it does now; fault: why it failed.
         tries: processes begun for it.
+        work: it has in all; done: of it by now; found: done before this call.
     """
 
     state: State = "waiting"
     what: str = ""
     fault: str = ""
     tries: int = 0
-    begun: float = 0.0
-    seconds: float = 0.0
+    work: float = 1.0
+    done: float = 0.0
+    found: float | None = None
 
 
 class Telling:
@@ -91,11 +96,17 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
             else:
                 begin(job.folder, job.settings, job.study)
         with Project.open(job.folder) as project, project.alone():
+            pipe.send(("trained", trained(job.folder)))
             while step(project, job.run, job.study, Telling(pipe)):
-                pass
+                pipe.send(("trained", trained(job.folder)))
         pipe.send(("end", ""))
     except LabelgridError as error:
         pipe.send(("end", str(error)))
+
+
+def trained(folder: Path) -> int:
+    """How many trainings of a run are finished."""
+    return len(list(folder.glob("rounds/*/fit.json")))
 
 
 @dataclass
@@ -116,7 +127,7 @@ class Runner:
 
     def run(self) -> Mapping[str, Report]:
         """Until every job is done or has failed; returns how each ended."""
-        self.reports.update({key: Report() for key in self.jobs})
+        self.reports.update({key: Report(work=job.work) for key, job in self.jobs.items()})
         try:
             while self._fill():
                 self._hear()
@@ -147,7 +158,7 @@ class Runner:
         process = context.Process(target=carry_out, args=(job, theirs), name=key)
         process.start()
         theirs.close()
-        report.state, report.tries, report.begun = "running", report.tries + 1, time.monotonic()
+        report.state, report.tries = "running", report.tries + 1
         self._working[key] = (process, ours)
 
     def _hear(self) -> None:
@@ -157,34 +168,43 @@ class Runner:
             if pipe not in ready:
                 continue
             try:
-                word, text = pipe.recv()
+                word, said = pipe.recv()
             except EOFError:
                 process.join()
                 self._end(key, None)
                 continue
             if word == "end":
                 process.join()
-                self._end(key, text)
+                self._end(key, said)
+            elif word == "trained":
+                self._note(key, said)
             else:
-                self.reports[key].what = text
+                self.reports[key].what = said
+
+    def _note(self, key: str, trained: int) -> None:
+        """So many trainings of a run are finished, those it goes on from among them."""
+        job, report = self.jobs[key], self.reports[key]
+        own = trained - 1 if job.start else trained
+        report.done = report.work * own / max(job.run.rounds(job.study), 1)
+        report.found = report.done if report.found is None else report.found
 
     def _end(self, key: str, fault: str | None) -> None:
         """A process ended: well (""), with a fault, or without a word (None)."""
         process, pipe = self._working.pop(key)
         pipe.close()
         report = self.reports[key]
-        report.seconds += time.monotonic() - report.begun
         if fault is None and report.tries <= RETRIES:
             report.state, report.what = "waiting", ""
             return
         report.fault = f"Its process ended with {process.exitcode}, {report.tries} times." if fault is None else fault
-        report.state = "failed" if report.fault else "done"
+        report.state, report.done = ("failed", report.done) if report.fault else ("done", report.work)
 
 
 def jobs_of(
     runs: Sequence[Run], study: Study, recipe: str, weights: str, root: Path, out: Path, threads: int
 ) -> dict[str, Job]:
-    """The jobs of a study's runs, by key."""
+    """The jobs of a study's runs, by key; their work is counted in optimiser steps."""
+    pool = pool_size(study, root)
     return {
         run.key: Job(
             run=run,
@@ -193,6 +213,7 @@ def jobs_of(
             folder=out / "runs" / run.key,
             start=out / "runs" / run.start.key if run.kind == "strategy" else None,
             threads=threads,
+            work=sum(expected(run, study, recipe, pool).steps),
         )
         for run in runs
     }

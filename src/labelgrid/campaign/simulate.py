@@ -54,8 +54,8 @@ def check(asked: Asked) -> list[Run]:
         LabelgridError: a name is unknown, a value wrong, or the folder holds another study. Nothing was run.
     """
     runs = runs_of(asked.study)
-    for run in {json.dumps(dict(run.point)): run for run in runs}.values():
-        recipe = load(asked.recipe, run.changes)
+    for changes in {json.dumps(c): c for c in (run.changes(asked.study) for run in runs)}.values():
+        recipe = load(asked.recipe, changes)
         check_options("nets", recipe.network)
         for name, options in recipe.score.items():
             check_options("score", Named(name, options))

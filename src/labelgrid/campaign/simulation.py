@@ -30,7 +30,7 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
     """The settings of a run's project."""
     strategy = run.strategy if run.kind == "strategy" else FIRST
     oracle = Oracle(study.data, str(root.absolute()))
-    return Settings(recipe, run.seed, weights, study.group, Chosen(strategy), run.changes, oracle)
+    return Settings(recipe, run.seed, weights, study.group, Chosen(strategy), run.changes(study), oracle)
 
 
 def begin(folder: Path, settings: Settings, study: Study) -> None:

@@ -1,8 +1,8 @@
 """What a recipe's [simulate] says: a grid of runs over a data set. Loads no torch."""
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class Study:
         spend: end a run once the pool's labels have cost so much; 0: not for that.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
+        changes: laid over the recipe in runs of a kind: changes.full.train.steps is a length of its own for `full`.
     """
 
     data: str
@@ -53,6 +54,7 @@ class Study:
     spend: float = 0.0
     until: Mapping[str, float] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("initial", "budget", "seeds"):
@@ -62,6 +64,19 @@ class Study:
             raise ValueError(f"rounds must be at least 0; it is {self.rounds}")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
+
+    def only(self, names: Sequence[str]) -> "Study":
+        """The study of some of its tasks: one alone is the single-task network that many are compared with.
+
+        Raises:
+            RecipeError: it has no such task.
+        """
+        unknown = [name for name in names if name not in self.tasks]
+        if unknown:
+            raise RecipeError(
+                f"[simulate] has no task '{unknown[0]}'.", next_step=f"Its tasks are: {', '.join(self.tasks)}."
+            )
+        return replace(self, tasks={name: self.tasks[name] for name in self.tasks if name in names})
 
     def rows(self) -> list[TaskRow]:
         """The tasks as the ledger keeps them."""
@@ -100,15 +115,15 @@ class Run:
         """The run it goes on from."""
         return Run("start", "start", self.seed, self.point)
 
-    @property
-    def changes(self) -> dict[str, Any]:
-        """The point as tables to lay over the recipe.
+    def changes(self, study: Study) -> dict[str, Any]:
+        """What is laid over the recipe: what the study says of runs of its kind, then its point.
 
         Example:
-            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes
-            {'train': {'steps': 500, 'batch': 4}}
+            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
+            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes(study)
+            {'train': {'steps': 500, 'workers': 0, 'batch': 4}}
         """
-        laid: dict[str, Any] = {}
+        laid = dict(study.changes.get(self.kind, {}))
         for key, value in self.point.items():
             table: Any = value
             for name in reversed(key.split(".")):

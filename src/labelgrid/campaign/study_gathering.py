@@ -174,6 +174,7 @@ def _about(folder: Folder) -> dict[str, str]:
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
     }
     about |= {"Grid": json.dumps(study.grid)} if study.grid else {}
+    about |= {"Changes by kind of run": json.dumps(study.changes)} if study.changes else {}
     about |= {"Ends when": f"{study.spend:g} is spent"} if study.spend else {}
     about |= {"Ends at": json.dumps(dict(study.until))} if study.until else {}
     return about | versions() | {"Data hash": _data_hash(folder)}

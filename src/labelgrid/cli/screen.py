@@ -96,15 +96,34 @@ class Runs:
                 note(f"{key}: {report.state} {report.fault}".rstrip())
 
     def _table(self, reports: Mapping[str, Any]) -> Table:
-        done = sum(report.state in ("done", "failed") for report in reports.values())
-        spent = time.monotonic() - self.begun
-        left = f", about {spent / done * (len(reports) - done) / 60:.0f} min to go" if done else ""
-        drawn = Table(title=f"{done} of {len(reports)} runs{left}", title_justify="left")
+        ended = sum(report.state in ("done", "failed") for report in reports.values())
+        drawn = Table(title=f"{ended} of {len(reports)} runs{self._eta(reports)}", title_justify="left")
         for column in ("run", "state", "what"):
             drawn.add_column(column)
         for key, report in reports.items():
             drawn.add_row(escape(key), report.state, escape(report.fault or report.what))
         return drawn
+
+    def _eta(self, reports: Mapping[str, Any]) -> str:
+        """When all will be done at the rate of this call; "" before anything was."""
+        done = sum(report.done - (report.found or 0.0) for report in reports.values())
+        left = sum(report.work - report.done for report in reports.values() if report.state != "failed")
+        if not done:
+            return ""
+        return f", ETA {duration((time.monotonic() - self.begun) / done * left)}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as people say it.
+
+    Example:
+        >>> duration(40), duration(400), duration(40000)
+        ('40 s', '7 min', '11 h 7 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def error(fault: LabelgridError) -> None:

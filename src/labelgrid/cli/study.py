@@ -1,12 +1,16 @@
 """The command that runs studies: many simulated campaigns over a data set."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labelgrid.cli import screen
 from labelgrid.errors import leaving
+
+if TYPE_CHECKING:
+    from labelgrid.campaign.simulate import Asked
+    from labelgrid.campaign.study import Run
 
 
 @leaving("What had been run is kept.")
@@ -16,6 +20,7 @@ def simulate(
     data: Annotated[Path, typer.Option(help="Where the data set lies.", exists=True, file_okay=False)],
     weights: Annotated[Path | None, typer.Option(help="A local file of backbone weights.", dir_okay=False)] = None,
     strategy: Annotated[str, typer.Option(help="Instead of the recipe's, separated by commas.")] = "",
+    tasks: Annotated[str, typer.Option(help="Only these of the recipe's, separated by commas.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
     rounds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time; 0: one a processor core.", min=0)] = 0,
@@ -35,12 +40,13 @@ def simulate(
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
     named = recipe_word(recipe)
     kept = str(weights.absolute()) if weights else ""
-    asked = running.Asked(named, study_of(named, changes), data, kept, out)
-    if dry_run:
-        runs = running.check(asked)
-        screen.table("", ["run", "kind", "rounds"], [[run.key, run.kind, run.rounds(asked.study)] for run in runs])
-        return
+    study = study_of(named, changes)
+    study = study.only(tasks.split(",")) if tasks else study
+    asked = running.Asked(named, study, data, kept, out)
     at_once = jobs or cores()
+    if dry_run:
+        _show_plan(asked, running.check(asked), at_once)
+        return
     with screen.Runs() as table:
         reports = running.simulate(asked, at_once, max(1, cores() // at_once), table.show)
     failed = {key: report.fault for key, report in reports.items() if report.state == "failed"}
@@ -50,6 +56,28 @@ def simulate(
         raise ProjectError(
             f"{len(failed)} runs failed:\n    {faults}", next_step="Mend it and run the same command again."
         )
+
+
+def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
+    """Print what would be run, and what it takes by a short training that is thrown away."""
+    from labelgrid.campaign.expected import expected, pool_size
+    from labelgrid.campaign.runner import cores, jobs_of
+    from labelgrid.campaign.trial import trial
+
+    pool = pool_size(asked.study, asked.root)
+    takes = [expected(run, asked.study, asked.recipe, pool) for run in runs]
+    rows = [[run.key, run.kind, len(of.steps), of.labels, sum(of.steps)] for run, of in zip(runs, takes, strict=True)]
+    screen.table("", ["run", "kind", "trainings", "labels at most", "steps at most"], rows)
+    screen.note("Timing a short training, which is thrown away.")
+    threads = max(1, cores() // at_once)
+    jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
+    tried = trial(jobs[runs[0].key])
+    seconds = sum(tried.seconds(of) for of in takes) / min(at_once, len(runs))
+    screen.say(
+        f"{len(runs)} runs, {sum(sum(of.steps) for of in takes):,} steps at most: about {screen.duration(seconds)}, "
+        f"{at_once} at a time, in {at_once * tried.memory / 2**30:.1f} GiB of memory at most. "
+        "Nothing was written."
+    )
 
 
 def register(app: typer.Typer) -> None:

@@ -1,5 +1,6 @@
 """How batches stream from a source: the order and every draw depend on the seed, the epoch and the image alone."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -175,12 +176,15 @@ class _Parts(Dataset[Any]):
 
 
 def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
+    """The batches of all parts; workers are forked: ones that import torch anew each epoch cost more than they read."""
+    count = min(workers, len(parts))
     loader = DataLoader(
         parts,
         batch_size=None,
-        num_workers=min(workers, len(parts)),
+        num_workers=count,
         collate_fn=_as_it_is,
         worker_init_fn=_begin,
+        multiprocessing_context="fork" if count and sys.platform == "linux" else None,
         generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator is moved on
     )
     for part in _started(loader):

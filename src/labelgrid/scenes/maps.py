@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
+from labelgrid.scenes.cast import Seen
 from labelgrid.scenes.figures import PARTS, PERSON
-from labelgrid.scenes.render import Rendered
 from labelgrid.scenes.rooms import CLASSES, Scene
 
 #: The tasks of the data set, with costs on the scale of minutes a label.
@@ -20,13 +20,15 @@ TASKS = (
     TaskRow("depth", "depth", 1.0),
     TaskRow("normals", "normals", 1.0),
 )
+#: What a figure's pixels count in the choice of the salient object.
+FIGURE = 10.0
 
 
-def labels_of(scene: Scene, seen: Rendered) -> Mapping[str, LabelArray]:
-    """The labels of a rendered scene, by task; exact, and valid wherever something is hit.
+def labels_of(scene: Scene, seen: Seen) -> Mapping[str, LabelArray]:
+    """The labels of what is seen of a scene, by task; exact, and valid wherever something is hit.
 
-    Saliency is the one object that fills most of the picture's middle, a figure before all others; edges are pixels
-    whose right or lower neighbour belongs to another object or class.
+    Saliency is the one object that fills most of the picture's middle, where a figure counts ten times; edges are
+    pixels whose right or lower neighbour belongs to another object or class.
     """
     hit = seen.solid >= 0
     named = np.array([CLASSES.index(solid.label) for solid in scene.solids])[seen.solid]
@@ -46,7 +48,7 @@ def labels_of(scene: Scene, seen: Rendered) -> Mapping[str, LabelArray]:
 def _salient(named: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
     height, width = thing.shape
     up, across = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    middle = np.exp(-2 * (up**2 + across**2)) * (1 + 9 * (named == CLASSES.index(PERSON)))
+    middle = np.exp(-2 * (up**2 + across**2)) * np.where(named == CLASSES.index(PERSON), FIGURE, 1.0)
     weight = np.bincount(thing[hit], middle[hit], minlength=2)
     weight[0] = 0  # the room itself
     best = int(weight.argmax())

@@ -1,14 +1,9 @@
-"""How a scene becomes a picture and exact maps: Mitsuba renders, one ray at each pixel's centre tells the truth.
-
-The picture's samples are drawn from a seed; the maps are not drawn at all. What an integrator would blend at a border
-or measure along the ray is asked for point by point: depth along the camera's axis, normals in the camera's frame.
-"""
+"""How a scene becomes a picture: Mitsuba follows light paths, which are drawn from a seed."""
 
 import atexit
 import functools
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
+from labelgrid.scenes.cast import Seen, Size
+from labelgrid.scenes.clean import capped, cleaned
 from labelgrid.scenes.rooms import Scene
 from labelgrid.scenes.solids import Material, Solid
 
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Rendered:
-    """A picture and what is seen at each pixel's centre.
-
-    Args:
-        image: uint8 [h, w, 3], sRGB.
-        solid: int64 [h, w], the place in `Scene.solids`; -1 where nothing is hit.
-        depth: float32 [h, w], metres along the camera's axis; 0 where nothing is hit.
-        normals: float32 [h, w, 3], x right, y up, z toward the camera; zero where nothing is hit.
-    """
-
-    image: NDArray[np.uint8]
-    solid: NDArray[np.int64]
-    depth: NDArray[np.float32]
-    normals: NDArray[np.float32]
+#: Surfaces a light path meets, the light's own among them.
+BOUNCES = 2
+#: The shapes of a solid that give off its light: one a solid, since every light costs samples.
+LIT = ("pane", "side")
 
 
 @functools.cache
@@ -57,39 +40,24 @@ def mitsuba() -> Any:
     return found
 
 
-def render(scene: Scene, size: Size, samples: int, seed: int) -> Rendered:
-    """Render a scene at (height, width) with so many samples a pixel."""
-    mi = mitsuba()
-    loaded = mi.load_dict(_scene(scene, size, samples), optimize=False)  # else like shapes become one, without names
-    linear = np.array(mi.render(loaded, spp=samples, seed=seed), np.float64)
-    return Rendered(_developed(linear), *_truth(mi, loaded, scene, size))
+def render(scene: Scene, seen: Seen, samples: int, seed: int) -> NDArray[np.uint8]:
+    """The picture of a scene, uint8 sRGB [h, w, 3], from so many light paths a pixel; `seen` guides its cleaning."""
+    height, width = seen.solid.shape
+    linear = np.array(mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64)
+    return np.rint(255 * cleaned(_developed(capped(linear)), seen.solid)).astype(np.uint8)
 
 
-def _developed(linear: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Radiance as an sRGB picture, exposed so that its middle is a middle grey."""
-    exposed = linear * (0.2 / max(float(np.median(linear)), 1e-4))
-    exposed = np.clip(exposed, 0, 1)
-    curve = np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
-    return np.rint(255 * curve).astype(np.uint8)
+def load(scene: Scene, size: Size, samples: int) -> Any:
+    """The scene as Mitsuba has it; its shapes are named by their solids' numbers."""
+    return mitsuba().load_dict(
+        _scene(scene, size, samples), optimize=False
+    )  # else like shapes become one, without names
 
 
-def _truth(mi: Any, loaded: Any, scene: Scene, size: Size) -> tuple[Any, Any, Any]:
-    height, width = size
-    sensor = loaded.sensors()[0]
-    solid = np.full(size, -1, np.int64)
-    depth, normals = np.zeros(size, np.float32), np.zeros((*size, 3), np.float32)
-    into = scene.camera[:3, :3].T
-    for row in range(height):
-        for column in range(width):
-            ray, _ = sensor.sample_ray(0.0, 0.5, [(column + 0.5) / width, (row + 0.5) / height], [0.5, 0.5])
-            hit = loaded.ray_intersect(ray)
-            if not hit.is_valid():
-                continue
-            direction, normal = into @ np.array(ray.d).ravel(), into @ np.array(hit.sh_frame.n).ravel()
-            solid[row, column] = int(hit.shape.id().partition("solid_")[2].partition("_")[0])
-            depth[row, column] = -(into @ (np.array(hit.p).ravel() - scene.camera[:3, 3]))[2]
-            normals[row, column] = normal if normal @ direction < 0 else -normal
-    return solid, depth, normals
+def _developed(linear: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Radiance as tones of sRGB in [0, 1], as film has it: middle to grey, with deep shadows and soft lights."""
+    exposed = 1 - np.exp(-0.22 * (linear / max(float(np.median(linear)), 1e-4)) ** 1.25)
+    return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
 def _scene(scene: Scene, size: Size, samples: int) -> dict[str, Any]:
@@ -101,12 +69,14 @@ def _scene(scene: Scene, size: Size, samples: int) -> dict[str, Any]:
         "fov": scene.fov,
         "to_world": mi.ScalarTransform4f(scene.camera @ flip),
         "film": film,
-        "sampler": {"type": "independent", "sample_count": samples},
+        "sampler": {"type": "multijitter", "sample_count": samples},
     }
-    found: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": 4}, "sensor": sensor}
+    found: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": BOUNCES}, "sensor": sensor}
     for number, solid in enumerate(scene.solids):
-        for name, shape in _shapes(mi, solid).items():
-            found[f"solid_{number}_{name}"] = {**shape, "id": f"solid_{number}_{name}", **_look(mi, solid.material)}
+        shapes, look = _shapes(mi, solid), _look(mi, solid.material)
+        for name, shape in shapes.items():
+            light = _light(solid.material) if name in LIT else {}
+            found[f"solid_{number}_{name}"] = {**shape, "id": f"solid_{number}_{name}", **look, **light}
     return found
 
 
@@ -115,9 +85,10 @@ def _shapes(mi: Any, solid: Solid) -> dict[str, dict[str, Any]]:
     place = mi.ScalarTransform4f(solid.place)
     if solid.shape == "sphere":  # Mitsuba's own cannot be stretched
         return {"whole": {"type": "ply", "filename": _ball_file(), "to_world": place}}
-    if solid.shape == "cube":
-        return {"whole": {"type": "cube", "to_world": place}}
     lid = mi.ScalarTransform4f
+    if solid.shape == "cube":
+        pane = {"pane": {"type": "rectangle", "to_world": place @ lid().translate([0, 0, 1.05])}}
+        return {"whole": {"type": "cube", "to_world": place}} | (pane if solid.material.light else {})
     return {
         "side": {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0, "to_world": place},
         "top": {"type": "disk", "to_world": place @ lid().translate([0, 0, 1])},
@@ -160,10 +131,9 @@ def _look(mi: Any, material: Material) -> dict[str, Any]:
     surface: dict[str, Any] = {"type": "diffuse", "reflectance": paint}
     if material.gloss:
         surface = {"type": "principled", "base_color": paint, "roughness": 1 - 0.8 * material.gloss, "specular": 0.5}
-    look: dict[str, Any] = {"bsdf": {"type": "twosided", "inner": surface}}
-    if material.light:
-        look["emitter"] = {
-            "type": "area",
-            "radiance": {"type": "rgb", "value": [material.light * c for c in material.colour]},
-        }
-    return look
+    return {"bsdf": {"type": "twosided", "inner": surface}}
+
+
+def _light(material: Material) -> dict[str, Any]:
+    radiance = {"type": "rgb", "value": [material.light * c for c in material.colour]}
+    return {"emitter": {"type": "area", "radiance": radiance}} if material.light else {}

@@ -1,16 +1,19 @@
 """How a scene is put together: a room of some kind, what stands and lies in it, its lights, and where the camera is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelgrid.scenes import objects
 from labelgrid.scenes.figures import PERSON, person
 from labelgrid.scenes.objects import Builder, colour, material, wood
-from labelgrid.scenes.solids import Material, Matrix, Solid, cube, moved, put, turned
+from labelgrid.scenes.solids import CORNERS, Material, Matrix, Solid, cube, moved, put, turned
 from labelgrid.streams import stream
+
+Reals = NDArray[np.float64]
 
 #: All classes, in the order of the label's numbers.
 CLASSES = (
@@ -29,19 +32,33 @@ class Kind(NamedTuple):
 
 #: Rare rooms hold rare objects: the long tail.
 KINDS: Mapping[str, Kind] = {
-    "living": Kind(0.34, {"sofa": 1, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1, "television": 0.7}),
-    "bedroom": Kind(0.25, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
+    "living": Kind(0.33, {"sofa": 1, "television": 0.8, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1}),
+    "bedroom": Kind(0.23, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
     "office": Kind(0.2, {"desk": 1.6, "chair": 2, "shelf": 1.2, "cabinet": 0.8, "bin": 0.8, "plant": 0.5, "box": 0.6}),
     "kitchen": Kind(0.12, {"table": 1.3, "chair": 2.2, "cabinet": 2, "bin": 0.6, "plant": 0.3}),
-    "bathroom": Kind(0.05, {"bath": 1, "basin": 1.2, "cabinet": 0.7, "bin": 0.7}),
-    "workshop": Kind(0.04, {"ladder": 1, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}),
+    "bathroom": Kind(0.07, {"basin": 1.3, "bath": 1, "cabinet": 0.7, "bin": 0.7}),
+    "workshop": Kind(0.05, {"ladder": 1.2, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}),
 }
 #: What things lie on.
 TOPS = frozenset({"table", "desk", "bed", "sofa", "cabinet"})
+#: What mostly stands with its back to a wall.
+BACKED = frozenset({"desk", "sofa", "bed", "cabinet", "shelf", "television", "basin", "bath", "ladder"})
+#: Metres around the camera, along the floor's axes, that are kept free, so that nothing fills the picture.
+CLEAR = 1.2
 #: One scene in this many looks again, from nearby, at the room of the scene before.
 AGAIN = 5
-#: Share of scenes with a figure.
-PEOPLE = 0.4
+#: Share of rooms with a figure; it is seen in about a third of the pictures.
+PEOPLE = 0.5
+
+
+class Eye(NamedTuple):
+    """Where a room is looked at from: metres, and degrees of turn to the left and of tilt upward."""
+
+    x: float
+    y: float
+    z: float
+    turn: float
+    tilt: float
 
 
 @dataclass(frozen=True)
@@ -76,46 +93,56 @@ def make_scene(seed: int, index: int) -> Scene:
     room, look = room_of(seed, index)
     rng = stream(seed, "scenes room", room)
     kind = KINDS[str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))]
-    size = np.array([rng.uniform(3, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3, 6)])
+    size = np.array([rng.uniform(3.2, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3.2, 6)])
     solids = _shell(rng, size)
-    taken: list[tuple[float, float, float]] = []
+    eye = _eye(rng, size)
+    taken = [(np.array([eye.x, eye.z]) - CLEAR, np.array([eye.x, eye.z]) + CLEAR)]
     thing = 1
-    for name, often in kind.things.items():
-        for _ in range(rng.poisson(often)):
-            thing = _stand(rng, size, solids, taken, objects.STANDING[name], thing)
     if rng.random() < PEOPLE:
         thing = _stand(rng, size, solids, taken, person, thing)
-    _scatter(rng, size, solids, thing)
+    for name, often in kind.things.items():
+        for _ in range(rng.poisson(often)):
+            thing = _stand(rng, size, solids, taken, objects.STANDING[name], thing, name in BACKED)
+    _scatter(rng, size, solids, eye, thing)
     fov = float(rng.uniform(58, 78))
-    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, look), rng, size, look), fov)
+    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, look), eye, look), fov)
 
 
-def _shell(rng: np.random.Generator, size: np.ndarray) -> list[Solid]:
+def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
     """Walls, floor, a ceiling with a lamp, and what hangs and lies there."""
     w, h, d = size.tolist()
     paint, t = material(rng, colour(rng, 0.4, 0.9)), 0.1
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
-    white = Material((0.85, 0.85, 0.83))
+    glow, lamp = float(rng.uniform(0.1, 0.3)), float(rng.choice([0, rng.uniform(3, 9)], p=[0.2, 0.8]))
     solids = [
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
-        cube((w, t, d), (0, h + t / 2, 0), white, "ceiling"),
+        *_overhead((w, d), h + t / 2, t, Material((0.85, 0.85, 0.83), light=glow), "ceiling"),
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
-        cube((w, h, t), (0, h / 2, d / 2 + t / 2), paint, "wall"),
+        *put(
+            [cube((w, h, t), (0, 0, 0), replace(paint, light=glow), "wall")],
+            moved(0, h / 2, d / 2 + t / 2) @ turned("y", 180),
+            0,
+        ),
         cube((t, h, d), (-w / 2 - t / 2, h / 2, 0), paint, "wall"),
         cube((t, h, d), (w / 2 + t / 2, h / 2, 0), paint, "wall"),
-        cube((0.5, 0.04, 0.5), (0, h - 0.02, 0), Material((0.9,) * 3, light=float(rng.uniform(5, 12))), "lamp"),
+        *_overhead((0.8, 0.8), h - 0.03, 0.04, Material((0.9,) * 3, light=lamp), "lamp"),
     ]
     return [*solids, *_on_walls(rng, w, d)]
 
 
+def _overhead(size: tuple[float, float], y: float, thick: float, m: Material, label: str) -> list[Solid]:
+    """A board whose front, where its light comes from, looks down."""
+    return put([cube((*size, thick), (0, 0, 0), m, label)], moved(y=y) @ turned("x", 90), 0)
+
+
 def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     """A window with or without curtains, a door, pictures; and a rug."""
-    where = float(rng.uniform(-0.25, 0.25)) * w
-    day = Material((0.8, 0.85, 0.9), light=float(rng.uniform(1, 5)))
-    solids = [cube((1.3, 1.2, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
+    where, broad, tall = float(rng.uniform(-0.25, 0.25)) * w, float(rng.uniform(0.9, 1.8)), float(rng.uniform(0.8, 1.4))
+    day = Material((0.8, 0.85, 0.9), light=float(np.exp(rng.uniform(np.log(0.3), np.log(5)))))
+    solids = [cube((broad, tall, 0.02), (where, 1.5, -d / 2 + 0.01), day, "window")]
     cloth = material(rng)
     if rng.random() < 0.5:
-        places = [(where + side * 0.8, 1.35, -d / 2 + 0.07) for side in (-1, 1)]
+        places = [(where + side * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07) for side in (-1, 1)]
         solids += [cube((0.3, 1.7, 0.08), place, cloth, "curtain") for place in places]
     side = float(rng.choice([-1, 1]))
     along = float(rng.uniform(-0.3, 0.3)) * d
@@ -131,28 +158,43 @@ def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
 
 def _stand(
     rng: np.random.Generator,
-    size: np.ndarray,
+    size: Reals,
     solids: list[Solid],
-    taken: list[tuple[float, float, float]],
+    taken: list[tuple[Reals, Reals]],
     build: Builder,
     thing: int,
+    backed: bool = False,
 ) -> int:
     """Put an object where there is room for it, if there is; returns the next thing's number."""
     made = build(rng)
-    unit = np.array([(x, y, z, 1.0) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]).T
-    corners = np.concatenate([(solid.place @ unit)[:3].T for solid in made])
-    radius = float(np.abs(corners[:, [0, 2]]).max())
-    for _ in range(12):
-        x, z = (float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2))
-        if all((x - a) ** 2 + (z - b) ** 2 > (0.8 * (radius + r)) ** 2 for a, b, r in taken):
-            taken.append((x, z, radius))
+    corners = np.concatenate([solid.place @ CORNERS for solid in made], 1)
+    radius = float(np.abs(corners[[0, 2]]).max())
+    for _ in range(15):
+        if backed and rng.random() < 0.8:
+            x, z, turn = _at_wall(rng, size, radius, -float(corners[2].min()))
+        else:
+            x, z = (float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2))
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
-            solids += put(made, moved(x, 0, z) @ turned("y", turn), thing)
+        place = moved(x, 0, z) @ turned("y", turn)
+        foot = (place @ corners)[[0, 2]]
+        low, high = foot.min(1), foot.max(1)
+        if all((low > end).any() or (high < start).any() for start, end in taken):
+            taken.append((low, high))
+            solids += put(made, place, thing)
             return thing + 1
     return thing
 
 
-def _scatter(rng: np.random.Generator, size: np.ndarray, solids: list[Solid], thing: int) -> None:
+def _at_wall(rng: np.random.Generator, size: Reals, radius: float, back: float) -> tuple[float, float, float]:
+    """Where and how an object stands with its back to the back, left or right wall: x, z and its turn."""
+    side, across = int(rng.integers(-1, 2)), float(rng.uniform(-1, 1))
+    gap = back + 0.13  # curtains, pictures and doors fit behind
+    if side:
+        return side * (size[0] / 2 - gap), across * max(0.1, size[2] / 2 - radius), -90.0 * side
+    return across * max(0.1, size[0] / 2 - radius), gap - size[2] / 2, 0.0
+
+
+def _scatter(rng: np.random.Generator, size: Reals, solids: list[Solid], eye: Eye, thing: int) -> None:
     """Lay small things on tops and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
@@ -164,7 +206,8 @@ def _scatter(rng: np.random.Generator, size: np.ndarray, solids: list[Solid], th
             place = moved(*(top.place @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
-            place = moved(x * size[0], 0, z * size[2])
+            x, z = x * size[0], min(z * size[2], eye.z - CLEAR)
+            place = moved(x, 0, z)
         solids += put(made, place @ turned("y", float(rng.uniform(0, 360))), thing)
         thing += 1
 
@@ -176,10 +219,15 @@ def _is_top(solid: Solid) -> bool:
     return solid.label in TOPS and solid.shape == "cube" and across > 0.55 and top < 1.1
 
 
-def _camera(rng: np.random.Generator, room: np.random.Generator, size: np.ndarray, look: int) -> Matrix:
+def _eye(rng: np.random.Generator, size: Reals) -> Eye:
     """Near the front wall at the height of a standing or sitting person's eyes, looking into the room."""
-    x, y = room.uniform(-0.35, 0.35) * size[0], room.uniform(1.0, 1.75)
-    turn, tilt = room.normal(0, 14), room.normal(-9, 5)
+    x, y = rng.uniform(-0.35, 0.35) * size[0], rng.uniform(1.0, 1.75)
+    return Eye(x, y, size[2] / 2 - 0.25, rng.normal(0, 14), rng.normal(-9, 5))
+
+
+def _camera(rng: np.random.Generator, eye: Eye, look: int) -> Matrix:
+    """The eye's place and turn; looks after the first are from nearby."""
+    x, y, turn = eye.x, eye.y, eye.turn
     if look:
         x, y, turn = x + rng.normal(0, 0.12), y + rng.normal(0, 0.06), turn + rng.normal(0, 3)
-    return moved(x, y, size[2] / 2 - 0.25) @ turned("y", turn) @ turned("x", tilt)
+    return moved(x, y, eye.z) @ turned("y", turn) @ turned("x", eye.tilt)

@@ -11,6 +11,8 @@ Matrix = NDArray[np.float64]
 Shape = Literal["cube", "sphere", "tube"]
 Pattern = Literal["plain", "checks", "stripes"]
 Colour = tuple[float, float, float]
+#: The corners of the cube of unit half-width that holds every solid, as homogeneous columns.
+CORNERS: Matrix = np.array([(x, y, z, 1.0) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]).T
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Material:
         colour, second: reflectances; the second is that of a pattern's other fields.
         repeats: fields of the pattern across a surface.
         gloss: 0 is matt, 1 is polished.
-        light: radiance that the surface gives off; 0 for none.
+        light: radiance that a cube gives off forward (its +z) or a tube from its side; 0 for none.
     """
 
     colour: Colour

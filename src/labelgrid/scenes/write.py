@@ -13,8 +13,9 @@ import cv2
 from labelgrid import files
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Progress
+from labelgrid.scenes.cast import Size, cast
 from labelgrid.scenes.maps import TASKS, labels_of
-from labelgrid.scenes.render import Size, mitsuba, render
+from labelgrid.scenes.render import mitsuba, render
 from labelgrid.scenes.rooms import make_scene, room_of
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import definitions
@@ -75,14 +76,15 @@ def write_scenes(out: Path, count: int, wanted: Wanted, progress: Progress, jobs
 def write_scene(out: Path, wanted: Wanted, index: int) -> None:
     """Render one scene and write its labels, then its image: an image that is there has all its labels."""
     scene, name = make_scene(wanted.seed, index), name_of(wanted, index)
-    seen = render(scene, wanted.size, wanted.samples, seed_of(wanted.seed, "scenes light", index) % 2**31)
+    seen = cast(scene, wanted.size)
+    image = render(scene, seen, wanted.samples, seed_of(wanted.seed, "scenes light", index) % 2**31)
     tasks = definitions(TASKS)
     for task, label in labels_of(scene, seen).items():
         path = out / "labels" / task / Path(name).with_suffix(".png")
         if label.valid.any():
             tasks[task].write(path, label)
     with files.becoming(out / "images" / name, durable=True) as temporary:
-        done, data = cv2.imencode(".png", seen.image[..., ::-1])
+        done, data = cv2.imencode(".png", image[..., ::-1])
         assert done
         temporary.write_bytes(data.tobytes())
 

@@ -68,6 +68,19 @@ class TrainOptions:
         if self.choose == "best" and not self.val_every:
             raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
 
+    def steps_per_pass(self, images: int) -> int:
+        """Optimiser steps of one pass: an incomplete last batch is left out, unless it is all there is."""
+        return max(images // self.batch, min(images, 1))
+
+    def length(self, images: int) -> int:
+        """Optimiser steps of a training on so many images.
+
+        Example:
+            >>> TrainOptions(epochs=10, batch=8).length(100), TrainOptions(steps=500).length(100)
+            (120, 500)
+        """
+        return self.steps or self.epochs * self.steps_per_pass(images)
+
     def shaping(self) -> dict[str, Any]:
         """The options that change the trained weights; the others may change while a training is resumed."""
         apart = {"workers", "device", "tensorboard", "val_every"}
@@ -105,8 +118,7 @@ class Plan:
     @property
     def steps_per_pass(self) -> int:
         """Optimiser steps of one pass over the training images."""
-        whole, rest = divmod(len(self.train), self.options.batch)
-        return whole if self.drop_last else whole + bool(rest)
+        return self.options.steps_per_pass(len(self.train))
 
     @property
     def passes(self) -> int:
@@ -132,7 +144,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """Length in steps."""
-        return self.options.steps or self.options.epochs * self.steps_per_epoch
+        return self.options.length(len(self.train))
 
     def learning_rate(self, epoch: int, step: int) -> float:
         """The rate of an optimiser step: warm-up times polynomial decay.

@@ -34,6 +34,14 @@ def test_a_recipe_without_a_study_a_misspelt_key_and_a_value_that_cannot_be_are_
             study_of(str(make_recipe(tmp_path)), change)
 
 
+def test_some_of_the_tasks_are_a_study_too() -> None:
+    study = Study("folder", {"semseg": {}, "depth": {}})
+    assert list(study.only(["depth"]).tasks) == ["depth"]
+    assert study.only(["depth", "semseg"]) == study  # the order is the recipe's
+    with pytest.raises(RecipeError, match="no task 'dept'"):
+        study.only(["dept"])
+
+
 def test_all_strategies_of_a_seed_go_on_from_one_start() -> None:
     runs = runs_of(Study("folder", TASKS, strategies=("a", "b"), seeds=2))
     assert [run.key for run in runs] == [
@@ -46,7 +54,7 @@ def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> Non
     grid = {"train.steps": (5, 9), "network.name": ("pad_net", "shared_heads")}
     runs = runs_of(Study("folder", TASKS, strategies=("a",), seeds=1, full=False, grid=grid))
     assert len(runs) == 4 * 2 == len({run.key for run in runs})
-    assert runs[-1].changes == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
+    assert runs[-1].changes(Study("folder", TASKS)) == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:

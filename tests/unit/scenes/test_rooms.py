@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from labelgrid.scenes.cast import cast
 from labelgrid.scenes.figures import PARTS, PERSON, person
 from labelgrid.scenes.objects import LYING, STANDING
 from labelgrid.scenes.rooms import CLASSES, KINDS, Scene, make_scene, room_of
@@ -56,6 +57,21 @@ def test_things_are_numbered_and_the_room_is_nothing_s_part(scenes: list[Scene])
         for thing in things - {0}:
             labels = {solid.label for solid in scene.solids if solid.thing == thing}
             assert len(labels - {"books", "cabinet"}) <= 1, labels
+
+
+def test_nothing_stands_so_near_the_camera_that_it_fills_the_picture(scenes: list[Scene]) -> None:
+    for scene in scenes[:60]:
+        found = cast(scene, (24, 32))
+        thing = np.array([solid.thing for solid in scene.solids])[found.solid]
+        assert found.depth.min() > 0.5 and np.bincount(thing.ravel(), minlength=2)[1:].max() < 0.6 * thing.size
+
+
+def test_a_figure_is_seen_in_about_a_third_of_the_pictures(scenes: list[Scene]) -> None:
+    shown = 0
+    for scene in scenes:
+        person = np.array([solid.label == PERSON for solid in scene.solids])[cast(scene, (24, 32)).solid]
+        shown += person.sum() > 4
+    assert 0.25 < shown / MANY < 0.45
 
 
 def corners(solid: Solid) -> np.ndarray:

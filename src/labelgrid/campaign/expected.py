@@ -1,0 +1,53 @@
+"""What the runs of a study take at most: labels, optimiser steps, images scored. Loads no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid import plugins
+from labelgrid.campaign.recipe import Named, load, make
+from labelgrid.campaign.study import Run, Study
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run takes at most.
+
+    Args:
+        labels: of the pool, at its end.
+        steps: optimiser steps of each of its trainings.
+        scored: images that are scored for its picks, over all rounds.
+    """
+
+    labels: int
+    steps: Sequence[int]
+    scored: int = 0
+
+
+def expected(run: Run, study: Study, recipe: str, pool: int) -> Expected:
+    """What a run takes at most, of a pool of so many images; less where several labels of an image are bought."""
+    train, tasks = load(recipe, run.changes(study)).train, len(study.tasks)
+    initial = pool if run.kind == "full" else min(study.initial, pool)
+    if run.kind != "strategy":
+        return Expected(initial * tasks, [train.length(initial)])
+    labels, images = _bought(study)
+    sizes = [min(pool, initial + images * number) for number in range(study.rounds + 1)]
+    needs = make("select", Named(run.strategy)).needs
+    return Expected(
+        min(pool * tasks, initial * tasks + labels * study.rounds),
+        [train.length(size) for size in sizes[1:]],
+        scored=(pool - initial) * study.rounds if needs else 0,
+    )
+
+
+def _bought(study: Study) -> tuple[int, int]:
+    """Labels and images that a round's budget buys at most."""
+    if study.unit == "images":
+        return int(study.budget) * len(study.tasks), int(study.budget)
+    cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in study.rows())
+    return int(study.budget / cheapest), int(study.budget / cheapest)
+
+
+def pool_size(study: Study, root: Path) -> int:
+    """Images of the data set's pool."""
+    return len(plugins.resolve("data", study.data)(root).splits().get(study.pool, ()))

@@ -1,0 +1,137 @@
+"""What each pixel sees: one ray through its centre, met with every solid in float64, without a renderer.
+
+Solids are convex, so a ray is inside one between two depths at most. Rays are cast in the camera's frame with z = -1,
+which makes the length along a ray the depth along the camera's axis.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.scenes.rooms import Scene
+from labelgrid.scenes.solids import CORNERS, Matrix, Shape
+
+Size = tuple[int, int]
+Reals = NDArray[np.float64]
+#: Nothing nearer than this is seen.
+NEAR = 0.01
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen at each pixel's centre.
+
+    Args:
+        solid: int64 [h, w], the place in `Scene.solids`; -1 where nothing is hit.
+        depth: float32 [h, w], metres along the camera's axis; 0 where nothing is hit.
+        normals: float32 [h, w, 3], x right, y up, z toward the camera; zero where nothing is hit.
+    """
+
+    solid: NDArray[np.int64]
+    depth: NDArray[np.float32]
+    normals: NDArray[np.float32]
+
+
+def cast(scene: Scene, size: Size) -> Seen:
+    """What a scene's camera sees in a picture of (height, width); of things at one depth, the first."""
+    rays = directions(scene.fov, size)
+    solid, depth, normals = np.full(size, -1, np.int64), np.full(size, np.inf), np.zeros((*size, 3))
+    for number, one in enumerate(scene.solids):
+        placed = _inverse(scene.camera) @ one.place
+        window = _window(placed, scene.fov, size)
+        ways, into = rays[window], _inverse(placed)
+        start, way = into[:3, 3], _linear(into[:3, :3], ways)
+        enter, leave = _inside(one.shape, start, way)
+        at = np.where(enter > NEAR, enter, leave)
+        closer = (enter <= leave) & (at > NEAR) & (at < depth[window])
+        if not closer.any():
+            continue
+        outward = _outward(one.shape, start + at[closer][:, None] * way[closer])
+        outward = _linear(into[:3, :3].T, outward)
+        outward /= np.sqrt((outward**2).sum(-1, keepdims=True))
+        away = (outward * ways[closer]).sum(-1, keepdims=True) > 0
+        solid[window][closer], depth[window][closer] = number, at[closer]
+        normals[window][closer] = np.where(away, -outward, outward)
+    return Seen(solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32))
+
+
+def directions(fov: float, size: Size) -> Reals:
+    """Rays with z = -1 through the pixels' centres [h, w, 3]; `fov` degrees across the width.
+
+    Example:
+        >>> directions(90.0, (2, 2))[0].round(6).tolist()
+        [[-0.5, 0.5, -1.0], [0.5, 0.5, -1.0]]
+    """
+    height, width = size
+    half = np.tan(np.radians(fov) / 2)
+    across = (2 * (np.arange(width) + 0.5) / width - 1) * half
+    up = (1 - 2 * (np.arange(height) + 0.5) / height) * half * height / width
+    x, y = np.meshgrid(across, up)
+    return np.stack([x, y, -np.ones_like(x)], -1)
+
+
+def _linear(matrix: Matrix, vectors: Reals) -> Reals:
+    """Each vector of [..., 3], mapped; in one order of sums on every machine."""
+    x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
+    return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix], -1)
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    return np.asarray(np.linalg.inv(matrix), np.float64)
+
+
+def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
+    """Rows and columns that hold all of a solid's picture."""
+    x, y, z, _ = placed @ CORNERS
+    if (z > -NEAR).all():
+        return slice(0, 0), slice(0, 0)
+    if (z > -NEAR).any():  # beside the camera
+        return slice(None), slice(None)
+    height, width = size
+    scale = width / 2 / np.tan(np.radians(fov) / 2)
+    columns, rows = width / 2 - scale * x / z, height / 2 + scale * y / z
+    return _range(rows, height), _range(columns, width)
+
+
+def _range(values: Reals, end: int) -> slice:
+    low, high = np.clip([np.floor(values.min()) - 1, np.ceil(values.max()) + 1], 0, end)
+    return slice(int(low), int(high))
+
+
+def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
+    """The depths where rays enter and leave a solid of unit half-width; if they miss it, they enter after leaving."""
+    if shape == "sphere":
+        return _round(start, way)
+    if shape == "cube":
+        enter, leave = _between(start, way)
+        return enter.max(-1), leave.min(-1)
+    enter, leave = _round(start[:2], way[..., :2])
+    low, high = _between(start[2:], way[..., 2:])
+    return np.maximum(enter, low[..., 0]), np.minimum(leave, high[..., 0])
+
+
+def _round(start: Reals, way: Reals) -> tuple[Reals, Reals]:
+    """Where rays are within 1 of the origin, in as many dimensions as they have."""
+    a, b = (way**2).sum(-1), (way * start).sum(-1)
+    inner = b**2 - a * ((start**2).sum() - 1)
+    root, missed = np.sqrt(np.maximum(inner, 0)), inner <= 0
+    return np.where(missed, np.inf, (-b - root) / a), np.where(missed, -np.inf, (-b + root) / a)
+
+
+def _between(start: Reals, way: Reals) -> tuple[Reals, Reals]:
+    """Where rays are between -1 and 1, for each axis."""
+    way = np.where(np.abs(way) < 1e-12, 1e-12, way)
+    one, other = (-1 - start) / way, (1 - start) / way
+    return np.minimum(one, other), np.maximum(one, other)
+
+
+def _outward(shape: Shape, points: Reals) -> Reals:
+    """Directions out of a solid of unit half-width at points [n, 3] of its surface."""
+    if shape == "sphere":
+        return points
+    reach = np.abs(points)
+    if shape == "cube":
+        return np.where(reach == reach.max(-1, keepdims=True), np.sign(points), 0.0)
+    lid = reach[:, 2:] > np.sqrt(points[:, :1] ** 2 + points[:, 1:2] ** 2)
+    return np.where(lid, points * [0, 0, 1], points * [1, 1, 0])

@@ -1,0 +1,44 @@
+"""From nothing to a report: rooms are rendered, strategies buy labels of them, and what they gained is drawn.
+
+Everything is a command of labelgrid, printed before it is run; a second call goes on where the first was stopped.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.source import ROOT
+
+OUT = Path("out/demo")
+COMMANDS: Sequence[Sequence[str]] = (
+    ("scenes", f"{OUT}/rooms", "--count", "160", "--size", "64x96"),
+    ("simulate", "demo", "--data", f"{OUT}/rooms", "--out", f"{OUT}/study"),
+    ("report", f"{OUT}/study", "--out", f"{OUT}/report.html"),
+)
+NEXT = f"""
+The report: {OUT}/report.html. Open it in a browser.
+
+What to try next (labelgrid is .venv/bin/labelgrid):
+  labelgrid sheet {OUT}/rooms --out {OUT}/rooms.png        look at the rooms and their labels
+  labelgrid simulate demo --data {OUT}/rooms --out {OUT}/study --seeds 4   two more seeds, beside those there are
+  labelgrid report {OUT}/study/runs/partal-seed0           one of the campaigns, as a live one is reported
+  labelgrid init NAME --images FOLDER --task depth         a project of your own images: see README.md
+"""
+
+
+def main() -> int:
+    """Run the commands in the repository's folder; stops at the first that fails."""
+    began = time.monotonic()
+    for words in COMMANDS:
+        print(f"\n$ labelgrid {' '.join(words)}", flush=True)
+        code = subprocess.run([sys.executable, "-m", "labelgrid", *words], cwd=ROOT, check=False).returncode
+        if code:
+            return code
+    print(NEXT + f"\nAll this took {time.monotonic() - began:.0f} s.")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
