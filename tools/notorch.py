@@ -20,6 +20,7 @@ COMMANDS = (
     ("status project --json", True),
     ("export project --out requests", True),
     ("import project labels", True),
+    ("report project --out report.html", True),
 )
 
 #: Torch cannot be imported here, and who asks for it is noted, even where the failure is caught.

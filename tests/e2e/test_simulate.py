@@ -1,7 +1,9 @@
-"""A study by the command line: killed twice, it ends in the same tables; another study in its folder is refused."""
+"""A study by the command line: killed twice, it ends in the same tables; another in its folder is refused; reported."""
 
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +15,15 @@ import pytest
 from labelgrid.campaign import outcomes
 from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe
+from tests.unit.report.reading import Page
 
-COVERS = ["labelgrid.cli.study", "labelgrid.campaign.simulate", "labelgrid.campaign.outcomes", "labelgrid.processes"]
+COVERS = [
+    "labelgrid.campaign.redrawing",
+    "labelgrid.cli.study",
+    "labelgrid.campaign.simulate",
+    "labelgrid.campaign.outcomes",
+    "labelgrid.processes",
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +67,36 @@ def test_killed_twice_a_study_ends_in_the_same_tables(place: Path) -> None:
         process.wait()
     done(*words(place, "killed"))
     assert (out / "outcomes.csv").read_bytes() == (place / "whole" / "outcomes.csv").read_bytes()
+
+
+def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place: Path, tmp_path: Path) -> None:
+    out, plots = tmp_path / "study.html", tmp_path / "plots"
+    assert "files in" in done("report", place / "whole", "--out", out, "--plots", plots).out
+    page = Page(out.read_text())
+    assert {"semseg", "depth"} <= {row[0] for row in page.section("grid").tables[0]}
+    assert page.section("uncertainty").named("img") and len(page.section("curves").named("img")) == 6
+    kinds = {image["alt"].split()[0] for image in page.section("cells").named("img")}
+    assert kinds == {"image", "prediction", "uncertainty", "truth"}
+    names = {path.name for path in plots.iterdir()}
+    assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
+    values = json.loads(done("report", place / "whole", "--out", out, "--json").out)
+    final = next(m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round")
+    records = outcomes.read(place / "whole")
+    last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
+    assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
+    assert values["unfinished"] == []
+
+
+def test_pictures_drawn_later_are_those_that_were_drawn_when_the_cells_were_picked(place: Path, tmp_path: Path) -> None:
+    out, words = tmp_path / "study.html", ("report", place / "whole", "--out", tmp_path / "study.html")
+    (folder,) = sorted(place.glob("whole/runs/partal-seed0/rounds/*/pictures"))[-1:]
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    done(*words)
+    assert "No pictures of these cells were kept." in Page(out.read_text()).section("cells").words
+    done(*words, "--pictures")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert Page(out.read_text()).section("cells").named("img")
 
 
 def test_another_budget_is_refused(place: Path) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from labelgrid.campaign.project import Project
-from labelgrid.campaign.recipe import Named, Recipe, check_options, hash_of, load, make
+from labelgrid.campaign.recipe import Named, Recipe, check_options, load, make
+from labelgrid.campaign.recipefile import hash_of
 from labelgrid.campaign.source import OracleSource, ProjectSource, source_of
 from labelgrid.config import merge
 from labelgrid.errors import TrainingError

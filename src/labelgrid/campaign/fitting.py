@@ -10,7 +10,8 @@ import torch
 
 from labelgrid.campaign.assemble import Crew, crew_of, labelled_images, network_of, plan_of
 from labelgrid.campaign.project import Project, remove_folder, write_text
-from labelgrid.campaign.recipe import Recipe, hash_of
+from labelgrid.campaign.recipe import Recipe
+from labelgrid.campaign.recipefile import hash_of
 from labelgrid.campaign.records import Fit, read_fit
 from labelgrid.config import parse
 from labelgrid.errors import ModelError, TrainingError

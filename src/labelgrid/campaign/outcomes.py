@@ -1,6 +1,8 @@
 """What the runs of a study measured, as named records: one a run, round, task and metric. Loads no torch."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import pyarrow.parquet as pq
 from labelgrid.campaign.records import read_measured
 from labelgrid.campaign.study import Run
 from labelgrid.files import becoming, disk
-from labelgrid.results import Result
+from labelgrid.report.content import Measured
+from labelgrid.results import Better, Result
 
 #: The task and metric of the weighted sum of all tasks' losses.
 OVERALL, LOSS = "all", "loss_mtl"
@@ -93,6 +96,36 @@ def write(outcomes: Iterable[Outcome], folder: Path) -> None:
 def read(folder: Path) -> list[Outcome]:
     """The records that `write` wrote."""
     return [Outcome(**row) for row in pq.read_table(folder / "outcomes.parquet").to_pylist()]
+
+
+def key_of(kind: str, strategy: str, seed: int, point: str) -> str:
+    """What names a run in the table of outcomes."""
+    return json.dumps([kind, strategy, seed, point])
+
+
+def by_run(records: Sequence[Outcome]) -> dict[str, list[Measured]]:
+    """A table of outcomes as what each run measured, by `key_of`."""
+    found: dict[str, dict[int, list[Outcome]]] = {}
+    for record in records:
+        key = key_of(record.kind, record.strategy, record.seed, record.point)
+        found.setdefault(key, {}).setdefault(record.round, []).append(record)
+    return {key: [_measured(rounds[number]) for number in sorted(rounds)] for key, rounds in found.items()}
+
+
+def _measured(records: Sequence[Outcome]) -> Measured:
+    """The records of one round as its network's figures; what it was measured on is not in them."""
+    first, loss = records[0], math.nan
+    metrics: dict[str, dict[str, Result]] = {}
+    labels: dict[str, int] = {}
+    for record in records:
+        if (record.task, record.metric) == (OVERALL, LOSS):
+            loss = record.value
+            continue
+        better: Better = "higher" if record.better == "higher" else "lower"
+        result = Result(record.metric, record.value, record.unit, better)
+        metrics.setdefault(record.task, {})[record.metric] = result
+        labels[record.task] = record.task_labels
+    return Measured(first.round, "", labels, first.cost, {}, metrics, loss)
 
 
 _TYPES: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}

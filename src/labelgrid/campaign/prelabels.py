@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from labelgrid.campaign.assemble import Crew
 from labelgrid.campaign.fitting import restore
+from labelgrid.campaign.looking import SHOWN, jpeg
 from labelgrid.campaign.project import Project, remove_folder
 from labelgrid.campaign.recipe import Named, check_options
 from labelgrid.campaign.records import Fit
@@ -29,9 +29,6 @@ from labelgrid.score.pool import looks
 from labelgrid.tasks.pictures import colour_map, heat_map, prediction_label
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import predictions, strips
-
-#: How many picks get pictures for the report, and their width.
-SHOWN, WIDTH = 24, 320
 
 
 def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: int, progress: Progress) -> None:
@@ -55,8 +52,19 @@ def write_prelabels(project: Project, done: Fit, picks: Sequence[Pick], number: 
                 if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
                     raise
                 progress.say(f"No pre-label of {task} for {image}: {error.what}")
+    draw(project, crew, network, picks, number)
+
+
+def write_pictures(project: Project, done: Fit, picks: Sequence[Pick], number: int) -> None:
+    """Write pictures of the first picks alone, before their labels are granted."""
+    crew, network = restore(project, done)
+    draw(project, crew, network, picks, number)
+
+
+def draw(project: Project, crew: Crew, network: Network, picks: Sequence[Pick], number: int) -> None:
+    """Draw the first picks of a round with a restored network."""
     options = check_options("score", Named("dropout", score_options(project).get("dropout", {})))
-    Pictures(crew, network, folder / "pictures", options).write(picks[:SHOWN])
+    Pictures(crew, network, project.round_folder(number) / "pictures", options).write(picks[:SHOWN])
 
 
 def clear_prelabels(project: Project, number: int) -> None:
@@ -124,10 +132,4 @@ class Pictures:
                     self._save(index, "uncertainty", heat_map(unsure))
 
     def _save(self, index: int, what: str, picture: NDArray[np.uint8]) -> None:
-        height, width = picture.shape[:2]
-        scale = min(1.0, WIDTH / width)
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-        path = self.folder / f"{index:03d}-{what}.jpg"
-        if not cv2.imwrite(str(path), cv2.cvtColor(small, cv2.COLOR_RGB2BGR)):
-            raise OSError(28, f"cannot write {path}")
+        (self.folder / f"{index:03d}-{what}.jpg").write_bytes(jpeg(picture))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from labelgrid.campaign.fitting import latest, open_round, round_number
 from labelgrid.campaign.prelabels import clear_prelabels, write_prelabels
 from labelgrid.campaign.project import Project, write_text
-from labelgrid.campaign.recipe import hash_of
+from labelgrid.campaign.recipefile import hash_of
 from labelgrid.campaign.records import Fit
 from labelgrid.campaign.scoring import fresh, score, score_options, strategy_of
 from labelgrid.campaign.setup import request_id

@@ -1,14 +1,14 @@
 """What a recipe says, and how its names become objects."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib import import_module, resources
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
+from labelgrid.campaign.recipefile import find
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import RecipeError
@@ -45,23 +45,6 @@ class Recipe:
     def json(self) -> str:
         """The whole recipe, canonically."""
         return json.dumps(asdict(self), sort_keys=True)
-
-
-def find(name: str, beside: Path | None = None) -> Path:
-    """The file of a recipe: a shipped one's name, or a path (relative to the folder `beside`).
-
-    Raises:
-        RecipeError: there is none.
-    """
-    if name in plugins.recipes():
-        return Path(str(resources.files("labelgrid.recipes") / f"{name}.toml"))
-    path = (beside or Path()) / name
-    if path.is_file():
-        return path
-    raise RecipeError(
-        f"There is no recipe '{name}'.",
-        next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as ./mine.toml.",
-    )
 
 
 def load(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
@@ -105,9 +88,3 @@ def check_options(folder: str, named: Named) -> Any:
     path = named.name.partition(":")[0]
     source = import_module(path) if ":" in named.name else plugins.module(folder, named.name)
     return parse(source.Options, named.options, f"options of {folder} '{named.name}'")
-
-
-def hash_of(*parts: Any) -> str:
-    """A short hash of JSON values, for stamps."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

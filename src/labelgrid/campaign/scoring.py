@@ -8,7 +8,8 @@ import numpy as np
 from labelgrid.campaign.assemble import Crew
 from labelgrid.campaign.fitting import latest, restore, round_number
 from labelgrid.campaign.project import Project
-from labelgrid.campaign.recipe import Named, hash_of, load, make
+from labelgrid.campaign.recipe import Named, load, make
+from labelgrid.campaign.recipefile import hash_of
 from labelgrid.campaign.records import Fit
 from labelgrid.errors import ProjectError
 from labelgrid.nets.network import Network

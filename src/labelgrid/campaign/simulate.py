@@ -13,11 +13,10 @@ from labelgrid.campaign import outcomes
 from labelgrid.campaign.project import write_text
 from labelgrid.campaign.recipe import Named, check_options, load
 from labelgrid.campaign.runner import Report, Runner, jobs_of
-from labelgrid.campaign.study import Run, Study, runs_of
+from labelgrid.campaign.study import ENDINGS, KEPT, Run, Study, runs_of
 from labelgrid.errors import ProjectError
 from labelgrid.tasks.task import definitions
 
-KEPT = "study.json"
 #: What of a study may change between two calls: it says which runs there are and how long they go on, not what they do.
 OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "grid"})
 
@@ -101,7 +100,11 @@ def simulate(
     with _alone(asked.out):
         write_text(asked.out / KEPT, json.dumps(asked.kept(), indent=1) + "\n")
         jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
+        with files.disk(asked.out):
+            (asked.out / ENDINGS).unlink(missing_ok=True)
         reports = Runner(jobs, at_once, show).run()
+        ends = {key: asdict(report) for key, report in reports.items()}
+        write_text(asked.out / ENDINGS, json.dumps(ends, indent=1) + "\n")
         outcomes.write((o for run in runs for o in outcomes.outcomes_of(run, asked.out / "runs" / run.key)), asked.out)
     return reports
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from labelgrid.campaign import fitting, querying
+from labelgrid.campaign import fitting, prelabels, querying, scoring
 from labelgrid.campaign.project import SETTINGS, Chosen, Oracle, Project, Settings, group_of, settings_text, write_text
 from labelgrid.campaign.records import read_fit, read_log, read_measured
 from labelgrid.campaign.setup import new_project
@@ -118,11 +118,14 @@ def step(project: Project, run: Run, study: Study, progress: Progress) -> bool:
         return True
     if run.kind != "strategy" or len(closed) > study.rounds or _reached(project, study, folder):
         return False
-    return _query(project, study, progress)
+    return _query(project, run, study, progress)
 
 
-def _query(project: Project, study: Study, progress: Progress) -> bool:
-    """Ask for a round's labels, or for what is left of the pool; False where nothing is."""
+def _query(project: Project, run: Run, study: Study, progress: Progress) -> bool:
+    """Ask for a round's labels, or for what is left of the pool; False where nothing is.
+
+    The first seed's scored picks get pictures for the report, while their labels are still hidden.
+    """
     grid = project.store.grid()
     eligible = grid.eligible
     left = {
@@ -132,7 +135,10 @@ def _query(project: Project, study: Study, progress: Progress) -> bool:
     }[study.unit]
     if not left:
         return False
-    querying.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
+    done = fitting.latest(project)
+    asked = querying.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
+    if run.seed == 0 and done is not None and scoring.strategy_of(project)[1].needs:
+        prelabels.write_pictures(project, done, asked.picks, asked.round)
     return True
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.campaign.recipe import find, hash_of
+from labelgrid.campaign.recipefile import find, hash_of
 from labelgrid.campaign.taskwords import task_rows_of
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
@@ -14,6 +14,8 @@ from labelgrid.labels.grid import TaskRow, Unit
 
 #: What a run is of: the labels all runs of a seed begin with, a strategy's campaign, or every label there is.
 Kind = Literal["start", "strategy", "full"]
+#: Files of a study's folder: what is run, and how its runs ended.
+KEPT, ENDINGS = "study.json", "runs.json"
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,27 @@ from labelgrid.errors import leaving
 def report(
     folder: Folder,
     out: Annotated[Path | None, typer.Option(help="The HTML file; else DIR/report.html.")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Predict the shown cells of which no picture was kept; loads the model.")
+    ] = False,
+    json: AsJson = False,
 ) -> None:
-    """Write what the project has reached as one self-contained HTML file.
+    """Write what a project or a study has reached as one self-contained HTML file.
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
-    from labelgrid.campaign.project import Project
-    from labelgrid.campaign.reporting import report as write
+    from labelgrid.campaign.reporting import report_of
 
-    with Project.open(folder) as project:
-        path = write(project, out or folder / "report.html")
-    screen.say(f"Wrote {path}")
+    written = report_of(folder, out or folder / "report.html", plots, pictures=pictures)
+    if json:
+        screen.as_json(written.values)
+        return
+    screen.say(f"Wrote {written.page}")
+    if plots:
+        screen.say(f"Wrote {written.drawings} files in {plots}")
 
 
 def list_(

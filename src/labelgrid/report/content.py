@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from labelgrid.report.asked import Asked
 from labelgrid.results import Result
 
+#: The mean normalised uncertainty of the pool: by statistic, task and round.
+Unsure = Mapping[str, Mapping[str, Mapping[int, float]]]
+
 #: What is shown of a pick, in this order.
-Picture = Literal["image", "prediction", "uncertainty"]
+Picture = Literal["image", "prediction", "uncertainty", "truth"]
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ class Report:
         measured, rounds: by number.
         next_step: what to do now.
         hints: by section (figures, rounds, picks, training), what it lacks.
+        asked: what was asked for of the images to learn from, None before anything was.
     """
 
     name: str
@@ -148,3 +153,5 @@ class Report:
     training: Training | None
     next_step: str
     hints: Mapping[str, Hint]
+    asked: Asked | None = None
+    unsure: Unsure = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Whether one strategy beats another: paired by seed, with what so few runs can say and no more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from scipy import stats
 #: A curve: x (labels or cost), rising, and the figure there.
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 Verdict = Literal["better", "worse", "no difference seen"]
+Key = TypeVar("Key", bound=Hashable)
 #: Below this a corrected p-value counts as a difference.
 LEVEL = 0.05
 
@@ -68,8 +69,8 @@ class Compared:
 
 
 def compare(
-    pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], better: Literal["higher", "lower"], seed: int = 0
-) -> dict[str, Compared]:
+    pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]], better: Literal["higher", "lower"], seed: int = 0
+) -> dict[Key, Compared]:
     """Every pair of figures by seed, p-values corrected for their number (Holm 1979).
 
     Args:
@@ -116,6 +117,26 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
+
+
+def least_p(seeds: int) -> float:
+    """The smallest two-sided p-value that so many pairs can show, before any correction.
+
+    Example:
+        >>> least_p(3), least_p(8)
+        (0.25, 0.0078125)
+    """
+    return max(2.0 ** (1 - seeds), 2e-4) if seeds > 1 else 1.0
+
+
+def seeds_needed(pairs: int) -> int:
+    """How many seeds a difference needs at least to be seen at all, where so many pairs are compared.
+
+    Example:
+        >>> seeds_needed(1), seeds_needed(3)
+        (6, 7)
+    """
+    return next(n for n in range(2, 64) if 2.0 ** (1 - n) * pairs <= LEVEL)
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -3,8 +3,11 @@
 import pytest
 
 from labelgrid import plugins
-from labelgrid.campaign.recipe import Named, hash_of, load, make
+from labelgrid.campaign.recipe import Named, load, make
+from labelgrid.campaign.recipefile import hash_of
 from labelgrid.errors import PluginError, RecipeError
+
+COVERS = ["labelgrid.campaign.recipefile"]
 
 
 @pytest.mark.parametrize("name", sorted(plugins.recipes()))

@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.campaign.gathering import gather
 from labelgrid.campaign.project import Chosen, Project, write_text
-from labelgrid.campaign.reporting import gather, report
+from labelgrid.campaign.reporting import report
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.results import Result
 from tests.campaigns import cells_of, make_project, snapshot
 from tests.support import Made
 from tests.unit.report.reading import Page
+
+COVERS = ["labelgrid.campaign.gathering"]
 
 PRICES = {"semseg": 10.0, "depth": 1.0}
 
@@ -83,7 +86,7 @@ def fit(project: Project, labels: int, rmse: float, *, measured: str = "the same
 
 def page(project: Project) -> Page:
     """The report, written and read."""
-    return Page(report(project, project.folder / "report.html").read_text(encoding="utf-8"))
+    return Page(report(project, project.folder / "report.html").page.read_text(encoding="utf-8"))
 
 
 def test_a_new_project_s_report_says_what_is_missing_and_how_to_go_on(project: Project) -> None:
@@ -118,16 +121,21 @@ def test_the_strategy_is_named_with_its_options(project: Project) -> None:
 def test_cells_and_costs_are_counted_and_held_out_ones_apart(project: Project, data: Made) -> None:
     label(project, *cells_of(data)[:3], *cells_of(data)[-4:-2])
     query(project, cells_of(data)[3])
-    learnt, heldout = page(project).section("stands").tables
+    learnt, asked, heldout = page(project).section("stands").tables
     assert learnt[1:] == [
         ["semseg", "semseg", "2", "0", "0", "2", "10", "20", "0"],
         ["depth", "depth", "1", "1", "0", "2", "1", "1", "1"],
-        ["all tasks", "3", "1", "0", "4", "", "21", "1"],
+        ["all tasks", "", "3", "1", "0", "4", "", "21", "1"],
+    ]
+    assert asked == [
+        ["task", "outside the rounds", "no answer yet", "skipped", "not asked for"],
+        ["semseg", "2", "0", "0", "2"],
+        ["depth", "1", "1", "0", "2"],
     ]
     assert heldout[1:] == [
         ["semseg", "semseg", "1", "0", "0", "1", "10", "10", "0"],
         ["depth", "depth", "1", "0", "0", "1", "1", "1", "0"],
-        ["all tasks", "2", "0", "0", "2", "", "11", "0"],
+        ["all tasks", "", "2", "0", "0", "2", "", "11", "0"],
     ]
 
 
@@ -230,7 +238,7 @@ def test_picks_made_without_a_network_say_why_there_are_no_pictures(project: Pro
 def test_only_the_first_picks_are_shown_and_all_are_counted(
     project: Project, data: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelgrid.campaign.reporting.SHOWN", 2)
+    monkeypatch.setattr("labelgrid.campaign.looking.SHOWN", 2)
     query(project, *cells_of(data)[:3])
     found = gather(project).picked
     assert found and (len(found.first), found.total) == (2, 3)
@@ -245,7 +253,8 @@ def test_an_image_s_name_is_text_whatever_it_holds(made: Callable[..., Made], tm
     with make_project(tmp_path / "<b>project", data) as project:
         query(project, Cell(evil, "depth"))
         shown = page(project)
-    assert not shown.named("script") and not shown.named("img") and not shown.named("b")
+    assert not shown.named("script") and not shown.named("b")
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in shown.named("img"))
     assert evil in shown.text and "<b>project" in shown.text
 
 
@@ -253,7 +262,7 @@ def test_reporting_changes_nothing_but_the_report(project: Project, data: Made) 
     label(project, *cells_of(data)[:2])
     fit(project, 1, 1.0)
     before = snapshot(project)
-    path = report(project, project.folder / "report.html")
+    path = report(project, project.folder / "report.html").page
     *others, files = snapshot(project)
     assert files.pop("report.html") == path.read_bytes()
     assert (*others, files) == before
@@ -282,7 +291,7 @@ def test_a_place_that_cannot_hold_the_report_is_refused(project: Project, tmp_pa
 
 
 def test_a_damaged_file_stops_the_report_and_leaves_the_older_one(project: Project, data: Made) -> None:
-    out = report(project, project.folder / "report.html")
+    out = report(project, project.folder / "report.html").page
     before = out.read_bytes()
     query(project, cells_of(data)[0])
     (project.round_folder(1) / "picks.json").write_text("[")

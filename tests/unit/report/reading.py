@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from labelgrid.report.content import Counted, Measured, Part, Report
+from labelgrid.report.page import render
+from labelgrid.report.project_page import project_page
 from labelgrid.results import Result
 
 VOID = {"meta", "img"}
+JPEG = b"\xff\xd8\xff\xe0 not a whole picture"
 
 
 @dataclass
@@ -106,3 +109,8 @@ def a_report(**changes: object) -> Report:
         "hints": {},
     }
     return Report(**values | changes)  # type: ignore[arg-type]
+
+
+def html(report: Report) -> str:
+    """A project's page."""
+    return render(project_page(report))

@@ -4,9 +4,14 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 import pytest
 
-from labelgrid.report.charts import line_chart
+from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.drawing import file_of
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def line_chart(x, y, x_label: str, y_label: str, *, whole: bool = False) -> bytes:
+    return file_of(Chart("a", x_label, y_label, [Line("one", x, y)], whole=whole), "svg")
 
 
 def texts(chart: bytes) -> list[str]:
@@ -17,6 +22,13 @@ def texts(chart: bytes) -> list[str]:
 def marks(chart: bytes) -> int:
     """How many ticks and points a chart has."""
     return len(list(ElementTree.fromstring(chart).iter(f"{SVG}use")))
+
+
+def shapes(chart: bytes) -> set[str | None]:
+    """The outlines of ticks and markers."""
+    return {
+        path.get("d") for defs in ElementTree.fromstring(chart).iter(f"{SVG}defs") for path in defs.iter(f"{SVG}path")
+    }
 
 
 def test_axes_are_named_in_text_that_is_no_formula() -> None:
@@ -51,3 +63,51 @@ def test_drawing_leaves_the_drawing_library_s_settings_alone() -> None:
     before = dict(mpl.rcParams)
     line_chart([1, 2], [0.5, 0.25], "a", "b")
     assert dict(mpl.rcParams) == before
+
+
+def test_several_lines_have_a_legend_markers_of_their_own_and_a_dashed_level() -> None:
+    lines = [Line("partal", [1, 2], [3.0, 2.0], [2.5, 1.5], [3.5, 2.5]), Line("random", [1, 2], [3.0, 2.5])]
+    chart = Chart("a", "labels", "loss", lines, [Level("every label: 1.5", 1.5)])
+    svg = file_of(chart, "svg")
+    assert {"partal", "random", "every label: 1.5"} <= set(texts(svg))
+    assert (
+        b"stroke-dasharray" in svg and b"stroke-dasharray" not in line_chart([1, 2], [3, 2], "x", "y").split(b"axes")[0]
+    )
+    assert (
+        chart.alt
+        == "loss against labels: partal from 3 at 1 to 2 at 2; random from 3 at 1 to 2.5 at 2; every label: 1.5 at 1.5"
+    )
+    bare = [Line("a", [1, 2], [3, 2]), Line("b", [1, 2], [3, 2.5])]
+    one, two = (shapes(file_of(Chart("a", "x", "y", some), "svg")) for some in (bare[:1], bare))
+    assert len(two - one) == 1
+
+
+def test_a_band_widens_the_picture_and_none_is_drawn_for_one_line_without() -> None:
+    plain = file_of(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])]), "svg")
+    banded = file_of(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0], [1.0, 0.0], [5.0, 4.0])]), "svg")
+    assert b"opacity: 0.15" in banded and b"opacity: 0.15" not in plain
+
+
+def test_more_strategies_than_colours_are_still_told_apart() -> None:
+    lines = [Line(f"s{i}", [1, 2], [i, i + 1.0]) for i in range(9)]
+    svg = file_of(Chart("a", "x", "y", lines), "svg").decode()
+    strokes = {
+        node.get("style")
+        for node in ElementTree.fromstring(svg).iter(f"{SVG}path")
+        if "stroke-width: 1.8" in node.get("style", "")
+    }
+    assert len(strokes) == 9
+
+
+def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> None:
+    chart = Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])], title="semseg")
+    assert "semseg" in texts(file_of(chart, "svg", title=True)) and "semseg" not in texts(file_of(chart, "svg"))
+    assert file_of(chart, "png").startswith(b"\x89PNG")
+
+
+def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:
+    lines = [Line("one", [1, 2], [3, 2]), Line("two", [1, 2], [3, 1])]
+    svg = file_of(Chart("a", "x", "y", lines, title="semseg"), "svg", title=True)
+    nodes = {"".join(node.itertext()).strip(): node for node in ElementTree.fromstring(svg).iter(f"{SVG}text")}
+    title, entry = (float(nodes[word].get("y", "nan")) for word in ("semseg", "one"))
+    assert title < entry - 8  # a line above it

@@ -1,21 +1,18 @@
-import math
-import re
+"""Laws of every page: whole, alone, readable by all, and text stays text."""
+
 from dataclasses import replace
 
-import pytest
-
 from labelgrid.report.content import Hint, Part, Picked, Round, ShownPick, Training
-from labelgrid.report.page import BEGINS, STATES, bar, number, render, signed
-from tests.unit.report.reading import TWO, Page, a_report, counted, measured
+from labelgrid.report.page import BEGINS
+from tests.unit.report.reading import JPEG, TWO, Page, a_report, counted, html
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;b&gt;{{ 7*7 }}"
-JPEG = b"\xff\xd8\xff\xe0 not a whole picture"
 
 
 def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
     pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
     page = Page(
-        render(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
+        html(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
     )
     assert page.html.startswith(BEGINS) and BEGINS.startswith("<!doctype html>")
     assert not page.named("script") and not page.named("link")
@@ -28,7 +25,7 @@ def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
 
 
 def test_every_link_of_the_page_leads_to_a_place_on_it() -> None:
-    page = Page(render(a_report()))
+    page = Page(html(a_report()))
     places = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     assert {link["href"][1:] for link in page.named("a")} == places
 
@@ -36,7 +33,7 @@ def test_every_link_of_the_page_leads_to_a_place_on_it() -> None:
 def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
     pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
     page = Page(
-        render(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
+        html(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
     )
     assert all(image["alt"] for image in page.named("img"))
     words = [image["alt"] for image in page.named("img")]
@@ -46,11 +43,11 @@ def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
 
 
 def test_one_report_always_makes_the_same_page() -> None:
-    assert render(a_report(measured=TWO)) == render(a_report(measured=TWO))
+    assert html(a_report(measured=TWO)) == html(a_report(measured=TWO))
 
 
 def test_text_from_outside_never_becomes_markup() -> None:
-    plain = render(a_report(measured=TWO[:1]))
+    plain = html(a_report(measured=TWO[:1]))
     report = a_report(
         measured=TWO[:1],
         name=HOSTILE,
@@ -62,7 +59,7 @@ def test_text_from_outside_never_becomes_markup() -> None:
         training=Training(1, {HOSTILE: {1: 0.5}}),
         hints={name: Hint(HOSTILE, HOSTILE) for name in ("figures", "rounds", "picks", "training")},
     )
-    page = Page(render(report))
+    page = Page(html(report))
     assert not page.named("script")
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
     known = {tag for tag, _ in Page(plain).tags} | {"article", "span", "figure", "figcaption", "img"}
@@ -70,140 +67,3 @@ def test_text_from_outside_never_becomes_markup() -> None:
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.named("img"))
     assert HOSTILE in page.section("picks").text
     assert page.text.count(HOSTILE) >= 15
-
-
-def test_each_curve_has_two_charts_and_its_numbers_beside_them() -> None:
-    section = Page(render(a_report(measured=TWO))).section("curves")
-    assert len(section.named("img")) == 3 * 2
-    overall, semseg, depth = section.tables[1:]
-    assert overall[1:] == [["1", "20", "110", "2.25", "8"], ["2", "40", "220", "1.75", "8"]]
-    assert semseg[1:] == [["1", "20", "10", "110", "21.25", "4"], ["2", "40", "20", "220", "33.75", "4"]]
-    assert depth[1:] == [["1", "20", "10", "110", "1.125", "4"], ["2", "40", "20", "220", "0.875", "4"]]
-
-
-def test_units_and_the_direction_of_better_are_said() -> None:
-    words = Page(render(a_report(measured=TWO))).section("curves").words
-    assert "semseg: mIoU in %, higher is better" in words
-    assert "depth: RMSE in m, lower is better" in words
-    assert "All tasks together: loss_mtl, lower is better" in words
-
-
-def test_the_newest_figures_show_their_change_and_whether_it_is_for_the_better() -> None:
-    newest = Page(render(a_report(measured=[measured(1, 21.25, 1.125), measured(2, 20.0, 0.875)])))
-    assert newest.section("curves").tables[0][1:] == [
-        ["semseg", "mIoU", "20", "%", "higher is better", "−1.25", "worse", "4"],
-        ["semseg", "pixAcc", "71.5", "%", "higher is better", "0", "", "4"],
-        ["depth", "RMSE", "0.875", "m", "lower is better", "−0.25", "better", "4"],
-    ]
-
-
-def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
-    section = Page(render(a_report(measured=[measured(1, 21.25, 1.125)]))).section("curves")
-    assert not section.named("img")
-    assert "One measured round makes no curve; it needs two." in section.words
-    assert ["1", "20", "10", "110", "21.25", "4"] in section.tables[2]
-    assert all("open" in details for details in section.named("details"))
-
-
-def test_the_page_says_how_few_images_it_measured_on_and_that_it_is_one_run() -> None:
-    words = Page(render(a_report(measured=TWO))).section("curves").words
-    assert "Measured on 4 held-out images." in words
-    assert "This is one run and has no confidence interval yet" in words
-
-
-def test_rounds_measured_on_different_label_sets_are_marked() -> None:
-    same = Page(render(a_report(measured=TWO))).section("curves").words
-    other = a_report(measured=[measured(1, 21.25, 1.125), measured(2, 33.75, 0.875, heldout=3)])
-    said = "Rounds 1 and 2 were measured on different sets of held-out labels"
-    assert said not in same and said in Page(render(other)).section("curves").words
-
-
-def test_a_figure_that_is_not_a_number_is_a_dash_and_no_point() -> None:
-    rounds = [measured(1, math.nan, 1.125), measured(2, 33.75, 0.875)]
-    section = Page(render(a_report(measured=rounds))).section("curves")
-    assert len(section.named("img")) == 2 * 2  # overall and depth; semseg has one point left
-    assert ["1", "20", "10", "110", "–", "4"] in section.tables[2]
-    assert not re.search(r"\b(nan|inf)\b", section.text.lower())
-
-
-def test_a_task_that_was_never_measured_says_so() -> None:
-    rounds = [measured(1, math.nan, 1.125), measured(2, math.nan, 0.875)]
-    assert "There was no held-out label to measure this on." in Page(render(a_report(measured=rounds))).words
-
-
-def test_the_cost_of_held_out_labels_stands_apart() -> None:
-    section = Page(render(a_report())).section("stands")
-    learnt, heldout = section.tables
-    assert learnt[-1] == ["all tasks", "12", "4", "2", "2", "", "66", "4"]
-    assert heldout[-1] == ["all tasks", "12", "4", "2", "2", "", "47.25", "4"]
-    assert "their cost is kept apart" in section.words
-    assert "held-out" not in Page(render(a_report(heldout=None))).section("stands").words
-
-
-def test_a_stacked_bar_shows_each_state_s_share() -> None:
-    (task, pieces), *_ = bar(Part("", 10, [counted()]))
-    assert task == "depth"
-    assert pieces == [
-        ("labelled", 0.0, 60.0),
-        ("requested", 60.0, 20.0),
-        ("skipped", 80.0, 10.0),
-        ("missing", 90.0, 10.0),
-    ]
-    assert [name for name, _, _ in pieces] == list(STATES)
-
-
-def test_bars_of_one_image_and_of_none_are_full_and_empty() -> None:
-    one = replace(counted(), labelled=1, requested=0, skipped=0, missing=0)
-    assert [width for _, _, width in bar(Part("", 1, [one]))[0][1]] == [100.0, 0.0, 0.0, 0.0]
-    assert {width for _, _, width in bar(Part("", 0, [replace(one, labelled=0)]))[0][1]} == {0.0}
-
-
-def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
-    rounds = [
-        Round(1, "closed", "partal", "24 labels", {"depth": 5}, 17.5, {"labelled": 3, "skipped": 1, "requested": 1}),
-        Round(2, "open", trained=(4, 9)),
-    ]
-    table = Page(render(a_report(rounds=rounds))).section("rounds").tables[0]
-    assert table[1:] == [
-        ["1", "closed", "–", "–", "partal", "24 labels", "0", "5", "17.5", "3", "1", "1"],
-        ["2", "open", "4", "9", "–", "–", "0", "0", "0", "0", "0", "0"],
-    ]
-    assert {len(row) for row in table} == {12}
-
-
-def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
-    pictures = {"image": JPEG + b"1", "prediction": JPEG + b"2", "uncertainty": JPEG + b"3"}
-    first = [ShownPick("a.jpg", "depth", 0.75, 2.0, "unsure", pictures), ShownPick("b.jpg", "semseg", None, 1.0, "")]
-    section = Page(render(a_report(picked=Picked(3, 40, first)))).section("picks")
-    assert "The first 2 of the 40 picks of round 3, best first." in section.words
-    assert "1. depth a.jpg" in section.words and "score 0.75, cost 2: unsure" in section.words
-    assert section.words.endswith("2. semseg b.jpg cost 1")
-    assert len({image["src"] for image in section.named("img")}) == 3
-    assert [image["alt"] for image in section.named("img")] == [f"{what} of pick 1" for what in pictures]
-
-
-def test_training_shows_a_chart_and_the_numbers_of_each_loss() -> None:
-    training = Training(2, {"depth": {1: 0.5, 2: 0.25}, "validation: loss_mtl": {2: 1.5}})
-    section = Page(render(a_report(training=training))).section("training")
-    assert len(section.named("img")) == 2
-    assert section.tables[0] == [
-        ["epoch", "depth", "validation: loss_mtl"],
-        ["1", "0.5", "–"],
-        ["2", "0.25", "1.5"],
-    ]
-
-
-@pytest.mark.parametrize("section", ["figures", "rounds", "picks", "training"])
-def test_a_section_that_lacks_something_says_what_and_the_next_command(section: str) -> None:
-    report = a_report(hints={section: Hint("There is nothing yet.", "labelgrid query flat --budget N")})
-    place = {"figures": "curves"}.get(section, section)
-    assert "There is nothing yet. Next: labelgrid query flat --budget N" in Page(render(report)).section(place).words
-
-
-def test_numbers_are_written_for_people() -> None:
-    assert [number(v) for v in (0, 3, 0.5, 123.456, 1e6, 1000, 1234.56, -2000.0)] == [
-        *("0", "3", "0.5", "123.5"),
-        *("1,000,000", "1,000", "1,234.6", "-2,000"),
-    ]
-    assert [number(v) for v in (math.nan, math.inf, -math.inf)] == ["–"] * 3
-    assert [signed(v) for v in (0.0, -0.0, 2.5, -2000.0, math.nan)] == ["0", "0", "+2.5", "−2,000", "–"]

@@ -1,0 +1,151 @@
+"""A closer look at a project, for its own report and its study's: what was asked, how unsure it is, picks with truths.
+
+Loads no torch.
+"""
+
+import hashlib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import get_args
+
+import cv2
+import numpy as np
+
+from labelgrid import __version__
+from labelgrid.campaign.project import Project
+from labelgrid.campaign.records import PickRecord, read_fit, read_picks
+from labelgrid.campaign.source import OracleSource, ProjectSource, source_of
+from labelgrid.errors import LabelgridError
+from labelgrid.labels.grid import Grid, State
+from labelgrid.report.asked import Asked
+from labelgrid.report.content import Picked, Picture, ShownPick, Unsure
+from labelgrid.report.uncertainty import Scored, mean_normalised
+from labelgrid.score.table import read_table
+from labelgrid.tasks.pictures import colour_map
+
+#: How many picks a page shows, and the width of their pictures.
+SHOWN, WIDTH = 24, 320
+
+
+def versions() -> dict[str, str]:
+    """Of the program and of torch, which is read from its installation: torch stays unloaded."""
+    try:
+        torch = version("torch")
+    except PackageNotFoundError:
+        torch = "not installed"
+    return {"labelgrid": __version__, "torch": torch}
+
+
+def data_hash(project: Project) -> str:
+    """One digest of all images: their ids, splits and contents, as far as the ledger knows them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for row in sorted(project.store.images(), key=lambda row: row.name):
+        digest.update(f"{row.name}\0{row.split}\0{row.digest}\n".encode())
+    return digest.hexdigest()
+
+
+def asked_of(project: Project) -> Asked | None:
+    """What was asked for of the images to learn from; None before anything was."""
+    grid = project.store.grid()
+    rounds = _rounds(project, grid)
+    if not (rounds >= 0).any():
+        return None
+    return Asked(list(grid.tasks), rounds, grid.state == State.REQUESTED, grid.state == State.SKIPPED)
+
+
+def _rounds(project: Project, grid: Grid) -> np.ndarray:
+    """Int [n, t], the round that asked for a cell; -1 for one that is missing."""
+    rounds = np.full(grid.state.shape, -1, np.int64)
+    rows, columns = ({name: place for place, name in enumerate(names)} for names in (grid.images, grid.tasks))
+    for cell in project.store.cells():
+        if cell.cell.image in rows and cell.state != State.MISSING:
+            rounds[rows[cell.cell.image], columns[cell.cell.task]] = cell.round
+    return rounds
+
+
+def unsure_of(project: Project) -> Unsure:
+    """The mean normalised uncertainty of the pool, from the scores that are there; of a score a cell alone.
+
+    Raises:
+        ProjectError: a table of scores is damaged.
+    """
+    grid = project.store.grid()
+    rounds, tasks = _rounds(project, grid), list(grid.tasks)
+    scored: dict[str, list[Scored]] = {}
+    for row in project.store.rounds():
+        folder = project.round_folder(row.number)
+        path, done = folder / "scores" / "scores.parquet", read_fit(folder)
+        if not path.is_file():
+            continue
+        table = read_table(path)
+        missing = (rounds < 0) | (rounds >= row.number)
+        for name, values in table.aligned(grid.images).items():
+            if table.tasks == tuple(tasks) and values.shape[1] == len(tasks):
+                untrained = np.array([bool(done) and task not in done.trained for task in tasks]) if done else False
+                scored.setdefault(name, []).append(Scored(row.number, np.where(untrained, np.nan, values), missing))
+    found = {name: mean_normalised(some, tasks) for name, some in scored.items()}
+    return {name: means for name, means in found.items() if means}
+
+
+def is_scored(project: Project, number: int) -> bool:
+    """Whether a round's picks went by scores."""
+    return (project.round_folder(number) / "scores" / "scores.parquet").is_file()
+
+
+def picked_of(project: Project, number: int, count: int = 0) -> Picked | None:
+    """A round's first picks with their pictures, the truth among them where a label is there by now.
+
+    Raises:
+        ProjectError: the list of picks is damaged.
+    """
+    picks = read_picks(project.round_folder(number)) if number else []
+    if not picks:
+        return None
+    folder, truths = project.round_folder(number) / "pictures", Truths(project)
+    first = [
+        ShownPick(pick.image, pick.task, pick.score, pick.cost, pick.why, truths.added(pick, _pictures(folder, index)))
+        for index, pick in enumerate(picks[: count or SHOWN])
+    ]
+    return Picked(number, len(picks), first)
+
+
+def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
+    places: dict[Picture, Path] = {what: folder / f"{index:03d}-{what}.jpg" for what in get_args(Picture)}
+    return {what: path.read_bytes() for what, path in places.items() if path.is_file()}
+
+
+class Truths:
+    """Pictures of the labels that are in the ledger."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.tasks = project, project.tasks()
+        self._source: ProjectSource | OracleSource | None = None
+
+    def added(self, pick: PickRecord, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
+        """Pictures of a pick with its truth, where there are others to see it beside and a label that can be read."""
+        if not pictures or pick.task not in self.tasks:
+            return pictures
+        task = self.tasks[pick.task]
+        try:
+            self._source = self._source or source_of(self.project)
+            label = self._source.label(pick.image, task)
+        except (LabelgridError, OSError):  # moved or damaged since: the page does without
+            return pictures
+        if label is None:
+            return pictures
+        return pictures | {"truth": jpeg(colour_map(task, label.value, label.valid))}
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """A picture [h, w, 3] as a small JPEG file."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, WIDTH / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def newest_scored(project: Project) -> int:
+    """The last closed round whose picks went by scores; 0 where there is none."""
+    closed = (row.number for row in project.store.rounds() if row.state == "closed")
+    return max((number for number in closed if is_scored(project, number)), default=0)

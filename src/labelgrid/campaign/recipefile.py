@@ -1,0 +1,33 @@
+"""Which file a recipe's name means, and the short hash that stamps what was made by one. Loads no torch."""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from labelgrid import plugins
+from labelgrid.errors import RecipeError
+
+
+def find(name: str, beside: Path | None = None) -> Path:
+    """The file of a recipe: a shipped one's name, or a path (relative to the folder `beside`).
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name in plugins.recipes():
+        return Path(str(resources.files("labelgrid.recipes") / f"{name}.toml"))
+    path = (beside or Path()) / name
+    if path.is_file():
+        return path
+    raise RecipeError(
+        f"There is no recipe '{name}'.",
+        next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as ./mine.toml.",
+    )
+
+
+def hash_of(*parts: Any) -> str:
+    """A short hash of JSON values, for stamps."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,48 @@
+"""How unsure the network is of what is left of the pool: its mean normalised uncertainty by task and round."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A round's scores.
+
+    Args:
+        round: its number.
+        values: float [n, t]; NaN where nobody knows.
+        missing: bool [n, t], the cells that had no label then.
+    """
+
+    round: int
+    values: NDArray[np.float64]
+    missing: NDArray[np.bool_]
+
+
+def mean_normalised(scored: Sequence[Scored], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
+    """By task and round, the mean over the missing cells of (u - min) / (max - min).
+
+    A task's bounds are those of its first scored round and stay: as labels come in, the figure is to fall (eq. 8).
+
+    Source: PartAL eq. 1, A.3 and eq. 8.
+
+    Example:
+        >>> left = np.ones((2, 1), bool)
+        >>> rounds = [Scored(1, np.array([[1.0], [3.0]]), left), Scored(2, np.array([[1.0], [2.0]]), left)]
+        >>> mean_normalised(rounds, ["depth"])
+        {'depth': {1: 0.5, 2: 0.25}}
+    """
+    found: dict[str, dict[int, float]] = {task: {} for task in tasks}
+    bounds: dict[str, tuple[float, float]] = {}
+    for one in sorted(scored, key=lambda s: s.round):
+        for column, task in enumerate(tasks):
+            values = one.values[one.missing[:, column], column]
+            values = values[np.isfinite(values)]
+            if not len(values):
+                continue
+            low, high = bounds.setdefault(task, (float(values.min()), float(values.max())))
+            found[task][one.round] = float((values.mean() - low) / (high - low)) if high > low else 0.0
+    return {task: rounds for task, rounds in found.items() if rounds}

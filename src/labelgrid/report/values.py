@@ -1,0 +1,54 @@
+"""A study's figures for programs: what the page shows, as JSON values."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from labelgrid.report.findings import Measure, measures
+from labelgrid.report.trials import StudyReport, Trial
+
+
+def study_values(report: StudyReport) -> dict[str, Any]:
+    """All comparisons by point of the grid, and the runs that are not done."""
+    return {
+        "study": report.name,
+        "points": [_trial(trial, report) for trial in report.trials],
+        "unfinished": [
+            {"run": run.key, "point": trial.point, "state": run.ending, "fault": run.fault}
+            for trial in report.trials
+            for run in trial.runs
+            if run.ending != "done"
+        ],
+    }
+
+
+def _trial(trial: Trial, report: StudyReport) -> dict[str, Any]:
+    found = measures(trial, report.headlines, report.reference)
+    return {
+        "point": trial.point,
+        "strategies": list(trial.strategies),
+        "measures": [_measure(measure) for measure in found],
+    }
+
+
+def _measure(measure: Measure) -> dict[str, Any]:
+    by_strategy: dict[str, Any] = {}
+    for strategy, seeds in measure.values.items():
+        mean, deviation, _ = measure.summary(strategy)
+        values = {str(seed): value for seed, value in seeds.items()}
+        by_strategy[strategy] = {"mean": _json(mean), "deviation": _json(deviation), "seeds": values}
+    return {
+        "name": measure.name,
+        "unit": measure.unit,
+        "better": measure.better,
+        "strategies": by_strategy,
+        "pairs": [
+            {"first": first, "second": second, **asdict(compared)}
+            for (first, second), compared in measure.pairs().items()
+        ],
+    }
+
+
+def _json(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,78 @@
+"""How numbers are written for people."""
+
+import math
+
+
+def number(value: float) -> str:
+    """A number as people read it; "–" for one that is none.
+
+    Example:
+        >>> number(0.123456), number(12345.5), number(1234.0), number(float("nan"))
+        ('0.1235', '12,345.5', '1,234', '–')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if abs(value) < 1000:
+        return f"{value:.4g}"
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def signed(value: float) -> str:
+    """A change with its sign.
+
+    Example:
+        >>> signed(1.5), signed(-0.25)
+        ('+1.5', '−0.25')
+    """
+    sign = "+" if value > 0 else "−" if value < 0 else ""
+    return f"{sign}{number(abs(value))}"
+
+
+def rough(value: float) -> str:
+    """A difference with its sign, to three digits: what a few seeds can tell.
+
+    Example:
+        >>> rough(-0.0074713), rough(0.0)
+        ('−0.00747', '0')
+    """
+    return signed(float(f"{value:.3g}"))
+
+
+def spread(mean: float, deviation: float) -> str:
+    """A mean and its standard deviation; the mean alone where there is none.
+
+    Example:
+        >>> spread(2.0, 0.25), spread(2.0, float("nan"))
+        ('2 ± 0.25', '2')
+    """
+    return f"{number(mean)} ± {deviation:.2g}" if math.isfinite(deviation) else number(mean)
+
+
+def short(name: str) -> str:
+    """A name with room in a drawing; tables have it whole.
+
+    Example:
+        >>> short("depth"), short("my_package.strategies.margin:Thing")
+        ('depth', 'my_package.s…argin:Thing')
+    """
+    return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing.
+
+    Example:
+        >>> counted(1, "seed"), counted(3, "seed")
+        ('1 seed', '3 seeds')
+    """
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
+
+
+def with_unit(name: str, unit: str) -> str:
+    """A figure's name and its unit.
+
+    Example:
+        >>> with_unit("RMSE", "m"), with_unit("loss_mtl", "")
+        ('RMSE (m)', 'loss_mtl')
+    """
+    return f"{name} ({unit})" if unit else name

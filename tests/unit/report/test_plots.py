@@ -1,0 +1,23 @@
+"""Laws of drawings as files: each as SVG and PNG, under a name that any disk takes, none over another."""
+
+from labelgrid.report.blocks import Figure, Page, Section, Table
+from labelgrid.report.charts import Chart, Line
+from labelgrid.report.plots import files
+
+COVERS = ["labelgrid.report.drawing", "labelgrid.report.blocks"]
+
+
+def page(*names: str) -> Page:
+    charts = [Chart(name, "x", "y", [Line("one", [1, 2], [3, 2])], title=name) for name in names]
+    return Page("flat", "today", [], [Section("a", "A", [Figure([chart], Table([], [])) for chart in charts])])
+
+
+def test_each_drawing_is_an_svg_and_a_png() -> None:
+    found = dict(files(page("curve")))
+    assert found["curve.svg"].startswith(b"<?xml") and found["curve.png"].startswith(b"\x89PNG")
+
+
+def test_names_lead_nowhere_and_never_fall_together() -> None:
+    names = [name for name, _ in files(page("../../etc/x y", "a/b", "a-b", "A-B", ".."))]
+    assert len({name.casefold() for name in names}) == len(names) == 10
+    assert not any("/" in name or name.startswith("..") for name in names)
