@@ -91,7 +91,7 @@ class Runs:
             self.live.update(self._table(reports))
             return
         for key, report in reports.items():
-            if self.told.get(key) != report.state:
+            if self.told.get(key, "waiting") != report.state:
                 self.told[key] = report.state
                 note(f"{key}: {report.state} {report.fault}".rstrip())
 

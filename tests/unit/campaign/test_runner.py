@@ -20,6 +20,9 @@ def jobs(folder: Path):
 def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tmp_path: Path) -> None:
     quiet = Runner(jobs(tmp_path), 2, lambda _: None).run()
     assert {report.state for report in quiet.values()} == {"done"}
+    assert {report.found for report in quiet.values()} == {0.0}  # nothing was there before
+    again = Runner(jobs(tmp_path), 2, lambda _: None).run()
+    assert all(report.found == report.done == report.work > 0 for report in again.values())
     killed: set[str] = set()
     other = tmp_path / "other"
     other.mkdir()

@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from labelgrid.campaign.runner import Report
 from labelgrid.cli import screen
 from labelgrid.errors import LabelError
 
@@ -85,3 +86,27 @@ def test_a_table_holds_every_value_and_numbers_stand_to_the_right(capsys: pytest
 def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
     screen.table("", ["name"], [])
     assert "name" in capsys.readouterr().out
+
+
+def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.StringIO()
+    monkeypatch.setattr(screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None))
+    reports = {
+        "a": Report("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
+        "b": Report("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
+        "c": Report("failed", fault="no [disk]", work=900.0),
+        "d": Report(work=100.0),
+    }
+    with screen.Runs() as table:
+        table.begun -= 600.0
+        table.show(reports)
+        table.live.refresh()
+    for words in ("2 of 4 runs, ETA 30 min", "Training 3/8", "no [disk]", "waiting"):
+        assert words in seen.getvalue()
+
+
+def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixture[str]) -> None:
+    table = screen.Runs()
+    for state in ("waiting", "running", "running", "done"):
+        table.show({"a": Report(state)})
+    assert capsys.readouterr().err.split("\n") == ["a: running", "a: done", ""]
