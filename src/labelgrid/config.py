@@ -82,3 +82,20 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 def _renames(old: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
     return "name" in change and change["name"] != old.get("name")
+
+
+def as_toml(value: object) -> str:
+    """A plain value as TOML, tables inline; what is None is left out of tables.
+
+    Example:
+        >>> as_toml({"steps": 500, "zoom": (0.8, 1.0), "val": None})
+        '{ "steps" = 500, "zoom" = [0.8, 1.0] }'
+    """
+    if isinstance(value, Mapping):
+        items = ((str(key), item) for key, item in value.items() if item is not None)
+        return "{ " + ", ".join(f"{as_toml(key)} = {as_toml(item)}" for key, item in items) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    if isinstance(value, float):
+        return repr(value)  # JSON would write 1e+30 without its point
+    return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML string

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.campaign import outcomes
+from labelgrid.campaign.project import Project
+from labelgrid.campaign.recipe import load
 from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe
 from tests.unit.report.reading import Page
@@ -97,6 +99,13 @@ def test_pictures_drawn_later_are_those_that_were_drawn_when_the_cells_were_pick
     done(*words, "--pictures")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert Page(out.read_text()).section("cells").named("img")
+
+
+def test_the_runs_read_a_recipe_that_no_edit_can_change(place: Path) -> None:
+    frozen, own = load(str(place / "whole" / "recipe.toml")), load(str(place / "study.toml"))
+    assert frozen == own
+    with Project.open(place / "whole" / "runs" / "partal-seed0") as project:
+        assert load(project.settings.recipe, beside=project.folder) == own
 
 
 def test_another_budget_is_refused(place: Path) -> None:

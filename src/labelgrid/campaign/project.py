@@ -1,7 +1,6 @@
 """What a project is on disk: a folder with settings, the ledger, label files and rounds. Loads no torch."""
 
 import fcntl
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import files, plugins
-from labelgrid.config import parse, read_toml
+from labelgrid.config import as_toml, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.store import Store
 from labelgrid.tasks.task import TaskDef, definitions
@@ -166,27 +165,16 @@ def settings_text(settings: Settings) -> str:
     chosen, changes, oracle = settings.strategy, settings.changes, settings.oracle
     return (
         "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
-        f"recipe = {_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
+        f"recipe = {as_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
         f"seed = {settings.seed}\n"
-        f"weights = {_toml(settings.weights)}    # a local file of backbone weights; empty: fetched\n"
-        f"group = {_toml(settings.group)}      # images whose ids match alike stay in one split\n"
-        + (f"changes = {_toml(changes)}    # laid over the recipe\n" if changes else "")
-        + f"\n[strategy]\nname = {_toml(chosen.name)}\n"
-        + (f"options = {_toml(chosen.options)}\n" if chosen.options else "")
-        + (f"\n[oracle]\ndata = {_toml(oracle.data)}\nroot = {_toml(oracle.root)}\n" if oracle else "")
+        f"weights = {as_toml(settings.weights)}    # a local file of backbone weights; empty: fetched\n"
+        f"group = {as_toml(settings.group)}      # images whose ids match alike stay in one split\n"
+        + (f"changes = {as_toml(changes)}    # laid over the recipe\n" if changes else "")
+        + f"\n[strategy]\nname = {as_toml(chosen.name)}\n"
+        + (f"options = {as_toml(chosen.options)}\n" if chosen.options else "")
+        + (f"\n[oracle]\ndata = {as_toml(oracle.data)}\nroot = {as_toml(oracle.root)}\n" if oracle else "")
         + ("" if changes else "\n# [changes.train]         # laid over the recipe\n# steps = 2000\n")
     )
-
-
-def _toml(value: object) -> str:
-    """A plain value as TOML, tables inline. A JSON string is a TOML string."""
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_toml(str(key))} = {_toml(item)}" for key, item in value.items()) + " }"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    if isinstance(value, float):
-        return repr(value)  # JSON would write 1e+30 without its point
-    return json.dumps(value, ensure_ascii=False)
 
 
 def group_of(pattern: str, image: str) -> str:

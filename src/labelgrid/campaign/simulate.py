@@ -1,10 +1,11 @@
 """A study from its recipe to its records: checked first, carried out, gone on with where it was stopped."""
 
 import fcntl
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from labelgrid.campaign.project import write_text
 from labelgrid.campaign.recipe import Named, check_options, load
 from labelgrid.campaign.runner import Report, Runner, jobs_of
 from labelgrid.campaign.study import ENDINGS, KEPT, Run, Study, runs_of
+from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.tasks.task import definitions
 
+#: The recipe that the runs read, two folders above each.
+FROZEN = "recipe.toml"
 #: What of a study may change between two calls: it says which runs there are and how long they go on, not what they do.
 OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "grid"})
 
@@ -44,7 +48,19 @@ class Asked:
             "recipe": recipe,
             "study": json.loads(json.dumps(asdict(self.study))),
             "root": str(self.root.absolute()),
+            "weights": _digest(Path(self.weights)) if self.weights else "",
         }
+
+    def freeze(self) -> None:
+        """Keep the whole recipe in `recipe.toml`, which the runs read: an edit of its file cannot come between them."""
+        tables = json.loads(load(self.recipe).json())
+        said = "# What all runs here are made by; written by `labelgrid simulate`.\n"
+        write_text(self.out / FROZEN, said + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()))
+
+
+def _digest(path: Path) -> str:
+    with files.disk(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def check(asked: Asked) -> list[Run]:
@@ -73,7 +89,7 @@ def _check_same(asked: Asked) -> None:
     if not path.is_file():
         return
     before, now = json.loads(path.read_text(encoding="utf-8")), asked.kept()
-    changed = [key for key in ("recipe", "root") if before[key] != now[key]]
+    changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
     changed += [
         f"simulate.{key}"
         for key in sorted(now["study"])
@@ -99,7 +115,11 @@ def simulate(
     runs = check(asked)
     with _alone(asked.out):
         write_text(asked.out / KEPT, json.dumps(asked.kept(), indent=1) + "\n")
+        asked.freeze()
         jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
+        jobs = {
+            key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}")) for key, job in jobs.items()
+        }
         with files.disk(asked.out):
             (asked.out / ENDINGS).unlink(missing_ok=True)
         reports = Runner(jobs, at_once, show).run()
