@@ -24,4 +24,4 @@ def campaign(
             answer(request)
             importing.import_labels(project, request)
             fitting.fit(project, quiet)
-        return reporting.report(project, folder / "report.html")
+        return reporting.report(project, folder / "report.html").page

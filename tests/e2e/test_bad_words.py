@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid import plugins
 from tests.e2e.commands import RECIPE, done, held_out, refused, said, typed
 from tests.support import Made
 
 Copied = Callable[[str], Path]
-RECIPES = "Shipped: partal-nyud, small-shared-heads, small; your own goes by its path, such as mine.toml."
+SHIPPED = ", ".join(plugins.recipes())
+RECIPES = f"Shipped: {SHIPPED}; your own goes by its path, such as mine.toml."
 OWN_CODE = "code of your own goes by 'package.module:name'."
 
 #: What is added to `init flat --images photos` -> what it says.
@@ -173,7 +175,7 @@ BAD_RECIPES = {
         "train.epochs: input should be a valid integer (recipe {path}).\n  Mend it and run again.",
     ),
     "[data]": ("[data", "This is not TOML: "),
-    '"small"': ('"smal"', "There is no recipe 'smal'.\n  Shipped: partal-nyud, small-shared-heads, small; "),
+    '"small"': ('"smal"', f"There is no recipe 'smal'.\n  Shipped: {SHIPPED}; "),
     "mobilenetv2_035": (
         "mobilnet",
         "timm cannot make the backbone 'mobilnet' with feature maps: Unknown model (mobilnet).\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.data import folder, loader
+from labelgrid.data import folder
 from labelgrid.data.batch import Batch
 from labelgrid.data.loader import eval_batches, train_batches
 from labelgrid.data.transforms import DataOptions
@@ -190,18 +190,3 @@ def test_workers_begin_although_the_parents_opencv_has_threads_asleep(source, ta
 def test_nothing_to_load_is_no_batch(source, tasks):
     assert epoch(source, tasks, ids=["x"], drop_last=True) == []
     assert list(eval_batches(source, tasks, [], OPTIONS, batch=2, workers=2)) == []
-
-
-@pytest.mark.parametrize("alive", [True, False])
-def test_a_worker_ends_whose_parent_is_gone_and_no_other(monkeypatch, alive):
-    class Parent:
-        def is_alive(self):
-            return alive
-
-    ended = []
-    monkeypatch.setattr(loader.sys, "platform", "elsewhere")
-    monkeypatch.setattr(loader.multiprocessing, "parent_process", Parent)
-    monkeypatch.setattr(loader.os, "getppid", lambda: 1)  # as under a server that makes processes
-    monkeypatch.setattr(loader.os, "_exit", ended.append)
-    loader._begin(0)
-    assert ended == ([] if alive else [1])
