@@ -108,6 +108,12 @@ def test_the_runs_read_a_recipe_that_no_edit_can_change(place: Path) -> None:
         assert load(project.settings.recipe, beside=project.folder) == own
 
 
+def test_a_strategy_that_is_added_stays_beside_those_there_are(place: Path) -> None:
+    shutil.copytree(place / "whole", place / "more")
+    assert "5 of 5 runs are done" in done(*words(place, "more"), "--strategy", "random_images").out
+    assert {r.strategy for r in outcomes.read(place / "more")} >= {"partal", "random_cells", "random_images"}
+
+
 def test_another_budget_is_refused(place: Path) -> None:
     text = (place / "study.toml").read_text()
     (place / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))

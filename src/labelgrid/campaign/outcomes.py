@@ -26,8 +26,8 @@ class Outcome:
     """A figure of a run's network after a round, on the images that measure.
 
     Args:
-        labels: of the pool that it was trained on, of all tasks; task_labels: of the figure's task.
-        cost: what the pool's labels had cost by then.
+        labels: that it was trained on or, on the split val, chosen by, of all tasks; task_labels: of the figure's task.
+        cost: what these had cost by then.
         point: the run's values of recipe keys, `train.steps=500, …`.
     """
 

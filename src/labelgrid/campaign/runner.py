@@ -1,5 +1,6 @@
 """How many runs are carried out: in processes of their own, each resumable, dead ones begun again, none twice."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid.campaign.expected import expected, pool_size
-from labelgrid.campaign.project import Project, Settings
+from labelgrid.campaign.project import Project, Settings, write_text
 from labelgrid.campaign.simulation import begin, go_on_from, settings_of, step
-from labelgrid.campaign.study import Run, Study
+from labelgrid.campaign.study import DONE, Run, Study
 from labelgrid.errors import LabelgridError
 from labelgrid.processes import end_with_parent
 
@@ -99,9 +100,16 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
             pipe.send(("trained", trained(job.folder)))
             while step(project, job.run, job.study, Telling(pipe)):
                 pipe.send(("trained", trained(job.folder)))
+        write_text(job.folder / DONE, json.dumps(job.run.ends(job.study)) + "\n")
         pipe.send(("end", ""))
     except LabelgridError as error:
         pipe.send(("end", str(error)))
+
+
+def is_done(job: Job) -> bool:
+    """Whether the run was done by an earlier call, and would end there by this one."""
+    path = job.folder / DONE
+    return path.is_file() and path.read_text(encoding="utf-8") == json.dumps(job.run.ends(job.study)) + "\n"
 
 
 def trained(folder: Path) -> int:
@@ -141,6 +149,8 @@ class Runner:
     def _fill(self) -> bool:
         """Begin what can begin; whether anything is under way."""
         for key, job in self.jobs.items():
+            if self.reports[key].state == "waiting" and is_done(job):
+                self.reports[key] = Report("done", work=job.work, done=job.work, found=job.work)
             if len(self._working) < self.at_once and self.reports[key].state == "waiting" and self._is_ready(key, job):
                 self._begin(key, job)
         return bool(self._working)
@@ -193,10 +203,13 @@ class Runner:
         process, pipe = self._working.pop(key)
         pipe.close()
         report = self.reports[key]
-        if fault is None and report.tries <= RETRIES:
+        killed = fault is None and (process.exitcode or 0) < 0
+        if killed and report.tries <= RETRIES:
             report.state, report.what = "waiting", ""
             return
-        report.fault = f"Its process ended with {process.exitcode}, {report.tries} times." if fault is None else fault
+        if killed:
+            fault = f"Its process was killed {report.tries} times, with signal {-(process.exitcode or 0)}."
+        report.fault = "Its process ended with the error that is printed above." if fault is None else fault
         report.state, report.done = ("failed", report.done) if report.fault else ("done", report.work)
 
 

@@ -9,12 +9,14 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from labelgrid.campaign import fitting, prelabels, querying, scoring
 from labelgrid.campaign.project import SETTINGS, Chosen, Oracle, Project, Settings, group_of, settings_text, write_text
 from labelgrid.campaign.records import read_fit, read_log, read_measured
 from labelgrid.campaign.setup import new_project
 from labelgrid.campaign.source import dataset_of
-from labelgrid.campaign.study import Run, Study
+from labelgrid.campaign.study import DONE, Run, Study
 from labelgrid.data.dataset import Source
 from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
@@ -37,7 +39,7 @@ def begin(folder: Path, settings: Settings, study: Study) -> None:
     """Make a run's project: the pool without labels, the measuring split with all of them.
 
     Raises:
-        RecipeError: the data set has no such split.
+        RecipeError: the split that measures has no label.
     """
     assert settings.oracle is not None
     source = dataset_of(settings.oracle)
@@ -45,13 +47,6 @@ def begin(folder: Path, settings: Settings, study: Study) -> None:
     if study.val:
         splits[study.val] = "val"
     known = source.splits()
-    absent = sorted(splits.keys() - known.keys())
-    if absent:
-        raise RecipeError(
-            f"The data set has no split '{absent[0]}'.",
-            where=settings.oracle.root,
-            next_step=f"It has: {', '.join(known) or 'none'}. Name its splits in [simulate]: pool, test, val.",
-        )
     with new_project(folder, settings, study.rows()) as store:
         for split, own in splits.items():
             names = known[split]
@@ -61,6 +56,12 @@ def begin(folder: Path, settings: Settings, study: Study) -> None:
         tasks = [row.name for row in store.tasks()]
         open_ones = [name for split, own in splits.items() if own != "train" for name in known[split]]
         grant(store, source, [Cell(name, task) for name in open_ones for task in tasks])
+        if not any(count.labelled for count in store.counts(("heldout",)).values()):
+            raise RecipeError(
+                f"The split '{study.test}' has no label of these tasks, so nothing could be measured.",
+                where=settings.oracle.root,
+                next_step="Name another split as `test` in [simulate], or other tasks.",
+            )
 
 
 def go_on_from(start: Path, folder: Path, settings: Settings) -> None:
@@ -68,6 +69,7 @@ def go_on_from(start: Path, folder: Path, settings: Settings) -> None:
     building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(building, ignore_errors=True)
     shutil.copytree(start, building)
+    (building / DONE).unlink(missing_ok=True)
     write_text(building / SETTINGS, settings_text(settings))
     building.rename(folder)
 
@@ -133,7 +135,8 @@ def _query(project: Project, run: Run, study: Study, progress: Progress) -> bool
         "images": float(eligible.any(1).sum()),
         "cost": float((eligible * grid.cost).sum()),
     }[study.unit]
-    if not left:
+    cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
+    if not left or study.budget < cheapest:
         return False
     done = fitting.latest(project)
     asked = querying.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
@@ -151,6 +154,11 @@ def _reached(project: Project, study: Study, folder: Path) -> bool:
     if not (study.until and log):
         return False
     val = log[-1].val
+    unknown = [name for name in study.until if name not in val]
+    if unknown:
+        raise RecipeError(
+            f"until names '{unknown[0]}', which is not measured.", next_step=f"Measured: {', '.join(val)}."
+        )
     lower = {name for name in study.until if not _higher_is_better(project, name)}
     return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in study.until.items())
 

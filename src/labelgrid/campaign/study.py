@@ -16,6 +16,8 @@ from labelgrid.labels.grid import TaskRow, Unit
 Kind = Literal["start", "strategy", "full"]
 #: Files of a study's folder: what is run, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
+#: In a run's folder: it is done, and what its end depended on.
+DONE = "done.json"
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Study:
         strategies: to compare; seeds: how many.
         full: train once a seed on every label of the pool, too.
         group: a regular expression on image ids; images of one group are held together.
-        spend: end a run once the pool's labels have cost so much; 0: not for that.
+        spend: end a run once its labels, those of val among them, have cost so much; 0: not for that.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
         changes: laid over the recipe in runs of a kind: changes.full.train.steps is a length of its own for `full`.
@@ -63,6 +65,9 @@ class Study:
                 raise ValueError(f"{name} must be above 0; it is {getattr(self, name)}")
         if self.rounds < 0:
             raise ValueError(f"rounds must be at least 0; it is {self.rounds}")
+        empty = [name for name, values in self.grid.items() if not values]
+        if empty:
+            raise ValueError(f"grid.{empty[0]} has no value")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
 
@@ -118,6 +123,12 @@ class Run:
                 table = {name: table}
             laid = merge(laid, table)
         return laid
+
+    def ends(self, study: Study) -> dict[str, Any]:
+        """What it depends on when the run is done."""
+        if self.kind != "strategy":
+            return {}
+        return {"rounds": study.rounds, "spend": study.spend, "until": dict(study.until)}
 
     def rounds(self, study: Study) -> int:
         """How many networks it trains, itself."""

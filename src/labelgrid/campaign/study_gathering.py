@@ -13,7 +13,7 @@ from labelgrid.campaign.gathering import now
 from labelgrid.campaign.looking import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
 from labelgrid.campaign.project import SETTINGS, Project
 from labelgrid.campaign.records import read_measured
-from labelgrid.campaign.study import ENDINGS, KEPT, Run, Study, runs_of
+from labelgrid.campaign.study import DONE, ENDINGS, KEPT, Run, Study, runs_of
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError
 from labelgrid.report.content import Hint, Measured
@@ -140,22 +140,11 @@ def _ran(folder: Folder, run: Run) -> Ran:
 def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
     """How far a run is: as it was written down, else by what lies in its folder."""
     place, known = folder.place(run), folder.endings.get(run.key, {})
-    if measured >= wanted or known.get("state") == "done" or (measured and not place.is_dir()):
+    if (place / DONE).is_file() or measured >= wanted or known.get("state") == "done":
         return "done", ""
     if known.get("state") == "failed":
         return "failed", str(known.get("fault", ""))
-    if not place.is_dir():
-        return "not begun", ""
-    return ("done" if measured and _is_spent(folder, run) else "unfinished"), ""
-
-
-def _is_spent(folder: Folder, run: Run) -> bool:
-    """Whether the pool has no label left to buy, and the last network was measured."""
-    if not folder.is_here(run):
-        return False
-    with Project.open(folder.place(run)) as project:
-        left = any(count.missing or count.requested for count in project.store.counts(("train",)).values())
-        return not left and read_measured(project.round_folder(len(project.store.rounds()))) is not None
+    return ("unfinished" if measured or place.is_dir() else "not begun"), ""
 
 
 def _about(folder: Folder) -> dict[str, str]:

@@ -136,7 +136,7 @@ def error(fault: LabelgridError) -> None:
 
 def note(text: str) -> None:
     """Print a line that is no result."""
-    console.print(text, soft_wrap=True)
+    console.print(escape(text), soft_wrap=True)
 
 
 def say(text: str) -> None:

@@ -55,7 +55,8 @@ def sheet(
 
     source = plugins.resolve("data", format)(root)
     names = list(source.images())
-    chosen = names[:: max(1, len(names) // count)][:count]
+    count = min(count, len(names))
+    chosen = [names[place * len(names) // count] for place in range(count)]
     contact_sheet(source, definitions(task_rows(tasks or root / "tasks.toml")), chosen, out)
     screen.say(f"Wrote {out}: {len(chosen)} of {len(names)} images.")
 

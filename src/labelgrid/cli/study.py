@@ -9,7 +9,7 @@ from labelgrid.cli import screen
 from labelgrid.errors import leaving
 
 if TYPE_CHECKING:
-    from labelgrid.campaign.simulate import Asked
+    from labelgrid.campaign.asking import Asked
     from labelgrid.campaign.study import Run
 
 
@@ -31,20 +31,23 @@ def simulate(
     Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
     """
     from labelgrid.campaign import simulate as running
+    from labelgrid.campaign.asking import Asked, check, widened
     from labelgrid.campaign.project import recipe_word
     from labelgrid.campaign.runner import cores
     from labelgrid.campaign.study import study_of
     from labelgrid.errors import ProjectError
 
     named_ones = {"strategies": strategy, "only": tasks}
-    changes: dict[str, Any] = {name: words.split(",") for name, words in named_ones.items() if words}
+    changes: dict[str, Any] = {
+        name: [word.strip() for word in words.split(",")] for name, words in named_ones.items() if words
+    }
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
     named = recipe_word(recipe)
     kept = str(weights.absolute()) if weights else ""
-    asked = running.Asked(named, study_of(named, changes), data, kept, out)
+    asked = widened(Asked(named, study_of(named, changes), data, kept, out))
     at_once = jobs or cores()
     if dry_run:
-        _show_plan(asked, running.check(asked), at_once)
+        _show_plan(asked, check(asked), at_once)
         return
     with screen.Runs() as table:
         reports = running.simulate(asked, at_once, max(1, cores() // at_once), table.show)
@@ -68,10 +71,10 @@ def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
     rows = [[run.key, run.kind, len(of.steps), of.labels, sum(of.steps)] for run, of in zip(runs, takes, strict=True)]
     screen.table("", ["run", "kind", "trainings", "labels at most", "steps at most"], rows)
     screen.note("Timing a short training, which is thrown away.")
-    threads = max(1, cores() // at_once)
+    threads, at_once = max(1, cores() // at_once), min(at_once, len(runs))
     jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
     tried = trial(jobs[runs[0].key])
-    seconds = sum(tried.seconds(of) for of in takes) / min(at_once, len(runs))
+    seconds = sum(tried.seconds(of) for of in takes) / at_once
     screen.say(
         f"{len(runs)} runs, {sum(sum(of.steps) for of in takes):,} steps at most: about {screen.duration(seconds)}, "
         f"{at_once} at a time, in {at_once * tried.memory / 2**30:.1f} GiB of memory at most. "

@@ -157,6 +157,7 @@ def _reach(trial: Trial, reference: str) -> Measure:
     goals = {seed: curve(run, labels_of) for seed, run in trial.finished(reference).items()}
     values: dict[str, dict[int, float]] = {}
     reached: dict[str, int] = {}
+    most = {seed: max(labels_of(run.measured[-1]) for run in own.values()) for seed, own in _by_seed(trial).items()}
     for name in trial.strategies:
         values[name], reached[name] = {}, 0
         for seed, run in trial.finished(name).items():
@@ -165,24 +166,38 @@ def _reach(trial: Trial, reference: str) -> Measure:
                 continue
             place = reaches(line, float(goals[seed][1][-1]), "lower")
             reached[name] += math.isfinite(place)
-            values[name][seed] = min(place, float(line[0][-1]))
+            values[name][seed] = min(place, most[seed])
     said = (
         f"How many labels a strategy needs for the loss that {reference} ends with, seed by seed. A run that never got "
-        "there counts with all the labels it had, which is fewer than it would need."
+        "there counts with the most labels that any run of its seed had; it may need more."
     )
     return Measure(f"Labels to reach the final loss of {reference}", said, "labels", "lower", values, reached)
 
 
+def _by_seed(trial: Trial) -> dict[int, dict[str, Ran]]:
+    found: dict[int, dict[str, Ran]] = {}
+    for name in trial.strategies:
+        for seed, run in trial.finished(name).items():
+            found.setdefault(seed, {})[name] = run
+    return found
+
+
+def _level(trial: Trial) -> set[int]:
+    """The seeds whose finished runs bought as many rounds: the ends of others were paid for with unequal budgets."""
+    return {seed for seed, own in _by_seed(trial).items() if len({len(run.measured) for run in own.values()}) == 1}
+
+
 def _final(trial: Trial) -> Measure:
-    values = {name: _last(trial.finished(name), loss) for name in trial.strategies}
-    return Measure("loss_mtl after the last round", "At the end of each run.", "", "lower", values)
+    values = {name: _last(trial, name, loss) for name in trial.strategies}
+    said = "At the end of each run, for seeds whose runs bought as many rounds."
+    return Measure("loss_mtl after the last round", said, "", "lower", values)
 
 
 def _distance(trial: Trial, task: str, name: str) -> Measure:
     of, full, unit = metric(task, name), trial.full, ""
     values: dict[str, dict[int, float]] = {}
     for strategy in trial.strategies:
-        last = _last(trial.finished(strategy), of)
+        last = _last(trial, strategy, of)
         known = {seed: abs(value - of(full[seed])) for seed, value in last.items() if seed in full}
         values[strategy] = {seed: value for seed, value in known.items() if math.isfinite(value)}
         unit = next((r.measured[-1].metrics[task][name].unit for r in trial.of(strategy).values() if last), unit)
@@ -190,6 +205,7 @@ def _distance(trial: Trial, task: str, name: str) -> Measure:
     return Measure(f"δ of {task} ({name})", said, unit, "lower", values)
 
 
-def _last(runs: Mapping[int, Ran], of: Of) -> dict[int, float]:
-    last = {seed: of(run.measured[-1]) for seed, run in runs.items()}
+def _last(trial: Trial, strategy: str, of: Of) -> dict[int, float]:
+    level = _level(trial)
+    last = {seed: of(run.measured[-1]) for seed, run in trial.finished(strategy).items() if seed in level}
     return {seed: value for seed, value in last.items() if math.isfinite(value)}

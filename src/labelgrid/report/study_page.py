@@ -84,7 +84,7 @@ def _sections(report: StudyReport, trial: Trial, found: list[Measure], place: in
         ("curves", "Learning curves"): [Text(BAND), *curves(trial, report.headlines, _named("curve", place))],
         ("differences", "Differences"): _differences(trial, found),
         ("bought", "Labels and cost"): [
-            Text("Means over seeds, of the pool's labels that each network learned from."),
+            Text("Means over seeds, of the labels that each network learned from or, on a val split, was chosen by."),
             bought(trial, report.prices),
         ],
         ("grid", "The grid"): _grids(trial, place),

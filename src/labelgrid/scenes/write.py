@@ -121,6 +121,7 @@ def _write_lists(out: Path, count: int, wanted: Wanted) -> None:
         splits[split].append(name_of(wanted, index))
     for split, names in splits.items():
         if not names:  # few scenes may leave a split without a room
+            (out / "splits" / f"{split}.txt").unlink(missing_ok=True)
             continue
         files.write_text(out / "splits" / f"{split}.txt", "".join(f"{name}\n" for name in names))
     files.write_text(out / "tasks.toml", "\n".join(_tables()))

@@ -23,6 +23,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     assert {report.found for report in quiet.values()} == {0.0}  # nothing was there before
     again = Runner(jobs(tmp_path), 2, lambda _: None).run()
     assert all(report.found == report.done == report.work > 0 for report in again.values())
+    assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
     killed: set[str] = set()
     other = tmp_path / "other"
     other.mkdir()

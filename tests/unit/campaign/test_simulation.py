@@ -147,7 +147,21 @@ def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path
         assert spent[-1] >= 40 > spent[-2]
 
 
-def test_a_split_that_is_not_there_is_refused_before_anything_is_made(place: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="no split 'exam'"):
-        start(place, tmp_path / "run", START, test="exam")
-    assert not (tmp_path / "run").exists()
+def test_a_split_that_measures_nothing_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    made = make_data(tmp_path / "data")
+    make_recipe(tmp_path)
+    for name in made.names[8:]:
+        for path in (tmp_path / "data" / "labels").rglob(f"{Path(name).stem}.*"):
+            path.unlink()
+    with pytest.raises(RecipeError, match="split 'test' has no label"):
+        start(tmp_path, tmp_path / "run", START)
+    assert not list(tmp_path.glob("*run*"))
+
+
+def test_a_cost_budget_that_buys_nothing_more_ends_the_campaign(place: Path, tmp_path: Path) -> None:
+    of = study(place, rounds=9, budget=1.0, unit="cost")  # depth costs 1, semseg 10
+    run = Run("strategy", "random_cells", 0)
+    with start(place, tmp_path / "run", run, rounds=9, budget=1.0, unit="cost") as project:
+        finish(project, run, of)
+        counts = project.store.counts(("train",))
+        assert (counts["depth"].missing, counts["semseg"].missing) == (0, 5)

@@ -96,7 +96,7 @@ def test_unfinished_failed_and_runs_not_begun_are_told_apart(out: Path) -> None:
     assert endings["full-seed1"] == ("not begun", "") and endings["full-seed0"] == ("done", "")
 
 
-def test_a_run_that_ended_early_is_done_where_it_is_written_down_or_the_pool_is_empty(out: Path) -> None:
+def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> None:
     kept = json.loads((out / "study.json").read_text())
     kept["study"]["rounds"] = 9
     write_text(out / "study.json", json.dumps(kept))
@@ -107,10 +107,18 @@ def test_a_run_that_ended_early_is_done_where_it_is_written_down_or_the_pool_is_
     assert ending(0) == "unfinished"
     write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "done"}}))
     assert (ending(0), ending(1)) == ("done", "unfinished")
-    with Project.open(out / "runs" / "random_cells-seed1") as project:
-        one_round(project, 2)
-        one_round(project, 3)
+    write_text(out / "runs" / "random_cells-seed1" / "done.json", "{}\n")
     assert ending(1) == "done"
+
+
+def test_a_failed_run_stays_failed_when_its_folder_is_gone(out: Path) -> None:
+    kept = json.loads((out / "study.json").read_text())
+    kept["study"]["rounds"] = 9
+    write_text(out / "study.json", json.dumps(kept))
+    write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "failed", "fault": "no memory"}}))
+    shutil.rmtree(out / "runs")
+    endings = {run.key: run.ending for run in gather_study(out).trials[0].runs}
+    assert (endings["random_cells-seed0"], endings["random_cells-seed1"]) == ("failed", "unfinished")
 
 
 def test_points_of_a_grid_are_trials_of_their_own(tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def test_a_trial_runs_in_a_folder_that_is_gone_after_it(tmp_path: Path, monkeypa
 
 
 def test_what_the_run_would_refuse_the_trial_refuses(tmp_path: Path) -> None:
-    of = asked(tmp_path, test="nowhere")
+    of = asked(tmp_path)
+    next((tmp_path / "data" / "images").iterdir()).write_bytes(b"no image")
     jobs = jobs_of(runs_of(of.study), of.study, of.recipe, of.weights, of.root, of.out, 1)
-    with pytest.raises(LabelgridError, match="no split 'nowhere'"):
+    with pytest.raises(LabelgridError, match="image"):
         trial(jobs["start-seed0"])

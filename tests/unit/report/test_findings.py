@@ -96,3 +96,13 @@ def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
         for measure in measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
             assert set(measure.values["partal"]) == {0}
             assert [c.seeds for c in measure.pairs().values()] == [1]
+
+
+def test_a_run_that_ended_early_has_no_last_round_to_compare_and_did_not_need_fewer_labels() -> None:
+    whole = trial(lambda name, seed, place: 0.5 if name == "partal" else 0.0)
+    cut = [replace(r, measured=r.measured[:2]) if r.key == "partal-seed0" else r for r in whole.runs]
+    for measure in measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
+        if measure.name.startswith(("loss_mtl after", "δ")):
+            assert set(measure.values["partal"]) == set(measure.values["random_cells"]) == {1, 2}
+        if measure.name.startswith("Labels to reach"):
+            assert measure.values["partal"][0] == 50.0  # not the 30 it had

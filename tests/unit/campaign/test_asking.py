@@ -1,0 +1,68 @@
+"""Laws of what is asked of a study: refused before anything is run, and never fewer runs than there are."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labelgrid.campaign.asking import Asked, check, widened
+from labelgrid.campaign.project import write_text
+from labelgrid.campaign.study import study_of
+from labelgrid.errors import LabelgridError
+from tests.studies import asked
+
+
+def keep(of: Asked) -> None:
+    """Leave the folder as a study of it that was begun."""
+    import json
+
+    of.out.mkdir()
+    write_text(of.out / "study.json", json.dumps(of.kept()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"test": "exam"}, "no split 'exam'.*It has: test, train"),
+        ({"test": "train"}, "are one split: train, train"),
+        ({"val": "test"}, "are one split"),
+        ({"group": "("}, "not a regular expression"),
+        ({"strategies": ["partall"]}, "Did you mean 'partal'"),
+        ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
+        ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
+        ({"grid": {"train.stepz": [5]}}, "stepz"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_it_is(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
+    with pytest.raises(LabelgridError, match=f"(?s){fault}"):
+        check(asked(tmp_path, **changes))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_begun_is_gone_on_with(tmp_path: Path) -> None:
+    first = asked(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
+    assert widened(first) == first
+    keep(first)
+    more = widened(asked(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
+    assert (more.strategies, more.seeds, more.rounds) == (("random_cells", "random_images"), 3, 2)
+    assert check(widened(asked(tmp_path)))
+
+
+def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> None:
+    weights = tmp_path / "a.pth"
+    weights.write_bytes(b"one")
+    of = replace(asked(tmp_path), weights=str(weights))
+    keep(of)
+    assert check(of)
+    weights.write_bytes(b"two")
+    for other, key in (
+        (of, "weights"),
+        (asked(tmp_path), "weights"),
+        (replace(of, study=study_of(of.recipe, {"budget": 4})), "simulate.budget"),
+        (replace(of, study=study_of(of.recipe, {"grid": {"train.steps": [5]}})), "simulate.grid"),
+    ):
+        with pytest.raises(LabelgridError, match=f"begun otherwise: .*{key}"):
+            check(other)
+    (of.out / "study.json").write_text("{")
+    with pytest.raises(LabelgridError, match="is damaged"):
+        check(of)
