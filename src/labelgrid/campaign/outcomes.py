@@ -48,7 +48,6 @@ class Outcome:
 
 def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
     """What a run has measured by now, by round."""
-    point = ", ".join(f"{key}={value}" for key, value in run.point.items())
     for place in sorted(folder.glob("rounds/*")):
         measured = read_measured(place)
         if measured is None:
@@ -65,7 +64,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
                 kind=run.kind,
                 strategy=run.strategy,
                 seed=run.seed,
-                point=point,
+                point=run.point_text,
                 round=measured.round,
                 labels=total,
                 task_labels=own,

@@ -104,6 +104,16 @@ class Run:
         return f"{named}-seed{self.seed}" + (f"-{hash_of(dict(self.point))}" if self.point else "")
 
     @property
+    def point_text(self) -> str:
+        """Its point as text.
+
+        Example:
+            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).point_text
+            'train.steps=500, train.batch=4'
+        """
+        return ", ".join(f"{key}={value}" for key, value in self.point.items())
+
+    @property
     def start(self) -> "Run":
         """The run it goes on from."""
         return Run("start", "start", self.seed, self.point)

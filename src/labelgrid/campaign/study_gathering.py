@@ -5,6 +5,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,10 @@ def gather_study(path: Path) -> StudyReport:
     """
     folder = Folder.read(path)
     rows = folder.study.rows()
+    point = attrgetter("point_text")
     trials = [
-        _trial(folder, point, list(runs))
-        for point, runs in itertools.groupby(sorted(runs_of(folder.study), key=_point), key=_point)
+        _trial(folder, text, list(runs))
+        for text, runs in itertools.groupby(sorted(runs_of(folder.study), key=point), key=point)
     ]
     hints = {}
     cells = [cell for trial in trials for seen in trial.seen if seen.picked for cell in seen.picked.first]
@@ -97,10 +99,6 @@ def gather_study(path: Path) -> StudyReport:
     )
 
 
-def _point(run: Run) -> str:
-    return ", ".join(f"{key}={value}" for key, value in run.point.items())
-
-
 def _trial(folder: Folder, point: str, runs: Sequence[Run]) -> Trial:
     strategies = list(dict.fromkeys(run.strategy for run in runs if run.kind == "strategy"))
     firsts = [next((r for r in runs if r.strategy == name and folder.is_here(r)), None) for name in strategies]
@@ -113,11 +111,11 @@ def cells_shown(path: Path) -> list[tuple[Path, int]]:
     folder = Folder.read(path)
     found: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if run.kind == "strategy" and folder.is_here(run) and _point(run) not in found:
+        if run.kind == "strategy" and folder.is_here(run) and run.point_text not in found:
             with Project.open(folder.place(run)) as project:
                 number = newest_scored(project)
             if number:
-                found[_point(run)] = folder.place(run), number
+                found[run.point_text] = folder.place(run), number
     return list(found.values())
 
 
@@ -132,7 +130,7 @@ def _ran(folder: Folder, run: Run) -> Ran:
     if place.is_dir():
         measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
     else:
-        measured = list(folder.records.get(outcomes.key_of(run.kind, run.strategy, run.seed, _point(run)), []))
+        measured = list(folder.records.get(outcomes.key_of(run.kind, run.strategy, run.seed, run.point_text), []))
     ending, fault = _ending(folder, run, len(measured), wanted)
     return Ran(run.key, run.kind, run.strategy, run.seed, measured, ending, fault, wanted)
 
