@@ -15,6 +15,7 @@ import pytest
 from labelgrid.campaign import outcomes
 from labelgrid.campaign.project import Project
 from labelgrid.campaign.recipe import load
+from labelgrid.labels.grid import State
 from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe
 from tests.unit.report.reading import Page
@@ -106,6 +107,26 @@ def test_the_runs_read_a_recipe_that_no_edit_can_change(place: Path) -> None:
     assert frozen == own
     with Project.open(place / "whole" / "runs" / "partal-seed0") as project:
         assert load(project.settings.recipe, beside=project.folder) == own
+
+
+def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None:
+    make_data(tmp_path / "data")
+    recipe = make_recipe(tmp_path)
+    recipe.write_text(recipe.read_text().replace("rounds = 2", "rounds = 1\nfull = false"))
+    done(*words(tmp_path, "open"))
+    granted = set()
+    for run in (tmp_path / "open" / "runs").iterdir():
+        with Project.open(run) as project:
+            granted |= {row.cell for row in project.store.cells(state=State.LABELLED)}
+    hidden = 0
+    for path in (tmp_path / "data" / "labels").rglob("*.*"):
+        task, name = path.relative_to(tmp_path / "data" / "labels").parts[0], path.stem
+        if not any(cell.task == task and Path(cell.image).stem == name for cell in granted):
+            path.write_bytes(b"nobody may read this")
+            hidden += 1
+    assert 0 < hidden < 22
+    done(*words(tmp_path, "hidden"))
+    assert (tmp_path / "hidden" / "outcomes.csv").read_bytes() == (tmp_path / "open" / "outcomes.csv").read_bytes()
 
 
 def test_a_strategy_that_is_added_stays_beside_those_there_are(place: Path) -> None:
