@@ -1,16 +1,15 @@
 """What is asked of a study: checked before anything is run, beside what its folder holds already."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid import files, plugins
 from labelgrid.campaign.project import check_pattern
 from labelgrid.campaign.recipe import Named, check_options, load
-from labelgrid.campaign.study import KEPT, Run, Study, runs_of
+from labelgrid.campaign.study import KEPT, Run, Study, read_json, runs_of
 from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.labels.codec import digest
 from labelgrid.tasks.task import definitions
 
 #: What of a study may change between two calls: it says which runs there are and how long they go on, not what they do.
@@ -40,13 +39,8 @@ class Asked:
             "recipe": recipe,
             "study": json.loads(json.dumps(asdict(self.study))),
             "root": str(self.root.absolute()),
-            "weights": _digest(Path(self.weights)) if self.weights else "",
+            "weights": digest(Path(self.weights)) if self.weights else "",
         }
-
-
-def _digest(path: Path) -> str:
-    with files.disk(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def check(asked: Asked) -> list[Run]:
@@ -79,7 +73,7 @@ def check(asked: Asked) -> list[Run]:
 def _check_splits(asked: Asked) -> None:
     """Refuse a data set without the splits, and one split with two roles: what measures must not be learned from."""
     named = [name for name in (asked.study.pool, asked.study.test, asked.study.val) if name]
-    known = plugins.resolve("data", asked.study.data)(asked.root).splits()
+    known = asked.study.splits(asked.root)
     absent = [name for name in named if name not in known]
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
@@ -101,18 +95,7 @@ def _before(out: Path) -> dict[str, Any] | None:
     Raises:
         ProjectError: the file is damaged.
     """
-    path = out / KEPT
-    if not path.is_file():
-        return None
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ProjectError(
-            f"The study's file is damaged: {error}.",
-            where=str(path),
-            next_step="Put it back from a copy, or name another folder with --out.",
-            unchanged="Nothing was run.",
-        ) from error
+    found: dict[str, Any] | None = read_json(out / KEPT) if (out / KEPT).is_file() else None
     return found
 
 

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from labelgrid import plugins
 from labelgrid.campaign.recipe import Named, load, make
 from labelgrid.campaign.study import Run, Study
 
@@ -46,8 +44,3 @@ def _bought(study: Study) -> tuple[int, int]:
         return int(study.budget) * len(study.tasks), int(study.budget)
     cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in study.rows())
     return int(study.budget / cheapest), int(study.budget / cheapest)
-
-
-def pool_size(study: Study, root: Path) -> int:
-    """Images of the data set's pool."""
-    return len(plugins.resolve("data", study.data)(root).splits().get(study.pool, ()))

@@ -74,14 +74,13 @@ def unsure_of(project: Project) -> Unsure:
     scored: dict[str, list[Scored]] = {}
     for row in project.store.rounds():
         folder = project.round_folder(row.number)
-        path, done = folder / "scores" / "scores.parquet", read_fit(folder)
-        if not path.is_file():
+        if not is_scored(project, row.number):
             continue
-        table = read_table(path)
+        table, done = read_table(_scores(project, row.number)), read_fit(folder)
         missing = (rounds < 0) | (rounds >= row.number)
         for name, values in table.aligned(grid.images).items():
             if table.tasks == tuple(tasks) and values.shape[1] == len(tasks):
-                untrained = np.array([bool(done) and task not in done.trained for task in tasks]) if done else False
+                untrained = np.array([task not in done.trained for task in tasks]) if done else False
                 scored.setdefault(name, []).append(Scored(row.number, np.where(untrained, np.nan, values), missing))
     found = {name: mean_normalised(some, tasks) for name, some in scored.items()}
     return {name: means for name, means in found.items() if means}
@@ -89,7 +88,11 @@ def unsure_of(project: Project) -> Unsure:
 
 def is_scored(project: Project, number: int) -> bool:
     """Whether a round's picks went by scores."""
-    return (project.round_folder(number) / "scores" / "scores.parquet").is_file()
+    return _scores(project, number).is_file()
+
+
+def _scores(project: Project, number: int) -> Path:
+    return project.round_folder(number) / "scores" / "scores.parquet"
 
 
 def picked_of(project: Project, number: int, count: int = 0) -> Picked | None:

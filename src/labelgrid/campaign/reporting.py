@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from labelgrid.report.blocks import Page
 from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_page import project_page
 from labelgrid.report.study_page import study_page
-from labelgrid.report.values import study_values
+from labelgrid.report.values import plain, study_values
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def report(project: Project, out: Path, drawings: Path | None = None) -> Written
     """
     _check_place(out)
     found = gather(project)
-    measured = [_plain(asdict(one)) for one in found.measured]
+    measured = [plain(asdict(one)) for one in found.measured]
     values = {"project": found.name, "headlines": dict(found.headlines), "measured": measured, "unsure": found.unsure}
     return _write(project_page(found), out, drawings, values)
 
@@ -85,13 +84,6 @@ def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, An
                 made[name] = len(content)
     write_text(out, render(page))
     return Written(out, len(made), {"report": str(out), **values})
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _check_place(out: Path) -> None:

@@ -11,7 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid.campaign.expected import expected, pool_size
+from labelgrid.campaign.expected import Expected, expected
 from labelgrid.campaign.project import Project, Settings, write_text
 from labelgrid.campaign.simulation import begin, go_on_from, settings_of, step
 from labelgrid.campaign.study import DONE, Run, Study
@@ -30,8 +30,8 @@ class Job:
     Args:
         folder: its project's.
         start: the project's of the run it goes on from, or None.
+        takes: what it takes at most.
         threads: of its process; 0 leaves the library's choice.
-        work: how much it is, in any unit that all jobs share.
     """
 
     run: Run
@@ -39,8 +39,13 @@ class Job:
     study: Study
     folder: Path
     start: Path | None
+    takes: Expected
     threads: int = 0
-    work: float = 1.0
+
+    @property
+    def work(self) -> int:
+        """How much it is, in optimiser steps."""
+        return sum(self.takes.steps)
 
 
 @dataclass
@@ -135,7 +140,9 @@ class Runner:
 
     def run(self) -> Mapping[str, Report]:
         """Until every job is done or has failed; returns how each ended."""
-        self.reports.update({key: Report(work=job.work) for key, job in self.jobs.items()})
+        for key, job in self.jobs.items():
+            done = Report("done", work=job.work, done=job.work, found=job.work)
+            self.reports[key] = done if is_done(job) else Report(work=job.work)
         try:
             while self._fill():
                 self._hear()
@@ -149,8 +156,6 @@ class Runner:
     def _fill(self) -> bool:
         """Begin what can begin; whether anything is under way."""
         for key, job in self.jobs.items():
-            if self.reports[key].state == "waiting" and is_done(job):
-                self.reports[key] = Report("done", work=job.work, done=job.work, found=job.work)
             if len(self._working) < self.at_once and self.reports[key].state == "waiting" and self._is_ready(key, job):
                 self._begin(key, job)
         return bool(self._working)
@@ -216,8 +221,8 @@ class Runner:
 def jobs_of(
     runs: Sequence[Run], study: Study, recipe: str, weights: str, root: Path, out: Path, threads: int
 ) -> dict[str, Job]:
-    """The jobs of a study's runs, by key; their work is counted in optimiser steps."""
-    pool = pool_size(study, root)
+    """The jobs of a study's runs, by key."""
+    pool = len(study.splits(root).get(study.pool, ()))
     return {
         run.key: Job(
             run=run,
@@ -226,7 +231,7 @@ def jobs_of(
             folder=out / "runs" / run.key,
             start=out / "runs" / run.start.key if run.kind == "strategy" else None,
             threads=threads,
-            work=sum(expected(run, study, recipe, pool).steps),
+            takes=expected(run, study, recipe, pool),
         )
         for run in runs
     }

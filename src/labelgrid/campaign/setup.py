@@ -65,15 +65,26 @@ def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> I
     Raises:
         ProjectError: the disk refuses.
     """
-    folder = folder.absolute()
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    remove_folder(building)  # a killed process of this number may have left it
-    try:
+    with whole(folder, settings) as building:
         building.mkdir(parents=True)
         with Store.create(building / DATABASE) as store, store.transaction():
             for row in tasks:
                 store.add_task(row)
             yield store
+
+
+@contextmanager
+def whole(folder: Path, settings: Settings) -> Iterator[Path]:
+    """Where to make a folder that becomes the project, with these settings, when the block ends well.
+
+    Raises:
+        ProjectError: the disk refuses.
+    """
+    folder = folder.absolute()
+    building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    remove_folder(building)  # a killed process of this number may have left it
+    try:
+        yield building
         write_text(building / SETTINGS, settings_text(settings))
         _put(building, folder)
     except OSError as error:

@@ -4,7 +4,6 @@ The split that measures is the project's held-out one, so that a simulated proje
 as a live one.
 """
 
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.campaign import fitting, prelabels, querying, scoring
-from labelgrid.campaign.project import SETTINGS, Chosen, Oracle, Project, Settings, group_of, settings_text, write_text
+from labelgrid.campaign.project import Chosen, Oracle, Project, Settings, group_of
 from labelgrid.campaign.records import read_fit, read_log, read_measured
-from labelgrid.campaign.setup import new_project
+from labelgrid.campaign.setup import new_project, whole
 from labelgrid.campaign.source import dataset_of
 from labelgrid.campaign.study import DONE, Run, Study
 from labelgrid.data.dataset import Source
@@ -22,7 +21,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
 from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
-from labelgrid.select.strategy import Budget
+from labelgrid.select.strategy import Budget, left_of
 
 #: What chooses the labels that a run begins with.
 FIRST = "random_images"
@@ -66,12 +65,9 @@ def begin(folder: Path, settings: Settings, study: Study) -> None:
 
 def go_on_from(start: Path, folder: Path, settings: Settings) -> None:
     """Make a run's project from the one of the run it goes on from: whole, or not at all."""
-    building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(start, building)
-    (building / DONE).unlink(missing_ok=True)
-    write_text(building / SETTINGS, settings_text(settings))
-    building.rename(folder)
+    with whole(folder, settings) as building:
+        shutil.copytree(start, building)
+        (building / DONE).unlink(missing_ok=True)
 
 
 def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
@@ -129,12 +125,7 @@ def _query(project: Project, run: Run, study: Study, progress: Progress) -> bool
     The first seed's scored picks get pictures for the report, while their labels are still hidden.
     """
     grid = project.store.grid()
-    eligible = grid.eligible
-    left = {
-        "labels": float(eligible.sum()),
-        "images": float(eligible.any(1).sum()),
-        "cost": float((eligible * grid.cost).sum()),
-    }[study.unit]
+    left = left_of(grid, study.unit)
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
     if not left or study.budget < cheapest:
         return False

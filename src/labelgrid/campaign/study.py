@@ -1,15 +1,17 @@
 """What a recipe's [simulate] says: a grid of runs over a data set. Loads no torch."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from labelgrid import plugins
 from labelgrid.campaign.recipefile import find, hash_of
 from labelgrid.campaign.taskwords import task_rows_of
 from labelgrid.config import merge, parse, read_toml
-from labelgrid.errors import RecipeError
+from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 
 #: What a run is of: the labels all runs of a seed begin with, a strategy's campaign, or every label there is.
@@ -70,6 +72,11 @@ class Study:
             raise ValueError(f"grid.{empty[0]} has no value")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
+
+    def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
+        """The splits of its data set, which lies there."""
+        found: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
+        return found
 
     def rows(self) -> list[TaskRow]:
         """The tasks as the ledger keeps them."""
@@ -143,6 +150,22 @@ class Run:
     def rounds(self, study: Study) -> int:
         """How many networks it trains, itself."""
         return study.rounds if self.kind == "strategy" else 1
+
+
+def read_json(path: Path) -> Any:
+    """What a file of a study says.
+
+    Raises:
+        ProjectError: it is damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ProjectError(
+            f"A file of the study is damaged: {error}.",
+            where=str(path),
+            next_step="Put it back from a copy, or begin anew in another folder.",
+        ) from error
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:

@@ -14,9 +14,8 @@ from labelgrid.campaign.gathering import now
 from labelgrid.campaign.looking import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
 from labelgrid.campaign.project import SETTINGS, Project
 from labelgrid.campaign.records import read_measured
-from labelgrid.campaign.study import DONE, ENDINGS, KEPT, Run, Study, runs_of
+from labelgrid.campaign.study import DONE, ENDINGS, KEPT, Run, Study, read_json, runs_of
 from labelgrid.config import parse
-from labelgrid.errors import ProjectError
 from labelgrid.report.content import Hint, Measured
 from labelgrid.report.trials import Ending, Ran, Seen, StudyReport, Trial
 from labelgrid.tasks.task import definitions
@@ -54,7 +53,7 @@ class Folder:
         Raises:
             LabelgridError: `study.json` is damaged or of another program.
         """
-        kept, endings = _json(path / KEPT), _json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
+        kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = parse(Study, kept.get("study", {}), str(path / KEPT))
         table = path / "outcomes.parquet"
         return cls(path, study, kept, endings, outcomes.by_run(outcomes.read(path)) if table.is_file() else {})
@@ -175,14 +174,3 @@ def _data_hash(folder: Folder) -> str:
     with Project.open(folder.place(first)) as project:
         known = any(row.digest for row in project.store.images())
         return data_hash(project) + ("" if known else " (image ids and splits; contents are not known)")
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ProjectError(
-            f"A file of the study is damaged: {error}.",
-            where=str(path),
-            next_step="Put it back from a copy, or run `labelgrid simulate` again.",
-        ) from error

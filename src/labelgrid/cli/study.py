@@ -62,21 +62,19 @@ def simulate(
 
 def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
     """Print what would be run, and what it takes by a short training that is thrown away."""
-    from labelgrid.campaign.expected import expected, pool_size
     from labelgrid.campaign.runner import cores, jobs_of
     from labelgrid.campaign.trial import trial
 
-    pool = pool_size(asked.study, asked.root)
-    takes = [expected(run, asked.study, asked.recipe, pool) for run in runs]
-    rows = [[run.key, run.kind, len(of.steps), of.labels, sum(of.steps)] for run, of in zip(runs, takes, strict=True)]
-    screen.table("", ["run", "kind", "trainings", "labels at most", "steps at most"], rows)
-    screen.note("Timing a short training, which is thrown away.")
     threads, at_once = max(1, cores() // at_once), min(at_once, len(runs))
     jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
+    rows = [[key, job.run.kind, len(job.takes.steps), job.takes.labels, job.work] for key, job in jobs.items()]
+    screen.table("", ["run", "kind", "trainings", "labels at most", "steps at most"], rows)
+    screen.note("Timing a short training, which is thrown away.")
     tried = trial(jobs[runs[0].key])
-    seconds = sum(tried.seconds(of) for of in takes) / at_once
+    steps = sum(job.work for job in jobs.values())
+    seconds = sum(tried.seconds(job.takes) for job in jobs.values()) / at_once
     screen.say(
-        f"{len(runs)} runs, {sum(sum(of.steps) for of in takes):,} steps at most: about {screen.duration(seconds)}, "
+        f"{len(runs)} runs, {steps:,} steps at most: about {screen.duration(seconds)}, "
         f"{at_once} at a time, in {at_once * tried.memory / 2**30:.1f} GiB of memory at most. "
         "Nothing was written."
     )

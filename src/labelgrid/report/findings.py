@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -56,6 +57,10 @@ class Measure:
 
     def pairs(self) -> dict[tuple[str, str], Compared]:
         """Every pair of strategies over the seeds that both have, p-values corrected for their number."""
+        return self._pairs
+
+    @cached_property
+    def _pairs(self) -> dict[tuple[str, str], Compared]:
         found = {}
         for first, second in combinations(self.values, 2):
             seeds = sorted(self.values[first].keys() & self.values[second].keys())

@@ -1,6 +1,7 @@
 """A study's figures for programs: what the page shows, as JSON values."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -36,7 +37,7 @@ def _measure(measure: Measure) -> dict[str, Any]:
     for strategy, seeds in measure.values.items():
         mean, deviation, _ = measure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}
-        by_strategy[strategy] = {"mean": _json(mean), "deviation": _json(deviation), "seeds": values}
+        by_strategy[strategy] = {"mean": plain(mean), "deviation": plain(deviation), "seeds": values}
     return {
         "name": measure.name,
         "unit": measure.unit,
@@ -49,6 +50,13 @@ def _measure(measure: Measure) -> dict[str, Any]:
     }
 
 
-def _json(value: float) -> float | None:
-    """JSON has no NaN."""
-    return value if math.isfinite(value) else None
+def plain(value: Any) -> Any:
+    """A value as JSON has it, which knows no NaN.
+
+    Example:
+        >>> plain({"a": float("nan"), "b": 1.5})
+        {'a': None, 'b': 1.5}
+    """
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -40,25 +40,30 @@ class Strategy(Protocol):
         """Missing cells worth at most the budget, best first."""
 
 
+def left_of(grid: Grid, unit: Unit) -> float:
+    """What is left of the pool to buy, in a budget's unit."""
+    eligible = grid.eligible
+    return {
+        "labels": float(eligible.sum()),
+        "images": float(eligible.any(1).sum()),
+        "cost": float((eligible * grid.cost).sum()),
+    }[unit]
+
+
 def check_budget(budget: Budget, grid: Grid) -> None:
     """Refuse a budget that buys nothing or more than there is.
 
     Raises:
         LabelgridError: it is not above 0, or larger than the pool, or the pool is empty.
     """
-    eligible = grid.eligible
-    have = {
-        "labels": float(eligible.sum()),
-        "images": float(eligible.any(1).sum()),
-        "cost": float((eligible * grid.cost).sum()),
-    }[budget.unit]
+    have = left_of(grid, budget.unit)
     if not budget.amount > 0:
         raise LabelgridError(
             f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
             next_step=f"Ask for at most {have:g}.",
             unchanged="Nothing was requested.",
         )
-    if not eligible.any():
+    if not grid.eligible.any():
         raise LabelgridError(
             "The pool is empty: no image to train on lacks a label.",
             next_step="Add images or tasks with `labelgrid add`.",

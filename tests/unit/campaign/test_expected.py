@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.campaign.expected import Expected, expected, pool_size
+from labelgrid.campaign.expected import Expected, expected
 from labelgrid.campaign.study import Run, Study
 from tests.studies import make_data, make_recipe
 
@@ -37,5 +37,6 @@ def test_a_run_takes_at_most(run: Run, options: dict[str, object], wanted: Expec
 def test_the_pool_is_counted_in_the_data_set(tmp_path: Path) -> None:
     make_data(tmp_path, pool=8)
     make_recipe(tmp_path)
-    assert pool_size(Study("folder", TASKS), tmp_path) == 8
-    assert pool_size(Study("folder", TASKS, pool="nowhere"), tmp_path) == 0
+    splits = Study("folder", TASKS).splits(tmp_path)
+    assert len(splits["train"]) == 8
+    assert "nowhere" not in splits
