@@ -66,10 +66,21 @@ class Encoder(nn.Module):
         height, width = image.shape[-2:]
         padded = functional.pad(image, (0, -width % self.reduction, 0, -height % self.reduction))
         maps = [scale for i, scale in enumerate(self.backbone(padded)) if i in self.used]
-        size = maps[0].shape[-2:]
-        raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
         rows, columns = -(-height // self.stride), -(-width // self.stride)
-        return Features(self.mix(torch.cat(raised, 1)[..., :rows, :columns]), maps[-1])
+        return Features(self._mixed(maps, rows, columns), maps[-1])
+
+    def _mixed(self, maps: list[Tensor], rows: int, columns: int) -> Tensor:
+        """What `mix` makes of all scales raised to the finest, concatenated and cut to the image.
+
+        A 1×1 convolution and raising are both linear, so each scale is convolved where it is small.
+        """
+        convolution, norm, activation = self.mix
+        weights = convolution.weight.split([scale.shape[1] for scale in maps], 1)
+        total = functional.conv2d(maps[0], weights[0], convolution.bias)
+        for scale, weight in zip(maps[1:], weights[1:], strict=True):
+            total = total + _resize(functional.conv2d(scale, weight), total.shape[-2:])
+        fused: Tensor = activation(norm(total[..., :rows, :columns]))
+        return fused
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:

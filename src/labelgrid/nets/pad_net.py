@@ -119,9 +119,9 @@ class PadNet(Network):
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = {name: self.initial[name](x) for name, x in heads.items()}
         predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
-        embedded = self._embed(predictions)
-        sources = self._embed(with_known(self.tasks, predictions, known)) if known else embedded
-        refined = self.distil(heads if self.own == "features" else embedded, sources)
+        sources = self._embed(with_known(self.tasks, predictions, known) if known else predictions)
+        own = heads if self.own == "features" else self._embed(predictions) if known else sources
+        refined = self.distil(own, sources)
         task_features = {name: body(refined[name]) for name, body in self.final_bodies.items()}
         return Output((initial,), self.predict(task_features), features, task_features)
 

@@ -1,7 +1,6 @@
 """How raw outputs become predictions, and how label values become the predictions that say just them."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -38,4 +37,6 @@ def one_hot(values: Tensor, classes: int) -> Tensor:
         >>> one_hot(torch.tensor([[[[2]]]]), 3).flatten()
         tensor([0., 0., 1.])
     """
-    return F.one_hot(values[:, 0].long(), classes).movedim(-1, 1).float()
+    batch, _, height, width = values.shape
+    made = torch.zeros(batch, classes, height, width, device=values.device)
+    return made.scatter_(1, values.long(), 1.0)

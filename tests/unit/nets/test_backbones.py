@@ -31,6 +31,19 @@ def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, 
     assert encoder(torch.zeros(1, 3, 64, 96)).fused.shape == (1, 8, 64 // stride, 96 // stride)
 
 
+@pytest.mark.parametrize("size", [(64, 96), (50, 70)])
+def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8)).train()
+    image = torch.rand(2, 3, *size)
+    padded = torch.nn.functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
+    maps = [scale for i, scale in enumerate(encoder.backbone(padded)) if i in encoder.used]
+    finest = maps[0].shape[-2:]
+    raised = [torch.nn.functional.interpolate(m, size=finest, mode="bilinear", align_corners=False) for m in maps]
+    rows, columns = -(-size[0] // 4), -(-size[1] // 4)
+    wanted = encoder.mix(torch.cat(raised, 1)[..., :rows, :columns])
+    torch.testing.assert_close(encoder(image).fused, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])
 @pytest.mark.parametrize("size", [(50, 70), (33, 32), (7, 5)])
 def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, size):
