@@ -1,4 +1,4 @@
-"""How a process that was begun for another ends with it."""
+"""How a process that was begun for another settles in, and ends with it."""
 
 import ctypes
 import multiprocessing
@@ -17,3 +17,12 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()  # not the system's: that may be a server that makes processes
     if parent is not None and not parent.is_alive():
         os._exit(1)
+
+
+def settle(threads: int) -> None:
+    """Begin a process that computes: it ends with its parent, and uses so many threads (0: the library's choice)."""
+    end_with_parent()
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)

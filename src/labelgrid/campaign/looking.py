@@ -20,7 +20,7 @@ from labelgrid.labels.grid import Grid, State
 from labelgrid.report.asked import Asked
 from labelgrid.report.content import Picked, Picture, ShownPick, Unsure
 from labelgrid.report.uncertainty import Scored, mean_normalised
-from labelgrid.score.table import read_table
+from labelgrid.score.table import FILE, read_table
 from labelgrid.tasks.pictures import colour_map
 
 #: How many picks a page shows, and the width of their pictures.
@@ -92,7 +92,7 @@ def is_scored(project: Project, number: int) -> bool:
 
 
 def _scores(project: Project, number: int) -> Path:
-    return project.round_folder(number) / "scores" / "scores.parquet"
+    return project.round_folder(number) / "scores" / FILE
 
 
 def picked_of(project: Project, number: int, count: int = 0) -> Picked | None:

@@ -1,7 +1,7 @@
 """What the files of a round say: checked where they are read, and without torch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,8 @@ from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.report.content import Measured
 
 T = TypeVar("T")
+#: The checkpoint of the epoch with the least loss on val.
+BEST = "best.ckpt"
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,20 @@ def read_log(folder: Path) -> list[EpochRecord] | None:
     if not path.is_file():
         return None
     return [_record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()]
+
+
+def val_figures(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
+    """The validation figures of the epoch whose checkpoint counts: the last one's, or those of the least loss.
+
+    Example:
+        >>> log = [EpochRecord(1, {}, {"loss_mtl": 2.0}), EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
+        >>> val_figures(log, "rounds/0001/fit/best.ckpt"), val_figures(log, "rounds/0001/fit/last.ckpt")
+        ({'loss_mtl': 2.0}, {'loss_mtl': 2.5})
+    """
+    measured = [record.val for record in log if record.val]
+    if Path(checkpoint).name == BEST and measured:
+        return min(reversed(measured), key=lambda val: val["loss_mtl"])
+    return log[-1].val if log else {}
 
 
 def _json(path: Path) -> Any:

@@ -16,7 +16,7 @@ from labelgrid.campaign.project import Project, Settings, write_text
 from labelgrid.campaign.simulation import begin, go_on_from, settings_of, step
 from labelgrid.campaign.study import DONE, Run, Study
 from labelgrid.errors import LabelgridError
-from labelgrid.processes import end_with_parent
+from labelgrid.processes import settle
 
 #: A process that ended without a word (killed, out of memory) is begun again so many times.
 RETRIES = 2
@@ -90,11 +90,7 @@ class Telling:
 
 def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
     """Do all that is left of a run, in a process of its own."""
-    end_with_parent()
-    import torch
-
-    if job.threads:
-        torch.set_num_threads(job.threads)
+    settle(job.threads)
     try:
         if not job.folder.exists():
             if job.start:

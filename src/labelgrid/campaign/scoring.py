@@ -15,7 +15,7 @@ from labelgrid.errors import ProjectError
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.score.pool import Statistic, Work, gather
-from labelgrid.score.table import Table, read_stamp, read_table
+from labelgrid.score.table import FILE, Table, read_stamp, read_table
 from labelgrid.select.strategy import Strategy
 
 
@@ -106,7 +106,7 @@ def fresh(project: Project, done: Fit, strategy: Strategy, number: int) -> Table
     Raises:
         ProjectError: they are of another model, recipe or pool.
     """
-    path = folder_of(project, number) / "scores.parquet"
+    path = folder_of(project, number) / FILE
     if not path.exists():
         return None
     wanted, found = stamp_of(project, done, score_options(project), strategy), read_stamp(path)

@@ -12,7 +12,7 @@ import numpy as np
 
 from labelgrid.campaign import fitting, prelabels, querying, scoring
 from labelgrid.campaign.project import Chosen, Oracle, Project, Settings, group_of
-from labelgrid.campaign.records import read_fit, read_log, read_measured
+from labelgrid.campaign.records import read_fit, read_log, read_measured, val_figures
 from labelgrid.campaign.setup import new_project, whole
 from labelgrid.campaign.source import dataset_of
 from labelgrid.campaign.study import DONE, Run, Study
@@ -141,10 +141,9 @@ def _reached(project: Project, study: Study, folder: Path) -> bool:
     done = read_fit(folder)
     if study.spend and done and done.spent >= study.spend:
         return True
-    log = read_log(folder)
-    if not (study.until and log):
+    if not (study.until and done):
         return False
-    val = log[-1].val
+    val = val_figures(read_log(folder) or [], done.checkpoint)
     unknown = [name for name in study.until if name not in val]
     if unknown:
         raise RecipeError(

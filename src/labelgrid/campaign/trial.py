@@ -17,7 +17,7 @@ from labelgrid.campaign.runner import Job
 from labelgrid.campaign.simulation import begin, step
 from labelgrid.config import merge
 from labelgrid.errors import LabelgridError
-from labelgrid.processes import end_with_parent
+from labelgrid.processes import settle
 from labelgrid.progress import Silent
 
 #: Steps of the training that is timed; the first ones are not.
@@ -74,11 +74,7 @@ def trial(job: Job) -> Trial:
 
 
 def _try(job: Job, pipe: "Connection[Any, Any]") -> None:
-    end_with_parent()
-    import torch
-
-    if job.threads:
-        torch.set_num_threads(job.threads)
+    settle(job.threads)
     watch = Watch()
     try:
         begin(job.folder, job.settings, job.study)

@@ -16,7 +16,7 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.network import Features, Network
 from labelgrid.progress import Progress
-from labelgrid.score.table import Table, read_table, write_table
+from labelgrid.score.table import FILE, Table, read_table, write_table
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, TaskDef
 
@@ -87,7 +87,7 @@ def gather(work: Work, names: Sequence[str], folder: Path, progress: Progress) -
             progress.advance(len(images), "done before")
         tables.append(table)
     whole = Table.concatenate(tables, tuple(work.tasks), work.stamp)
-    write_table(whole, folder / "scores.parquet")
+    write_table(whole, folder / FILE)
     for index in range(len(parts)):
         (folder / f"scores-{index:05d}.part").unlink(missing_ok=True)
     return whole

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from labelgrid.errors import ProjectError
 from labelgrid.files import becoming
 
+#: The name of the file that holds a pool's.
+FILE = "scores.parquet"
+
 
 @dataclass(frozen=True)
 class Table:
