@@ -147,3 +147,4 @@ def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:
     assert "partal-seed0" in shown and "random_cells" not in shown
     assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
     assert not (place / "dry").exists()
+    assert "All runs are done" in done(*words(place, "whole"), "--dry-run").out

@@ -1,7 +1,7 @@
 """What the runs of a study take at most: labels, optimiser steps, images scored. Loads no torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labelgrid.campaign.recipe import Named, load, make
 from labelgrid.campaign.study import Run, Study
@@ -20,6 +20,16 @@ class Expected:
     labels: int
     steps: Sequence[int]
     scored: int = 0
+
+    def after(self, trained: int) -> "Expected":
+        """What is left once so many of its trainings are done.
+
+        Example:
+            >>> Expected(90, [100, 200, 300], scored=60).after(1)
+            Expected(labels=90, steps=[200, 300], scored=40)
+        """
+        left = self.steps[trained:]
+        return replace(self, steps=left, scored=self.scored * len(left) // max(len(self.steps), 1))
 
 
 def expected(run: Run, study: Study, recipe: str, pool: int) -> Expected:

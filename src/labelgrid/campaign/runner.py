@@ -98,9 +98,9 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
             else:
                 begin(job.folder, job.settings, job.study)
         with Project.open(job.folder) as project, project.alone():
-            pipe.send(("trained", trained(job.folder)))
+            pipe.send(("trained", trained(job)))
             while step(project, job.run, job.study, Telling(pipe)):
-                pipe.send(("trained", trained(job.folder)))
+                pipe.send(("trained", trained(job)))
         write_text(job.folder / DONE, json.dumps(job.run.ends(job.study)) + "\n")
         pipe.send(("end", ""))
     except LabelgridError as error:
@@ -113,9 +113,15 @@ def is_done(job: Job) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == json.dumps(job.run.ends(job.study)) + "\n"
 
 
-def trained(folder: Path) -> int:
-    """How many trainings of a run are finished."""
-    return len(list(folder.glob("rounds/*/fit.json")))
+def trained(job: Job) -> int:
+    """How many of a run's own trainings are finished; it begins with a copy of the one it goes on from."""
+    found = len(list(job.folder.glob("rounds/*/fit.json")))
+    return max(found - 1, 0) if job.start else found
+
+
+def left_of(job: Job) -> Expected:
+    """What is left of a run."""
+    return job.takes.after(len(job.takes.steps) if is_done(job) else trained(job))
 
 
 @dataclass
@@ -193,10 +199,9 @@ class Runner:
                 self.reports[key].what = said
 
     def _note(self, key: str, trained: int) -> None:
-        """So many trainings of a run are finished, those it goes on from among them."""
+        """So many of a run's own trainings are finished."""
         job, report = self.jobs[key], self.reports[key]
-        own = trained - 1 if job.start else trained
-        report.done = report.work * own / max(job.run.rounds(job.study), 1)
+        report.done = report.work * trained / max(job.run.rounds(job.study), 1)
         report.found = report.done if report.found is None else report.found
 
     def _end(self, key: str, fault: str | None) -> None:

@@ -61,18 +61,22 @@ def simulate(
 
 
 def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
-    """Print what would be run, and what it takes by a short training that is thrown away."""
-    from labelgrid.campaign.runner import cores, jobs_of
+    """Print what is left to be run, and what it takes by a short training that is thrown away."""
+    from labelgrid.campaign.runner import cores, jobs_of, left_of
     from labelgrid.campaign.trial import trial
 
     threads, at_once = max(1, cores() // at_once), min(at_once, len(runs))
     jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
-    rows = [[key, job.run.kind, len(job.takes.steps), job.takes.labels, job.work] for key, job in jobs.items()]
-    screen.table("", ["run", "kind", "trainings", "labels at most", "steps at most"], rows)
+    left = {key: left_of(job) for key, job in jobs.items()}
+    rows = [[key, jobs[key].run.kind, len(one.steps), one.labels, sum(one.steps)] for key, one in left.items()]
+    screen.table("", ["run", "kind", "trainings left", "labels at most", "steps at most"], rows)
+    steps = sum(sum(one.steps) for one in left.values())
+    if not steps:
+        screen.say("All runs are done. Nothing was written.")
+        return
     screen.note("Timing a short training, which is thrown away.")
     tried = trial(jobs[runs[0].key])
-    steps = sum(job.work for job in jobs.values())
-    seconds = sum(tried.seconds(job.takes) for job in jobs.values()) / at_once
+    seconds = sum(tried.seconds(one) for one in left.values()) / at_once
     screen.say(
         f"{len(runs)} runs, {steps:,} steps at most: about {screen.duration(seconds)}, "
         f"{at_once} at a time, in {at_once * tried.memory / 2**30:.1f} GiB of memory at most. "

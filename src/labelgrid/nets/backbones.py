@@ -74,12 +74,12 @@ class Encoder(nn.Module):
 
         A 1×1 convolution and raising are both linear, so each scale is convolved where it is small.
         """
-        convolution, norm, activation = self.mix
-        weights = convolution.weight.split([scale.shape[1] for scale in maps], 1)
-        total = functional.conv2d(maps[0], weights[0], convolution.bias)
-        for scale, weight in zip(maps[1:], weights[1:], strict=True):
-            total = total + _resize(functional.conv2d(scale, weight), total.shape[-2:])
-        fused: Tensor = activation(norm(total[..., :rows, :columns]))
+        weight, total = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")[:, None, None]
+        done = 0
+        for scale in maps:
+            part = functional.conv2d(scale, weight[:, done : done + scale.shape[1]])
+            total, done = total + _resize(part, maps[0].shape[-2:]), done + scale.shape[1]
+        fused: Tensor = self.mix[1:](total[..., :rows, :columns])
         return fused
 
 

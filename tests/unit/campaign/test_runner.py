@@ -5,7 +5,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from labelgrid.campaign.runner import Report, Runner, jobs_of
+from labelgrid.campaign.runner import Report, Runner, jobs_of, left_of
 from labelgrid.campaign.study import runs_of
 from tests.studies import asked
 
@@ -24,6 +24,11 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     again = Runner(jobs(tmp_path), 2, lambda _: None).run()
     assert all(report.found == report.done == report.work > 0 for report in again.values())
     assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
+    assert not any(left_of(job).steps for job in jobs(tmp_path).values())
+    begun = next(job for job in jobs(tmp_path).values() if job.run.strategy == "partal")
+    (begun.folder / "done.json").unlink()
+    (max(begun.folder.glob("rounds/*/fit.json"))).unlink()
+    assert len(left_of(begun).steps) == 1
     killed: set[str] = set()
     other = tmp_path / "other"
     other.mkdir()
