@@ -45,6 +45,10 @@ TOPS = frozenset({"table", "desk", "bed", "sofa", "cabinet"})
 BACKED = frozenset({"desk", "sofa", "bed", "cabinet", "shelf", "television", "basin", "bath", "ladder"})
 #: Metres around the camera, along the floor's axes, that are kept free, so that nothing fills the picture.
 CLEAR = 1.2
+#: Degrees across the picture's width. One camera takes a whole data set, at nearly one height: with many of both, a picture
+#: does not tell how far away things are, and no number of labels teaches depth in metres.
+FOV = 66.0
+HEIGHTS = (1.35, 1.6)
 #: One scene in this many looks again, from nearby, at the room of the scene before.
 AGAIN = 5
 #: Share of rooms with a figure; it is seen in about a third of the pictures.
@@ -104,8 +108,7 @@ def make_scene(seed: int, index: int) -> Scene:
         for _ in range(rng.poisson(often)):
             thing = _stand(rng, size, solids, taken, objects.STANDING[name], thing, name in BACKED)
     _scatter(rng, size, solids, eye, thing)
-    fov = float(rng.uniform(58, 78))
-    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, look), eye, look), fov)
+    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, look), eye, look), FOV)
 
 
 def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
@@ -220,8 +223,8 @@ def _is_top(solid: Solid) -> bool:
 
 
 def _eye(rng: np.random.Generator, size: Reals) -> Eye:
-    """Near the front wall at the height of a standing or sitting person's eyes, looking into the room."""
-    x, y = rng.uniform(-0.35, 0.35) * size[0], rng.uniform(1.0, 1.75)
+    """Near the front wall at the height of a person's eyes, looking into the room."""
+    x, y = rng.uniform(-0.35, 0.35) * size[0], rng.uniform(*HEIGHTS)
     return Eye(x, y, size[2] / 2 - 0.25, rng.normal(0, 14), rng.normal(-9, 5))
 
 
