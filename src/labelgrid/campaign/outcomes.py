@@ -12,7 +12,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from labelgrid.campaign.records import read_measured
-from labelgrid.campaign.study import Run
+from labelgrid.campaign.study import Run, point_text
 from labelgrid.files import becoming, disk
 from labelgrid.report.content import Measured
 from labelgrid.results import Better, Result
@@ -64,7 +64,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
                 kind=run.kind,
                 strategy=run.strategy,
                 seed=run.seed,
-                point=run.point_text,
+                point=point_text(run.point),
                 round=measured.round,
                 labels=total,
                 task_labels=own,

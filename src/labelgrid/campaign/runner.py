@@ -230,7 +230,7 @@ def jobs_of(
             settings=settings_of(run, recipe, weights, study, root),
             study=study,
             folder=out / "runs" / run.key,
-            start=out / "runs" / run.start.key if run.kind == "strategy" else None,
+            start=out / "runs" / run.start(study).key if run.kind == "strategy" else None,
             threads=threads,
             takes=expected(run, study, recipe, pool),
         )

@@ -39,7 +39,8 @@ class Study:
         spend: end a run once its labels, those of val among them, have cost so much; 0: not for that.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
-        changes: laid over the recipe in runs of a kind: changes.full.train.steps is a length of its own for `full`.
+        changes: laid over the recipe, and over the grid, in runs of a kind: changes.full.train.steps is a length of its
+            own for `full`.
     """
 
     data: str
@@ -78,6 +79,24 @@ class Study:
         found: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
         return found
 
+    def points(self) -> list[dict[str, Any]]:
+        """Every combination of the grid's values; one without any where there is no grid."""
+        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+
+    def matters(self, kind: Kind, point: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a point makes a difference to a run of a kind; runs that none of it sets apart are one run.
+
+        `changes` goes over the point, and only strategies score.
+
+        Example:
+            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900}}})
+            >>> study.matters("full", {"train.steps": 500, "train.batch": 4, "score.dropout.passes": 5})
+            {'train.batch': 4}
+        """
+        own = self.changes.get(kind, {})
+        scored = () if kind == "strategy" else ("score",)
+        return {key: v for key, v in point.items() if key.split(".")[0] not in scored and not _says(own, key)}
+
     def rows(self) -> list[TaskRow]:
         """The tasks as the ledger keeps them."""
         return task_rows_of(self.tasks, Path())
@@ -110,36 +129,25 @@ class Run:
         named = self.strategy.replace(":", ".").replace("/", ".")
         return f"{named}-seed{self.seed}" + (f"-{hash_of(dict(self.point))}" if self.point else "")
 
-    @property
-    def point_text(self) -> str:
-        """Its point as text.
-
-        Example:
-            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).point_text
-            'train.steps=500, train.batch=4'
-        """
-        return ", ".join(f"{key}={value}" for key, value in self.point.items())
-
-    @property
-    def start(self) -> "Run":
+    def start(self, study: Study) -> "Run":
         """The run it goes on from."""
-        return Run("start", "start", self.seed, self.point)
+        return Run("start", "start", self.seed, study.matters("start", self.point))
 
     def changes(self, study: Study) -> dict[str, Any]:
-        """What is laid over the recipe: what the study says of runs of its kind, then its point.
+        """What is laid over the recipe: its point, then what the study says of runs of its kind.
 
         Example:
             >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
             >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes(study)
-            {'train': {'steps': 500, 'workers': 0, 'batch': 4}}
+            {'train': {'steps': 900, 'batch': 4, 'workers': 0}}
         """
-        laid = dict(study.changes.get(self.kind, {}))
+        laid: dict[str, Any] = {}
         for key, value in self.point.items():
             table: Any = value
             for name in reversed(key.split(".")):
                 table = {name: table}
             laid = merge(laid, table)
-        return laid
+        return merge(laid, study.changes.get(self.kind, {}))
 
     def ends(self, study: Study) -> dict[str, Any]:
         """What it depends on when the run is done."""
@@ -150,6 +158,16 @@ class Run:
     def rounds(self, study: Study) -> int:
         """How many networks it trains, itself."""
         return study.rounds if self.kind == "strategy" else 1
+
+
+def point_text(point: Mapping[str, Any]) -> str:
+    """Values of recipe keys as text.
+
+    Example:
+        >>> point_text({"train.steps": 500, "train.batch": 4})
+        'train.steps=500, train.batch=4'
+    """
+    return ", ".join(f"{key}={value}" for key, value in point.items())
 
 
 def read_json(path: Path) -> Any:
@@ -207,14 +225,25 @@ def _simulate(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 def runs_of(study: Study) -> list[Run]:
     """All runs, each after the one it goes on from."""
-    return list({run.key: run for run in _runs(study)}.values())
+    seeds, points = range(study.seeds), study.points()
+    found = (run for seed, point in itertools.product(seeds, points) for run in runs_at(study, seed, point))
+    return list({run.key: run for run in found}.values())
 
 
-def _runs(study: Study) -> Iterator[Run]:
-    points = [dict(zip(study.grid, values, strict=True)) for values in itertools.product(*study.grid.values())]
-    for seed, point in itertools.product(range(study.seeds), points):
-        yield Run("start", "start", seed, point)
-        for strategy in study.strategies if study.rounds else ():
-            yield Run("strategy", strategy, seed, point)
-        if study.full:
-            yield Run("full", "full", seed, point)
+def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
+    """The runs of a seed at a point of the grid; several points may share those that all begin with, and `full`."""
+    yield Run("start", "start", seed, study.matters("start", point))
+    for strategy in study.strategies if study.rounds else ():
+        yield Run("strategy", strategy, seed, study.matters("strategy", point))
+    if study.full:
+        yield Run("full", "full", seed, study.matters("full", point))
+
+
+def _says(tables: Mapping[str, Any], key: str) -> bool:
+    """Whether nested tables hold a dotted key."""
+    found: Any = tables
+    for name in key.split("."):
+        if not isinstance(found, Mapping) or name not in found:
+            return False
+        found = found[name]
+    return True

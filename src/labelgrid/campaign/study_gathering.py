@@ -1,11 +1,9 @@
 """What a study has to report, gathered from its folder: what runs reached, and which are not done. Loads no torch."""
 
-import itertools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from labelgrid.campaign.gathering import now
 from labelgrid.campaign.looking import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
 from labelgrid.campaign.project import SETTINGS, Project
 from labelgrid.campaign.records import read_measured
-from labelgrid.campaign.study import DONE, ENDINGS, KEPT, Run, Study, read_json, runs_of
+from labelgrid.campaign.study import DONE, ENDINGS, KEPT, Run, Study, point_text, read_json, runs_at, runs_of
 from labelgrid.config import parse
 from labelgrid.report.content import Hint, Measured
 from labelgrid.report.trials import Ending, Ran, Seen, StudyReport, Trial
@@ -75,11 +73,7 @@ def gather_study(path: Path) -> StudyReport:
     """
     folder = Folder.read(path)
     rows = folder.study.rows()
-    point = attrgetter("point_text")
-    trials = [
-        _trial(folder, text, list(runs))
-        for text, runs in itertools.groupby(sorted(runs_of(folder.study), key=point), key=point)
-    ]
+    trials = [_trial(folder, point) for point in folder.study.points()]
     hints = {}
     cells = [cell for trial in trials for seen in trial.seen if seen.picked for cell in seen.picked.first]
     if cells and not any(cell.pictures for cell in cells):
@@ -98,11 +92,12 @@ def gather_study(path: Path) -> StudyReport:
     )
 
 
-def _trial(folder: Folder, point: str, runs: Sequence[Run]) -> Trial:
+def _trial(folder: Folder, point: Mapping[str, Any]) -> Trial:
+    runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
     strategies = list(dict.fromkeys(run.strategy for run in runs if run.kind == "strategy"))
     firsts = [next((r for r in runs if r.strategy == name and folder.is_here(r)), None) for name in strategies]
     seen = [_seen(folder, first) for first in firsts if first]
-    return Trial(point, strategies, [_ran(folder, run) for run in runs], seen)
+    return Trial(point_text(point), strategies, [_ran(folder, run) for run in runs], seen)
 
 
 def cells_shown(path: Path) -> list[tuple[Path, int]]:
@@ -110,11 +105,11 @@ def cells_shown(path: Path) -> list[tuple[Path, int]]:
     folder = Folder.read(path)
     found: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if run.kind == "strategy" and folder.is_here(run) and run.point_text not in found:
+        if run.kind == "strategy" and folder.is_here(run) and point_text(run.point) not in found:
             with Project.open(folder.place(run)) as project:
                 number = newest_scored(project)
             if number:
-                found[run.point_text] = folder.place(run), number
+                found[point_text(run.point)] = folder.place(run), number
     return list(found.values())
 
 
@@ -126,12 +121,13 @@ def _seen(folder: Folder, run: Run) -> Seen:
 
 def _ran(folder: Folder, run: Run) -> Ran:
     place, wanted = folder.place(run), folder.study.rounds + 1 if run.kind == "strategy" else 1
+    point = point_text(run.point)
     if place.is_dir():
         measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
     else:
-        measured = list(folder.records.get(outcomes.key_of(run.kind, run.strategy, run.seed, run.point_text), []))
+        measured = list(folder.records.get(outcomes.key_of(run.kind, run.strategy, run.seed, point), []))
     ending, fault = _ending(folder, run, len(measured), wanted)
-    return Ran(run.key, run.kind, run.strategy, run.seed, measured, ending, fault, wanted)
+    return Ran(run.key, run.kind, run.strategy, run.seed, measured, ending, fault, wanted, point)
 
 
 def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:

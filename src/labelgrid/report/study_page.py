@@ -137,8 +137,7 @@ def _cells(report: StudyReport, trial: Trial) -> list[Block]:
 def _runs(report: StudyReport) -> list[Block]:
     columns = [Column("run"), Column("of"), *numeric("seed"), Column("point"), Column("state")]
     rows: list[list[Value]] = [
-        [run.key, run.strategy, run.seed, trial.point or None, run.ending, len(run.measured), run.wanted, run.fault]
-        for trial in report.trials
-        for run in trial.runs
+        [run.key, run.strategy, run.seed, run.point or None, run.ending, len(run.measured), run.wanted, run.fault]
+        for run in report.runs
     ]
     return [Table([*columns, *numeric("networks measured", "of at most"), Column("fault")], rows)]

@@ -19,6 +19,7 @@ class Ran:
         kind: start, strategy or full.
         measured: its networks, in order; of a strategy the first is the one all of the seed begin with.
         ending: how far it is; fault: why it failed; wanted: how many networks it is to train.
+        point: the values of recipe keys that it depends on, as text.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Ran:
     ending: Ending = "done"
     fault: str = ""
     wanted: int = 0
+    point: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,8 @@ class StudyReport:
     reference: str
     trials: Sequence[Trial]
     hints: Mapping[str, Hint] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[Ran]:
+        """All runs; several points of the grid may share those that all begin with, and `full`."""
+        return list({run.key: run for trial in self.trials for run in trial.runs}.values())

@@ -15,9 +15,8 @@ def study_values(report: StudyReport) -> dict[str, Any]:
         "study": report.name,
         "points": [_trial(trial, report) for trial in report.trials],
         "unfinished": [
-            {"run": run.key, "point": trial.point, "state": run.ending, "fault": run.fault}
-            for trial in report.trials
-            for run in trial.runs
+            {"run": run.key, "point": run.point, "state": run.ending, "fault": run.fault}
+            for run in report.runs
             if run.ending != "done"
         ],
     }

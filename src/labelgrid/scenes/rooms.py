@@ -45,8 +45,8 @@ TOPS = frozenset({"table", "desk", "bed", "sofa", "cabinet"})
 BACKED = frozenset({"desk", "sofa", "bed", "cabinet", "shelf", "television", "basin", "bath", "ladder"})
 #: Metres around the camera, along the floor's axes, that are kept free, so that nothing fills the picture.
 CLEAR = 1.2
-#: Degrees across the picture's width. One camera takes a whole data set, at nearly one height: with many of both, a picture
-#: does not tell how far away things are, and no number of labels teaches depth in metres.
+#: Degrees across the picture's width. One camera takes a whole data set, at nearly one height: with many of both,
+#: pictures do not tell how far away things are, and no number of labels teaches depth in metres.
 FOV = 66.0
 HEIGHTS = (1.35, 1.6)
 #: One scene in this many looks again, from nearby, at the room of the scene before.

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.campaign.recipe import load
-from labelgrid.campaign.study import Run, Study, runs_of, study_of
+from labelgrid.campaign.study import Run, Study, point_text, runs_at, runs_of, study_of
 from labelgrid.errors import RecipeError
 from tests.studies import SIMULATE, make_recipe
 
@@ -47,7 +47,7 @@ def test_all_strategies_of_a_seed_go_on_from_one_start() -> None:
     assert [run.key for run in runs] == [
         f"{name}-seed{seed}" for seed in (0, 1) for name in ("start", "a", "b", "full")
     ]
-    assert {run.start.key for run in runs if run.seed == 1} == {"start-seed1"}
+    assert {run.start(Study("folder", TASKS)).key for run in runs if run.seed == 1} == {"start-seed1"}
 
 
 def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> None:
@@ -55,6 +55,22 @@ def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> Non
     runs = runs_of(Study("folder", TASKS, strategies=("a",), seeds=1, full=False, grid=grid))
     assert len(runs) == 4 * 2 == len({run.key for run in runs})
     assert runs[-1].changes(Study("folder", TASKS)) == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
+
+
+def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
+    own = {"start": {"train": {"steps": 7}}, "full": {"train": {"steps": 9}}}
+    grid = {"train.steps": (5, 0), "score.dropout.passes": (3, 4)}
+    study = Study("folder", TASKS, strategies=("a",), seeds=2, grid=grid, changes=own)
+    runs = runs_of(study)
+    assert len([run for run in runs if run.kind == "strategy"]) == 2 * 4
+    shared = {"start-seed0", "full-seed0", "start-seed1", "full-seed1"}
+    assert {run.key for run in runs if run.kind != "strategy"} == shared
+    assert all(run.start(study).key == f"start-seed{run.seed}" for run in runs)
+    assert next(run for run in runs if run.kind == "full").changes(study) == {"train": {"steps": 9}}
+    assert len(list(runs_at(study, 1, {"train.steps": 0, "score.dropout.passes": 3}))) == 3
+    wider = Study("folder", TASKS, strategies=("a",), seeds=1, grid=grid | {"train.batch": (2, 4)}, changes=own)
+    starts = {point_text(run.point) for run in runs_of(wider) if run.kind == "start"}
+    assert starts == {"train.batch=2", "train.batch=4"}
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:
