@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from labelgrid.labels.grid import TaskRow, Unit
 Kind = Literal["start", "strategy", "full"]
 #: Files of a study's folder: what is run, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
+#: What a folder's name may say of a point; of others it says a hash.
+PLAIN = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
 #: In a run's folder: it is done, and what its end depended on.
 DONE = "done.json"
 
@@ -123,11 +126,13 @@ class Run:
         """Its name: a folder's, the same for the same run.
 
         Example:
-            >>> Run("strategy", "partal", 2).key
-            'partal-seed2'
+            >>> Run("strategy", "partal", 2, {"train.steps": 500}).key
+            'partal-seed2-train.steps=500'
         """
         named = self.strategy.replace(":", ".").replace("/", ".")
-        return f"{named}-seed{self.seed}" + (f"-{hash_of(dict(self.point))}" if self.point else "")
+        said = "-".join(f"{key}={value}" for key, value in self.point.items())
+        ending = said if PLAIN.fullmatch(said) else hash_of(dict(self.point))
+        return f"{named}-seed{self.seed}" + (f"-{ending}" if self.point else "")
 
     def start(self, study: Study) -> "Run":
         """The run it goes on from."""

@@ -1,5 +1,6 @@
 """Laws of what is run: what a recipe says, and which runs that makes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,8 @@ def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None
     assert "/" not in run.key and ":" not in run.key
     others = [Run("strategy", "my.module:Thing", 3), Run("strategy", "my.module:Thing", 3, {"train.steps": 6})]
     assert len({run.key, *(other.key for other in others)}) == 3
+    for value in ("../up", "a b", "x" * 99, ["p", "q"], "é"):
+        assert re.fullmatch(r"a-seed0-[0-9a-f]{16}", Run("strategy", "a", 0, {"backbone.name": value}).key)
 
 
 def test_the_example_says_what_the_tests_think() -> None:
