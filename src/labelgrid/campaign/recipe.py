@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.campaign.recipefile import find
-from labelgrid.config import merge, parse, read_toml
+from labelgrid.campaign.recipefile import find, lay
+from labelgrid.config import parse, read_toml
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import RecipeError
 from labelgrid.nets.backbones import BackboneOptions
@@ -53,7 +53,7 @@ def load(name: str, changes: Mapping[str, Any] | None = None, beside: Path | Non
     Raises:
         RecipeError: it is missing, no TOML, has an unknown key or a wrong value, or extends itself.
     """
-    values = _lay(_tables(find(name, beside), ()), changes or {})
+    values = lay(_tables(find(name, beside), ()), changes or {})
     return parse(Recipe, values, f"recipe {name}")
 
 
@@ -63,15 +63,7 @@ def _tables(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     values = read_toml(path)
     values.pop("simulate", None)  # what is run with it; see `labelgrid.campaign.study`
     base = values.pop("extends", None)
-    return _lay(_tables(find(base, path.parent), (*seen, path)), values) if base else values
-
-
-def _lay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` over `base`; a change of the length in epochs ends a length in steps below it."""
-    merged, train = merge(base, change), change.get("train", {})
-    if isinstance(train, Mapping) and "epochs" in train and "steps" not in train:
-        merged["train"] = {**merged["train"], "steps": 0}
-    return merged
+    return lay(_tables(find(base, path.parent), (*seen, path)), values) if base else values
 
 
 def make(folder: str, named: Named, *arguments: Any) -> Any:

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
+from labelgrid.config import merge
 from labelgrid.errors import RecipeError
 
 
@@ -25,6 +27,19 @@ def find(name: str, beside: Path | None = None) -> Path:
         f"There is no recipe '{name}'.",
         next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as ./mine.toml.",
     )
+
+
+def lay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables of a recipe over others; a change of the length in epochs ends a length in steps below it.
+
+    Example:
+        >>> lay({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
+        {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
+    """
+    merged, train = merge(base, change), change.get("train", {})
+    if isinstance(train, Mapping) and "epochs" in train and "steps" not in train:
+        merged["train"] = {**merged["train"], "steps": 0}
+    return merged
 
 
 def hash_of(*parts: Any) -> str:

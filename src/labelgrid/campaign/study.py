@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid import plugins
-from labelgrid.campaign.recipefile import find, hash_of
+from labelgrid.campaign.recipefile import find, hash_of, lay
 from labelgrid.campaign.taskwords import task_rows_of
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
@@ -74,6 +74,9 @@ class Study:
         empty = [name for name, values in self.grid.items() if not values]
         if empty:
             raise ValueError(f"grid.{empty[0]} has no value")
+        twice = [name for name, values in self.grid.items() if len({*map(repr, values)}) < len(values)]
+        if twice:
+            raise ValueError(f"grid.{twice[0]} has a value twice")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
 
@@ -84,21 +87,43 @@ class Study:
 
     def points(self) -> list[dict[str, Any]]:
         """Every combination of the grid's values; one without any where there is no grid."""
-        return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
+        names = sorted(self.grid)
+        return [dict(zip(names, values, strict=True)) for values in itertools.product(*(self.grid[n] for n in names))]
+
+    def laid(self, kind: Kind, point: Mapping[str, Any]) -> dict[str, Any]:
+        """What runs of a kind lay over the recipe at a point: its values, then what `changes` says of the kind.
+
+        Example:
+            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
+            >>> study.laid("full", {"train.steps": 500, "train.batch": 4})
+            {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
+        """
+        own = self.changes.get(kind, {})
+        values = dict(own)
+        for key in sorted(point, key=_names_first):
+            values = merge(values, _nested(key, point[key]))
+        values = lay(values, own)
+        if kind != "strategy":
+            values.pop("score", None)  # they score nothing
+        return values
 
     def matters(self, kind: Kind, point: Mapping[str, Any]) -> dict[str, Any]:
         """What of a point makes a difference to a run of a kind; runs that none of it sets apart are one run.
 
-        `changes` goes over the point, and only strategies score.
+        A strategy begins with the network of `start`, so what makes a difference there does so to both.
 
         Example:
             >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900}}})
-            >>> study.matters("full", {"train.steps": 500, "train.batch": 4, "score.dropout.passes": 5})
+            >>> study.matters("full", {"score.dropout.passes": 5, "train.batch": 4, "train.steps": 500})
             {'train.batch': 4}
         """
-        own = self.changes.get(kind, {})
-        scored = () if kind == "strategy" else ("score",)
-        return {key: v for key, v in point.items() if key.split(".")[0] not in scored and not _says(own, key)}
+        kinds: set[Kind] = {kind, "start"} if kind == "strategy" else {kind}
+        kept = dict(point)
+        for key in point:
+            less = {name: value for name, value in kept.items() if name != key}
+            if all(self.laid(one, less) == self.laid(one, kept) for one in kinds):
+                kept = less
+        return kept
 
     def rows(self) -> list[TaskRow]:
         """The tasks as the ledger keeps them."""
@@ -139,20 +164,8 @@ class Run:
         return Run("start", "start", self.seed, study.matters("start", self.point))
 
     def changes(self, study: Study) -> dict[str, Any]:
-        """What is laid over the recipe: its point, then what the study says of runs of its kind.
-
-        Example:
-            >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
-            >>> Run("full", "full", 0, {"train.steps": 500, "train.batch": 4}).changes(study)
-            {'train': {'steps': 900, 'batch': 4, 'workers': 0}}
-        """
-        laid: dict[str, Any] = {}
-        for key, value in self.point.items():
-            table: Any = value
-            for name in reversed(key.split(".")):
-                table = {name: table}
-            laid = merge(laid, table)
-        return merge(laid, study.changes.get(self.kind, {}))
+        """What is laid over the recipe."""
+        return study.laid(self.kind, self.point)
 
     def ends(self, study: Study) -> dict[str, Any]:
         """What it depends on when the run is done."""
@@ -244,11 +257,12 @@ def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
         yield Run("full", "full", seed, study.matters("full", point))
 
 
-def _says(tables: Mapping[str, Any], key: str) -> bool:
-    """Whether nested tables hold a dotted key."""
-    found: Any = tables
-    for name in key.split("."):
-        if not isinstance(found, Mapping) or name not in found:
-            return False
-        found = found[name]
-    return True
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """A dotted key's value as tables in tables."""
+    first, _, rest = key.partition(".")
+    return {first: _nested(rest, value) if rest else value}
+
+
+def _names_first(key: str) -> tuple[int, bool, str]:
+    """Tables before what is in them, and names first: another name ends the options of the one before."""
+    return key.count("."), not key.endswith(".name"), key

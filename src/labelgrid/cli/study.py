@@ -64,21 +64,24 @@ def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
     """Print what is left to be run, and what it takes by a short training that is thrown away."""
     from labelgrid.campaign.runner import cores, jobs_of, left_of
     from labelgrid.campaign.trial import trial
+    from labelgrid.report.wording import counted
 
-    threads, at_once = max(1, cores() // at_once), min(at_once, len(runs))
+    threads = max(1, cores() // at_once)
     jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)
     left = {key: left_of(job) for key, job in jobs.items()}
     rows = [[key, jobs[key].run.kind, len(one.steps), one.labels, sum(one.steps)] for key, one in left.items()]
-    screen.table("", ["run", "kind", "trainings left", "labels at most", "steps at most"], rows)
+    screen.table("", ["run", "kind", "trainings left", "labels at most", "steps left at most"], rows)
     steps = sum(sum(one.steps) for one in left.values())
-    if not steps:
+    count = sum(bool(one.steps) for one in left.values())
+    at_once = min(at_once, count)
+    if not count:
         screen.say("All runs are done. Nothing was written.")
         return
     screen.note("Timing a short training, which is thrown away.")
     tried = trial(jobs[runs[0].key])
     seconds = sum(tried.seconds(one) for one in left.values()) / at_once
     screen.say(
-        f"{len(runs)} runs, {steps:,} steps at most: about {screen.duration(seconds)}, "
+        f"{counted(count, 'run')}, {steps:,} steps at most: about {screen.duration(seconds)}, "
         f"{at_once} at a time, in {at_once * tried.memory / 2**30:.1f} GiB of memory at most. "
         "Nothing was written."
     )

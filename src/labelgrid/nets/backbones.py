@@ -74,11 +74,11 @@ class Encoder(nn.Module):
 
         A 1×1 convolution and raising are both linear, so each scale is convolved where it is small.
         """
-        weight, total = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")[:, None, None]
-        done = 0
-        for scale in maps:
-            part = functional.conv2d(scale, weight[:, done : done + scale.shape[1]])
-            total, done = total + _resize(part, maps[0].shape[-2:]), done + scale.shape[1]
+        weight, bias = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")
+        parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
+        total = functional.conv2d(maps[0], parts[0], bias)
+        for scale, part in zip(maps[1:], parts[1:], strict=True):
+            total = total + _resize(functional.conv2d(scale, part), total.shape[-2:])
         fused: Tensor = self.mix[1:](total[..., :rows, :columns])
         return fused
 

@@ -45,7 +45,7 @@ def study_page(report: StudyReport) -> Page:
 
 def _unfinished(report: StudyReport) -> list[Block]:
     """How many runs are not done, before anything is said of the others."""
-    runs = [run for trial in report.trials for run in trial.runs]
+    runs = report.runs
     left = [run for run in runs if run.ending != "done"]
     if not left:
         return []

@@ -24,11 +24,6 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     again = Runner(jobs(tmp_path), 2, lambda _: None).run()
     assert all(report.found == report.done == report.work > 0 for report in again.values())
     assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
-    assert not any(left_of(job).steps for job in jobs(tmp_path).values())
-    begun = next(job for job in jobs(tmp_path).values() if job.run.strategy == "partal")
-    (begun.folder / "done.json").unlink()
-    (max(begun.folder.glob("rounds/*/fit.json"))).unlink()
-    assert len(left_of(begun).steps) == 1
     killed: set[str] = set()
     other = tmp_path / "other"
     other.mkdir()
@@ -44,6 +39,17 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     assert killed
     assert {report.state for report in reports.values()} == {"done"}
     assert all(reports[key].tries == 2 for key in killed)
+
+
+def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: Path) -> None:
+    made = jobs(tmp_path)
+    start, partal = made["start-seed0"], made["partal-seed0"]
+    assert (len(left_of(start).steps), len(left_of(partal).steps)) == (1, 2)
+    Runner(made, 2, lambda _: None).run()
+    assert not left_of(start).steps and not left_of(partal).steps
+    (partal.folder / "done.json").unlink()
+    max(partal.folder.glob("rounds/*/fit.json")).unlink()
+    assert len(left_of(partal).steps) == 1
 
 
 def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_from_it(tmp_path: Path) -> None:

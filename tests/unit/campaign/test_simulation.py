@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.campaign import simulation
 from labelgrid.campaign.project import Project
-from labelgrid.campaign.records import read_measured
+from labelgrid.campaign.records import EpochRecord, read_measured
 from labelgrid.campaign.simulation import begin, go_on_from, settings_of, step
 from labelgrid.campaign.study import Run, Study, study_of
 from labelgrid.errors import LabelError, RecipeError
@@ -145,6 +145,25 @@ def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path
         finish(project, run, of)
         spent = [m.spent for m in figures(project)]  # type: ignore[attr-defined]
         assert spent[-1] >= 40 > spent[-2]
+
+
+@pytest.mark.parametrize("goal, rounds", [(1.0, 1), (0.2, 3)])
+def test_until_looks_at_the_epoch_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goal: float, rounds: int
+) -> None:
+    """The best epoch reached 0.5, the last one 9."""
+    made = make_data(tmp_path / "data")
+    make_recipe(tmp_path)
+    for split, names in (("train", made.names[:6]), ("val", made.names[6:8])):
+        (made.root / "splits" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+    log = [EpochRecord(1, {}, {"loss_mtl": 0.5}), EpochRecord(2, {}, {"loss_mtl": 9.0})]
+    monkeypatch.setattr(simulation, "read_log", lambda _: log)
+    best = {"until": {"loss_mtl": goal}, "changes": {"strategy": {"train": {"choose": "best", "val_every": 1}}}}
+    of = study(tmp_path, val="val", **best)
+    run = Run("strategy", "random_cells", 0)
+    with start(tmp_path, tmp_path / "run", run, val="val", **best) as project:
+        finish(project, run, of)
+        assert len(figures(project)) == rounds
 
 
 def test_a_split_that_measures_nothing_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

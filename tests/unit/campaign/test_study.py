@@ -1,5 +1,6 @@
 """Laws of what is run: what a recipe says, and which runs that makes."""
 
+import json
 import re
 from pathlib import Path
 
@@ -72,6 +73,52 @@ def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
     wider = Study("folder", TASKS, strategies=("a",), seeds=1, grid=grid | {"train.batch": (2, 4)}, changes=own)
     starts = {point_text(run.point) for run in runs_of(wider) if run.kind == "start"}
     assert starts == {"train.batch=2", "train.batch=4"}
+
+
+GRID_CASES = [
+    # What the grid varies, what `changes` says, how many runs of each kind there are.
+    ({"train.steps": (5, 9)}, {"strategy": {"train": {"steps": 3}}}, {"start": 2, "strategy": 2, "full": 2}),
+    ({"train.steps": (5, 9)}, {"start": {"train": {"epochs": 3}}}, {"start": 1, "strategy": 2, "full": 2}),
+    (
+        {"train": ({"steps": 5, "batch": 2}, {"steps": 5, "batch": 4})},
+        {"full": {"train": {"steps": 9}}},
+        {"start": 2, "strategy": 2, "full": 2},
+    ),
+    (
+        {"network.options.width": (16, 48)},
+        {"full": {"network": {"name": "pad_net", "options": {"dropout": 0.0}}}},
+        {"start": 2, "strategy": 2, "full": 2},
+    ),
+]
+
+
+@pytest.mark.parametrize("grid, changes, counts", GRID_CASES)
+def test_runs_are_shared_only_where_nothing_of_a_point_reaches_them(grid, changes, counts) -> None:
+    study = Study("folder", TASKS, strategies=("a",), seeds=1, grid=grid, changes=changes)
+    runs = runs_of(study)
+    assert {kind: sum(run.kind == kind for run in runs) for kind in counts} == counts
+    assert {run.start(study).key for run in runs} <= {run.key for run in runs}
+    for kind in counts:  # what is laid over the recipe differs, or what the start's network learned from
+        laid = {json.dumps([r.changes(study), r.start(study).key], sort_keys=True) for r in runs if r.kind == kind}
+        assert len(laid) == counts[kind]
+
+
+def test_changes_go_over_the_grid_and_a_name_before_its_options() -> None:
+    study = Study("folder", TASKS, changes={"full": {"train": {"epochs": 20}}})
+    assert study.laid("full", {"train.steps": 500}) == {"train": {"epochs": 20, "steps": 0}}
+    point = {"network.options.width": 16, "network.name": "pad_net"}
+    recipe = load("small-shared-heads", Study("folder", TASKS).laid("strategy", point))
+    assert recipe.network.name == "pad_net" and recipe.network.options == {"width": 16}
+
+
+def test_the_order_of_a_grid_changes_no_run_and_a_value_twice_is_refused() -> None:
+    grid = {"train.steps": (5, 9), "train.batch": (2, 4)}
+    keys = [
+        {run.key for run in runs_of(Study("folder", TASKS, grid=made))} for made in (grid, dict(reversed(grid.items())))
+    ]
+    assert keys[0] == keys[1]
+    with pytest.raises(ValueError, match=r"grid\.train\.steps has a value twice"):
+        Study("folder", TASKS, grid={"train.steps": (5, 5)})
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:

@@ -42,6 +42,8 @@ def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
     rows, columns = -(-size[0] // 4), -(-size[1] // 4)
     wanted = encoder.mix(torch.cat(raised, 1)[..., :rows, :columns])
     torch.testing.assert_close(encoder(image).fused, wanted, rtol=1e-4, atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert encoder(image).fused.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])

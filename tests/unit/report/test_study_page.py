@@ -89,6 +89,14 @@ def test_each_point_of_a_grid_has_sections_of_its_own() -> None:
     assert "Learning curves (train.steps=9)" in shown.words
 
 
+def test_a_run_that_points_share_is_told_once() -> None:
+    left = [replace(run, ending="unfinished") if run.key == "full-seed0" else run for run in trial().runs]
+    points = [replace(trial(), runs=left, point=f"score.dropout.passes={count}") for count in (5, 9)]
+    shown = page(study(*points))
+    assert "1 of 9 runs are not done: full-seed0 (unfinished)." in shown.words[:300]
+    assert len(shown.section("runs").tables[0]) == 1 + 9
+
+
 def test_a_study_that_has_only_begun_still_makes_a_page() -> None:
     whole = trial(seeds=1)
     none = [replace(run, measured=[], ending="not begun") for run in whole.runs]
