@@ -115,9 +115,10 @@ def widened(asked: Asked) -> Asked:
 
 def _check_same(asked: Asked) -> None:
     """Refuse to go on with runs that were begun otherwise."""
-    before, now = _before(asked.out), asked.kept()
+    before = _before(asked.out)
     if before is None:
         return
+    now = asked.kept()
     changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
     changed += [
         f"simulate.{key}"

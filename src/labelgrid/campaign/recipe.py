@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.campaign.recipefile import find, lay
-from labelgrid.config import parse, read_toml
+from labelgrid.campaign.recipefile import chain, find, lay
+from labelgrid.config import parse
 from labelgrid.data.transforms import DataOptions
-from labelgrid.errors import RecipeError
 from labelgrid.nets.backbones import BackboneOptions
 from labelgrid.train.objective import ObjectiveOptions
 from labelgrid.train.plan import TrainOptions
+
+#: What a recipe's file says beside the recipe: what it extends, and what is run with it (`labelgrid.campaign.study`).
+OTHERS = frozenset({"extends", "simulate"})
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,11 @@ def load(name: str, changes: Mapping[str, Any] | None = None, beside: Path | Non
     Raises:
         RecipeError: it is missing, no TOML, has an unknown key or a wrong value, or extends itself.
     """
-    values = lay(_tables(find(name, beside), ()), changes or {})
-    return parse(Recipe, values, f"recipe {name}")
-
-
-def _tables(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path in seen:
-        raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
-    values = read_toml(path)
-    values.pop("simulate", None)  # what is run with it; see `labelgrid.campaign.study`
-    base = values.pop("extends", None)
-    return lay(_tables(find(base, path.parent), (*seen, path)), values) if base else values
+    values: dict[str, Any] = {}
+    for tables in chain(find(name, beside)):
+        own = {key: table for key, table in tables.items() if key not in OTHERS}
+        values = lay(values, own)
+    return parse(Recipe, lay(values, changes or {}), f"recipe {name}")
 
 
 def make(folder: str, named: Named, *arguments: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.config import merge
+from labelgrid.config import merge, read_toml
 from labelgrid.errors import RecipeError
 
 
@@ -27,6 +27,19 @@ def find(name: str, beside: Path | None = None) -> Path:
         f"There is no recipe '{name}'.",
         next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as ./mine.toml.",
     )
+
+
+def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """What a recipe's file says, after what those say that it extends, the farthest first.
+
+    Raises:
+        RecipeError: one is missing, is no TOML, or extends itself.
+    """
+    if path in seen:
+        raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
+    values = read_toml(path)
+    base = values.get("extends")
+    return [*(chain(find(base, path.parent), (*seen, path)) if base else ()), values]
 
 
 def lay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

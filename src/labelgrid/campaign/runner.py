@@ -47,6 +47,11 @@ class Job:
         """How much it is, in optimiser steps."""
         return sum(self.takes.steps)
 
+    @property
+    def ended(self) -> str:
+        """What is kept in its folder once it is done: all that its end depended on."""
+        return json.dumps(self.run.ends(self.study)) + "\n"
+
 
 @dataclass
 class Report:
@@ -101,7 +106,7 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
             pipe.send(("trained", trained(job)))
             while step(project, job.run, job.study, Telling(pipe)):
                 pipe.send(("trained", trained(job)))
-        write_text(job.folder / DONE, json.dumps(job.run.ends(job.study)) + "\n")
+        write_text(job.folder / DONE, job.ended)
         pipe.send(("end", ""))
     except LabelgridError as error:
         pipe.send(("end", str(error)))
@@ -110,7 +115,7 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
 def is_done(job: Job) -> bool:
     """Whether the run was done by an earlier call, and would end there by this one."""
     path = job.folder / DONE
-    return path.is_file() and path.read_text(encoding="utf-8") == json.dumps(job.run.ends(job.study)) + "\n"
+    return path.is_file() and path.read_text(encoding="utf-8") == job.ended
 
 
 def trained(job: Job) -> int:

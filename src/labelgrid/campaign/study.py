@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid import plugins
-from labelgrid.campaign.recipefile import find, hash_of, lay
+from labelgrid.campaign.recipefile import chain, find, hash_of, lay
 from labelgrid.campaign.taskwords import task_rows_of
-from labelgrid.config import merge, parse, read_toml
+from labelgrid.config import merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 
@@ -210,7 +210,9 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
     Raises:
         RecipeError: there is none, a key is unknown or a value wrong.
     """
-    values = _simulate(find(recipe), ())
+    values: dict[str, Any] = {}
+    for tables in chain(find(recipe)):
+        values = merge(values, tables.get("simulate", {}))
     if not values:
         raise RecipeError(
             "The recipe has no [simulate], so there is nothing to run.",
@@ -230,15 +232,6 @@ def _narrowed(study: Study, recipe: str) -> Study:
             next_step=f"Its tasks are: {', '.join(study.tasks)}.",
         )
     return replace(study, tasks={name: options for name, options in study.tasks.items() if name in study.only})
-
-
-def _simulate(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path in seen:
-        raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
-    values = read_toml(path)
-    base = values.get("extends")
-    below = _simulate(find(base, path.parent), (*seen, path)) if base else {}
-    return merge(below, values.get("simulate", {}))
 
 
 def runs_of(study: Study) -> list[Run]:

@@ -193,7 +193,7 @@ def _level(trial: Trial) -> set[int]:
 
 
 def _final(trial: Trial) -> Measure:
-    values = {name: _last(trial, name, loss) for name in trial.strategies}
+    values = _last(trial, loss)
     said = "At the end of each run, for seeds whose runs bought as many rounds."
     return Measure("loss_mtl after the last round", said, "", "lower", values)
 
@@ -201,8 +201,7 @@ def _final(trial: Trial) -> Measure:
 def _distance(trial: Trial, task: str, name: str) -> Measure:
     of, full, unit = metric(task, name), trial.full, ""
     values: dict[str, dict[int, float]] = {}
-    for strategy in trial.strategies:
-        last = _last(trial, strategy, of)
+    for strategy, last in _last(trial, of).items():
         known = {seed: abs(value - of(full[seed])) for seed, value in last.items() if seed in full}
         values[strategy] = {seed: value for seed, value in known.items() if math.isfinite(value)}
         unit = next((r.measured[-1].metrics[task][name].unit for r in trial.of(strategy).values() if last), unit)
@@ -210,7 +209,11 @@ def _distance(trial: Trial, task: str, name: str) -> Measure:
     return Measure(f"δ of {task} ({name})", said, unit, "lower", values)
 
 
-def _last(trial: Trial, strategy: str, of: Of) -> dict[int, float]:
+def _last(trial: Trial, of: Of) -> dict[str, dict[int, float]]:
+    """By strategy and seed, a figure after the last round, where it is a number."""
     level = _level(trial)
-    last = {seed: of(run.measured[-1]) for seed, run in trial.finished(strategy).items() if seed in level}
-    return {seed: value for seed, value in last.items() if math.isfinite(value)}
+    found: dict[str, dict[int, float]] = {}
+    for name in trial.strategies:
+        last = {seed: of(run.measured[-1]) for seed, run in trial.finished(name).items() if seed in level}
+        found[name] = {seed: value for seed, value in last.items() if math.isfinite(value)}
+    return found
