@@ -237,7 +237,7 @@ def test_metrics_of_a_folder_equal_those_of_the_ledgers_split(project, prepared)
 def test_a_checkpoint_that_is_not_the_one_that_was_trained_is_refused(project):
     path = project.folder / fitting.latest(project).checkpoint
     kept = load(path)
-    next(iter(kept.network.values())).view(-1)[0] += 1
+    next(iter(kept.network.values())).add_(1)
     save(kept, path)
     with pytest.raises(ModelError, match="not the one that was trained"):
         scoring.score(project, Silent())
