@@ -1,15 +1,18 @@
 """What is asked of a study: checked before anything is run, beside what its folder holds already."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from labelgrid.campaign.project import check_pattern
+from labelgrid.campaign.project import Oracle, check_pattern
 from labelgrid.campaign.recipe import Named, check_options, load
+from labelgrid.campaign.source import dataset_of
 from labelgrid.campaign.study import KEPT, Run, Study, read_json, runs_of
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.codec import digest
+from labelgrid.progress import Progress
 from labelgrid.tasks.task import definitions
 
 #: What of a study may change between two calls: it says which runs there are and how long they go on, not what they do.
@@ -70,9 +73,30 @@ def check(asked: Asked) -> list[Run]:
     return runs
 
 
+def pictures(asked: Asked, progress: Progress) -> str:
+    """One digest of the images' ids, splits and pixels, of the study's first call; labels are hidden, so not of them.
+
+    Raises:
+        LabelgridError: `study.json` is damaged, or an image cannot be read.
+    """
+    before = _before(asked.out) or {}
+    if before.get("pictures"):
+        return str(before["pictures"])
+    source, found = dataset_of(Oracle(asked.study.data, str(asked.root))), hashlib.blake2b(digest_size=16)
+    splits = [(split, sorted(source.splits()[split])) for split in asked.study.parts]
+    progress.start("Looking at the data", sum(len(names) for _, names in splits), "images")
+    for split, names in splits:
+        for name in names:
+            pixels = source.image(name)
+            found.update(f"{split}\0{name}\0{pixels.shape}\0".encode())
+            found.update(pixels.tobytes())
+            progress.advance()
+    return found.hexdigest()
+
+
 def _check_splits(asked: Asked) -> None:
     """Refuse a data set without the splits, and one split with two roles: what measures must not be learned from."""
-    named = [name for name in (asked.study.pool, asked.study.test, asked.study.val) if name]
+    named = asked.study.parts
     known = asked.study.splits(asked.root)
     absent = [name for name in named if name not in known]
     if absent:

@@ -22,16 +22,23 @@ FROZEN = "recipe.toml"
 
 
 def simulate(
-    asked: Asked, at_once: int, threads: int, show: Callable[[Mapping[str, Report]], None]
+    asked: Asked, pictures: str, at_once: int, threads: int, show: Callable[[Mapping[str, Report]], None]
 ) -> Mapping[str, Report]:
     """Carry out all runs that are not done, then write the records of all; returns how each ended.
+
+    Args:
+        asked: what is to be run.
+        pictures: the digest of the data set's images, kept with the runs.
+        at_once: runs at a time.
+        threads: of each.
+        show: is told how all runs stand.
 
     Raises:
         LabelgridError: as `check`; another process is at work on the same folder.
     """
     runs = check(asked)
     with _alone(asked.out):
-        write_text(asked.out / KEPT, json.dumps(asked.kept(), indent=1) + "\n")
+        write_text(asked.out / KEPT, json.dumps(asked.kept() | {"pictures": pictures}, indent=1) + "\n")
         _freeze(asked)
         _clear(asked.out)
         jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)

@@ -80,6 +80,11 @@ class Study:
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
 
+    @property
+    def parts(self) -> list[str]:
+        """The splits it reads: pool, test and, where one is named, val."""
+        return [name for name in (self.pool, self.test, self.val) if name]
+
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
         """The splits of its data set, which lies there."""
         found: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()

@@ -163,7 +163,9 @@ def _about(folder: Folder) -> dict[str, str]:
 
 
 def _data_hash(folder: Folder) -> str:
-    """Of the first run that is here: all runs have the same images."""
+    """As the study keeps it; else of the first run that is here: all runs have the same images."""
+    if folder.kept.get("pictures"):
+        return f"{folder.kept['pictures']} (ids, splits and pixels of all images)"
     first = next((run for run in runs_of(folder.study) if folder.is_here(run)), None)
     if first is None:
         return "no run is here"

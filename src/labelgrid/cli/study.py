@@ -1,5 +1,6 @@
 """The command that runs studies: many simulated campaigns over a data set."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ from labelgrid.errors import leaving
 
 if TYPE_CHECKING:
     from labelgrid.campaign.asking import Asked
+    from labelgrid.campaign.runner import Report
     from labelgrid.campaign.study import Run
 
 
@@ -31,11 +33,10 @@ def simulate(
     Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
     """
     from labelgrid.campaign import simulate as running
-    from labelgrid.campaign.asking import Asked, check, widened
+    from labelgrid.campaign.asking import Asked, check, pictures, widened
     from labelgrid.campaign.project import recipe_word
     from labelgrid.campaign.runner import cores
     from labelgrid.campaign.study import study_of
-    from labelgrid.errors import ProjectError
 
     named_ones = {"strategies": strategy, "only": tasks}
     changes: dict[str, Any] = {
@@ -46,11 +47,21 @@ def simulate(
     kept = str(weights.absolute()) if weights else ""
     asked = widened(Asked(named, study_of(named, changes), data, kept, out))
     at_once = jobs or cores()
+    runs = check(asked)
     if dry_run:
-        _show_plan(asked, check(asked), at_once)
+        _show_plan(asked, runs, at_once)
         return
+    with screen.Bar() as bar:
+        seen = pictures(asked, bar)
     with screen.Runs() as table:
-        reports = running.simulate(asked, at_once, max(1, cores() // at_once), table.show)
+        reports = running.simulate(asked, seen, at_once, max(1, cores() // at_once), table.show)
+    _tell_of_ends(reports, out)
+
+
+def _tell_of_ends(reports: "Mapping[str, Report]", out: Path) -> None:
+    """How many runs are done, and the faults of those that failed."""
+    from labelgrid.errors import ProjectError
+
     failed = {key: report.fault for key, report in reports.items() if report.state == "failed"}
     screen.say(f"{len(reports) - len(failed)} of {len(reports)} runs are done -> {out}/outcomes.csv")
     if failed:

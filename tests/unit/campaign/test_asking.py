@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.campaign.asking import Asked, check, widened
+from labelgrid.campaign.asking import Asked, check, pictures, widened
 from labelgrid.campaign.project import write_text
 from labelgrid.campaign.study import study_of
 from labelgrid.errors import LabelgridError
+from labelgrid.progress import Silent
 from tests.studies import asked
 
 
@@ -66,3 +67,23 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
     (of.out / "study.json").write_text("{")
     with pytest.raises(LabelgridError, match="is damaged"):
         check(of)
+
+
+def test_the_pictures_digest_follows_every_image_and_no_label(tmp_path: Path) -> None:
+    of = asked(tmp_path)
+    seen = pictures(of, Silent())
+    labels = [path for path in (of.root / "labels").rglob("*") if path.is_file()]
+    assert labels
+    for label in labels:
+        label.write_bytes(b"")
+    assert pictures(of, Silent()) == seen
+    image = sorted(of.root.glob("images/*"))[-1]
+    image.write_bytes(sorted(of.root.glob("images/*"))[0].read_bytes())
+    assert pictures(of, Silent()) != seen
+
+
+def test_a_study_that_was_begun_keeps_its_pictures_digest(tmp_path: Path) -> None:
+    of = asked(tmp_path)
+    of.out.mkdir()
+    write_text(of.out / "study.json", '{"pictures": "abc"}')
+    assert pictures(of, Silent()) == "abc"

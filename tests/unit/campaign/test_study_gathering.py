@@ -127,6 +127,13 @@ def test_points_of_a_grid_are_trials_of_their_own(tmp_path: Path) -> None:
     assert all(len(trial.runs) == 3 for trial in gather_study(out).trials)
 
 
+def test_a_study_tells_the_digest_of_the_pictures_it_began_with(tmp_path: Path) -> None:
+    out = make(tmp_path, replace(STUDY, seeds=1))
+    kept = json.loads((out / "study.json").read_text())
+    (out / "study.json").write_text(json.dumps(kept | {"pictures": "c0ffee"}))
+    assert gather_study(out).about["Data hash"] == "c0ffee (ids, splits and pixels of all images)"
+
+
 def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(out: Path, tmp_path: Path) -> None:
     assert is_study(out) and not is_study(out / "runs" / "full-seed0")
     shown = Page(report_of(out, tmp_path / "a.html").page.read_text())
