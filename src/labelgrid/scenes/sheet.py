@@ -8,6 +8,7 @@ import numpy as np
 
 from labelgrid import files
 from labelgrid.data.dataset import Source
+from labelgrid.errors import ProjectError
 from labelgrid.labels.images import Pixels
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
@@ -20,8 +21,16 @@ def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], names: Sequence[
     """Write a PNG of images and labels, all drawn at the first image's size; a missing label is left white.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be. ProjectError: the disk refuses.
+        ImageError: an image cannot be read. LabelError: a label cannot be. ProjectError: the file's name
+        ends otherwise than in .png, or the disk refuses.
     """
+    if out.suffix.lower() != ".png":
+        raise ProjectError(
+            "A sheet is written as PNG.",
+            where=str(out),
+            next_step=f"Name it {out.with_suffix('.png').name}.",
+            unchanged="Nothing was written.",
+        )
     height, width = source.image(names[0]).shape[:2]
     rows = [_row(source, tasks, name, (width, height)) for name in names]
     sheet = np.full((len(rows) * (height + GAP), (1 + len(tasks)) * (width + GAP), 3), 255, np.uint8)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.commands import done, typed
+from tests.support import make_dataset
 
 
 @pytest.mark.parametrize("size", ["96", "96x", "0x128", "96x128x3", "a×b"])
@@ -21,3 +22,14 @@ def test_scenes_are_rendered_and_shown(tmp_path: Path) -> None:
     assert "3 scenes, 3 of them rendered now" in " ".join(said.split())
     done("sheet", rooms, "--out", picture, "--count", 2)
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sheet_is_written_over_nothing_but_a_png(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=1, size=(16, 24), tasks=("depth",))
+    (made.root / "tasks.toml").write_text("[depth]\n")
+    other = tmp_path / "notes.txt"
+    other.write_text("mine")
+    found = typed("sheet", made.root, "--out", other)
+    assert found.code == 1 and "Name it notes.png" in " ".join(found.err.split())
+    assert other.read_text() == "mine"
+    done("sheet", made.root, "--out", tmp_path / "sheet.PNG")
