@@ -72,6 +72,7 @@ def query(
         raise _too_little(budget, name, grid)
     prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     asked = Asked(number, name, picks, float(sum(prices[pick.cell.task] for pick in picks)))
+    _tell_of_rest(budget, asked, progress)
     if not dry_run:
         _check_unmoved(project, pool, number)
         clear_prelabels(project, number)
@@ -102,6 +103,15 @@ def _tell_of_open_requests(project: Project, progress: Progress) -> None:
     waiting = sum(count.requested for count in project.store.counts(("train",)).values())
     if waiting:
         progress.say(f"{waiting} requests of earlier rounds are still open; what is picked now comes on top.")
+
+
+def _tell_of_rest(budget: Budget, asked: Asked, progress: Progress) -> None:
+    """What whole images, or prices, leave of a budget is not spent unawares."""
+    images = {pick.cell.image for pick in asked.picks}
+    spent = {"labels": len(asked.picks), "images": len(images), "cost": asked.cost}[budget.unit]
+    if spent < budget.amount:
+        rest = f"{budget.amount - spent:g} of {budget.amount:g} {budget.unit}"
+        progress.say(f"{rest} are not spent: no further choice of '{asked.strategy}' fits.")
 
 
 def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:

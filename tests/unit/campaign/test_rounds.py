@@ -368,3 +368,14 @@ def test_changes_given_from_python_are_in_the_settings(tmp_path):
     )
     (tmp_path / "labelgrid.toml").write_text(settings_text(settings))
     assert parse(Settings, read_toml(tmp_path / "labelgrid.toml"), "") == settings
+
+
+def test_what_whole_images_leave_of_a_budget_is_told(project):
+    tasks = len(project.tasks())
+    said = Said()
+    asked = querying.query(project, Budget(tasks + 1), said, strategy="random_images", dry_run=True)
+    assert len(asked.picks) == tasks
+    assert f"1 of {tasks + 1} labels are not spent: no further choice of 'random_images' fits." in said.lines
+    said = Said()
+    querying.query(project, Budget(tasks), said, strategy="random_images", dry_run=True)
+    assert not any("not spent" in line for line in said.lines)
