@@ -1,5 +1,6 @@
 """Whether one strategy beats another: paired by seed, with what so few runs can say and no more."""
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -14,6 +15,8 @@ Verdict = Literal["better", "worse", "no difference seen"]
 Key = TypeVar("Key", bound=Hashable)
 #: Below this a corrected p-value counts as a difference.
 LEVEL = 0.05
+#: Fewer pairs give no interval that deserves its name: their differences' least and largest are told instead.
+LEAST_PAIRS = 6
 
 
 def mean_height(curve: Curve, start: float, end: float) -> float:
@@ -54,7 +57,8 @@ class Compared:
     """One strategy against another over the same seeds.
 
     Args:
-        mean: of the paired differences, first minus second; low, high: a bootstrap interval of it (95 %).
+        mean: of the paired differences, first minus second; low, high: a bootstrap interval of it (95 %), or the least
+            and the largest difference where there are too few pairs for one.
         p: of the exact paired permutation test, two-sided; holm: corrected for all pairs compared.
         seeds: how many pairs.
     """
@@ -155,10 +159,21 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """A 95 % percentile bootstrap interval of the mean; of one pair the pair itself."""
-    if len(differences) < 2 or np.ptp(differences) == 0:
+    """A 95 % bootstrap interval of the mean; of fewer than 6 pairs the least and the largest.
+
+    A percentile interval of few values is too narrow (at 6 it holds the mean in 87 % of cases); percentiles farther out
+    make up for it. Source: Hesterberg 2015 (expanded percentile interval).
+    """
+    n = len(differences)
+    if n < LEAST_PAIRS or np.ptp(differences) == 0:
         return float(differences.min()), float(differences.max())
+    tail = stats.norm.cdf(stats.t.ppf(LEVEL / 2, n - 1) * math.sqrt(n / (n - 1)))
     found = stats.bootstrap(
-        (differences,), np.mean, method="percentile", vectorized=True, rng=np.random.default_rng(seed)
+        (differences,),
+        np.mean,
+        method="percentile",
+        confidence_level=1 - 2 * float(tail),
+        vectorized=True,
+        rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)

@@ -25,7 +25,8 @@ from labelgrid.report.wording import counted
 #: How differences are judged.
 METHOD = (
     "Strategies are compared seed by seed: those of one seed begin with the same labels and the same network. The "
-    "interval is a bootstrap one of the mean difference (95 %), p is of the exact paired permutation test (two-sided), "
+    "interval is a bootstrap one of the mean difference (95 %; of fewer than 6 seeds the least and the largest "
+    "difference are told instead), p is of the exact paired permutation test (two-sided), "
     "corrected for the number of pairs (Holm); a corrected p of 5 % or less counts as a difference. Only finished runs "
     "are compared."
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from labelgrid.report.findings import Measure
-from labelgrid.report.statistics import LEVEL, Compared, least_p, seeds_needed
+from labelgrid.report.statistics import LEAST_PAIRS, LEVEL, Compared, least_p, seeds_needed
 from labelgrid.report.wording import counted, number, rough
 
 #: So many pairs have a sentence each; of more, those without a difference are summed up.
@@ -35,16 +35,17 @@ def finding(measure: Measure, pair: tuple[str, str], compared: Compared) -> tupl
         >>> found
         'No difference seen between a and b at 2 seeds.'
         >>> numbers
-        'Mean loss, a − b: −1 (95 % interval −1 to −1; p = 0.5 after correction).'
+        'Mean loss, a − b: −1 (seeds from −1 to −1; p = 0.5 after correction).'
     """
     first, second = pair
     seeds = counted(compared.seeds, "seed")
     said = f"No difference seen between {first} and {second} at {seeds}."
     if is_difference(compared):
         said = f"{first} is {compared.verdict} than {second} at {seeds}."
-    interval = f"95 % interval {rough(compared.low)} to {rough(compared.high)}"
+    interval = "95 % interval" if compared.seeds >= LEAST_PAIRS else "seeds from"
+    span = f"{rough(compared.low)} to {rough(compared.high)}"
     difference = f"{measure.name}, {first} − {second}: {rough(compared.mean)}"
-    return said, f"{difference} ({interval}; p = {number(compared.holm)} after correction)."
+    return said, f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction)."
 
 
 def power(pairs: Mapping[tuple[str, str], Compared]) -> str:

@@ -54,9 +54,22 @@ def test_holm_is_the_smallest_level_at_which_the_step_down_test_rejects() -> Non
 
 def test_the_interval_is_scipys_bootstrap() -> None:
     values = RNG.normal(1, 2, 12)
-    wanted = stats.bootstrap((values,), np.mean, method="percentile", rng=np.random.default_rng(5)).confidence_interval
-    assert interval(values, 5) == (wanted.low, wanted.high)
+    level = 1 - 2 * stats.norm.cdf(-np.sqrt(12 / 11) * stats.t.ppf(0.975, 11))
+    wanted = stats.bootstrap(
+        (values,), np.mean, method="percentile", confidence_level=level, rng=np.random.default_rng(5)
+    ).confidence_interval
+    assert interval(values, 5) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+
+
+@pytest.mark.parametrize("seeds", [6, 12])
+def test_the_interval_holds_the_mean_about_as_often_as_it_says(seeds: int) -> None:
+    found = [interval(RNG.normal(size=seeds), draw) for draw in range(400)]
+    assert 0.91 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.98
+
+
+def test_of_few_seeds_the_least_and_the_largest_difference_are_told() -> None:
     assert interval(np.array([2.5]), 5) == (2.5, 2.5)
+    assert interval(np.array([3.0, 1.0, 2.0, 2.0, 1.5]), 5) == (1.0, 3.0)
 
 
 def test_a_study_of_nothing_finds_a_difference_as_rarely_as_it_says() -> None:
