@@ -26,3 +26,8 @@ def settle(threads: int) -> None:
 
     if threads:
         torch.set_num_threads(threads)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

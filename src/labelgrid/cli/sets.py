@@ -31,9 +31,9 @@ def scenes(
         raise UsageError(f"'{size}' is no size.", next_step="Say --size 96x128: height, then width.")
     wanted = Wanted((int(found[1]), int(found[2])), seed, samples)
     with screen.Bar() as bar:
-        new = write_scenes(out, count, wanted, bar, jobs)
+        there, new = write_scenes(out, count, wanted, bar, jobs)
     screen.say(
-        f"{out}: {count} scenes, {new} of them rendered now. Look at some: labelgrid sheet {out} --out sheet.png"
+        f"{out}: {there} scenes, {new} of them rendered now. Look at some: labelgrid sheet {out} --out sheet.png"
     )
 
 
@@ -50,9 +50,12 @@ def sheet(
     """
     from labelgrid import plugins
     from labelgrid.campaign.taskwords import task_rows
+    from labelgrid.errors import UsageError
     from labelgrid.scenes.sheet import contact_sheet
     from labelgrid.tasks.task import definitions
 
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{out} lies in the data set, whose files stay as they are.", next_step="Name another place.")
     source = plugins.resolve("data", format)(root)
     names = list(source.images())
     count = min(count, len(names))

@@ -1,9 +1,9 @@
 """How a data set of scenes is written: the layout of any folder, in parallel, gone on with where it was stopped."""
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ import cv2
 
 from labelgrid import files
 from labelgrid.errors import ProjectError
+from labelgrid.processes import cores
 from labelgrid.progress import Progress
 from labelgrid.scenes.cast import Size, cast
 from labelgrid.scenes.maps import TASKS, labels_of
@@ -53,24 +54,45 @@ def name_of(wanted: Wanted, index: int) -> str:
     return f"room_{room:05d}/{look}.png"
 
 
-def write_scenes(out: Path, count: int, wanted: Wanted, progress: Progress, jobs: int = 0) -> int:
-    """Write images, labels, splits and the tasks' definitions; returns how many scenes were rendered anew.
+def write_scenes(out: Path, count: int, wanted: Wanted, progress: Progress, jobs: int = 0) -> tuple[int, int]:
+    """Write images, labels, splits and the tasks' definitions; a folder that holds more scenes keeps them all.
+
+    Returns:
+        how many scenes there are, and how many of them were rendered anew.
 
     Raises:
-        ProjectError: the folder holds other scenes, or the disk refuses. PluginError: Mitsuba is not installed.
+        ProjectError: the folder holds other scenes, the disk refuses, or a process that renders was killed.
+        PluginError: Mitsuba is not installed.
     """
     mitsuba()
     _check_same(out, wanted)
+    count = max(count, _listed(out))
     with files.disk(out):
         files.write_text(out / KEPT, wanted.json())
         missing = [index for index in range(count) if not (out / "images" / name_of(wanted, index)).is_file()]
         progress.start("Rendering scenes", count, "scenes")
         progress.advance(count - len(missing))
-        with ProcessPoolExecutor(jobs or os.cpu_count(), initializer=_alone) as processes:
-            for _ in processes.map(partial(write_scene, out, wanted), missing, chunksize=1):
-                progress.advance()
+        _render_all(partial(write_scene, out, wanted), missing, progress, jobs or cores())
         _write_lists(out, count, wanted)
-    return len(missing)
+    return count, len(missing)
+
+
+def _render_all(write: Callable[[int], None], missing: Sequence[int], progress: Progress, jobs: int) -> None:
+    try:
+        with ProcessPoolExecutor(jobs, initializer=_alone) as processes:
+            for _ in processes.map(write, missing, chunksize=1):
+                progress.advance()
+    except BrokenProcessPool as error:
+        raise ProjectError(
+            "A process that renders was killed; the memory may be full.",
+            next_step="Run the same command again; with fewer processes at a time, say --jobs 1.",
+            unchanged="What had been rendered is kept.",
+        ) from error
+
+
+def _listed(out: Path) -> int:
+    """How many scenes the folder's splits name."""
+    return sum(len(path.read_text(encoding="utf-8").split()) for path in (out / "splits").glob("*.txt"))
 
 
 def write_scene(out: Path, wanted: Wanted, index: int) -> None:

@@ -33,3 +33,8 @@ def test_a_sheet_is_written_over_nothing_but_a_png(tmp_path: Path) -> None:
     assert found.code == 1 and "Name it notes.png" in " ".join(found.err.split())
     assert other.read_text() == "mine"
     done("sheet", made.root, "--out", tmp_path / "sheet.PNG")
+    image = next((made.root / "images").iterdir())
+    before = image.read_bytes()
+    found = typed("sheet", made.root, "--out", image.with_suffix(".png"))
+    assert found.code == 2 and "lies in the data set" in " ".join(found.err.split())
+    assert image.read_bytes() == before and not image.with_suffix(".png").exists()

@@ -26,7 +26,7 @@ def contents(root: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("scenes") / "made"
-    assert write_scenes(out, 6, WANTED, Silent(), jobs=1) == 6
+    assert write_scenes(out, 6, WANTED, Silent(), jobs=1) == (6, 6)
     return out
 
 
@@ -46,7 +46,7 @@ def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(wri
     out = tmp_path / "made"
     write_scenes(out, 4, WANTED, Silent(), jobs=2)
     kept = {path: path.stat().st_mtime_ns for path in out.rglob("images/**/*.png")}
-    assert write_scenes(out, 6, WANTED, Silent(), jobs=2) == 2
+    assert write_scenes(out, 6, WANTED, Silent(), jobs=2) == (6, 2)
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
     assert contents(out) == contents(written)
 
@@ -55,6 +55,8 @@ def test_other_scenes_and_other_files_are_left_alone(written: Path, tmp_path: Pa
     before = contents(written)
     with pytest.raises(ProjectError, match="another size, seed or number of samples"):
         write_scenes(written, 6, Wanted((24, 32), seed=4, samples=2), Silent())
+    assert contents(written) == before
+    assert write_scenes(written, 2, WANTED, Silent(), jobs=1) == (6, 0)  # fewer than there are
     assert contents(written) == before
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ProjectError, match="holds something else"):
