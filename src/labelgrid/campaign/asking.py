@@ -2,17 +2,21 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from labelgrid.campaign.project import Oracle, check_pattern
-from labelgrid.campaign.recipe import Named, check_options, load
+from labelgrid.campaign.recipe import Named, check_options, load, make
 from labelgrid.campaign.source import dataset_of
-from labelgrid.campaign.study import KEPT, Run, Study, read_json, runs_of
+from labelgrid.campaign.study import KEPT, LOCK, Run, Study, kept_study, read_json, runs_of
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.codec import digest
 from labelgrid.progress import Progress
+from labelgrid.report.wording import counted
+from labelgrid.select.parts import Composed
 from labelgrid.tasks.task import definitions
 
 #: What of a study may change between two calls: it says which runs there are and how long they go on, not what they do.
@@ -58,9 +62,9 @@ def check(asked: Asked) -> list[Run]:
         check_options("nets", recipe.network)
         for name, options in recipe.score.items():
             check_options("score", Named(name, options))
-    for strategy in study.strategies:
-        check_options("select", Named(strategy))
     definitions(study.rows())
+    for strategy in study.strategies:
+        _check_strategy(study, strategy)
     check_pattern(study.group)
     unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]
     if unknown:
@@ -73,15 +77,25 @@ def check(asked: Asked) -> list[Run]:
     return runs
 
 
+def _check_strategy(study: Study, name: str) -> None:
+    """Refuse one that is unknown, wrong options, and a budget that buys no whole image where it buys these."""
+    chosen = study.chosen(name)
+    made = make("select", Named(chosen.name, chosen.options))
+    prices = {"labels": len(study.tasks), "cost": sum(row.cost for row in study.rows()), "images": 1}
+    if isinstance(made, Composed) and made.unit == "images" and study.budget < prices[study.unit]:
+        raise RecipeError(
+            f"The budget of {study.budget:g} {study.unit} does not pay for one image, and '{name}' buys whole images.",
+            next_step=f"An image with all its labels takes {prices[study.unit]:g} {study.unit}.",
+            unchanged="Nothing was run.",
+        )
+
+
 def pictures(asked: Asked, progress: Progress) -> str:
-    """One digest of the images' ids, splits and pixels, of the study's first call; labels are hidden, so not of them.
+    """One digest of the images' ids, splits and pixels; labels are hidden, so not of them.
 
     Raises:
-        LabelgridError: `study.json` is damaged, or an image cannot be read.
+        ProjectError: the runs that are there began with other images. LabelgridError: an image cannot be read.
     """
-    before = _before(asked.out) or {}
-    if before.get("pictures"):
-        return str(before["pictures"])
     source, found = dataset_of(Oracle(asked.study.data, str(asked.root))), hashlib.blake2b(digest_size=16)
     splits = [(split, sorted(source.splits()[split])) for split in asked.study.parts]
     progress.start("Looking at the data", sum(len(names) for _, names in splits), "images")
@@ -91,11 +105,19 @@ def pictures(asked: Asked, progress: Progress) -> str:
             found.update(f"{split}\0{name}\0{pixels.shape}\0".encode())
             found.update(pixels.tobytes())
             progress.advance()
+    before = (_before(asked.out) or {}).get("pictures", "")
+    if before not in ("", found.hexdigest()):
+        raise ProjectError(
+            "The data set's images or splits have changed since the folder's runs were begun.",
+            where=str(asked.root),
+            next_step="Put them back as they were, or name another folder with --out.",
+            unchanged="Nothing was run.",
+        )
     return found.hexdigest()
 
 
 def _check_splits(asked: Asked) -> None:
-    """Refuse a data set without the splits, and one split with two roles: what measures must not be learned from."""
+    """Refuse a data set without the splits, and an image or split of two roles: what measures is not learned from."""
     named = asked.study.parts
     known = asked.study.splits(asked.root)
     absent = [name for name in named if name not in known]
@@ -104,6 +126,7 @@ def _check_splits(asked: Asked) -> None:
     elif len(set(named)) < len(named):
         fault = f"Two of pool, test and val are one split: {', '.join(named)}."
     else:
+        _check_apart({name: known[name] for name in named}, asked.root)
         return
     raise RecipeError(
         fault,
@@ -113,14 +136,26 @@ def _check_splits(asked: Asked) -> None:
     )
 
 
+def _check_apart(splits: Mapping[str, Sequence[str]], root: Path) -> None:
+    """Refuse an image of two splits: its label would be open from the start, or never measured on."""
+    for first, second in combinations(splits, 2):
+        shared = sorted(set(splits[first]) & set(splits[second]))
+        if shared:
+            raise RecipeError(
+                f"The splits {first} and {second} share {counted(len(shared), 'image')}, such as '{shared[0]}'.",
+                where=str(root),
+                next_step="Take them out of one of the two.",
+                unchanged="Nothing was run.",
+            )
+
+
 def _before(out: Path) -> dict[str, Any] | None:
     """What the folder's runs were begun as; None where it has none.
 
     Raises:
         ProjectError: the file is damaged.
     """
-    found: dict[str, Any] | None = read_json(out / KEPT) if (out / KEPT).is_file() else None
-    return found
+    return read_json(out / KEPT) if (out / KEPT).is_file() else None
 
 
 def widened(asked: Asked) -> Asked:
@@ -128,27 +163,27 @@ def widened(asked: Asked) -> Asked:
     before = _before(asked.out)
     if before is None:
         return asked
-    study, old = asked.study, before["study"]
-    strategies = tuple(dict.fromkeys([*old["strategies"], *study.strategies]))
-    seeds, rounds = max(old["seeds"], study.seeds), max(old["rounds"], study.rounds)
-    return replace(
-        asked,
-        study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=old["full"] or study.full),
-    )
+    study, old = asked.study, kept_study(before, asked.out)
+    strategies = tuple(dict.fromkeys([*old.strategies, *study.strategies]))
+    seeds, rounds, full = max(old.seeds, study.seeds), max(old.rounds, study.rounds), old.full or study.full
+    return replace(asked, study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=full))
 
 
 def _check_same(asked: Asked) -> None:
-    """Refuse to go on with runs that were begun otherwise."""
+    """Refuse to go on with runs that were begun otherwise, and a folder that holds something else."""
     before = _before(asked.out)
     if before is None:
+        if asked.out.is_dir() and {path.name for path in asked.out.iterdir()} - {LOCK}:
+            raise ProjectError(
+                "The folder holds something else than runs of a study.",
+                where=str(asked.out),
+                next_step="Name a new folder with --out.",
+                unchanged="Nothing was run.",
+            )
         return
-    now = asked.kept()
+    now, old = asked.kept(), json.loads(json.dumps(asdict(kept_study(before, asked.out))))
     changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
-    changed += [
-        f"simulate.{key}"
-        for key in sorted(now["study"])
-        if key not in OPEN and before["study"].get(key) != now["study"][key]
-    ]
+    changed += [f"simulate.{key}" for key in sorted(old) if key not in OPEN and old[key] != now["study"][key]]
     if changed:
         raise ProjectError(
             f"The folder holds runs that were begun otherwise: {', '.join(changed)} changed.",

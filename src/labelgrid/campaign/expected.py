@@ -38,9 +38,10 @@ def expected(run: Run, study: Study, recipe: str, pool: int) -> Expected:
     initial = pool if run.kind == "full" else min(study.initial, pool)
     if run.kind != "strategy":
         return Expected(initial * tasks, [train.length(initial)])
-    labels, images = _bought(study)
+    labels, images = _bought(study, pool)
     sizes = [min(pool, initial + images * number) for number in range(study.rounds + 1)]
-    needs = make("select", Named(run.strategy)).needs
+    chosen = study.chosen(run.strategy)
+    needs = make("select", Named(chosen.name, chosen.options)).needs
     return Expected(
         min(pool * tasks, initial * tasks + labels * study.rounds),
         [train.length(size) for size in sizes[1:]],
@@ -48,9 +49,10 @@ def expected(run: Run, study: Study, recipe: str, pool: int) -> Expected:
     )
 
 
-def _bought(study: Study) -> tuple[int, int]:
-    """Labels and images that a round's budget buys at most."""
+def _bought(study: Study, pool: int) -> tuple[int, int]:
+    """Labels and images that a round's budget buys at most; of free labels, all there are."""
     if study.unit == "images":
         return int(study.budget) * len(study.tasks), int(study.budget)
     cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in study.rows())
-    return int(study.budget / cheapest), int(study.budget / cheapest)
+    labels = int(study.budget / cheapest) if cheapest else pool * len(study.tasks)
+    return labels, labels

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from labelgrid.campaign.records import read_measured
 from labelgrid.campaign.study import Run, point_text
+from labelgrid.errors import ProjectError
 from labelgrid.files import becoming, disk
 from labelgrid.report.content import Measured
 from labelgrid.results import Better, Result
@@ -93,8 +94,20 @@ def write(outcomes: Iterable[Outcome], folder: Path) -> None:
 
 
 def read(folder: Path) -> list[Outcome]:
-    """The records that `write` wrote."""
-    return [Outcome(**row) for row in pq.read_table(folder / "outcomes.parquet").to_pylist()]
+    """The records that `write` wrote.
+
+    Raises:
+        ProjectError: they are damaged.
+    """
+    path = folder / "outcomes.parquet"
+    try:
+        return [Outcome(**row) for row in pq.read_table(path).to_pylist()]
+    except (pa.ArrowInvalid, TypeError) as error:
+        raise ProjectError(
+            f"The table of records is damaged: {error}.",
+            where=str(path),
+            next_step="Remove it; `labelgrid simulate` writes it anew from the runs that are there.",
+        ) from error
 
 
 def key_of(kind: str, strategy: str, seed: int, point: str) -> str:

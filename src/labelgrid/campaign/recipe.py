@@ -8,15 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.campaign.recipefile import chain, find, lay
+from labelgrid.campaign.recipefile import OTHERS, chain, find, lay
 from labelgrid.config import parse
 from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.backbones import BackboneOptions
 from labelgrid.train.objective import ObjectiveOptions
 from labelgrid.train.plan import TrainOptions
-
-#: What a recipe's file says beside the recipe: what it extends, and what is run with it (`labelgrid.campaign.study`).
-OTHERS = frozenset({"extends", "simulate"})
 
 
 @dataclass(frozen=True)

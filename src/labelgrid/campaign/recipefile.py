@@ -11,6 +11,12 @@ from labelgrid import plugins
 from labelgrid.config import merge, read_toml
 from labelgrid.errors import RecipeError
 
+#: What a recipe's file may say beside the recipe itself, and what each has to be.
+OTHERS: Mapping[str, tuple[type, str]] = {
+    "extends": (str, "the name or path of a recipe"),
+    "simulate": (dict, "a table"),  # what is run with it; see `labelgrid.campaign.study`
+}
+
 
 def find(name: str, beside: Path | None = None) -> Path:
     """The file of a recipe: a shipped one's name, or a path (relative to the folder `beside`).
@@ -33,11 +39,14 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
     """What a recipe's file says, after what those say that it extends, the farthest first.
 
     Raises:
-        RecipeError: one is missing, is no TOML, or extends itself.
+        RecipeError: one is missing, is no TOML, or extends itself; `extends` or `simulate` is of another kind.
     """
     if path in seen:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)
+    for key, (kind, said) in OTHERS.items():
+        if not isinstance(values.get(key, kind()), kind):
+            raise RecipeError(f"{key} must be {said}; it is {values[key]!r}.", where=str(path))
     base = values.get("extends")
     return [*(chain(find(base, path.parent), (*seen, path)) if base else ()), values]
 

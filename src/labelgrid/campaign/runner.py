@@ -1,8 +1,7 @@
 """How many runs are carried out: in processes of their own, each resumable, dead ones begun again, none twice."""
 
-import json
-import os
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -47,14 +46,9 @@ class Job:
         """How much it is, in optimiser steps."""
         return sum(self.takes.steps)
 
-    @property
-    def ended(self) -> str:
-        """What is kept in its folder once it is done: all that its end depended on."""
-        return json.dumps(self.run.ends(self.study)) + "\n"
-
 
 @dataclass
-class Report:
+class Standing:
     """How a job is doing.
 
     Args:
@@ -106,16 +100,20 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
             pipe.send(("trained", trained(job)))
             while step(project, job.run, job.study, Telling(pipe)):
                 pipe.send(("trained", trained(job)))
-        write_text(job.folder / DONE, job.ended)
+        write_text(job.folder / DONE, job.run.ended(job.study))
         pipe.send(("end", ""))
     except LabelgridError as error:
         pipe.send(("end", str(error)))
+    except Exception as error:  # a worker that was killed, no memory left, a fault of ours
+        trace = job.folder.with_name(f"{job.run.key}.error.txt")
+        write_text(trace, traceback.format_exc())
+        pipe.send(("died", f"{type(error).__name__}: {error} (see {trace})."))
+        raise SystemExit(1) from error
 
 
 def is_done(job: Job) -> bool:
     """Whether the run was done by an earlier call, and would end there by this one."""
-    path = job.folder / DONE
-    return path.is_file() and path.read_text(encoding="utf-8") == job.ended
+    return job.run.is_done(job.study, job.folder)
 
 
 def trained(job: Job) -> int:
@@ -141,15 +139,15 @@ class Runner:
 
     jobs: Mapping[str, Job]
     at_once: int
-    show: Callable[[Mapping[str, Report]], None]
-    reports: dict[str, Report] = field(default_factory=dict)
+    show: Callable[[Mapping[str, Standing]], None]
+    reports: dict[str, Standing] = field(default_factory=dict)
     _working: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(default_factory=dict)
 
-    def run(self) -> Mapping[str, Report]:
+    def run(self) -> Mapping[str, Standing]:
         """Until every job is done or has failed; returns how each ended."""
         for key, job in self.jobs.items():
-            done = Report("done", work=job.work, done=job.work, found=job.work)
-            self.reports[key] = done if is_done(job) else Report(work=job.work)
+            done = Standing("done", work=job.work, done=job.work, found=job.work)
+            self.reports[key] = done if is_done(job) else Standing(work=job.work)
         try:
             while self._fill():
                 self._hear()
@@ -171,7 +169,7 @@ class Runner:
         """Whether the run it goes on from is done; if that failed, so has this."""
         before = next((self.reports[k] for k, other in self.jobs.items() if other.folder == job.start), None)
         if before and before.state == "failed":
-            self.reports[key] = Report("failed", fault="The run it goes on from failed.")
+            self.reports[key] = Standing("failed", fault="The run it goes on from failed.")
         return before is None or before.state == "done"
 
     def _begin(self, key: str, job: Job) -> None:
@@ -193,11 +191,11 @@ class Runner:
                 word, said = pipe.recv()
             except EOFError:
                 process.join()
-                self._end(key, None)
+                self._end(key, f"Its process ended without a word, with code {process.exitcode}.", again=True)
                 continue
-            if word == "end":
+            if word in ("end", "died"):
                 process.join()
-                self._end(key, said)
+                self._end(key, said, again=word == "died")
             elif word == "trained":
                 self._note(key, said)
             else:
@@ -209,18 +207,15 @@ class Runner:
         report.done = report.work * trained / max(job.run.rounds(job.study), 1)
         report.found = report.done if report.found is None else report.found
 
-    def _end(self, key: str, fault: str | None) -> None:
-        """A process ended: well (""), with a fault, or without a word (None)."""
-        process, pipe = self._working.pop(key)
+    def _end(self, key: str, fault: str, again: bool = False) -> None:
+        """A process ended: well (""), with a fault of the user's, or in a way that another try may not end in."""
+        _, pipe = self._working.pop(key)
         pipe.close()
         report = self.reports[key]
-        killed = fault is None and (process.exitcode or 0) < 0
-        if killed and report.tries <= RETRIES:
+        if again and report.tries <= RETRIES:
             report.state, report.what = "waiting", ""
             return
-        if killed:
-            fault = f"Its process was killed {report.tries} times, with signal {-(process.exitcode or 0)}."
-        report.fault = "Its process ended with the error that is printed above." if fault is None else fault
+        report.fault = f"{fault} It was tried {report.tries} times." if again else fault
         report.state, report.done = ("failed", report.done) if report.fault else ("done", report.work)
 
 
@@ -241,8 +236,3 @@ def jobs_of(
         )
         for run in runs
     }
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

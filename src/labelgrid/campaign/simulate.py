@@ -2,18 +2,18 @@
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from labelgrid import files
 from labelgrid.campaign import outcomes
-from labelgrid.campaign.asking import Asked, check
+from labelgrid.campaign.asking import Asked
 from labelgrid.campaign.project import remove_folder, write_text
 from labelgrid.campaign.recipe import load
-from labelgrid.campaign.runner import Report, Runner, jobs_of
-from labelgrid.campaign.study import ENDINGS, KEPT
+from labelgrid.campaign.runner import Runner, Standing, jobs_of
+from labelgrid.campaign.study import ENDINGS, KEPT, LOCK, Run
 from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 
@@ -22,22 +22,29 @@ FROZEN = "recipe.toml"
 
 
 def simulate(
-    asked: Asked, pictures: str, at_once: int, threads: int, show: Callable[[Mapping[str, Report]], None]
-) -> Mapping[str, Report]:
+    asked: Asked,
+    runs: Sequence[Run],
+    pictures: str,
+    at_once: int,
+    threads: int,
+    show: Callable[[Mapping[str, Standing]], None],
+) -> Mapping[str, Standing]:
     """Carry out all runs that are not done, then write the records of all; returns how each ended.
 
     Args:
         asked: what is to be run.
-        pictures: the digest of the data set's images, kept with the runs.
+        runs: of it, checked (`labelgrid.campaign.asking.check`).
+        pictures: the digest of the data set's images, kept with the runs (`labelgrid.campaign.asking.pictures`).
         at_once: runs at a time.
         threads: of each.
         show: is told how all runs stand.
 
     Raises:
-        LabelgridError: as `check`; another process is at work on the same folder.
+        ProjectError: another process is at work on the same folder.
     """
-    runs = check(asked)
     with _alone(asked.out):
+        with files.disk(asked.out):
+            (asked.out / ENDINGS).unlink(missing_ok=True)  # what it says may not be so of what is asked now
         write_text(asked.out / KEPT, json.dumps(asked.kept() | {"pictures": pictures}, indent=1) + "\n")
         _freeze(asked)
         _clear(asked.out)
@@ -45,12 +52,13 @@ def simulate(
         jobs = {
             key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}")) for key, job in jobs.items()
         }
-        with files.disk(asked.out):
-            (asked.out / ENDINGS).unlink(missing_ok=True)
-        reports = Runner(jobs, at_once, show).run()
+        try:
+            reports = Runner(jobs, at_once, show).run()
+        finally:  # what a stopped call has measured is in the records, too
+            own = (o for run in runs for o in outcomes.outcomes_of(run, asked.out / "runs" / run.key))
+            outcomes.write(own, asked.out)
         ends = {key: asdict(report) for key, report in reports.items()}
         write_text(asked.out / ENDINGS, json.dumps(ends, indent=1) + "\n")
-        outcomes.write((o for run in runs for o in outcomes.outcomes_of(run, asked.out / "runs" / run.key)), asked.out)
     return reports
 
 
@@ -71,7 +79,7 @@ def _clear(out: Path) -> None:
 def _alone(out: Path) -> Iterator[None]:
     with files.disk(out):
         out.mkdir(parents=True, exist_ok=True)
-        file = (out / ".lock").open("w")
+        file = (out / LOCK).open("w")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

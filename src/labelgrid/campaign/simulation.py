@@ -29,9 +29,9 @@ FIRST = "random_images"
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
     """The settings of a run's project."""
-    strategy = run.strategy if run.kind == "strategy" else FIRST
+    chosen = study.chosen(run.strategy) if run.kind == "strategy" else Chosen(FIRST)
     oracle = Oracle(study.data, str(root.absolute()))
-    return Settings(recipe, run.seed, weights, study.group, Chosen(strategy), run.changes(study), oracle)
+    return Settings(recipe, run.seed, weights, study.group, chosen, run.changes(study), oracle)
 
 
 def begin(folder: Path, settings: Settings, study: Study) -> None:
@@ -114,7 +114,8 @@ def step(project: Project, run: Run, study: Study, progress: Progress) -> bool:
     if read_fit(folder) is None or read_measured(folder) is None:
         fitting.fit(project, progress)
         return True
-    if run.kind != "strategy" or len(closed) > study.rounds or _reached(project, study, folder):
+    reached = _reached(project, study, folder)  # in every run, so that a figure nobody measures ends the first one
+    if reached or run.kind != "strategy" or len(closed) > study.rounds:
         return False
     return _query(project, run, study, progress)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid import plugins
+from labelgrid.campaign.project import Chosen
 from labelgrid.campaign.recipefile import chain, find, hash_of, lay
 from labelgrid.campaign.taskwords import task_rows_of
 from labelgrid.config import merge, parse
@@ -19,6 +21,8 @@ from labelgrid.labels.grid import TaskRow, Unit
 Kind = Literal["start", "strategy", "full"]
 #: Files of a study's folder: what is run, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
+#: There while a process is at work on the study.
+LOCK = ".lock"
 #: What a folder's name may say of a point; of others it says a hash.
 PLAIN = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
 #: In a run's folder: it is done, and what its end depended on.
@@ -36,11 +40,12 @@ class Study:
         val: the split for model choice and for `until`; "" uses none.
         initial: images that have all labels from the start, the same ones for all runs of a seed.
         budget: of a round, in `unit`; rounds: how many.
-        strategies: to compare; seeds: how many.
+        strategies: to compare, by name; seeds: how many.
         full: train once a seed on every label of the pool, too.
         group: a regular expression on image ids; images of one group are held together.
         spend: end a run once its labels, those of val among them, have cost so much; 0: not for that.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
+        variants: strategies with options, by names of their own that `strategies` may name.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
         changes: laid over the recipe, and over the grid, in runs of a kind: changes.full.train.steps is a length of its
             own for `full`.
@@ -62,15 +67,17 @@ class Study:
     group: str = ""
     spend: float = 0.0
     until: Mapping[str, float] = field(default_factory=dict)
+    variants: Mapping[str, Chosen] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("initial", "budget", "seeds"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0; it is {getattr(self, name)}")
-        if self.rounds < 0:
-            raise ValueError(f"rounds must be at least 0; it is {self.rounds}")
+        least = {"initial": 1, "seeds": 1, "rounds": 0, "spend": 0, "budget": 0 if self.unit == "cost" else 1}
+        for name, value in least.items():
+            if not value <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number of at least {value}; it is {getattr(self, name)}")
+        if not self.budget:
+            raise ValueError("budget must be above 0")
         empty = [name for name, values in self.grid.items() if not values]
         if empty:
             raise ValueError(f"grid.{empty[0]} has no value")
@@ -84,6 +91,10 @@ class Study:
     def parts(self) -> list[str]:
         """The splits it reads: pool, test and, where one is named, val."""
         return [name for name in (self.pool, self.test, self.val) if name]
+
+    def chosen(self, strategy: str) -> Chosen:
+        """A strategy as a project has it: one of `variants`, or the plug-in of that name without options."""
+        return self.variants.get(strategy, Chosen(strategy))
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
         """The splits of its data set, which lies there."""
@@ -178,6 +189,15 @@ class Run:
             return {}
         return {"rounds": study.rounds, "spend": study.spend, "until": dict(study.until)}
 
+    def ended(self, study: Study) -> str:
+        """What is kept in its folder once it is done: all that its end depended on."""
+        return json.dumps(self.ends(study)) + "\n"
+
+    def is_done(self, study: Study, folder: Path) -> bool:
+        """Whether it was carried out there to an end that is this study's, too."""
+        path = folder / DONE
+        return path.is_file() and path.read_text(encoding="utf-8") == self.ended(study)
+
     def rounds(self, study: Study) -> int:
         """How many networks it trains, itself."""
         return study.rounds if self.kind == "strategy" else 1
@@ -193,20 +213,33 @@ def point_text(point: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in point.items())
 
 
-def read_json(path: Path) -> Any:
-    """What a file of a study says.
+def read_json(path: Path) -> dict[str, Any]:
+    """The table that a file of a study holds.
 
     Raises:
         ProjectError: it is damaged.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it holds no table")
+        return found
     except ValueError as error:
         raise ProjectError(
             f"A file of the study is damaged: {error}.",
             where=str(path),
             next_step="Put it back from a copy, or begin anew in another folder.",
         ) from error
+
+
+def kept_study(kept: Mapping[str, Any], folder: Path) -> Study:
+    """The study whose `study.json`, which lies there, says this.
+
+    Raises:
+        RecipeError: it is damaged, or of another program.
+    """
+    found = kept.get("study")
+    return parse(Study, found if isinstance(found, Mapping) else {}, str(folder / KEPT))
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:

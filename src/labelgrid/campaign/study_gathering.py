@@ -12,8 +12,7 @@ from labelgrid.campaign.gathering import now
 from labelgrid.campaign.looking import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
 from labelgrid.campaign.project import SETTINGS, Project
 from labelgrid.campaign.records import read_measured
-from labelgrid.campaign.study import DONE, ENDINGS, KEPT, Run, Study, point_text, read_json, runs_at, runs_of
-from labelgrid.config import parse
+from labelgrid.campaign.study import ENDINGS, KEPT, Run, Study, kept_study, point_text, read_json, runs_at, runs_of
 from labelgrid.report.content import Hint, Measured
 from labelgrid.report.trials import Ending, Ran, Seen, StudyReport, Trial
 from labelgrid.tasks.task import definitions
@@ -52,7 +51,7 @@ class Folder:
             LabelgridError: `study.json` is damaged or of another program.
         """
         kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
-        study = parse(Study, kept.get("study", {}), str(path / KEPT))
+        study = kept_study(kept, path)
         table = path / "outcomes.parquet"
         return cls(path, study, kept, endings, outcomes.by_run(outcomes.read(path)) if table.is_file() else {})
 
@@ -133,7 +132,7 @@ def _ran(folder: Folder, run: Run) -> Ran:
 def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
     """How far a run is: as it was written down, else by what lies in its folder."""
     place, known = folder.place(run), folder.endings.get(run.key, {})
-    if (place / DONE).is_file() or measured >= wanted or known.get("state") == "done":
+    if run.is_done(folder.study, place) or measured >= wanted or known.get("state") == "done":
         return "done", ""
     if known.get("state") == "failed":
         return "failed", str(known.get("fault", ""))

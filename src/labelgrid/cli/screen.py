@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -88,21 +88,27 @@ class Runs:
     def show(self, reports: Mapping[str, Any]) -> None:
         """Draw how the runs are doing."""
         if console.is_terminal:
-            self.live.update(self._table(reports))
+            self.live.update(self._drawn(reports))
             return
         for key, report in reports.items():
-            if self.told.get(key, "waiting") != report.state:
-                self.told[key] = report.state
-                note(f"{key}: {report.state} {report.fault}".rstrip())
+            share = f" {100 * report.done / report.work:.0f} %" if report.state == "running" else ""
+            told = f"{report.state}{share}"
+            if self.told.get(key, "waiting") != told:
+                self.told[key] = told
+                note(f"{key}: {told} {report.fault}".rstrip() + f" ({self._stand(reports)})")
 
-    def _table(self, reports: Mapping[str, Any]) -> Table:
+    def _stand(self, reports: Mapping[str, Any]) -> str:
         ended = sum(report.state in ("done", "failed") for report in reports.values())
-        drawn = Table(title=f"{ended} of {len(reports)} runs{self._eta(reports)}", title_justify="left")
-        for column in ("run", "state", "what"):
-            drawn.add_column(column)
-        for key, report in reports.items():
-            drawn.add_row(escape(key), report.state, escape(report.fault or report.what))
-        return drawn
+        return f"{ended} of {len(reports)} runs{self._eta(reports)}"
+
+    def _drawn(self, reports: Mapping[str, Any]) -> Group:
+        """Those that are running or have failed; the others are counted, however many there are."""
+        waiting = sum(report.state == "waiting" for report in reports.values())
+        drawn = Table("run", "state", "what")
+        for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
+            if report.state in ("running", "failed"):
+                drawn.add_row(escape(key), report.state, escape(report.fault or report.what))
+        return Group(f"{self._stand(reports)}; {waiting} waiting", *([drawn] if drawn.rows else []))
 
     def _eta(self, reports: Mapping[str, Any]) -> str:
         """When all will be done at the rate of this call; "" before anything was."""

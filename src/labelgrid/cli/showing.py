@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.cli.grid import AsJson
 from labelgrid.errors import leaving
 
 
 @leaving("Nothing was written.")
 def report(
-    folder: Folder,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder, or a study's.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; else DIR/report.html.")] = None,
     plots: Annotated[
         Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)

@@ -11,16 +11,18 @@ from labelgrid.errors import leaving
 
 if TYPE_CHECKING:
     from labelgrid.campaign.asking import Asked
-    from labelgrid.campaign.runner import Report
+    from labelgrid.campaign.runner import Standing
     from labelgrid.campaign.study import Run
 
 
 @leaving("What had been run is kept.")
 def simulate(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe with a [simulate] table.")],
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")],
     out: Annotated[Path, typer.Option(help="The folder of all runs; one that is there is gone on with.")],
     data: Annotated[Path, typer.Option(help="Where the data set lies.", exists=True, file_okay=False)],
-    weights: Annotated[Path | None, typer.Option(help="A local file of backbone weights.", dir_okay=False)] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)
+    ] = None,
     strategy: Annotated[str, typer.Option(help="Instead of the recipe's, separated by commas.")] = "",
     tasks: Annotated[str, typer.Option(help="Only these of the recipe's, separated by commas.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
@@ -35,8 +37,8 @@ def simulate(
     from labelgrid.campaign import simulate as running
     from labelgrid.campaign.asking import Asked, check, pictures, widened
     from labelgrid.campaign.project import recipe_word
-    from labelgrid.campaign.runner import cores
     from labelgrid.campaign.study import study_of
+    from labelgrid.processes import cores
 
     named_ones = {"strategies": strategy, "only": tasks}
     changes: dict[str, Any] = {
@@ -54,11 +56,11 @@ def simulate(
     with screen.Bar() as bar:
         seen = pictures(asked, bar)
     with screen.Runs() as table:
-        reports = running.simulate(asked, seen, at_once, max(1, cores() // at_once), table.show)
+        reports = running.simulate(asked, runs, seen, at_once, max(1, cores() // at_once), table.show)
     _tell_of_ends(reports, out)
 
 
-def _tell_of_ends(reports: "Mapping[str, Report]", out: Path) -> None:
+def _tell_of_ends(reports: "Mapping[str, Standing]", out: Path) -> None:
     """How many runs are done, and the faults of those that failed."""
     from labelgrid.errors import ProjectError
 
@@ -73,8 +75,9 @@ def _tell_of_ends(reports: "Mapping[str, Report]", out: Path) -> None:
 
 def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
     """Print what is left to be run, and what it takes by a short training that is thrown away."""
-    from labelgrid.campaign.runner import cores, jobs_of, left_of
+    from labelgrid.campaign.runner import jobs_of, left_of
     from labelgrid.campaign.trial import trial
+    from labelgrid.processes import cores
     from labelgrid.report.wording import counted
 
     threads = max(1, cores() // at_once)

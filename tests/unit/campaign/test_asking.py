@@ -1,22 +1,22 @@
 """Laws of what is asked of a study: refused before anything is run, and never fewer runs than there are."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labelgrid.campaign.asking import Asked, check, pictures, widened
-from labelgrid.campaign.project import write_text
+from labelgrid.campaign.project import Chosen, write_text
+from labelgrid.campaign.simulation import settings_of
 from labelgrid.campaign.study import study_of
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.progress import Silent
 from tests.studies import asked
 
 
 def keep(of: Asked) -> None:
     """Leave the folder as a study of it that was begun."""
-    import json
-
     of.out.mkdir()
     write_text(of.out / "study.json", json.dumps(of.kept()))
 
@@ -32,6 +32,12 @@ def keep(of: Asked) -> None:
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
         ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
         ({"grid": {"train.stepz": [5]}}, "stepz"),
+        (
+            {"variants": {"raw": {"name": "partal", "options": {"normalize": "none"}}}, "strategies": ["raw"]},
+            "normalise",
+        ),
+        ({"strategies": ["random_images"], "budget": 1}, "does not pay for one image.*takes 2 labels"),
+        ({"strategies": ["random_images"], "unit": "cost", "budget": 10.0}, "takes 11 cost"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_it_is(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
@@ -82,8 +88,49 @@ def test_the_pictures_digest_follows_every_image_and_no_label(tmp_path: Path) ->
     assert pictures(of, Silent()) != seen
 
 
-def test_a_study_that_was_begun_keeps_its_pictures_digest(tmp_path: Path) -> None:
+def test_runs_are_not_gone_on_with_on_other_images(tmp_path: Path) -> None:
     of = asked(tmp_path)
     of.out.mkdir()
-    write_text(of.out / "study.json", '{"pictures": "abc"}')
-    assert pictures(of, Silent()) == "abc"
+    write_text(of.out / "study.json", "{}")  # of a study begun before digests were kept
+    write_text(of.out / "study.json", json.dumps({"pictures": pictures(of, Silent())}))
+    assert pictures(of, Silent())
+    splits = of.root / "splits" / "train.txt"
+    splits.write_text("".join(splits.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ProjectError, match="images or splits have changed"):
+        pictures(of, Silent())
+
+
+def test_an_image_of_two_splits_is_refused(tmp_path: Path) -> None:
+    of = asked(tmp_path)
+    train, test = of.root / "splits" / "train.txt", of.root / "splits" / "test.txt"
+    train.write_text(train.read_text() + test.read_text().splitlines(keepends=True)[1])
+    with pytest.raises(LabelgridError, match="The splits train and test share 1 image, such as"):
+        check(of)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    of = asked(tmp_path)
+    of.out.mkdir()
+    (of.out / ".lock").touch()  # of a call that was stopped early
+    assert check(of)
+    (of.out / "recipe.toml").write_text("mine")
+    with pytest.raises(ProjectError, match="holds something else"):
+        check(of)
+
+
+@pytest.mark.parametrize("damaged", ["{}", "[]", '{"study": 3}', "no JSON"])
+def test_a_damaged_study_is_a_clear_refusal(tmp_path: Path, damaged: str) -> None:
+    of = asked(tmp_path)
+    of.out.mkdir()
+    (of.out / "study.json").write_text(damaged)
+    with pytest.raises(LabelgridError, match=r"study\.json"):
+        widened(of)
+
+
+def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> None:
+    raw = {"raw": {"name": "partal", "options": {"normalise": "none"}}}
+    of = asked(tmp_path, variants=raw, strategies=["partal", "raw"])
+    runs = {run.key: run for run in check(of)}
+    settings = settings_of(runs["raw-seed0"], of.recipe, "", of.study, of.root)
+    assert settings.strategy == Chosen("partal", {"normalise": "none"})
+    assert settings_of(runs["partal-seed0"], of.recipe, "", of.study, of.root).strategy == Chosen("partal")

@@ -5,15 +5,17 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
-from labelgrid.campaign.runner import Report, Runner, jobs_of, left_of
+import pytest
+
+from labelgrid.campaign.runner import Runner, Standing, jobs_of, left_of
 from labelgrid.campaign.study import runs_of
 from tests.studies import asked
 
 COVERS = ["labelgrid.campaign.simulate", "labelgrid.campaign.outcomes"]
 
 
-def jobs(folder: Path):
-    wanted = asked(folder, full=False)
+def jobs(folder: Path, **changes: object):
+    wanted = asked(folder, full=False, **changes)
     return jobs_of(runs_of(wanted.study), wanted.study, wanted.recipe, "", wanted.root, wanted.out, threads=1)
 
 
@@ -28,7 +30,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     other = tmp_path / "other"
     other.mkdir()
 
-    def kill(reports: Mapping[str, Report]) -> None:
+    def kill(reports: Mapping[str, Standing]) -> None:
         for key, (process, _) in list(runner._working.items()):
             if key not in killed and reports[key].what.startswith("Training") and process.pid:
                 killed.add(key)
@@ -60,3 +62,21 @@ def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_fro
     assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
     assert reports["start-seed0"].tries == 1  # it would fail again
     assert reports["partal-seed0"].fault == "The run it goes on from failed."
+
+
+@pytest.mark.parametrize(("deaths", "state", "tries"), [(1, "done", 2), (9, "failed", 3)])
+def test_a_run_that_dies_of_no_fault_of_the_user_s_is_begun_again_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, state: str, tries: int
+) -> None:
+    counter = tmp_path / "deaths"
+    counter.write_text(str(deaths))
+    monkeypatch.setenv("LABELGRID_TEST_DEATHS", str(counter))
+    dying = {"start": {"network": {"name": "tests.unit.campaign.dying:build"}}}
+    (report,) = Runner(jobs(tmp_path, rounds=0, changes=dying), 1, lambda _: None).run().values()
+    assert (report.state, report.tries) == (state, tries)
+    trace = tmp_path / "out" / "runs" / "start-seed0.error.txt"
+    assert "dying.py" in trace.read_text()
+    if state == "failed":
+        assert f"RuntimeError: out of luck (see {trace}). It was tried 3 times." in report.fault
+    else:
+        assert report.fault == ""

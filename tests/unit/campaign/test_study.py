@@ -28,8 +28,11 @@ def test_a_recipe_without_a_study_a_misspelt_key_and_a_value_that_cannot_be_are_
         study_of("small")
     for change, fault in (
         ({"budgt": 1}, "did you mean 'budget'"),
-        ({"seeds": 0}, "seeds must be above 0"),
-        ({"rounds": -1}, "rounds must be at least 0"),
+        ({"seeds": 0}, "seeds must be a number of at least 1"),
+        ({"rounds": -1}, "rounds must be a number of at least 0"),
+        ({"spend": -1.0}, "spend must be a number of at least 0"),
+        ({"budget": 0.5}, "budget must be a number of at least 1"),
+        ({"budget": 0.0, "unit": "cost"}, "budget must be above 0"),
         ({"until": {"depth/RMSE": 0.5}}, "until needs a val split"),
     ):
         with pytest.raises(RecipeError, match=fault):

@@ -13,6 +13,7 @@ from labelgrid.campaign.reporting import report_of
 from labelgrid.campaign.simulation import answer, begin, settings_of
 from labelgrid.campaign.study import Run, Study, runs_of
 from labelgrid.campaign.study_gathering import gather_study, is_study
+from labelgrid.config import parse
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.results import Result
@@ -107,7 +108,11 @@ def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> N
     assert ending(0) == "unfinished"
     write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "done"}}))
     assert (ending(0), ending(1)) == ("done", "unfinished")
-    write_text(out / "runs" / "random_cells-seed1" / "done.json", "{}\n")
+    study = parse(Study, kept["study"], "")
+    other = Run("strategy", "random_cells", 1)
+    write_text(out / "runs" / other.key / "done.json", other.ended(replace(study, rounds=8)))
+    assert ending(1) == "unfinished"  # it ended where fewer rounds were asked for
+    write_text(out / "runs" / other.key / "done.json", other.ended(study))
     assert ending(1) == "done"
 
 
@@ -150,3 +155,10 @@ def test_a_damaged_study_is_refused_and_nothing_is_written(out: Path, tmp_path: 
     with pytest.raises(ProjectError, match=r"A file of the study is damaged"):
         report_of(out, tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
+
+
+@pytest.mark.parametrize(("file", "text"), [("study.json", "[]"), ("runs.json", "[]"), ("outcomes.parquet", "junk")])
+def test_damaged_files_of_a_study_are_named(out: Path, file: str, text: str) -> None:
+    (out / file).write_text(text)
+    with pytest.raises(ProjectError, match=file):
+        gather_study(out)

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from labelgrid.campaign.runner import Report
+from labelgrid.campaign.runner import Standing
 from labelgrid.cli import screen
 from labelgrid.errors import LabelError
 
@@ -92,21 +92,35 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(monke
     seen = io.StringIO()
     monkeypatch.setattr(screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None))
     reports = {
-        "a": Report("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
-        "b": Report("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
-        "c": Report("failed", fault="no [disk]", work=900.0),
-        "d": Report(work=100.0),
+        "a": Standing("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
+        "b": Standing("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
+        "c": Standing("failed", fault="no [disk]", work=900.0),
+        "d": Standing(work=100.0),
     }
     with screen.Runs() as table:
         table.begun -= 600.0
         table.show(reports)
         table.live.refresh()
-    for words in ("2 of 4 runs, ETA 30 min", "Training 3/8", "no [disk]", "waiting"):
+    for words in ("2 of 4 runs, ETA 30 min; 1 waiting", "Training 3/8", "no [disk]"):
         assert words in seen.getvalue()
+
+
+def test_of_many_runs_those_that_are_running_are_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.StringIO()
+    narrow = Console(file=seen, force_terminal=True, width=80, height=12, color_system=None)
+    monkeypatch.setattr(screen, "console", narrow)
+    reports = {f"old{n}": Standing("done", work=1.0, done=1.0) for n in range(40)}
+    reports |= {f"next{n}": Standing() for n in range(40)} | {"now": Standing("running", "Training 1/2")}
+    with screen.Runs() as table:
+        table.show(reports)
+        table.live.refresh()
+    assert "40 of 81 runs" in seen.getvalue() and "40 waiting" in seen.getvalue() and "Training 1/2" in seen.getvalue()
 
 
 def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixture[str]) -> None:
     table = screen.Runs()
-    for state in ("waiting", "running", "running", "done"):
-        table.show({"a": Report(state)})
-    assert capsys.readouterr().err.split("\n") == ["a: running", "a: done", ""]
+    table.begun -= 60.0
+    for state, done in (("waiting", 0.0), ("running", 0.0), ("running", 2.0), ("running", 2.0), ("done", 4.0)):
+        table.show({"a": Standing(state, work=4.0, done=done)})
+    told = ["a: running 0 % (0 of 1 runs)", "a: running 50 % (0 of 1 runs, ETA 60 s)", "a: done (1 of 1 runs, ETA 0 s)"]
+    assert capsys.readouterr().err.split("\n") == [*told, ""]
