@@ -15,17 +15,17 @@ OUT = Path("out/demo")
 STUDY = f"{OUT}/three-strategies"
 COMMANDS: Sequence[Sequence[str]] = (
     ("scenes", f"{OUT}/rooms", "--count", "160", "--size", "64x96"),
-    ("simulate", "demo", "--data", f"{OUT}/rooms", "--out", f"{STUDY}"),
-    ("report", f"{STUDY}", "--out", f"{OUT}/report.html"),
+    ("simulate", "demo", "--data", f"{OUT}/rooms", "--out", STUDY),
+    ("report", STUDY, "--out", f"{OUT}/report.html"),
 )
 NEXT = f"""
 The report: {OUT}/report.html. Open it in a browser.
 
 What to try next (labelgrid is .venv/bin/labelgrid):
-  look at the rooms and their labels:                  labelgrid sheet {OUT}/rooms --out {OUT}/rooms.png
-  two more seeds, beside those there are:              labelgrid simulate demo --data {OUT}/rooms --out {STUDY} --seeds 4
-  one of the campaigns, as a live one is reported:     labelgrid report {STUDY}/runs/partal-seed0
-  a project of your own images (README.md says more):  labelgrid init NAME --images FOLDER --task depth
+  look at the rooms and their labels:                labelgrid sheet {OUT}/rooms --out {OUT}/rooms.png
+  two more seeds, beside those there are:            labelgrid simulate demo --data {OUT}/rooms --out {STUDY} --seeds 4
+  one of the campaigns, as a live one is reported:   labelgrid report {STUDY}/runs/partal-seed0
+  a project of your own images (more in README.md):  labelgrid init NAME --images FOLDER --task depth
 """
 
 
