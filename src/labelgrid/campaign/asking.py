@@ -182,6 +182,8 @@ def _check_same(asked: Asked) -> None:
             )
         return
     now, old = asked.kept(), json.loads(json.dumps(asdict(kept_study(before, asked.out))))
+    variants = now["study"]["variants"]
+    now["study"]["variants"] = {name: one for name, one in variants.items() if name in old["variants"]}  # more may come
     changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
     changed += [f"simulate.{key}" for key in sorted(old) if key not in OPEN and old[key] != now["study"][key]]
     if changed:

@@ -53,6 +53,7 @@ class Folder:
         kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
         table = path / "outcomes.parquet"
+        endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
         return cls(path, study, kept, endings, outcomes.by_run(outcomes.read(path)) if table.is_file() else {})
 
     def place(self, run: Run) -> Path:

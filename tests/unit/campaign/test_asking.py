@@ -134,3 +134,11 @@ def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> No
     settings = settings_of(runs["raw-seed0"], of.recipe, "", of.study, of.root)
     assert settings.strategy == Chosen("partal", {"normalise": "none"})
     assert settings_of(runs["partal-seed0"], of.recipe, "", of.study, of.root).strategy == Chosen("partal")
+
+
+def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
+    raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
+    keep(asked(tmp_path, variants={"raw": raw}, strategies=["raw"]))
+    assert check(widened(asked(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])))
+    with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
+        check(widened(asked(tmp_path, variants={"raw": each}, strategies=["raw"])))

@@ -162,3 +162,8 @@ def test_damaged_files_of_a_study_are_named(out: Path, file: str, text: str) -> 
     (out / file).write_text(text)
     with pytest.raises(ProjectError, match=file):
         gather_study(out)
+
+
+def test_an_ending_that_is_no_table_says_nothing(out: Path) -> None:
+    (out / "runs.json").write_text('{"random_cells-seed0": 3}')
+    assert {run.ending for run in gather_study(out).trials[0].runs} == {"done"}
