@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from labelgrid.report.blocks import Block, Column, Figure, Heading, Table, Text, Value, numeric
 from labelgrid.report.charts import Chart, Level, Line
 from labelgrid.report.findings import Mean, Measure, Of, cost_of, labels_of, loss, mean_of, means, metric
-from labelgrid.report.statistics import LEAST_PAIRS
 from labelgrid.report.trials import Trial
 from labelgrid.report.wording import number, rough, spread, with_unit
 
@@ -78,7 +77,7 @@ def by_strategy(found: Sequence[Measure], strategies: Sequence[str]) -> Table:
 def by_pair(measure: Measure) -> list[Block]:
     """A figure's differences and verdicts, pair by pair; nothing where no pair can be compared."""
     pairs = measure.pairs()
-    span = "95 % interval" if all(c.seeds >= LEAST_PAIRS for c in pairs.values()) else "seeds from … to"
+    span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "seeds from … to"
     columns = [Column("pair"), *numeric("difference", span, "p", "p corrected", "seeds"), Column("verdict")]
     rows: list[list[Value]] = []
     for (first, second), c in pairs.items():

@@ -71,6 +71,11 @@ class Compared:
     seeds: int
     verdict: Verdict
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are pairs enough for an interval: `low` and `high` are one."""
+        return self.seeds >= LEAST_PAIRS
+
 
 def compare(
     pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]], better: Literal["higher", "lower"], seed: int = 0

@@ -18,6 +18,7 @@ from labelgrid.report.bought import bought
 from labelgrid.report.comparing import BAND, by_pair, by_strategy, curve_figure, curves
 from labelgrid.report.findings import Measure, loss, measures
 from labelgrid.report.parts import UNSURE, grid_map, picked_cells, unsure_charts
+from labelgrid.report.statistics import LEAST_PAIRS
 from labelgrid.report.trials import StudyReport, Trial
 from labelgrid.report.verdicts import power, verdicts
 from labelgrid.report.wording import counted
@@ -25,8 +26,8 @@ from labelgrid.report.wording import counted
 #: How differences are judged.
 METHOD = (
     "Strategies are compared seed by seed: those of one seed begin with the same labels and the same network. The "
-    "interval is a bootstrap one of the mean difference (95 %; of fewer than 6 seeds the least and the largest "
-    "difference are told instead), p is of the exact paired permutation test (two-sided), "
+    f"interval is a bootstrap one of the mean difference (95 %; of fewer than {LEAST_PAIRS} seeds the least and the "
+    "largest difference are told instead), p is of the exact paired permutation test (two-sided), "
     "corrected for the number of pairs (Holm); a corrected p of 5 % or less counts as a difference. Only finished runs "
     "are compared."
 )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from labelgrid.report.findings import Measure
-from labelgrid.report.statistics import LEAST_PAIRS, LEVEL, Compared, least_p, seeds_needed
+from labelgrid.report.statistics import LEVEL, Compared, least_p, seeds_needed
 from labelgrid.report.wording import counted, number, rough
 
 #: So many pairs have a sentence each; of more, those without a difference are summed up.
@@ -42,7 +42,7 @@ def finding(measure: Measure, pair: tuple[str, str], compared: Compared) -> tupl
     said = f"No difference seen between {first} and {second} at {seeds}."
     if is_difference(compared):
         said = f"{first} is {compared.verdict} than {second} at {seeds}."
-    interval = "95 % interval" if compared.seeds >= LEAST_PAIRS else "seeds from"
+    interval = "95 % interval" if compared.has_interval else "seeds from"
     span = f"{rough(compared.low)} to {rough(compared.high)}"
     difference = f"{measure.name}, {first} − {second}: {rough(compared.mean)}"
     return said, f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction)."
