@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelgrid.cli import screen
+from labelgrid.cli.grid import Weights
 from labelgrid.errors import leaving
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ def simulate(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")],
     out: Annotated[Path, typer.Option(help="The folder of all runs; one that is there is gone on with.")],
     data: Annotated[Path, typer.Option(help="Where the data set lies.", exists=True, file_okay=False)],
-    weights: Annotated[
-        Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)
-    ] = None,
+    weights: Weights = None,
     strategy: Annotated[str, typer.Option(help="Instead of the recipe's, separated by commas.")] = "",
     tasks: Annotated[str, typer.Option(help="Only these of the recipe's, separated by commas.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
