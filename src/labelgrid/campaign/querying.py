@@ -109,7 +109,7 @@ def _tell_of_rest(budget: Budget, asked: Asked, progress: Progress) -> None:
     """What whole images, or prices, leave of a budget is not spent unawares."""
     images = {pick.cell.image for pick in asked.picks}
     spent = {"labels": len(asked.picks), "images": len(images), "cost": asked.cost}[budget.unit]
-    if spent < budget.amount:
+    if budget.amount - spent > 1e-9:  # prices are sums of floats
         rest = f"{budget.amount - spent:g} of {budget.amount:g} {budget.unit}"
         progress.say(f"{rest} are not spent: no further choice of '{asked.strategy}' fits.")
 
