@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -181,11 +181,11 @@ def _check_same(asked: Asked) -> None:
                 unchanged="Nothing was run.",
             )
         return
-    now, old = asked.kept(), json.loads(json.dumps(asdict(kept_study(before, asked.out))))
-    variants = now["study"]["variants"]
-    now["study"]["variants"] = {name: one for name, one in variants.items() if name in old["variants"]}  # more may come
+    now, old, study = asked.kept(), kept_study(before, asked.out), asked.study
+    study = replace(study, variants={name: one for name, one in study.variants.items() if name in old.variants})
+    fixed = sorted({field.name for field in fields(Study)} - OPEN)
     changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
-    changed += [f"simulate.{key}" for key in sorted(old) if key not in OPEN and old[key] != now["study"][key]]
+    changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
     if changed:
         raise ProjectError(
             f"The folder holds runs that were begun otherwise: {', '.join(changed)} changed.",

@@ -42,6 +42,11 @@ class Job:
     threads: int = 0
 
     @property
+    def is_done(self) -> bool:
+        """Whether the run was done by an earlier call, and would end there by this one."""
+        return self.run.is_done(self.study, self.folder)
+
+    @property
     def work(self) -> int:
         """How much it is, in optimiser steps."""
         return sum(self.takes.steps)
@@ -111,11 +116,6 @@ def carry_out(job: Job, pipe: "Connection[Any, Any]") -> None:
         raise SystemExit(1) from error
 
 
-def is_done(job: Job) -> bool:
-    """Whether the run was done by an earlier call, and would end there by this one."""
-    return job.run.is_done(job.study, job.folder)
-
-
 def trained(job: Job) -> int:
     """How many of a run's own trainings are finished; it begins with a copy of the one it goes on from."""
     found = len(list(job.folder.glob("rounds/*/fit.json")))
@@ -124,7 +124,7 @@ def trained(job: Job) -> int:
 
 def left_of(job: Job) -> Expected:
     """What is left of a run."""
-    return job.takes.after(len(job.takes.steps) if is_done(job) else trained(job))
+    return job.takes.after(len(job.takes.steps) if job.is_done else trained(job))
 
 
 @dataclass
@@ -147,7 +147,7 @@ class Runner:
         """Until every job is done or has failed; returns how each ended."""
         for key, job in self.jobs.items():
             done = Standing("done", work=job.work, done=job.work, found=job.work)
-            self.reports[key] = done if is_done(job) else Standing(work=job.work)
+            self.reports[key] = done if job.is_done else Standing(work=job.work)
         try:
             while self._fill():
                 self._hear()
