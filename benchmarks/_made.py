@@ -38,7 +38,7 @@ def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
     torch.manual_seed(seed)
     found = recipe()
     network: Network = make("nets", found.network, tasks, Encoder(found.backbone))
-    return network
+    return network.to(memory_format=torch.channels_last)  # as `labelgrid.campaign.assemble.network_of`
 
 
 def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> Folder:

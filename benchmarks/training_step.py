@@ -168,18 +168,22 @@ def main(words: list[str] | None = None) -> int:
         )
         check_equal(source, batches[0])
         trainer, bare = sides_of(network_of(build_all(task_definitions())).train(), source, 0, found.train.known)
-        ours, theirs = cycle(batches), cycle(batches)
+        plain = copy.deepcopy(bare)
+        plain.network.to(memory_format=torch.contiguous_format)
+        ours, theirs, others = cycle(batches), cycle(batches), cycle(batches)
         times = in_turns(
             {
                 "Trainer.train_step": lambda: trainer.train_step(next(ours), 0),
                 "bare loop": lambda: bare.step(next(theirs)),
+                "bare loop, weights channels-first": lambda: plain.step(next(others)),
             },
             options.repeats,
         )
         show(times)
-        mine, its = times.values()
+        mine, its, first = times.values()
         print(f"  (processor: {mine.work_over(its):.3g})")
         kept = held("training step / bare loop", mine.over(its), BAR)
+        print(f"  channels-last / channels-first: {its.over(first):.3g}, processor: {its.work_over(first):.3g}")
         kept &= loaders(source, options.workers, median(mine.wall), max(2, options.repeats // 5))
     return 0 if kept else 1
 

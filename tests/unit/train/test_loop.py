@@ -223,7 +223,7 @@ def test_a_finished_training_is_not_run_again(data, tmp_path):
 
 
 def test_tensorboard_is_written_where_asked_for(data, tmp_path):
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="TensorBoard's log needs the package tensorboard")
     fit(toy_plan(data, replace(QUICK, epochs=1, tensorboard=True)), tmp_path, Silent())
     assert list((tmp_path / "tensorboard").iterdir())
 
