@@ -379,3 +379,13 @@ def test_what_whole_images_leave_of_a_budget_is_told(project):
     said = Said()
     querying.query(project, Budget(tasks), said, strategy="random_images", dry_run=True)
     assert not any("not spent" in line for line in said.lines)
+
+
+def test_what_rounding_leaves_of_a_cost_budget_is_not_told(project):
+    spent = sum([0.1] * 8)
+    assert spent < 0.8
+    said = Said()
+    querying._tell_of_rest(Budget(0.8, "cost"), querying.Asked(1, "partal", [], spent), said)
+    assert said.lines == []
+    querying._tell_of_rest(Budget(0.9, "cost"), querying.Asked(1, "partal", [], spent), said)
+    assert said.lines == ["0.1 of 0.9 cost are not spent: no further choice of 'partal' fits."]
