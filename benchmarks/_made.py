@@ -8,12 +8,14 @@ import cv2
 import numpy as np
 import torch
 
-from labelgrid.campaign.recipe import Recipe, load, make
 from labelgrid.data.folder import Folder, build
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
+from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import Recipe
 from labelgrid.tasks.task import Task, TaskDef, definitions
 
 #: NYUv2's tasks as PartAL has them.
@@ -30,15 +32,15 @@ def task_definitions() -> dict[str, TaskDef]:
 
 def recipe() -> Recipe:
     """The small recipe, its backbone left random."""
-    found = load("small")
+    found = load_recipe("small")
     return replace(found, backbone=replace(found.backbone, pretrained=False))
 
 
 def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
     torch.manual_seed(seed)
     found = recipe()
-    network: Network = make("nets", found.network, tasks, Encoder(found.backbone))
-    return network.to(memory_format=torch.channels_last)  # as `labelgrid.campaign.assemble.network_of`
+    network: Network = build_plugin("nets", found.network, tasks, Encoder(found.backbone))
+    return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
 
 def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> Folder:

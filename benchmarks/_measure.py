@@ -87,7 +87,7 @@ def alone(file: str, *words: str | int) -> Any:
 
 
 @dataclass(frozen=True)
-class Ran:
+class Measurement:
     """A command's end: seconds on the clock and of the processor, peak MiB, what it printed."""
 
     seconds: float
@@ -96,7 +96,7 @@ class Ran:
     text: str
 
 
-def command(words: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> Ran:
+def command(words: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> Measurement:
     """Run a command in a process of its own.
 
     Its peak memory is at least this process's, from which it starts: load nothing large here.
@@ -109,7 +109,7 @@ def command(words: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> 
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} exits with {process.returncode}.")
-    return Ran(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
+    return Measurement(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 
 def labelgrid(*words: str | int) -> list[str]:

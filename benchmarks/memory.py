@@ -24,13 +24,13 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
     from labelgrid.data.folder import build
     from labelgrid.progress import Silent
     from labelgrid.score.dropout import Dropout, Options
-    from labelgrid.score.pool import Work, gather
+    from labelgrid.score.pool import ScoringJob, gather
     from labelgrid.tasks.task import build_all
 
     torch.set_num_threads(1)
     source, tasks = build(folder), build_all(task_definitions())
     statistic = Dropout(Options(passes, at=at), 0)
-    work = Work(network_of(tasks), tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
+    work = ScoringJob(network_of(tasks), tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
     with tempfile.TemporaryDirectory() as out:
         gather(work, source.images()[:images], Path(out), Silent())
     print(json.dumps(peak_mib()))

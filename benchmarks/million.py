@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measure import Ran, alone, command, held, labelgrid, machine
+from _measure import Measurement, alone, command, held, labelgrid, machine
 
 #: Seconds and MiB that the design promises.
 INIT, STATUS, MIB = 60.0, 1.0, 1536
@@ -38,7 +38,7 @@ def bare(folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def shown(name: str, run: Ran) -> None:
+def shown(name: str, run: Measurement) -> None:
     print(f"  {name:28} {run.seconds:7.2f} s  (processor {run.processor:7.2f} s, peak {run.peak:5.0f} MiB)", flush=True)
 
 

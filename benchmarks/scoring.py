@@ -24,11 +24,12 @@ from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.folder import Folder
 from labelgrid.data.loader import eval_batches
-from labelgrid.nets.dropout import ChannelDropout, Where
+from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
+from labelgrid.nets.options import Where
 from labelgrid.progress import Silent
 from labelgrid.score.dropout import Dropout, Options
-from labelgrid.score.pool import Look, Work, gather
+from labelgrid.score.pool import PoolBatch, ScoringJob, gather
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 
@@ -76,7 +77,7 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
 
     def ours(where: Where, original: bool) -> np.ndarray:
         statistic = Dropout(Options(options.passes, where, at="original" if original else "head"), 0)
-        return statistic(Look(batch, keys, network.encode(batch.images), network, tasks))
+        return statistic(PoolBatch(batch, keys, network.encode(batch.images), network, tasks))
 
     sides = {
         "plain forward": lambda: network(batch.images, batch.targets or None),
@@ -124,7 +125,7 @@ def of_files(network: Network, tasks: dict[str, Task], source: Folder, options: 
             seconds.append(time.perf_counter() - start)
         for at in ("head", "original"):
             statistic = Dropout(Options(options.passes, at=at), 0)
-            work = Work(network, tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
+            work = ScoringJob(network, tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()
                 gather(work, names, Path(folder), Silent())

@@ -8,7 +8,7 @@ import argparse
 import sys
 from statistics import median
 
-from _measure import Ran, command, held, labelgrid, machine
+from _measure import Measurement, command, held, labelgrid, machine
 
 BAR = 0.5
 
@@ -23,7 +23,7 @@ def main(words: list[str] | None = None) -> int:
         "python -c pass": [sys.executable, "-c", "pass"],
         "python -c 'import torch'": [sys.executable, "-c", "import torch"],
     }
-    found: dict[str, list[Ran]] = {name: [] for name in sides}
+    found: dict[str, list[Measurement]] = {name: [] for name in sides}
     for line in sides.values():
         command(line)  # once, so that the files are in memory and compiled
     for _ in range(options.repeats):

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from labelgrid.campaign import exporting, fitting, importing, querying, reporting, setup
-from labelgrid.campaign.project import Settings
-from labelgrid.campaign.taskwords import task_row
 from labelgrid.progress import Silent
+from labelgrid.project import create, export, import_labels
+from labelgrid.project.settings import Settings
+from labelgrid.project.task_spec import task_row
+from labelgrid.reporting import write
+from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 
 
@@ -16,12 +18,12 @@ def campaign(
     """Rounds of labelling; `answer` puts label files into a request's folder. Returns the report."""
     quiet = Silent()
     rows = [task_row(words) for words in tasks]
-    with setup.create(folder, [images], rows, settings, quiet, holdout=2) as project:
+    with create.create(folder, [images], rows, settings, quiet, holdout=2) as project:
         for number in range(1, rounds + 1):
-            querying.query(project, Budget(6, "labels"), quiet)
+            query.query(project, Budget(6, "labels"), quiet)
             request = folder / "rounds" / f"{number:04d}" / "request"
-            exporting.export(project, request)
+            export.export(project, request)
             answer(request)
-            importing.import_labels(project, request)
-            fitting.fit(project, quiet)
-        return reporting.report(project, folder / "report.html").page
+            import_labels.import_labels(project, request)
+            fit.fit(project, quiet)
+        return write.report(project, folder / "report.html").page

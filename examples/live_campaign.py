@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from labelgrid import plugins
-from labelgrid.campaign.project import Project
 from labelgrid.data.dataset import Source
+from labelgrid.project.folder import ProjectFolder
 
 
 def run(*words: str | Path) -> None:
@@ -26,7 +26,7 @@ def run(*words: str | Path) -> None:
 
 def answer(request: Path, source: Source, project: Path) -> int:
     """Put every label that a request's manifest asks for where it is expected; say which cannot be had."""
-    with Project.open(project) as opened:
+    with ProjectFolder.open(project) as opened:
         tasks = opened.tasks()
     given, skips = 0, ["request_id,reason"]
     for wanted in json.loads((request / "manifest.json").read_text()):

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.campaign.importing import import_labels
-from labelgrid.campaign.project import Project, Settings, settings_text
-from labelgrid.campaign.setup import request_id
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.labels.images import check_image
 from labelgrid.labels.store import Store
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.requests import request_id
+from labelgrid.project.settings import Settings, settings_text
 from tests.support import Made
 
 DEPTH, NORMALS = TaskRow("depth", "depth", 2.0), TaskRow("normals", "normals", 1.0)
-Make = Callable[..., Project]
+Make = Callable[..., ProjectFolder]
 
 
-def make_project(folder: Path, made: Made, splits: dict[str, Split] | None = None, group: str = "") -> Project:
+def make_project(folder: Path, made: Made, splits: dict[str, Split] | None = None, group: str = "") -> ProjectFolder:
     """A project over a made dataset, without labels and requests."""
     folder.mkdir(parents=True)
     (folder / "labelgrid.toml").write_text(settings_text(Settings(group=group)))
@@ -31,7 +32,7 @@ def make_project(folder: Path, made: Made, splits: dict[str, Split] | None = Non
         for row in made.rows:
             store.add_task(row)
         store.add_images(_row(made, name, (splits or {}).get(name, "train"), group) for name in made.names)
-    return Project.open(folder)
+    return ProjectFolder.open(folder)
 
 
 def _row(made: Made, name: str, split: Split, group: str) -> ImageRow:
@@ -44,7 +45,7 @@ def cells_of(made: Made) -> list[Cell]:
     return [Cell(name, row.name) for name in made.names for row in made.rows]
 
 
-def ask(project: Project, cells: Iterable[Cell], number: int = 0) -> None:
+def ask(project: ProjectFolder, cells: Iterable[Cell], number: int = 0) -> None:
     """Request cells in a round, scored so that the first is the best; rounds before it are opened and closed."""
     cells = list(cells)
     steps = [
@@ -80,17 +81,17 @@ def copy(source: Path, target: Path) -> Path:
     return target
 
 
-def states(project: Project) -> dict[Cell, str]:
+def states(project: ProjectFolder) -> dict[Cell, str]:
     """The cells that are not missing, and their states."""
     return {row.cell: row.state.name.lower() for row in project.store.cells()}
 
 
-def ledger(project: Project) -> list[tuple[object, ...]]:
+def ledger(project: ProjectFolder) -> list[tuple[object, ...]]:
     """All that happened, without the times."""
     return [(event.id, event.before, event.move) for event in project.store.events()]
 
 
-def snapshot(project: Project) -> tuple[object, ...]:
+def snapshot(project: ProjectFolder) -> tuple[object, ...]:
     """All that an import could change: events, cells, images, and every file of the project but the database's."""
     listing = {
         path.relative_to(project.folder).as_posix(): path.read_bytes()
@@ -108,7 +109,7 @@ def put(folder: Path, cell: Cell, pixels: np.ndarray) -> Path:
     return path
 
 
-def refusal(project: Project, folder: Path, **options: object) -> ImportRefused:
+def refusal(project: ProjectFolder, folder: Path, **options: object) -> ImportRefused:
     """The refusal of an import, which changed nothing."""
     before = snapshot(project)
     with pytest.raises(ImportRefused) as caught:
@@ -117,6 +118,6 @@ def refusal(project: Project, folder: Path, **options: object) -> ImportRefused:
     return caught.value
 
 
-def held(project: Project) -> list[str]:
+def held(project: ProjectFolder) -> list[str]:
     """The held-out images."""
     return [row.name for row in project.store.images(("heldout",))]

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
-from labelgrid.campaign import setup
-from labelgrid.campaign.importing import import_labels
-from labelgrid.campaign.project import Chosen, Project, Settings
 from labelgrid.progress import Silent
+from labelgrid.project import create
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.settings import Settings
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.tasks.task import TaskDef
 from tests.support import Made, make_dataset
 
@@ -49,18 +51,18 @@ def make_project(
     strategy: str = "partal",
     tasks: tuple[str, ...] = TASKS,
     seed: int = 0,
-) -> tuple[Project, Made]:
+) -> tuple[ProjectFolder, Made]:
     """A project `folder/flat` over `n` made images of `folder/made`, nothing labelled."""
     made = make_dataset(folder / "made", n=n, size=[(32, 64), (48, 40)], seed=seed, tasks=tasks)
     (folder / "tiny.toml").write_text(RECIPE)
-    settings = Settings(recipe=str((folder / "tiny.toml").absolute()), seed=seed, strategy=Chosen(strategy))
-    project = setup.create(folder / "flat", [made.images], list(made.rows), settings, Silent(), holdout=holdout)
+    settings = Settings(recipe=str((folder / "tiny.toml").absolute()), seed=seed, strategy=PluginChoice(strategy))
+    project = create.create(folder / "flat", [made.images], list(made.rows), settings, Silent(), holdout=holdout)
     return project, made
 
 
-def answer(project: Project, made: Made) -> int:
+def answer(project: ProjectFolder, made: Made) -> int:
     """Label every open request with the made labels; returns how many cells."""
-    from labelgrid.campaign.exporting import export
+    from labelgrid.project.export import export
 
     out = project.folder.parent / "request"
     count = 0

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from labelgrid.campaign.simulate import Asked
-from labelgrid.campaign.study import study_of
+from labelgrid.simulation.run_study import StudyRequest
+from labelgrid.simulation.study import study_of
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 
@@ -38,10 +38,10 @@ def make_recipe(folder: Path, more: str = "") -> Path:
     return path
 
 
-def asked(folder: Path, out: str = "out", **changes: object) -> Asked:
+def asked(folder: Path, out: str = "out", **changes: object) -> StudyRequest:
     """A study over the data in `folder/data`, made when it is not there."""
     root = folder / "data"
     if not root.exists():
         make_data(root)
     recipe = make_recipe(folder)
-    return Asked(str(recipe), study_of(str(recipe), changes), root, "", folder / out)
+    return StudyRequest(str(recipe), study_of(str(recipe), changes), root, "", folder / out)

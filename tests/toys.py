@@ -9,12 +9,14 @@ import torch
 
 from labelgrid import plugins
 from labelgrid.data.transforms import DataOptions
-from labelgrid.nets.backbones import BackboneOptions, Encoder
+from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
+from labelgrid.nets.options import BackboneOptions
 from labelgrid.tasks.task import Task, build_all, definitions
 from labelgrid.train.balance.fixed import Fixed
-from labelgrid.train.objective import ObjectiveOptions, fixed_weights, supervised
-from labelgrid.train.plan import Plan, TrainOptions
+from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.options import ObjectiveOptions, TrainOptions
+from labelgrid.train.plan import Plan
 from tests.support import Made
 
 DATA = DataOptions(size=(32, 64), flip=0.5, zoom=(1.0, 1.2))

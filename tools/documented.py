@@ -90,8 +90,8 @@ def plugin_faults(page: str, known: Mapping[str, list[str]]) -> list[str]:
 
 def recipe_keys() -> dict[Place, Keys]:
     """The keys of a recipe's tables and of a project's settings."""
-    recipe = importlib.import_module("labelgrid.campaign.recipe").Recipe()
-    project = importlib.import_module("labelgrid.campaign.project")
+    recipe = importlib.import_module("labelgrid.recipes.schema").Recipe()
+    project = importlib.import_module("labelgrid.project.folder")
     settings = project.Settings()
     tables = {f"[{field.name}]": getattr(recipe, field.name) for field in fields(recipe)}
     tables |= {project.SETTINGS: settings, "[strategy]": settings.strategy}

@@ -32,11 +32,11 @@ class LabelgridError(Exception):
 
 
 @contextmanager
-def leaving(unchanged: str) -> Iterator[None]:
+def with_unchanged(unchanged: str) -> Iterator[None]:
     """Let the refusals inside that do not know what was left unchanged say this; also a decorator.
 
     Example:
-        >>> with leaving("Nothing was made."):
+        >>> with with_unchanged("Nothing was made."):
         ...     raise ImageError("The folder holds no images.", where="photos")
         Traceback (most recent call last):
         labelgrid.errors.ImageError: The folder holds no images (photos).

@@ -20,6 +20,9 @@ def disk(path: Path, unchanged: str = "") -> Iterator[None]:
     """
     try:
         yield
+    except ProjectError as error:  # a block inside knew nothing of the rest
+        error.unchanged = error.unchanged or unchanged
+        raise
     except FileNotFoundError as error:
         raise ProjectError(
             "The file is not there any more.",
@@ -37,7 +40,7 @@ def disk(path: Path, unchanged: str = "") -> Iterator[None]:
 
 
 @contextmanager
-def becoming(path: Path, *, durable: bool = False) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that becomes it if nothing goes wrong.
 
     When the process is killed, `path` is what it was or what it is to be, never half; a hidden file may be left over.
@@ -54,10 +57,19 @@ def becoming(path: Path, *, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all, and durably."""
-    with becoming(path, durable=True) as temporary:
+def write_text(path: Path, text: str, unchanged: str = "") -> None:
+    """Write a text file, whole or not at all, and durably.
+
+    Raises:
+        ProjectError: the disk refuses; `unchanged` is what it says of the rest.
+    """
+    with disk(path, unchanged), atomic_write(path, durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder of the program's own making, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def place(source: Path, target: Path, *, link: bool = False) -> None:
@@ -65,12 +77,12 @@ def place(source: Path, target: Path, *, link: bool = False) -> None:
     if link:
         if target.is_symlink() and target.readlink() == source.absolute():
             return
-        with becoming(target) as temporary:
+        with atomic_write(target) as temporary:
             temporary.symlink_to(source.absolute())
         return
     if not target.is_symlink() and target.is_file() and _same(source, target):
         return
-    with becoming(target) as temporary:
+    with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
         times = source.stat()
         os.utime(temporary, ns=(times.st_atime_ns, times.st_mtime_ns))

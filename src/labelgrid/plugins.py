@@ -14,7 +14,7 @@ from labelgrid.errors import PluginError
 FOLDERS: dict[str, frozenset[str]] = {
     "tasks": frozenset({"task", "pictures"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
-    "nets": frozenset({"network", "backbones", "blocks", "dropout"}),
+    "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table"}),

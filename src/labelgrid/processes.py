@@ -19,7 +19,7 @@ def end_with_parent() -> None:
         os._exit(1)
 
 
-def settle(threads: int) -> None:
+def init_worker(threads: int) -> None:
     """Begin a process that computes: it ends with its parent, and uses so many threads (0: the library's choice)."""
     end_with_parent()
     import torch

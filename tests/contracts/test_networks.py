@@ -7,9 +7,10 @@ import torch
 
 from labelgrid import plugins
 from labelgrid.labels.grid import TaskRow
-from labelgrid.nets.backbones import BackboneOptions, Encoder
+from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.nets.network import Network
+from labelgrid.nets.options import BackboneOptions
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task, build_all, definitions
 

@@ -19,9 +19,9 @@ STOPPED = 130
 PRELOADED = [
     "pytest",
     "alembic.command",
-    "labelgrid.campaign.exporting",
-    "labelgrid.campaign.importing",
-    "labelgrid.campaign.querying",
+    "labelgrid.project.export",
+    "labelgrid.project.import_labels",
+    "labelgrid.rounds.query",
     "tests.e2e.commands",
 ]
 #: Images a part of the pool: several parts, so that a killed `score` has some to keep.
@@ -95,12 +95,12 @@ def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
     import torch
 
-    from labelgrid.campaign import scoring
+    from labelgrid.rounds import score
     from tests.e2e.commands import typed
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
     torch.set_num_threads(1)  # equal sums in every run
-    scoring.Work = partial(scoring.Work, part=PART)  # type: ignore[assignment,misc]
+    score.ScoringJob = partial(score.ScoringJob, part=PART)  # type: ignore[assignment,misc]
     moments = Moments(die, by)
     moments.watch()
     found = typed(*words)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from labelgrid.campaign.project import Project
-from labelgrid.campaign.source import source_of
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import source_of
 from tests.e2e.commands import done, manifest, refused, status
 
 PIXELS = np.random.default_rng(0).integers(30, 255, (20, 30, 3), dtype=np.uint8)
@@ -90,7 +90,7 @@ def test_odd_images_are_read_as_a_viewer_shows_them(tmp_path: Path, content: byt
     done("init", tmp_path / "flat", "--images", photos, "--task", "depth")
     if pixels is None:
         pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-    with Project.open(tmp_path / "flat") as project:
+    with ProjectFolder.open(tmp_path / "flat") as project:
         row = project.store.image("a.png")
         assert (row.height, row.width) == pixels.shape[:2]
         np.testing.assert_array_equal(source_of(project).image("a.png"), pixels)
@@ -110,7 +110,7 @@ def test_a_turned_photograph_is_learnt_from_and_labelled_upright(tmp_path: Path)
     )
     write(labels, depth__a_png=sixteen_bits(lying.T.copy()))
     done("import", flat, labels)
-    with Project.open(flat) as project:
+    with ProjectFolder.open(flat) as project:
         seen = source_of(project).image("a.jpg")
     upright = np.asarray(ImageOps.exif_transpose(Image.open(photos / "a.jpg")))
     assert seen.shape == upright.shape == (30, 20, 3) and np.abs(seen.astype(int) - upright).max() < 8

@@ -283,7 +283,7 @@ def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.Mon
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("labelgrid.campaign.status.status_of", stopped)
+    monkeypatch.setattr("labelgrid.project.status.status_of", stopped)
     found = typed("status", project("new"))
     assert (found.code, found.out) == (130, "")
     assert found.err == "Stopped. What was done is kept; run the same command to go on.\n"
@@ -295,7 +295,7 @@ def test_a_disk_that_refuses_in_a_place_nobody_thought_of_is_told_in_a_sentence(
     def refusing(*_: object) -> None:
         raise OSError(28, "No space left on device", "/a/file")
 
-    monkeypatch.setattr("labelgrid.campaign.status.status_of", refusing)
+    monkeypatch.setattr("labelgrid.project.status.status_of", refusing)
     found = typed("status", project("new"))
     assert (found.code, said(found.err)) == (
         1,

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelgrid.campaign import fitting
-from labelgrid.campaign.project import Chosen, Project, Settings
 from labelgrid.labels.grid import TaskRow
-from labelgrid.nets.backbones import BackboneOptions, Encoder
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.options import BackboneOptions
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import Settings
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds import models
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from tests.projects import RECIPE
 from tests.support import CLASSES, make_dataset
@@ -42,11 +45,11 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
             task.write(path, task.read(made.label(wanted["image"], wanted["task"])))
 
     tasks = [f"semseg:{tmp_path / 'classes.txt'},cost=10", "depth:cost=1"]
-    settings = Settings(recipe=str(tmp_path / "tiny.toml"), strategy=Chosen("cheapest_strategy:build"))
+    settings = Settings(recipe=str(tmp_path / "tiny.toml"), strategy=PluginChoice("cheapest_strategy:build"))
     report = from_python.campaign(tmp_path / "flat", made.images, tasks, settings, answer)
     assert report.stat().st_size > 10_000
-    with Project.open(tmp_path / "flat") as project:
-        assert fitting.latest(project).round == 3
+    with ProjectFolder.open(tmp_path / "flat") as project:
+        assert models.latest(project).round == 3
         picks = json.loads((project.round_folder(2) / "picks.json").read_text())
         assert [pick["task"] for pick in picks[:3]] == ["depth"] * 3  # the cheap labels first
         assert [row.strategy for row in project.store.rounds()][:2] == ["random_images", "cheapest_strategy:build"]

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.campaign import outcomes
-from labelgrid.campaign.project import Project
-from labelgrid.campaign.recipe import load
 from labelgrid.labels.grid import State
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.files import load_recipe
+from labelgrid.simulation import results
 from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe
 from tests.unit.report.reading import Page
 
 COVERS = [
-    "labelgrid.campaign.redrawing",
+    "labelgrid.rounds.previews",
     "labelgrid.cli.study",
-    "labelgrid.campaign.simulate",
-    "labelgrid.campaign.outcomes",
+    "labelgrid.simulation.run_study",
+    "labelgrid.simulation.results",
     "labelgrid.processes",
 ]
 
@@ -48,7 +48,7 @@ def begin(place: Path, out: str) -> "subprocess.Popen[bytes]":
 
 
 def test_every_run_round_task_and_metric_has_its_record(place: Path) -> None:
-    records = outcomes.read(place / "whole")
+    records = results.read(place / "whole")
     assert {record.strategy for record in records} == {"start", "partal", "random_cells", "full"}
     for strategy in ("partal", "random_cells"):
         rounds = sorted({(r.round, r.labels) for r in records if r.strategy == strategy})
@@ -84,7 +84,7 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place:
     assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
     values = json.loads(done("report", place / "whole", "--out", out, "--json").out)
     final = next(m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round")
-    records = outcomes.read(place / "whole")
+    records = results.read(place / "whole")
     last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
     assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
     assert values["unfinished"] == []
@@ -103,10 +103,10 @@ def test_pictures_drawn_later_are_those_that_were_drawn_when_the_cells_were_pick
 
 
 def test_the_runs_read_a_recipe_that_no_edit_can_change(place: Path) -> None:
-    frozen, own = load(str(place / "whole" / "recipe.toml")), load(str(place / "study.toml"))
+    frozen, own = load_recipe(str(place / "whole" / "recipe.toml")), load_recipe(str(place / "study.toml"))
     assert frozen == own
-    with Project.open(place / "whole" / "runs" / "partal-seed0") as project:
-        assert load(project.settings.recipe, beside=project.folder) == own
+    with ProjectFolder.open(place / "whole" / "runs" / "partal-seed0") as project:
+        assert load_recipe(project.settings.recipe, beside=project.folder) == own
 
 
 def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None
     done(*words(tmp_path, "open"))
     granted = set()
     for run in (tmp_path / "open" / "runs").iterdir():
-        with Project.open(run) as project:
+        with ProjectFolder.open(run) as project:
             granted |= {row.cell for row in project.store.cells(state=State.LABELLED)}
     hidden = 0
     for path in (tmp_path / "data" / "labels").rglob("*.*"):
@@ -132,7 +132,7 @@ def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None
 def test_a_strategy_that_is_added_stays_beside_those_there_are(place: Path) -> None:
     shutil.copytree(place / "whole", place / "more")
     assert "5 of 5 runs are done" in done(*words(place, "more"), "--strategy", "random_images").out
-    assert {r.strategy for r in outcomes.read(place / "more")} >= {"partal", "random_cells", "random_images"}
+    assert {r.strategy for r in results.read(place / "more")} >= {"partal", "random_cells", "random_images"}
 
 
 def test_another_budget_is_refused(place: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labelgrid.campaign.exporting import export, export_labels
-from labelgrid.campaign.importing import import_labels
-from labelgrid.campaign.project import Project
 from labelgrid.labels.grid import Cell
+from labelgrid.project.export import export, export_labels
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
 from tests.campaigns import ask, cells_of, copy, make_project, manifest, states
 from tests.support import Made, make_dataset
 
@@ -39,7 +39,7 @@ def _truth(data: Made) -> dict[Cell, bytes]:
     return {cell: (data.labels / cell.task / f"{cell.image}.png").read_bytes() for cell in cells_of(data)}
 
 
-def _labels(project: Project) -> dict[Cell, bytes]:
+def _labels(project: ProjectFolder) -> dict[Cell, bytes]:
     return {row.cell: project.inside(row.path).read_bytes() for row in project.store.cells() if row.path}
 
 
@@ -51,7 +51,7 @@ def test_any_order_any_parts_and_any_way_of_naming_give_the_same_labels(
     made, source = template
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(source, Path(place, "project"))
-        with Project.open(Path(place, "project")) as project:
+        with ProjectFolder.open(Path(place, "project")) as project:
             (folder,) = export(project).folders
             rows = data.draw(st.permutations(manifest(folder)))
             cut = data.draw(st.integers(1, len(rows)))

@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import errors
-from labelgrid.errors import LabelError, LabelgridError, UsageError, leaving
+from labelgrid.errors import LabelError, LabelgridError, UsageError, with_unchanged
 
 
 def test_an_error_says_what_where_the_next_step_and_what_was_left():
@@ -20,6 +20,6 @@ def test_all_kinds_are_labelgrid_errors_and_usage_alone_exits_with_two():
 
 def test_a_refusal_says_what_the_command_left_unless_it_knows_better():
     for own, said in (("", "Nothing was made."), ("The old one is kept.", "The old one is kept.")):
-        with pytest.raises(LabelError) as caught, leaving("Nothing was made."), leaving(""):
+        with pytest.raises(LabelError) as caught, with_unchanged("Nothing was made."), with_unchanged(""):
             raise LabelError("It is wrong.", unchanged=own)
         assert str(caught.value) == f"It is wrong.\n  {said}"

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import becoming, disk, flush, place, remove, write_text
+from labelgrid.files import atomic_write, disk, flush, place, remove, write_text
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.txt"
     write_text(path, "before")
-    with pytest.raises(RuntimeError), becoming(path) as temporary:
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "before"

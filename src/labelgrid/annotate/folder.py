@@ -12,7 +12,7 @@ from pathlib import Path
 from labelgrid import files
 from labelgrid.annotate import returned
 from labelgrid.annotate.answers import Answers
-from labelgrid.annotate.request import Ask, Request
+from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.returned import IMAGES, LABELS, MANIFEST, PRELABELS, README, SKIPS
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
@@ -89,7 +89,7 @@ def _before(out: Path) -> set[str]:
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
     rows = returned.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
-    names = {field.name for field in fields(Ask)}
+    names = {field.name for field in fields(RequestItem)}
     if rows is None or not all(row.keys() == names for row in rows):
         raise ProjectError(
             "The folder is neither empty nor an earlier request.",
@@ -100,9 +100,9 @@ def _before(out: Path) -> set[str]:
     return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
 
 
-def _table(asks: Iterable[Ask]) -> str:
+def _table(asks: Iterable[RequestItem]) -> str:
     text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(Ask)], lineterminator="\n")
+    table = csv.DictWriter(text, [field.name for field in fields(RequestItem)], lineterminator="\n")
     table.writeheader()
     table.writerows(asdict(ask) for ask in asks)
     return text.getvalue()

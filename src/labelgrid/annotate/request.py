@@ -9,7 +9,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestItem:
     """One cell that is asked for: a line of a request's manifest.
 
     Args:
@@ -49,7 +49,7 @@ class Request:
         prelabels: cell -> a label file with the model's own prediction, where there is one.
     """
 
-    asks: Sequence[Ask]
+    asks: Sequence[RequestItem]
     tasks: Mapping[str, TaskDef]
     images: Mapping[str, Path]
     prelabels: Mapping[Cell, Path]

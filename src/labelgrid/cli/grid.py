@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import leaving
+from labelgrid.errors import with_unchanged
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -41,7 +41,7 @@ class Split(StrEnum):
 Checking = Annotated[Check, typer.Option(help="Read every image to its end first, or open none (a million images).")]
 
 
-@leaving("Nothing was made.")
+@with_unchanged("Nothing was made.")
 def init(
     folder: Folder,
     images: Images = None,
@@ -60,17 +60,20 @@ def init(
     Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth --holdout 50[/]
     """
     from labelgrid import plugins
-    from labelgrid.campaign import setup
-    from labelgrid.campaign.project import Chosen, Settings, recipe_word
     from labelgrid.errors import UsageError
+    from labelgrid.project import create
+    from labelgrid.project.settings import Settings, recipe_word
+    from labelgrid.recipes.schema import PluginChoice
 
     if not images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
     rows = _task_rows(tasks, task_file)
     plugins.resolve("select", strategy)
-    settings = Settings(recipe_word(recipe), seed, str(weights.absolute()) if weights else "", group, Chosen(strategy))
+    settings = Settings(
+        recipe_word(recipe), seed, str(weights.absolute()) if weights else "", group, PluginChoice(strategy)
+    )
     with screen.Bar() as bar:
-        project = setup.create(folder, images, rows, settings, bar, holdout=holdout, check=check.value)
+        project = create.create(folder, images, rows, settings, bar, holdout=holdout, check=check.value)
     with project:
         held, total = project.store.count_images(("heldout",)), project.store.count_images()
         screen.say(f"Made {folder}: {total} images, {held} of them held out for measuring, {len(rows)} tasks.")
@@ -85,12 +88,12 @@ def init(
 
 
 def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type: ignore[type-arg]
-    from labelgrid.campaign.taskwords import task_row, task_rows
+    from labelgrid.project.task_spec import task_row, task_rows
 
     return [*(task_rows(task_file) if task_file else []), *(task_row(words) for words in tasks or [])]
 
 
-@leaving("Nothing was added.")
+@with_unchanged("Nothing was added.")
 def add(
     folder: Folder,
     images: Images = None,
@@ -102,19 +105,19 @@ def add(
 
     Example: [bold]labelgrid add flat --images more --task normals[/]
     """
-    from labelgrid.campaign import adding
-    from labelgrid.campaign.project import Project
     from labelgrid.errors import UsageError
+    from labelgrid.project import extend
+    from labelgrid.project.folder import ProjectFolder
 
     if not (images or tasks or task_file):
         raise UsageError("Neither images nor tasks were named.", next_step="Say --images FOLDER or --task depth, say.")
-    with Project.open(folder) as project, screen.Bar() as bar:
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
-        added = adding.add(project, images or [], rows, check.value, bar)
+        added = extend.add(project, images or [], rows, check.value, bar)
     screen.say(f"{folder}: {added}; {len(rows)} new tasks.")
 
 
-@leaving("Nothing was imported.")
+@with_unchanged("Nothing was imported.")
 def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
@@ -129,14 +132,14 @@ def import_(
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
-    from labelgrid.campaign import importing
-    from labelgrid.campaign.project import Project
     from labelgrid.errors import UsageError
+    from labelgrid.project import import_labels
+    from labelgrid.project.folder import ProjectFolder
 
     if seed is not None and not limit:
         raise UsageError("--seed draws the images of --limit, and none was given.", next_step="Add --limit N.")
-    with Project.open(folder) as project, screen.Bar() as bar:
-        done = importing.import_labels(
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        done = import_labels.import_labels(
             project,
             labels,
             format=format,
@@ -178,23 +181,23 @@ def export(
 
     Example: [bold]labelgrid export flat --to folder --out to-label[/]
     """
-    from labelgrid.campaign import exporting
-    from labelgrid.campaign.project import Project
     from labelgrid.errors import UsageError
+    from labelgrid.project import export
+    from labelgrid.project.folder import ProjectFolder
 
     if labels and (link or round is not None):
         raise UsageError(
             "--labels writes all labels: it goes with neither --round nor --link.", next_step="Leave them away."
         )
-    with Project.open(folder) as project, screen.Bar() as bar:
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if labels:
-            done = exporting.export_labels(project, out or folder / "export", progress=bar)
+            done = export.export_labels(project, out or folder / "export", progress=bar)
         else:
-            done = exporting.export(project, out, round=round, link=link, progress=bar)
+            done = export.export(project, out, round=round, link=link, progress=bar)
     screen.say(str(done))
 
 
-@leaving("Nothing was cancelled.")
+@with_unchanged("Nothing was cancelled.")
 def cancel(
     folder: Folder,
     cells: Annotated[list[str] | None, typer.Argument(metavar="[CELLS]", help="IMAGE:TASK or request ids.")] = None,
@@ -205,11 +208,11 @@ def cancel(
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """
-    from labelgrid.campaign import cancelling
-    from labelgrid.campaign.project import Project
+    from labelgrid.project import cancel
+    from labelgrid.project.folder import ProjectFolder
 
-    with Project.open(folder) as project:
-        count = cancelling.cancel(project, cells or [], round=round, requeue=requeue)
+    with ProjectFolder.open(folder) as project:
+        count = cancel.cancel(project, cells or [], round=round, requeue=requeue)
     screen.say(f"{count} cells are missing again.")
 
 
@@ -218,10 +221,10 @@ def status(folder: Folder, json: AsJson = False) -> None:
 
     Example: [bold]labelgrid status flat --json[/]
     """
-    from labelgrid.campaign.project import Project
-    from labelgrid.campaign.status import status_of
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.project.status import status_of
 
-    with Project.open(folder) as project:
+    with ProjectFolder.open(folder) as project:
         values = status_of(project)
     if json:
         screen.as_json(values)

@@ -8,7 +8,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import leaving
+from labelgrid.errors import with_unchanged
 
 Strategy = Annotated[str, typer.Option(help="Instead of the project's: see `labelgrid list select`.")]
 
@@ -21,7 +21,7 @@ class Unit(StrEnum):
     cost = "cost"
 
 
-class Measured(StrEnum):
+class EvaluatedSplit(StrEnum):
     """Splits that can be measured on."""
 
     heldout = "heldout"
@@ -29,7 +29,7 @@ class Measured(StrEnum):
     test = "test"
 
 
-@leaving("Labels and earlier rounds are as they were.")
+@with_unchanged("Labels and earlier rounds are as they were.")
 def fit(
     folder: Folder,
     recipe: Annotated[str, typer.Option(help="Instead of the project's: a shipped recipe, or the path of one.")] = "",
@@ -42,14 +42,15 @@ def fit(
     """
     from dataclasses import asdict
 
-    from labelgrid.campaign import fitting
-    from labelgrid.campaign.project import Project, recipe_word
-    from labelgrid.campaign.status import status_of
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.project.settings import recipe_word
+    from labelgrid.project.status import status_of
+    from labelgrid.rounds import fit
 
     named = recipe_word(recipe) if recipe else ""
     changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
-    with Project.open(folder) as project, project.alone(), screen.Bar() as bar:
-        done = fitting.fit(project, bar, named, changes)
+    with ProjectFolder.open(folder) as project, project.alone(), screen.Bar() as bar:
+        done = fit.fit(project, bar, named, changes)
         next_step = status_of(project)["next"]
     if json:
         screen.as_json(asdict(done))
@@ -59,21 +60,21 @@ def fit(
     screen.say(f"Next: {next_step}")
 
 
-@leaving("Nothing was requested, and finished scores are as they were.")
+@with_unchanged("Nothing was requested, and finished scores are as they were.")
 def score(folder: Folder, strategy: Strategy = "") -> None:
     """Score the pool with the newest model, as the strategy needs it; goes on where a stopped run was.
 
     Example: [bold]labelgrid score flat[/]
     """
-    from labelgrid.campaign import scoring
-    from labelgrid.campaign.project import Project
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.rounds import score
 
-    with Project.open(folder) as project, project.alone(), screen.Bar() as bar:
-        table = scoring.score(project, bar, strategy)
+    with ProjectFolder.open(folder) as project, project.alone(), screen.Bar() as bar:
+        table = score.score(project, bar, strategy)
     screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'nothing needed'}.")
 
 
-@leaving("Nothing was requested.")
+@with_unchanged("Nothing was requested.")
 def query(
     folder: Folder,
     budget: Annotated[float, typer.Option(help="How much to spend, in --unit.")],
@@ -89,12 +90,12 @@ def query(
     """
     from dataclasses import asdict
 
-    from labelgrid.campaign import querying
-    from labelgrid.campaign.project import Project
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.rounds import query
     from labelgrid.select.strategy import Budget
 
-    with Project.open(folder) as project, project.alone(), screen.Bar() as bar:
-        asked = querying.query(
+    with ProjectFolder.open(folder) as project, project.alone(), screen.Bar() as bar:
+        asked = query.query(
             project, Budget(budget, unit.value), bar, strategy=strategy, dry_run=dry_run, prelabels=prelabels
         )
     if json:
@@ -122,11 +123,11 @@ def predict(
 
     Example: [bold]labelgrid predict flat holiday --out predicted[/]
     """
-    from labelgrid.campaign import predicting
-    from labelgrid.campaign.project import Project
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.rounds import predict
 
-    with Project.open(folder) as project, screen.Bar() as bar:
-        count = predicting.predict(project, images, out, known, bar)
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        count = predict.predict(project, images, out, known, bar)
     screen.say(f"Wrote {count} predictions -> {out}")
 
 
@@ -134,7 +135,8 @@ def evaluate(
     folder: Folder,
     labels: Annotated[Path | None, typer.Argument(metavar="[LABELS]", help="A folder of labels.")] = None,
     split: Annotated[
-        Measured | None, typer.Option(help="Without LABELS: the project's split to measure on; heldout if not said.")
+        EvaluatedSplit | None,
+        typer.Option(help="Without LABELS: the project's split to measure on; heldout if not said."),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -142,17 +144,17 @@ def evaluate(
 
     Example: [bold]labelgrid evaluate flat --split test[/]
     """
-    from labelgrid.campaign import predicting
-    from labelgrid.campaign.project import Project
     from labelgrid.errors import UsageError
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.rounds import evaluate
 
     if labels is not None and split is not None:
         raise UsageError("--split is of the project's own labels, and LABELS are others.", next_step="Leave one away.")
-    with Project.open(folder) as project, screen.Bar() as bar:
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if labels is not None:
-            values = predicting.evaluate_folder(project, labels, bar)
+            values = evaluate.evaluate_folder(project, labels, bar)
         else:
-            values = predicting.evaluate_split(project, (split or Measured.heldout).value, bar)
+            values = evaluate.evaluate_split(project, (split or EvaluatedSplit.heldout).value, bar)
     if json:
         screen.as_json(values)
         return

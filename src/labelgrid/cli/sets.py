@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import leaving
+from labelgrid.errors import with_unchanged
 
 
-@leaving("What had been rendered is kept.")
+@with_unchanged("What had been rendered is kept.")
 def scenes(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The data set's folder; one that is there grows.")],
     count: Annotated[int, typer.Option(help="Scenes in all.", min=1)] = 500,
@@ -49,8 +49,8 @@ def sheet(
     Example: [bold]labelgrid sheet rooms --out sheet.png[/]
     """
     from labelgrid import plugins
-    from labelgrid.campaign.taskwords import task_rows
     from labelgrid.errors import UsageError
+    from labelgrid.project.task_spec import task_rows
     from labelgrid.scenes.sheet import contact_sheet
     from labelgrid.tasks.task import definitions
 

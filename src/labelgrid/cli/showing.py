@@ -7,10 +7,10 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
-from labelgrid.errors import leaving
+from labelgrid.errors import with_unchanged
 
 
-@leaving("Nothing was written.")
+@with_unchanged("Nothing was written.")
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder, or a study's.")],
     out: Annotated[Path | None, typer.Option(help="The HTML file; else DIR/report.html.")] = None,
@@ -26,7 +26,7 @@ def report(
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
-    from labelgrid.campaign.reporting import report_of
+    from labelgrid.reporting.write import report_of
 
     written = report_of(folder, out or folder / "report.html", plots, pictures=pictures)
     if json:

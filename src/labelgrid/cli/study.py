@@ -8,15 +8,15 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import Weights
-from labelgrid.errors import leaving
+from labelgrid.errors import with_unchanged
 
 if TYPE_CHECKING:
-    from labelgrid.campaign.asking import Asked
-    from labelgrid.campaign.runner import Standing
-    from labelgrid.campaign.study import Run
+    from labelgrid.simulation.runner import JobStatus
+    from labelgrid.simulation.study import Run
+    from labelgrid.simulation.validate import StudyRequest
 
 
-@leaving("What had been run is kept.")
+@with_unchanged("What had been run is kept.")
 def simulate(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help=r"A recipe with a \[simulate] table.")],
     out: Annotated[Path, typer.Option(help="The folder of all runs; one that is there is gone on with.")],
@@ -33,11 +33,11 @@ def simulate(
 
     Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
     """
-    from labelgrid.campaign import simulate as running
-    from labelgrid.campaign.asking import Asked, check, pictures, widened
-    from labelgrid.campaign.project import recipe_word
-    from labelgrid.campaign.study import study_of
     from labelgrid.processes import cores
+    from labelgrid.project.settings import recipe_word
+    from labelgrid.simulation import run_study
+    from labelgrid.simulation.study import study_of
+    from labelgrid.simulation.validate import StudyRequest, check, pictures, widened
 
     named_ones = {"strategies": strategy, "only": tasks}
     changes: dict[str, Any] = {
@@ -46,7 +46,7 @@ def simulate(
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
     named = recipe_word(recipe)
     kept = str(weights.absolute()) if weights else ""
-    asked = widened(Asked(named, study_of(named, changes), data, kept, out))
+    asked = widened(StudyRequest(named, study_of(named, changes), data, kept, out))
     at_once = jobs or cores()
     runs = check(asked)
     if dry_run:
@@ -55,11 +55,11 @@ def simulate(
     with screen.Bar() as bar:
         seen = pictures(asked, bar)
     with screen.Runs() as table:
-        reports = running.simulate(asked, runs, seen, at_once, max(1, cores() // at_once), table.show)
+        reports = run_study.simulate(asked, runs, seen, at_once, max(1, cores() // at_once), table.show)
     _tell_of_ends(reports, out)
 
 
-def _tell_of_ends(reports: "Mapping[str, Standing]", out: Path) -> None:
+def _tell_of_ends(reports: "Mapping[str, JobStatus]", out: Path) -> None:
     """How many runs are done, and the faults of those that failed."""
     from labelgrid.errors import ProjectError
 
@@ -72,12 +72,13 @@ def _tell_of_ends(reports: "Mapping[str, Standing]", out: Path) -> None:
         )
 
 
-def _show_plan(asked: "Asked", runs: "list[Run]", at_once: int) -> None:
+def _show_plan(asked: "StudyRequest", runs: "list[Run]", at_once: int) -> None:
     """Print what is left to be run, and what it takes by a short training that is thrown away."""
-    from labelgrid.campaign.runner import jobs_of, left_of
-    from labelgrid.campaign.trial import trial
     from labelgrid.processes import cores
     from labelgrid.report.wording import counted
+    from labelgrid.simulation.estimate import trial
+    from labelgrid.simulation.jobs import jobs_of
+    from labelgrid.simulation.runner import left_of
 
     threads = max(1, cores() // at_once)
     jobs = jobs_of(runs, asked.study, asked.recipe, asked.weights, asked.root, asked.out, threads)

@@ -1,7 +1,6 @@
 """Which encoder: any timm backbone, its weights, and the fusion of its scales into one map at 1/4."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,21 +13,7 @@ from torch.nn import functional
 
 from labelgrid.errors import ModelError
 from labelgrid.nets.network import Features
-
-
-@dataclass(frozen=True)
-class BackboneOptions:
-    """The encoder.
-
-    Args:
-        name: of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`.
-        pretrained: fetch timm's ImageNet weights; a local file goes beside the recipe, as `weights`.
-        fused: channels of the fused map; 0 keeps the sum of the scales' channels, as the papers do.
-    """
-
-    name: str = "hrnet_w18_small_v2"
-    pretrained: bool = True
-    fused: int = 0
+from labelgrid.nets.options import BackboneOptions
 
 
 class Encoder(nn.Module):

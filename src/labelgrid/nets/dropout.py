@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import numpy as np
 import torch
@@ -10,16 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.nets.options import Where
 from labelgrid.streams import keyed_uniform, seed_of
-
-Where = Literal["final", "heads", "all"]
-
-
-def check_rates(*rates: float) -> None:
-    """Refuse dropout rates outside [0, 1)."""
-    for rate in rates:
-        if not 0 <= rate < 1:
-            raise ValueError(f"a dropout rate lies between 0 and 1, 1 excluded; it is {rate}")
 
 
 class ChannelDropout(nn.Module):

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, bottlenecks, with_known
-from labelgrid.nets.dropout import ChannelDropout, check_rates
+from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.options import check_rates
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 

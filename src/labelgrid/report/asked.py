@@ -12,7 +12,7 @@ OTHERS = (WAITING, SKIPPED, NEVER)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestHistory:
     """What was asked for of n images × t tasks.
 
     Args:
@@ -46,7 +46,7 @@ class Asked:
 
         Example:
             >>> no = np.zeros((2, 1), bool)
-            >>> Asked(["depth"], np.array([[1], [-1]]), no, no).counts()["depth"]["round 1"]
+            >>> RequestHistory(["depth"], np.array([[1], [-1]]), no, no).counts()["depth"]["round 1"]
             1
         """
         codes, kinds = self.codes(), self.kinds

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from labelgrid.report.blocks import Column, Table, Value, numeric
 from labelgrid.report.content import Measured
 from labelgrid.report.findings import mean_of
-from labelgrid.report.trials import Trial
+from labelgrid.report.trials import PointResults
 
 
-def bought(trial: Trial, prices: Mapping[str, float]) -> Table:
+def bought(trial: PointResults, prices: Mapping[str, float]) -> Table:
     """Means over seeds: labels of each task that a network learned from, and what they had cost."""
     columns = [Column("strategy"), *numeric("rounds bought", "seeds"), *numeric(*(f"{t} labels" for t in prices))]
     columns += numeric("all labels", *(f"{t} cost" for t in prices), "all cost")

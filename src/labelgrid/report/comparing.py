@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from labelgrid.report.blocks import Block, Column, Figure, Heading, Table, Text, Value, numeric
 from labelgrid.report.charts import Chart, Level, Line
 from labelgrid.report.findings import Mean, Measure, Of, cost_of, labels_of, loss, mean_of, means, metric
-from labelgrid.report.trials import Trial
+from labelgrid.report.trials import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
 
 #: What the bands of the curves are.
@@ -16,7 +16,7 @@ BAND = (
 )
 
 
-def curves(trial: Trial, headlines: Mapping[str, str], name: str) -> list[Block]:
+def curves(trial: PointResults, headlines: Mapping[str, str], name: str) -> list[Block]:
     """The overall curve and each task's, against labels and against cost."""
     blocks: list[Block] = [Heading("All tasks together: loss_mtl, lower is better")]
     blocks.append(curve_figure(trial, loss, "loss_mtl", f"{name}-overall"))
@@ -30,7 +30,7 @@ def curves(trial: Trial, headlines: Mapping[str, str], name: str) -> list[Block]
     return blocks
 
 
-def curve_figure(trial: Trial, of: Of, label: str, name: str, *, cost: bool = True) -> Figure:
+def curve_figure(trial: PointResults, of: Of, label: str, name: str, *, cost: bool = True) -> Figure:
     """A figure of all strategies against labels and, unless said otherwise, against cost."""
     lines = {strategy: means(list(trial.of(strategy).values()), of) for strategy in trial.strategies}
     full = list(trial.full.values())

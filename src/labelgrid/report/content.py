@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.report.asked import Asked
+from labelgrid.report.asked import RequestHistory
 from labelgrid.results import Result
 
 #: The mean normalised uncertainty of the pool: by statistic, task and round.
@@ -153,5 +153,5 @@ class Report:
     training: Training | None
     next_step: str
     hints: Mapping[str, Hint]
-    asked: Asked | None = None
+    asked: RequestHistory | None = None
     unsure: Unsure = field(default_factory=dict)

@@ -10,7 +10,7 @@ import numpy as np
 
 from labelgrid.report.content import Measured
 from labelgrid.report.statistics import Compared, Curve, compare, mean_height, reaches
-from labelgrid.report.trials import Ran, Trial
+from labelgrid.report.trials import PointResults, RunResult
 from labelgrid.results import Better
 
 #: A figure of a measured network; NaN where it has none.
@@ -99,7 +99,7 @@ def mean_of(values: Sequence[float]) -> tuple[float, float]:
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def means(runs: Sequence[Ran], of: Of) -> list[Mean]:
+def means(runs: Sequence[RunResult], of: Of) -> list[Mean]:
     """A figure over the rounds: at each, of the runs that got so far and have a number there."""
     found = []
     for place in range(max((len(run.measured) for run in runs), default=0)):
@@ -121,7 +121,7 @@ def cost_of(measured: Measured) -> float:
     return measured.spent
 
 
-def measures(trial: Trial, headlines: Mapping[str, str], reference: str) -> list[Measure]:
+def measures(trial: PointResults, headlines: Mapping[str, str], reference: str) -> list[Measure]:
     """All figures that the strategies are compared by; the first is the one the verdict speaks of."""
     found = [
         _height(trial, "labels", labels_of),
@@ -133,7 +133,7 @@ def measures(trial: Trial, headlines: Mapping[str, str], reference: str) -> list
     return [one for one in found if any(one.values.values())]
 
 
-def _height(trial: Trial, axis: str, place: Of) -> Measure:
+def _height(trial: PointResults, axis: str, place: Of) -> Measure:
     runs = {name: trial.finished(name) for name in trial.strategies}
     values: dict[str, dict[int, float]] = {name: {} for name in runs}
     for seed in sorted(set().union(*(own.keys() for own in runs.values()))):
@@ -152,13 +152,13 @@ def _height(trial: Trial, axis: str, place: Of) -> Measure:
     return Measure(f"Mean loss_mtl over {axis}", said, "", "lower", values)
 
 
-def curve(run: Ran, place: Of) -> Curve:
+def curve(run: RunResult, place: Of) -> Curve:
     """A run's loss over labels or cost, where it is a number."""
     known = [one for one in run.measured if math.isfinite(one.loss_mtl)]
     return np.array([place(one) for one in known]), np.array([one.loss_mtl for one in known])
 
 
-def _reach(trial: Trial, reference: str) -> Measure:
+def _reach(trial: PointResults, reference: str) -> Measure:
     goals = {seed: curve(run, labels_of) for seed, run in trial.finished(reference).items()}
     values: dict[str, dict[int, float]] = {}
     reached: dict[str, int] = {}
@@ -179,26 +179,26 @@ def _reach(trial: Trial, reference: str) -> Measure:
     return Measure(f"Labels to reach the final loss of {reference}", said, "labels", "lower", values, reached)
 
 
-def _by_seed(trial: Trial) -> dict[int, dict[str, Ran]]:
-    found: dict[int, dict[str, Ran]] = {}
+def _by_seed(trial: PointResults) -> dict[int, dict[str, RunResult]]:
+    found: dict[int, dict[str, RunResult]] = {}
     for name in trial.strategies:
         for seed, run in trial.finished(name).items():
             found.setdefault(seed, {})[name] = run
     return found
 
 
-def _level(trial: Trial) -> set[int]:
+def _level(trial: PointResults) -> set[int]:
     """The seeds whose finished runs bought as many rounds: the ends of others were paid for with unequal budgets."""
     return {seed for seed, own in _by_seed(trial).items() if len({len(run.measured) for run in own.values()}) == 1}
 
 
-def _final(trial: Trial) -> Measure:
+def _final(trial: PointResults) -> Measure:
     values = _last(trial, loss)
     said = "At the end of each run, for seeds whose runs bought as many rounds."
     return Measure("loss_mtl after the last round", said, "", "lower", values)
 
 
-def _distance(trial: Trial, task: str, name: str) -> Measure:
+def _distance(trial: PointResults, task: str, name: str) -> Measure:
     of, full, unit = metric(task, name), trial.full, ""
     values: dict[str, dict[int, float]] = {}
     for strategy, last in _last(trial, of).items():
@@ -209,7 +209,7 @@ def _distance(trial: Trial, task: str, name: str) -> Measure:
     return Measure(f"δ of {task} ({name})", said, unit, "lower", values)
 
 
-def _last(trial: Trial, of: Of) -> dict[str, dict[int, float]]:
+def _last(trial: PointResults, of: Of) -> dict[str, dict[int, float]]:
     """By strategy and seed, a figure after the last round, where it is a number."""
     level = _level(trial)
     found: dict[str, dict[int, float]] = {}

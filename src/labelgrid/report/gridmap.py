@@ -8,7 +8,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from labelgrid.report.asked import NEVER, OTHERS, SKIPPED, WAITING, Asked
+from labelgrid.report.asked import NEVER, OTHERS, SKIPPED, WAITING, RequestHistory
 from labelgrid.report.drawing import INK, in_rows
 from labelgrid.report.wording import short
 
@@ -20,7 +20,7 @@ class GridMap:
     """The picture: a column an image, a row a task, images asked for first on the left."""
 
     name: str
-    asked: Asked
+    asked: RequestHistory
     title: str = ""
 
     @property

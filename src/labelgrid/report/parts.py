@@ -1,6 +1,6 @@
 """What the pages of a project and of a study have in common: the grid's picture, uncertainties, cells to look at."""
 
-from labelgrid.report.asked import Asked
+from labelgrid.report.asked import RequestHistory
 from labelgrid.report.blocks import Block, Cards, Column, Figure, Table, Text, Value, numeric
 from labelgrid.report.charts import Chart, Line
 from labelgrid.report.content import Picked, Unsure
@@ -8,7 +8,7 @@ from labelgrid.report.gridmap import GridMap
 from labelgrid.report.wording import number
 
 
-def grid_map(asked: Asked, name: str, title: str = "") -> Figure:
+def grid_map(asked: RequestHistory, name: str, title: str = "") -> Figure:
     """The grid as a picture, with its counts."""
     drawing = GridMap(name, asked, title)
     counts, colours = asked.counts(), drawing.colours()

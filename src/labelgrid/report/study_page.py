@@ -19,7 +19,7 @@ from labelgrid.report.comparing import BAND, by_pair, by_strategy, curve_figure,
 from labelgrid.report.findings import Measure, loss, measures
 from labelgrid.report.parts import UNSURE, grid_map, picked_cells, unsure_charts
 from labelgrid.report.statistics import LEAST_PAIRS
-from labelgrid.report.trials import StudyReport, Trial
+from labelgrid.report.trials import PointResults, StudyReport
 from labelgrid.report.verdicts import power, verdicts
 from labelgrid.report.wording import counted
 
@@ -57,7 +57,7 @@ def _unfinished(report: StudyReport) -> list[Block]:
     return [Text(said, "caution")]
 
 
-def _verdict(trial: Trial, found: list[Measure], place: int) -> list[Block]:
+def _verdict(trial: PointResults, found: list[Measure], place: int) -> list[Block]:
     """Which strategy won, and the overall curve."""
     blocks: list[Block] = [Heading(trial.point)] if trial.point else []
     if found:
@@ -69,7 +69,7 @@ def _verdict(trial: Trial, found: list[Measure], place: int) -> list[Block]:
     return [*blocks, figure, Text(f"{BAND} Lower is better.", "small")] if figure.drawings else blocks
 
 
-def _power(trial: Trial, found: list[Measure]) -> str:
+def _power(trial: PointResults, found: list[Measure]) -> str:
     if len(trial.strategies) < 2:
         return "One strategy alone: there is nothing to compare it with."
     return power(found[0].pairs() if found else {})
@@ -80,7 +80,7 @@ def _named(word: str, place: int) -> str:
     return f"{word}-{place + 1}" if place else word
 
 
-def _sections(report: StudyReport, trial: Trial, found: list[Measure], place: int) -> list[Section]:
+def _sections(report: StudyReport, trial: PointResults, found: list[Measure], place: int) -> list[Section]:
     said = f" ({trial.point})" if trial.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [Text(BAND), *curves(trial, report.headlines, _named("curve", place))],
@@ -96,7 +96,7 @@ def _sections(report: StudyReport, trial: Trial, found: list[Measure], place: in
     return [Section(_named(id_, place), f"{title}{said}", own) for (id_, title), own in blocks.items()]
 
 
-def _differences(trial: Trial, found: list[Measure]) -> list[Block]:
+def _differences(trial: PointResults, found: list[Measure]) -> list[Block]:
     if not found:
         return [Text("No run of a strategy is finished yet.", "hint")]
     blocks: list[Block] = [Text(METHOD), Text(_power(trial, found), "caution")]
@@ -106,7 +106,7 @@ def _differences(trial: Trial, found: list[Measure]) -> list[Block]:
     return blocks
 
 
-def _grids(trial: Trial, place: int) -> list[Block]:
+def _grids(trial: PointResults, place: int) -> list[Block]:
     shown = [seen for seen in trial.seen if seen.asked is not None]
     if not shown:
         return [Text("No run's ledger is here to be looked at.", "hint")]
@@ -118,7 +118,7 @@ def _grids(trial: Trial, place: int) -> list[Block]:
     return blocks
 
 
-def _unsure(trial: Trial, place: int) -> list[Block]:
+def _unsure(trial: PointResults, place: int) -> list[Block]:
     blocks: list[Block] = []
     for index, seen in enumerate(trial.seen):
         name = f"{_named('uncertainty', place)}-{index + 1}"
@@ -128,7 +128,7 @@ def _unsure(trial: Trial, place: int) -> list[Block]:
     return [Text(UNSURE), *blocks]
 
 
-def _cells(report: StudyReport, trial: Trial) -> list[Block]:
+def _cells(report: StudyReport, trial: PointResults) -> list[Block]:
     seen = next((seen for seen in trial.seen if seen.picked), None)
     if seen is None or seen.picked is None:
         return [Text("No strategy of this study scored the pool, so none of its cells is known to be hard.", "hint")]

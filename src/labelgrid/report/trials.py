@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.report.asked import Asked
+from labelgrid.report.asked import RequestHistory
 from labelgrid.report.content import Hint, Measured, Picked, Unsure
 
 #: How far a run is.
@@ -12,7 +12,7 @@ Ending = Literal["done", "failed", "unfinished", "not begun"]
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunResult:
     """One run.
 
     Args:
@@ -39,13 +39,13 @@ class Seen:
 
     strategy: str
     seed: int
-    asked: Asked | None = None
+    asked: RequestHistory | None = None
     unsure: Unsure = field(default_factory=dict)
     picked: Picked | None = None
 
 
 @dataclass(frozen=True)
-class Trial:
+class PointResults:
     """The runs of one point of the study's grid, which are compared.
 
     Args:
@@ -56,14 +56,14 @@ class Trial:
 
     point: str
     strategies: Sequence[str]
-    runs: Sequence[Ran]
+    runs: Sequence[RunResult]
     seen: Sequence[Seen] = ()
 
-    def of(self, strategy: str) -> dict[int, Ran]:
+    def of(self, strategy: str) -> dict[int, RunResult]:
         """The runs of a strategy by seed, finished or not, that have measured anything."""
         return {r.seed: r for r in self.runs if r.kind == "strategy" and r.strategy == strategy and r.measured}
 
-    def finished(self, strategy: str) -> dict[int, Ran]:
+    def finished(self, strategy: str) -> dict[int, RunResult]:
         """The finished runs of a strategy by seed: the ones that may be compared."""
         return {seed: run for seed, run in self.of(strategy).items() if run.ending == "done"}
 
@@ -90,10 +90,10 @@ class StudyReport:
     headlines: Mapping[str, str]
     prices: Mapping[str, float]
     reference: str
-    trials: Sequence[Trial]
+    trials: Sequence[PointResults]
     hints: Mapping[str, Hint] = field(default_factory=dict)
 
     @property
-    def runs(self) -> list[Ran]:
+    def runs(self) -> list[RunResult]:
         """All runs; several points of the grid may share those that all begin with, and `full`."""
         return list({run.key: run for trial in self.trials for run in trial.runs}.values())

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from labelgrid.report.findings import Measure, measures
-from labelgrid.report.trials import StudyReport, Trial
+from labelgrid.report.trials import PointResults, StudyReport
 
 
 def study_values(report: StudyReport) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def study_values(report: StudyReport) -> dict[str, Any]:
     }
 
 
-def _trial(trial: Trial, report: StudyReport) -> dict[str, Any]:
+def _trial(trial: PointResults, report: StudyReport) -> dict[str, Any]:
     found = measures(trial, report.headlines, report.reference)
     return {
         "point": trial.point,

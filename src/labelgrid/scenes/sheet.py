@@ -39,7 +39,7 @@ def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], names: Sequence[
             top, left = row * (height + GAP), column * (width + GAP)
             sheet[top : top + height, left : left + width] = picture
     _, data = cv2.imencode(".png", sheet[..., ::-1])
-    with files.disk(out), files.becoming(out, durable=True) as temporary:
+    with files.disk(out), files.atomic_write(out, durable=True) as temporary:
         temporary.write_bytes(data.tobytes())
 
 

@@ -105,7 +105,7 @@ def write_scene(out: Path, wanted: Wanted, index: int) -> None:
         path = out / "labels" / task / Path(name).with_suffix(".png")
         if label.valid.any():
             tasks[task].write(path, label)
-    with files.becoming(out / "images" / name, durable=True) as temporary:
+    with files.atomic_write(out / "images" / name, durable=True) as temporary:
         done, data = cv2.imencode(".png", image[..., ::-1])
         assert done
         temporary.write_bytes(data.tobytes())

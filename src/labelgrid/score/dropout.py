@@ -11,10 +11,11 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame, restore
 from labelgrid.errors import ModelError
-from labelgrid.nets.dropout import Where, check_rates, keyed_dropout, sites
+from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
+from labelgrid.nets.options import Where, check_rates
 from labelgrid.pixel.target import Target
-from labelgrid.score.pool import Look
+from labelgrid.score.pool import PoolBatch
 from labelgrid.tasks.task import Task
 
 #: Most numbers of one task's map held at once at original size, and how many of them a processor works on at a time:
@@ -62,7 +63,7 @@ class Passes:
     task_features: Raw | None
 
     @classmethod
-    def of(cls, look: Look, options: Options, seed: int) -> "Passes":
+    def of(cls, look: PoolBatch, options: Options, seed: int) -> "Passes":
         """The passes over a batch."""
         known = {name: target for name, target in look.batch.targets.items() if target.present.any()} or None
         fixed = look.network.decode(look.features, known).task_features if options.where == "final" else None
@@ -104,7 +105,7 @@ class Dropout:
     options: Options
     seed: int
 
-    def __call__(self, look: Look) -> NDArray[np.float64]:
+    def __call__(self, look: PoolBatch) -> NDArray[np.float64]:
         """[b, t]."""
         if not sites(look.network, self.options.where, self.options.rate):
             raise ModelError(

@@ -22,7 +22,7 @@ from labelgrid.tasks.task import Task, TaskDef
 
 
 @dataclass(frozen=True)
-class Look:
+class PoolBatch:
     """One batch of the pool as statistics see it: the network in evaluation mode, the encoder already run.
 
     Args:
@@ -43,12 +43,12 @@ class Look:
 class Statistic(Protocol):
     """Reads something off the network for each image of the pool."""
 
-    def __call__(self, look: Look) -> NDArray[np.float64]:
+    def __call__(self, look: PoolBatch) -> NDArray[np.float64]:
         """An array with leading axis b; [b, t] where it is a number a task."""
 
 
 @dataclass(frozen=True)
-class Work:
+class ScoringJob:
     """What a pool pass is made of; `stamp` says of which model, recipe and pool the numbers are.
 
     The labels that `source` has of the pool's images are fed in as known (PartAL section 3.3).
@@ -66,7 +66,7 @@ class Work:
     part: int = 256
 
 
-def gather(work: Work, names: Sequence[str], folder: Path, progress: Progress) -> Table:
+def gather(work: ScoringJob, names: Sequence[str], folder: Path, progress: Progress) -> Table:
     """The statistics of all images `names`, in the order of their ids, written to `folder/scores.parquet`.
 
     Each part of the pool is a file of its own until all are there; parts of this stamp are not done again.
@@ -93,7 +93,7 @@ def gather(work: Work, names: Sequence[str], folder: Path, progress: Progress) -
     return whole
 
 
-def looks(work: Work, names: Sequence[str]) -> Iterator[Look]:
+def pool_batches(work: ScoringJob, names: Sequence[str]) -> Iterator[PoolBatch]:
     """The pool's images batch by batch, encoded, in the order of `names`."""
     device = next(work.network.parameters()).device
     work.network.eval()
@@ -105,12 +105,12 @@ def looks(work: Work, names: Sequence[str]) -> Iterator[Look]:
         for part in loaded:
             batch = part.to(device)
             keys = np.array([image_key(name) for name in batch.ids], np.uint64)
-            yield Look(batch, keys, work.network.encode(batch.images), work.network, work.tasks)
+            yield PoolBatch(batch, keys, work.network.encode(batch.images), work.network, work.tasks)
 
 
-def _pass(work: Work, names: Sequence[str], progress: Progress) -> dict[str, NDArray[np.float64]]:
+def _pass(work: ScoringJob, names: Sequence[str], progress: Progress) -> dict[str, NDArray[np.float64]]:
     found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in work.statistics}
-    for look in looks(work, names):
+    for look in pool_batches(work, names):
         for name, statistic in work.statistics.items():
             found[name].append(statistic(look))
         progress.advance(len(look.batch.ids))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import becoming
+from labelgrid.files import atomic_write
 
 #: The name of the file that holds a pool's.
 FILE = "scores.parquet"
@@ -59,7 +59,7 @@ def write_table(table: Table, path: Path) -> None:
         labels = table.tasks if values.shape[1] == len(table.tasks) else [str(i) for i in range(values.shape[1])]
         columns |= {f"{name}/{label}": pa.array(values[:, i]) for i, label in enumerate(labels)}
     kept = {"stamp": dict(table.stamp), "tasks": list(table.tasks), "statistics": shapes}
-    with becoming(path, durable=True) as temporary:
+    with atomic_write(path, durable=True) as temporary:
         pq.write_table(pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(kept)}), temporary)
 
 

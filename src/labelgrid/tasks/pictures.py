@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +23,8 @@ Range = tuple[float, float]
 # Five evenly spaced stops of Matplotlib's viridis and inferno (CC0), dark to bright.
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
+#: Pixels of the widest small picture.
+WIDTH = 320
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
 # From linear sRGB to what a green-blind and a red-blind person sees (Machado, Oliveira & Fernandes 2009).
@@ -105,6 +108,15 @@ def palette(count: int) -> RGB:
     colours = candidates[np.resize(np.array(picked, np.int64), count)]
     colours.flags.writeable = False  # the cache hands the same array to everyone
     return colours
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    """A picture [h, w, 3] as a small JPEG file."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, WIDTH / width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))[1].tobytes())
 
 
 def _seen(colours: RGB) -> NDArray[np.float64]:

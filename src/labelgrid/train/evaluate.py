@@ -18,7 +18,8 @@ from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress, Silent
 from labelgrid.results import Result
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.objective import ObjectiveOptions, fixed_weights
+from labelgrid.train.objective import fixed_weights
+from labelgrid.train.options import ObjectiveOptions
 
 #: Maps of more numbers than this are handled in strips of rows, unless they have as few channels as an image: those
 #: come whole, since a saliency loss weighs by the whole image's share.

@@ -1,8 +1,6 @@
 """What is minimised: supervised losses of the labels there are, over both stages, and nothing of those missing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,22 +10,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.nets.network import Output, Raw
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
-
-
-@dataclass(frozen=True)
-class ObjectiveOptions:
-    """The supervised loss.
-
-    Args:
-        reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1), or `task_sum`, the sum
-            over tasks of the mean over the images that have the label (PartAL, the survey).
-        initial: weight of the initial predictions' losses (deep supervision; the survey's and PartAL's is 1).
-        weights: fixed task weights; a task not named has its kind's.
-    """
-
-    reduction: Literal["image_mean", "task_sum"] = "image_mean"
-    initial: float = 1.0
-    weights: Mapping[str, float] | None = None
+from labelgrid.train.options import ObjectiveOptions
 
 
 def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[str, float]:

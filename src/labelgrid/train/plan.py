@@ -2,90 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
 
 from labelgrid.data.dataset import Source
 from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task, TaskDef
-from labelgrid.train.objective import ObjectiveOptions
+from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import Balancer, Term
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """How a network is trained; the defaults are PartAL A.4's.
-
-    Args:
-        epochs: length in passes over the training images.
-        steps: length in optimiser steps instead, if above 0.
-        power: of the polynomial decay of the learning rate, (1 - e / E) ** power by epochs; by optimiser steps where
-            the length is in steps.
-        warmup: share of the training over which the learning rate rises, so that heads as drawn spoil no encoder.
-        clip: largest gradient norm; 0 does not clip.
-        norm: "batch" trains with each batch's statistics; "frozen" keeps the encoder's, for small batches.
-        known: probability with which a labelled cell's label is fed in as known (two-stage networks).
-        images: train on the images with a label, or on all of the train split (terms may learn from them).
-        choose: the model that counts: the last epoch's, or the best epoch's on the val split.
-        val_share: share of the labelled training images (whole groups) kept for model choice where the project has
-            no val split.
-        val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
-        restart: each round starts from the initial weights; false goes on from the round before.
-    """
-
-    epochs: int = 100
-    steps: int = 0
-    batch: int = 8
-    optimiser: Literal["adam", "adamw"] = "adam"
-    learning_rate: float = 1e-4
-    weight_decay: float = 1e-4
-    power: float = 0.9
-    warmup: float = 0.0
-    clip: float = 0.0
-    norm: Literal["batch", "frozen"] = "batch"
-    known: float = 0.5
-    images: Literal["labelled", "all"] = "labelled"
-    choose: Literal["last", "best"] = "last"
-    val_share: float = 0.0
-    val_every: int = 0
-    restart: bool = True
-    workers: int = 0
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
-        for name, value in {**least, "val_every": 0}.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
-        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):
-            found = f"{self.known}, {self.val_share} and {self.warmup}"
-            raise ValueError(f"known, val_share and warmup are shares; they are {found}")
-        if self.choose == "best" and not self.val_every:
-            raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
-
-    def steps_per_pass(self, images: int) -> int:
-        """Optimiser steps of one pass: an incomplete last batch is left out, unless it is all there is."""
-        return max(images // self.batch, min(images, 1))
-
-    def length(self, images: int) -> int:
-        """Optimiser steps of a training on so many images.
-
-        Example:
-            >>> TrainOptions(epochs=10, batch=8).length(100), TrainOptions(steps=500).length(100)
-            (120, 500)
-        """
-        return self.steps or self.epochs * self.steps_per_pass(images)
-
-    def shaping(self) -> dict[str, Any]:
-        """The options that change the trained weights; the others may change while a training is resumed."""
-        apart = {"workers", "device", "tensorboard", "val_every"}
-        return {name: value for name, value in asdict(self).items() if name not in apart}
-
 
 #: A training with a length in steps has at most so many epochs, however few its images.
 MOST_EPOCHS = 100

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.folder import _readme, build
-from labelgrid.annotate.request import Ask, Request
+from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Cell, TaskRow
 from labelgrid.progress import Silent
@@ -23,7 +23,7 @@ from tests.support import Made
 
 def request_of(made: Made, names: tuple[str, ...]) -> Request:
     asks = [
-        Ask(
+        RequestItem(
             f"r1-{name[:-4]}-{row.name}", name, row.name, f"labels/{row.name}/{name[:-4]}.png", row.kind, 0.5, 1.0, "it"
         )
         for name in names
@@ -176,6 +176,6 @@ def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Mad
 )
 def test_what_to_write_is_what_the_task_declares(kind: str, options: dict[str, object], words: str) -> None:
     task = TaskDef.of(TaskRow("mine", kind, 1.0, options))
-    asked = Ask("r1", "a.jpg", "mine", "labels/mine/a.png", task.spec.codec, None, 1.0, "")
+    asked = RequestItem("r1", "a.jpg", "mine", "labels/mine/a.png", task.spec.codec, None, 1.0, "")
     text = _readme(Request([asked], {"mine": task}, {}, {}))
     assert words in " ".join(text.split())

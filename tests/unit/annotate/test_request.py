@@ -1,8 +1,10 @@
 """Laws of a request."""
 
-from labelgrid.annotate.request import Ask
+from labelgrid.annotate.request import RequestItem
 from labelgrid.labels.grid import Cell
 
 
 def test_an_ask_is_of_a_cell() -> None:
-    assert Ask("a1", "a.jpg", "depth", "depth/a.png", "depth", None, 1.0, "drawn").cell == Cell("a.jpg", "depth")
+    assert RequestItem("a1", "a.jpg", "depth", "depth/a.png", "depth", None, 1.0, "drawn").cell == Cell(
+        "a.jpg", "depth"
+    )

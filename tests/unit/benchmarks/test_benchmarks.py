@@ -51,23 +51,23 @@ def within(module, monkeypatch):
 
 def command_line(monkeypatch):
     """Labelgrid's command line in this process, as `_measure.command` runs it in another."""
-    from _measure import Ran
+    from _measure import Measurement
 
     from labelgrid.cli import app
 
     def run(words, cwd):
         monkeypatch.chdir(cwd)
         assert words[:3] == [sys.executable, "-m", "labelgrid"]
-        return Ran(1.0, 1.0, 1.0, said(lambda: app(words[3:], standalone_mode=False)))
+        return Measurement(1.0, 1.0, 1.0, said(lambda: app(words[3:], standalone_mode=False)))
 
     return run
 
 
 def quick(monkeypatch):
     """`_measure.command`, but for the seconds that loading torch takes."""
-    from _measure import Ran, command
+    from _measure import Measurement, command
 
-    return lambda words: Ran(9.0, 9.0, 9.0, "") if "import torch" in words else command(words)
+    return lambda words: Measurement(9.0, 9.0, 9.0, "") if "import torch" in words else command(words)
 
 
 def test_every_benchmark_has_a_tiny_size():

@@ -11,9 +11,9 @@ import pytest
 import typer.main
 
 from labelgrid import __version__, cli, plugins
-from labelgrid.campaign.project import Project
 from labelgrid.cli import screen
 from labelgrid.labels.grid import Cell
+from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
 from tests.support import Made
@@ -116,7 +116,7 @@ def test_an_import_can_put_images_in_a_split_and_replace(flat: Path, data: Made,
     done("import", flat, tmp_path / "given", "--split", "val")
     copy(data.label(data.names[1], "depth"), given)
     assert "depth: 1 replaced." in done("import", flat, tmp_path / "given", "--replace").out
-    with Project.open(flat) as project:
+    with ProjectFolder.open(flat) as project:
         assert project.store.image(data.names[2]).split == "val"
 
 
@@ -139,7 +139,7 @@ def test_export_of_labels_lies_in_the_project_unless_told(flat: Path, data: Made
 )
 def test_cancel_says_how_many_cells_are_missing_again(flat: Path, words: list[str], count: int) -> None:
     assert done("cancel", flat, *words).out == f"{count} cells are missing again.\n"
-    with Project.open(flat) as project:
+    with ProjectFolder.open(flat) as project:
         assert len(list(project.store.cells())) == 2 - count
 
 
@@ -149,7 +149,7 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
         file.write(b"more")
     found = done("add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges")
     assert found.out == f"{flat}: 1 images are new; 1 new tasks.\n"
-    with Project.open(flat) as project:
+    with ProjectFolder.open(flat) as project:
         (row,) = project.store.cells(task="edges")
         assert row.cell == Cell(data.names[0], "edges")  # the held-out image's label is requested at once
 
@@ -161,7 +161,7 @@ def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
     (pick,) = values["picks"]
     assert pick["cell"] == {"image": "0002.jpg", "task": "depth"} and pick["why"] == "random cell"
     assert "Round 2 (random_cells) would request 1 depth: cost 1." in done(*words, "--dry-run").out
-    with Project.open(flat) as project:
+    with ProjectFolder.open(flat) as project:
         assert len(project.store.rounds()) == 1
     text = done(*words).out
     assert "Round 2 (random_cells) requested 1 depth: cost 1." in text and text.endswith(
@@ -178,6 +178,6 @@ def test_what_no_sentence_was_made_for_is_not_hidden(flat: Path, monkeypatch: py
     def wrong(*_: object) -> None:
         raise ZeroDivisionError("a fault of the program")
 
-    monkeypatch.setattr("labelgrid.campaign.status.status_of", wrong)
+    monkeypatch.setattr("labelgrid.project.status.status_of", wrong)
     with pytest.raises(ZeroDivisionError):
         typed("status", flat)

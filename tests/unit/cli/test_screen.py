@@ -6,9 +6,9 @@ import json
 import pytest
 from rich.console import Console
 
-from labelgrid.campaign.runner import Standing
 from labelgrid.cli import screen
 from labelgrid.errors import LabelError
+from labelgrid.simulation.runner import JobStatus
 
 LONG = "word " * 60 + "end"
 
@@ -92,10 +92,10 @@ def test_many_runs_are_a_table_with_the_time_left_at_the_rate_of_this_call(monke
     seen = io.StringIO()
     monkeypatch.setattr(screen, "console", Console(file=seen, force_terminal=True, width=120, color_system=None))
     reports = {
-        "a": Standing("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
-        "b": Standing("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
-        "c": Standing("failed", fault="no [disk]", work=900.0),
-        "d": Standing(work=100.0),
+        "a": JobStatus("done", work=100.0, done=100.0, found=100.0),  # by an earlier call
+        "b": JobStatus("running", "Training 3/8", work=100.0, done=50.0, found=0.0),
+        "c": JobStatus("failed", fault="no [disk]", work=900.0),
+        "d": JobStatus(work=100.0),
     }
     with screen.Runs() as table:
         table.begun -= 600.0
@@ -109,8 +109,8 @@ def test_of_many_runs_those_that_are_running_are_on_the_screen(monkeypatch: pyte
     seen = io.StringIO()
     narrow = Console(file=seen, force_terminal=True, width=80, height=12, color_system=None)
     monkeypatch.setattr(screen, "console", narrow)
-    reports = {f"old{n}": Standing("done", work=1.0, done=1.0) for n in range(40)}
-    reports |= {f"next{n}": Standing() for n in range(40)} | {"now": Standing("running", "Training 1/2")}
+    reports = {f"old{n}": JobStatus("done", work=1.0, done=1.0) for n in range(40)}
+    reports |= {f"next{n}": JobStatus() for n in range(40)} | {"now": JobStatus("running", "Training 1/2")}
     with screen.Runs() as table:
         table.show(reports)
         table.live.refresh()
@@ -121,6 +121,6 @@ def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixt
     table = screen.Runs()
     table.begun -= 60.0
     for state, done in (("waiting", 0.0), ("running", 0.0), ("running", 2.0), ("running", 2.0), ("done", 4.0)):
-        table.show({"a": Standing(state, work=4.0, done=done)})
+        table.show({"a": JobStatus(state, work=4.0, done=done)})
     told = ["a: running 0 % (0 of 1 runs)", "a: running 50 % (0 of 1 runs, ETA 60 s)", "a: done (1 of 1 runs, ETA 0 s)"]
     assert capsys.readouterr().err.split("\n") == [*told, ""]

@@ -7,9 +7,10 @@ from safetensors.torch import save_file
 
 from labelgrid.errors import ModelError
 from labelgrid.nets import backbones
-from labelgrid.nets.backbones import BackboneOptions, Encoder, load_weights
+from labelgrid.nets.backbones import Encoder, load_weights
+from labelgrid.nets.options import BackboneOptions
 
-COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.network"]
+COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.network", "labelgrid.nets.options"]
 TINY = BackboneOptions("mobilenetv2_035", pretrained=True, fused=16)
 
 

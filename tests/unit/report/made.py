@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from labelgrid.report.content import Measured
-from labelgrid.report.trials import Ran, StudyReport, Trial
+from labelgrid.report.trials import PointResults, RunResult, StudyReport
 from labelgrid.results import Result
 
 HEADLINES = {"semseg": "mIoU", "depth": "RMSE"}
@@ -23,7 +23,7 @@ def network(place: int, loss: float, labels: int | None = None) -> Measured:
     return Measured(place + 1, "", {"semseg": own, "depth": own}, 11.0 * own, {}, metrics, loss)
 
 
-def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3) -> list[Ran]:
+def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3) -> list[RunResult]:
     """All runs of a study: a loss of 6 at the start that falls by 0.5 a round, and of 3 with every label."""
     found = []
     for seed in range(seeds):
@@ -31,8 +31,8 @@ def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3)
         for name in strategies:
             losses = [6.0 + base - 0.5 * k + (effect(name, seed, k) if k else 0.0) for k in range(rounds + 1)]
             measured = [network(k, loss) for k, loss in enumerate(losses)]
-            found.append(Ran(f"{name}-seed{seed}", "strategy", name, seed, measured, wanted=rounds + 1))
-        found.append(Ran(f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], wanted=1))
+            found.append(RunResult(f"{name}-seed{seed}", "strategy", name, seed, measured, wanted=rounds + 1))
+        found.append(RunResult(f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], wanted=1))
     return found
 
 
@@ -53,12 +53,14 @@ def planted(name: str, size: float) -> Effect:
     return lambda own, _seed, _place: float(rng.normal(0, 0.02)) - (size if own == name else 0.0)
 
 
-def trial(effect: Effect = nothing, seeds: int = 3, strategies: Sequence[str] = ("partal", "random_cells")) -> Trial:
+def trial(
+    effect: Effect = nothing, seeds: int = 3, strategies: Sequence[str] = ("partal", "random_cells")
+) -> PointResults:
     """A study of one point."""
-    return Trial("", strategies, runs(strategies, seeds, effect))
+    return PointResults("", strategies, runs(strategies, seeds, effect))
 
 
-def study(*trials: Trial) -> StudyReport:
+def study(*trials: PointResults) -> StudyReport:
     """A study's report."""
     about = {"Seeds": "3", "Data hash": "abc123"}
     return StudyReport("first-light", "today", about, HEADLINES, {"semseg": 10.0, "depth": 1.0}, "random_cells", trials)

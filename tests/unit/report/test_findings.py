@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from labelgrid.report.findings import loss, means, measures, metric
-from labelgrid.report.trials import Trial
+from labelgrid.report.trials import PointResults
 from tests.unit.report.made import HEADLINES, network, nothing, planted, runs, trial
 
 COVERS = ["labelgrid.report.trials"]
 
 
-def named(found: Trial, word: str, reference: str = "random_cells") -> object:
+def named(found: PointResults, word: str, reference: str = "random_cells") -> object:
     (one,) = [m for m in measures(found, HEADLINES, reference) if word in m.name]
     return one
 

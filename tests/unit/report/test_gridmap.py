@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labelgrid.report.asked import NEVER, SKIPPED, WAITING, Asked
+from labelgrid.report.asked import NEVER, SKIPPED, WAITING, RequestHistory
 from labelgrid.report.drawing import file_of
 from labelgrid.report.gridmap import GridMap
 
@@ -11,7 +11,7 @@ COVERS = ["labelgrid.report.asked"]
 ROUND = np.array([[1, 1], [2, -1], [0, 3], [3, 3]])
 WAIT = np.array([[False, False], [False, False], [False, False], [False, True]])
 SKIP = np.array([[False, False], [True, False], [False, False], [False, False]])
-ASKED = Asked(["semseg", "depth"], ROUND, WAIT, SKIP)
+ASKED = RequestHistory(["semseg", "depth"], ROUND, WAIT, SKIP)
 
 
 def test_each_cell_is_counted_once() -> None:
@@ -35,6 +35,6 @@ def test_a_grid_of_very_many_images_makes_a_small_file_and_one_of_none_makes_one
     n = 100_000
     rounds = np.random.default_rng(0).integers(-1, 5, (n, 5))
     no = np.zeros((n, 5), bool)
-    assert len(file_of(GridMap("grid", Asked([*"abcde"], rounds, no, no)), "svg")) < 200_000
-    none = Asked(["a"], np.zeros((0, 1), np.int64), np.zeros((0, 1), bool), np.zeros((0, 1), bool))
+    assert len(file_of(GridMap("grid", RequestHistory([*"abcde"], rounds, no, no)), "svg")) < 200_000
+    none = RequestHistory(["a"], np.zeros((0, 1), np.int64), np.zeros((0, 1), bool), np.zeros((0, 1), bool))
     assert file_of(GridMap("grid", none), "png")

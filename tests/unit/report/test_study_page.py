@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.report.asked import Asked
+from labelgrid.report.asked import RequestHistory
 from labelgrid.report.content import Picked, ShownPick
 from labelgrid.report.page import render
 from labelgrid.report.study_page import study_page
@@ -18,7 +18,7 @@ NO = np.zeros((2, 2), bool)
 SEEN = Seen(
     "partal",
     0,
-    Asked(["semseg", "depth"], np.array([[1, 2], [-1, -1]]), NO, NO),
+    RequestHistory(["semseg", "depth"], np.array([[1, 2], [-1, -1]]), NO, NO),
     {"dropout": {"semseg": {2: 0.5, 3: 0.25}, "depth": {3: 0.75}}},
     Picked(3, 9, [ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", dict.fromkeys(("image", "truth"), JPEG))]),
 )

@@ -6,10 +6,10 @@ import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
-from labelgrid.campaign.taskwords import task_rows
 from labelgrid.data import folder
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
+from labelgrid.project.task_spec import task_rows
 from labelgrid.scenes.maps import TASKS
 from labelgrid.scenes.sheet import contact_sheet
 from labelgrid.scenes.write import Wanted, write_scenes

@@ -15,7 +15,7 @@ from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.progress import Silent
 from labelgrid.score import dropout as module
 from labelgrid.score.dropout import Dropout, Options
-from labelgrid.score.pool import Work, gather, looks
+from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
 from tests.support import make_dataset
@@ -37,7 +37,9 @@ def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
     made, found, tasks = parts
     network = toy_network(tasks)
     stamps = {"model": stamp}
-    return Work(network, tasks, found, source_of(made), data, {"dropout": Dropout(options, 7)}, stamps, batch, 0, part)
+    return ScoringJob(
+        network, tasks, found, source_of(made), data, {"dropout": Dropout(options, 7)}, stamps, batch, 0, part
+    )
 
 
 def table(parts, folder, options, **changes):
@@ -125,6 +127,6 @@ def test_a_network_without_dropout_is_refused(parts, tmp_path):
 
 
 def test_one_look_holds_a_batch_of_the_pool(parts):
-    first = next(looks(work(parts, Options()), list(parts[0].names)))
+    first = next(pool_batches(work(parts, Options()), list(parts[0].names)))
     assert first.batch.ids == parts[0].names[:3] and first.keys.tolist() == [image_key(n) for n in parts[0].names[:3]]
     assert not first.batch.targets["depth"].present[0]

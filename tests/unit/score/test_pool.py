@@ -5,7 +5,7 @@ import pytest
 
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
-from labelgrid.score.pool import Work, gather
+from labelgrid.score.pool import ScoringJob, gather
 from labelgrid.score.table import Table, read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
 from tests.support import make_dataset
@@ -37,7 +37,9 @@ def run(made, folder, statistic, stamp="one", names=None):
     found = definitions(list(made.rows))
     tasks = build_all(found)
     stamps = {"model": stamp}
-    work = Work(toy_network(tasks), tasks, found, source_of(made), DATA, {"count": statistic}, stamps, 2, 0, part=2)
+    work = ScoringJob(
+        toy_network(tasks), tasks, found, source_of(made), DATA, {"count": statistic}, stamps, 2, 0, part=2
+    )
     return gather(work, names or list(made.names), folder, Silent())
 
 

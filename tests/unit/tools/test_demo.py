@@ -6,9 +6,9 @@ import pytest
 import typer.main
 
 from labelgrid import cli
-from labelgrid.campaign.recipe import load
-from labelgrid.campaign.study import study_of
+from labelgrid.recipes.files import load_recipe
 from labelgrid.scenes.maps import TASKS
+from labelgrid.simulation.study import study_of
 from tools import demo
 
 APP: Any = typer.main.get_command(cli.app)
@@ -46,4 +46,4 @@ def test_a_command_that_fails_is_the_last(ran, capsys):
 def test_the_recipes_name_the_tasks_that_scenes_have():
     assert study_of("scenes-small").rows() == list(TASKS)
     assert study_of("demo").rows() == [row for row in TASKS if row.name in study_of("demo").only]
-    assert not load("demo").backbone.pretrained  # weights cannot be had everywhere
+    assert not load_recipe("demo").backbone.pretrained  # weights cannot be had everywhere

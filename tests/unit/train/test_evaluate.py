@@ -12,7 +12,7 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train import evaluate as module
 from labelgrid.train.evaluate import Measure, as_target, evaluate, predictions, strips
-from labelgrid.train.objective import ObjectiveOptions
+from labelgrid.train.options import ObjectiveOptions
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 

@@ -16,13 +16,19 @@ from labelgrid.nets.network import Network
 from labelgrid.progress import Silent
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit
-from labelgrid.train.plan import TrainOptions
+from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import BaseTerm
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
 
-COVERS = ["labelgrid.train.plan", "labelgrid.train.trainer", "labelgrid.train.term", "labelgrid.train.balance.fixed"]
+COVERS = [
+    "labelgrid.train.options",
+    "labelgrid.train.plan",
+    "labelgrid.train.trainer",
+    "labelgrid.train.term",
+    "labelgrid.train.balance.fixed",
+]
 QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
 
 

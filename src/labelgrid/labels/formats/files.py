@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from labelgrid.errors import LabelError
-from labelgrid.files import becoming
+from labelgrid.files import atomic_write
 
 Array = NDArray[Any]
 
@@ -173,7 +173,7 @@ def save_bytes(path: Path, data: bytes) -> None:
         LabelError: the disk refuses (full, read-only).
     """
     try:
-        with becoming(path, durable=True) as temporary:
+        with atomic_write(path, durable=True) as temporary:
             temporary.write_bytes(data)
     except OSError as error:
         raise LabelError(

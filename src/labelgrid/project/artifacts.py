@@ -1,0 +1,153 @@
+"""The files of a round, each with one typed reader and writer. Loads no torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from labelgrid.config import parse
+from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.report.content import Measured
+
+T = TypeVar("T")
+#: The checkpoint of the epoch with the least loss on val.
+BEST = "best.ckpt"
+#: Pictures are kept of so many picks of a round, the first ones.
+SHOWN = 24
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished training of a round: `fit.json`.
+
+    Args:
+        checkpoint: the file that counts, relative to the project folder.
+        model: the hash of its weights.
+        recipe: the whole recipe.
+        trained: the tasks that had a label to learn from.
+        images: how many images were trained on, or used to choose the model (val).
+        labels: how many labels of each task they had.
+        spent: what the labels of the splits train and val had cost by then.
+    """
+
+    round: int
+    checkpoint: str
+    model: str
+    recipe: Mapping[str, Mapping[str, Any]]
+    seed: int
+    trained: list[str]
+    images: int
+    labels: Mapping[str, int]
+    spent: float
+
+
+@dataclass(frozen=True)
+class PickRecord:
+    """A pick: an entry of `picks.json`."""
+
+    image: str
+    task: str
+    score: float | None
+    cost: float
+    why: str
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """An epoch of a training: a line of `log.jsonl`. `val` holds figures on the validation images, if there are any."""
+
+    epoch: int
+    loss: Mapping[str, float]
+    val: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_fit(folder: Path) -> Fit | None:
+    """The finished training of a round's folder.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "fit.json"
+    return _record(Fit, _json(path), path) if path.is_file() else None
+
+
+def read_measured(folder: Path) -> Measured | None:
+    """The figures of a round's network on the held-out labels.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "heldout.json"
+    return _record(Measured, _json(path), path) if path.is_file() else None
+
+
+def read_picks(folder: Path) -> list[PickRecord]:
+    """The picks of a round, best first.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "picks.json"
+    if not path.is_file():
+        return []
+    values = _json(path)
+    if not isinstance(values, list):
+        raise _damaged(path, "a list was expected")
+    return [_record(PickRecord, value, path) for value in values]
+
+
+def read_log(folder: Path) -> list[EpochRecord] | None:
+    """The epochs of a round's training, finished or not.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "fit" / "log.jsonl"
+    if not path.is_file():
+        return None
+    return [_record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()]
+
+
+def val_figures(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
+    """The validation figures of the epoch whose checkpoint counts: the last one's, or those of the least loss.
+
+    Example:
+        >>> log = [EpochRecord(1, {}, {"loss_mtl": 2.0}), EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
+        >>> val_figures(log, "rounds/0001/fit/best.ckpt"), val_figures(log, "rounds/0001/fit/last.ckpt")
+        ({'loss_mtl': 2.0}, {'loss_mtl': 2.5})
+    """
+    measured = [record.val for record in log if record.val]
+    if Path(checkpoint).name == BEST and measured:
+        return min(reversed(measured), key=lambda val: val["loss_mtl"])
+    return log[-1].val if log else {}
+
+
+def _json(path: Path) -> Any:
+    return _parsed(path.read_bytes(), path)
+
+
+def _parsed(text: bytes, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _record(kind: type[T], values: Any, path: Path) -> T:
+    """The fields that `kind` has of a file's values, checked; a later program may have written more."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):
+        raise _damaged(path, "a table was expected")
+    try:
+        return parse(kind, {name: values[name] for name in names if name in values}, str(path))
+    except RecipeError as error:
+        raise _damaged(path, error.what) from error
+
+
+def _damaged(path: Path, fault: str) -> ProjectError:
+    return ProjectError(
+        f"A file of a round is damaged: {fault.rstrip('.')}.",
+        where=str(path),
+        next_step="Put it back from a copy, or remove it: the project goes without.",
+    )

@@ -1,0 +1,117 @@
+"""What a project is on disk: a folder with settings, the ledger, label files and rounds. Loads no torch."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from labelgrid.errors import ProjectError
+from labelgrid.labels.store import Store
+from labelgrid.project.settings import Settings, read_settings
+from labelgrid.tasks.task import TaskDef, definitions
+
+SETTINGS = "labelgrid.toml"
+DATABASE = "labelgrid.db"
+
+
+class ProjectFolder:
+    """An open project folder.
+
+    Example:
+        >>> ProjectFolder.open(Path("nowhere"))
+        Traceback (most recent call last):
+        labelgrid.errors.ProjectError: There is no labelgrid project (nowhere).
+          Make one with `labelgrid init nowhere --images FOLDER --task depth`.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, store: Store) -> None:
+        self.folder, self.settings, self.store = folder, settings, store
+
+    @classmethod
+    def open(cls, folder: Path) -> "ProjectFolder":
+        """Open a project.
+
+        Raises:
+            ProjectError: there is none. RecipeError: its settings are wrong. LedgerError: its database is.
+        """
+        if not (folder / SETTINGS).is_file():
+            raise ProjectError(
+                "There is no labelgrid project.",
+                where=str(folder),
+                next_step=f"Make one with `labelgrid init {folder} --images FOLDER --task depth`.",
+            )
+        settings = read_settings(folder / SETTINGS)
+        return cls(folder, settings, Store.open(folder / DATABASE))
+
+    def tasks(self) -> dict[str, TaskDef]:
+        """The tasks' definitions, in the order they were added."""
+        return definitions(self.store.tasks())
+
+    def round_folder(self, number: int) -> Path:
+        """Where a round's files lie."""
+        return self.folder / "rounds" / f"{number:04d}"
+
+    def inside(self, relative: str) -> Path:
+        """A path below the project folder.
+
+        Raises:
+            ProjectError: it leads out of it.
+        """
+        path = (self.folder / relative).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise ProjectError(f"The path leads out of the project: {relative}.", unchanged="Nothing was read.")
+        return path
+
+    def weights(self) -> Path | None:
+        """The backbone weights file of the settings."""
+        if not self.settings.weights:
+            return None
+        return self.folder / self.settings.weights  # an absolute path stays itself
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Fit, score or query: one process at a time on a project. The lock ends with the process, however it ends.
+
+        Raises:
+            ProjectError: another process is at it.
+        """
+        with (self.folder / SETTINGS).open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ProjectError(
+                    "Another fit, score or query is at work on this project.",
+                    where=str(self.folder),
+                    next_step="Wait for it, or stop it.",
+                    unchanged="Nothing was done.",
+                ) from error
+            yield
+
+    def close(self) -> None:
+        """Close the ledger."""
+        self.store.close()
+
+    def __enter__(self) -> "ProjectFolder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that holds something already.
+
+    Raises:
+        ProjectError: it is a project, or not empty.
+    """
+    if (folder / SETTINGS).exists():
+        raise ProjectError(
+            "There is a labelgrid project already.",
+            where=str(folder),
+            next_step="Name another folder, or grow this one with `labelgrid add`.",
+            unchanged="It was left as it is.",
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ProjectError(
+            "This is a folder that is not empty, or a file.", where=str(folder), next_step="Name a new folder."
+        )

@@ -1,0 +1,212 @@
+"""How labels are imported: all of them in one ledger transaction, or none and a table of faults."""
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid import files, plugins
+from labelgrid.annotate.answers import Answer, Answers, ImportRefused
+from labelgrid.errors import LabelError, LedgerError, UsageError
+from labelgrid.labels.codec import digest
+from labelgrid.labels.grid import Move, Split, State
+from labelgrid.labels.naming import stem
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.dataset_labels import answers_of
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, check
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What an import did to one task's cells, and how many new labels are the model's own prediction, unchanged."""
+
+    new: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    skipped: int = 0
+    predicted: int = 0
+
+    def __str__(self) -> str:
+        parts = ((name.name, getattr(self, name.name)) for name in fields(self) if name.name != "predicted")
+        return ", ".join(f"{count} {name}" for name, count in parts if count) or "nothing"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did, by task; `foreign` counts images with labels that the project does not have."""
+
+    tasks: Mapping[str, Tally]
+    foreign: int = 0
+
+    def __str__(self) -> str:
+        lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
+        if predicted := sum(tally.predicted for tally in self.tasks.values()):
+            lines.append(f"{predicted} of the new labels are the model's own predictions, unchanged.")
+        if self.foreign:
+            lines.append(f"{self.foreign} more images with labels there are not in the project.")
+        return "\n".join(lines)
+
+
+def import_labels(
+    project: ProjectFolder,
+    folder: Path,
+    *,
+    format: str = "folder",
+    split: Split | None = None,
+    replace: bool = False,
+    limit: int = 0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Imported:
+    """Take labels in: all or nothing, any order, twice without harm, killed anywhere without a trace in the ledger.
+
+    Files are copied first, under names that hold a part of their content's hash, so that none is ever overwritten;
+    then the ledger takes all of them in one transaction.
+
+    Args:
+        project: takes the labels.
+        folder: where they lie.
+        format: a plug-in of `labelgrid.annotate`, or of `labelgrid.data` (a published data set's layout).
+        split: puts the labels' images (and all others of their groups) into this split.
+        replace: a label that differs from the cell's gives way to the new one; the old file and event stay.
+        limit: only this many images, drawn by `seed`; 0: all.
+        seed: of that draw.
+        progress: told of each file.
+
+    Raises:
+        ImportRefused: lists every fault. LabelError: no label is there. ProjectError: the disk refuses. LedgerError:
+        the ledger cannot be written. Whatever it is, no cell has moved.
+    """
+    if limit < 0:
+        raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
+    progress = progress or Silent()
+    if format in plugins.names("annotate"):
+        answers: Answers = plugins.resolve("annotate", format)().read(folder, project.store, project.tasks())
+    else:
+        answers = answers_of(plugins.resolve("data", format)(folder), project, split, str(folder))
+    if limit:
+        answers.labels = _drawn(answers.labels, limit, seed)
+    checked = check(project, answers, split=split, replace=replace, progress=progress)
+    if checked.faults:
+        raise ImportRefused(checked.faults, str(folder))
+    if not (checked.labels or checked.skips or answers.skips):
+        raise LabelError("There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED)
+    _enter(project, checked, _keep(project, checked.labels, progress), split)
+    return _imported(project, checked, answers)
+
+
+def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
+    """The labels of `limit` images, drawn by their ids: the same images in any order of the files."""
+    names = sorted({answer.cell.image for answer in labels})
+    draws = keyed_uniform(np.array([image_key(name) for name in names], np.uint64), seed_of(seed, "import"))
+    drawn = {names[int(place)] for place in np.argsort(draws, kind="stable")[:limit]}
+    return [answer for answer in labels if answer.cell.image in drawn]
+
+
+def _keep(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress) -> list[str]:
+    """Copy the labels into the project, flushed to the disk; returns their paths in it."""
+    tasks, inside = project.tasks(), project.folder.resolve()
+    paths: list[str] = []
+    kept: list[Path] = []
+    with files.disk(project.folder, UNCHANGED):
+        progress.start("Copying labels", len(labels), "files")
+        for taken in labels:
+            paths.append(_path(project, taken))
+            target = project.inside(paths[-1])
+            if not target.exists():
+                _copy(taken, tasks[taken.row.cell.task], target)
+            if taken.fate != "unchanged":
+                kept.append(target)
+            progress.advance()
+        progress.start("Flushing labels to the disk", len(kept), "files")
+        for _ in files.flush(kept):
+            progress.advance()
+        names = {folder for path in {path.parent for path in kept} for folder in (path, *path.parents)}
+        list(files.flush(folder for folder in names if folder.is_relative_to(inside)))
+    return paths
+
+
+def _path(project: ProjectFolder, taken: AcceptedLabel) -> str:
+    """Where the label lies in the project; another label's file is never in the way."""
+    if taken.fate == "unchanged":
+        return taken.row.path
+    cell = taken.row.cell
+    start, end = f"labels/{cell.task}/{stem(cell.image)}.", taken.suffix.lower()
+    short = f"{start}{taken.digest[:8]}{end}"
+    there = project.folder / short
+    return short if not there.exists() or digest(there) == taken.digest else f"{start}{taken.digest}{end}"
+
+
+def _copy(taken: AcceptedLabel, task: TaskDef, target: Path) -> None:
+    with as_file(taken.answer, task) as source, files.atomic_write(target) as temporary:
+        if source:
+            shutil.copyfile(source, temporary)
+        if not source or digest(temporary) != taken.digest:
+            raise LabelError(
+                "The label changed while it was imported.",
+                where=taken.answer.where,
+                next_step="Run the same command again.",
+                unchanged=UNCHANGED,
+            )
+
+
+def _enter(project: ProjectFolder, checked: ValidatedLabels, paths: Sequence[str], split: Split | None) -> None:
+    """Tell the ledger, in one transaction, unless a cell is no longer what it was when its label was checked."""
+    store, costs = project.store, {task.name: task.cost for task in project.store.tasks()}
+    number = max((row.number for row in store.rounds()), default=0)
+    steps = [
+        step
+        for taken, path in zip(checked.labels, paths, strict=True)
+        for step in _steps(taken, path, costs[taken.row.cell.task], number)
+    ]
+    steps += [Move(skip.cell, State.SKIPPED, why=skip.reason) for skip in checked.skips]
+    with store.transaction():
+        now = store.find(taken.row.cell for taken in checked.labels)
+        if any(now[taken.row.cell] != taken.row for taken in checked.labels):
+            raise LedgerError(
+                "The ledger changed while the labels were checked.",
+                next_step="Run the same command again.",
+                unchanged=UNCHANGED,
+            )
+        store.move(steps)
+        if split:
+            store.update_images(dataclasses.replace(row, split=split) for row in checked.moved)
+
+
+def _steps(taken: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
+    """The moves that make the cell labelled; what its request or older label said of it stays."""
+    row = taken.row
+    if taken.fate == "unchanged":
+        return
+    if row.state in (State.LABELLED, State.SKIPPED):
+        why = "replaced" if row.state == State.LABELLED else "labelled after all"
+        yield Move(row.cell, State.MISSING, row.round, row.request_id, weight=row.weight, why=why)
+    yield Move(
+        row.cell,
+        State.LABELLED,
+        number if row.state == State.MISSING else row.round,
+        row.request_id,
+        path,
+        taken.digest,
+        cost,
+        weight=row.weight,
+        why="the model's own prediction" if taken.predicted else "",
+    )
+
+
+def _imported(project: ProjectFolder, checked: ValidatedLabels, answers: Answers) -> Imported:
+    counts: dict[str, Counter[str]] = {name: Counter() for name in project.tasks()}
+    for taken in checked.labels:
+        counts[taken.row.cell.task].update([taken.fate, *(["predicted"] if taken.predicted else [])])
+    for skip in checked.skips:
+        counts[skip.cell.task]["skipped"] += 1
+    for skip in set(answers.skips) - set(checked.skips):
+        counts[skip.cell.task]["unchanged"] += 1
+    return Imported({name: Tally(**count) for name, count in counts.items()}, answers.foreign)

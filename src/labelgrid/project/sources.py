@@ -1,0 +1,161 @@
+"""The images and granted labels of a project, as training and scoring read them. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid import plugins
+from labelgrid.data.dataset import Source
+from labelgrid.data.folder import label_file
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.grid import Cell, State
+from labelgrid.labels.images import list_images, read_image
+from labelgrid.labels.naming import whole_names
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import Oracle
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class ProjectSource:
+    """A snapshot of a project as a `Source`; it holds names and paths, and can be sent to worker processes.
+
+    Args:
+        files: image id -> the folder its path is below, and its content's digest ("" where that is not known).
+        labels: cell -> label file and training weight.
+    """
+
+    files: Mapping[str, tuple[str, str]]
+    labels: Mapping[Cell, tuple[Path, float]]
+
+    def images(self) -> Sequence[str]:
+        """The image ids."""
+        return list(self.files)
+
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """As `Source.image`."""
+        root, digest = self.files[name]
+        return read_image(Path(root) / name, digest)
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`."""
+        kept = self.labels.get(Cell(name, task.name))
+        return task.read(kept[0]) if kept else None
+
+    def weight(self, name: str, task: str) -> float:
+        """As `Source.weight`."""
+        kept = self.labels.get(Cell(name, task))
+        return kept[1] if kept else 1.0
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """A project's splits are its ledger's."""
+        return {}
+
+
+@dataclass(frozen=True)
+class OracleSource:
+    """A data set of which only the labels that the ledger has granted can be opened.
+
+    Args:
+        data: the data set.
+        labels: granted cell -> nothing of a file, and training weight.
+    """
+
+    data: Source
+    labels: Mapping[Cell, tuple[Path, float]]
+
+    def images(self) -> Sequence[str]:
+        """The image ids."""
+        return self.data.images()
+
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """As `Source.image`."""
+        return self.data.image(name)
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`; a label that was not granted is missing."""
+        return self.data.label(name, task) if Cell(name, task.name) in self.labels else None
+
+    def weight(self, name: str, task: str) -> float:
+        """As `Source.weight`."""
+        kept = self.labels.get(Cell(name, task))
+        return kept[1] if kept else 1.0
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """A project's splits are its ledger's."""
+        return {}
+
+
+def dataset_of(oracle: Oracle) -> Source:
+    """The data set behind a simulated campaign."""
+    source: Source = plugins.resolve("data", oracle.data)(oracle.root)
+    return source
+
+
+def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
+    """The project's images and granted labels as they are now."""
+    if project.settings.oracle:
+        granted = {row.cell: (Path(), row.weight) for row in project.store.cells(state=State.LABELLED)}
+        return OracleSource(dataset_of(project.settings.oracle), granted)
+    labels = {row.cell: (project.inside(row.path), row.weight) for row in project.store.cells(state=State.LABELLED)}
+    return ProjectSource({row.name: (row.root, row.digest) for row in project.store.images()}, labels)
+
+
+@dataclass(frozen=True)
+class ImageFiles:
+    """Images anywhere, with the labels `<task>/<image path>.<ext>` of a folder, if one is given, as a `Source`.
+
+    Args:
+        paths: image id -> file.
+        labels: the folder of labels, or the folder above its `labels/`.
+        whole: the images whose labels carry the image's extension.
+        digests: of images whose content is known.
+    """
+
+    paths: Mapping[str, Path]
+    labels: Path | None = None
+    whole: frozenset[str] = field(default=frozenset(), repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, place: Path, labels: Path | None = None) -> "ImageFiles":
+        """The images of a folder, or the one image at a path.
+
+        Raises:
+            ImageError: there is none. LabelError: there is no such folder of labels.
+        """
+        if not place.exists():
+            raise ImageError("There is no such image or folder.", where=str(place), next_step="Check the path.")
+        names = {place.name: place} if place.is_file() else {name: place / name for name in list_images(place)}
+        return cls(names, _labels(labels) if labels else None, whole_names(names, names))
+
+    def images(self) -> Sequence[str]:
+        """As `Source.images`."""
+        return list(self.paths)
+
+    def image(self, name: str) -> NDArray[np.uint8]:
+        """As `Source.image`."""
+        return read_image(self.paths[name], self.digests.get(name, ""))
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`."""
+        path = label_file(self.labels / task.name, name, task, self.whole) if self.labels else None
+        return task.read(path) if path else None
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """None."""
+        return {}
+
+    def weight(self, name: str, task: str) -> float:
+        """1."""
+        return 1.0
+
+
+def _labels(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise LabelError("There is no such folder of labels.", where=str(folder), next_step="Check the path.")
+    return folder / "labels" if (folder / "labels").is_dir() else folder

@@ -1,0 +1,182 @@
+"""What a project's report shows, read from ledger and files. Loads no torch."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from labelgrid.labels.grid import Cell, Split, State
+from labelgrid.labels.store import RoundRow
+from labelgrid.project.artifacts import Fit, PickRecord, read_fit, read_log, read_measured, read_picks
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.status import status_of
+from labelgrid.report.content import Counted, Hint, Measured, Part, Report, Round, Training
+from labelgrid.reporting.project_view import asked_of, data_hash, picked_of, unsure_of, versions
+
+PARTS: Mapping[Split, str] = {
+    "train": "To learn from",
+    "val": "For choosing a model (validation)",
+    "test": "For a test at the end",
+}
+
+
+def gather(project: ProjectFolder) -> Report:
+    """All that a report says of a project, as plain data.
+
+    Raises:
+        ProjectError: a round's file is damaged.
+    """
+    store, rows = project.store, project.store.rounds()
+    fits = {row.number: fit for row in rows if (fit := read_fit(project.round_folder(row.number)))}
+    picks = {row.number: _picks(project, row) for row in rows}
+    content = Report(
+        name=project.folder.resolve().name,
+        made=now(),
+        about=_about(project, fits),
+        headlines={name: task.spec.headline for name, task in project.tasks().items()},
+        parts=[_part(project, s, name) for s, name in PARTS.items() if s == "train" or store.count_images((s,))],
+        heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
+        measured=_measured(project, fits),
+        rounds=[_round(project, row, fits.get(row.number), picks[row.number]) for row in rows],
+        picked=picked_of(project, max((number for number, some in picks.items() if some), default=0)),
+        training=_newest_training(project, rows),
+        next_step=status_of(project)["next"],
+        hints={},
+        asked=asked_of(project),
+        unsure=unsure_of(project),
+    )
+    return replace(content, hints=_hints(shlex.quote(str(project.folder)), content, fits))
+
+
+def now() -> str:
+    """When a report is made, as text."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
+    """Settings and versions."""
+    settings = project.settings
+    options = ", ".join(f"{key} = {value}" for key, value in settings.strategy.options.items())
+    about = {
+        "Recipe": settings.recipe,
+        "Strategy": f"{settings.strategy.name} ({options})" if options else settings.strategy.name,
+        "Seed": str(settings.seed),
+        **versions(),
+        "Data hash": data_hash(project),
+        "Pool's hash": project.store.pool_hash(),
+    }
+    if fits:
+        newest = fits[max(fits)]
+        network, backbone = (newest.recipe.get(part, {}).get("name", "?") for part in ("network", "backbone"))
+        about |= {"Newest network": f"{network} on {backbone}", "Its weights' hash": newest.model}
+    return about
+
+
+def _part(project: ProjectFolder, split: Split, name: str) -> Part:
+    rows = {row.name: row for row in project.store.tasks()}
+    counts = [
+        Counted(
+            task=task,
+            kind=rows[task].kind,
+            price=rows[task].cost,
+            labelled=count.labelled,
+            requested=count.requested,
+            skipped=count.skipped,
+            missing=count.missing,
+            spent=count.spent,
+            promised=count.promised,
+        )
+        for task, count in project.store.counts((split,)).items()
+    ]
+    return Part(name, project.store.count_images((split,)), counts)
+
+
+def _measured(project: ProjectFolder, fits: Mapping[int, Fit]) -> list[Measured]:
+    """The rounds that were measured on held-out labels; figures of a network that was trained anew are left out."""
+    found = {number: read_measured(project.round_folder(number)) for number in fits}
+    return [one for number, one in found.items() if one and one.model == fits[number].model]
+
+
+def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:
+    """A closed round's picks; those of an open one were never asked for."""
+    return read_picks(project.round_folder(row.number)) if row.state == "closed" else []
+
+
+def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequence[PickRecord]) -> Round:
+    known = project.store.find(Cell(pick.image, pick.task) for pick in picks)
+    states = Counter(cell.state for cell in known.values())
+    return Round(
+        number=row.number,
+        state=row.state,
+        strategy=row.strategy,
+        budget=f"{row.budget:g} {row.unit}" if row.state == "closed" else "",
+        picks=Counter(pick.task for pick in picks),
+        cost=sum(pick.cost for pick in picks),
+        now={state.name.lower(): states[state] for state in (State.LABELLED, State.SKIPPED, State.REQUESTED)},
+        trained=(fit.images, sum(fit.labels.values())) if fit else None,
+    )
+
+
+def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Training | None:
+    """How the newest training went, also one that is not finished."""
+    for row in reversed(rows):
+        epochs = read_log(project.round_folder(row.number))
+        if epochs:
+            losses: dict[str, dict[int, float]] = {}
+            for epoch in epochs:
+                val = {"validation: loss_mtl": epoch.val["loss_mtl"]} if "loss_mtl" in epoch.val else {}
+                for name, loss in {**epoch.loss, **val}.items():
+                    losses.setdefault(name, {})[epoch.epoch] = loss
+            return Training(row.number, losses)
+    return None
+
+
+def _hints(folder: str, content: Report, fits: Mapping[int, Fit]) -> dict[str, Hint]:
+    """What each section lacks, and the command that brings it."""
+    hints = {
+        "figures": _figures_hint(folder, content),
+        "rounds": None if content.rounds else Hint("No round has begun yet.", content.next_step),
+        "picks": _picks_hint(folder, content),
+        "training": _training_hint(folder, content, fits),
+    }
+    return {section: hint for section, hint in hints.items() if hint}
+
+
+def _figures_hint(folder: str, content: Report) -> Hint | None:
+    if content.heldout is None:
+        return Hint(
+            "This project holds no images out, so its networks cannot be measured on fresh labels, and there are no "
+            "curves. Images are held out when a project is made.",
+            "labelgrid init NEW --images IMAGES --task TASK --holdout 50",
+        )
+    if not any(count.labelled for count in content.heldout.tasks):
+        return Hint(
+            "The held-out images have no labels yet, so there is nothing to measure on.",
+            f"labelgrid export {folder} --round 0, then labelgrid import {folder} with the labels",
+        )
+    if not content.measured:
+        return Hint("No network has been measured on the held-out labels yet.", f"labelgrid fit {folder}")
+    if len(content.measured) == 1:
+        return Hint("One round is measured. Curves need two: label more, and fit again.", content.next_step)
+    return None
+
+
+def _picks_hint(folder: str, content: Report) -> Hint | None:
+    if content.picked is None:
+        return Hint("Nothing has been picked yet.", f"labelgrid query {folder} --budget N")
+    if not any(pick.pictures for pick in content.picked.first):
+        return Hint("There are no pictures: no network predicted these cells when they were picked.")
+    return None
+
+
+def _training_hint(folder: str, content: Report, fits: Mapping[int, Fit]) -> Hint | None:
+    if content.training is None:
+        learnt = any(count.labelled for count in content.parts[0].tasks)
+        return Hint("No network has been trained yet.", f"labelgrid fit {folder}" if learnt else content.next_step)
+    if content.training.round not in fits:
+        return Hint(
+            f"The training of round {content.training.round} is not finished; this is how far it got.",
+            f"labelgrid fit {folder}",
+        )
+    return None

@@ -1,0 +1,1 @@
+"""What a round does: fit, score, query, evaluate, predict, previews."""

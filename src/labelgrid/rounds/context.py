@@ -1,0 +1,53 @@
+"""What every step of a round needs: recipe, tasks, images and labels, and the round's number."""
+
+from dataclasses import dataclass
+
+from labelgrid.config import merge
+from labelgrid.labels.grid import Split, State
+from labelgrid.labels.store import RoundRow
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import OracleSource, ProjectSource, source_of
+from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import check_options
+from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.tasks.task import Task, TaskDef, build_all
+
+
+@dataclass(frozen=True)
+class RoundContext:
+    """What every step of a round needs: the recipe, the tasks and the project's images and labels as they are."""
+
+    recipe: Recipe
+    definitions: dict[str, TaskDef]
+    tasks: dict[str, Task]
+    source: ProjectSource | OracleSource
+    seed: int
+
+
+def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> RoundContext:
+    """The crew of a project; `recipe` and `changes` (from the command line) go over its settings."""
+    settings = project.settings
+    laid = merge(settings.changes, changes or {})
+    loaded = load_recipe(recipe or settings.recipe, laid, beside=project.folder)
+    for folder, tables in (("score", loaded.score), ("train.terms", loaded.terms)):
+        for name, options in tables.items():
+            check_options(folder, PluginChoice(name, options))
+    definitions = project.tasks()
+    return RoundContext(loaded, definitions, build_all(definitions), source_of(project), settings.seed)
+
+
+def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
+    """The images of a split with at least one label, by name."""
+    names = {row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))}
+    return sorted(names)
+
+
+def round_number(project: ProjectFolder) -> int:
+    """The number of the open round, or of the one to open next."""
+    current = project.store.current_round()
+    return current.number if current else max((row.number for row in project.store.rounds()), default=0) + 1
+
+
+def open_round(project: ProjectFolder) -> RoundRow:
+    """The open round; opens one if none is."""
+    return project.store.current_round() or project.store.open_round()

@@ -1,0 +1,108 @@
+"""How a project's network is measured: on a split, or on a folder of labels."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from labelgrid.errors import ProjectError
+from labelgrid.files import write_text
+from labelgrid.labels.grid import Split, State
+from labelgrid.labels.images import list_images
+from labelgrid.labels.naming import whole_names
+from labelgrid.nets.network import Network
+from labelgrid.progress import Progress
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import ImageFiles, _labels
+from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.models import model_of, restore
+from labelgrid.train.evaluate import Evaluation, evaluate
+
+
+def measure_heldout(
+    project: ProjectFolder, crew: RoundContext, network: Network, done: Fit, progress: Progress
+) -> Evaluation | None:
+    """Measure a round's network on the held-out labels there are, for the report; their cost is kept apart."""
+    measured = measure(project, crew, network, "heldout", progress)
+    if measured is not None:
+        spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
+        kept = {"round": done.round, "model": done.model, "labels": done.labels, "spent": done.spent}
+        kept |= {"heldout_labels": measured.labels, "heldout_spent": spent, **as_json(measured)}
+        write_text(project.round_folder(done.round) / "heldout.json", json.dumps(kept, indent=1) + "\n")
+    return measured
+
+
+def measure(
+    project: ProjectFolder, crew: RoundContext, network: Network, split: Split, progress: Progress
+) -> Evaluation | None:
+    """The network on a split's labels; None where it has none."""
+    names = sorted({row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))})
+    if not names:
+        return None
+    recipe = crew.recipe
+    return evaluate(
+        network,
+        crew.tasks,
+        crew.definitions,
+        crew.source,
+        names,
+        recipe.data,
+        recipe.objective,
+        workers=recipe.train.workers,
+        progress=progress,
+    )
+
+
+def as_json(measured: Evaluation) -> dict[str, Any]:
+    """An evaluation as JSON values."""
+    return {
+        "metrics": {t: {name: asdict(r) for name, r in group.items()} for t, group in measured.metrics.items()},
+        "losses": dict(measured.losses),
+        "loss_mtl": measured.loss_mtl.value,
+    }
+
+
+def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> dict[str, Any]:
+    """Measure the newest model on a split of the project; held-out figures are kept for the report.
+
+    Raises:
+        ProjectError: there is no model, or the split has no label.
+    """
+    done = model_of(project)
+    crew, network = restore(project, done)
+    if split == "heldout":
+        measured = measure_heldout(project, crew, network, done, progress)
+    else:
+        measured = measure(project, crew, network, split, progress)
+    if measured is None:
+        raise ProjectError(f"The {split} split has no label.", next_step="Import some first.")
+    return {"labels": dict(measured.labels), **as_json(measured)}
+
+
+def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) -> dict[str, Any]:
+    """Measure the newest model on a folder of labels: of the images in its `images/`, or of the project's own.
+
+    Raises:
+        ProjectError: there is no model, or no image has a label. LabelError: a label cannot be read.
+    """
+    done = model_of(project)
+    crew, network = restore(project, done)
+    own = labels / "images"
+    if own.is_dir():
+        paths, digests = {name: own / name for name in list_images(own)}, {}
+    else:
+        rows = list(project.store.images())
+        paths, digests = {row.name: Path(row.root) / row.name for row in rows}, {row.name: row.digest for row in rows}
+    source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
+    tasks = crew.definitions.values()
+    names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
+    if not names:
+        raise ProjectError(
+            "No image has a label there.", where=str(labels), next_step="Labels lie at TASK/IMAGE.png below it."
+        )
+    recipe = crew.recipe
+    measured = evaluate(
+        network, crew.tasks, crew.definitions, source, names, recipe.data, recipe.objective, progress=progress
+    )
+    return {"labels": dict(measured.labels), **as_json(measured)}

@@ -1,0 +1,174 @@
+"""How a round's network is trained."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from labelgrid.errors import TrainingError
+from labelgrid.files import remove_folder, write_text
+from labelgrid.nets.network import Network
+from labelgrid.progress import Progress
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.files import hash_of
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.context import RoundContext, context_of, labelled_images, open_round
+from labelgrid.rounds.evaluate import measure_heldout
+from labelgrid.rounds.models import _continue_from, latest, new_network
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.train.checkpoint import load, weights_hash
+from labelgrid.train.loop import fit as train
+from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.plan import Plan
+
+
+def splits_for_training(crew: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
+    """Training and val images: never test or held-out ones.
+
+    Where no image of the val split has a label, groups of training images are drawn for val with `val_share`.
+
+    Raises:
+        TrainingError: the draw leaves no label to learn from.
+    """
+    train = labelled_images(project, "train")
+    val = labelled_images(project, "val")
+    options = crew.recipe.train
+    if options.val_share and not val:
+        drawn = _drawn(crew, project, options.val_share)
+        val, train = [name for name in train if name in drawn], [name for name in train if name not in drawn]
+        if not train:
+            raise TrainingError(
+                f"val_share = {options.val_share} took all labelled images.", next_step="Take a smaller share."
+            )
+        if options.images == "all":
+            return sorted({row.name for row in project.store.images(("train",))} - drawn), val
+    elif options.images == "all":
+        return sorted(row.name for row in project.store.images(("train",))), val
+    return train, val
+
+
+def _drawn(crew: RoundContext, project: ProjectFolder, share: float) -> set[str]:
+    """A share of the training images, whole groups."""
+    groups = {row.name: row.group or row.name for row in project.store.images(("train",))}
+    keys = np.array([image_key(group) for group in groups.values()], np.uint64)
+    chosen = keyed_uniform(keys, seed_of(crew.seed, "val")) < share
+    return {name for name, held in zip(groups, chosen, strict=True) if held}
+
+
+def plan_of(crew: RoundContext, project: ProjectFolder, network: Network, start: str = "") -> Plan:
+    """The training plan of the labels there are now; `start` is the model hash of weights that it goes on from."""
+    recipe, objective = crew.recipe, crew.recipe.objective
+    weights = fixed_weights(crew.tasks, objective)
+    train, val = splits_for_training(crew, project)
+    terms = {
+        name: build_plugin("train.terms", PluginChoice(name, options), crew.tasks)
+        for name, options in recipe.terms.items()
+    }
+    return Plan(
+        network=network,
+        tasks=crew.tasks,
+        definitions=crew.definitions,
+        source=crew.source,
+        train=train,
+        val=val,
+        data=recipe.data,
+        options=recipe.train,
+        objective=objective,
+        balancer=build_plugin(
+            "train.balance", recipe.balance, weights, partial(supervised, reduction=objective.reduction)
+        ),
+        seed=crew.seed,
+        terms=terms,
+        identity=identity_of(crew, train, val, start),
+    )
+
+
+def identity_of(crew: RoundContext, train: list[str], val: list[str], start: str) -> str:
+    """What a training is of: all that shapes its weights. A checkpoint of another is not resumed."""
+    used = {*train, *val}
+    labels = sorted(
+        (cell.image, cell.task, path.name, weight)
+        for cell, (path, weight) in crew.source.labels.items()
+        if cell.image in used
+    )
+    recipe = json.loads(crew.recipe.json()) | {"train": crew.recipe.train.shaping()}
+    del recipe["score"]
+    tasks = [(task.name, task.kind, asdict(task.options)) for task in crew.definitions.values()]
+    kept = {"recipe": recipe, "seed": crew.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
+    return json.dumps(kept, sort_keys=True)
+
+
+def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: dict[str, Any] | None = None) -> Fit:
+    """Train the open round's network on the labels there are, or go on where a killed training stopped.
+
+    Then measure it on the held-out images that have labels.
+
+    Raises:
+        TrainingError: there is no label, or a loss is not a number. RecipeError, ModelError: see their text.
+    """
+    crew = context_of(project, recipe, changes)
+    if not labelled_images(project, "train"):
+        raise TrainingError(
+            "There is no label to learn from.",
+            where=str(project.folder),
+            next_step="`labelgrid query`, then `labelgrid export`, then `labelgrid import` get some.",
+            unchanged="Nothing was trained.",
+        )
+    network = new_network(crew, project, progress)
+    number = open_round(project).number
+    before = None if crew.recipe.train.restart else latest(project, before=number)
+    if before:
+        _continue_from(before, project, network, progress)
+    plan = plan_of(crew, project, network, start=before.model if before else "")
+    used = {*plan.train, *plan.val}
+    spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
+    _make_way(project, number, plan.identity, progress)
+    for task in sorted(crew.tasks.keys() - _trained(crew, plan.train)):
+        progress.say(f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random.")
+    checkpoint = train(plan, project.round_folder(number) / "fit", progress)
+    weights = load(checkpoint).network
+    network.load_state_dict(weights)
+    done = Fit(
+        round=number,
+        checkpoint=checkpoint.relative_to(project.folder).as_posix(),
+        model=weights_hash(weights),
+        recipe=json.loads(crew.recipe.json()),
+        seed=crew.seed,
+        trained=sorted(_trained(crew, plan.train)),
+        images=len(used),
+        labels=dict(Counter(cell.task for cell in crew.source.labels if cell.image in used)),
+        spent=spent,
+    )
+    _keep(project, done)
+    measure_heldout(project, crew, network, done, progress)
+    return done
+
+
+def _make_way(project: ProjectFolder, number: int, identity: str, progress: Progress) -> None:
+    """Remove what the round has of another training: its record first, so that none points to nothing."""
+    folder = project.round_folder(number)
+    last = folder / "fit" / "last.ckpt"
+    if last.exists() and load(last).identity != identity:
+        progress.say("The recipe, the tasks or the labels changed since this round's last fit: training anew.")
+        for name in ("fit.json", "heldout.json"):
+            (folder / name).unlink(missing_ok=True)
+        remove_folder(folder / "fit")
+
+
+def _keep(project: ProjectFolder, done: Fit) -> None:
+    """Write a finished training down; the round may have been closed by a query meanwhile."""
+    write_text(project.round_folder(done.round) / "fit.json", json.dumps(asdict(done), indent=1) + "\n")
+    with project.store.transaction():
+        row = project.store.current_round()
+        if row and row.number == done.round:
+            project.store.update_round(replace(row, recipe=hash_of(done.recipe), model=done.model))
+
+
+def _trained(crew: RoundContext, images: Any) -> set[str]:
+    known = set(images)
+    return {cell.task for cell in crew.source.labels if cell.image in known}

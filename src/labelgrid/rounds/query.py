@@ -1,0 +1,198 @@
+"""How a round ends: cells are picked within the budget and requested, in one ledger transaction."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import ProjectError
+from labelgrid.files import write_text
+from labelgrid.labels.grid import Grid, Move, Pick, State
+from labelgrid.progress import Progress
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import request_id
+from labelgrid.recipes.files import hash_of
+from labelgrid.rounds.context import open_round, round_number
+from labelgrid.rounds.models import latest
+from labelgrid.rounds.previews import clear_prelabels, write_prelabels
+from labelgrid.rounds.score import fresh, score, score_options, strategy_of
+from labelgrid.select.strategy import Budget, Strategy, check_budget
+from labelgrid.streams import seed_of
+
+COLD = "random_images"
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """What a query chose.
+
+    Args:
+        round: its number.
+        strategy: the one that chose; with no model yet that is a random one.
+        picks: best first.
+        cost: of all picks.
+    """
+
+    round: int
+    strategy: str
+    picks: list[Pick]
+    cost: float
+
+
+def query(
+    project: ProjectFolder,
+    budget: Budget,
+    progress: Progress,
+    *,
+    strategy: str = "",
+    dry_run: bool = False,
+    prelabels: bool = True,
+) -> QueryResult:
+    """Pick missing cells worth at most the budget, request them and close the round.
+
+    Raises:
+        LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
+    """
+    name, chosen = strategy_of(project, strategy)
+    pool, grid = project.store.pool_hash(), project.store.grid()
+    check_budget(budget, grid)
+    _refuse_unfinished(project)
+    _tell_of_open_requests(project, progress)
+    done = latest(project)
+    if chosen.needs and done is None:
+        name, chosen = _cold(project, name, progress)
+    number = round_number(project)
+    statistics = _statistics(project, done, chosen, strategy, grid, progress) if chosen.needs and done else {}
+    key, seed = fixed_key(project, name, chosen), seed_of(project.settings.seed, "select", number)
+    fixed = chosen.fix(statistics, grid, project.store.get(key, {}))
+    scores = chosen.score(statistics, grid, fixed, seed)
+    picks = chosen.select(scores, statistics, grid, budget, seed)
+    if not picks:
+        raise _too_little(budget, name, grid)
+    prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+    asked = QueryResult(number, name, picks, float(sum(prices[pick.cell.task] for pick in picks)))
+    _tell_of_rest(budget, asked, progress)
+    if not dry_run:
+        _check_unmoved(project, pool, number)
+        clear_prelabels(project, number)
+        if prelabels and done is not None:
+            write_prelabels(project, done, picks, number, progress)
+        with project.store.transaction():
+            _check_unmoved(project, pool, number)
+            project.store.put(key, dict(fixed))
+            closed = replace(open_round(project), strategy=name, seed=seed, budget=budget.amount, unit=budget.unit)
+            project.store.close_round(replace(closed, pool=pool), _requests(project, asked, prices))
+    return asked
+
+
+def _refuse_unfinished(project: ProjectFolder) -> None:
+    """A query closes the round: a training that was stopped in it would be lost."""
+    folder = project.round_folder(round_number(project))
+    if (folder / "fit" / "last.ckpt").exists() and not (folder / "fit.json").exists():
+        raise ProjectError(
+            "This round's training was stopped before its end; a query would close the round without it.",
+            where=str(folder / "fit"),
+            next_step=f"Run `labelgrid fit {project.folder}` to go on with it, or remove that folder to do without.",
+            unchanged="Nothing was requested.",
+        )
+
+
+def _tell_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
+    """A round is asked for on top of open ones where that is wanted, but not unawares (after a kill, say)."""
+    waiting = sum(count.requested for count in project.store.counts(("train",)).values())
+    if waiting:
+        progress.say(f"{waiting} requests of earlier rounds are still open; what is picked now comes on top.")
+
+
+def _tell_of_rest(budget: Budget, asked: QueryResult, progress: Progress) -> None:
+    """What whole images, or prices, leave of a budget is not spent unawares."""
+    images = {pick.cell.image for pick in asked.picks}
+    spent = {"labels": len(asked.picks), "images": len(images), "cost": asked.cost}[budget.unit]
+    if budget.amount - spent > 1e-9:  # prices are sums of floats
+        rest = f"{budget.amount - spent:g} of {budget.amount:g} {budget.unit}"
+        progress.say(f"{rest} are not spent: no further choice of '{asked.strategy}' fits.")
+
+
+def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
+    least = {
+        "labels": f"An image has up to {len(grid.tasks)} labels; ask for so many at least.",
+        "images": "Ask for 1 at least.",
+        "cost": f"The dearest single label costs {grid.cost.max():g}, an image {grid.cost.sum():g} at most.",
+    }
+    return ProjectError(
+        f"The budget of {budget.amount:g} {budget.unit} does not pay for a single choice of '{name}'.",
+        next_step=least[budget.unit],
+        unchanged="Nothing was requested.",
+    )
+
+
+def _cold(project: ProjectFolder, name: str, progress: Progress) -> tuple[str, Strategy]:
+    progress.say(f"There is no model yet, so '{name}' has nothing to go by: picking images at random.")
+    return strategy_of(project, COLD)
+
+
+def _statistics(
+    project: ProjectFolder, done: Fit, chosen: Strategy, strategy: str, grid: Grid, progress: Progress
+) -> dict[str, NDArray[np.float64]]:
+    """The round's statistics at the grid's rows, made if they are not there; NaN for tasks whose head never learnt.
+
+    Raises:
+        ProjectError: a number of a trained task is none: drawing such cells at random would hide it.
+    """
+    table = fresh(project, done, chosen, round_number(project)) or score(project, progress, strategy)
+    untrained = np.array([task not in done.trained for task in grid.tasks])
+    statistics = table.aligned(grid.images)
+    for name, values in statistics.items():
+        if values.shape[1] == len(grid.tasks):
+            statistics[name] = np.where(untrained, np.nan, values)
+            wrong = (~np.isfinite(values) & grid.eligible & ~untrained).sum()
+            if wrong:
+                raise ProjectError(
+                    f"{wrong} cells of trained tasks have no finite '{name}'.",
+                    where=str(done.checkpoint),
+                    next_step="Train again, with a lower learning rate or `clip`, then score again.",
+                    unchanged="Nothing was requested.",
+                )
+    return statistics
+
+
+def fixed_key(project: ProjectFolder, name: str, strategy: Strategy) -> str:
+    """The note under which the ledger keeps what a strategy fixed: anew where its scores are made otherwise."""
+    options = score_options(project)
+    made = {need: options.get(need, {}) for need in sorted(strategy.needs)}
+    return f"fixed/{name}/{hash_of(made, project.settings.strategy.options)}"
+
+
+def _check_unmoved(project: ProjectFolder, pool: str, number: int) -> None:
+    """Refuse to request picks from a pool that another process has changed meanwhile."""
+    if project.store.pool_hash() != pool or round_number(project) != number:
+        raise ProjectError(
+            "Another command changed the pool while the picks were chosen.",
+            where=str(project.folder),
+            next_step="Run the same command again.",
+            unchanged="Nothing was requested.",
+        )
+
+
+def _requests(project: ProjectFolder, asked: QueryResult, prices: Mapping[str, float]) -> list[Move]:
+    """The moves that request the picks, also written to the round's `picks.json`."""
+    moves = [
+        Move(
+            pick.cell,
+            State.REQUESTED,
+            asked.round,
+            request_id(asked.round, pick.cell),
+            cost=prices[pick.cell.task],
+            score=pick.score,
+            weight=pick.weight,
+            why=pick.why,
+        )
+        for pick in asked.picks
+    ]
+    kept = ("request_id", "score", "cost", "weight", "why")
+    lines = [{**vars(m.cell), **{name: getattr(m, name) for name in kept}} for m in moves]
+    write_text(project.round_folder(asked.round) / "picks.json", json.dumps(lines, indent=1) + "\n")
+    return moves

@@ -1,0 +1,1 @@
+"""Studies: grids of simulated campaigns, the oracle, the runner, results."""

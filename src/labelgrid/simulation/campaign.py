@@ -1,0 +1,135 @@
+"""One simulated campaign: the rounds of a live one, its requests answered by a data set.
+
+The split that measures is the project's held-out one, so that a simulated project is measured, reported and looked at
+as a live one.
+"""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.errors import RecipeError
+from labelgrid.labels.grid import Cell, ImageRow, Split
+from labelgrid.progress import Progress
+from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
+from labelgrid.project.create import new_project, whole
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.settings import Oracle, Settings, group_of
+from labelgrid.project.sources import dataset_of
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds import context, fit, models, previews, query, score
+from labelgrid.select.strategy import Budget, left_of
+from labelgrid.simulation.oracle import answer, grant
+from labelgrid.simulation.study import DONE, Run, Study
+
+#: What chooses the labels that a run begins with.
+FIRST = "random_images"
+
+
+def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
+    """The settings of a run's project."""
+    chosen = study.chosen(run.strategy) if run.kind == "strategy" else PluginChoice(FIRST)
+    oracle = Oracle(study.data, str(root.absolute()))
+    return Settings(recipe, run.seed, weights, study.group, chosen, run.changes(study), oracle)
+
+
+def create_run(folder: Path, settings: Settings, study: Study) -> None:
+    """Make a run's project: the pool without labels, the measuring split with all of them.
+
+    Raises:
+        RecipeError: the split that measures has no label.
+    """
+    assert settings.oracle is not None
+    source = dataset_of(settings.oracle)
+    splits: dict[str, Split] = {study.pool: "train", study.test: "heldout"}
+    if study.val:
+        splits[study.val] = "val"
+    known = source.splits()
+    with new_project(folder, settings, study.rows()) as store:
+        for split, own in splits.items():
+            names = known[split]
+            store.add_images(
+                ImageRow(name, settings.oracle.root, split=own, group=group_of(study.group, name)) for name in names
+            )
+        tasks = [row.name for row in store.tasks()]
+        open_ones = [name for split, own in splits.items() if own != "train" for name in known[split]]
+        grant(store, source, [Cell(name, task) for name in open_ones for task in tasks])
+        if not any(count.labelled for count in store.counts(("heldout",)).values()):
+            raise RecipeError(
+                f"The split '{study.test}' has no label of these tasks, so nothing could be measured.",
+                where=settings.oracle.root,
+                next_step="Name another split as `test` in [simulate], or other tasks.",
+            )
+
+
+def copy_run(start: Path, folder: Path, settings: Settings) -> None:
+    """Make a run's project from the one of the run it goes on from: whole, or not at all."""
+    with whole(folder, settings) as building:
+        shutil.copytree(start, building)
+        (building / DONE).unlink(missing_ok=True)
+
+
+def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
+    """Take the next step of a campaign, whichever it is; False where there is none.
+
+    Each step is whole in the ledger or in the round's files, so that a killed run goes on from its last one.
+    """
+    closed = [row for row in project.store.rounds() if row.state == "closed"]
+    if not closed:
+        left = project.store.count_images(("train",))
+        images = left if run.kind == "full" else min(study.initial, left)
+        query.query(project, Budget(images, "images"), progress, strategy=FIRST, prelabels=False)
+        return True
+    if answer(project):
+        return True
+    folder = project.round_folder(context.round_number(project))
+    if read_fit(folder) is None or read_measured(folder) is None:
+        fit.fit(project, progress)
+        return True
+    reached = _reached(project, study, folder)  # in every run, so that a figure nobody measures ends the first one
+    if reached or run.kind != "strategy" or len(closed) > study.rounds:
+        return False
+    return _query(project, run, study, progress)
+
+
+def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
+    """Ask for a round's labels, or for what is left of the pool; False where nothing is.
+
+    The first seed's scored picks get pictures for the report, while their labels are still hidden.
+    """
+    grid = project.store.grid()
+    left = left_of(grid, study.unit)
+    cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
+    if not left or study.budget < cheapest:
+        return False
+    done = models.latest(project)
+    asked = query.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
+    if run.seed == 0 and done is not None and score.strategy_of(project)[1].needs:
+        previews.write_pictures(project, done, asked.picks, asked.round)
+    return True
+
+
+def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
+    """Whether the labels have cost what they may, or the val metrics are what they are to be."""
+    done = read_fit(folder)
+    if study.spend and done and done.spent >= study.spend:
+        return True
+    if not (study.until and done):
+        return False
+    val = val_figures(read_log(folder) or [], done.checkpoint)
+    unknown = [name for name in study.until if name not in val]
+    if unknown:
+        raise RecipeError(
+            f"until names '{unknown[0]}', which is not measured.", next_step=f"Measured: {', '.join(val)}."
+        )
+    lower = {name for name in study.until if not _higher_is_better(project, name)}
+    return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in study.until.items())
+
+
+def _higher_is_better(project: ProjectFolder, name: str) -> bool:
+    """Of `task/metric`, or `loss_mtl`."""
+    measured = read_measured(project.round_folder(context.round_number(project)))
+    task, _, metric = name.partition("/")
+    results = measured.metrics.get(task, {}) if measured else {}
+    return metric in results and results[metric].better == "higher"

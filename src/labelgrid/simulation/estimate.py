@@ -1,0 +1,116 @@
+"""How long a study takes and how much memory: a short training is timed and thrown away."""
+
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from labelgrid.config import merge
+from labelgrid.errors import LabelgridError
+from labelgrid.processes import init_worker
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.files import load_recipe
+from labelgrid.simulation.campaign import create_run, step
+from labelgrid.simulation.jobs import Expected, Job
+
+#: Steps of the training that is timed; the first ones are not.
+STEPS, WARM = 16, 4
+
+
+@dataclass(frozen=True)
+class StepTiming:
+    """What was measured, in seconds and bytes.
+
+    Args:
+        step: an optimiser step; image: to measure the network on an image; images: so many are measured a round.
+        memory: of a run's processes.
+    """
+
+    step: float
+    image: float
+    images: int
+    memory: int
+
+    def seconds(self, run: Expected) -> float:
+        """Of a run. To score an image is taken to last as long as to measure the network on one.
+
+        Example:
+            >>> StepTiming(step=0.5, image=0.1, images=20, memory=0).seconds(Expected(30, [100, 100], scored=50))
+            109.0
+        """
+        return sum(run.steps) * self.step + (len(run.steps) * self.images + run.scored) * self.image
+
+
+def trial(job: Job) -> StepTiming:
+    """Begin a run in a folder that is removed, with a short training, in a process of its own, and time it.
+
+    Raises:
+        LabelgridError: it fails, as the run would.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
+        settings = replace(job.settings, changes=merge(job.settings.changes, {"train": {"steps": STEPS}}))
+        short = replace(job, folder=Path(folder) / "run", settings=settings)
+        process = context.Process(target=_try, args=(short, theirs))
+        process.start()
+        theirs.close()
+        try:
+            found = ours.recv()
+        except EOFError as error:
+            raise LabelgridError("The process of the trial ended without a word.") from error
+        finally:
+            process.join()
+    if isinstance(found, str):
+        raise LabelgridError(found, unchanged="Nothing was run.")
+    return StepTiming(*found)
+
+
+def _try(job: Job, pipe: "Connection[Any, Any]") -> None:
+    init_worker(job.threads)
+    watch = Watch()
+    try:
+        create_run(job.folder, job.settings, job.study)
+        with ProjectFolder.open(job.folder) as project:
+            while step(project, job.run, job.study, watch):
+                pass
+        pipe.send(watch.found(memory(load_recipe(job.settings.recipe, job.settings.changes).train.workers)))
+    except LabelgridError as error:
+        pipe.send(str(error))
+
+
+@dataclass
+class Watch(Silent):
+    """Notes when each piece of a training and of a measuring was done."""
+
+    moments: list[list[float]] = field(default_factory=list)
+    totals: list[int] = field(default_factory=list)
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        """As `Progress.start`."""
+        self.moments.append([time.perf_counter()])
+        self.totals.append(total)
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """As `Progress.advance`."""
+        self.moments[-1].append(time.perf_counter())
+
+    def found(self, memory: int) -> tuple[float, float, int, int]:
+        """The fields of a `StepTiming`: training was the last piece but one, measuring the last."""
+        steps, images = self.moments[-2:]
+        first = min(WARM, len(steps) - 2)
+        a_step = (steps[-1] - steps[first]) / max(len(steps) - 1 - first, 1)
+        return a_step, (images[-1] - images[0]) / max(self.totals[-1], 1), self.totals[-1], memory
+
+
+def memory(workers: int) -> int:
+    """The most bytes that this process and so many ended ones it began have held."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return unit * (own + workers * child)

@@ -1,0 +1,36 @@
+"""How a data set answers the requests of a simulated campaign, by reference."""
+
+from collections.abc import Iterable
+
+from labelgrid.data.dataset import Source
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.labels.store import Store
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import dataset_of
+
+
+def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
+    """Open the labels of cells; one that the data set has not is skipped where it was asked for, else stays missing."""
+    from labelgrid.tasks.task import definitions
+
+    tasks, prices = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
+    rows = store.find(cells)
+    moves = []
+    for cell, row in rows.items():
+        label = source.label(cell.image, tasks[cell.task])
+        if label is not None and label.valid.any():
+            moves.append(
+                Move(cell, State.LABELLED, row.round, row.request_id, cost=prices[cell.task], weight=row.weight)
+            )
+        elif row.state == State.REQUESTED:
+            moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why="the data set has no such label"))
+    store.move(moves)
+
+
+def answer(project: ProjectFolder) -> int:
+    """Grant every open request; returns how many there were."""
+    assert project.settings.oracle is not None
+    cells = [row.cell for row in project.store.cells(state=State.REQUESTED)]
+    if cells:
+        grant(project.store, dataset_of(project.settings.oracle), cells)
+    return len(cells)

@@ -1,0 +1,144 @@
+"""What the runs of a study measured, as named records: one a run, round, task and metric. Loads no torch."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from labelgrid.errors import ProjectError
+from labelgrid.files import atomic_write, disk
+from labelgrid.project.artifacts import read_measured
+from labelgrid.report.content import Measured
+from labelgrid.results import Better, Result
+from labelgrid.simulation.study import Run, point_text
+
+#: The task and metric of the weighted sum of all tasks' losses.
+OVERALL, LOSS = "all", "loss_mtl"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A figure of a run's network after a round, on the images that measure.
+
+    Args:
+        labels: that it was trained on or, on the split val, chosen by, of all tasks; task_labels: of the figure's task.
+        cost: what these had cost by then.
+        point: the run's values of recipe keys, `train.steps=500, …`.
+    """
+
+    kind: str
+    strategy: str
+    seed: int
+    point: str
+    round: int
+    labels: int
+    task_labels: int
+    cost: float
+    task: str
+    metric: str
+    value: float
+    unit: str
+    better: str
+
+
+def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
+    """What a run has measured by now, by round."""
+    for place in sorted(folder.glob("rounds/*")):
+        measured = read_measured(place)
+        if measured is None:
+            continue
+        total = sum(measured.labels.values())
+        results = [
+            (task, result, measured.labels.get(task, 0))
+            for task, group in measured.metrics.items()
+            for result in group.values()
+        ]
+        overall = Result(LOSS, measured.loss_mtl, "", "lower")
+        for task, result, own in [*results, (OVERALL, overall, total)]:
+            yield Outcome(
+                kind=run.kind,
+                strategy=run.strategy,
+                seed=run.seed,
+                point=point_text(run.point),
+                round=measured.round,
+                labels=total,
+                task_labels=own,
+                cost=measured.spent,
+                task=task,
+                metric=result.name,
+                value=result.value,
+                unit=result.unit,
+                better=result.better,
+            )
+
+
+def write(outcomes: Iterable[Outcome], folder: Path) -> None:
+    """Write `outcomes.parquet` and `outcomes.csv`, each whole or not at all.
+
+    Raises:
+        ProjectError: the disk refuses.
+    """
+    rows = [asdict(outcome) for outcome in outcomes]
+    table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA)
+    with disk(folder):
+        with atomic_write(folder / "outcomes.parquet", durable=True) as temporary:
+            pq.write_table(table, temporary)
+        with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
+            pyarrow.csv.write_csv(table, temporary)
+
+
+def read(folder: Path) -> list[Outcome]:
+    """The records that `write` wrote.
+
+    Raises:
+        ProjectError: they are damaged.
+    """
+    path = folder / "outcomes.parquet"
+    try:
+        return [Outcome(**row) for row in pq.read_table(path).to_pylist()]
+    except (pa.ArrowInvalid, TypeError) as error:
+        raise ProjectError(
+            f"The table of records is damaged: {error}.",
+            where=str(path),
+            next_step="Remove it; `labelgrid simulate` writes it anew from the runs that are there.",
+        ) from error
+
+
+def key_of(kind: str, strategy: str, seed: int, point: str) -> str:
+    """What names a run in the table of outcomes."""
+    return json.dumps([kind, strategy, seed, point])
+
+
+def by_run(records: Sequence[Outcome]) -> dict[str, list[Measured]]:
+    """A table of outcomes as what each run measured, by `key_of`."""
+    found: dict[str, dict[int, list[Outcome]]] = {}
+    for record in records:
+        key = key_of(record.kind, record.strategy, record.seed, record.point)
+        found.setdefault(key, {}).setdefault(record.round, []).append(record)
+    return {key: [_measured(rounds[number]) for number in sorted(rounds)] for key, rounds in found.items()}
+
+
+def _measured(records: Sequence[Outcome]) -> Measured:
+    """The records of one round as its network's figures; what it was measured on is not in them."""
+    first, loss = records[0], math.nan
+    metrics: dict[str, dict[str, Result]] = {}
+    labels: dict[str, int] = {}
+    for record in records:
+        if (record.task, record.metric) == (OVERALL, LOSS):
+            loss = record.value
+            continue
+        better: Better = "higher" if record.better == "higher" else "lower"
+        result = Result(record.metric, record.value, record.unit, better)
+        metrics.setdefault(record.task, {})[record.metric] = result
+        labels[record.task] = record.task_labels
+    return Measured(first.round, "", labels, first.cost, {}, metrics, loss)
+
+
+_TYPES: Mapping[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+SCHEMA = pa.schema([(f.name, _TYPES[f.type]) for f in fields(Outcome)])

@@ -1,0 +1,75 @@
+"""Laws of taking requests back."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import LedgerError, UsageError
+from labelgrid.labels.grid import Cell, ImageRow, Move, State
+from labelgrid.project.cancel import cancel
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import request_id
+from tests.campaigns import ask, cells_of, ledger, make_project, states
+from tests.support import Made
+
+
+def test_cells_and_request_ids_name_what_is_taken_back(project: ProjectFolder, data: Made) -> None:
+    cells = cells_of(data)
+    ask(project, cells, number=1)
+    names = ["0000.jpg:semseg", request_id(1, cells[1]), request_id(1, cells[0])]
+    assert cancel(project, names) == 2
+    assert set(states(project)) == set(cells[2:])
+    assert project.store.history(cells[0])[-1].move.why == "cancelled"
+
+
+def test_a_name_with_colons_is_a_cell_of_the_part_after_the_last_one(project: ProjectFolder) -> None:
+    project.store.add_images([ImageRow("a:b.jpg", "x")])
+    ask(project, [Cell("a:b.jpg", "depth")], number=1)
+    assert cancel(project, ["a:b.jpg:depth"]) == 1
+
+
+def test_one_wrong_name_and_nothing_is_cancelled(project: ProjectFolder, data: Made) -> None:
+    cells = cells_of(data)
+    ask(project, cells[:2], number=1)
+    project.store.move([Move(cells[1], State.SKIPPED)])
+    before = ledger(project)
+    names = ["0000.jpg:semseg", "0009.jpg:depth", "r9-no", "0000.jpg:depth", "0001.jpg:depth", ""]
+    with pytest.raises(LedgerError) as caught:
+        cancel(project, names)
+    unknown = "is no request id and no cell (IMAGE:TASK)"
+    assert str(caught.value) == (
+        f"'0009.jpg:depth' {unknown}; 'r9-no' {unknown}; '0000.jpg:depth' is skipped, not requested; "
+        f"'0001.jpg:depth' is missing, not requested; '' {unknown} ({project.folder}).\n"
+        "  The manifest.json of a request lists its ids. Nothing was cancelled."
+    )
+    with pytest.raises(LedgerError, match="; and 5 more"):
+        cancel(project, [f"x{i}" for i in range(25)])
+    assert ledger(project) == before
+
+
+def test_without_a_name_all_but_the_held_out_images_requests_go(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "project", data, {"0000.jpg": "heldout"}) as project:
+        cells = cells_of(data)
+        ask(project, cells[:2], number=0)
+        ask(project, cells[2:4], number=1)
+        ask(project, cells[4:], number=2)
+        assert cancel(project, round=1) == 2
+        assert cancel(project) == 2
+        assert set(states(project)) == set(cells[:2])
+        assert cancel(project, round=0) == 2
+        assert cancel(project) == 0
+
+
+def test_names_and_a_round_at_once_are_refused(project: ProjectFolder) -> None:
+    with pytest.raises(UsageError, match="Name cells or a round, not both"):
+        cancel(project, ["a:depth"], round=1)
+
+
+def test_skipped_cells_may_be_asked_for_again(project: ProjectFolder, data: Made) -> None:
+    cells = cells_of(data)
+    ask(project, cells[:2], number=1)
+    project.store.move([Move(cells[0], State.SKIPPED)])
+    assert cancel(project, requeue=True) == 1
+    assert states(project) == {cells[1]: "requested"}
+    with pytest.raises(LedgerError, match="is requested, not skipped"):
+        cancel(project, [request_id(1, cells[1])], requeue=True)

@@ -1,0 +1,161 @@
+"""Laws of how a project begins and grows: all or nothing, held-out images drawn once and kept apart."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import ImageError, ProjectError
+from labelgrid.labels.grid import Cell, ImageRow, State
+from labelgrid.labels.images import check_image
+from labelgrid.progress import Silent
+from labelgrid.project import create, image_files
+from labelgrid.project.settings import Settings
+from tests.campaigns import DEPTH, NORMALS, Make, held, states
+from tests.support import Made
+
+COVERS = ["labelgrid.project.image_files"]
+
+
+def test_a_project_knows_its_images_by_path_size_and_content(make: Make, photos: Made) -> None:
+    with make() as project:
+        rows = list(project.store.images())
+        assert [row.name for row in rows] == list(photos.names)
+        height, width, digest = check_image(photos.images / photos.names[4])
+        assert rows[4] == ImageRow(photos.names[4], str(photos.images), digest, height, width)
+        assert project.store.tasks() == (DEPTH, NORMALS) and not states(project)
+        assert project.folder.name == "flat" and [p.name for p in project.folder.parent.glob(".*")] == []
+
+
+def test_unopened_images_have_no_size_and_may_be_absent(make: Make, photos: Made, tmp_path: Path) -> None:
+    (photos.root / "list.txt").write_text("images/room_00/0000.jpg\nelsewhere.png\n")
+    with make(images=[photos.root / "list.txt"], check="none") as project:
+        assert list(project.store.images()) == [
+            ImageRow("elsewhere.png", str(photos.root)),
+            ImageRow("images/room_00/0000.jpg", str(photos.root)),
+        ]
+
+
+def test_held_out_images_are_drawn_by_the_seed_alone_and_requested_as_round_0(make: Make, photos: Made) -> None:
+    with make("a", holdout=4) as a, make("b", holdout=4) as b, make("c", holdout=4, seed=1) as c:
+        assert held(a) == held(b) != held(c) and len(held(a)) == len(held(c)) == 4
+        rows = list(a.store.cells())
+        assert {row.cell for row in rows} == {Cell(name, task) for name in held(a) for task in ("depth", "normals")}
+        assert {(row.state, row.round) for row in rows} == {(State.REQUESTED, 0)}
+        assert {(row.cell.task, row.cost) for row in rows} == {("depth", 2.0), ("normals", 1.0)}
+        assert len({row.request_id for row in rows}) == 8
+        assert {row.request_id for row in rows} == {row.request_id for row in b.store.cells()}
+
+
+def test_the_draw_does_not_depend_on_which_other_images_there_are(make: Make, photos: Made, tmp_path: Path) -> None:
+    with make("a", holdout=8) as a:
+        more = set(held(a))
+    with make("b", holdout=3) as b:
+        fewer = set(held(b))
+    assert fewer < more
+    for name in set(photos.names) - more:
+        (photos.images / name).unlink()
+    with make("c", holdout=3) as c:
+        assert set(held(c)) == fewer
+
+
+def test_images_of_a_group_are_held_out_together(make: Make) -> None:
+    with make(holdout=4, group=r"^[^/]+") as project:
+        groups = [row.group for row in project.store.images(("heldout",))]
+        assert len(groups) == 6 and len(set(groups)) == 2
+        assert not set(groups) & {row.group for row in project.store.images(("train",))}
+
+
+@pytest.mark.parametrize(("holdout", "group"), [(-1, ""), (12, ""), (99, ""), (10, r"^[^/]+"), (1, "room")])
+def test_a_holdout_that_leaves_nothing_to_learn_from_is_refused(
+    make: Make, tmp_path: Path, holdout: int, group: str
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ProjectError) as caught:
+        make(holdout=holdout, group=group)
+    assert caught.value.unchanged == "Nothing was made." and sorted(tmp_path.iterdir()) == before
+
+
+def test_an_impossible_holdout_is_refused_before_images_are_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_files, "check_image", lambda path: pytest.fail("an image was read"))
+    with pytest.raises(ProjectError, match="leaves none to learn from"):
+        make(holdout=12)
+
+
+def test_all_images_that_cannot_be_used_are_named_and_nothing_is_made(make: Make, photos: Made, tmp_path: Path) -> None:
+    for name in photos.names[1:3]:
+        (photos.images / name).write_bytes(b"")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ImageError) as caught:
+        make()
+    assert str(caught.value) == (
+        "2 of 12 images cannot be used:\n"
+        "    room_00/0001.jpg: The image file is empty: 0 bytes. Copy it again.\n"
+        "    room_00/0002.jpg: The image file is empty: 0 bytes. Copy it again.\n"
+        "  Mend or remove them. Nothing was made."
+    )
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_of_very_many_faults_the_first_are_named_and_the_rest_counted(tmp_path: Path) -> None:
+    for number in range(23):
+        (tmp_path / f"{number:02d}.jpg").write_bytes(b"")
+    with pytest.raises(ImageError) as caught:
+        list(create.rows_of(create.find_images([tmp_path]), "full", "", Silent()))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 23 and lines[20].startswith("    19.jpg: ") and lines[21] == "    and 3 more"
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError(28, "No space left on device"), MemoryError])
+def test_an_init_that_ends_early_leaves_no_project(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: BaseException
+) -> None:
+    def ends(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(create, "hold_out", ends)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises((ProjectError, KeyboardInterrupt, MemoryError)) as caught:
+        make(holdout=2)
+    if isinstance(fault, OSError):
+        assert str(caught.value) == (
+            f"The project cannot be made: No space left on device ({tmp_path / 'flat'}).\n"
+            "  Free some space or mend the folder's permissions, or name another folder. Nothing was made."
+        )
+    assert sorted(tmp_path.iterdir()) == before
+    monkeypatch.undo()
+    make(holdout=2).close()
+
+
+def test_what_a_killed_init_left_is_not_in_the_way(make: Make, tmp_path: Path) -> None:
+    left = tmp_path / f".flat.{os.getpid()}.partial"
+    left.mkdir()
+    (left / "labelgrid.db").write_bytes(b"half")
+    make().close()
+    assert not left.exists()
+
+
+def test_an_empty_folder_becomes_the_project_and_stays_the_same_folder(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flat").mkdir()
+    number = (tmp_path / "flat").stat().st_ino
+    monkeypatch.chdir(tmp_path / "flat")
+    make().close()
+    assert Path.cwd().stat().st_ino == number
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["labelgrid.db", "labelgrid.toml"]
+
+
+def test_two_places_may_overlap_but_not_give_one_name_to_two_images(make: Make, photos: Made, tmp_path: Path) -> None:
+    with make("a", images=[photos.images, photos.images]) as project:
+        assert project.store.count_images() == 12
+    rooms = [photos.images / "room_00", photos.images / "room_01"]
+    (rooms[1] / "0003.jpg").rename(rooms[1] / "0000.jpg")
+    with pytest.raises(ImageError, match=r"Two images have the id '0000\.jpg'"):
+        make("b", images=rooms)
+
+
+def test_without_a_task_nothing_is_made(photos: Made, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="A project needs a task"):
+        create.create(tmp_path / "flat", [photos.images], [], Settings(), Silent())
+    assert not (tmp_path / "flat").exists()

@@ -1,0 +1,142 @@
+"""Laws of a project's folder: its settings, its groups, what is inside it and what is not."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelgrid.config import parse, read_toml
+from labelgrid.errors import LedgerError, ProjectError, RecipeError
+from labelgrid.files import write_text
+from labelgrid.project.folder import ProjectFolder, check_new
+from labelgrid.project.settings import Settings, check_pattern, group_of, recipe_word, settings_text
+from labelgrid.recipes.schema import PluginChoice
+from tests.projects import make_project
+
+COVERS = ["labelgrid.project.settings"]
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=12)
+VALUES = st.one_of(WORDS, st.booleans(), st.integers(-9, 9), st.floats(allow_nan=False, allow_infinity=False))
+
+
+@given(
+    st.builds(
+        Settings,
+        recipe=WORDS,
+        seed=st.integers(0, 2**62),
+        weights=WORDS,
+        group=WORDS,
+        strategy=st.builds(PluginChoice, WORDS, st.dictionaries(WORDS, VALUES, max_size=3)),
+        changes=st.dictionaries(WORDS, st.dictionaries(WORDS, VALUES, max_size=2), max_size=2),
+    )
+)
+def test_settings_that_are_written_are_read_again(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> None:
+    path = tmp_path_factory.mktemp("settings") / "labelgrid.toml"
+    path.write_text(settings_text(settings), encoding="utf-8")
+    assert parse(Settings, read_toml(path), "it") == settings
+
+
+def test_settings_say_what_each_key_is_for() -> None:
+    lines = settings_text(Settings()).splitlines()
+    for key in ("recipe", "seed", "weights", "group"):
+        (line,) = (line for line in lines if line.startswith(f"{key} = "))
+        assert "#" in line or key == "seed"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "group"),
+    [
+        ("", "scene1/a.jpg", ""),
+        (r"^[^/]+", "scene1/a.jpg", "scene1"),
+        (r"^(scene)\d+/", "scene12/a.jpg", "scene"),
+        (r"scene\d+", "holiday/scene7-3.jpg", "scene7"),
+        (r"scene\d+", "kitchen.jpg", "kitchen.jpg"),
+    ],
+)
+def test_a_group_is_what_the_pattern_finds_in_an_id(pattern: str, image: str, group: str) -> None:
+    assert group_of(pattern, image) == group
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    check_pattern(r"^[^/]+")
+    with pytest.raises(ProjectError, match="--group is not a regular expression: "):
+        check_pattern("[")
+
+
+def test_a_path_that_leads_out_of_the_project_is_refused(project: ProjectFolder) -> None:
+    assert project.inside("labels/depth/a.png") == project.folder.resolve() / "labels/depth/a.png"
+    (project.folder / "away").symlink_to(project.folder.parent)
+    for path in ("../secret", "/etc/passwd", "labels/../../secret", "away/secret"):
+        with pytest.raises(ProjectError, match="leads out of the project"):
+            project.inside(path)
+
+
+def test_weights_are_a_file_of_the_project_or_anywhere(project: ProjectFolder) -> None:
+    def of(weights: str) -> Path | None:
+        return ProjectFolder(project.folder, Settings(weights=weights), project.store).weights()
+
+    assert of("") is None
+    assert of("w.pth") == project.folder / "w.pth"
+    assert of("/elsewhere/w.pth") == Path("/elsewhere/w.pth")
+
+
+def test_rounds_sort_by_name_as_by_number(project: ProjectFolder) -> None:
+    names = [project.round_folder(number).name for number in (0, 9, 10, 999)]
+    assert names == sorted(names) and len(set(names)) == 4
+
+
+def test_opening_what_is_no_project_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="labelgrid init"):
+        ProjectFolder.open(tmp_path)
+    (tmp_path / "labelgrid.toml").write_text("seed = 1\n")
+    with pytest.raises(LedgerError, match="There is no ledger"):
+        ProjectFolder.open(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["labelgrid.toml"]
+
+
+def test_only_an_empty_or_absent_folder_is_new(project: ProjectFolder, tmp_path: Path) -> None:
+    check_new(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    check_new(tmp_path / "empty")
+    with pytest.raises(ProjectError, match="There is a labelgrid project already"):
+        check_new(project.folder)
+    for place in (project.folder / "labelgrid.db", tmp_path):
+        with pytest.raises(ProjectError, match="This is a folder that is not empty, or a file"):
+            check_new(place)
+
+
+def test_a_recipe_is_a_shipped_name_or_a_file_that_is_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.toml").write_text("")
+    assert recipe_word("small") == "small"
+    assert recipe_word("mine.toml") == recipe_word("./mine.toml") == str(tmp_path / "mine.toml")
+    (tmp_path / "folder").mkdir()
+    for word in ("smal", "yours.toml", "folder"):
+        with pytest.raises(RecipeError, match=f"There is no recipe '{word}'"):
+            recipe_word(word)
+
+
+def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "note.txt"
+    write_text(path, "before")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "after \ud800")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ProjectError, match=r"The disk refuses: (Not a directory|File exists)"):
+        write_text(tmp_path / "file" / "note.txt", "x")
+    assert path.read_text() == "before" and [p.name for p in path.parent.iterdir()] == ["note.txt"]
+
+
+def test_two_processes_do_not_fit_score_or_query_one_project_at_once(tmp_path):
+    project, _ = make_project(tmp_path, n=4)
+    with project, ProjectFolder.open(project.folder) as other:
+        with (
+            project.alone(),
+            pytest.raises(ProjectError, match="Another fit, score or query is at work"),
+            other.alone(),
+        ):
+            pass
+        with other.alone():
+            pass

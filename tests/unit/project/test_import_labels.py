@@ -1,0 +1,204 @@
+"""Laws of taking labels in: all or nothing, in any order, twice without harm."""
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.errors import LabelError, LedgerError, UsageError
+from labelgrid.labels.codec import digest
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.progress import Silent
+from labelgrid.project import import_labels as import_labels_module
+from labelgrid.project.export import export
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import Imported, Tally, import_labels
+from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, refusal, snapshot, states
+from tests.support import Made
+
+TASKS = ("semseg", "depth")
+
+
+def test_an_exported_request_comes_back_filled(project: ProjectFolder, data: Made, answered: Path) -> None:
+    done = import_labels(project, answered)
+    assert done == Imported({"semseg": Tally(new=3), "depth": Tally(new=3)})
+    assert str(done) == "semseg: 3 new.\ndepth: 3 new."
+    assert set(states(project).values()) == {"labelled"}
+    for row in project.store.cells():
+        original = data.label(row.cell.image, row.cell.task)
+        assert project.inside(row.path).read_bytes() == original.read_bytes()
+        assert row.digest == digest(original)
+        assert (row.round, row.weight, row.cost) == (2, 2.0, 1.0)
+        assert row.path == f"labels/{row.cell.task}/{row.cell.image[:-4]}.{row.digest[:8]}.png"
+
+
+def test_importing_twice_changes_nothing(project: ProjectFolder, answered: Path) -> None:
+    import_labels(project, answered)
+    before = snapshot(project)
+    done = import_labels(project, answered)
+    assert done == Imported({"semseg": Tally(unchanged=3), "depth": Tally(unchanged=3)})
+    assert snapshot(project) == before
+
+
+def test_an_answer_may_come_in_parts_and_by_request_id(project: ProjectFolder, data: Made, answered: Path) -> None:
+    rows = manifest(answered)
+    shutil.rmtree(answered / "labels")
+    copy(data.label(rows[0]["image"], rows[0]["task"]), answered / "done" / f"{rows[0]['request_id']}.png")
+    import_labels(project, answered)
+    assert list(states(project).values()).count("labelled") == 1
+    fill(data, answered)
+    shutil.rmtree(answered / "done")
+    done = import_labels(project, answered)
+    assert sum(tally.new for tally in done.tasks.values()) == 5
+    assert sum(tally.unchanged for tally in done.tasks.values()) == 1
+
+
+def test_a_label_nobody_asked_for_is_welcome_and_costs_the_task_s_price(project: ProjectFolder, data: Made) -> None:
+    project.store.close_round(project.store.open_round())
+    import_labels(project, data.labels)
+    rows = list(project.store.cells())
+    assert len(rows) == 6
+    assert {(row.state, row.cost, row.weight, row.request_id, row.round) for row in rows} == {
+        (State.LABELLED, 1.0, 1.0, "", 1)
+    }
+
+
+def test_skips_mark_cells_and_a_label_later_fills_them(project: ProjectFolder, data: Made, answered: Path) -> None:
+    row = manifest(answered)[0]
+    cell = Cell(row["image"], row["task"])
+    (answered / row["path"]).unlink()
+    (answered / "skips.csv").write_text(f"request_id,reason\n{row['request_id']},too dark\n")
+    assert import_labels(project, answered).tasks["semseg"] == Tally(new=2, skipped=1)
+    assert states(project)[cell] == "skipped"
+    assert project.store.history(cell)[-1].move.why == "too dark"
+    assert import_labels(project, answered).tasks["semseg"] == Tally(unchanged=3)
+    assert project.store.counts()["semseg"].spent == 2.0
+    (answered / "skips.csv").unlink()
+    copy(data.label(*(row["image"], row["task"])), answered / row["path"])
+    assert import_labels(project, answered).tasks["semseg"] == Tally(new=1, unchanged=2)
+    (kept,) = project.store.cells(image=cell.image, task=cell.task)
+    assert (kept.state, kept.round, kept.request_id, kept.weight) == (State.LABELLED, 2, row["request_id"], 2.0)
+
+
+def test_other_content_is_refused_and_replace_keeps_the_old_version(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
+    import_labels(project, answered)
+    cell = Cell(data.names[0], "depth")
+    (old,) = project.store.cells(image=cell.image, task=cell.task)
+    path = next(answered / row["path"] for row in manifest(answered) if Cell(row["image"], row["task"]) == cell)
+    assert cv2.imwrite(str(path), np.full((16, 24), 1500, np.uint16))
+    (fault,) = refusal(project, answered).rows
+    assert str(fault) == (
+        f"labels/depth/0000.png [0000.jpg, depth]: The cell has a label with other content, taken in with round 2 "
+        f"({old.path}). Say --replace if this one is to count; the old one is kept."
+    )
+    project.store.close_round(project.store.open_round())
+    done = import_labels(project, answered, replace=True)
+    assert done.tasks["depth"] == Tally(replaced=1, unchanged=2)
+    (new,) = project.store.cells(image=cell.image, task=cell.task)
+    assert (new.round, new.request_id, new.weight) == (old.round, old.request_id, old.weight)
+    assert project.inside(old.path).is_file()
+    assert project.inside(new.path).read_bytes() == path.read_bytes()
+    assert [event.move.to.name for event in project.store.history(cell)][-3:] == ["LABELLED", "MISSING", "LABELLED"]
+    assert import_labels(project, answered).tasks["depth"] == Tally(unchanged=3)
+
+
+def test_a_prediction_that_comes_back_as_it_was_is_counted(project: ProjectFolder, data: Made) -> None:
+    ask(project, cells_of(data), number=1)
+    for cell in cells_of(data)[:3]:
+        name = cell.image.replace(".jpg", ".png")
+        copy(data.label(cell.image, cell.task), project.round_folder(1) / "prelabels" / cell.task / name)
+    done = export(project)
+    assert done.prelabels == 3
+    shutil.copytree(done.folders[0] / "prelabels", done.folders[0] / "labels", dirs_exist_ok=True)
+    taken = import_labels(project, done.folders[0])
+    assert sum(tally.predicted for tally in taken.tasks.values()) == 3
+    assert str(taken).endswith("3 of the new labels are the model's own predictions, unchanged.")
+    assert project.store.history(cells_of(data)[0])[-1].move.why == "the model's own prediction"
+
+
+def test_a_missing_copy_of_a_known_label_is_put_back(project: ProjectFolder, answered: Path) -> None:
+    import_labels(project, answered)
+    before = snapshot(project)
+    row = next(project.store.cells())
+    project.inside(row.path).unlink()
+    import_labels(project, answered)
+    assert snapshot(project) == before
+
+
+def test_no_file_is_overwritten_even_where_its_name_is_taken(project: ProjectFolder, data: Made) -> None:
+    path = data.label(data.names[0], "depth")
+    taken = project.folder / f"labels/depth/0000.{digest(path)[:8]}.png"
+    taken.parent.mkdir(parents=True)
+    taken.write_text("somebody's")
+    import_labels(project, data.labels)
+    (row,) = project.store.cells(image=data.names[0], task="depth")
+    assert taken.read_text() == "somebody's"
+    assert project.inside(row.path).read_bytes() == path.read_bytes()
+
+
+def test_a_limit_draws_whole_images_by_the_seed(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=12, tasks=TASKS, size=(8, 8))
+    drawn = []
+    for seed in (0, 0, 1):
+        with make_project(tmp_path / f"project{len(drawn)}", data) as project:
+            import_labels(project, data.labels, limit=4, seed=seed)
+            drawn.append(set(states(project)))
+            assert len(drawn[-1]) == 4 * len(TASKS)
+    assert drawn[0] == drawn[1] != drawn[2]
+    with make_project(tmp_path / "project", data) as project, pytest.raises(UsageError, match="--limit must not be"):
+        import_labels(project, data.labels, limit=-1)
+
+
+def test_a_ledger_that_changed_meanwhile_is_not_written(
+    project: ProjectFolder, answered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = import_labels_module._keep
+
+    def keep(*arguments: object) -> list[str]:
+        project.store.move([Move(Cell("0000.jpg", "depth"), State.MISSING)])
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(import_labels_module, "_keep", keep)
+    with pytest.raises(LedgerError, match="The ledger changed while the labels were checked"):
+        import_labels(project, answered)
+    assert "labelled" not in states(project).values()
+
+
+def test_a_label_that_changes_while_it_is_imported_is_refused(project: ProjectFolder, answered: Path) -> None:
+    class Meddling(Silent):
+        def start(self, what: str, total: int, unit: str) -> None:
+            if what == "Copying labels":
+                put(answered, Cell("0000.jpg", "depth"), np.full((16, 24), 7, np.uint16)).replace(
+                    answered / "labels/depth/0000.png"
+                )
+
+    with pytest.raises(LabelError, match="The label changed while it was imported"):
+        import_labels(project, answered, progress=Meddling())
+    assert "labelled" not in states(project).values()
+
+
+def test_the_order_of_the_files_does_not_matter(
+    project: ProjectFolder, data: Made, answered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = project.folder.with_name("other")
+    shutil.copytree(project.folder, other)
+    import_labels(project, answered)
+    real = os.walk
+
+    def shuffled(*arguments: object, **options: object) -> Iterator[tuple[str, list[str], list[str]]]:
+        for place, folders, names in real(*arguments, **options):  # type: ignore[call-overload]
+            random.Random(1).shuffle(names)
+            folders.reverse()
+            yield place, folders, names
+
+    monkeypatch.setattr(os, "walk", shuffled)
+    with ProjectFolder.open(other) as mixed:
+        import_labels(mixed, answered)
+        assert ledger(mixed) == ledger(project)

@@ -1,0 +1,70 @@
+"""Laws of what a status counts and what it says to do next."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.status import status_of
+from tests.campaigns import ask, cells_of, make_project
+from tests.support import Made
+
+
+def label(project: ProjectFolder, *cells: Cell) -> None:
+    project.store.move([Move(cell, State.LABELLED, path=f"labels/{cell.task}", digest="d", cost=2.0) for cell in cells])
+
+
+def counted(missing: int, requested: int, labelled: int, skipped: int, spent: float) -> dict[str, float]:
+    return {
+        "missing": missing, "requested": requested, "labelled": labelled, "skipped": skipped, "spent": spent
+    }  # fmt: skip
+
+
+def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "flat", data, splits={data.names[0]: "heldout"}) as project:
+        held, first, second = ([Cell(name, task) for task in ("semseg", "depth")] for name in data.names)
+        ask(project, [first[0], first[1], second[1]], number=1)
+        project.store.move([Move(first[1], State.SKIPPED, cost=0.5), Move(second[1], State.LABELLED, path="p", cost=3)])
+        label(project, held[0])
+        assert status_of(project) == {
+            "images": 3,
+            "heldout_images": 1,
+            "tasks": {
+                "semseg": {"kind": "semseg", **counted(1, 1, 1, 0, 2.0)},
+                "depth": {"kind": "depth", **counted(1, 0, 1, 1, 3.5)},
+            },
+            "heldout": {"semseg": counted(0, 0, 1, 0, 2.0), "depth": counted(1, 0, 0, 0, 0.0)},
+            "rounds": [{"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}],
+            "next": f"labelgrid export {tmp_path}/flat, then labelgrid import {tmp_path}/flat with the labels",
+        }
+
+
+def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, data: Made) -> None:
+    cells, folder = cells_of(data), project.folder
+    assert status_of(project)["next"] == f"labelgrid query {folder} --budget N"
+    ask(project, cells[:2], number=1)
+    assert status_of(project)["next"].startswith(f"labelgrid export {folder}, then labelgrid import {folder}")
+    project.store.move([Move(cell, State.LABELLED, path="p", cost=1.0) for cell in cells[:2]])
+    assert status_of(project)["next"] == f"labelgrid fit {folder}"
+    row = project.store.open_round()
+    record = project.round_folder(row.number) / "fit.json"
+    record.parent.mkdir(parents=True)
+    done = Fit(row.number, "last.ckpt", "m", {}, 0, ["depth"], 1, {"depth": 1}, 1.0)
+    record.write_text(json.dumps(asdict(done)))
+    assert status_of(project)["next"] == f"labelgrid query {folder} --budget N"
+    label(project, *cells[2:])
+    assert status_of(project)["next"] == f"labelgrid report {folder}, every cell has an answer"
+    record.unlink()
+    assert status_of(project)["next"] == f"labelgrid fit {folder}"
+
+
+@pytest.mark.parametrize("split", ["heldout", "val", "test"])
+def test_only_images_to_learn_from_can_be_queried(data: Made, tmp_path: Path, split: str) -> None:
+    with make_project(tmp_path / "flat", data, splits={data.names[0]: split}) as project:  # type: ignore[dict-item]
+        label(project, *(cell for cell in cells_of(data) if cell.image != data.names[0]))
+        assert status_of(project)["tasks"]["depth"]["missing"] == 1
+        assert status_of(project)["next"] == f"labelgrid fit {project.folder}"

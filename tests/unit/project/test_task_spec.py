@@ -1,0 +1,96 @@
+"""Laws of how tasks are said, on the command line and in a file."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import LabelgridError, PluginError, ProjectError, RecipeError
+from labelgrid.labels.grid import TaskRow
+from labelgrid.project.task_spec import task_row, task_rows
+
+ROOMS = {"classes": ["wall", "floor", "bed"]}
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    (tmp_path / "rooms.txt").write_text("wall\n\n  floor \nbed\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "row"),
+    [
+        ("depth", TaskRow("depth", "depth", 1.0)),
+        ("depth:", TaskRow("depth", "depth", 1.0)),
+        ("depth:scale=0.01,cost=2.5", TaskRow("depth", "depth", 2.5, {"scale": 0.01})),
+        ("depth: scale = 0.01 , disparity = true", TaskRow("depth", "depth", 1.0, {"scale": 0.01, "disparity": True})),
+        ("far:kind=depth", TaskRow("far", "depth", 1.0)),
+        ("semseg:rooms.txt", TaskRow("semseg", "semseg", 10.0, ROOMS)),
+        ("parts:kind=semseg,classes=rooms.txt,cost=0", TaskRow("parts", "semseg", 0.0, ROOMS)),
+    ],
+)
+def test_a_word_says_kind_cost_classes_and_options(classes: Path, words: str, row: TaskRow) -> None:
+    assert task_row(words, classes) == row
+
+
+def test_a_file_says_the_same_with_its_paths_beside_it(classes: Path) -> None:
+    (classes / "tasks.toml").write_text(
+        "[semseg]\nclasses = 'rooms.txt'\n"
+        "[limbs]\nkind = 'semseg'\nclasses = ['arm', 'leg']\ncost = 4\nignore = [9]\n"
+        "[depth]\nscale = 0.001\n"
+    )
+    assert task_rows(classes / "tasks.toml") == [
+        TaskRow("semseg", "semseg", 10.0, ROOMS),
+        TaskRow("limbs", "semseg", 4.0, {"classes": ["arm", "leg"], "ignore": [9]}),
+        TaskRow("depth", "depth", 1.0, {"scale": 0.001}),
+    ]
+
+
+@pytest.mark.parametrize("name", ["Depth", "2d", "a-b", "", "a b", "../x", "_x"])
+def test_a_name_that_cannot_be_a_folder_everywhere_is_refused(name: str) -> None:
+    with pytest.raises(ProjectError, match="is no task name"):
+        task_row(f"{name}:kind=depth")
+
+
+@pytest.mark.parametrize("cost", ["-1", "NaN", "Infinity", "true", "much", "[1]"])
+def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
+    with pytest.raises(ProjectError, match="it is a number from 0 up"):
+        task_row(f"depth:cost={cost}")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "text"),
+    [
+        ("depht", PluginError, "Did you mean 'depth'"),
+        ("far:kind=depht", PluginError, "Did you mean 'depth'"),
+        ("depth:skale=1", RecipeError, "skale: unknown key (did you mean 'scale'?) (task 'depth')"),
+        ("depth:scale=big", RecipeError, "scale: input should be a valid number (task 'depth')"),
+        ("depth:scale=0", RecipeError, "scale must be larger than 0; it is 0.0 (task 'depth')"),
+        ("depth:rooms.txt", RecipeError, "classes: unknown key"),
+        ("semseg", ProjectError, "has 0 classes; it needs at least 2.\n  Say --task semseg:classes.txt"),
+        ("semseg:one.txt", ProjectError, "has 1 classes"),
+        ("semseg:nowhere.txt", ProjectError, "cannot be read: No such file or directory ("),
+        ("semseg:image.txt", ProjectError, "cannot be read: it is not UTF-8 text ("),
+        ("semseg:classes=3", RecipeError, "classes: "),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_reason(
+    classes: Path, words: str, kind: type[LabelgridError], text: str
+) -> None:
+    (classes / "one.txt").write_text("wall\n")
+    (classes / "image.txt").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(kind) as caught:
+        task_row(words, classes)
+    assert text in str(caught.value)
+
+
+def test_a_file_that_is_no_table_of_tables_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tasks.toml"
+    path.write_text("depth = 'yes'\n")
+    with pytest.raises(ProjectError, match=r"Task 'depth' is not a table\.(.|\n)*Write \[depth\]"):
+        task_rows(path)
+    path.write_text("[depth\n")
+    with pytest.raises(RecipeError, match="This is not TOML"):
+        task_rows(path)
+    with pytest.raises(RecipeError, match="There is no such file"):
+        task_rows(tmp_path / "nowhere.toml")

@@ -1,0 +1,137 @@
+"""Laws of what is refused: each fault with its sentence, and nothing changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelgrid.labels.grid import Cell
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from tests.campaigns import copy, make_project, manifest, put, refusal
+from tests.support import Made
+
+ZEROS, CELL = np.zeros((16, 24), np.uint8), "[0000.jpg, {}]"
+
+
+@pytest.mark.parametrize(
+    ("task", "pixels", "sentence"),
+    [
+        ("depth", np.ones((8, 24), np.uint16), "The label is 8x24, its image is 16x24 (height x width)."),
+        ("semseg", ZEROS + 4, "It holds indices without a class: 4 (384 pixels): its 4 classes are 0 to 3."),
+        ("semseg", ZEROS + 255, "All-invalid label: none of its 384 pixels is valid (not labelled are 255)."),
+        ("depth", ZEROS + 9, "The depth is 16x24 uint8, and nobody said what one step means."),
+        ("depth", ZEROS.astype(np.uint16), "All-invalid label: none of its 384 pixels is valid"),
+    ],
+)
+def test_a_wrong_label_is_refused_with_its_sentence(
+    project: ProjectFolder, tmp_path: Path, task: str, pixels: np.ndarray, sentence: str
+) -> None:
+    put(tmp_path / "answers", Cell("0000.jpg", task), pixels)
+    (fault,) = refusal(project, tmp_path / "answers").rows
+    assert fault.where == f"{task}/0000.jpg.png"
+    assert fault.cell == Cell("0000.jpg", task)
+    assert fault.what.startswith(sentence)
+    assert fault.next_step
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "sentence"),
+    [
+        ("depth/0000.npy", np.full((16, 24), np.nan), "All-invalid label: none of its 384 pixels is valid (numbers"),
+        ("depth/0000.npy", np.full((16, 24), np.inf, np.float32), "All-invalid label: none of its 384 pixels is"),
+        ("normals/0000.npy", np.full((16, 24, 3), 0.3, np.float32), "384 of 384 normals are not of unit length"),
+        ("normals/0000.npy", np.zeros((16, 24, 3), np.float32), "All-invalid label: none of its 384 pixels is valid"),
+    ],
+)
+def test_a_wrong_array_is_refused_with_its_sentence(
+    made: Callable[..., Made], tmp_path: Path, name: str, array: np.ndarray, sentence: str
+) -> None:
+    data = made(n=1, tasks=("depth", "normals"), size=(16, 24))
+    path = tmp_path / "answers" / name
+    path.parent.mkdir(parents=True)
+    np.save(path, array)
+    with make_project(tmp_path / "project", data) as project:
+        (fault,) = refusal(project, tmp_path / "answers").rows
+    assert fault.what.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The label file is empty: 0 bytes. Export it again."),
+        (b"\x89PNG\r\n\x1a\nhalf", "The label file is damaged or cut short"),
+        (b"GIF89a", "This is not a PNG file, whatever its name says."),
+    ],
+)
+def test_a_damaged_file_is_refused(project: ProjectFolder, tmp_path: Path, content: bytes, sentence: str) -> None:
+    path = tmp_path / "answers" / "depth" / "0000.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert sentence in str(refusal(project, tmp_path / "answers"))
+
+
+def test_every_fault_is_listed_and_one_is_enough_to_refuse_all(
+    project: ProjectFolder, data: Made, answered: Path
+) -> None:
+    put(answered / "labels", Cell("0001.jpg", "depth"), ZEROS)
+    put(answered, Cell("0009.jpg", "depth"), ZEROS)
+    put(answered, Cell("0001.jpg", "dept"), ZEROS)
+    (answered / "labels/semseg/0002.png").write_bytes(b"")
+    (answered / "skips.csv").write_text("request_id,reason\nr9-nothing,dark\n")
+    refused = refusal(project, answered)
+    assert [fault.where for fault in refused.rows] == [
+        *("dept/0001.jpg.png", "depth/0009.jpg.png", "labels/depth/0001.jpg.png", "labels/depth/0001.png"),
+        *("labels/semseg/0002.png", "skips.csv line 2"),
+    ]
+    assert "labels/depth/0001.png [0001.jpg, depth]: labels/depth/0001.jpg.png answers the same cell." in str(refused)
+    assert str(refused).startswith(f"The import has 6 faults ({answered}).")
+    assert str(refused).endswith("Mend them and run the same command again. Nothing was imported.")
+
+
+def test_a_label_and_a_skip_for_one_cell_are_refused(project: ProjectFolder, answered: Path) -> None:
+    row = manifest(answered)[0]
+    (answered / "skips.csv").write_text(f"request_id,reason\n{row['request_id']},dark\n")
+    (fault,) = refusal(project, answered).rows
+    assert fault.what == f"{row['path']} answers the same cell."
+
+
+def test_a_skip_of_a_request_that_is_closed_is_refused(project: ProjectFolder, answered: Path) -> None:
+    import_labels(project, answered)
+    row = manifest(answered)[0]
+    (answered / row["path"]).unlink()
+    (answered / "skips.csv").write_text(f"request_id,reason\n{row['request_id']},dark\n")
+    (fault,) = refusal(project, answered).rows
+    assert str(fault) == (
+        "skips.csv line 2 [0000.jpg, semseg]: The request is no longer open: its cell is labelled. Take the line out."
+    )
+
+
+def test_an_image_whose_size_the_ledger_does_not_know_is_measured(project: ProjectFolder, data: Made) -> None:
+    rows = [row.__class__(row.name, row.root) for row in project.store.images()]
+    project.store.update_images(rows)
+    put(data.labels, Cell("0000.jpg", "depth"), np.ones((8, 24), np.uint16))
+    (data.labels / "depth/0000.png").unlink()
+    (fault,) = refusal(project, data.labels).rows
+    assert "The label is 8x24, its image is 16x24" in fault.what
+
+
+def test_labels_put_their_images_into_a_split_with_their_groups(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=6, tasks=("depth",), size=(8, 8), group=2)
+    with make_project(tmp_path / "project", data, group="room") as project:
+        copy(data.label(data.names[0], "depth"), tmp_path / "answers/depth/room_00/0000.png")
+        import_labels(project, tmp_path / "answers", split="val")
+        splits = {row.name: row.split for row in project.store.images()}
+        assert [name for name, split in splits.items() if split == "val"] == list(data.names[:2])
+        (fault,) = refusal(project, tmp_path / "answers", split="test").rows[:1]
+        assert fault.what == "The image has labels in the split 'val'; it cannot go to 'test'."
+
+
+def test_a_held_out_image_stays_held_out(made: Callable[..., Made], tmp_path: Path) -> None:
+    data = made(n=2, tasks=("depth",), size=(8, 8))
+    with make_project(tmp_path / "project", data, {data.names[0]: "heldout"}) as project:
+        (fault,) = refusal(project, data.labels, split="train").rows
+        assert str(fault) == "0000.jpg: The image is held out; it cannot go to 'train'. Leave --split away."
+        import_labels(project, data.labels)
+        assert project.store.image(data.names[0]).split == "heldout"

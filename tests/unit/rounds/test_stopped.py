@@ -1,0 +1,64 @@
+"""What stops a round, and what is said then."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from labelgrid.errors import LabelError, ModelError, ProjectError, TrainingError
+from labelgrid.progress import Silent
+from labelgrid.rounds import fit, predict, query
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with labels of its first round, not fitted."""
+    opened, made = make_project(tmp_path, n=8, tasks=("depth",))
+    with opened:
+        query.query(opened, Budget(3), Silent())
+        answer(opened, made)
+        yield opened
+
+
+def test_a_query_does_not_close_a_round_whose_training_was_stopped(project):
+    folder = project.round_folder(2) / "fit"
+    folder.mkdir(parents=True)
+    (folder / "last.ckpt").write_bytes(b"half")
+    before = list(project.store.events())
+    with pytest.raises(ProjectError, match=r"training was stopped before its end.*\n.*labelgrid fit"):
+        query.query(project, Budget(2), Silent())
+    assert list(project.store.events()) == before
+    shutil.rmtree(folder)
+    assert query.query(project, Budget(2), Silent()).round == 2
+
+
+def test_a_disk_that_refuses_predictions_is_no_fault_of_theirs(project, monkeypatch, tmp_path):
+    fit.fit(project, Silent())
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    images = tmp_path / "one"
+    images.mkdir()
+    shutil.copy(Path(project.store.image("0000.jpg").root) / "0000.jpg", images)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(LabelError, match="No space left on device"):
+        predict.predict(project, images, tmp_path / "out", None, Silent())
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"backbone": {"name": "vit_tiny_patch16_224", "pretrained": False}}, "cannot take images of 32x64"),
+        ({"train": {"device": "cuda"}}, "no device 'cuda'"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_in_a_sentence(project, changes, fault):
+    if fault.endswith("'cuda'") and torch.cuda.is_available():
+        pytest.skip("there is such a device here")
+    with pytest.raises((ModelError, TrainingError), match=fault):
+        fit.fit(project, Silent(), changes=changes)

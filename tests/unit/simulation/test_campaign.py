@@ -1,0 +1,187 @@
+"""Laws of one simulated campaign: a live one's rounds, hidden labels hidden, killed anywhere without harm."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import LabelError, RecipeError
+from labelgrid.labels.grid import State
+from labelgrid.progress import Silent
+from labelgrid.project.artifacts import EpochRecord, read_measured
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.simulation import campaign
+from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
+from labelgrid.simulation.study import Run, Study, study_of
+from tests.studies import make_data, make_recipe
+
+COVERS = ["labelgrid.simulation.oracle"]
+PARTAL, START = Run("strategy", "partal", 0), Run("start", "start", 0)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("simulation")
+    make_data(folder / "data")
+    make_recipe(folder)
+    return folder
+
+
+def study(place: Path, **changes: object) -> Study:
+    return study_of(str(place / "study.toml"), changes)
+
+
+def start(place: Path, folder: Path, run: Run, **changes: object) -> ProjectFolder:
+    recipe = str(place / "study.toml")
+    create_run(folder, settings_of(run, recipe, "", study(place, **changes), place / "data"), study(place, **changes))
+    return ProjectFolder.open(folder)
+
+
+def finish(project: ProjectFolder, run: Run, of: Study) -> int:
+    """Take all steps; returns how many."""
+    count = 0
+    while step(project, run, of, Silent()):
+        count += 1
+    return count
+
+
+def history(project: ProjectFolder) -> list[tuple[object, ...]]:
+    return [(event.move.cell, event.move.to, event.move.round, event.move.cost) for event in project.store.events()]
+
+
+def figures(project: ProjectFolder) -> list[object]:
+    return [read_measured(path) for path in sorted(project.folder.glob("rounds/*")) if (path / "heldout.json").exists()]
+
+
+def test_a_campaign_buys_its_budget_a_round_and_measures_each(place: Path, tmp_path: Path) -> None:
+    of = study(place)
+    with start(place, tmp_path / "run", PARTAL) as project:
+        counts = project.store.counts(("heldout",))
+        assert {count.labelled for count in counts.values()} == {3}  # the split that measures is open from the start
+        assert not any(count.labelled for count in project.store.counts(("train",)).values())
+        finish(project, PARTAL, of)
+        assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 5, 5]
+        bought = sum(count.labelled for count in project.store.counts(("train",)).values())
+        assert bought == 3 * 2 + 5 + 5
+        assert [sum(m.labels.values()) for m in figures(project)] == [6, 11, 16]  # type: ignore[attr-defined]
+        assert not step(project, PARTAL, of, Silent())
+        assert not list(project.folder.glob("labels/**/*.png"))  # nothing is copied
+
+
+def test_hidden_labels_stay_hidden(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Law 3: with every label unreadable that was not granted, the campaign is the same."""
+    of = study(place)
+    with start(place, tmp_path / "plain", PARTAL) as plain:
+        finish(plain, PARTAL, of)
+        expected = history(plain), figures(plain)
+    with start(place, tmp_path / "guarded", PARTAL) as guarded:
+        files = sorted((place / "data" / "labels").rglob("*.png"))
+        assert files
+        try:
+            while True:
+                asked = {row.cell for row in guarded.store.cells(state=State.REQUESTED)}
+                open_ones = asked | {row.cell for row in guarded.store.cells(state=State.LABELLED)}
+                readable = {f"{cell.task}/{Path(cell.image).stem}" for cell in open_ones}
+                for path in files:
+                    hidden = path.with_name(path.name + ".hidden")
+                    wanted = f"{path.parent.name}/{path.stem}" in readable
+                    if wanted and hidden.exists():
+                        hidden.rename(path)
+                        path.chmod(0o644)
+                    elif not wanted and not hidden.exists():
+                        path.rename(hidden)
+                        path.write_bytes(b"")  # an empty file is refused by whoever opens it
+                if not step(guarded, PARTAL, of, Silent()):
+                    break
+        finally:
+            for hidden in (place / "data" / "labels").rglob("*.hidden"):
+                hidden.rename(hidden.with_name(hidden.name.removesuffix(".hidden")))
+        assert (history(guarded), figures(guarded)) == expected
+
+
+def test_the_guard_of_the_test_above_would_be_noticed(place: Path, tmp_path: Path) -> None:
+    with start(place, tmp_path / "run", PARTAL) as project:
+        source = campaign.dataset_of(project.settings.oracle)  # type: ignore[arg-type]
+        path = place / "data" / "labels" / "depth" / "0000.png"
+        kept = path.read_bytes()
+        try:
+            path.write_bytes(b"")
+            with pytest.raises(LabelError):
+                source.label("0000.jpg", project.tasks()["depth"])
+        finally:
+            path.write_bytes(kept)
+
+
+def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(place: Path, tmp_path: Path) -> None:
+    of = study(place)
+    with start(place, tmp_path / "start", START) as begun:
+        finish(begun, START, of)
+    copy_run(
+        tmp_path / "start", tmp_path / "copied", settings_of(PARTAL, str(place / "study.toml"), "", of, place / "data")
+    )
+    with ProjectFolder.open(tmp_path / "copied") as copied, start(place, tmp_path / "own", PARTAL) as own:
+        finish(copied, PARTAL, of)
+        finish(own, PARTAL, of)
+        assert (history(copied), figures(copied)) == (history(own), figures(own))
+
+
+def test_full_supervision_has_every_label_and_one_network(place: Path, tmp_path: Path) -> None:
+    run = Run("full", "full", 0)
+    with start(place, tmp_path / "run", run) as project:
+        finish(project, run, study(place))
+        assert [sum(m.labels.values()) for m in figures(project)] == [16]  # type: ignore[attr-defined]
+
+
+def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> None:
+    of = study(place, rounds=9, budget=7)
+    run = Run("strategy", "random_cells", 0)
+    with start(place, tmp_path / "run", run, rounds=9, budget=7) as project:
+        finish(project, run, of)
+        assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 7, 3]
+
+
+def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path: Path) -> None:
+    of = study(place, rounds=9, spend=40.0)
+    run = Run("strategy", "random_cells", 0)
+    with start(place, tmp_path / "run", run) as project:
+        finish(project, run, of)
+        spent = [m.spent for m in figures(project)]  # type: ignore[attr-defined]
+        assert spent[-1] >= 40 > spent[-2]
+
+
+@pytest.mark.parametrize("goal, rounds", [(1.0, 1), (0.2, 3)])
+def test_until_looks_at_the_epoch_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goal: float, rounds: int
+) -> None:
+    """The best epoch reached 0.5, the last one 9."""
+    made = make_data(tmp_path / "data")
+    make_recipe(tmp_path)
+    for split, names in (("train", made.names[:6]), ("val", made.names[6:8])):
+        (made.root / "splits" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+    log = [EpochRecord(1, {}, {"loss_mtl": 0.5}), EpochRecord(2, {}, {"loss_mtl": 9.0})]
+    monkeypatch.setattr(campaign, "read_log", lambda _: log)
+    best = {"until": {"loss_mtl": goal}, "changes": {"strategy": {"train": {"choose": "best", "val_every": 1}}}}
+    of = study(tmp_path, val="val", **best)
+    run = Run("strategy", "random_cells", 0)
+    with start(tmp_path, tmp_path / "run", run, val="val", **best) as project:
+        finish(project, run, of)
+        assert len(figures(project)) == rounds
+
+
+def test_a_split_that_measures_nothing_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    made = make_data(tmp_path / "data")
+    make_recipe(tmp_path)
+    for name in made.names[8:]:
+        for path in (tmp_path / "data" / "labels").rglob(f"{Path(name).stem}.*"):
+            path.unlink()
+    with pytest.raises(RecipeError, match="split 'test' has no label"):
+        start(tmp_path, tmp_path / "run", START)
+    assert not list(tmp_path.glob("*run*"))
+
+
+def test_a_cost_budget_that_buys_nothing_more_ends_the_campaign(place: Path, tmp_path: Path) -> None:
+    of = study(place, rounds=9, budget=1.0, unit="cost")  # depth costs 1, semseg 10
+    run = Run("strategy", "random_cells", 0)
+    with start(place, tmp_path / "run", run, rounds=9, budget=1.0, unit="cost") as project:
+        finish(project, run, of)
+        counts = project.store.counts(("train",))
+        assert (counts["depth"].missing, counts["semseg"].missing) == (0, 5)

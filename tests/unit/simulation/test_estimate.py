@@ -1,0 +1,40 @@
+"""Laws of the timed training: it is the run's own, it says what it took, and leaves nothing."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import LabelgridError
+from labelgrid.simulation.estimate import STEPS, WARM, Watch, trial
+from labelgrid.simulation.jobs import jobs_of
+from labelgrid.simulation.study import runs_of
+from tests.studies import asked
+
+
+def test_a_step_and_an_image_are_timed_without_the_first_steps() -> None:
+    watch = Watch()
+    watch.moments = [[0.0], [0.0, *(9.0 + step for step in range(STEPS))], [100.0, 103.0, 106.0]]
+    watch.totals = [1, STEPS * 4, 3]
+    assert watch.found(7) == (1.0, 2.0, 3, 7)
+    watch.moments[1] = [0.0, 5.0]  # a training of one step
+    assert WARM > 1 and watch.found(7)[0] == 5.0
+
+
+def test_a_trial_runs_in_a_folder_that_is_gone_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    of = asked(tmp_path)
+    jobs = jobs_of(runs_of(of.study), of.study, of.recipe, of.weights, of.root, of.out, 1)
+    found = trial(jobs["start-seed0"])
+    assert 0 < found.step < 60 and 0 < found.image < 60 and found.images == 3
+    assert found.memory > 50e6
+    assert not list((tmp_path / "temporary").iterdir()) and not of.out.exists()
+
+
+def test_what_the_run_would_refuse_the_trial_refuses(tmp_path: Path) -> None:
+    of = asked(tmp_path)
+    next((tmp_path / "data" / "images").iterdir()).write_bytes(b"no image")
+    jobs = jobs_of(runs_of(of.study), of.study, of.recipe, of.weights, of.root, of.out, 1)
+    with pytest.raises(LabelgridError, match="image"):
+        trial(jobs["start-seed0"])

@@ -1,0 +1,42 @@
+"""Laws of what a study takes: never less than it does, and exactly that where nothing depends on the picks."""
+
+from pathlib import Path
+
+import pytest
+
+from labelgrid.simulation.jobs import Expected, expected
+from labelgrid.simulation.study import Run, Study
+from tests.studies import make_data, make_recipe
+
+TASKS = {"depth": {}, "normals": {}}
+SMALL = {"batch": 4, "epochs": 3, "steps": 0}
+PARTAL, FULL, START = (Run(*words, 0) for words in (("strategy", "partal"), ("full", "full"), ("start", "start")))
+
+
+def study(**options: object) -> Study:
+    given = {"initial": 8, "budget": 6, "rounds": 2, "changes": {k: {"train": SMALL} for k in ("start", "strategy")}}
+    return Study("folder", TASKS, **{**given, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "wanted"),
+    [
+        (START, {}, Expected(16, [6])),
+        (FULL, {"changes": {"full": {"train": {"steps": 70}}}}, Expected(40, [70])),
+        (PARTAL, {}, Expected(28, [9, 15], scored=24)),
+        (PARTAL, {"budget": 900.0}, Expected(40, [15, 15], scored=24)),
+        (PARTAL, {"unit": "images", "budget": 2}, Expected(24, [6, 9], scored=24)),
+        (PARTAL, {"unit": "cost", "budget": 5.0}, Expected(26, [9, 12], scored=24)),
+        (Run("strategy", "random_cells", 0), {}, Expected(28, [9, 15], scored=0)),
+    ],
+)
+def test_a_run_takes_at_most(run: Run, options: dict[str, object], wanted: Expected) -> None:
+    assert expected(run, study(**options), "small", 20) == wanted
+
+
+def test_the_pool_is_counted_in_the_data_set(tmp_path: Path) -> None:
+    make_data(tmp_path, pool=8)
+    make_recipe(tmp_path)
+    splits = Study("folder", TASKS).splits(tmp_path)
+    assert len(splits["train"]) == 8
+    assert "nowhere" not in splits

@@ -1,0 +1,83 @@
+"""Laws of how runs are carried out: in order, apart, begun again when they die, never two of one."""
+
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from labelgrid.simulation.jobs import jobs_of
+from labelgrid.simulation.runner import JobStatus, Runner, left_of
+from labelgrid.simulation.study import runs_of
+from tests.studies import asked
+
+COVERS = ["labelgrid.simulation.run_study", "labelgrid.simulation.results"]
+
+
+def jobs(folder: Path, **changes: object):
+    wanted = asked(folder, full=False, **changes)
+    return jobs_of(runs_of(wanted.study), wanted.study, wanted.recipe, "", wanted.root, wanted.out, threads=1)
+
+
+def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tmp_path: Path) -> None:
+    quiet = Runner(jobs(tmp_path), 2, lambda _: None).run()
+    assert {report.state for report in quiet.values()} == {"done"}
+    assert {report.found for report in quiet.values()} == {0.0}  # nothing was there before
+    again = Runner(jobs(tmp_path), 2, lambda _: None).run()
+    assert all(report.found == report.done == report.work > 0 for report in again.values())
+    assert {report.tries for report in again.values()} == {0}  # a run that is done takes no process
+    killed: set[str] = set()
+    other = tmp_path / "other"
+    other.mkdir()
+
+    def kill(reports: Mapping[str, JobStatus]) -> None:
+        for key, (process, _) in list(runner._working.items()):
+            if key not in killed and reports[key].what.startswith("Training") and process.pid:
+                killed.add(key)
+                os.kill(process.pid, signal.SIGKILL)
+
+    runner = Runner(jobs(other), 2, kill)
+    reports = runner.run()
+    assert killed
+    assert {report.state for report in reports.values()} == {"done"}
+    assert all(reports[key].tries == 2 for key in killed)
+
+
+def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: Path) -> None:
+    made = jobs(tmp_path)
+    start, partal = made["start-seed0"], made["partal-seed0"]
+    assert (len(left_of(start).steps), len(left_of(partal).steps)) == (1, 2)
+    Runner(made, 2, lambda _: None).run()
+    assert not left_of(start).steps and not left_of(partal).steps
+    (partal.folder / "done.json").unlink()
+    max(partal.folder.glob("rounds/*/fit.json")).unlink()
+    assert len(left_of(partal).steps) == 1
+
+
+def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_from_it(tmp_path: Path) -> None:
+    made = jobs(tmp_path)
+    image = next((tmp_path / "data" / "images").iterdir())
+    image.write_bytes(b"no image")
+    reports = Runner(made, 1, lambda _: None).run()
+    assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
+    assert reports["start-seed0"].tries == 1  # it would fail again
+    assert reports["partal-seed0"].fault == "The run it goes on from failed."
+
+
+@pytest.mark.parametrize(("deaths", "state", "tries"), [(1, "done", 2), (9, "failed", 3)])
+def test_a_run_that_dies_of_no_fault_of_the_user_s_is_begun_again_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, state: str, tries: int
+) -> None:
+    counter = tmp_path / "deaths"
+    counter.write_text(str(deaths))
+    monkeypatch.setenv("LABELGRID_TEST_DEATHS", str(counter))
+    dying = {"start": {"network": {"name": "tests.unit.simulation.dying:build"}}}
+    (report,) = Runner(jobs(tmp_path, rounds=0, changes=dying), 1, lambda _: None).run().values()
+    assert (report.state, report.tries) == (state, tries)
+    trace = tmp_path / "out" / "runs" / "start-seed0.error.txt"
+    assert "dying.py" in trace.read_text()
+    if state == "failed":
+        assert f"RuntimeError: out of luck (see {trace}). It was tried 3 times." in report.fault
+    else:
+        assert report.fault == ""
