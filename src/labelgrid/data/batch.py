@@ -1,7 +1,7 @@
 """What a batch is: images, targets and weights as tensors, and how examples become one."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +17,30 @@ from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True)
+class SoftLabel:
+    """A label that nobody gave, of an image's size, and how far each pixel is trusted: confidence [h, w] in 0..1."""
+
+    label: LabelArray
+    confidence: NDArray[np.float32]
+
+
+#: Reads an image's soft label of a task; None where there is none.
+SoftLabels = Callable[[str, TaskDef], SoftLabel | None]
+
+
+@dataclass(frozen=True)
+class SoftTarget:
+    """Soft labels of a batch: a target [b, c, h, w], and float32 confidence [b, 1, h, w], 0 where it is not valid."""
+
+    target: Target
+    confidence: Tensor
+
+    def to(self, device: torch.device | str) -> "SoftTarget":
+        """The target on another device."""
+        return SoftTarget(self.target.to(device), self.confidence.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
 class Batch:
     """Several images of one size and what is known of them.
 
@@ -26,6 +50,7 @@ class Batch:
         targets: a target [b, c, h, w] a task; a missing label is valid nowhere.
         weights: float32 [b, t], of each cell's label in training, in the order of the tasks.
         frames: b frames of images that were fitted whole; none in training.
+        soft: in training, soft targets by term and task, of the terms that read soft labels.
     """
 
     ids: tuple[str, ...]
@@ -33,27 +58,35 @@ class Batch:
     targets: Mapping[str, Target]
     weights: Tensor
     frames: tuple[Frame, ...] = ()
+    soft: Mapping[str, Mapping[str, SoftTarget]] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on another device."""
         targets = {name: target.to(device) for name, target in self.targets.items()}
         images, weights = self.images.to(device, non_blocking=True), self.weights.to(device, non_blocking=True)
-        return replace(self, images=images, targets=targets, weights=weights)
+        soft = {term: {name: own.to(device) for name, own in group.items()} for term, group in self.soft.items()}
+        return replace(self, images=images, targets=targets, weights=weights, soft=soft)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a batch to be: RGB [h, w, 3], its labels, its cells' weights, and its frame where it has one."""
+    """One image of a batch to be: RGB [h, w, 3], its labels, its cells' weights, and what else it has.
+
+    That is its frame, where it was fitted whole, and its soft labels by `term/task`.
+    """
 
     id: str
     image: NDArray[np.uint8]
     labels: Mapping[str, LabelArray]
     weights: Sequence[float] = ()
     frame: Frame | None = None
+    soft: Mapping[str, SoftLabel] = field(default_factory=dict)
 
 
-def collate(items: Sequence[Item], tasks: Mapping[str, TaskDef], options: DataOptions) -> Batch:
-    """One batch of items of one size; a missing label is zero values, valid nowhere."""
+def collate(
+    items: Sequence[Item], tasks: Mapping[str, TaskDef], options: DataOptions, terms: Sequence[str] = ()
+) -> Batch:
+    """One batch of items of one size, with soft targets of `terms`; a missing label is zero values, valid nowhere."""
     size = items[0].image.shape[:2]
     return Batch(
         tuple(item.id for item in items),
@@ -61,6 +94,7 @@ def collate(items: Sequence[Item], tasks: Mapping[str, TaskDef], options: DataOp
         {name: _target([item.labels.get(name) for item in items], task, size) for name, task in tasks.items()},
         torch.tensor([list(item.weights) for item in items], dtype=torch.float32),
         tuple(item.frame for item in items if item.frame),
+        {term: {name: _soft(items, f"{term}/{name}", task, size) for name, task in tasks.items()} for term in terms},
     )
 
 
@@ -74,6 +108,14 @@ def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (options.mean, options.std))
     return pixels.mul_(1 / (255 * std)).sub_(mean / std)
+
+
+def _soft(items: Sequence[Item], key: str, task: TaskDef, size: tuple[int, ...]) -> SoftTarget:
+    """One term's soft target of one task."""
+    own = [item.soft.get(key) for item in items]
+    target = _target([soft.label if soft else None for soft in own], task, size)
+    confidence = np.stack([soft.confidence if soft else np.zeros(size, np.float32) for soft in own])
+    return SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
 
 
 def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]) -> Target:

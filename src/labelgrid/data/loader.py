@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from labelgrid.data.batch import Batch, Item, collate
+from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.dataset import Source
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
@@ -38,6 +38,7 @@ def train_batches(
     workers: int = 0,
     drop_last: bool = False,
     passes: int = 1,
+    soft: Mapping[str, SoftLabels] | None = None,
 ) -> Iterator[Batch]:
     """One epoch of augmented batches: a new order of all ids, each image with draws of its own, `passes` times.
 
@@ -55,6 +56,7 @@ def train_batches(
         workers: processes that read ahead; 0: this one reads.
         drop_last: leave an incomplete last batch of a pass out.
         passes: over all ids in one epoch, one stream of batches.
+        soft: what reads the soft labels of each term that has some.
 
     Raises:
         ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
@@ -65,8 +67,21 @@ def train_batches(
         names = np.array(sorted(ids), dtype=object)[order].tolist()
         if drop_last:
             names = names[: len(names) // batch * batch]
-        chunks += _chunks(_Train(source, tasks, options, seed, number), names, batch)
+        chunks += _chunks(_Train(source, tasks, options, seed, number, soft or {}), names, batch)
     return _stream(_Parts(chunks), workers)
+
+
+def train_batch(
+    source: Source, tasks: Tasks, ids: Sequence[str], options: DataOptions, *, seed: int, soft: Mapping[str, SoftLabels]
+) -> Batch:
+    """One batch of these images in this order, read here and now, augmented by draws of `seed` and each image alone.
+
+    Raises:
+        ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
+    """
+    reader = _Train(source, tasks, options, seed, 0, soft)
+    (found,) = reader.batches([reader.item(name) for name in ids])
+    return found
 
 
 def eval_batches(
@@ -103,18 +118,31 @@ class _Train:
     options: DataOptions
     seed: int
     epoch: int
+    soft: Mapping[str, SoftLabels] = field(default_factory=dict)
 
     def item(self, name: str) -> Item:
         image = self.source.image(name)
         found = {task.name: self.source.label(name, task) for task in self.tasks.values()}
         labels = {task: label for task, label in found.items() if label is not None}
+        soft, tasks = self._soft(name), self.tasks
+        if soft:
+            labels |= {key: own.label for key, own in soft.items()}
+            tasks = {**tasks, **{key: tasks[key.rpartition("/")[2]] for key in soft}}
         _check_sizes(name, image.shape[:2], labels)
         rng = stream(self.seed, "augment", self.epoch, name)
-        view = augment(Example(image, labels), self.tasks, self.options, rng)
-        return Item(name, view.image, view.labels, [self.source.weight(name, task) for task in self.tasks])
+        view = augment(Example(image, labels, {k: own.confidence for k, own in soft.items()}), tasks, self.options, rng)
+        placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
+        weights = [self.source.weight(name, task) for task in self.tasks]
+        return Item(name, view.image, view.labels, weights, soft=placed)
+
+    def _soft(self, name: str) -> dict[str, SoftLabel]:
+        """An image's soft labels, by `term/task`."""
+        every = ((term, own, task) for term, own in self.soft.items() for task in self.tasks.values())
+        read = {f"{term}/{task.name}": own(name, task) for term, own, task in every}
+        return {key: label for key, label in read.items() if label is not None}
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
-        return [collate(items, self.tasks, self.options)]
+        return [collate(items, self.tasks, self.options, list(self.soft))]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How an image and its labels are brought to the training size together: fit, zoom and flip as one placement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import cv2
@@ -56,10 +56,14 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Example:
-    """An image and its labels, of one size: RGB [h, w, 3], and a label a task (missing ones are not there)."""
+    """An image and its labels, of one size: RGB [h, w, 3], and a label a task (missing ones are not there).
+
+    Maps [h, w] go where labels go and keep their values; padding is 0.
+    """
 
     image: Pixels
     labels: Mapping[str, LabelArray]
+    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,14 @@ def place_label(label: LabelArray, placement: Placement, geometry: Geometry) -> 
     return _flipped(LabelArray(value, valid), geometry) if placement.flip else LabelArray(value, valid)
 
 
+def place_map(values: NDArray[Any], placement: Placement) -> NDArray[Any]:
+    """A map [h, w] on its canvas: the nearest values, unchanged; padding is 0."""
+    values = _nearest(values, placement)
+    if placement.extent != placement.canvas:
+        values = _on_canvas(values, placement)
+    return values[:, ::-1].copy() if placement.flip else values
+
+
 def _nearest(array: NDArray[Any], placement: Placement) -> NDArray[Any]:
     """Of each target pixel the source pixel whose square holds its centre."""
     for axis, (source, length) in enumerate(zip(placement.source, placement.extent, strict=True)):
@@ -221,7 +233,8 @@ def place(
 ) -> Example:
     """An image and its labels on the canvas of one placement."""
     labels = {name: place_label(label, placement, tasks[name].geometry) for name, label in example.labels.items()}
-    return Example(place_image(example.image, placement, options, jitter), labels)
+    maps = {name: place_map(values, placement) for name, values in example.maps.items()}
+    return Example(place_image(example.image, placement, options, jitter), labels, maps)
 
 
 def augment(example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator) -> Example:

@@ -57,6 +57,10 @@ class Network(nn.Module):
         """The last dropout and convolution of the final heads: what `decode` ends with."""
         raise NotImplementedError
 
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """The parameters that every task's loss depends on, where balancers compare tasks: the encoder's."""
+        return [p for p in self.get_submodule("encoder").parameters() if p.requires_grad]
+
     def forward(self, image: Tensor, known: Mapping[str, Target] | None = None) -> Output:
         """Encode and decode."""
         return self.decode(self.encode(image), known)

@@ -43,6 +43,19 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class MemberRecord:
+    """A further network trained beside a round's: `fit/members/NAME/member.json`.
+
+    Args:
+        checkpoint: the file that counts, relative to the project folder.
+        model: its digest.
+    """
+
+    checkpoint: str
+    model: str
+
+
+@dataclass(frozen=True)
 class PickRecord:
     """A pick: an entry of `picks.json`."""
 
@@ -70,6 +83,16 @@ def read_fit(folder: Path) -> Fit | None:
     """
     path = folder / "fit.json"
     return _record(Fit, _json(path), path) if path.is_file() else None
+
+
+def read_members(folder: Path) -> dict[str, MemberRecord]:
+    """The finished members of a round's training, by name, from the round's folder.
+
+    Raises:
+        ProjectError: a file is damaged.
+    """
+    paths = sorted(folder.glob("fit/members/*/member.json"))
+    return {path.parent.name: _record(MemberRecord, _json(path), path) for path in paths}
 
 
 def read_measured(folder: Path) -> Measured | None:

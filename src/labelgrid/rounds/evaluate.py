@@ -10,7 +10,6 @@ from labelgrid.files import write_text
 from labelgrid.labels.grid import Split, State
 from labelgrid.labels.images import list_images
 from labelgrid.labels.naming import whole_names
-from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
@@ -18,13 +17,14 @@ from labelgrid.project.sources import ImageFiles, _labels
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.model import TrainedModel
 
 
 def measure_heldout(
-    project: ProjectFolder, crew: RoundContext, network: Network, done: Fit, progress: Progress
+    project: ProjectFolder, context: RoundContext, model: TrainedModel, done: Fit, progress: Progress
 ) -> Evaluation | None:
     """Measure a round's network on the held-out labels there are, for the report; their cost is kept apart."""
-    measured = measure(project, crew, network, "heldout", progress)
+    measured = measure(project, context, model, "heldout", progress)
     if measured is not None:
         spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
         kept = {"round": done.round, "model": done.model, "labels": done.labels, "spent": done.spent}
@@ -34,18 +34,18 @@ def measure_heldout(
 
 
 def measure(
-    project: ProjectFolder, crew: RoundContext, network: Network, split: Split, progress: Progress
+    project: ProjectFolder, context: RoundContext, model: TrainedModel, split: Split, progress: Progress
 ) -> Evaluation | None:
     """The network on a split's labels; None where it has none."""
     names = sorted({row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))})
     if not names:
         return None
-    recipe = crew.recipe
+    recipe = context.recipe
     return evaluate(
-        network,
-        crew.tasks,
-        crew.definitions,
-        crew.source,
+        model,
+        context.tasks,
+        context.definitions,
+        context.source,
         names,
         recipe.data,
         recipe.objective,
@@ -70,11 +70,11 @@ def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> 
         ProjectError: there is no model, or the split has no label.
     """
     done = model_of(project)
-    crew, network = restore(project, done)
+    context, model = restore(project, done)
     if split == "heldout":
-        measured = measure_heldout(project, crew, network, done, progress)
+        measured = measure_heldout(project, context, model, done, progress)
     else:
-        measured = measure(project, crew, network, split, progress)
+        measured = measure(project, context, model, split, progress)
     if measured is None:
         raise ProjectError(f"The {split} split has no label.", next_step="Import some first.")
     return {"labels": dict(measured.labels), **as_json(measured)}
@@ -87,7 +87,7 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         ProjectError: there is no model, or no image has a label. LabelError: a label cannot be read.
     """
     done = model_of(project)
-    crew, network = restore(project, done)
+    context, model = restore(project, done)
     own = labels / "images"
     if own.is_dir():
         paths, digests = {name: own / name for name in list_images(own)}, {}
@@ -95,14 +95,14 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         rows = list(project.store.images())
         paths, digests = {row.name: Path(row.root) / row.name for row in rows}, {row.name: row.digest for row in rows}
     source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
-    tasks = crew.definitions.values()
+    tasks = context.definitions.values()
     names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
     if not names:
         raise ProjectError(
             "No image has a label there.", where=str(labels), next_step="Labels lie at TASK/IMAGE.png below it."
         )
-    recipe = crew.recipe
+    recipe = context.recipe
     measured = evaluate(
-        network, crew.tasks, crew.definitions, source, names, recipe.data, recipe.objective, progress=progress
+        model, context.tasks, context.definitions, source, names, recipe.data, recipe.objective, progress=progress
     )
     return {"labels": dict(measured.labels), **as_json(measured)}

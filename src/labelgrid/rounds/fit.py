@@ -16,18 +16,19 @@ from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.context import RoundContext, context_of, labelled_images, open_round
+from labelgrid.rounds.context import RoundContext, context_of, labelled_images, open_round, round_number
 from labelgrid.rounds.evaluate import measure_heldout
-from labelgrid.rounds.models import _continue_from, latest, new_network
+from labelgrid.rounds.models import continue_from, latest, new_network, previous_model, terms_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
-from labelgrid.train.checkpoint import load, weights_hash
+from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit as train
+from labelgrid.train.model import with_states
 from labelgrid.train.objective import fixed_weights, supervised
 from labelgrid.train.plan import Plan
+from labelgrid.train.seeding import keyed
 
 
-def splits_for_training(crew: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
+def splits_for_training(context: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
     """Training and val images: never test or held-out ones.
 
     Where no image of the val split has a label, groups of training images are drawn for val with `val_share`.
@@ -37,9 +38,9 @@ def splits_for_training(crew: RoundContext, project: ProjectFolder) -> tuple[lis
     """
     train = labelled_images(project, "train")
     val = labelled_images(project, "val")
-    options = crew.recipe.train
+    options = context.recipe.train
     if options.val_share and not val:
-        drawn = _drawn(crew, project, options.val_share)
+        drawn = _drawn(context, project, options.val_share)
         val, train = [name for name in train if name in drawn], [name for name in train if name not in drawn]
         if not train:
             raise TrainingError(
@@ -52,66 +53,78 @@ def splits_for_training(crew: RoundContext, project: ProjectFolder) -> tuple[lis
     return train, val
 
 
-def _drawn(crew: RoundContext, project: ProjectFolder, share: float) -> set[str]:
+def _drawn(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
     """A share of the training images, whole groups."""
     groups = {row.name: row.group or row.name for row in project.store.images(("train",))}
     keys = np.array([image_key(group) for group in groups.values()], np.uint64)
-    chosen = keyed_uniform(keys, seed_of(crew.seed, "val")) < share
+    chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < share
     return {name for name, held in zip(groups, chosen, strict=True) if held}
 
 
-def plan_of(crew: RoundContext, project: ProjectFolder, network: Network, start: str = "") -> Plan:
-    """The training plan of the labels there are now; `start` is the model hash of weights that it goes on from."""
-    recipe, objective = crew.recipe, crew.recipe.objective
-    weights = fixed_weights(crew.tasks, objective)
-    train, val = splits_for_training(crew, project)
-    terms = {
-        name: build_plugin("train.terms", PluginChoice(name, options), crew.tasks)
-        for name, options in recipe.terms.items()
-    }
+#: Training and val images.
+Splits = tuple[list[str], list[str]]
+
+
+def plan_of(
+    context: RoundContext, project: ProjectFolder, network: Network, start: str = "", splits: Splits | None = None
+) -> Plan:
+    """The training plan of the labels there are now.
+
+    Args:
+        context: of the project.
+        project: whose labels are learnt from.
+        network: with its initial weights.
+        start: the digest of the model whose weights the network begins with, where it continues from one.
+        splits: training and val images; None draws them from the seed, as the recipe says.
+    """
+    recipe, objective = context.recipe, context.recipe.objective
+    weights = fixed_weights(context.tasks, objective)
+    train, val = splits or splits_for_training(context, project)
+    reduce = partial(supervised, reduction=objective.reduction)
+    with keyed(context.seed, "init", "balance"):
+        balancer = build_plugin("train.balance", recipe.balance, weights, reduce)
     return Plan(
         network=network,
-        tasks=crew.tasks,
-        definitions=crew.definitions,
-        source=crew.source,
+        tasks=context.tasks,
+        definitions=context.definitions,
+        source=context.source,
         train=train,
         val=val,
         data=recipe.data,
         options=recipe.train,
         objective=objective,
-        balancer=build_plugin(
-            "train.balance", recipe.balance, weights, partial(supervised, reduction=objective.reduction)
-        ),
-        seed=crew.seed,
-        terms=terms,
-        identity=identity_of(crew, train, val, start),
+        balancer=balancer,
+        seed=context.seed,
+        terms=terms_of(context, network),
+        identity=identity_of(context, train, val, start),
+        previous=partial(previous_model, context, round_number(project)),
     )
 
 
-def identity_of(crew: RoundContext, train: list[str], val: list[str], start: str) -> str:
+def identity_of(context: RoundContext, train: list[str], val: list[str], start: str) -> str:
     """What a training is of: all that shapes its weights. A checkpoint of another is not resumed."""
     used = {*train, *val}
     labels = sorted(
         (cell.image, cell.task, path.name, weight)
-        for cell, (path, weight) in crew.source.labels.items()
+        for cell, (path, weight) in context.source.labels.items()
         if cell.image in used
     )
-    recipe = json.loads(crew.recipe.json()) | {"train": crew.recipe.train.shaping()}
+    recipe = json.loads(context.recipe.json()) | {"train": context.recipe.train.shaping()}
     del recipe["score"]
-    tasks = [(task.name, task.kind, asdict(task.options)) for task in crew.definitions.values()]
-    kept = {"recipe": recipe, "seed": crew.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
+    tasks = [(task.name, task.kind, asdict(task.options)) for task in context.definitions.values()]
+    kept = {"recipe": recipe, "seed": context.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
     return json.dumps(kept, sort_keys=True)
 
 
 def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: dict[str, Any] | None = None) -> Fit:
-    """Train the open round's network on the labels there are, or go on where a killed training stopped.
+    """Train the open round's network on the labels there are, or resume a training that was stopped.
 
     Then measure it on the held-out images that have labels.
 
     Raises:
         TrainingError: there is no label, or a loss is not a number. RecipeError, ModelError: see their text.
     """
-    crew = context_of(project, recipe, changes)
+    context = context_of(project, recipe, changes)
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
@@ -119,33 +132,32 @@ def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: d
             next_step="`labelgrid query`, then `labelgrid export`, then `labelgrid import` get some.",
             unchanged="Nothing was trained.",
         )
-    network = new_network(crew, project, progress)
+    network = new_network(context, project, progress)
     number = open_round(project).number
-    before = None if crew.recipe.train.restart else latest(project, before=number)
+    before = None if context.recipe.train.restart else latest(project, before=number)
     if before:
-        _continue_from(before, project, network, progress)
-    plan = plan_of(crew, project, network, start=before.model if before else "")
+        continue_from(before, project, network, progress)
+    plan = plan_of(context, project, network, start=before.model if before else "")
     used = {*plan.train, *plan.val}
     spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
     _make_way(project, number, plan.identity, progress)
-    for task in sorted(crew.tasks.keys() - _trained(crew, plan.train)):
+    for task in sorted(context.tasks.keys() - _trained(context, plan.train)):
         progress.say(f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random.")
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
-    weights = load(checkpoint).network
-    network.load_state_dict(weights)
+    model = with_states(load(checkpoint), network, plan.terms)
     done = Fit(
         round=number,
         checkpoint=checkpoint.relative_to(project.folder).as_posix(),
-        model=weights_hash(weights),
-        recipe=json.loads(crew.recipe.json()),
-        seed=crew.seed,
-        trained=sorted(_trained(crew, plan.train)),
+        model=model.digest,
+        recipe=json.loads(context.recipe.json()),
+        seed=context.seed,
+        trained=sorted(_trained(context, plan.train)),
         images=len(used),
-        labels=dict(Counter(cell.task for cell in crew.source.labels if cell.image in used)),
+        labels=dict(Counter(cell.task for cell in context.source.labels if cell.image in used)),
         spent=spent,
     )
     _keep(project, done)
-    measure_heldout(project, crew, network, done, progress)
+    measure_heldout(project, context, model, done, progress)
     return done
 
 
@@ -169,6 +181,6 @@ def _keep(project: ProjectFolder, done: Fit) -> None:
             project.store.update_round(replace(row, recipe=hash_of(done.recipe), model=done.model))
 
 
-def _trained(crew: RoundContext, images: Any) -> set[str]:
+def _trained(context: RoundContext, images: Any) -> set[str]:
     known = set(images)
-    return {cell.task for cell in crew.source.labels if cell.image in known}
+    return {cell.task for cell in context.source.labels if cell.image in known}

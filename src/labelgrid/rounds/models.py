@@ -1,4 +1,4 @@
-"""How a round's network is built, and restored from its checkpoint."""
+"""How a round's network and terms are built, and restored from their checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -7,49 +7,50 @@ from typing import Any
 
 import torch
 
-from labelgrid.config import parse
 from labelgrid.errors import ModelError, ProjectError
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, read_fit
+from labelgrid.project.artifacts import Fit, MemberRecord, read_fit, read_members
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import Recipe
-from labelgrid.rounds.context import RoundContext, context_of
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.context import RoundContext, as_fitted, context_of
 from labelgrid.streams import seed_of
-from labelgrid.train.checkpoint import load, weights_hash
+from labelgrid.train.checkpoint import load
+from labelgrid.train.model import OtherTasksError, TrainedModel, with_states
+from labelgrid.train.seeding import keyed
+from labelgrid.train.term import Term
 
 
-def network_of(crew: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:
+def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:
     """The network with its initial weights: the backbone's from a file or fetched, the rest drawn from the seed.
 
     Args:
-        crew: of the project.
+        context: of the project.
         weights: a local file of backbone weights; None fetches them if the recipe says so.
         pretrained: False leaves the backbone random, for a checkpoint to fill.
     """
-    options = crew.recipe.backbone
+    options = context.recipe.backbone
     if not pretrained:
         options = type(options)(**{**asdict(options), "pretrained": False})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(crew.seed, "init"))
+    with keyed(context.seed, "init"):
         encoder = Encoder(options, weights if pretrained and options.pretrained else None)
-        network: Network = build_plugin("nets", crew.recipe.network, crew.tasks, encoder)
+        network: Network = build_plugin("nets", context.recipe.network, context.tasks, encoder)
     return network.to(memory_format=torch.channels_last)  # cheaper on a CPU: see benchmarks/training_step.py
 
 
-def new_network(crew: RoundContext, project: ProjectFolder, progress: Progress) -> Network:
+def new_network(context: RoundContext, project: ProjectFolder, progress: Progress) -> Network:
     """The network with its initial weights, which can take images of the training size.
 
     Raises:
         ModelError: it cannot, or its weights cannot be had.
     """
-    weights, backbone = project.weights(), crew.recipe.backbone
+    weights, backbone = project.weights(), context.recipe.backbone
     if backbone.pretrained and weights is None:
         progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are here from an earlier time.")
-    network = network_of(crew, weights)
-    check_size(network, crew.recipe.data.size)
+    network = network_of(context, weights)
+    check_size(network, context.recipe.data.size)
     return network
 
 
@@ -70,11 +71,11 @@ def check_size(network: Network, size: tuple[int, int]) -> None:
         ) from error
 
 
-def _continue_from(before: Fit, project: ProjectFolder, network: Network, progress: Progress) -> None:
+def continue_from(before: Fit, project: ProjectFolder, network: Network, progress: Progress) -> None:
     """Take over the weights of an earlier round's network; what is new (a task's heads) stays as drawn."""
-    old, own = load(project.inside(before.checkpoint)).network, network.state_dict()
+    old, own = load(project.inside(before.checkpoint)).counting, network.state_dict()
     fitting = {name: value for name, value in old.items() if name in own and own[name].shape == value.shape}
-    progress.say(f"Going on from the weights of round {before.round}.")
+    progress.say(f"Continuing from the weights of round {before.round}.")
     if len(fitting) < len(own):
         progress.say(f"{len(own) - len(fitting)} of {len(own)} tensors are new and start as drawn.")
     network.load_state_dict(fitting, strict=False)
@@ -89,32 +90,86 @@ def latest(project: ProjectFolder, before: int = 0) -> Fit | None:
     return None
 
 
-def restore(project: ProjectFolder, done: Fit, score: Mapping[str, Any] | None = None) -> tuple[RoundContext, Network]:
-    """The network of a finished training, and the crew to use it with; `score` replaces the recipe's [score].
+def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
+    """The recipe's terms, each with random weights of a stream of its own."""
+    terms: dict[str, Term] = {}
+    for name, options in context.recipe.terms.items():
+        with keyed(context.seed, "init", "term", name):
+            terms[name] = build_plugin("train.terms", PluginChoice(name, options), context.tasks, network)
+    return terms
+
+
+def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
+    """The model of a finished training: network, terms, and the members that were trained beside it.
+
+    Args:
+        context: of the project; recipe and seed are the training's, whatever this one's are.
+        fit: the record of the training.
 
     Raises:
-        ModelError: the checkpoint is not the one that was kept, or the tasks are not the ones it was trained for.
+        ModelError: a checkpoint is not the one that was kept, or was trained for other tasks.
     """
-    path = project.inside(done.checkpoint)
-    weights = load(path).network if path.is_file() else {}
-    if weights_hash(weights) != done.model:
+    fitted = as_fitted(context, fit)
+    model = _restored(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
+    kept = read_members(context.project.round_folder(fit.round))
+    return replace(model, members=tuple(restore_member(context, fit, name, record) for name, record in kept.items()))
+
+
+def restore_member(context: RoundContext, fit: Fit, name: str, record: MemberRecord) -> TrainedModel:
+    """One further network of a finished training.
+
+    Raises:
+        ModelError: as `restore_model`.
+    """
+    own = replace(as_fitted(context, fit), seed=member_seed(fit, name))
+    return _restored(own, record.checkpoint, record.model, f"member '{name}'")
+
+
+def _restored(context: RoundContext, checkpoint: str, digest: str, name: str) -> TrainedModel:
+    path = context.project.inside(checkpoint)
+    kept = load(path) if path.is_file() else None
+    if kept is None or kept.digest != digest:
         raise ModelError(
             "The checkpoint is gone or not the one that was trained.",
             where=str(path),
             next_step="Run `labelgrid fit` again.",
         )
-    recipe = parse(Recipe, {**done.recipe, **({"score": score} if score is not None else {})}, "fit.json")
-    crew = replace(context_of(project), recipe=recipe, seed=done.seed)
-    network = network_of(crew, None, pretrained=False)
+    network = network_of(context, None, pretrained=False)
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(
-            f"The model of round {done.round} was trained for other tasks.",
-            where=str(path),
-            next_step="Run `labelgrid fit` again.",
-        ) from error
-    return crew, network.eval()
+        return with_states(kept, network, terms_of(context, network))
+    except OtherTasksError as error:
+        error.what, error.where = f"The model of {name} was trained for other tasks, or with other terms.", str(path)
+        raise
+
+
+def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
+    """The model of the newest round before `number`; None where there is none, or it knew other tasks.
+
+    Raises:
+        ModelError: its checkpoint is not the one that was kept.
+    """
+    fit = latest(context.project, before=number)
+    try:
+        return restore_model(context, fit) if fit else None
+    except OtherTasksError:
+        return None
+
+
+def member_seed(fit: Fit, name: str) -> int:
+    """The seed of a further network of a training."""
+    return seed_of(fit.seed, "member", name)
+
+
+def restore(
+    project: ProjectFolder, fit: Fit, score: Mapping[str, Any] | None = None
+) -> tuple[RoundContext, TrainedModel]:
+    """The model of a finished training and the context to use it with; `score` replaces the recipe's [score].
+
+    Raises:
+        ModelError: as `restore_model`.
+    """
+    context = as_fitted(context_of(project), fit, score)
+    return context, restore_model(context, fit)
 
 
 def model_of(project: ProjectFolder) -> Fit:

@@ -29,15 +29,15 @@ def predict(project: ProjectFolder, images: Path, out: Path, known: Path | None,
         LabelgridError: there is no model, no image, or one that cannot be read.
     """
     done, source = model_of(project), ImageFiles.of(images, known)
-    crew, network = restore(project, done)
-    names, data, written = list(source.images()), crew.recipe.data, 0
+    context, model = restore(project, done)
+    names, data, written = list(source.images()), context.recipe.data, 0
     progress.start("Predicting", len(names), "images")
     fed, whole = known is not None, whole_names(names, names)
-    for name, raws, frame in predictions(network, crew.definitions, source, names, data, known=fed, progress=progress):
+    for name, raws, frame in predictions(model, context.definitions, source, names, data, known=fed, progress=progress):
         for task, raw in raws.items():
-            path = label_path(out, crew.definitions[task], name, name in whole)
+            path = label_path(out, context.definitions[task], name, name in whole)
             try:
-                write_label(crew.tasks[task], crew.definitions[task], raw, frame, path)
+                write_label(context.tasks[task], context.definitions[task], raw, frame, path)
                 written += 1
             except LabelError as error:
                 if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault

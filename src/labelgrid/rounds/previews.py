@@ -16,7 +16,6 @@ from labelgrid.files import remove_folder
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Cell, Pick, State
 from labelgrid.labels.naming import label_name, whole_names
-from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import SHOWN, Fit, read_picks
 from labelgrid.project.folder import ProjectFolder
@@ -30,11 +29,12 @@ from labelgrid.score.pool import pool_batches
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg, prediction_label
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import predictions, strips
+from labelgrid.train.model import TrainedModel
 
 
 def write_prelabels(project: ProjectFolder, done: Fit, picks: Sequence[Pick], number: int, progress: Progress) -> None:
     """Write the model's prediction of each picked cell as a label file, and pictures of the first picks."""
-    crew, network = restore(project, done)
+    crew, model = restore(project, done)
     folder = project.round_folder(number)
     wanted: dict[str, list[str]] = {}
     for pick in picks:
@@ -42,7 +42,7 @@ def write_prelabels(project: ProjectFolder, done: Fit, picks: Sequence[Pick], nu
     whole = whole_names(wanted, crew.source.images())
     progress.start("Predicting the picks", len(wanted), "images")
     outputs = predictions(
-        network, crew.definitions, crew.source, sorted(wanted), crew.recipe.data, known=True, progress=progress
+        model, crew.definitions, crew.source, sorted(wanted), crew.recipe.data, known=True, progress=progress
     )
     for image, raws, frame in outputs:
         for task in wanted[image]:
@@ -53,19 +53,19 @@ def write_prelabels(project: ProjectFolder, done: Fit, picks: Sequence[Pick], nu
                 if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
                     raise
                 progress.say(f"No pre-label of {task} for {image}: {error.what}")
-    draw(project, crew, network, picks, number)
+    draw(project, crew, model, picks, number)
 
 
 def write_pictures(project: ProjectFolder, done: Fit, picks: Sequence[Pick], number: int) -> None:
     """Write pictures of the first picks alone, before their labels are granted."""
-    crew, network = restore(project, done)
-    draw(project, crew, network, picks, number)
+    crew, model = restore(project, done)
+    draw(project, crew, model, picks, number)
 
 
-def draw(project: ProjectFolder, crew: RoundContext, network: Network, picks: Sequence[Pick], number: int) -> None:
-    """Draw the first picks of a round with a restored network."""
+def draw(project: ProjectFolder, crew: RoundContext, model: TrainedModel, picks: Sequence[Pick], number: int) -> None:
+    """Draw the first picks of a round with a restored model."""
     options = check_options("score", PluginChoice("dropout", score_options(project).get("dropout", {})))
-    Pictures(crew, network, project.round_folder(number) / "pictures", options).write(picks[:SHOWN])
+    Pictures(crew, model, project.round_folder(number) / "pictures", options).write(picks[:SHOWN])
 
 
 def clear_prelabels(project: ProjectFolder, number: int) -> None:
@@ -108,13 +108,13 @@ class Pictures:
     """Pictures of cells for the report: `<place among the picks>-{image,prediction,uncertainty}.jpg`."""
 
     crew: RoundContext
-    network: Network
+    model: TrainedModel
     folder: Path
     options: Options
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Write the three pictures of each pick, numbered in the picks' order."""
-        work = scoring_job(self.crew, self.network, {}, {})
+        work = scoring_job(self.crew, self.model, {}, {})
         places: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):
             places.setdefault(pick.cell.image, []).append((index, pick.cell.task))
@@ -122,7 +122,7 @@ class Pictures:
         for look in pool_batches(work, sorted(places)):
             passes = Passes.of(look, self.options, self.crew.seed)
             maps = head_maps(passes, self.crew.tasks)
-            final = self.network.decode(look.features, look.batch.targets or None).final
+            final = self.model.network.decode(look.features, look.batch.targets or None).final
             for i, name in enumerate(look.batch.ids):
                 frame = look.batch.frames[i]
                 for index, task in places[name]:
@@ -147,9 +147,9 @@ def redraw(folder: Path, number: int) -> None:
         records = read_picks(place) if number else []
         if done is None or not records or (place / "pictures").is_dir():
             return
-        crew, network = restore(project, done)
+        crew, model = restore(project, done)
         asked = {row.cell: row.round for row in project.store.cells(state=State.LABELLED)}
         known = {cell: kept for cell, kept in crew.source.labels.items() if asked[cell] < number}
         before = replace(crew, source=replace(crew.source, labels=known))
         picks = [Pick(Cell(record.image, record.task), record.score or 0.0) for record in records]
-        draw(project, before, network, picks, number)
+        draw(project, before, model, picks, number)

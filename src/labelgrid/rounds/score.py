@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import ProjectError
-from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
@@ -18,6 +17,7 @@ from labelgrid.rounds.models import latest, restore
 from labelgrid.score.pool import ScoringJob, Statistic, gather
 from labelgrid.score.table import FILE, Table, read_stamp, read_table
 from labelgrid.select.strategy import Strategy
+from labelgrid.train.model import TrainedModel
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
@@ -51,25 +51,25 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
     if done.round != number:
         progress.say(f"Scoring with the network of round {done.round}: this round has none of its own yet.")
     options = score_options(project)
-    crew, network = restore(project, done, options)
+    crew, model = restore(project, done, options)
     grid = project.store.grid()
     statistics = {
         n: build_plugin("score", PluginChoice(n, options.get(n, {})), crew.seed) for n in sorted(chosen.needs)
     }
-    work = scoring_job(crew, network, statistics, stamp_of(project, done, options, chosen))
+    work = scoring_job(crew, model, statistics, stamp_of(project, done, options, chosen))
     names = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
     return gather(work, names, folder_of(project, number), progress)
 
 
 def scoring_job(
     crew: RoundContext,
-    network: Network,
+    model: TrainedModel,
     statistics: Mapping[str, Statistic],
     stamp: Mapping[str, str],
 ) -> ScoringJob:
-    """A pass over the pool with a restored network."""
+    """A pass over the pool with a restored model."""
     return ScoringJob(
-        network=network,
+        network=model.network,
         tasks=crew.tasks,
         definitions=crew.definitions,
         source=crew.source,

@@ -1,8 +1,9 @@
 """How a training's complete state is written, so that a kill at any moment loses at most the epoch under way."""
 
 import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,14 @@ import torch
 
 from labelgrid.errors import ModelError
 
-FORMAT = 2
+FORMAT = 3
+#: Formats that can be read. Format 2 had the balancer among the parts, and neither averaged weights nor own optimisers.
+READABLE = (2, FORMAT)
 
 
 @dataclass
 class Checkpoint:
-    """Everything a training needs to go on bit for bit: tensors and plain values only.
+    """Everything a training needs to resume bit for bit: tensors and plain values only.
 
     Args:
         epoch: epochs done.
@@ -25,9 +28,12 @@ class Checkpoint:
         network: the network's state.
         optimiser: the optimiser's state.
         scaler: the loss scaler's, in half precision; else empty.
-        parts: states of terms and balancer, by name.
+        parts: states of the terms, by name.
         history: the log, a record an epoch.
         identity: what was trained on what, as JSON.
+        evaluated: the network's state that is evaluated where that is another one (averaged weights); else empty.
+        balancer: the balancer's state.
+        own: states of the terms' own optimisers, by term and name.
     """
 
     epoch: int
@@ -38,7 +44,24 @@ class Checkpoint:
     parts: dict[str, dict[str, Any]]
     history: list[dict[str, Any]]
     identity: str
+    evaluated: dict[str, Any] = field(default_factory=dict)
+    balancer: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, dict[str, Any]] = field(default_factory=dict)
     format: int = field(default=FORMAT)
+
+    @property
+    def counting(self) -> dict[str, Any]:
+        """The network's weights that are evaluated."""
+        return self.evaluated or self.network
+
+    @property
+    def digest(self) -> str:
+        """The hash that stamps what the model made: of the weights that are evaluated, and of the terms' states."""
+        terms = {name: weights_hash(dict(_tensors(state))) for name, state in self.parts.items() if state}
+        own = weights_hash(self.counting)
+        if not terms:
+            return own
+        return hashlib.blake2b(json.dumps([own, terms], sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -83,26 +106,40 @@ def load(path: Path) -> Checkpoint:
             where=str(path),
             next_step="Remove it and run `labelgrid fit` again.",
         ) from error
-    if not isinstance(values, Mapping) or values.get("format") != FORMAT:
+    if not isinstance(values, Mapping) or values.get("format") not in READABLE:
         raise ModelError(
-            f"The checkpoint is not of format {FORMAT}.",
+            f"The checkpoint is not of format {' or '.join(map(str, READABLE))}.",
             where=str(path),
             next_step="It was made by another version of labelgrid; remove it and run `labelgrid fit` again.",
         )
+    if values["format"] != FORMAT:
+        parts = dict(values["parts"])
+        values = {**values, "balancer": parts.pop("balancer", {}), "parts": parts, "format": FORMAT}
     return Checkpoint(**values)
 
 
+def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
+    """What a state holds, each value as a tensor with a name of its own."""
+    for key, value in state.items():
+        if isinstance(value, Mapping):
+            yield from _tensors(value, f"{prefix}{key}/")
+        elif isinstance(value, torch.Tensor):
+            yield f"{prefix}{key}", value
+        else:
+            yield f"{prefix}{key}", torch.frombuffer(bytearray(repr(value).encode()), dtype=torch.uint8)
+
+
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """The hash that stamps what a model made: of its weights alone, so that two equal trainings have the same.
+    """The hash of a network's weights alone, so that two equal trainings have the same.
 
     Example:
         >>> a, b = torch.zeros(2), torch.ones(1)
         >>> weights_hash({"a": a, "b": b}) == weights_hash({"b": b, "a": a}) != weights_hash({"a": b, "b": b})
         True
     """
-    found = hashlib.blake2b(digest_size=8)
+    digest = hashlib.blake2b(digest_size=8)
     for name in sorted(weights):
         value = weights[name].cpu()
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -13,11 +13,12 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.nets.network import Network, Raw
+from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress, Silent
 from labelgrid.results import Result
 from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.options import ObjectiveOptions
 
@@ -61,7 +62,7 @@ def strips(channels: int, height: int, width: int) -> Iterator[slice]:
 
 
 def predictions(
-    network: Network,
+    model: TrainedModel,
     definitions: Mapping[str, TaskDef],
     source: Source,
     names: Sequence[str],
@@ -76,6 +77,7 @@ def predictions(
 
     With `known`, the labels that `source` has are fed in (PartAL section 3.3).
     """
+    network = model.network
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
@@ -94,7 +96,7 @@ def predictions(
 
 
 def evaluate(
-    network: Network,
+    model: TrainedModel,
     tasks: Mapping[str, Task],
     definitions: Mapping[str, TaskDef],
     source: Source,
@@ -116,7 +118,7 @@ def evaluate(
     measures = {name: Measure(task) for name, task in tasks.items()}
     seen, fed = known or source, known is not None
     outputs = predictions(
-        network, definitions, seen, names, data, batch=batch, workers=workers, known=fed, progress=progress
+        model, definitions, seen, names, data, batch=batch, workers=workers, known=fed, progress=progress
     )
     for name, raws, frame in outputs:
         for task, measure in measures.items():

@@ -1,22 +1,26 @@
 """The one training loop: epochs, a complete state after each, exact resume, the model that counts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from labelgrid.files import disk, write_text
+from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
 from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
 from labelgrid.train.trainer import Trainer
 
 
 def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
-    """Train, or go on with a training that was cut short.
+    """Train, or resume a training that was cut short.
 
     Writes `last.ckpt` (and `best.ckpt` where a val split chooses) and `log.jsonl` into `folder`.
 
@@ -31,10 +35,11 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         last, best = folder / "last.ckpt", folder / "best.ckpt"
         if plan.options.choose == "best" and not plan.val:
             progress.say("There is no val image to choose the best epoch on: the last epoch counts.")
-        if not trainer.resume(last):
-            trainer.prepare()
-        elif trainer.epoch < plan.epochs:
-            progress.say(f"Going on after epoch {trainer.epoch} of {plan.epochs}.")
+        resumed = trainer.resume(last)
+        if trainer.epoch < plan.epochs:
+            if resumed:
+                progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
+            trainer.prepare(folder / "terms", progress, resumed=resumed)
         write_log(folder, trainer.history, plan.options.tensorboard)
         batch = min(plan.options.batch, len(plan.train))
         progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")
@@ -43,7 +48,7 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
             every = plan.options.val_every
             due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
             if plan.val and due:
-                record["val"] = _validate(plan).flat()
+                record["val"] = _validate(trainer).flat()
             trainer.history.append(record)
             chosen = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
             if "val" in record and record["val"]["loss_mtl"] == chosen:
@@ -53,9 +58,26 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
     return best if plan.options.choose == "best" and plan.val else last
 
 
-def _validate(plan: Plan) -> Evaluation:
-    """The network on the val split."""
-    return evaluate(plan.network, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective)
+def _validate(trainer: Trainer) -> Evaluation:
+    """The weights that are evaluated, on the val split."""
+    plan = trainer.plan
+    with weights_of(plan.network, trainer.terms.evaluated()):
+        model = TrainedModel(plan.network, plan.terms)
+        return evaluate(model, plan.tasks, plan.definitions, plan.source, plan.val, plan.data, plan.objective)
+
+
+@contextmanager
+def weights_of(network: Network, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
+    """The network with other weights inside the block; None leaves its own."""
+    if weights is None:
+        yield
+        return
+    own = {name: value.clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(weights)
+    try:
+        yield
+    finally:
+        network.load_state_dict(own)
 
 
 def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:

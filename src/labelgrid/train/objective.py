@@ -1,6 +1,6 @@
 """What is minimised: supervised losses of the labels there are, over both stages, and nothing of those missing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -64,6 +64,11 @@ def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) ->
     if reduction == "image_mean":
         return (kept.sum(1) / present.sum(1).clamp(min=1)).mean()
     return (kept.sum(0) / present.sum(0).clamp(min=1)).sum()
+
+
+def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:
+    """Bool [b, t]: which image has a valid pixel of which task."""
+    return torch.stack([targets[name].present for name in names], 1)
 
 
 def finite(losses: Mapping[str, Tensor]) -> Raw:

@@ -8,11 +8,18 @@ from labelgrid.data.dataset import Source
 from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.balancer import Balancer
+from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
-from labelgrid.train.term import Balancer, Term
+from labelgrid.train.term import Previous, Term
 
 #: A training with a length in steps has at most so many epochs, however few its images.
 MOST_EPOCHS = 100
+
+
+def no_model() -> TrainedModel | None:
+    """There is no round before."""
+    return None
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,7 @@ class Plan:
         network: with its initial weights.
         train: ids of the training images; val: ids for model choice, never of test or held-out images.
         identity: what this training is of, as JSON; a checkpoint of another is not resumed.
+        previous: restores the model of the round before, for terms that read it.
     """
 
     network: Network
@@ -38,6 +46,7 @@ class Plan:
     seed: int
     terms: Mapping[str, Term] = field(default_factory=dict)
     identity: str = "{}"
+    previous: Previous = no_model
 
     @property
     def steps_per_pass(self) -> int:
@@ -70,8 +79,8 @@ class Plan:
         """Length in steps."""
         return self.options.length(len(self.train))
 
-    def learning_rate(self, epoch: int, step: int) -> float:
-        """The rate of an optimiser step: warm-up times polynomial decay.
+    def learning_rate(self, epoch: int, step: int, start: float = 0.0) -> float:
+        """The rate of an optimiser step: warm-up times polynomial decay of `start`, or of the options' rate if it is 0.
 
         Source: PartAL A.4 decays by epochs. Deviates where the length is in steps: few long epochs would end the
         training at a high rate, so it decays by steps.
@@ -79,7 +88,7 @@ class Plan:
         options = self.options
         done = step / self.steps if options.steps else epoch / self.epochs
         return (
-            options.learning_rate
+            (start or options.learning_rate)
             * (1 - done) ** options.power
             * min(1, (step + 1) / max(options.warmup * self.steps, 1))
         )

@@ -1,19 +1,25 @@
-"""What can be added to the supervised loss (terms), and what turns task losses into a backward pass (balancers)."""
+"""What is added to the supervised loss, and what it may look at, draw, train and keep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from labelgrid.data.batch import Batch
+from labelgrid.data.batch import Batch, SoftLabels
+from labelgrid.data.dataset import Source
+from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.network import Network, Output
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task
+from labelgrid.progress import Progress
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.draws import Draws
+from labelgrid.train.model import TrainedModel
 
-#: Makes a further view of a batch's images and targets.
-View = Callable[[Batch], Batch]
+#: Makes a further view: another batch, of the same images or of others, of any size.
+View = Callable[[Batch, Draws], Batch]
+#: The model of the round before, on the training's device; None in a first round. Restored when first asked for.
+Previous = Callable[[], TrainedModel | None]
 
 
 @dataclass(frozen=True)
@@ -21,13 +27,16 @@ class Step:
     """What a term may look at in one training step.
 
     Args:
-        batch: images and targets of the supervised view.
+        batch: images, targets and the terms' soft targets of the supervised view.
         output: the network's output for them.
-        views: further views by name, each with its output, as the terms asked for.
+        views: the term's further views by name, each with the network's output for it.
         losses: per-image supervised losses by task, [b].
         progress: 0 at the start of training, 1 at its end.
         network: the network itself.
         tasks: the tasks by name.
+        number: optimiser steps done before this one.
+        draws: the term's random draws in this step.
+        previous: the model of the round before.
     """
 
     batch: Batch
@@ -37,77 +46,107 @@ class Step:
     progress: float
     network: Network
     tasks: Mapping[str, Task]
+    number: int
+    draws: Draws
+    previous: Previous
 
 
-class Term(Protocol):
-    """An addition to the loss. A term that is an `nn.Module` has its parameters trained and its `state_dict` saved.
+@dataclass(frozen=True)
+class Preparation:
+    """What a term may use before the first step.
 
-    An optimiser of its own is no part of that: a term that has one gives its state in `get_extra_state` and takes it
-    back in `set_extra_state`, and keeps what it trains itself from the training (`requires_grad_(False)` outside
-    `own_step`).
+    Args:
+        batches: an epoch's number -> its augmented training batches, on the device.
+        network: with its initial weights, on the device.
+        tasks: the tasks by name, and their definitions (label files).
+        definitions: the tasks without torch: names, kinds, label files.
+        source: of images and granted labels.
+        images: ids of the training images.
+        data: how images become a network's input.
+        previous: the model of the round before.
+        progress: to report to.
+        seed: of the term's own stream. Torch's global stream is seeded from it, too.
+        folder: the term's own, kept while the training is resumed and removed with it: what is made in steps goes
+            there, so that a killed preparation does not begin again.
+        device: of the training.
+    """
+
+    batches: Callable[[int], Iterator[Batch]]
+    network: Network
+    tasks: Mapping[str, Task]
+    definitions: Mapping[str, TaskDef]
+    source: Source
+    images: Sequence[str]
+    data: DataOptions
+    previous: Previous
+    progress: Progress
+    seed: int
+    folder: Path
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class OwnOptimiser:
+    """An optimiser of a term's own, which the loop steps after its own.
+
+    Its parameters are the term's and no others. In the training's own backward pass they are constants: gradients go
+    through them, never to them. Its loss's gradients in turn reach no other parameter.
+
+    Args:
+        optimiser: made by the term over some of its parameters; the loop changes none of its rates.
+        loss: of the step -> named losses, [b] each; computed under autocast, after the training's own step.
+    """
+
+    optimiser: torch.optim.Optimizer
+    loss: Callable[[Step], Mapping[str, Tensor]]
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """What it trains."""
+        return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+
+
+class Term(nn.Module):
+    """An addition to the loss: override what you use.
+
+    `build(tasks, network, options)` makes it, before any state is loaded: modules and buffers are all made there, so
+    that a resumed training has the same ones. The network may be copied, but is not kept: each step has it. Its
+    parameters are trained with the network's, its whole `state_dict` is in the checkpoint.
     """
 
     def views(self) -> Mapping[str, View]:
-        """Further views of the batch it needs, by name."""
+        """Further views of the batch it needs, by name; names are the term's own."""
+        return {}
 
-    def prepare(self, batches: Callable[[], Any]) -> None:
-        """Train what must exist before the first step; `batches()` iterates over the training data."""
+    def prepare(self, data: Preparation) -> None:
+        """Train or make what must exist before the first step. Not called when a training is resumed.
+
+        What it leaves in the term's parameters and buffers is in the checkpoints, what it leaves in `data.folder` is
+        there when the training is resumed.
+        """
+
+    def soft_labels(self, data: Preparation) -> SoftLabels | None:
+        """Targets with confidence from files of the round (pseudo-labels): what reads those of an image and a task.
+
+        Called after `prepare`, and when a training is resumed. They go through the batch's geometry as labels do and
+        arrive in `step.batch.soft`, under the term's name. Worker processes read them.
+        """
+        return None
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """Named losses, [b] each, already weighted."""
-
-    def own_step(self, step: Step) -> None:
-        """A step with an optimiser of its own (discriminators, auto-encoders); most do nothing."""
-
-    def after_step(self, step: Step) -> None:
-        """After the optimiser's step (moving averages); most do nothing."""
-
-
-class BaseTerm(nn.Module):
-    """A term that needs no further view, no preparation and no step of its own: override what you use."""
-
-    def views(self) -> Mapping[str, View]:
-        """No further view."""
         return {}
 
-    def prepare(self, batches: Callable[[], Any]) -> None:
-        """Nothing to prepare."""
-
-    def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """No loss."""
+    def optimisers(self) -> Mapping[str, OwnOptimiser]:
+        """Optimisers of its own, by name (a discriminator's, an auto-encoder's)."""
         return {}
 
-    def own_step(self, step: Step) -> None:
-        """No step of its own."""
-
     def after_step(self, step: Step) -> None:
-        """Nothing after the step."""
+        """After all optimisers' steps (moving averages), without gradients."""
 
+    def evaluated(self) -> Mapping[str, Tensor] | None:
+        """The network's weights that are evaluated, scored and predicted with (averaged ones), as its `state_dict`.
 
-#: Task losses {task: [b]} and who has a label [b, t] -> the supervised loss, a scalar.
-Reduce = Callable[[Mapping[str, Tensor], Tensor], Tensor]
-
-
-class Balancer(Protocol):
-    """Does the backward pass of the task losses itself. State and parameters are saved if it is an `nn.Module`."""
-
-    def backward(
-        self, losses: Mapping[str, Tensor], present: Tensor, other: Tensor, shared: Tensor, backward: Callable[..., Any]
-    ) -> Tensor:
-        """Back-propagate the task losses and `other`.
-
-        Args:
-            losses: per-image losses by task, [b]; 0 where the image lacks the task.
-            present: bool [b, t], who has which label, tasks in the losses' order.
-            other: the terms' loss, a scalar.
-            shared: the encoder's fused map, where gradient-level balancers compare tasks.
-            backward: does `loss.backward()` on the device in use.
-
-        Returns:
-            the total loss, for the log.
+        None: the trained ones. They are what the val split measures and what a restored model holds.
         """
-
-
-def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:
-    """Bool [b, t]: which image has a valid pixel of which task."""
-    return torch.stack([targets[name].present for name in names], 1)
+        return None

@@ -17,10 +17,11 @@ from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
+from labelgrid.train.active import ActiveTerms
+from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load
-from labelgrid.train.objective import finite, task_losses
+from labelgrid.train.objective import finite, targets_present, task_losses
 from labelgrid.train.plan import Plan
-from labelgrid.train.term import Step, targets_present
 
 
 class Trainer:
@@ -33,32 +34,33 @@ class Trainer:
                 next_step="Run `labelgrid query` and `labelgrid export`, then import the labels.",
                 unchanged="Nothing was trained.",
             )
-        self.plan, options = plan, plan.options
-        try:
-            self.fabric = Fabric(accelerator=options.device, devices=1, precision=options.precision)
-        except (RuntimeError, ValueError) as error:  # Lightning raises both
-            raise TrainingError(
-                f"There is no device '{options.device}' here that can be trained on.",
-                next_step='Set device = "auto" in [train].',
-                unchanged="Nothing was trained.",
-            ) from error
-        self.parts: dict[str, nn.Module] = {
-            name: part
-            for name, part in {**plan.terms, "balancer": plan.balancer}.items()
-            if isinstance(part, nn.Module)
-        }
-        parameters = [p for m in (plan.network, *self.parts.values()) for p in m.parameters() if p.requires_grad]
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
-        optimiser = kind(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+        self.plan, self.network, options = plan, plan.network, plan.options
+        self.fabric = _fabric(options.device, options.precision)
         # The network is not wrapped by Fabric: a wrapper would take its outputs, frozen dataclasses, apart.
-        for module in (plan.network, *self.parts.values()):
+        for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
-        self.network, self.optimiser = plan.network, self.fabric.setup_optimizers(optimiser)
+        self.terms = ActiveTerms(plan, self.fabric)
+        groups, self.rates = self._groups()
+        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
+        optimiser = kind(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
+        self.optimiser = self.fabric.setup_optimizers(optimiser)
+        self.shared = plan.network.shared_parameters()
         self.epoch, self.step, self.rate = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
+    def _groups(self) -> tuple[list[dict[str, Any]], list[float]]:
+        """The optimiser's groups and their first rates: the balancer's own has its own rate and no weight decay."""
+        plan, own = self.plan, {id(p) for p in self.terms.own.parameters}
+        modules = (plan.network, *plan.terms.values())
+        parameters = [p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in own]
+        groups: list[dict[str, Any]] = [{"params": parameters}]
+        balancing = [p for p in plan.balancer.parameters() if p.requires_grad]
+        if balancing:
+            groups.append({"params": balancing, "weight_decay": 0.0})
+        return groups, [0.0, plan.balancer.learning_rate][: len(groups)]
+
     def resume(self, path: Path) -> bool:
-        """Go on from the checkpoint at `path` if there is one of this very training."""
+        """Take the state of the checkpoint at `path` if there is one of this very training."""
         if not path.exists():
             return False
         kept = load(path)
@@ -69,12 +71,14 @@ class Trainer:
                 next_step="Remove it to start anew, or go back to its recipe.",
                 unchanged="Nothing was trained.",
             )
-        self.plan.network.load_state_dict(kept.network)
+        self.network.load_state_dict(kept.network)
+        self.plan.balancer.load_state_dict(kept.balancer)
+        for name, term in self.plan.terms.items():
+            term.load_state_dict(kept.parts.get(name, {}))
         self.optimiser.load_state_dict(kept.optimiser)
+        self.terms.own.load(kept.own)
         if kept.scaler:  # none where it was begun on a CPU
             self.fabric.strategy.precision.load_state_dict(kept.scaler)
-        for name, part in self.parts.items():
-            part.load_state_dict(kept.parts[name])
         self.epoch, self.step, self.history = kept.epoch, kept.step, kept.history
         return True
 
@@ -83,13 +87,20 @@ class Trainer:
         return Checkpoint(
             epoch=self.epoch,
             step=self.step,
-            network=self.plan.network.state_dict(),
+            network=self.network.state_dict(),
             optimiser=self.optimiser.state_dict(),
             scaler=self.fabric.strategy.precision.state_dict(),
-            parts={name: part.state_dict() for name, part in self.parts.items()},
+            parts={name: term.state_dict() for name, term in self.plan.terms.items()},
             history=self.history,
             identity=self.plan.identity,
+            evaluated=dict(self.terms.evaluated() or {}),
+            balancer=self.plan.balancer.state_dict(),
+            own=self.terms.own.state(),
         )
+
+    def prepare(self, folder: Path, progress: Progress, *, resumed: bool) -> None:
+        """Let the terms make what must exist before the first step; see `ActiveTerms.prepare`."""
+        self.terms.prepare(folder, progress, self._batches, resumed=resumed)
 
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
         """Train one epoch; its draws depend on the seed and its number alone."""
@@ -110,31 +121,34 @@ class Trainer:
 
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
         """One optimiser step on one batch; returns the unweighted task losses [b] and who has a label [b, t]."""
-        plan = self.plan
-        with self.fabric.autocast():
+        plan, progress = self.plan, self.step / max(self.plan.steps, 1)
+        with self.fabric.autocast(), self.terms.own.constant():
             output = self._forward(batch, index)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
-            step = self._step(batch, output, losses) if plan.terms else None
-            other = self._term_losses(step) if step else torch.zeros((), device=self.fabric.device)
+            steps = self.terms.steps(batch, output, losses, self.step)
+            added = self.terms.losses(steps)
+            self._refuse_nan(added, batch)
+            other = sum((loss.mean() for loss in added.values()), torch.zeros((), device=self.fabric.device))
         present = targets_present(batch.targets, list(plan.tasks))
         weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
-        self.rate = plan.learning_rate(self.epoch, self.step)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate
+        self._set_rates()
         self.optimiser.zero_grad(set_to_none=True)
-        plan.balancer.backward(weighted, present, other, output.features.fused, self.fabric.backward)
+        shared, backward = output.features.fused, self.fabric.backward
+        plan.balancer.backward(TaskLosses(weighted, present, other, shared, self.shared, self.step, progress, backward))
         if plan.options.clip:
             self.fabric.clip_gradients(
                 self.network, self.optimiser, max_norm=plan.options.clip, error_if_nonfinite=False
             )  # all the optimiser's parameters; an overflow in half precision is the loss scaler's to skip
         self.optimiser.step()
+        self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
-        if step:
-            for term in plan.terms.values():
-                term.own_step(step)
-                term.after_step(step)
         return losses, present
+
+    def _set_rates(self) -> None:
+        for group, start in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = self.plan.learning_rate(self.epoch, self.step, start)
+        self.rate = self.optimiser.param_groups[0]["lr"]
 
     def _forward(self, batch: Batch, index: int) -> Output:
         try:
@@ -149,23 +163,6 @@ class Trainer:
                 unchanged="The state after the last epoch is kept.",
             ) from error
         return output
-
-    def _term_losses(self, step: Step) -> Tensor:
-        total = torch.zeros((), device=self.fabric.device)
-        for name, term in self.plan.terms.items():
-            losses = term.loss(step)
-            self._refuse_nan({f"{name}.{key}": value for key, value in losses.items()}, step.batch)
-            total = total + sum((value.mean() for value in losses.values()), torch.zeros_like(total))
-        return total
-
-    def _step(self, batch: Batch, output: Output, losses: Mapping[str, Tensor]) -> Step:
-        views = {}
-        for term in self.plan.terms.values():
-            for name, view in term.views().items():
-                other = view(batch)
-                views[name] = (other, self.network(other.images))
-        progress = self.step / max(self.plan.steps, 1)
-        return Step(batch, output, views, losses, progress, self.plan.network, self.plan.tasks)
 
     def _known(self, batch: Batch, index: int) -> dict[str, Target] | None:
         """A random part of the batch's labels, to be fed in as known."""
@@ -197,13 +194,9 @@ class Trainer:
                 epoch=epoch,
                 drop_last=plan.drop_last,
                 passes=plan.passes,
+                soft=self.terms.soft,
             )
         )
-
-    def prepare(self) -> None:
-        """Let the terms train what must exist before the first step."""
-        for term in self.plan.terms.values():
-            term.prepare(lambda: self._batches(-1))
 
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
         for name, loss in finite(losses).items():
@@ -213,3 +206,19 @@ class Trainer:
                 next_step="Look at these images and labels, or lower the learning rate or set `clip`.",
                 unchanged="The state after the last whole epoch is kept.",
             )
+
+
+def _fabric(device: str, precision: str) -> Fabric:
+    """The device and precision of a training.
+
+    Raises:
+        TrainingError: there is no such device.
+    """
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)
+    except (RuntimeError, ValueError) as error:  # Lightning raises both
+        raise TrainingError(
+            f"There is no device '{device}' here that can be trained on.",
+            next_step='Set device = "auto" in [train].',
+            unchanged="Nothing was trained.",
+        ) from error

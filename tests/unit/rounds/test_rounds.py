@@ -71,7 +71,7 @@ def test_a_fit_says_what_it_learnt_from_and_never_touches_held_out_images(projec
     done = models.latest(project)
     held = {row.name for row in project.store.images(("heldout",))}
     crew = fit.context_of(project)
-    train, val = fit.plan_of(crew, project, models.restore(project, done)[1]).train, []
+    train, val = fit.plan_of(crew, project, models.restore(project, done)[1].network).train, []
     assert done.round == 2 and done.labels == {"semseg": 3, "depth": 3, "normals": 3} and done.images == 3
     assert not held & set(train) and not val and done.spent == 9 / 3 * sum(r.cost for r in project.store.tasks())
 
@@ -196,7 +196,7 @@ def test_continuing_starts_from_the_last_rounds_weights(project, prepared):
     said = Said()
     changes = {"train": {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}}
     done = fit.fit(project, said, changes=changes)
-    assert "Going on from the weights of round 2." in said.lines
+    assert "Continuing from the weights of round 2." in said.lines
     old = load(project.round_folder(2) / "fit" / "last.ckpt").network
     new = load(project.folder / done.checkpoint).network
     key = next(k for k in old if k.endswith("convolution.weight"))
@@ -287,7 +287,7 @@ def test_continuing_takes_over_what_fits_when_a_task_is_new(project, prepared):
     project.store.add_task(TaskRow("edges", "edges", 5.0))
     said = Said()
     fit.fit(project, said, changes={"train": {"restart": False, "epochs": 1}})
-    assert said.lines[0] == "Going on from the weights of round 2." and "start as drawn" in said.lines[1]
+    assert said.lines[0] == "Continuing from the weights of round 2." and "start as drawn" in said.lines[1]
 
 
 def test_what_does_not_shape_the_weights_may_change_between_fits(project):

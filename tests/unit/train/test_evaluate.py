@@ -12,6 +12,7 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train import evaluate as module
 from labelgrid.train.evaluate import Measure, as_target, evaluate, predictions, strips
+from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
@@ -31,7 +32,7 @@ def run(parts, **changes):
     made, found, tasks, network = parts
     options = {"batch": 4, **changes}
     names = options.pop("names", list(made.names))
-    return evaluate(network, tasks, found, source_of(made), names, DATA, ObjectiveOptions(), **options)
+    return evaluate(TrainedModel(network), tasks, found, source_of(made), names, DATA, ObjectiveOptions(), **options)
 
 
 def close(first, second):
@@ -59,7 +60,7 @@ def test_the_losses_are_per_pixel_means_over_the_set_and_weighted_into_loss_mtl(
     made, found, tasks, network = parts
     measured, source = run(parts), source_of(made)
     total, pixels = 0.0, 0
-    for name, raws, frame in predictions(network, found, source, list(made.names), DATA):
+    for name, raws, frame in predictions(TrainedModel(network), found, source, list(made.names), DATA):
         label = source.label(name, found["depth"])
         raw = functional.interpolate(raws["depth"][None], size=frame.original, mode="bilinear", align_corners=False)
         error = (raw[0, 0] - torch.from_numpy(label.value[..., 0])).abs()[torch.from_numpy(label.valid)]

@@ -17,7 +17,7 @@ from labelgrid.progress import Silent
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
-from labelgrid.train.term import BaseTerm
+from labelgrid.train.term import Term
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
@@ -37,7 +37,7 @@ def data(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth", "normals"))
 
 
-class Remembering(BaseTerm):
+class Remembering(Term):
     """A term with a parameter, a buffer and plain state, and a small loss on the features."""
 
     def __init__(self):

@@ -7,9 +7,8 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.objective import at_size, finite, fixed_weights, supervised, task_losses
+from labelgrid.train.objective import at_size, finite, fixed_weights, supervised, targets_present, task_losses
 from labelgrid.train.options import ObjectiveOptions
-from labelgrid.train.term import targets_present
 
 TASKS = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
 

@@ -1,12 +1,11 @@
 """Fixed task weights: the plain weighted loss of the papers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
-from labelgrid.train.term import Reduce
+from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 
 
 @dataclass(frozen=True)
@@ -14,20 +13,18 @@ class Options:
     """No options: the weights are the objective's."""
 
 
-@dataclass(frozen=True)
-class Fixed:
+class Fixed(Balancer):
     """Weighs each task's loss by a constant and back-propagates their reduction in one pass."""
 
-    weights: Mapping[str, float]
-    reduce: Reduce
+    def __init__(self, weights: Mapping[str, float], reduce: Reduce) -> None:
+        super().__init__()
+        self.weights, self.reduce = weights, reduce
 
-    def backward(
-        self, losses: Mapping[str, Tensor], present: Tensor, other: Tensor, shared: Tensor, backward: Callable[..., Any]
-    ) -> Tensor:
+    def backward(self, step: TaskLosses) -> Tensor:
         """As `Balancer.backward`."""
-        weighted = {name: self.weights[name] * loss for name, loss in losses.items()}
-        total = self.reduce(weighted, present) + other
-        backward(total)
+        weighted = {name: self.weights[name] * loss for name, loss in step.losses.items()}
+        total = self.reduce(weighted, step.present) + step.other
+        step.backward(total)
         return total.detach()
 
 

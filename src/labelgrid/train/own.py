@@ -1,0 +1,79 @@
+"""How the terms' own optimisers are stepped, their gradients kept apart from the training's."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from labelgrid.errors import PluginError
+from labelgrid.nets.network import Network
+from labelgrid.train.term import OwnOptimiser, Step, Term
+
+#: Refuses losses that are no numbers.
+Check = Callable[[Mapping[str, Tensor]], None]
+
+
+class OwnOptimisers:
+    """The own optimisers of all terms, by `term/name`."""
+
+    def __init__(self, fabric: Fabric, network: Network, terms: Mapping[str, Term]) -> None:
+        self.fabric = fabric
+        self.declared: dict[str, dict[str, OwnOptimiser]] = {}
+        shared = {id(p) for p in network.parameters()}
+        for term, module in terms.items():
+            kept = {id(p) for p in module.parameters()}
+            if kept & shared:
+                raise _wrong(term, "keeps the network among its modules", "Take it from `step.network`, or copy it.")
+            self.declared[term] = dict(module.optimisers())
+            if any(id(p) not in kept for own in self.declared[term].values() for p in own.parameters):
+                raise _wrong(term, "has an optimiser of parameters that are not its own", "Make them its modules'.")
+        self.optimisers = {
+            f"{term}/{name}": fabric.setup_optimizers(own.optimiser)
+            for term, group in self.declared.items()
+            for name, own in group.items()
+        }
+        self.parameters: list[nn.Parameter] = [
+            p for group in self.declared.values() for own in group.values() for p in own.parameters
+        ]
+
+    @contextmanager
+    def constant(self) -> Iterator[None]:
+        """Inside the block gradients go through these parameters, and none reaches them."""
+        for parameter in self.parameters:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in self.parameters:
+                parameter.requires_grad_(True)
+
+    def step(self, term: str, step: Step, check: Check) -> None:
+        """Step a term's optimisers: their losses' gradients reach their own parameters alone."""
+        for name, own in self.declared[term].items():
+            optimiser, key = self.optimisers[f"{term}/{name}"], f"{term}.{name}"
+            with self.fabric.autocast():
+                losses = own.loss(step)
+            if not losses:
+                continue
+            check({f"{key}.{loss}": value for loss, value in losses.items()})
+            optimiser.zero_grad(set_to_none=True)
+            total = torch.stack([value.mean() for value in losses.values()]).sum()
+            self.fabric.backward(total, inputs=own.parameters)
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Any]:
+        """The optimisers' states."""
+        return {key: optimiser.state_dict() for key, optimiser in self.optimisers.items()}
+
+    def load(self, states: Mapping[str, Any]) -> None:
+        """Take the states back."""
+        for key, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(states[key])
+
+
+def _wrong(term: str, what: str, fix: str) -> PluginError:
+    return PluginError(f"The term '{term}' {what}.", next_step=fix, unchanged="Nothing was trained.")

@@ -1,0 +1,28 @@
+"""How everything with random weights gets a stream of its own, whatever was drawn before it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from labelgrid.streams import seed_of
+
+
+@contextmanager
+def keyed(seed: int, *names: str | int) -> Iterator[None]:
+    """Inside the block torch draws from the stream `names` of `seed`; the caller's own stream is not moved.
+
+    Modules with random weights are built in such a block: the network in ("init",), a term in ("init", "term", name),
+    the balancer in ("init", "balance"), a trainable statistic in ("init", "score", name).
+
+    Example:
+        >>> with keyed(0, "init", "term", "crop"):
+        ...     first = torch.rand(2)
+        >>> with keyed(0, "init", "term", "crop"):
+        ...     second = torch.rand(2)
+        >>> bool((first == second).all())
+        True
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(seed, *names))
+        yield
