@@ -1,0 +1,72 @@
+"""What tests of rounds share: a labelled project, a training killed in a step and resumed, and a whole round."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelgrid.progress import Silent
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import fit, query
+from labelgrid.rounds.models import latest
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
+from tests.support import Made
+
+
+class Killed(BaseException):
+    """Ends a command where it stands."""
+
+
+class Killing(Silent):
+    """Kills the training in a step."""
+
+    def __init__(self, step: int) -> None:
+        self.left, self.what = step, ""
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        self.what = what
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.left -= self.what == "Training"
+        if not self.left:
+            raise Killed
+
+
+def labelled(folder: Path, images: int = 5, **options: Any) -> tuple[ProjectFolder, Made]:
+    """A project of which so many images are labelled, whole, and nothing is trained."""
+    project, made = make_project(folder, **options)
+    tasks = len(project.tasks())
+    query.query(project, Budget(images * tasks), Silent())
+    answer(project, made)
+    return project, made
+
+
+def copied(project: ProjectFolder, folder: Path) -> ProjectFolder:
+    """Another project like it."""
+    shutil.copytree(project.folder, folder)
+    return ProjectFolder.open(folder)
+
+
+def fit_killed(project: ProjectFolder, changes: dict[str, Any], step: int) -> Fit:
+    """Train a round, killed in an optimiser step and resumed."""
+    with pytest.raises(Killed):
+        fit.fit(project, Killing(step), changes=changes)
+    return fit.fit(project, Silent(), changes=changes)
+
+
+def whole_round(folder: Path, changes: dict[str, Any], step: int = 3, **options: Any) -> tuple[ProjectFolder, Made]:
+    """Query, import, fit, score, query: the training is killed in a step and resumed, and is what it is without that.
+
+    Returns:
+        the project and its made labels, the second query's requests open.
+    """
+    project, made = labelled(folder, **options)
+    with copied(project, folder / "twin" / "flat") as twin:
+        undisturbed = fit.fit(twin, Silent(), changes=changes)
+    resumed = fit_killed(project, changes, step)
+    assert resumed.model == undisturbed.model and latest(project) == resumed
+    assert query.query(project, Budget(4), Silent()).picks
+    return project, made
