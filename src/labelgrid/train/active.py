@@ -119,6 +119,7 @@ class ActiveTerms:
             number=number,
             draws=draws,
             previous=self.previous,
+            name=name,
         )
 
     def _read(self, ids: Sequence[str], seed: int) -> Batch:

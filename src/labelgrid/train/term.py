@@ -37,6 +37,7 @@ class Step:
         number: optimiser steps done before this one.
         draws: the term's random draws in this step.
         previous: the model of the round before.
+        name: the term's, under which its soft targets are in `batch.soft`.
     """
 
     batch: Batch
@@ -49,6 +50,7 @@ class Step:
     number: int
     draws: Draws
     previous: Previous
+    name: str
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Term(nn.Module):
         """Targets with confidence from files of the round (pseudo-labels): what reads those of an image and a task.
 
         Called after `prepare`, and when a training is resumed. They go through the batch's geometry as labels do and
-        arrive in `step.batch.soft`, under the term's name. Worker processes read them.
+        arrive in `step.batch.soft[step.name]`. Worker processes read them.
         """
         return None
 

@@ -78,3 +78,28 @@ def test_a_checkpoint_that_is_none_is_refused_without_running_it(tmp_path, conte
 def test_a_missing_checkpoint_says_what_to_run(tmp_path):
     with pytest.raises(ModelError, match="Run `labelgrid fit` first"):
         load(tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_of_format_two_is_still_read(tmp_path):
+    old = {name: value for name, value in vars(STATE).items() if name not in ("evaluated", "balancer", "own")}
+    parts = {**STATE.parts, "balancer": {"scale": torch.ones(1)}}
+    torch.save({**old, "parts": parts, "format": 2}, tmp_path / "last.ckpt")
+    kept = load(tmp_path / "last.ckpt")
+    assert kept.parts.keys() == {"term"} and torch.equal(kept.balancer["scale"], torch.ones(1))
+    assert kept.own == {} and torch.equal(kept.counting["w"], STATE.network["w"])
+
+
+def test_the_digest_is_the_weights_hash_and_with_terms_it_is_of_their_states_too():
+    plain = replace(STATE, parts={})
+    assert plain.digest == weights_hash(plain.network)
+    averaged = replace(plain, evaluated={"w": torch.zeros(2)})
+    assert averaged.digest == weights_hash({"w": torch.zeros(2)}) != plain.digest
+    others = [
+        STATE,
+        replace(STATE, parts={"term": {"a": torch.ones(1)}}),
+        replace(STATE, parts={"other": STATE.parts["term"]}),
+        replace(STATE, parts={"term": {"_extra_state": {"calls": 1}}}),
+        replace(STATE, parts={"term": {"_extra_state": {"calls": 2}}}),
+    ]
+    assert len({plain.digest, *(other.digest for other in others)}) == len(others) + 1
+    assert replace(STATE, own={"term/d": {"step": 3}}, balancer={"b": torch.ones(1)}).digest == STATE.digest

@@ -1,0 +1,177 @@
+"""Laws every balancer keeps: those of `labelgrid.train.balance`, and every file added there. Each fails a wrong one."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from labelgrid.train.balancer import Balancer, TaskLosses
+from labelgrid.train.objective import supervised
+from labelgrid.train.seeding import keyed
+from tests.contracts.trained import dataset, different, modules, resumes_exactly, states, trainer
+
+MODULES = modules("train.balance", ["weights", "reduce", "options"])
+every = pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(lambda weights, reduce, m=module: m.build(weights, reduce, m.Options()), id=name)
+        for name, module in MODULES.items()
+    ],
+)
+reductions = pytest.mark.parametrize("reduction", ["image_mean", "task_sum"])
+TASKS = ("a", "b", "c")
+
+
+class World:
+    """A shared layer, a head a task and a layer of a term's own; the losses of four images."""
+
+    def __init__(self):
+        with keyed(0, "world"):
+            self.shared, self.term = nn.Linear(3, 4), nn.Linear(3, 1)
+            self.heads = nn.ModuleDict({name: nn.Linear(4, 1) for name in TASKS})
+            self.images = torch.randn(4, 3)
+        self.total = None
+
+    def backward(self, build, reduction, present, tasks=TASKS, garbage=0.0):
+        """Gradients by name after one backward pass; what lacks a label has the loss `garbage`."""
+        with keyed(0, "init", "balance"):
+            balancer = build(dict.fromkeys(tasks, 2.0), partial(supervised, reduction=reduction))
+        features = self.shared(self.images)
+        columns = present[:, [TASKS.index(name) for name in tasks]]
+        losses = {
+            name: torch.where(columns[:, i], (self.heads[name](features)[:, 0] - 1) ** 2, garbage * features.sum(1))
+            for i, name in enumerate(tasks)
+        }
+        other = self.term(self.images).square().mean()
+        parameters = list(self.shared.parameters())
+        step = TaskLosses(losses, columns, other, features, parameters, 0, 0.0, torch.Tensor.backward)
+        self.total = balancer.backward(step)
+        named = {"shared": self.shared, "term": self.term, **self.heads}
+        return {name: None if m.weight.grad is None else m.weight.grad.clone() for name, m in named.items()}
+
+
+#: Image 0 has all labels, image 1 lacks `b`, nobody has `c`.
+PRESENT = torch.tensor([[True, True, False], [True, False, False], [True, True, False], [False, True, False]])
+
+
+def missing_labels_have_no_effect(build, reduction):
+    plain = World().backward(build, reduction, PRESENT)
+    assert not different(plain, World().backward(build, reduction, PRESENT, garbage=1e6))
+    assert plain["c"] is None or not plain["c"].any()
+
+
+def a_task_that_nobody_has_is_as_if_it_were_not_there(build, reduction):
+    with_it = World().backward(build, reduction, PRESENT)
+    without = World().backward(build, reduction, PRESENT, tasks=("a", "b"))
+    for name in ("shared", "a", "b", "term"):
+        torch.testing.assert_close(with_it[name], without[name])
+
+
+def the_terms_loss_counts_in_full(build, reduction):
+    world = World()
+    expected = torch.autograd.grad(world.term(world.images).square().mean(), world.term.weight)[0]
+    torch.testing.assert_close(world.backward(build, reduction, PRESENT)["term"], expected)
+    world = World()
+    nobody = world.backward(build, reduction, torch.zeros_like(PRESENT))
+    torch.testing.assert_close(nobody["term"], expected)
+    assert nobody["shared"] is None or not nobody["shared"].any()
+
+
+def every_task_that_has_labels_is_learnt(build, reduction):
+    world = World()
+    gradients = world.backward(build, reduction, PRESENT)
+    assert all(gradients[name] is not None and gradients[name].any() for name in ("shared", "a", "b"))
+    assert world.total.shape == () and not world.total.requires_grad and torch.isfinite(world.total)
+
+
+LAWS = [
+    missing_labels_have_no_effect,
+    a_task_that_nobody_has_is_as_if_it_were_not_there,
+    the_terms_loss_counts_in_full,
+    every_task_that_has_labels_is_learnt,
+]
+
+
+@every
+@reductions
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_every_balancer_keeps_the_law(build, reduction, law):
+    law(build, reduction)
+
+
+@every
+def test_every_balancer_resumes_exactly(tmp_path, build):
+    resumes_exactly(tmp_path, balancer=build)
+
+
+@every
+def test_one_seed_is_one_construction(tmp_path, build):
+    made = dataset(tmp_path)
+    assert not different(*(states(trainer(made, balancer=build)) for _ in range(2)))
+
+
+class Wrong(Balancer):
+    def __init__(self, weights, reduce):
+        super().__init__()
+        self.weights, self.reduce = weights, reduce
+
+
+class Counting(Wrong):
+    """Adds the losses up whoever has a label."""
+
+    def backward(self, step):
+        total = sum(loss.mean() for loss in step.losses.values()) + step.other
+        step.backward(total)
+        return total.detach()
+
+
+class Sharing(Wrong):
+    """Gives each task an equal share, one nobody has a label of too."""
+
+    def backward(self, step):
+        total = sum(step.of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
+        step.backward(total)
+        return total.detach()
+
+
+class Dropping(Wrong):
+    """Leaves the terms out."""
+
+    def backward(self, step):
+        total = self.reduce(step.losses, step.present) + 0 * step.other
+        step.backward(total)
+        return total.detach()
+
+
+class Preferring(Wrong):
+    """Learns the first task alone."""
+
+    def backward(self, step):
+        total = step.of("a", self.reduce) + step.other
+        step.backward(total)
+        return total
+
+
+@reductions
+@pytest.mark.parametrize(("law", "wrong"), list(zip(LAWS, [Counting, Sharing, Dropping, Preferring], strict=True)))
+def test_the_law_fails_a_balancer_that_breaks_it(law, wrong, reduction):
+    with pytest.raises(AssertionError):
+        law(wrong, reduction)
+
+
+class Remembering(Wrong):
+    """Weighs by how often it was called, and keeps that from the checkpoint."""
+
+    calls = 0
+
+    def backward(self, step):
+        self.calls += 1
+        total = self.calls * self.reduce(step.losses, step.present) + step.other
+        step.backward(total)
+        return total.detach()
+
+
+def test_a_balancer_whose_state_is_not_kept_fails_to_resume(tmp_path):
+    with pytest.raises(AssertionError):
+        resumes_exactly(tmp_path, balancer=Remembering)

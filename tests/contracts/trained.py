@@ -1,0 +1,95 @@
+"""What the laws of terms and balancers share: the plug-ins there are, and trainings with them."""
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from labelgrid import plugins
+from labelgrid.progress import Silent
+from labelgrid.train.checkpoint import load, save
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.objective import fixed_weights, supervised
+from labelgrid.train.options import TrainOptions
+from labelgrid.train.seeding import keyed
+from labelgrid.train.trainer import Trainer
+from tests.support import Made, make_dataset
+from tests.toys import toy_network, toy_plan
+
+OPTIONS = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, known=0.5)
+
+
+def modules(folder: str, arguments: list[str]) -> dict[str, ModuleType]:
+    """The shipped plug-ins of a folder, and those of tests/plugins whose `build` takes such arguments."""
+    shipped = {name: plugins.module(folder, name) for name in plugins.names(folder)}
+    files = sorted((Path(__file__).parents[1] / "plugins").glob("*.py"))
+    own = {
+        path.stem: importlib.import_module(f"tests.plugins.{path.stem}") for path in files if "test_" not in path.stem
+    }
+    takes = {name: list(inspect.signature(m.build).parameters) for name, m in own.items() if hasattr(m, "build")}
+    return shipped | {name: own[name] for name, found in takes.items() if found == arguments}
+
+
+def dataset(folder: Path) -> Made:
+    return make_dataset(folder, n=6, size=(32, 64), tasks=("semseg", "depth", "normals"))
+
+
+def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) -> Trainer:
+    """A training with a term and a balancer, given by what builds them."""
+    plan = toy_plan(made, replace(OPTIONS, **changes))
+    plan = replace(plan, previous=lambda: TrainedModel(toy_network(plan.tasks, seed=1).eval()))
+    if term:
+        with keyed(0, "init", "term", "it"):
+            plan = replace(plan, terms={"it": term(plan.tasks, plan.network)})
+    if balancer:
+        weights = fixed_weights(plan.tasks, plan.objective)
+        with keyed(0, "init", "balance"):
+            plan = replace(plan, balancer=balancer(weights, partial(supervised, reduction="image_mean")))
+    return Trainer(plan)
+
+
+def states(training: Trainer) -> dict[str, Any]:
+    """All that a checkpoint holds but the log, flat."""
+    kept = training.checkpoint()
+    return flat(
+        {name: getattr(kept, name) for name in ("network", "optimiser", "parts", "balancer", "own", "evaluated")}
+    )
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return {k: v for key, part in value.items() for k, v in flat(part, f"{name}/{key}").items()}
+    if isinstance(value, list | tuple):
+        return flat(dict(enumerate(value)), name)
+    return {name: value.clone() if isinstance(value, torch.Tensor) else value}
+
+
+def different(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """The names of what is not bitwise equal."""
+    names = first.keys() | second.keys()
+    return sorted(name for name in names if not _equal(first.get(name), second.get(name)))
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else bool(a == b)
+
+
+def resumes_exactly(folder: Path, **parts: Any) -> None:
+    """A training that is stopped after an epoch and resumed by another process's modules ends in the same state."""
+    made = dataset(folder / "data")
+    whole, first, second = (trainer(made, **parts) for _ in range(3))
+    whole.prepare(folder / "whole", Silent(), resumed=False)
+    first.prepare(folder / "cut", Silent(), resumed=False)
+    for training in (whole, whole, first):
+        training.run_epoch(Silent())
+    save(first.checkpoint(), folder / "last.ckpt")
+    assert load(folder / "last.ckpt").epoch == 1 and second.resume(folder / "last.ckpt")
+    second.prepare(folder / "cut", Silent(), resumed=True)
+    second.run_epoch(Silent())
+    assert not different(states(whole), states(second))

@@ -1,0 +1,196 @@
+"""How a round's modules are built, each from a stream of its own, and restored; members of an ensemble."""
+
+import multiprocessing
+import shutil
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import nn
+
+from labelgrid.errors import ModelError
+from labelgrid.labels.grid import TaskRow
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import fit, query
+from labelgrid.rounds.context import as_fitted, context_of
+from labelgrid.rounds.members import train_member
+from labelgrid.rounds.models import latest, new_network, previous_model, restore, restore_model
+from labelgrid.select.strategy import Budget
+from labelgrid.train.balancer import Balancer
+from labelgrid.train.checkpoint import load, save, weights_hash
+from labelgrid.train.term import Term
+from tests.projects import Said
+from tests.rounds import Killed, Killing, labelled
+
+COVERS = ["labelgrid.rounds.members", "labelgrid.rounds.models", "labelgrid.rounds.context"]
+
+
+@dataclass(frozen=True)
+class Options:
+    width: int = 3
+
+
+class Random(Term):
+    """A term with random weights."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+
+class RandomBalancer(Balancer):
+    """A balancer with random weights."""
+
+    def __init__(self, reduce):
+        super().__init__()
+        self.reduce, self.noise = reduce, nn.Parameter(torch.randn(4))
+
+    def backward(self, step):
+        total = self.reduce(step.losses, step.present) + step.other + 0 * self.noise.sum()
+        step.backward(total)
+        return total.detach()
+
+
+def build(tasks, network, options):
+    return Random(options.width)
+
+
+def build_again(tasks, network, options):
+    return Random(options.width)
+
+
+def build_balancer(weights, reduce, options):
+    return RandomBalancer(reduce)
+
+
+HERE = "tests.unit.rounds.test_models"
+CHANGES = {
+    "terms": {f"{HERE}:build": {}, f"{HERE}:build_again": {}},
+    "balance": {"name": f"{HERE}:build_balancer"},
+    "train": {"epochs": 2},
+}
+
+
+def plan_states(folder, changes):
+    with ProjectFolder.open(folder) as project:
+        context = context_of(project, changes=changes)
+        plan = fit.plan_of(context, project, new_network(context, project, Silent()))
+        modules = {"network": plan.network, **plan.terms, "balancer": plan.balancer}
+        return {name: weights_hash(module.state_dict()) for name, module in modules.items()}
+
+
+def put_states(folder, changes, queue):
+    queue.put(plan_states(folder, changes))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A project with labels and a fitted second round."""
+    project, _ = labelled(tmp_path_factory.mktemp("prepared"), images=4)
+    with project:
+        fit.fit(project, Silent(), changes=CHANGES)
+    return project.folder
+
+
+@pytest.fixture
+def project(prepared, tmp_path):
+    shutil.copytree(prepared, tmp_path / "flat")
+    with ProjectFolder.open(tmp_path / "flat") as opened:
+        yield opened
+
+
+def test_two_fresh_processes_build_bitwise_equal_modules_of_one_seed(prepared):
+    context = multiprocessing.get_context("spawn")
+    queue, found = context.Queue(), []
+    for _ in range(2):
+        process = context.Process(target=put_states, args=(prepared, CHANGES, queue))
+        process.start()
+        found.append(queue.get(timeout=120))
+        process.join()
+    assert found[0] == found[1] and len(found[0]) == 4
+
+
+def test_each_module_has_a_stream_of_its_own(prepared):
+    both = plan_states(prepared, CHANGES)
+    assert both[f"{HERE}:build"] != both[f"{HERE}:build_again"]
+    alone = plan_states(prepared, {**CHANGES, "terms": {f"{HERE}:build_again": {}}})
+    wider = plan_states(prepared, {**CHANGES, "terms": {f"{HERE}:build": {"width": 9}, f"{HERE}:build_again": {}}})
+    for other in (alone, wider):
+        assert all(other[name] == both[name] for name in ("network", f"{HERE}:build_again", "balancer"))
+
+
+def test_a_restored_model_has_the_networks_and_the_terms_states(project):
+    done = latest(project)
+    kept = load(project.inside(done.checkpoint))
+    context, model = restore(project, done)
+    assert model.digest == done.model == kept.digest and not model.network.training
+    assert all(torch.equal(kept.network[name], value) for name, value in model.network.state_dict().items())
+    assert model.terms.keys() == kept.parts.keys() == CHANGES["terms"].keys()
+    for name, term in model.terms.items():
+        assert all(torch.equal(kept.parts[name][key], value) for key, value in term.state_dict().items())
+    assert restore_model(context_of(project), done).digest == model.digest and model.members == ()
+    assert context.recipe.terms.keys() == model.terms.keys() and context.seed == done.seed
+
+
+def test_a_context_as_fitted_may_score_otherwise(project):
+    done = latest(project)
+    context = as_fitted(context_of(project), done, {"dropout": {"passes": 3}})
+    assert context.recipe.score == {"dropout": {"passes": 3}} and context.recipe.train.epochs == 2
+    assert as_fitted(context, done).recipe.score == {"dropout": {"passes": 4}}
+
+
+def test_a_term_that_is_not_the_one_that_was_trained_is_refused(project):
+    done = latest(project)
+    path = project.inside(done.checkpoint)
+    kept = load(path)
+    next(iter(kept.parts[f"{HERE}:build"].values())).add_(1)
+    save(kept, path)
+    with pytest.raises(ModelError, match="not the one that was trained"):
+        restore(project, done)
+
+
+def test_the_model_of_the_round_before_is_not_the_rounds_own_nor_one_of_other_tasks(project):
+    context = context_of(project)
+    assert previous_model(context, 2) is None
+    model = previous_model(context, 3)
+    assert model is not None and model.digest == latest(project).model
+    project.store.add_task(TaskRow("edges", "edges", 5.0))
+    assert previous_model(context_of(project), 3) is None
+
+
+def test_members_are_other_networks_that_are_restored_with_the_model(project):
+    done = latest(project)
+    context = context_of(project)
+    members = [train_member(context, project, done, name, Silent()) for name in ("a", "b")]
+    model = restore_model(context, done)
+    assert [member.digest for member in model.members] == [member.digest for member in members]
+    assert len({model.digest, *(member.digest for member in members)}) == 3
+    images = torch.zeros(1, 3, 32, 64)
+    with torch.inference_mode():
+        assert torch.equal(members[0].network(images).final["depth"], model.members[0].network(images).final["depth"])
+    assert train_member(context, project, done, "a", Killing(1)).digest == members[0].digest  # trained already
+    assert query.query(project, Budget(3), Silent()).picks
+
+
+def test_a_killed_member_resumes_to_the_same_network(project, tmp_path):
+    done, context = latest(project), context_of(project)
+    whole = train_member(context, project, done, "a", Silent())
+    shutil.rmtree(project.round_folder(2) / "fit" / "members")
+    with pytest.raises(Killed):
+        train_member(context, project, done, "a", Killing(2))
+    assert restore_model(context, done).members == ()
+    said = Said()
+    assert train_member(context, project, done, "a", said).digest == whole.digest
+    assert said.lines == ["Resuming after epoch 1 of 2."]
+
+
+def test_members_choose_on_the_images_that_the_round_chooses_on(project):
+    changes = {**CHANGES, "train": {"epochs": 1, "val_share": 0.5}}
+    done = fit.fit(project, Silent(), changes=changes)
+    train_member(context_of(project), project, done, "a", Silent())
+    path = project.round_folder(2) / "fit"
+    own, other = (load(folder / "last.ckpt").identity for folder in (path, path / "members" / "a"))
+    import json
+
+    assert json.loads(own)["data"] == json.loads(other)["data"] and json.loads(own)["seed"] != json.loads(other)["seed"]
