@@ -1,6 +1,7 @@
 """Laws every network of `labelgrid.nets` keeps, and every file added there must keep."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -33,7 +34,7 @@ every = pytest.mark.parametrize(
 def make(name: str, options: dict[str, object], tasks: dict[str, Task] = TASKS) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
+        encoder = partial(Encoder, BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
         kind = plugins.module("nets", name).Options
         width = {"width": 16} if any(f.name == "width" for f in dataclasses.fields(kind)) else {}
         network: Network = plugins.resolve("nets", name)(tasks, encoder, kind(**width, **options))

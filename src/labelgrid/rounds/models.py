@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def network_of(crew: RoundContext, weights: Path | None, *, pretrained: bool = T
         options = type(options)(**{**asdict(options), "pretrained": False})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(crew.seed, "init"))
-        encoder = Encoder(options, weights if pretrained and options.pretrained else None)
+        encoder = partial(Encoder, options, weights if pretrained and options.pretrained else None)
         network: Network = build_plugin("nets", crew.recipe.network, crew.tasks, encoder)
     return network.to(memory_format=torch.channels_last)  # cheaper on a CPU: see benchmarks/training_step.py
 

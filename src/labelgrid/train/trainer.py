@@ -123,7 +123,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate
         self.optimiser.zero_grad(set_to_none=True)
-        plan.balancer.backward(weighted, present, other, output.features.fused, self.fabric.backward)
+        plan.balancer.backward(weighted, present, other, output.features.shared, self.fabric.backward)
         if plan.options.clip:
             self.fabric.clip_gradients(
                 self.network, self.optimiser, max_norm=plan.options.clip, error_if_nonfinite=False
