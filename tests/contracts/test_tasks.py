@@ -14,30 +14,24 @@ import torch
 from torch import Tensor
 
 from labelgrid import plugins
-from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.metrics import Metric
-from labelgrid.pixel.prediction import value_target
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.pictures import HATCH, colour_map
-from labelgrid.tasks.placement import Placement, same_values
 from labelgrid.tasks.task import Task, TaskDef, spec_of
 from tests.task_laws import (
     TRUTHS,
     a_flip_undone_is_the_label,
     a_prediction_survives_the_label_file,
     disparity,
-    normals,
-    seen,
     views_show_the_world,
 )
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OWN = "inverse_depth_task:build"
 BATCH, HEIGHT, WIDTH = 4, 6, 7
-#: A label with a hole at one side.
-NARROW = LabelArray(normals(False, 1.0), seen(False, 1.0)[0] > -0.5)
+
 
 #: What a label format needs to be told, and labels [b, c, h, w] that it can hold.
 OPTIONS: dict[str, dict[str, object]] = {"classes": {"classes": ["wall", "floor", "bed", "lamp"]}}
@@ -336,64 +330,6 @@ def test_a_view_shows_the_labels_that_the_flipped_and_zoomed_world_has(definitio
 
 def test_a_disparity_grows_where_depth_falls() -> None:
     views_show_the_world(TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True})), disparity)
-
-
-def changed(kind: str, **functions: Any) -> TaskDef:
-    """A kind with other functions of its plain data."""
-    own = TaskDef.of(TaskRow("wrong", kind, 1.0, OPTIONS.get(spec_of(kind).codec, {})))
-    return dataclasses.replace(own, spec=dataclasses.replace(own.spec, **functions))
-
-
-def unturned(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
-    return same_values(value, valid, geometry, options)
-
-
-def unflipped(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
-    return same_values(value, valid, dataclasses.replace(geometry, flip=False), options)
-
-
-def one_aside(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
-    return same_values(np.roll(value, 1, 1), np.roll(valid, 1, 1), geometry, options)
-
-
-def half_flipped(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
-    straight = dataclasses.replace(geometry, flip=False)
-    return geometry.nearest(value), straight.nearest(valid)
-
-
-@pytest.mark.parametrize(
-    ("kind", "transform"),
-    [("normals", unturned), ("depth", unturned), ("semseg", unflipped), ("normals", unflipped), ("depth", one_aside)],
-)
-def test_a_view_that_forgets_a_sign_a_zoom_or_the_flip_is_found(kind: str, transform: Any) -> None:
-    wrong = changed(kind, transform=transform)
-    with pytest.raises(AssertionError, match="of the values are the world's"):
-        views_show_the_world(wrong, TRUTHS[wrong.spec.codec])
-
-
-@pytest.mark.parametrize("transform", [unflipped, half_flipped, one_aside])
-def test_a_flip_that_moves_values_and_holes_differently_is_found(transform: Any) -> None:
-    with pytest.raises(AssertionError):
-        a_flip_undone_is_the_label(changed("normals", transform=transform), NARROW)
-
-
-@pytest.mark.parametrize(
-    ("kind", "to_target"),
-    [
-        ("semseg", value_target),  # probabilities in place of classes
-        ("semseg", lambda p: Target(p.argmin(1, keepdim=True) + 4, torch.ones_like(p[:, :1], dtype=torch.bool))),
-        ("edges", value_target),
-        ("normals", value_target),  # vectors of any length
-        ("depth", value_target),  # distances below 0
-    ],
-)
-def test_a_prediction_that_is_lost_in_its_label_file_is_found(kind: str, to_target: Any, tmp_path: Path) -> None:
-    own = changed(kind)
-    wrong = dataclasses.replace(own.build(), to_target=to_target)
-    raw = 3 * torch.randn(1, wrong.channels, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0))
-    shares = raw.sigmoid() if kind != "depth" else raw
-    with pytest.raises((AssertionError, LabelError)):
-        a_prediction_survives_the_label_file(own, wrong, shares, tmp_path)
 
 
 def test_how_a_map_is_coloured_decides_nothing_about_what_a_prediction_means(
