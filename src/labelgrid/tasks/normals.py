@@ -20,14 +20,12 @@ def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _
 
     A flip turns it with the image; a zoom does not change it.
     """
-    known = value.astype(np.float32)
-    if not valid.all():
-        known[~valid] = 0
-    blend = geometry.linear(known)
+    blend = geometry.linear(value, valid)
     length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
     void = length < 1e-3
+    length[void] = 1
     for channel in range(3):  # NumPy is slow along an axis of three
-        blend[..., channel] /= np.where(void, 1, length)
+        blend[..., channel] /= length
     if void.any():
         blend[void] = geometry.nearest(value)[void]
     blend[..., 0], down = geometry.turned(blend[..., 0], -blend[..., 1])

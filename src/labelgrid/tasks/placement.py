@@ -46,12 +46,15 @@ class Placement:
             array = array.take(source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length), axis)
         return self._on_canvas(array)
 
-    def linear(self, array: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[h, w, c] on the canvas, interpolated linearly; padding is 0."""
+    def linear(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """[h, w, c] on the canvas, interpolated linearly; pixels that are not valid count as 0, and padding is 0."""
         import cv2  # not above: commands that only need the options start faster
 
-        part = cv2.resize(array[self.source], self.extent[::-1], interpolation=cv2.INTER_LINEAR)
-        return self._on_canvas(part.reshape(*self.extent, array.shape[2]))
+        part, known = value[self.source].astype(np.float32), valid[self.source]
+        if not known.all():
+            part[~known] = 0
+        part = cv2.resize(part, self.extent[::-1], interpolation=cv2.INTER_LINEAR)
+        return self._on_canvas(part.reshape(*self.extent, value.shape[2]))
 
     def turned(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Directions in the image (x right, y down) as the canvas has them; their lengths stay.

@@ -18,10 +18,16 @@ def test_the_nearest_values_of_the_part_lie_on_the_canvas_and_padding_is_zero() 
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_linear_values_pass_from_one_pixel_to_the_next_and_lie_where_the_nearest_do(channels: int) -> None:
     values = np.repeat(np.array([[9, 9, 2, 4], [9, 9, 2, 4]], np.float32)[..., None], channels, 2)
-    found = part().linear(values)
+    valid = np.ones((2, 4), bool)
+    found = part().linear(values, valid)
     assert found.shape == (3, 4, channels)
     assert found[..., -1].tolist() == [[0, 0, 0, 0], [2, 2.5, 3.5, 4], [2, 2.5, 3.5, 4]]
-    assert np.array_equal(part(flip=True).linear(values), found[:, ::-1])
+    assert np.array_equal(part(flip=True).linear(values, valid), found[:, ::-1])
+
+
+def test_linear_values_take_nothing_of_pixels_that_are_not_valid() -> None:
+    values = np.array([[9, 9, np.nan, 4], [9, 9, 2, 4]], np.float32)[..., None]
+    assert part().linear(values, np.isfinite(values[..., 0]))[1, :, 0].tolist() == [0, 1, 3, 4]
 
 
 def test_only_a_flip_turns_directions_and_only_across() -> None:
