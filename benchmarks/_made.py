@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -39,7 +40,7 @@ def recipe() -> Recipe:
 def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
     torch.manual_seed(seed)
     found = recipe()
-    network: Network = build_plugin("nets", found.network, tasks, Encoder(found.backbone))
+    network: Network = build_plugin("nets", found.network, tasks, partial(Encoder, found.backbone))
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
 

@@ -1,6 +1,6 @@
 """A network of one's own: heads of two convolutions, as `[network] name = "deep_heads_network:build"`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ class DeepHeads(Network):
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """The heads; known labels have no use in one stage."""
-        task_features = {name: body(features.fused) for name, body in self.bodies.items()}
+        task_features = {name: body(features.shared) for name, body in self.bodies.items()}
         return Output((), self.predict(task_features), features, task_features)
 
     def predict(self, task_features: Raw) -> Raw:
@@ -49,5 +49,6 @@ class DeepHeads(Network):
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
-def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> DeepHeads:
-    return DeepHeads(tasks, encoder, options)
+def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> DeepHeads:
+    """`encoder()` makes the recipe's; a network may bring its own instead."""
+    return DeepHeads(tasks, encoder(), options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from labelgrid.tasks import depth
 from labelgrid.tasks.task import Spec, Task, TaskDef
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ SPEC = Spec(
     cost=1.0,
     weight=5.0,
     headline="RMSE",
-    geometry="depth",
-    colours="distance",
+    metrics={"RMSE": depth.Errors},
+    transform=depth.zoomed,
+    render=depth.distances,
 )
 
 
@@ -62,11 +64,11 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        geometry=task.geometry,
         activate=distance,
         pixel_loss=inverse_error,
         as_prediction=prediction.unchanged,
+        to_target=prediction.positive_target,
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
-        metric=partial(metrics.DepthMetric, SPEC.unit),
+        metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, SPEC.unit)}),
     )

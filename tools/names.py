@@ -31,13 +31,8 @@ def faults(root: Path) -> list[str]:
 
 
 def _literals(module: Module) -> Iterator[ast.Constant]:
-    """String constants, without those of type vocabularies and of comparisons with a task's geometry."""
-    excused = {
-        id(constant)
-        for node in ast.walk(module.tree)
-        if _is_vocabulary(node) or _is_about_geometry(node)
-        for constant in ast.walk(node)
-    }
+    """String constants, without those of type vocabularies."""
+    excused = {id(constant) for node in ast.walk(module.tree) if _is_vocabulary(node) for constant in ast.walk(node)}
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in excused:
             yield node
@@ -45,13 +40,6 @@ def _literals(module: Module) -> Iterator[ast.Constant]:
 
 def _is_vocabulary(node: ast.AST) -> bool:
     return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
-
-
-def _is_about_geometry(node: ast.AST) -> bool:
-    """`task.geometry == "normals"` asks what a flip does to the values, not which task it is."""
-    return isinstance(node, ast.Compare) and any(
-        isinstance(side, ast.Attribute) and side.attr == "geometry" for side in (node.left, *node.comparators)
-    )
 
 
 if __name__ == "__main__":

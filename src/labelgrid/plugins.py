@@ -12,7 +12,7 @@ from labelgrid.errors import PluginError
 
 #: Folders of plug-ins -> the modules in them that are the folder's own machinery.
 FOLDERS: dict[str, frozenset[str]] = {
-    "tasks": frozenset({"task", "pictures"}),
+    "tasks": frozenset({"task", "pictures", "placement"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
     "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),

@@ -1,158 +1,232 @@
 """Laws every network of `labelgrid.nets` keeps, and every file added there must keep."""
 
 import dataclasses
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from labelgrid import plugins
-from labelgrid.labels.grid import TaskRow
-from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.dropout import keyed_dropout
-from labelgrid.nets.network import Network
-from labelgrid.nets.options import BackboneOptions
-from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Task, build_all, definitions
+from labelgrid.nets.network import Features, Network, Output
+from labelgrid.nets.pad_net import Options, PadNet
+from labelgrid.tasks.task import Task
+from tests.network_laws import LAWS, TASKS, Law, images, made, variants
 
-ROWS = [
-    TaskRow("semseg", "semseg", 1, {"classes": ["a", "b", "c"]}),
-    TaskRow("depth", "depth", 1),
-    TaskRow("normals", "normals", 1),
-    TaskRow("edges", "edges", 1),
-]
-TASKS = build_all(definitions(ROWS))
-SIZE = (32, 64)
-VARIANTS = {"shared_heads": [{}], "pad_net": [{}, {"gate": "source"}, {"own": "features"}]}
 every = pytest.mark.parametrize(
     "name, options",
-    [(name, variant) for name in plugins.names("nets") for variant in VARIANTS.get(name, [{}])],
+    [(name, variant) for name in plugins.names("nets") for variant in variants(plugins.module("nets", name).Options)],
     ids=str,
 )
 
 
-def make(name: str, options: dict[str, object], tasks: dict[str, Task] = TASKS) -> Network:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
-        kind = plugins.module("nets", name).Options
-        width = {"width": 16} if any(f.name == "width" for f in dataclasses.fields(kind)) else {}
-        network: Network = plugins.resolve("nets", name)(tasks, encoder, kind(**width, **options))
-        for module in network.modules():  # statistics that are not the identity
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.running_mean.uniform_(-0.1, 0.1)
-        return network.eval()
-
-
-def images(count: int = 2) -> torch.Tensor:
-    return torch.randn(count, 3, *SIZE, generator=torch.Generator().manual_seed(1))
-
-
-def label(task: Task, valid: torch.Tensor) -> Target:
-    generator = torch.Generator().manual_seed(2)
-    shape = (len(valid), task.label_channels, *SIZE)
-    if task.kind == "semseg":
-        value = torch.randint(task.channels, shape, generator=generator)
-    else:
-        value = task.activate(torch.rand(shape, generator=generator) + 0.1)
-    return Target(value, valid.view(-1, 1, 1, 1).expand(-1, 1, *SIZE).clone())
-
-
-def known(*valid: bool) -> dict[str, Target]:
-    return {name: label(task, torch.tensor(valid)) for name, task in TASKS.items()}
+def make(name: str, options: dict[str, object], tasks: Mapping[str, Task] = TASKS) -> Network:
+    kind = plugins.module("nets", name).Options
+    width = {"width": 16} if any(f.name == "width" for f in dataclasses.fields(kind)) else {}
+    return made(plugins.resolve("nets", name), kind(**width, **options), tasks)
 
 
 @every
-def test_outputs_have_the_tasks_channels_at_one_resolution(name, options):
-    output = make(name, options)(images())
-    sizes = {raw.shape[-2:] for raw in output.final.values()}
-    assert len(sizes) == 1 and {n: raw.shape[1] for n, raw in output.final.items()} == {
-        n: t.channels for n, t in TASKS.items()
-    }
-    for scale in output.initial:
-        assert {n: raw.shape[1] for n, raw in scale.items()} == {n: t.channels for n, t in TASKS.items()}
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_a_network_keeps_the_law(law: Law, name: str, options: dict[str, object]) -> None:
+    law(partial(make, name, options))
 
 
 @every
-def test_no_valid_known_label_is_bitwise_no_known_label(name, options):
-    network, garbage = make(name, options), known(False, False)
-    garbage["depth"].value.fill_(float("nan"))
-    plain, none = network(images()), network(images(), garbage)
-    assert all(torch.equal(plain.final[n], none.final[n]) for n in TASKS)
-
-
-@every
-def test_an_images_labels_leave_the_other_images_untouched(name, options):
-    network = make(name, options)
-    plain, first = network(images()), network(images(), known(True, False))
-    assert all(torch.equal(plain.final[n][1], first.final[n][1]) for n in TASKS)
-
-
-@every
-def test_a_tasks_own_label_never_reaches_its_own_output(name, options):
-    network = make(name, options)
-    plain = network(images())
-    for n in TASKS:
-        own = network(images(), {n: known(True, True)[n]})
-        assert torch.equal(plain.final[n], own.final[n])
-
-
-def test_a_known_label_changes_the_other_tasks_of_a_two_stage_network():
-    for options in VARIANTS["pad_net"]:
-        network = make("pad_net", options)
-        plain, fed = network(images()), network(images(), {"depth": known(True, True)["depth"]})
-        assert all(not torch.equal(plain.final[n], fed.final[n]) for n in TASKS if n != "depth")
-
-
-@every
-def test_a_fully_known_tasks_initial_head_gets_no_gradient_through_other_outputs(name, options):
-    network = make(name, options).train()
-    output = network(images(), {"depth": known(True, True)["depth"]})
-    others = sum(raw.square().sum() for n, raw in output.final.items() if n != "depth")
-    for scale in output.initial:
-        (gradient,) = torch.autograd.grad(others, scale["depth"], retain_graph=True, allow_unused=True)
-        assert gradient is None or not gradient.any()
-
-
-@every
-def test_encode_decode_and_predict_are_the_forward_pass(name, options):
-    network = make(name, options)
-    whole = network(images())
-    parts = network.decode(network.encode(images()))
-    again = network.predict(whole.task_features)
-    assert all(torch.equal(whole.final[n], parts.final[n]) for n in TASKS)
-    assert all(torch.equal(whole.final[n], again[n]) for n in TASKS)
-
-
-@every
-def test_one_task_alone_works(name, options):
-    one = {"depth": TASKS["depth"]}
-    output = make(name, options, one)(images(1), {"depth": known(True)["depth"]})
-    assert set(output.final) == {"depth"} and torch.isfinite(output.final["depth"]).all()
-
-
-@every
-def test_keyed_dropout_gives_an_image_the_same_masks_in_any_company(name, options):
-    import numpy as np
-
-    network, picture = make(name, options), images()
-    with torch.no_grad():
-        both = network.encode(picture)
-        for where in ("final", "heads"):
-            with keyed_dropout(network, where, np.array([5, 9], np.uint64), seed=3) as use:
-                use(1)
-                pair = network.decode(both).final
-            with keyed_dropout(network, where, np.array([9], np.uint64), seed=3) as use:
-                use(1)
-                alone = network.forward(picture[1:]).final
-            plain = network.decode(both).final
-            for n in TASKS:
-                torch.testing.assert_close(pair[n][1:], alone[n], rtol=1e-4, atol=1e-5)
-                assert not torch.equal(plain[n], pair[n])
-
-
-@every
-def test_every_option_changes_some_output(name, options):
+def test_every_option_changes_some_output(name: str, options: dict[str, object]) -> None:
     base = make(name, {})(images())
     if options:
         changed = make(name, options)(images())
         assert any(not torch.equal(base.final[n], changed.final[n]) for n in TASKS)
+
+
+class Odd(PadNet):
+    """Its outputs are of several sizes."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        return dataclasses.replace(output, final={**output.final, "depth": output.final["depth"][..., 1:]})
+
+
+class CoarseFirst(PadNet):
+    """It has two scales, the coarser one first."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        initial = {n: raw[..., ::2, ::2] for n, raw in output.initial[0].items()}
+        heads = {n: x[..., ::2, ::2] for n, x in output.initial_features[0].items()}
+        return dataclasses.replace(
+            output, initial=(initial, *output.initial), initial_features=(heads, *output.initial_features)
+        )
+
+
+class AlwaysReplaces(PadNet):
+    """It takes labels for known that are not valid."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        told = {n: dataclasses.replace(t, valid=torch.ones_like(t.valid)) for n, t in (known or {}).items()}
+        return super().decode(features, told or None)
+
+
+class Mixes(PadNet):
+    """It gives all images the first one's labels."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        return super().decode(features, {n: t[torch.zeros(len(t.value)).long()] for n, t in (known or {}).items()})
+
+
+class Leaks(PadNet):
+    """A known label of depth reaches the output of depth."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        seen = (known or {}).get("depth")
+        shift = 0.0 if seen is None else seen.valid.float().mean((1, 2, 3), keepdim=True)
+        return dataclasses.replace(output, final={**output.final, "depth": output.final["depth"] + shift})
+
+
+class Ignores(PadNet):
+    """It has two stages and no use for known labels."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        return super().decode(features, None)
+
+
+class Bypasses(PadNet):
+    """Messages pass a replaced prediction by."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        past = 1e-3 * output.initial[0]["depth"].exp()
+        return dataclasses.replace(output, final={n: raw + past for n, raw in output.final.items()})
+
+
+class Differs(PadNet):
+    """`predict` is not what `decode` ends with."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        return dataclasses.replace(output, final={n: raw + 1 for n, raw in output.final.items()})
+
+
+class NeedsTwo(PadNet):
+    """It counts on a second task."""
+
+    def __init__(self, tasks: Mapping[str, Task], *others: Any) -> None:
+        super().__init__(tasks, *others)
+        self.first = sorted(tasks)[1]
+
+
+class Draws(PadNet):
+    """Its dropout is drawn anew in every pass."""
+
+    def predict(self, task_features: Any) -> Any:
+        return super().predict({n: nn.functional.dropout(x, 0.5) for n, x in task_features.items()})
+
+
+class Whole(Features):
+    """Features that forget to be indexed."""
+
+    def __getitem__(self, rows: Any) -> "Whole":
+        return self
+
+
+class Sideways(Features):
+    """Features that are repeated as a batch, not image by image."""
+
+    def repeat(self, n: int) -> "Sideways":
+        return self._each(lambda part: torch.cat([part] * n))
+
+
+class Averaged(Features):
+    """An embedding that mixes the images of a batch."""
+
+    def pooled(self) -> torch.Tensor:
+        return super().pooled() + super().pooled().mean(0)
+
+
+class Encodes(PadNet):
+    """An encoder with other features."""
+
+    kind: type[Features] = Features
+
+    def encode(self, image: torch.Tensor) -> Features:
+        found = super().encode(image)
+        return self.kind(found.shared, found.levels)
+
+
+class Unindexed(Encodes):
+    kind = Whole
+
+
+class Interleaved(Encodes):
+    kind = Sideways
+
+
+class Embedded(Encodes):
+    kind = Averaged
+
+
+class Outside(PadNet):
+    """A part of its encoder lies elsewhere."""
+
+    def __init__(self, tasks: Mapping[str, Task], encoder: Any, options: Options) -> None:
+        super().__init__(tasks, encoder, options)
+        self.late = nn.Conv2d(encoder.channels, encoder.channels, 1)
+
+    def encode(self, image: torch.Tensor) -> Features:
+        found = super().encode(image)
+        return dataclasses.replace(found, shared=self.late(found.shared))
+
+
+class Detached(PadNet):
+    """Its heads start from a copy of the shared features."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(dataclasses.replace(features, shared=features.shared.clone().detach()), known)
+        return dataclasses.replace(output, features=features)
+
+
+class Unlearned(PadNet):
+    """An initial scale that is not learned."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        return dataclasses.replace(output, initial=({n: raw.detach() for n, raw in output.initial[0].items()},))
+
+
+BROKEN = {
+    Odd: "outputs_have_the_tasks_channels_at_one_resolution_a_scale",
+    CoarseFirst: "outputs_have_the_tasks_channels_at_one_resolution_a_scale",
+    AlwaysReplaces: "no_valid_known_label_is_bitwise_no_known_label",
+    Mixes: "an_images_labels_leave_the_other_images_untouched",
+    Leaks: "a_tasks_own_label_never_reaches_its_own_output",
+    Ignores: "a_known_label_changes_the_other_tasks_of_a_two_stage_network",
+    Bypasses: "a_fully_known_tasks_initial_head_gets_no_gradient_through_other_outputs",
+    Differs: "encode_decode_and_predict_are_the_forward_pass",
+    NeedsTwo: "one_task_alone_works",
+    Draws: "keyed_dropout_gives_an_image_the_same_masks_in_any_company",
+    Unindexed: "features_of_some_images_decode_to_these_images",
+    Interleaved: "features_of_some_images_decode_to_these_images",
+    Embedded: "an_embedding_is_one_vector_an_image_of_that_image_alone",
+    Outside: "the_encoder_is_all_that_encoding_runs",
+    Detached: "every_task_starts_from_the_shared_features",
+    Unlearned: "every_scale_and_every_weight_learns_from_labels",
+}
+
+
+def wrong(kind: type[PadNet], tasks: Mapping[str, Task]) -> Network:
+    return made(lambda tasks, encoder, options: kind(tasks, encoder(), options), Options(width=16), tasks)
+
+
+@pytest.mark.parametrize("kind", BROKEN, ids=lambda kind: kind.__name__)
+def test_a_network_that_breaks_a_law_is_found(kind: type[PadNet]) -> None:
+    (law,) = [law for law in LAWS if law.__name__ == BROKEN[kind]]
+    with pytest.raises((AssertionError, RuntimeError, IndexError)):
+        law(partial(wrong, kind))
+
+
+def test_each_law_has_a_network_that_breaks_it() -> None:
+    assert {law.__name__ for law in LAWS} == set(BROKEN.values())

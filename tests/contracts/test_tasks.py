@@ -1,10 +1,12 @@
 """Laws of every kind of task: each module of labelgrid/tasks that is a plug-in, and the example of one's own."""
 
+import dataclasses
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +18,20 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.pictures import HATCH, colour_map, prediction_label
+from labelgrid.tasks.pictures import HATCH, colour_map
 from labelgrid.tasks.task import Task, TaskDef, spec_of
+from tests.task_laws import (
+    TRUTHS,
+    a_flip_undone_is_the_label,
+    a_prediction_survives_the_label_file,
+    disparity,
+    views_show_the_world,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OWN = "inverse_depth_task:build"
 BATCH, HEIGHT, WIDTH = 4, 6, 7
+
 
 #: What a label format needs to be told, and labels [b, c, h, w] that it can hold.
 OPTIONS: dict[str, dict[str, object]] = {"classes": {"classes": ["wall", "floor", "bed", "lamp"]}}
@@ -257,12 +267,21 @@ def test_a_task_carries_its_definition(task: Task, definition: TaskDef) -> None:
     spec = definition.spec
     assert (task.name, task.kind, task.cost) == ("mine", definition.kind, 2.5)
     assert spec.kind == definition.kind
-    assert (task.weight, task.headline, task.unit, task.geometry) == (
-        spec.weight,
-        spec.headline,
-        spec.unit,
-        spec.geometry,
-    )
+    assert (task.weight, task.headline, task.unit) == (spec.weight, spec.headline, spec.unit)
+
+
+def test_a_metric_is_named_after_its_first_figure(task: Task) -> None:
+    assert list(task.metrics) == [task.headline]
+    assert [next(iter(start().compute())) for start in task.metrics.values()] == list(task.metrics)
+
+
+def test_every_metric_that_a_kind_lists_can_be_chosen(definition: TaskDef) -> None:
+    spec = definition.spec
+    metrics = {name: dict[str, object]() for name in spec.metrics}
+    row = TaskRow("all", definition.kind, 1.0, {**OPTIONS.get(spec.codec, {}), "metrics": metrics})
+    task = TaskDef.of(row).build()
+    assert list(task.metrics) == list(spec.metrics)
+    assert set(spec.metrics) <= set(task.metric().compute())
 
 
 def arrays(target: Target, image: int) -> LabelArray:
@@ -281,28 +300,49 @@ def test_a_labels_picture_is_rgb_and_hatched_where_not_valid(definition: TaskDef
     assert np.isin(nothing, HATCH).all()
 
 
-def test_a_prediction_becomes_the_label_that_it_says(definition: TaskDef, task: Task, target: Target) -> None:
-    label = arrays(Target(target.value, torch.ones_like(target.valid)), 0)
-    told = prediction_label(definition, task.as_prediction(target.value)[0].numpy())
+def test_a_prediction_becomes_the_label_that_it_says(task: Task, target: Target) -> None:
+    told = task.to_target(task.as_prediction(target.value))
     assert told.valid.all()
-    assert told.value.dtype == label.value.dtype
-    np.testing.assert_allclose(told.value, label.value, rtol=1e-6)
+    assert told.value.dtype == target.value.dtype
+    torch.testing.assert_close(told.value, target.value, rtol=1e-6, atol=0)
 
 
-def test_a_prediction_that_is_not_a_number_is_no_label(definition: TaskDef, task: Task, target: Target) -> None:
-    prediction = task.as_prediction(target.value)[0].numpy().copy()
-    prediction[0, 2, 3] = np.nan
-    assert np.argwhere(~prediction_label(definition, prediction).valid).tolist() == [[2, 3]]
+def test_a_prediction_that_is_not_a_number_is_no_label(task: Task, target: Target) -> None:
+    prediction = task.as_prediction(target.value).clone()
+    prediction[0, 0, 2, 3] = torch.nan
+    assert (~task.to_target(prediction).valid).nonzero().tolist() == [[0, 0, 2, 3]]
 
 
 def test_a_prediction_can_be_written_as_a_label_and_read_back(
     definition: TaskDef, task: Task, raw: Tensor, tmp_path: Path
 ) -> None:
-    told = prediction_label(definition, task.activate(raw)[0].numpy())
-    definition.write(tmp_path / "label.png", told)
-    read = definition.read(tmp_path / "label.png")
-    assert np.array_equal(read.valid, told.valid)
-    np.testing.assert_allclose(read.value[read.valid], told.value[told.valid], atol=0.01)
+    a_prediction_survives_the_label_file(definition, task, task.activate(raw[:1]), tmp_path)
+
+
+def test_a_flip_that_is_undone_leaves_the_label(definition: TaskDef, target: Target) -> None:
+    for image in range(BATCH):
+        a_flip_undone_is_the_label(definition, arrays(target, image))
+
+
+def test_a_view_shows_the_labels_that_the_flipped_and_zoomed_world_has(definition: TaskDef) -> None:
+    views_show_the_world(definition, TRUTHS[definition.spec.codec])
+
+
+def test_a_disparity_grows_where_depth_falls() -> None:
+    views_show_the_world(TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True})), disparity)
+
+
+def test_how_a_map_is_coloured_decides_nothing_about_what_a_prediction_means(
+    definition: TaskDef, task: Task, raw: Tensor
+) -> None:
+    pink = dataclasses.replace(definition, spec=dataclasses.replace(definition.spec, render=all_pink))
+    plain, other = (one.to_target(one.activate(raw)) for one in (task, pink.build()))
+    assert torch.equal(plain.value, other.value) and torch.equal(plain.valid, other.valid)
+    assert (colour_map(pink, np.ones((2, 2, task.label_channels), np.float32)) == (255, 0, 255)).all()
+
+
+def all_pink(value: Any, *_: Any) -> Any:
+    return np.full((*value.shape[:2], 3), (255, 0, 255), np.uint8)
 
 
 def test_the_plain_data_of_all_kinds_and_their_pictures_load_no_torch() -> None:

@@ -128,7 +128,7 @@ class Scalar(Term):
     """Gives one number a batch."""
 
     def loss(self, step):
-        return {"size": step.output.features.fused.square().mean()}
+        return {"size": step.output.features.shared.square().mean()}
 
 
 class Meddling(Term):
@@ -147,7 +147,7 @@ class Forgetful(Term):
 
     def loss(self, step):
         self.steps += 1
-        return {"size": 0.01 * self.steps * step.output.features.fused.square().mean((1, 2, 3))}
+        return {"size": 0.01 * self.steps * step.output.features.shared.square().mean((1, 2, 3))}
 
 
 @pytest.mark.parametrize(

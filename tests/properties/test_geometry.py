@@ -59,7 +59,7 @@ def test_the_label_of_a_canvas_pixel_is_that_of_the_image_point_under_its_centre
     (rows, columns), (height, width) = placement.target, placement.extent
     i, j = rows.start + min(int(v * height), height - 1), columns.start + min(int(u * width), width - 1)
     label = LabelArray(np.arange(size[0] * size[1]).reshape(*size, 1), np.ones(size, bool))
-    placed = place_label(label, placement, "label")
+    placed = place_label(label, placement, TASKS["semseg"])
     source_rows, source_columns = placement.source
     y = source_rows.start + (i - rows.start + 0.5) * (source_rows.stop - source_rows.start) / height
     x = source_columns.start + (j - columns.start + 0.5) * (source_columns.stop - source_columns.start) / width

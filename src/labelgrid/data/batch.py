@@ -126,4 +126,13 @@ def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int,
         if label is not None:
             value[i], valid[i] = label.value, label.valid
     channels_first = torch.from_numpy(value).permute(0, 3, 1, 2).contiguous()
-    return Target(channels_first, torch.from_numpy(valid)[:, None])
+    return Target(channels_first, torch.from_numpy(valid)[:, None], _annotated(labels))
+
+
+def _annotated(labels: Sequence[LabelArray | None]) -> Tensor | None:
+    """Bool [b, classes]; None where every label has all classes annotated."""
+    said = [None if label is None else label.annotated for label in labels]
+    some = next((classes for classes in said if classes is not None), None)
+    if some is None:
+        return None
+    return torch.from_numpy(np.stack([np.ones_like(some) if classes is None else classes for classes in said]))

@@ -7,12 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from labelgrid.data.transforms import Placement, place_label
+from labelgrid.data.transforms import place_label
 from labelgrid.labels.codec import LabelArray
 from labelgrid.pixel.target import Target
-from labelgrid.tasks.task import Geometry
-
-Size = tuple[int, int]
+from labelgrid.tasks.placement import Placement, Size
+from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True)
@@ -101,10 +100,23 @@ def _neighbours(pixels: Tensor, original: int, content: slice, size: int, raw: T
     return low.to(raw.device), high.to(raw.device), share.to(raw.device)
 
 
-def to_input(label: LabelArray, frame: Frame, geometry: Geometry) -> Target:
+def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:
     """A label at original size as a target [1, c, h, w] at input size: what a network takes as known."""
     height, width = frame.original
     whole = Placement((slice(0, height), slice(0, width)), frame.content, frame.input)
-    placed = place_label(label, whole, geometry)
-    value = torch.from_numpy(placed.value).permute(2, 0, 1).contiguous()
-    return Target(value[None], torch.from_numpy(placed.valid)[None, None])
+    return target_of(place_label(label, whole, task))
+
+
+def target_of(label: LabelArray, rows: slice | None = None) -> Target:
+    """A label, or rows of it, as a target [1, c, h, w]."""
+    rows = rows or slice(None)
+    value = torch.from_numpy(label.value[rows]).permute(2, 0, 1)[None].contiguous()
+    annotated = None if label.annotated is None else torch.from_numpy(label.annotated)[None]
+    return Target(value, torch.from_numpy(label.valid[rows])[None, None], annotated)
+
+
+def label_of(target: Target, image: int = 0) -> LabelArray:
+    """One image of a target as a label in NumPy, for a format to write."""
+    value, valid = target.value[image].movedim(0, 2).contiguous(), target.valid[image, 0]
+    annotated = None if target.annotated is None else target.annotated[image].cpu().numpy()
+    return LabelArray(value.cpu().numpy(), valid.cpu().numpy(), annotated)

@@ -132,8 +132,8 @@ def _segmentation(path: Path, task: TaskDef, _: str) -> LabelArray:
 
 
 def _depth(path: Path, task: TaskDef, _: str) -> LabelArray:
-    if task.geometry != "depth":
-        raise LabelError(f"NYUD_MT holds depth in metres; the task '{task.name}' is {task.geometry}.", where=str(path))
+    if task.options.disparity:
+        raise LabelError(f"NYUD_MT holds depth in metres; the task '{task.name}' is disparity.", where=str(path))
     return depth.read(path, depth.Options(maximum=task.options.maximum))
 
 

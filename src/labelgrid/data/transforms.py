@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.codec import LabelArray
-from labelgrid.tasks.task import Geometry, TaskDef
+from labelgrid.tasks.placement import Placement, Size
+from labelgrid.tasks.task import TaskDef
 
 Pixels = NDArray[np.uint8]
 Fit = Literal["resize", "crop", "pad"]
-Size = tuple[int, int]
 #: Factors of brightness, contrast and saturation.
 Jitter = tuple[float, float, float]
 
@@ -64,31 +64,6 @@ class Example:
     image: Pixels
     labels: Mapping[str, LabelArray]
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Which part of an image lies where on the canvas; both parts are whole pixels, so labels follow exactly.
-
-    Args:
-        source: the part of the image that is used: rows and columns.
-        target: the part of the canvas it fills; the rest is padding.
-        canvas: height and width of the result.
-        zoom: how much larger things look than the fit alone makes them.
-        flip: left and right change places, after everything else.
-    """
-
-    source: tuple[slice, slice]
-    target: tuple[slice, slice]
-    canvas: Size
-    zoom: float = 1.0
-    flip: bool = False
-
-    @property
-    def extent(self) -> Size:
-        """Height and width of the target."""
-        rows, columns = self.target
-        return rows.stop - rows.start, columns.stop - columns.start
 
 
 def fitted(size: Size, options: DataOptions) -> Placement:
@@ -164,64 +139,10 @@ def _jittered(image: Pixels, brightness: float, contrast: float, saturation: flo
     return np.clip(np.rint(grey + (colours - grey) * saturation), 0, 255).astype(np.uint8)
 
 
-def place_label(label: LabelArray, placement: Placement, geometry: Geometry) -> LabelArray:
-    """The label on its canvas: the nearest values; normals linear over valid pixels, of unit length; padding not valid.
-
-    Depth is divided by the zoom, disparity multiplied: things that look larger are nearer. The fit changes neither.
-    """
-    value, valid = _nearest(label.value, placement), _nearest(label.valid, placement)
-    if geometry == "normals":
-        value = _blended_normals(label, placement, value)
-    elif geometry == "depth":
-        value = value / np.float32(placement.zoom)
-    elif geometry == "disparity":
-        value = value * np.float32(placement.zoom)
-    if placement.extent != placement.canvas:
-        value, valid = _on_canvas(value, placement), _on_canvas(valid, placement)
-    return _flipped(LabelArray(value, valid), geometry) if placement.flip else LabelArray(value, valid)
-
-
-def place_map(values: NDArray[Any], placement: Placement) -> NDArray[Any]:
-    """A map [h, w] on its canvas: the nearest values, unchanged; padding is 0."""
-    values = _nearest(values, placement)
-    if placement.extent != placement.canvas:
-        values = _on_canvas(values, placement)
-    return values[:, ::-1].copy() if placement.flip else values
-
-
-def _nearest(array: NDArray[Any], placement: Placement) -> NDArray[Any]:
-    """Of each target pixel the source pixel whose square holds its centre."""
-    for axis, (source, length) in enumerate(zip(placement.source, placement.extent, strict=True)):
-        extent = source.stop - source.start
-        array = array.take(source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length), axis)
-    return array
-
-
-def _blended_normals(label: LabelArray, placement: Placement, nearest: NDArray[Any]) -> NDArray[np.float32]:
-    """The direction of the sum of the valid neighbours, weighted linearly; the nearest where they cancel out."""
-    value, valid = label.value[placement.source].astype(np.float32), label.valid[placement.source]
-    if not valid.all():
-        value[~valid] = 0
-    blend = cv2.resize(value, placement.extent[::-1], interpolation=cv2.INTER_LINEAR)
-    length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
-    void = length < 1e-3
-    for channel in range(3):  # NumPy is slow along an axis of three
-        blend[..., channel] /= np.where(void, 1, length)
-    blend[void] = nearest[void]
-    return blend
-
-
-def _on_canvas(part: NDArray[Any], placement: Placement) -> NDArray[Any]:
-    canvas = np.zeros((*placement.canvas, *part.shape[2:]), part.dtype)
-    canvas[placement.target] = part
-    return canvas
-
-
-def _flipped(label: LabelArray, geometry: Geometry) -> LabelArray:
-    value, valid = label.value[:, ::-1].copy(), label.valid[:, ::-1].copy()
-    if geometry == "normals":
-        value[..., 0] *= -1
-    return LabelArray(value, valid)
+def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> LabelArray:
+    """The label on its canvas, as the task's kind moves and changes its values; padding is not valid."""
+    value, valid = task.transform(label.value, label.valid, placement)
+    return replace(label, value=value, valid=valid)
 
 
 def place(
@@ -232,8 +153,8 @@ def place(
     jitter: Jitter | None = None,
 ) -> Example:
     """An image and its labels on the canvas of one placement."""
-    labels = {name: place_label(label, placement, tasks[name].geometry) for name, label in example.labels.items()}
-    maps = {name: place_map(values, placement) for name, values in example.maps.items()}
+    labels = {name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()}
+    maps = {name: placement.nearest(values) for name, values in example.maps.items()}
     return Example(place_image(example.image, placement, options, jitter), labels, maps)
 
 

@@ -3,13 +3,14 @@
 import hashlib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid import plugins
 from labelgrid.config import parse
 from labelgrid.errors import LabelError
 
@@ -23,10 +24,12 @@ class LabelArray:
     Args:
         value: [h, w, c]: int64 class indices (c = 1) or float32 values; undefined where not valid.
         valid: bool [h, w].
+        annotated: bool [classes], the classes that were looked for; None: all. A pixel says nothing of the others.
     """
 
     value: NDArray[Any]
     valid: NDArray[np.bool_]
+    annotated: NDArray[np.bool_] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,41 +42,42 @@ class Form:
     """What every format can be told.
 
     Args:
-        coarser: the image's sides are so many times as long as the label's; each number stands for that many pixels
-            down and across.
+        stride: the image's sides are so many times as long as the label's; each number of the label stands for a
+            square of so many pixels. In ledgers, `tasks.toml` and `--task` also by its old name, `coarser`.
     """
 
-    coarser: int = 1
+    stride: int = 1
 
     def __post_init__(self) -> None:
-        if not 1 <= self.coarser <= 64:
-            raise ValueError(f"coarser lies between 1 and 64; it is {self.coarser}")
+        if not 1 <= self.stride <= 64:
+            raise ValueError(f"stride lies between 1 and 64; it is {self.stride}")
 
-    def spread(self, label: LabelArray) -> LabelArray:
+    def upsample(self, label: LabelArray) -> LabelArray:
         """A file's label at its image's size.
 
         Example:
             >>> small = LabelArray(np.array([[[1], [2]]]), np.array([[True, False]]))
-            >>> Form(coarser=2).spread(small).value[..., 0].tolist()
+            >>> Form(stride=2).upsample(small).value[..., 0].tolist()
             [[1, 1, 2, 2], [1, 1, 2, 2]]
         """
-        if self.coarser == 1:
+        if self.stride == 1:
             return label
-        return LabelArray(*(a.repeat(self.coarser, 0).repeat(self.coarser, 1) for a in (label.value, label.valid)))
+        value, valid = (a.repeat(self.stride, 0).repeat(self.stride, 1) for a in (label.value, label.valid))
+        return replace(label, value=value, valid=valid)
 
-    def thinned(self, label: LabelArray) -> LabelArray:
-        """A label of an image's size as its file holds it: every so many-th number of every so many-th row.
+    def downsample(self, label: LabelArray) -> LabelArray:
+        """A label of an image's size as its file holds it: the middle number of each square of `stride` pixels.
 
         Raises:
-            LabelError: the image's sides are no multiples of `coarser`.
+            LabelError: the image's sides are no multiples of `stride`.
         """
-        step, (height, width) = self.coarser, label.size
+        step, (height, width) = self.stride, label.size
         if height % step or width % step:
             raise LabelError(
-                f"The image is {height}x{width}, and the task's labels are {step} times coarser: that is no whole size."
+                f"The image is {height}x{width}, and the task's labels have a stride of {step}: that is no whole size."
             )
         taken = (slice(step // 2, None, step),) * 2
-        return LabelArray(label.value[taken], label.valid[taken])
+        return replace(label, value=label.value[taken], valid=label.valid[taken])
 
 
 class Codec(Protocol[O_contra]):
@@ -94,12 +98,16 @@ class Codec(Protocol[O_contra]):
 
 
 def codec(name: str) -> Codec[Any]:
-    """The format module `name`."""
+    """The format module `name`, or the object `"package.module:object"` of one's own."""
+    if ":" in name:
+        return cast("Codec[Any]", plugins.resolve("labels.formats", name))
     return cast("Codec[Any]", importlib.import_module(f"labelgrid.labels.formats.{name}"))
 
 
 def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
-    """The checked options of a format from plain values."""
+    """The checked options of a format from plain values; `coarser`, the old name of `stride`, is read too."""
+    if "stride" not in values:
+        values = {("stride" if key == "coarser" else key): value for key, value in values.items()}
     return parse(cast("Any", codec(name)).Options, values, where)
 
 

@@ -19,12 +19,13 @@ from labelgrid.nets.options import BackboneOptions
 class Encoder(nn.Module):
     """A timm backbone whose scales from 1/4 on are brought to 1/4, concatenated and mixed by a 1×1 convolution.
 
-    An image whose sides the coarsest scale does not divide is padded with zeros below and on the right, and the fused
-    map is cut to the image again (HRNet adds its scales up, which fails where they are rounded each for itself).
+    `channels` are the fused map's, `level_channels` and `strides` those of the scales themselves, finest first.
+    An image whose sides the coarsest scale does not divide is padded with zeros below and on the right, and the maps
+    are cut to the image again (HRNet adds its scales up, which fails where they are rounded each for itself).
 
     Example:
         >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
-        >>> encoder(torch.zeros(1, 3, 32, 64)).fused.shape
+        >>> encoder(torch.zeros(1, 3, 32, 64)).shared.shape
         torch.Size([1, 16, 8, 16])
     """
 
@@ -40,19 +41,21 @@ class Encoder(nn.Module):
             raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
         total = sum(channels[i] for i in self.used)
         self.channels = options.fused or total
-        self.stride: int = reductions[self.used[0]]
+        self.strides: tuple[int, ...] = tuple(reductions[i] for i in self.used)
+        self.level_channels: tuple[int, ...] = tuple(channels[i] for i in self.used)
         self.reduction: int = max(reductions)
         self.mix = nn.Sequential(
             nn.Conv2d(total, self.channels, 1), nn.BatchNorm2d(self.channels), nn.ReLU(inplace=True)
         )
 
     def forward(self, image: Tensor) -> Features:
-        """[b, 3, h, w] -> the fused map at the finest used scale, and the deepest map."""
+        """[b, 3, h, w] -> the fused map at the finest used scale, and all used scales."""
         height, width = image.shape[-2:]
         padded = functional.pad(image, (0, -width % self.reduction, 0, -height % self.reduction))
         maps = [scale for i, scale in enumerate(self.backbone(padded)) if i in self.used]
-        rows, columns = -(-height // self.stride), -(-width // self.stride)
-        return Features(self._mixed(maps, rows, columns), maps[-1])
+        sizes = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+        levels = tuple(scale[..., :rows, :columns] for scale, (rows, columns) in zip(maps, sizes, strict=True))
+        return Features(self._mixed(maps, *sizes[0]), levels)
 
     def _mixed(self, maps: list[Tensor], rows: int, columns: int) -> Tensor:
         """What `mix` makes of all scales raised to the finest, concatenated and cut to the image.

@@ -53,10 +53,7 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
     valid = target.valid.float()
     share = functional.adaptive_avg_pool2d(valid, size)
     total = functional.adaptive_avg_pool2d(task.as_prediction(target.safe()) * valid, size)
-    value = total / share.clamp(min=1e-6)
-    if task.geometry == "normals":
-        value = functional.normalize(value, dim=1)
-    return value, share >= 0.5
+    return task.from_mean(total / share.clamp(min=1e-6)), share >= 0.5
 
 
 def with_known(tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target]) -> Raw:

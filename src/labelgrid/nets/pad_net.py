@@ -1,6 +1,6 @@
 """PAD-Net: initial predictions, re-embedded and distilled into each other, then final predictions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,7 +116,7 @@ class PadNet(Network):
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Both stages. A target's own feature never sees its own label; its messages see the others'."""
-        fused = self.dropout(features.fused)
+        fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = {name: self.initial[name](x) for name, x in heads.items()}
         predictions = {name: self.tasks[name].activate(raw) for name, raw in initial.items()}
@@ -124,7 +124,7 @@ class PadNet(Network):
         own = heads if self.own == "features" else self._embed(predictions) if known else sources
         refined = self.distil(own, sources)
         task_features = {name: body(refined[name]) for name, body in self.final_bodies.items()}
-        return Output((initial,), self.predict(task_features), features, task_features)
+        return Output((initial,), self.predict(task_features), features, task_features, (heads,))
 
     def _embed(self, predictions: Raw) -> Raw:
         return {name: self.embed[name](x) for name, x in predictions.items()}
@@ -134,6 +134,6 @@ class PadNet(Network):
         return {name: self.final[name](x) for name, x in task_features.items()}
 
 
-def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> PadNet:
-    """The network of these tasks."""
-    return PadNet(tasks, encoder, options)
+def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> PadNet:
+    """The network of these tasks; `encoder` makes the recipe's."""
+    return PadNet(tasks, encoder(), options)

@@ -1,6 +1,6 @@
 """One encoder, one head a task: the plain multi-task network every other is measured against."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -64,7 +64,7 @@ class SharedHeads(Network):
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """The heads; a one-stage network has no use for known labels."""
-        fused = self.dropout(features.fused)
+        fused = self.dropout(features.shared)
         task_features = {name: body(fused) for name, body in self.bodies.items()}
         return Output((), self.predict(task_features), features, task_features)
 
@@ -73,6 +73,6 @@ class SharedHeads(Network):
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
-def build(tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> SharedHeads:
-    """The network of these tasks."""
-    return SharedHeads(tasks, encoder, options)
+def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> SharedHeads:
+    """The network of these tasks; `encoder` makes the recipe's."""
+    return SharedHeads(tasks, encoder(), options)

@@ -20,11 +20,14 @@ def _kept(loss: Tensor, target: Target) -> Tensor:
 def cross_entropy(raw: Tensor, target: Target) -> Tensor:
     """Negative log probability of the true class, nats; raw outputs are logits [b, classes, h, w].
 
+    Among the classes that were annotated in the image, where not all were: the others get no gradient.
+
     Example:
         >>> target = Target(torch.tensor([[[[1, 255]]]]), torch.tensor([[[[True, False]]]]))
         >>> cross_entropy(torch.zeros(1, 2, 1, 2), target)
         tensor([[[[0.6931, 0.0000]]]])
     """
+    raw, target = target.judged(raw, torch.finfo(raw.dtype).min)
     loss = F.cross_entropy(raw, target.safe()[:, 0].long(), reduction="none")
     return _kept(loss[:, None], target)
 

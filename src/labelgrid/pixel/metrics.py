@@ -97,7 +97,11 @@ class SegmentationMetric(SumMetric):
         self.classes, self.absent = classes, absent
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count class probabilities [b, classes, h, w]; the first of equal ones is the prediction."""
+        """Count class probabilities [b, classes, h, w]; the first of equal ones is the prediction.
+
+        Where not all classes were annotated in an image, its prediction is the likeliest of those that were.
+        """
+        prediction, target = target.judged(prediction, -1.0)
         found = _at_valid(prediction.argmax(1, keepdim=True), target)
         truth = _at_valid(target.value, target).long()
         pairs = torch.bincount((truth * self.classes + found).flatten(), minlength=self.classes**2)

@@ -1,7 +1,10 @@
-"""How raw outputs become predictions, and how label values become the predictions that say just them."""
+"""How raw outputs become predictions, label values become predictions, and predictions become labels."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from labelgrid.pixel.target import Target
 
 
 def class_probabilities(raw: Tensor) -> Tensor:
@@ -40,3 +43,50 @@ def one_hot(values: Tensor, classes: int) -> Tensor:
     batch, _, height, width = values.shape
     made = torch.zeros(batch, classes, height, width, device=values.device)
     return made.scatter_(1, values.long(), 1.0)
+
+
+def unit_mean(mean: Tensor) -> Tensor:
+    """The direction of mean vectors [b, c, h, w]; a zero vector stays zero."""
+    return functional.normalize(mean, dim=1)
+
+
+def class_target(prediction: Tensor) -> Target:
+    """The likeliest class of probabilities [b, classes, h, w], the first of equal ones; valid where they are finite.
+
+    Example:
+        >>> class_target(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).value.flatten()
+        tensor([1])
+    """
+    safe, finite = _safe(prediction)
+    return Target(safe.argmax(1, keepdim=True), finite)
+
+
+def binary_target(prediction: Tensor, threshold: float = 0.5) -> Target:
+    """1 where a probability [b, 1, h, w] is above the threshold, else 0; valid where it is finite."""
+    safe, finite = _safe(prediction)
+    return Target((safe > threshold).float(), finite)
+
+
+def positive_target(prediction: Tensor) -> Target:
+    """The values [b, 1, h, w] themselves, valid where they are finite and positive, as distances are."""
+    safe, finite = _safe(prediction)
+    return Target(safe, finite & (safe[:, :1] > 0))
+
+
+def vector_target(prediction: Tensor) -> Target:
+    """Vectors [b, c, h, w] at unit length, valid where they are finite and have one."""
+    safe, finite = _safe(prediction)
+    squares = safe.square().unbind(1)
+    length = torch.sqrt(sum(squares[1:], squares[0]))[:, None]
+    return Target(safe / torch.where(length > 0, length, 1), finite & (length > 0))
+
+
+def value_target(prediction: Tensor) -> Target:
+    """The values [b, c, h, w] themselves, valid where all channels are finite."""
+    return Target(*_safe(prediction))
+
+
+def _safe(prediction: Tensor) -> tuple[Tensor, Tensor]:
+    """A prediction in float32 with 0 wherever a channel is not finite, and where all are."""
+    finite = prediction.isfinite().all(1, keepdim=True)
+    return torch.where(finite, prediction.detach(), 0).float(), finite

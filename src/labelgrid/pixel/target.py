@@ -1,7 +1,7 @@
 """What a label is in memory: values, and where they are valid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ class Target:
     Args:
         value: [b, c, h, w]: class indices (int64, c = 1), or float32 values; undefined where not valid.
         valid: bool [b, 1, h, w].
+        annotated: bool [b, classes], the classes that were looked for in each image; None: all. A class that was not
+            counts neither for nor against a prediction.
 
     Example:
         >>> Target(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4, dtype=torch.bool)).present
@@ -22,6 +24,7 @@ class Target:
 
     value: Tensor
     valid: Tensor
+    annotated: Tensor | None = None
 
     @property
     def present(self) -> Tensor:
@@ -34,16 +37,38 @@ class Target:
 
     def where(self, keep: Tensor) -> "Target":
         """The same labels, valid only for the images with `keep` (bool [b])."""
-        return Target(self.value, self.valid & keep.view(-1, 1, 1, 1))
+        return replace(self, valid=self.valid & keep.view(-1, 1, 1, 1))
+
+    def judged(self, values: Tensor, fill: float) -> tuple[Tensor, "Target"]:
+        """Class values [b, classes, h, w] and labels without the classes that were not annotated.
+
+        The values get `fill` there, and pixels of such a class are not valid; both stay where all were annotated.
+        """
+        if self.annotated is None:
+            return values, self
+        known = self.annotated[:, :, None, None]
+        own = known.expand(-1, -1, *self.valid.shape[-2:]).gather(1, self.safe().long())
+        return values.masked_fill(~known, fill), replace(self, valid=self.valid & own)
 
     def to(self, device: torch.device | str) -> "Target":
         """The target on another device."""
-        return Target(self.value.to(device, non_blocking=True), self.valid.to(device, non_blocking=True))
+        annotated = None if self.annotated is None else self.annotated.to(device, non_blocking=True)
+        return Target(self.value.to(device, non_blocking=True), self.valid.to(device, non_blocking=True), annotated)
+
+    def __getitem__(self, rows: slice | Tensor) -> "Target":
+        """The labels of some images of the batch."""
+        return Target(self.value[rows], self.valid[rows], None if self.annotated is None else self.annotated[rows])
 
     @staticmethod
     def cat(parts: Sequence["Target"]) -> "Target":
         """Batches of equal size one after another."""
-        return Target(torch.cat([p.value for p in parts]), torch.cat([p.valid for p in parts]))
+        some = next((part.annotated for part in parts if part.annotated is not None), None)
+        annotated = None if some is None else torch.cat([part._all(some) for part in parts])
+        return Target(torch.cat([p.value for p in parts]), torch.cat([p.valid for p in parts]), annotated)
+
+    def _all(self, like: Tensor) -> Tensor:
+        """`annotated`, with all classes of `like` where it is None."""
+        return like.new_ones((len(self.value), like.shape[1])) if self.annotated is None else self.annotated
 
 
 def per_image(values: Tensor, valid: Tensor) -> Tensor:

@@ -113,7 +113,7 @@ class Checker:
             return AcceptedLabel(answer, row, content, path.suffix, "unchanged")
         height, width = task.read(path).size
         if (height, width) != (size := _size(self.project.store.image(answer.cell.image))):
-            own = f" ({step} times its file's)" if (step := task.form.coarser) > 1 else ""
+            own = f" ({step} times its file's)" if (step := task.form.stride) > 1 else ""
             what = f"The label is {height}x{width}{own}, its image is {size[0]}x{size[1]} (height x width)."
             wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
             return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
     if not pretrained:
         options = type(options)(**{**asdict(options), "pretrained": False})
     with keyed(context.seed, "init"):
-        encoder = Encoder(options, weights if pretrained and options.pretrained else None)
+        encoder = partial(Encoder, options, weights if pretrained and options.pretrained else None)
         network: Network = build_plugin("nets", context.recipe.network, context.tasks, encoder)
     return network.to(memory_format=torch.channels_last)  # cheaper on a CPU: see benchmarks/training_step.py
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import Frame
+from labelgrid.data.frame import Frame, label_of
 from labelgrid.data.frame import restore as to_original
 from labelgrid.errors import LabelError
 from labelgrid.files import remove_folder
@@ -26,7 +26,7 @@ from labelgrid.rounds.models import latest, restore
 from labelgrid.rounds.score import score_options, scoring_job
 from labelgrid.score.dropout import Options, Passes, head_maps
 from labelgrid.score.pool import pool_batches
-from labelgrid.tasks.pictures import colour_map, heat_map, jpeg, prediction_label
+from labelgrid.tasks.pictures import colour_map, heat_map, jpeg
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import predictions, strips
 from labelgrid.train.model import TrainedModel
@@ -92,8 +92,7 @@ def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> Lab
     parts = []
     for rows in strips(task.channels, height, width):
         with torch.inference_mode():
-            prediction = task.activate(to_original(raw, frame, rows)[None])[0]
-        parts.append(prediction_label(definition, prediction.cpu().numpy()))
+            parts.append(label_of(task.to_target(task.activate(to_original(raw, frame, rows)[None]))))
     return LabelArray(np.concatenate([p.value for p in parts]), np.concatenate([p.valid for p in parts]))
 
 

@@ -72,17 +72,17 @@ class Passes:
     def only(self, index: int) -> "Passes":
         """The passes over one image of the batch: the same masks."""
         rows = slice(index, index + 1)
-        known = {name: Target(t.value[rows], t.valid[rows]) for name, t in self.known.items()} if self.known else None
+        known = {name: target[rows] for name, target in self.known.items()} if self.known else None
         return replace(
             self,
             keys=self.keys[rows],
-            features=Features(self.features.fused[rows], self.features.deepest[rows]),
+            features=self.features[rows],
             known=known,
             task_features={n: x[rows] for n, x in self.task_features.items()} if self.task_features else None,
         )
 
     def __iter__(self) -> Iterator[Raw]:
-        options, device = self.options, self.features.fused.device
+        options, device = self.options, self.features.shared.device
         with keyed_dropout(self.network, options.where, self.keys, self.seed, options.rate, device) as use:
             for index in range(options.passes):
                 use(index)
@@ -149,7 +149,7 @@ def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> N
 
 def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice) -> dict[str, Tensor]:
     """Uncertainty maps [rows, width] of one image at its original size, by task, nats."""
-    limit = STRIP if passes.features.fused.is_cuda else CACHED
+    limit = STRIP if passes.features.shared.is_cuda else CACHED
     moments = {
         name: [(part, task.moments()) for part in _cut(rows, limit, task.channels * frame.original[1])]
         for name, task in tasks.items()

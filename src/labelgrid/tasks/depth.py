@@ -5,9 +5,40 @@ The default cost is a placeholder on the scale of minutes a label; set your own 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
-from labelgrid.tasks.task import Spec, Task, TaskDef
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.labels.formats.depth import Options
+from labelgrid.tasks.pictures import RGB, along_distance
+from labelgrid.tasks.placement import Labels, Placement
+from labelgrid.tasks.task import Range, Spec, Task, TaskDef
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The options of RMSE and absErr.
+
+    Args:
+        least: predictions below it count as it (the survey's rule for predictions <= 0).
+    """
+
+    least: float = 1e-9
+
+
+def zoomed(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: Options) -> Labels:
+    """Depth is divided by the zoom, disparity multiplied: what looks larger is nearer. The fit changes neither."""
+    placed, zoom = geometry.nearest(value), np.float32(geometry.zoom)
+    return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
+
+
+def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: Options) -> RGB:
+    """Near is bright, far is dark."""
+    return along_distance(value[..., 0], valid, limits, options.disparity)
+
 
 SPEC = Spec(
     kind="depth",
@@ -16,8 +47,9 @@ SPEC = Spec(
     cost=1.0,
     weight=1.0,
     headline="RMSE",
-    geometry="depth",
-    colours="distance",
+    metrics={"RMSE": Errors},
+    transform=zoomed,
+    render=distances,
 )
 
 
@@ -25,7 +57,7 @@ def build(task: TaskDef) -> Task:
     """The functions of a depth map: raw values, absolute error, Gaussian entropy, RMSE. A disparity has no unit."""
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
-    unit = "" if task.geometry == "disparity" else SPEC.unit
+    unit = "" if task.options.disparity else SPEC.unit
     return Task(
         name=task.name,
         kind=task.kind,
@@ -35,11 +67,11 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        geometry=task.geometry,
         activate=prediction.unchanged,
         pixel_loss=losses.absolute_error,
         as_prediction=prediction.unchanged,
+        to_target=prediction.positive_target,
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
-        metric=partial(metrics.DepthMetric, unit),
+        metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
     )

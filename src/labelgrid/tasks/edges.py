@@ -5,7 +5,9 @@ The default cost is a placeholder on the scale of minutes a label; set your own 
 
 from __future__ import annotations
 
-from labelgrid.tasks.task import Spec, Task, TaskDef
+from labelgrid.tasks.pictures import grey
+from labelgrid.tasks.placement import same_values
+from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 SPEC = Spec(
     kind="edges",
@@ -14,8 +16,9 @@ SPEC = Spec(
     cost=5.0,
     weight=50.0,
     headline="AP",
-    geometry="label",
-    colours="grey",
+    metrics={"AP": NoOptions},
+    transform=same_values,
+    render=grey,
 )
 
 
@@ -34,11 +37,11 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        geometry=task.geometry,
         activate=torch.sigmoid,
         pixel_loss=losses.balanced_bce,
         as_prediction=prediction.unchanged,
+        to_target=prediction.binary_target,
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
-        metric=metrics.EdgeMetric,
+        metrics=task.chosen({"AP": metrics.EdgeMetric}),
     )

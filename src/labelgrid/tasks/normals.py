@@ -5,7 +5,33 @@ The default cost is a placeholder on the scale of minutes a label; set your own 
 
 from __future__ import annotations
 
-from labelgrid.tasks.task import Spec, Task, TaskDef
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.tasks.pictures import vectors
+from labelgrid.tasks.placement import Labels, Placement
+from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
+
+
+def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
+    """The direction of the sum of the valid neighbours, weighted linearly; the nearest where they cancel out.
+
+    A flip turns it with the image; a zoom does not change it.
+    """
+    blend = geometry.linear(value, valid)
+    length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)
+    void = length < 1e-3
+    length[void] = 1
+    for channel in range(3):  # NumPy is slow along an axis of three
+        blend[..., channel] /= length
+    if void.any():
+        blend[void] = geometry.nearest(value)[void]
+    blend[..., 0], down = geometry.turned(blend[..., 0], -blend[..., 1])
+    blend[..., 1] = -down
+    return blend, geometry.nearest(valid)
+
 
 SPEC = Spec(
     kind="normals",
@@ -14,8 +40,9 @@ SPEC = Spec(
     cost=1.0,
     weight=10.0,
     headline="mErr",
-    geometry="normals",
-    colours="vector",
+    metrics={"mErr": NoOptions},
+    transform=turned,
+    render=vectors,
 )
 
 
@@ -35,11 +62,12 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        geometry=task.geometry,
         activate=prediction.unit_vectors,
         pixel_loss=losses.unit_vector_l1,
         as_prediction=prediction.unchanged,
+        to_target=prediction.vector_target,
         moments=uncertainty.VectorMoments,
         disagreement=disagreement.cosine_distance,
-        metric=metrics.NormalsMetric,
+        metrics=task.chosen({"mErr": metrics.NormalsMetric}),
+        from_mean=prediction.unit_mean,
     )

@@ -1,4 +1,4 @@
-"""How a task's maps are shown, and how a prediction becomes a label: NumPy alone, by the kind's plain data.
+"""How maps are shown to people: colours of classes, distances, vectors and uncertainties. NumPy alone, no torch.
 
 Colours are for people with any colour vision: class colours are far apart also as red- and green-blind people see
 them, distances and heat run through one scale of growing lightness, and pixels that are not valid are hatched grey.
@@ -6,19 +6,15 @@ them, distances and heat run through one scale of growing lightness, and pixels 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelgrid.labels.codec import LabelArray
-from labelgrid.tasks.task import Colours, TaskDef
+from labelgrid.tasks.task import Range, TaskDef
 
 RGB = NDArray[np.uint8]
-Range = tuple[float, float]
 
 # Five evenly spaced stops of Matplotlib's viridis and inferno (CC0), dark to bright.
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
@@ -50,7 +46,7 @@ def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limi
     """A label or a prediction of label form as a picture [h, w, 3], hatched where not valid or not finite.
 
     Args:
-        task: its kind says how values are shown.
+        task: its kind says how values are shown (`Spec.render`).
         value: [h, w, c].
         valid: bool [h, w], or one for all.
         limits: the values at the ends of the scale (low and high; of distances near and far), for pictures to compare;
@@ -63,7 +59,7 @@ def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limi
         [[253, 231, 37], [68, 1, 84]]
     """
     seen = np.isfinite(value).all(2) & valid
-    return _hatched(_SHOWN[task.spec.colours](task, np.where(seen[..., None], value, 0), seen, limits), seen)
+    return _hatched(task.render(np.where(seen[..., None], value, 0), seen, limits), seen)
 
 
 def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
@@ -71,18 +67,6 @@ def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
     seen = np.isfinite(value)
     safe = np.where(seen, value, 0)
     return _hatched(_along(INFERNO, safe, limits or _range(safe, seen)), seen)
-
-
-def prediction_label(task: TaskDef, prediction: NDArray[Any]) -> LabelArray:
-    """The label that a prediction [c, h, w] amounts to, for a codec to write as a pre-label.
-
-    Class probabilities give the likeliest class, others 1 above one half; a distance is valid where positive, a
-    vector where it has a length; what is not finite is not valid.
-    """
-    finite = np.isfinite(prediction).all(0)
-    safe = np.where(finite, prediction, 0)
-    value, says = _LABELLED[task.spec.colours](safe)
-    return LabelArray(np.ascontiguousarray(np.moveaxis(value, 0, 2)), finite & says)
 
 
 @cache
@@ -112,6 +96,8 @@ def palette(count: int) -> RGB:
 
 def jpeg(picture: np.ndarray) -> bytes:
     """A picture [h, w, 3] as a small JPEG file."""
+    import cv2  # not above: a kind of task imports this module for its plain data
+
     height, width = picture.shape[:2]
     scale = min(1.0, WIDTH / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -154,42 +140,22 @@ def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits:
     return np.stack([np.interp(share, places, colours[:, c]) for c in range(3)], -1).round().astype(np.uint8)
 
 
-Shown = Callable[[TaskDef, NDArray[Any], NDArray[np.bool_], Range | None], RGB]
+def class_colours(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any) -> RGB:
+    """The `render` of class indices [h, w, 1]: a colour a class."""
+    return palette(len(options.classes))[value[..., 0].astype(np.int64)]
 
 
-def _show_classes(task: TaskDef, value: NDArray[Any], _seen: NDArray[np.bool_], _limits: Range | None) -> RGB:
-    return palette(len(task.options.classes))[value[..., 0].astype(np.int64)]
-
-
-def _show_grey(_task: TaskDef, value: NDArray[Any], _seen: NDArray[np.bool_], limits: Range | None) -> RGB:
+def grey(value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object) -> RGB:
+    """The `render` of shares [h, w, 1]: 0 is black, 1 is white."""
     return _along(((0, 0, 0), (255, 255, 255)), value[..., 0], limits or (0.0, 1.0))
 
 
-def _show_distance(task: TaskDef, value: NDArray[Any], seen: NDArray[np.bool_], limits: Range | None) -> RGB:
-    near, far = limits or _range(value[..., 0], seen)[:: -1 if task.geometry == "disparity" else 1]
-    return _along(VIRIDIS, value[..., 0], (far, near))
-
-
-def _show_vector(_task: TaskDef, value: NDArray[Any], _seen: NDArray[np.bool_], _limits: Range | None) -> RGB:
+def vectors(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, _options: object) -> RGB:
+    """The `render` of unit vectors [h, w, 3]: each direction as red, green and blue."""
     return np.clip((value + 1) * 127.5, 0, 255).round().astype(np.uint8)
 
 
-_SHOWN: dict[Colours, Shown] = {
-    "classes": _show_classes,
-    "grey": _show_grey,
-    "distance": _show_distance,
-    "vector": _show_vector,
-}
-
-
-def _vector_label(safe: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    length = np.linalg.norm(safe, axis=0)
-    return (safe / np.where(length > 0, length, 1)).astype(np.float32), length > 0
-
-
-_LABELLED: dict[Colours, Callable[[NDArray[Any]], tuple[NDArray[Any], NDArray[np.bool_]]]] = {
-    "classes": lambda safe: (safe.argmax(0)[None], np.ones(safe.shape[1:], np.bool_)),
-    "grey": lambda safe: ((safe > 0.5).astype(np.float32), np.ones(safe.shape[1:], np.bool_)),
-    "distance": lambda safe: (safe.astype(np.float32), safe[0] > 0),
-    "vector": _vector_label,
-}
+def along_distance(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, larger_is_nearer: bool) -> RGB:
+    """Distances, or what grows toward the camera, [h, w]: near is bright; `limits` are the values near and far."""
+    near, far = limits or _range(value, valid)[:: -1 if larger_is_nearer else 1]
+    return _along(VIRIDIS, value, (far, near))

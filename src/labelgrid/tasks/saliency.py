@@ -5,7 +5,23 @@ The default cost is a placeholder on the scale of minutes a label; set your own 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from labelgrid.tasks.pictures import grey
+from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.task import Spec, Task, TaskDef
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The options of IoU and maxF.
+
+    Args:
+        eight_bit: round predictions down to 8 bits first, as the survey does by saving them as pictures.
+    """
+
+    eight_bit: bool = False
+
 
 SPEC = Spec(
     kind="saliency",
@@ -14,8 +30,9 @@ SPEC = Spec(
     cost=3.0,
     weight=5.0,
     headline="IoU",
-    geometry="label",
-    colours="grey",
+    metrics={"IoU": Rounding},
+    transform=same_values,
+    render=grey,
 )
 
 
@@ -34,11 +51,11 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        geometry=task.geometry,
         activate=torch.sigmoid,
         pixel_loss=losses.area_balanced_bce,
         as_prediction=prediction.unchanged,
+        to_target=prediction.binary_target,
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
-        metric=metrics.SaliencyMetric,
+        metrics=task.chosen({"IoU": metrics.SaliencyMetric}),
     )

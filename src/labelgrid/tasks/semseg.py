@@ -6,9 +6,26 @@ the scale of minutes a label; set your own prices in the project, in any unit.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
+from labelgrid.tasks.pictures import class_colours
+from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.task import Spec, Task, TaskDef
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The options of mIoU and pixAcc.
+
+    Args:
+        absent: a class found neither in truth nor in predictions is left out of the mean ("skip", as MTAN does),
+            or counts as IoU 0 ("zero", as the survey's code does).
+    """
+
+    absent: Literal["skip", "zero"] = "skip"
+
 
 SPEC = Spec(
     kind="semseg",
@@ -17,8 +34,9 @@ SPEC = Spec(
     cost=10.0,
     weight=1.0,
     headline="mIoU",
-    geometry="label",
-    colours="classes",
+    metrics={"mIoU": Overlap},
+    transform=same_values,
+    render=class_colours,
 )
 
 
@@ -36,11 +54,11 @@ def build(task: TaskDef) -> Task:
         cost=task.cost,
         weight=SPEC.weight,
         headline=SPEC.headline,
-        geometry=task.geometry,
         activate=prediction.class_probabilities,
         pixel_loss=losses.cross_entropy,
         as_prediction=partial(prediction.one_hot, classes=classes),
+        to_target=prediction.class_target,
         moments=uncertainty.ClassMoments,
         disagreement=disagreement.class_divergence,
-        metric=partial(metrics.SegmentationMetric, classes),
+        metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
     )

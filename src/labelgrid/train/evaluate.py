@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.dataset import Source, labels_of
-from labelgrid.data.frame import Frame, restore
+from labelgrid.data.frame import Frame, restore, target_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import LabelError
@@ -173,5 +173,4 @@ class Measure:
 
 def as_target(label: LabelArray, rows: slice, device: torch.device | str = "cpu") -> Target:
     """Rows of a label as a batch of one."""
-    value = torch.from_numpy(label.value[rows]).permute(2, 0, 1)[None]
-    return Target(value.contiguous(), torch.from_numpy(label.valid[rows])[None, None]).to(device)
+    return target_of(label, rows).to(device)

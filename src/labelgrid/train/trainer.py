@@ -134,7 +134,7 @@ class Trainer:
         weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
         self._set_rates()
         self.optimiser.zero_grad(set_to_none=True)
-        shared, backward = output.features.fused, self.fabric.backward
+        shared, backward = output.features.shared, self.fabric.backward
         plan.balancer.backward(TaskLosses(weighted, present, other, shared, self.shared, self.step, progress, backward))
         if plan.options.clip:
             self.fabric.clip_gradients(

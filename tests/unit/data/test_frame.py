@@ -8,6 +8,8 @@ from torch.nn import functional
 from labelgrid.data.frame import Frame, restore, to_input
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.grid import TaskRow
+from labelgrid.tasks.task import TaskDef
 
 SIZES = [(48, 64), (37, 91), (96, 128), (200, 30), (1, 1)]
 FITS = ["resize", "crop", "pad"]
@@ -66,13 +68,13 @@ def test_gradients_pass_through():
 
 
 @pytest.mark.parametrize("fit", FITS)
-@pytest.mark.parametrize("geometry", ["label", "depth", "normals"])
-def test_a_known_label_lies_as_the_image_does(fit, geometry):
-    rng = np.random.default_rng(0)
-    value = rng.normal(size=(37, 91, 3 if geometry == "normals" else 1)).astype(np.float32)
+@pytest.mark.parametrize("kind", ["edges", "depth", "normals"])
+def test_a_known_label_lies_as_the_image_does(fit, kind):
+    task, rng = TaskDef.of(TaskRow("t", kind, 1.0)), np.random.default_rng(0)
+    value = rng.normal(size=(37, 91, 3 if kind == "normals" else 1)).astype(np.float32)
     label = LabelArray(value, rng.random((37, 91)) > 0.3)
-    target = to_input(label, frame_of((37, 91), fit), geometry)
-    placed = place_label(label, fitted((37, 91), DataOptions(fit=fit)), geometry)
+    target = to_input(label, frame_of((37, 91), fit), task)
+    placed = place_label(label, fitted((37, 91), DataOptions(fit=fit)), task)
     assert target.value.shape == (1, value.shape[-1], *placed.size)
     assert (target.value[0].permute(1, 2, 0).numpy() == placed.value).all()
     assert (target.valid[0, 0].numpy() == placed.valid).all()

@@ -16,10 +16,12 @@ from labelgrid.data.transforms import (
 )
 from labelgrid.errors import RecipeError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.tasks.task import definitions
+from labelgrid.labels.grid import TaskRow
+from labelgrid.tasks.task import TaskDef, definitions
 from tests.support import make_scene, task_rows
 
 TASKS = definitions(task_rows())
+DISPARITY = TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True}))
 RNG = np.random.default_rng(0)
 
 
@@ -85,7 +87,7 @@ def test_pad_keeps_the_shape_and_what_is_left_is_not_valid_in_any_label(size):
     height, width = placement.extent
     assert max(height, width) == 64
     assert min(height, width) == round(64 * min(size) / max(size))
-    label = place_label(full(np.zeros((*size, 1), np.int64)), placement, "label")
+    label = place_label(full(np.zeros((*size, 1), np.int64)), placement, TASKS["semseg"])
     inside = np.zeros((64, 64), bool)
     inside[placement.target] = True
     assert (label.valid == inside).all()
@@ -96,7 +98,7 @@ def test_pad_keeps_the_shape_and_what_is_left_is_not_valid_in_any_label(size):
 
 def test_zooming_out_pads_and_padding_is_no_class():
     options = DataOptions(size=(48, 64), zoom=(0.5,), flip=0)
-    label = place_label(full(np.zeros((48, 64, 1), np.int64)), drawn((48, 64), options, RNG), "label")
+    label = place_label(full(np.zeros((48, 64, 1), np.int64)), drawn((48, 64), options, RNG), TASKS["semseg"])
     assert label.valid.sum() == 24 * 32
     assert label.valid[12:36, 16:48].all()
 
@@ -118,11 +120,11 @@ def test_zooms_flips_and_places_are_drawn_as_often_whatever_is_switched_on():
 def test_depth_is_divided_by_the_zoom_and_disparity_multiplied_but_no_fit_changes_them():
     label = full(np.full((48, 64, 1), 3.0, np.float32))
     zoomed = drawn((48, 64), DataOptions(size=(96, 128), zoom=(1.5,)), RNG)
-    assert np.allclose(place_label(label, zoomed, "depth").value, 2)
-    assert np.allclose(place_label(label, zoomed, "disparity").value, 4.5)
-    assert np.allclose(place_label(label, zoomed, "label").value, 3)
+    assert np.allclose(place_label(label, zoomed, TASKS["depth"]).value, 2)
+    assert np.allclose(place_label(label, zoomed, DISPARITY).value, 4.5)
+    assert np.allclose(place_label(label, zoomed, TASKS["semseg"]).value, 3)
     for fit in ("resize", "crop", "pad"):
-        placed = place_label(label, fitted((48, 64), DataOptions(size=(20, 50), fit=fit)), "depth")
+        placed = place_label(label, fitted((48, 64), DataOptions(size=(20, 50), fit=fit)), TASKS["depth"])
         assert (placed.value[placed.valid] == 3).all()
 
 
@@ -143,7 +145,7 @@ def test_resized_normals_blend_valid_neighbours_and_only_those():
     value[0, 2:] = (-0.6, 0, 0.8)
     valid = np.array([[False, True, True, True]])
     value[0, 0] = np.nan
-    label = place_label(LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), "normals")
+    label = place_label(LabelArray(value, valid), fitted((1, 4), DataOptions(size=(1, 8))), TASKS["normals"])
     assert label.valid[0].tolist() == [False, False] + [True] * 6
     assert np.allclose(label.value[0, 2], (0.6, 0, 0.8), atol=1e-6)  # beside the hole: nothing of it
     mixed = np.array([0.3, 0, 0.8]) / np.linalg.norm([0.3, 0, 0.8])
@@ -152,7 +154,7 @@ def test_resized_normals_blend_valid_neighbours_and_only_those():
 
 def test_opposite_normals_blend_to_no_vector_and_the_nearest_is_taken():
     value = np.array([[[1, 0, 0], [-1, 0, 0]]], np.float32)
-    label = place_label(full(value), fitted((1, 2), DataOptions(size=(1, 3))), "normals")
+    label = place_label(full(value), fitted((1, 2), DataOptions(size=(1, 3))), TASKS["normals"])
     assert np.allclose(np.linalg.norm(label.value, axis=-1), 1)
 
 

@@ -22,14 +22,14 @@ def state():
 def test_the_papers_hrnet_gives_its_raw_branches_summed_to_270_channels():
     encoder = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False))
     features = encoder(torch.zeros(1, 3, 64, 64))
-    assert encoder.channels == 270 and features.fused.shape == (1, 270, 16, 16)
+    assert encoder.channels == 270 and features.shared.shape == (1, 270, 16, 16)
     assert features.deepest.shape == (1, 144, 2, 2)
 
 
 @pytest.mark.parametrize("name, stride", [("resnet18", 4), ("convnext_atto", 4), ("mobilenetv2_035", 4)])
 def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, stride):
     encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8))
-    assert encoder(torch.zeros(1, 3, 64, 96)).fused.shape == (1, 8, 64 // stride, 96 // stride)
+    assert encoder(torch.zeros(1, 3, 64, 96)).shared.shape == (1, 8, 64 // stride, 96 // stride)
 
 
 @pytest.mark.parametrize("size", [(64, 96), (50, 70)])
@@ -42,9 +42,9 @@ def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
     raised = [torch.nn.functional.interpolate(m, size=finest, mode="bilinear", align_corners=False) for m in maps]
     rows, columns = -(-size[0] // 4), -(-size[1] // 4)
     wanted = encoder.mix(torch.cat(raised, 1)[..., :rows, :columns])
-    torch.testing.assert_close(encoder(image).fused, wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoder(image).shared, wanted, rtol=1e-4, atol=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert encoder(image).fused.dtype == torch.bfloat16
+        assert encoder(image).shared.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])
@@ -53,10 +53,10 @@ def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, s
     encoder = Encoder(BackboneOptions(name, pretrained=False, fused=4)).eval()
     height, width = size
     image = torch.rand(1, 3, height, width)
-    assert encoder(image).fused.shape == (1, 4, -(-height // 4), -(-width // 4))
+    assert encoder(image).shared.shape == (1, 4, -(-height // 4), -(-width // 4))
     whole = torch.zeros(1, 3, -(-height // 32) * 32, -(-width // 32) * 32)
     whole[..., :height, :width] = image
-    torch.testing.assert_close(encoder(image).fused, encoder(whole).fused[..., : -(-height // 4), : -(-width // 4)])
+    torch.testing.assert_close(encoder(image).shared, encoder(whole).shared[..., : -(-height // 4), : -(-width // 4)])
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth", "prefixed", "with classifier", "in state_dict"])

@@ -87,3 +87,16 @@ def test_a_zero_normal_has_a_finite_gradient() -> None:
 def test_the_mean_over_an_images_valid_pixels_is_its_loss() -> None:
     half = Target(row(3, float("nan")), torch.tensor([[[[True, False]]]]))
     assert per_image(absolute_error(row(1, 1), half), half.valid).tolist() == [2]
+
+
+def test_a_class_that_was_not_annotated_gets_no_gradient_and_takes_none() -> None:
+    raw = torch.randn(2, 3, 1, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    valid = torch.ones(2, 1, 1, 4, dtype=torch.bool)
+    value = torch.tensor([0, 2, 0, 2]).expand(2, 1, 1, 4)
+    some = Target(value, valid, torch.tensor([[True, False, True], [False, False, False]]))
+    loss = cross_entropy(raw, some)
+    loss.sum().backward()
+    assert raw.grad is not None and not raw.grad[:, 1].any() and not raw.grad[1].any()
+    assert not loss[1].any()
+    two = cross_entropy(raw.detach()[:, [0, 2]], Target(value // 2, valid))
+    torch.testing.assert_close(loss.detach()[0], two[0])

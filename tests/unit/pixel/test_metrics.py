@@ -163,3 +163,14 @@ def test_a_set_without_an_edge_has_no_average_precision() -> None:
 def test_metrics_of_different_makings_do_not_merge() -> None:
     with pytest.raises(ValueError, match="Metrics of one making"):
         SegmentationMetric(3).merge(SegmentationMetric(4))
+
+
+def test_miou_counts_a_class_that_was_not_annotated_neither_for_nor_against() -> None:
+    told = torch.eye(3)[[1, 2, 1]].T.reshape(1, 3, 1, 3) * 0.6 + 0.1 * torch.tensor([2.0, 0, 1]).view(1, 3, 1, 1)
+    truth = torch.tensor([0, 2, 1]).view(1, 1, 1, 3)
+    valid = torch.ones(1, 1, 1, 3, dtype=torch.bool)
+    plain, some = SegmentationMetric(3), SegmentationMetric(3)
+    plain.update(told, Target(truth, valid))
+    some.update(told, Target(truth, valid, torch.tensor([[True, False, True]])))
+    assert plain.compute()["pixAcc"].value == pytest.approx(200 / 3)
+    assert {name: result.value for name, result in some.compute().items()} == {"mIoU": 100, "pixAcc": 100}

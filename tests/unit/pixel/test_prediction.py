@@ -1,6 +1,21 @@
-import torch
+from collections.abc import Callable
 
-from labelgrid.pixel.prediction import class_probabilities, one_hot, unchanged, unit_vectors
+import pytest
+import torch
+from torch import Tensor
+
+from labelgrid.pixel.prediction import (
+    binary_target,
+    class_probabilities,
+    class_target,
+    one_hot,
+    positive_target,
+    unchanged,
+    unit_vectors,
+    value_target,
+    vector_target,
+)
+from labelgrid.pixel.target import Target
 
 
 def test_class_probabilities_sum_to_one_over_the_channels() -> None:
@@ -35,3 +50,35 @@ def test_one_hot_is_certain_of_each_pixels_class() -> None:
 def test_unchanged_values_are_the_values() -> None:
     values = torch.randn(2, 1, 3, 3)
     assert unchanged(values) is values
+
+
+def test_the_likeliest_class_is_the_label() -> None:
+    told = class_target(torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1))
+    assert told.value.tolist() == [[[[1]]]]
+    assert told.value.dtype == torch.int64
+
+
+def test_more_than_the_threshold_is_yes() -> None:
+    shares = torch.tensor([0.5, 0.51]).view(1, 1, 1, 2)
+    assert binary_target(shares).value.flatten().tolist() == [0, 1]
+    assert binary_target(shares, 0.4).value.flatten().tolist() == [1, 1]
+
+
+def test_a_distance_not_above_zero_is_no_label() -> None:
+    assert positive_target(torch.tensor([-1, 0, 2.0]).view(1, 1, 1, 3)).valid.flatten().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("length", [0.2, 1.0, 7.0])
+def test_a_vector_label_has_length_one_and_a_zero_vector_is_none(length: float) -> None:
+    told = vector_target(length * torch.tensor([[[[0.6, 0]], [[0, 0]], [[-0.8, 0]]]]))
+    assert told.valid.flatten().tolist() == [True, False]
+    torch.testing.assert_close(told.value[0, :, 0, 0], torch.tensor([0.6, 0, -0.8]))
+
+
+@pytest.mark.parametrize("made", [class_target, binary_target, positive_target, vector_target, value_target])
+def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(made: Callable[[Tensor], Target]) -> None:
+    raw = torch.tensor([torch.nan, torch.inf, 0.7], requires_grad=True)
+    told = made(raw.view(1, 1, 1, 3).expand(1, 3, 1, 3).half())
+    assert told.valid.flatten().tolist() == [False, False, True]
+    assert told.value.isfinite().all() and not told.value.requires_grad
+    assert told.value.dtype in (torch.int64, torch.float32)

@@ -36,3 +36,26 @@ def test_an_images_mean_is_over_its_valid_pixels_and_zero_without_any() -> None:
     values = torch.tensor([[[[1.0, NAN]]], [[[NAN, NAN]]], [[[2.0, 4.0]]]])
     valid = torch.cat([TARGET.valid, torch.ones(1, 1, 1, 2, dtype=torch.bool)])
     assert per_image(values, valid).tolist() == [1, 0, 3]
+
+
+def classes(*annotated: bool) -> Target:
+    value = torch.tensor([0, 1, 2]).view(1, 1, 1, 3)
+    return Target(value, torch.ones(1, 1, 1, 3, dtype=torch.bool), torch.tensor([annotated]))
+
+
+def test_the_classes_that_were_annotated_travel_with_the_labels() -> None:
+    some, whole = classes(True, False, True), Target(*vars(classes(True, True, True)).values())
+    free = Target(some.value, some.valid)
+    for moved in (some.to("cpu"), some.where(torch.tensor([False])), some[:1], Target.cat([some])):
+        assert moved.annotated is not None and moved.annotated.tolist() == [[True, False, True]]
+    both = Target.cat([free, some, whole])
+    assert both.annotated is not None
+    assert both.annotated.tolist() == [[True] * 3, [True, False, True], [True] * 3]
+    assert both[1:2].annotated.tolist() == [[True, False, True]]  # type: ignore[union-attr]
+    assert Target.cat([free, free]).annotated is None
+
+
+def test_a_class_that_was_not_annotated_is_neither_told_nor_asked_for() -> None:
+    told, judged = classes(True, False, True).judged(torch.ones(1, 3, 1, 3), -1.0)
+    assert told[0, :, 0, 0].tolist() == [1, -1, 1]
+    assert judged.valid.flatten().tolist() == [True, False, True]

@@ -25,7 +25,7 @@ class Counting:
         if self.left < 0:
             raise KeyboardInterrupt
         self.seen += look.batch.ids
-        return look.features.fused.mean((2, 3))[:, :2].double().numpy()
+        return look.features.shared.mean((2, 3))[:, :2].double().numpy()
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ from labelgrid.tasks.task import TaskDef
 def test_depth_is_in_metres_and_disparity_has_no_unit() -> None:
     depth = TaskDef.of(TaskRow("depth", "depth", 1.0))
     disparity = TaskDef.of(TaskRow("stereo", "depth", 1.0, {"disparity": True}))
-    assert (depth.build().unit, depth.build().geometry) == ("m", "depth")
-    assert (disparity.build().unit, disparity.build().geometry) == ("", "disparity")
+    assert (depth.build().unit, disparity.build().unit) == ("m", "")
     assert disparity.build().metric().compute()["RMSE"].unit == ""
 
 

@@ -1,10 +1,9 @@
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks import pictures
-from labelgrid.tasks.pictures import HATCH, RGB, colour_map, heat_map, palette, prediction_label
+from labelgrid.tasks.pictures import HATCH, RGB, colour_map, heat_map, palette
 from labelgrid.tasks.task import TaskDef
 
 DEPTH = TaskDef.of(TaskRow("depth", "depth", 1.0))
@@ -98,31 +97,3 @@ def test_heat_grows_brighter() -> None:
     heat = lightness(heat_map(np.linspace(-3, 5, 60)[None]))
     assert (np.diff(heat) >= 0).all()
     assert np.ptp(heat) > 0.8
-
-
-def test_the_likeliest_class_is_the_label() -> None:
-    told = prediction_label(CLASSES, np.array([0.2, 0.5, 0.3]).reshape(3, 1, 1))
-    assert told.value.tolist() == [[[1]]]
-    assert told.value.dtype == np.int64
-
-
-def test_more_than_half_is_yes() -> None:
-    told = prediction_label(EDGES, np.array([0.5, 0.51]).reshape(1, 1, 2))
-    assert told.value[0, :, 0].tolist() == [0, 1]
-    assert told.value.dtype == np.float32
-
-
-def test_a_distance_not_above_zero_is_no_label() -> None:
-    assert prediction_label(DEPTH, np.array([-1, 0, 2.0]).reshape(1, 1, 3)).valid.tolist() == [[False, False, True]]
-
-
-@pytest.mark.parametrize("length", [0.2, 1.0, 7.0])
-def test_a_vector_label_has_length_one_and_a_zero_vector_is_none(length: float) -> None:
-    told = prediction_label(NORMALS, length * np.array([[[0.6, 0]], [[0, 0]], [[-0.8, 0]]]))
-    assert told.valid.tolist() == [[True, False]]
-    np.testing.assert_allclose(told.value[0, 0], [0.6, 0, -0.8], rtol=1e-6)
-
-
-def test_a_bad_prediction_is_hatched_and_raises_no_warning() -> None:
-    told = prediction_label(DEPTH, np.array([NAN, np.inf]).reshape(1, 1, 2))
-    assert not told.valid.any()

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,9 @@ def test_uncertainty_is_that_of_all_samples_at_once() -> None:
 
 
 @pytest.mark.parametrize("kind", ["semseg", "saliency", "edges", "depth", "normals"])
-def test_coarser_labels_stand_for_blocks_of_pixels(tmp_path: Path, kind: str) -> None:
+def test_labels_with_a_stride_stand_for_blocks_of_pixels(tmp_path: Path, kind: str) -> None:
     options = {"classes": ["a", "b"]} if kind == "semseg" else {}
-    plain, coarse = (TaskDef.of(TaskRow("t", kind, 1.0, {**options, **more})) for more in ({}, {"coarser": 3}))
+    plain, coarse = (TaskDef.of(TaskRow("t", kind, 1.0, {**options, **more})) for more in ({}, {"stride": 3}))
     value = np.ones((2, 4, 1), np.int64 if kind == "semseg" else np.float32)
     value[0] = 0 if kind != "depth" else 2
     if kind == "normals":
@@ -82,14 +83,51 @@ def test_coarser_labels_stand_for_blocks_of_pixels(tmp_path: Path, kind: str) ->
     coarse.write(tmp_path / "b.png", seen)
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     assert "Its sides are 1/3 of the image's." in coarse.describe().splitlines()[0]
-    with pytest.raises(LabelError, match="2x4, and the task's labels are 3 times coarser"):
+    with pytest.raises(LabelError, match="2x4, and the task's labels have a stride of 3"):
         coarse.write(tmp_path / "c.png", label)
-    with pytest.raises(RecipeError, match="coarser lies between 1 and 64; it is 0"):
-        TaskDef.of(TaskRow("t", kind, 1.0, {**options, "coarser": 0}))
+    with pytest.raises(RecipeError, match="stride lies between 1 and 64; it is 0"):
+        TaskDef.of(TaskRow("t", kind, 1.0, {**options, "stride": 0}))
 
 
-def test_a_coarser_label_is_thinned_from_the_middle_of_its_blocks() -> None:
+def test_a_label_is_downsampled_to_the_middle_of_its_blocks() -> None:
     values = np.arange(36, dtype=np.float32).reshape(6, 6, 1)
-    thinned = Form(coarser=3).thinned(LabelArray(values, values[..., 0] != 7))
-    assert thinned.value[..., 0].tolist() == [[7, 10], [25, 28]]
-    assert thinned.valid.tolist() == [[False, True], [True, True]]
+    small = Form(stride=3).downsample(LabelArray(values, values[..., 0] != 7))
+    assert small.value[..., 0].tolist() == [[7, 10], [25, 28]]
+    assert small.valid.tolist() == [[False, True], [True, True]]
+
+
+def test_the_old_name_of_the_stride_is_still_read_and_both_at_once_are_refused() -> None:
+    old, new = (TaskDef.of(TaskRow("near", "depth", 1.0, {name: 4})) for name in ("coarser", "stride"))
+    assert old.options == new.options and old.form.stride == 4
+    with pytest.raises(RecipeError, match="coarser: unknown key"):
+        TaskDef.of(TaskRow("near", "depth", 1.0, {"coarser": 4, "stride": 4}))
+
+
+def test_a_task_may_choose_its_metrics_options() -> None:
+    classes = {"classes": ["head", "torso", "leg"]}
+    plain = TaskDef.of(TaskRow("parts", "semseg", 1.0, classes)).build()
+    strict = TaskDef.of(TaskRow("parts", "semseg", 1.0, {**classes, "metrics": {"mIoU": {"absent": "zero"}}})).build()
+    target = Target(torch.zeros(1, 1, 1, 2, dtype=torch.int64), torch.ones(1, 1, 1, 2, dtype=torch.bool))
+    figures = []
+    for task in (plain, strict):
+        metric = task.metric()
+        metric.update(task.as_prediction(target.value), target)
+        figures.append(metric.compute()["mIoU"].value)
+    assert figures == [100, pytest.approx(100 / 3)]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "fault"),
+    [
+        ({"mIou": {}}, r"'mIoU' among them.*The kind has: mIoU"),
+        ({"mIoU": {}, "odsF": {}}, "The kind has: mIoU"),
+        ({}, "'mIoU' among them"),
+        ("mIoU", "it is a table"),
+        ({"mIoU": {"absnt": "zero"}}, "did you mean 'absent'"),
+        ({"mIoU": {"absent": "never"}}, "absent"),
+    ],
+)
+def test_metrics_that_the_kind_has_not_are_refused(metrics: object, fault: str) -> None:
+    with pytest.raises(RecipeError, match="task 'parts'") as refused:
+        TaskDef.of(TaskRow("parts", "semseg", 1.0, {"classes": ["head", "torso"], "metrics": metrics}))
+    assert re.search(fault, str(refused.value), re.DOTALL)

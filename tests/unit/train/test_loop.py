@@ -54,7 +54,7 @@ class Remembering(Term):
 
     def loss(self, step):
         weight = self.scale * (1 + 0.01 * self.calls) * (1 + self.mean)
-        return {"size": 0.01 * weight * step.output.features.fused.square().mean((1, 2, 3))}
+        return {"size": 0.01 * weight * step.output.features.shared.square().mean((1, 2, 3))}
 
     def after_step(self, step):
         self.calls += 1

@@ -25,7 +25,7 @@ def batch(seed=0, b=4, size=(6, 8)):
         {"depth": torch.tensor(rng.normal(size=(b, 1, *size))), "normals": torch.tensor(rng.normal(size=(b, 3, *size)))}
         for _ in range(3)
     ]
-    empty = Features(torch.zeros(b, 1, 1, 1), torch.zeros(b, 1, 1, 1))
+    empty = Features(torch.zeros(b, 1, 1, 1), (torch.zeros(b, 1, 1, 1),))
     return targets, Output(tuple(raws[1:]), raws[0], empty, {})
 
 

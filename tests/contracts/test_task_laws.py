@@ -1,0 +1,87 @@
+"""The laws of a kind of task find the kinds that break them."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from labelgrid.errors import LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.grid import TaskRow
+from labelgrid.pixel.prediction import value_target
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.placement import Placement, same_values
+from labelgrid.tasks.task import TaskDef, spec_of
+from tests.task_laws import (
+    TRUTHS,
+    a_flip_undone_is_the_label,
+    a_prediction_survives_the_label_file,
+    normals,
+    seen,
+    views_show_the_world,
+)
+
+OPTIONS = {"classes": {"classes": ["wall", "floor", "bed", "lamp"]}}
+#: A label with a hole at one side.
+NARROW = LabelArray(normals(False, 1.0), seen(False, 1.0)[0] > -0.5)
+
+
+def changed(kind: str, **functions: Any) -> TaskDef:
+    """A kind with other functions of its plain data."""
+    own = TaskDef.of(TaskRow("wrong", kind, 1.0, OPTIONS.get(spec_of(kind).codec, {})))
+    return dataclasses.replace(own, spec=dataclasses.replace(own.spec, **functions))
+
+
+def unturned(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
+    return same_values(value, valid, geometry, options)
+
+
+def unflipped(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
+    return same_values(value, valid, dataclasses.replace(geometry, flip=False), options)
+
+
+def one_aside(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
+    return same_values(np.roll(value, 1, 1), np.roll(valid, 1, 1), geometry, options)
+
+
+def half_flipped(value: Any, valid: Any, geometry: Placement, options: Any) -> Any:
+    straight = dataclasses.replace(geometry, flip=False)
+    return geometry.nearest(value), straight.nearest(valid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "transform"),
+    [("normals", unturned), ("depth", unturned), ("semseg", unflipped), ("normals", unflipped), ("depth", one_aside)],
+)
+def test_a_view_that_forgets_a_sign_a_zoom_or_the_flip_is_found(kind: str, transform: Any) -> None:
+    wrong = changed(kind, transform=transform)
+    with pytest.raises(AssertionError, match="of the values are the world's"):
+        views_show_the_world(wrong, TRUTHS[wrong.spec.codec])
+
+
+@pytest.mark.parametrize("transform", [unflipped, half_flipped, one_aside])
+def test_a_flip_that_moves_values_and_holes_differently_is_found(transform: Any) -> None:
+    with pytest.raises(AssertionError):
+        a_flip_undone_is_the_label(changed("normals", transform=transform), NARROW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "to_target"),
+    [
+        ("semseg", value_target),  # probabilities in place of classes
+        ("semseg", lambda p: Target(p.argmin(1, keepdim=True) + 4, torch.ones_like(p[:, :1], dtype=torch.bool))),
+        ("edges", value_target),
+        ("normals", value_target),  # vectors of any length
+        ("depth", value_target),  # distances below 0
+    ],
+)
+def test_a_prediction_that_is_lost_in_its_label_file_is_found(kind: str, to_target: Any, tmp_path: Path) -> None:
+    own = changed(kind)
+    wrong = dataclasses.replace(own.build(), to_target=to_target)
+    raw = 3 * torch.randn(1, wrong.channels, 6, 7, generator=torch.Generator().manual_seed(0))
+    shares = raw.sigmoid() if kind != "depth" else raw
+    with pytest.raises((AssertionError, LabelError)):
+        a_prediction_survives_the_label_file(own, wrong, shares, tmp_path)

@@ -1,0 +1,221 @@
+"""Laws of a network as functions, so that a network of one's own is held to them in its own test."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.dropout import keyed_dropout
+from labelgrid.nets.network import Network
+from labelgrid.nets.options import BackboneOptions
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task, build_all, definitions
+from labelgrid.train.objective import task_losses
+
+ROWS = [
+    TaskRow("semseg", "semseg", 1, {"classes": ["a", "b", "c"]}),
+    TaskRow("depth", "depth", 1),
+    TaskRow("normals", "normals", 1),
+    TaskRow("edges", "edges", 1),
+]
+TASKS = build_all(definitions(ROWS))
+SIZE = (32, 64)
+#: Makes the same network for some tasks, in evaluation mode, each time it is called.
+Make = Callable[[Mapping[str, Task]], Network]
+Law = Callable[[Make], None]
+LAWS: list[Law] = []
+
+
+def law(function: Law) -> Law:
+    """Add to the laws that every network is held to."""
+    LAWS.append(function)
+    return function
+
+
+def made(build: Callable[..., Network], options: object, tasks: Mapping[str, Task] = TASKS) -> Network:
+    """A small random network in evaluation mode, whose statistics are not the identity."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = partial(Encoder, BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
+        network = build(tasks, encoder, options)
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                assert module.running_mean is not None
+                module.running_mean.uniform_(-0.1, 0.1)
+        return network.eval()
+
+
+def variants(options: type[Any]) -> list[dict[str, object]]:
+    """The default, and each other value of each option that is one of several words."""
+    hints, plain = get_type_hints(options), options()
+    words = {name: get_args(hint) for name, hint in hints.items() if get_origin(hint) is Literal}
+    return [{}, *({n: word} for n, choices in words.items() for word in choices if word != getattr(plain, n))]
+
+
+def images(count: int = 2) -> Tensor:
+    return torch.randn(count, 3, *SIZE, generator=torch.Generator().manual_seed(1))
+
+
+def label(task: Task, valid: Tensor) -> Target:
+    generator = torch.Generator().manual_seed(2)
+    told = task.activate(torch.rand((len(valid), task.channels, *SIZE), generator=generator) + 0.1)
+    value = task.to_target(told).value
+    return Target(value, valid.view(-1, 1, 1, 1).expand(-1, 1, *SIZE).clone())
+
+
+def known(*valid: bool) -> dict[str, Target]:
+    return {name: label(task, torch.tensor(valid)) for name, task in TASKS.items()}
+
+
+@law
+def outputs_have_the_tasks_channels_at_one_resolution_a_scale(make: Make) -> None:
+    output, channels = make(TASKS)(images()), {n: t.channels for n, t in TASKS.items()}
+    assert len(output.initial_features) == len(output.initial)
+    widths = []
+    for raws in (output.final, *output.initial):
+        assert {n: raw.shape[1] for n, raw in raws.items()} == channels
+        sizes = {tuple(raw.shape[-2:]) for raw in raws.values()}
+        assert len(sizes) == 1
+        widths.append(sizes.pop()[1])
+    assert widths[1:] == sorted(set(widths[1:]), reverse=True)  # finest first
+    for raws, features in zip(
+        (output.final, *output.initial), (output.task_features, *output.initial_features), strict=True
+    ):
+        assert {n: (len(x), x.shape[-2:]) for n, x in features.items()} == {
+            n: (len(raw), raw.shape[-2:]) for n, raw in raws.items()
+        }
+
+
+@law
+def no_valid_known_label_is_bitwise_no_known_label(make: Make) -> None:
+    network, garbage = make(TASKS), known(False, False)
+    garbage["depth"].value.fill_(float("nan"))
+    plain, none = network(images()), network(images(), garbage)
+    assert all(torch.equal(plain.final[n], none.final[n]) for n in TASKS)
+
+
+@law
+def an_images_labels_leave_the_other_images_untouched(make: Make) -> None:
+    network = make(TASKS)
+    plain, first = network(images()), network(images(), known(True, False))
+    assert all(torch.equal(plain.final[n][1], first.final[n][1]) for n in TASKS)
+
+
+@law
+def a_tasks_own_label_never_reaches_its_own_output(make: Make) -> None:
+    network = make(TASKS)
+    plain = network(images())
+    for n in TASKS:
+        own = network(images(), {n: known(True, True)[n]})
+        assert torch.equal(plain.final[n], own.final[n])
+
+
+@law
+def a_known_label_changes_the_other_tasks_of_a_two_stage_network(make: Make) -> None:
+    network = make(TASKS)
+    plain, fed = network(images()), network(images(), {"depth": known(True, True)["depth"]})
+    if plain.initial:
+        assert all(not torch.equal(plain.final[n], fed.final[n]) for n in TASKS if n != "depth")
+
+
+@law
+def a_fully_known_tasks_initial_head_gets_no_gradient_through_other_outputs(make: Make) -> None:
+    network = make(TASKS).train()
+    output = network(images(), {"depth": known(True, True)["depth"]})
+    others = sum(raw.square().sum() for n, raw in output.final.items() if n != "depth")
+    for scale in output.initial:
+        (gradient,) = torch.autograd.grad(others, scale["depth"], retain_graph=True, allow_unused=True)  # type: ignore[arg-type]
+        assert gradient is None or not gradient.any()
+
+
+@law
+def encode_decode_and_predict_are_the_forward_pass(make: Make) -> None:
+    network = make(TASKS)
+    whole = network(images())
+    parts = network.decode(network.encode(images()))
+    again = network.predict(whole.task_features)
+    assert all(torch.equal(whole.final[n], parts.final[n]) for n in TASKS)
+    assert all(torch.equal(whole.final[n], again[n]) for n in TASKS)
+
+
+@law
+def one_task_alone_works(make: Make) -> None:
+    output = make({"depth": TASKS["depth"]})(images(1), {"depth": known(True)["depth"]})
+    assert set(output.final) == {"depth"} and torch.isfinite(output.final["depth"]).all()
+
+
+@law
+def keyed_dropout_gives_an_image_the_same_masks_in_any_company(make: Make) -> None:
+    network, picture = make(TASKS), images()
+    places: tuple[Literal["final", "heads"], ...] = ("final", "heads")
+    with torch.no_grad():
+        both = network.encode(picture)
+        for where in places:
+            with keyed_dropout(network, where, np.array([5, 9], np.uint64), seed=3) as use:
+                use(1)
+                pair = network.decode(both).final
+            with keyed_dropout(network, where, np.array([9], np.uint64), seed=3) as use:
+                use(1)
+                alone = network.forward(picture[1:]).final
+            plain = network.decode(both).final
+            for n in TASKS:
+                torch.testing.assert_close(pair[n][1:], alone[n], rtol=1e-4, atol=1e-5)
+                assert not torch.equal(plain[n], pair[n])
+
+
+@law
+def features_of_some_images_decode_to_these_images(make: Make) -> None:
+    network = make(TASKS)
+    with torch.no_grad():
+        features = network.encode(images(3))
+        whole = network.decode(features).final
+        for part, rows in ((features[1:2], [1]), (features[torch.tensor([2, 0])], [2, 0])):
+            assert all(torch.allclose(raw, whole[n][rows], atol=1e-5) for n, raw in network.decode(part).final.items())
+        twice = network.decode(features.repeat(2)).final
+        assert all(torch.allclose(raw, whole[n][[0, 0, 1, 1, 2, 2]], atol=1e-5) for n, raw in twice.items())
+
+
+@law
+def an_embedding_is_one_vector_an_image_of_that_image_alone(make: Make) -> None:
+    network = make(TASKS)
+    with torch.no_grad():
+        both, alone = network.encode(images()).pooled(), network.encode(images()[1:]).pooled()
+    assert both.ndim == 2 and len(both) == 2 and both.isfinite().all()
+    torch.testing.assert_close(both[1:], alone, rtol=1e-4, atol=1e-5)
+    assert not torch.equal(both[0], both[1])
+
+
+@law
+def the_encoder_is_all_that_encoding_runs(make: Make) -> None:
+    network = make(TASKS)
+    features = network.encode(images())
+    torch.stack([part.square().sum() for part in (features.shared, *features.levels)]).sum().backward()
+    reached = {name for name, value in network.named_parameters() if value.grad is not None}
+    assert reached and all(name.startswith("encoder.") for name in reached)
+
+
+@law
+def every_task_starts_from_the_shared_features(make: Make) -> None:
+    output = make(TASKS)(images())
+    for raw in output.final.values():
+        (gradient,) = torch.autograd.grad(
+            raw.square().sum(), output.features.shared, retain_graph=True, allow_unused=True
+        )
+        assert gradient is not None and gradient.any()
+
+
+@law
+def every_scale_and_every_weight_learns_from_labels(make: Make) -> None:
+    network, targets = make(TASKS).train(), known(True, True)
+    output = network(images())
+    loss = torch.stack(list(task_losses(TASKS, output, targets, 1.0).values())).sum()
+    for scale in output.initial:
+        gradients = torch.autograd.grad(loss, list(scale.values()), retain_graph=True, allow_unused=True)
+        assert all(gradient is not None and gradient.any() for gradient in gradients)
+    loss.backward()
+    assert [name for name, value in network.named_parameters() if value.grad is None] == []

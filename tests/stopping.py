@@ -1,0 +1,52 @@
+"""A whole round with a training that is killed in it, as tests of plug-ins run one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from labelgrid.progress import Silent
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import fit, query, score
+from labelgrid.select.strategy import Budget
+from labelgrid.train.trainer import Trainer
+
+
+class Killed(BaseException):
+    """Stops a training as a signal does."""
+
+
+def killed_at(step: int, project: ProjectFolder, changes: dict[str, Any] | None = None) -> None:
+    """Train the open round until an optimiser step, where the training dies."""
+    whole = Trainer.train_step
+
+    def dying(trainer: Trainer, *arguments: Any) -> Any:
+        if trainer.step == step:
+            raise Killed
+        return whole(trainer, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Trainer, "train_step", dying)
+        fit.fit(project, Silent(), changes=changes)
+
+
+def round_of(
+    project: ProjectFolder,
+    answer: Callable[[ProjectFolder], int],
+    changes: dict[str, Any] | None = None,
+    kill: int = 0,
+) -> tuple[Fit, list[str]]:
+    """query -> import -> fit -> score -> query; with `kill` the training dies at that step and is resumed.
+
+    Returns:
+        the training, and the second query's picks.
+    """
+    query.query(project, Budget(4, "images"), Silent())
+    assert answer(project)
+    if kill:
+        killed_at(kill, project, changes)
+    done = fit.fit(project, Silent(), changes=changes)
+    score.score(project, Silent())
+    picked = query.query(project, Budget(3), Silent())
+    return done, [f"{pick.cell.image} {pick.cell.task} {pick.score:.9g}" for pick in picked.picks]

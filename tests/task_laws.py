@@ -1,0 +1,101 @@
+"""Laws of a kind of task as functions, so that a task of one's own is held to them in its own test."""
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.data.frame import label_of
+from labelgrid.data.transforms import place_label
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.tasks.placement import Placement
+from labelgrid.tasks.task import Task, TaskDef
+
+SIZE = (16, 24)
+Floats = NDArray[np.float64]
+#: The label of a made world [h, w, c], computed anew: as it is or mirrored, and zoomed about its middle.
+Truth = Callable[[bool, float], NDArray[np.generic]]
+
+
+def seen(mirrored: bool, zoom: float) -> tuple[Floats, Floats, float]:
+    """Where in the world each pixel looks, right and down from its middle, and which way the world's x runs."""
+    down, right = ((np.arange(n) + 0.5) / n * 2 - 1 for n in SIZE)
+    side = -1.0 if mirrored else 1.0
+    x, y = np.meshgrid(right, down)
+    return side * x / zoom, y / zoom, side
+
+
+def classes(mirrored: bool, zoom: float) -> NDArray[np.generic]:
+    """Four rectangles."""
+    x, y, _ = seen(mirrored, zoom)
+    return ((x > 0.2).astype(np.int64) + 2 * (y > 0.1))[..., None]
+
+
+def region(mirrored: bool, zoom: float) -> NDArray[np.generic]:
+    """One side of the world: yes."""
+    return (seen(mirrored, zoom)[0] > 0.2).astype(np.float32)[..., None]
+
+
+def depth(mirrored: bool, zoom: float) -> NDArray[np.generic]:
+    """A wall and a floor that come nearer to one side; what looks larger is nearer."""
+    x, y, _ = seen(mirrored, zoom)
+    return (4 / (1 + 0.3 * x + 0.2 * y) / zoom).astype(np.float32)[..., None]
+
+
+def disparity(mirrored: bool, zoom: float) -> NDArray[np.generic]:
+    """One over the depth."""
+    return np.asarray(1 / depth(mirrored, zoom).astype(np.float32))
+
+
+def normals(mirrored: bool, zoom: float) -> NDArray[np.generic]:
+    """A bowl that opens to one side (x right, y up)."""
+    x, y, side = seen(mirrored, zoom)
+    across, up = side * (0.4 + 0.2 * x), 0.3 - 0.2 * y
+    return np.stack([across, up, np.sqrt(1 - across**2 - up**2)], -1).astype(np.float32)
+
+
+#: The world as each label format has it.
+TRUTHS: dict[str, Truth] = {"classes": classes, "binary": region, "depth": depth, "normals": normals}
+
+
+def placement(flip: bool = False, zoom: float = 1.0) -> Placement:
+    """The middle of an image, so many times larger, on a canvas of the image's size."""
+    source = tuple(slice(round(n * (1 - 1 / zoom) / 2), round(n * (1 + 1 / zoom) / 2)) for n in SIZE)
+    return Placement((source[0], source[1]), (slice(0, SIZE[0]), slice(0, SIZE[1])), SIZE, zoom, flip)
+
+
+def views_show_the_world(definition: TaskDef, truth: Truth) -> None:
+    """The label of a flipped or zoomed image is the label that the flipped or zoomed world has."""
+    plain = truth(False, 1.0)
+    label = LabelArray(plain, np.ones(plain.shape[:2], np.bool_))
+    for flip, zoom in product((False, True), (1.0, 2.0)):
+        view, wanted = place_label(label, placement(flip, zoom), definition), truth(flip, zoom)
+        assert view.valid.all() and view.value.dtype == plain.dtype
+        close = np.isclose(view.value, wanted, rtol=0.1, atol=0.03).all(2)
+        assert close.mean() > 0.9, f"flip {flip}, zoom {zoom}: {close.mean():.0%} of the values are the world's"
+
+
+def a_flip_undone_is_the_label(definition: TaskDef, label: LabelArray) -> None:
+    """Flipping a label and flipping it back gives the label, holes and all."""
+    height, width = label.size
+    whole = (slice(0, height), slice(0, width))
+    flip = Placement(whole, whole, label.size, flip=True)
+    once = place_label(label, flip, definition)
+    assert np.array_equal(once.valid, label.valid[:, ::-1])
+    twice = place_label(once, flip, definition)
+    assert np.array_equal(twice.valid, label.valid)
+    np.testing.assert_allclose(twice.value[label.valid], label.value[label.valid], atol=1e-6)
+
+
+def a_prediction_survives_the_label_file(definition: TaskDef, task: Task, prediction: Tensor, folder: Path) -> None:
+    """What a prediction [1, c, h, w] amounts to as labels is what is read after it was written."""
+    told = label_of(task.to_target(prediction))
+    path = folder / f"label{codec(definition.spec.codec).EXTENSIONS[0]}"
+    definition.write(path, told)
+    read = definition.read(path)
+    assert read.value.dtype == told.value.dtype
+    assert np.array_equal(read.valid, told.valid) and told.valid.any()
+    np.testing.assert_allclose(read.value[read.valid], told.value[told.valid], atol=0.01)

@@ -1,0 +1,32 @@
+import torch
+
+from labelgrid.pixel.metric_set import MetricSet
+from labelgrid.pixel.metrics import DepthMetric, SaliencyMetric
+from labelgrid.pixel.target import Target
+
+
+def target(value: float) -> Target:
+    return Target(torch.full((1, 1, 2, 2), value), torch.ones(1, 1, 2, 2, dtype=torch.bool))
+
+
+def counted(metric: MetricSet, *values: float) -> MetricSet:
+    for value in values:
+        metric.update(torch.full((1, 1, 2, 2), 0.75), target(value))
+        metric.end_image()
+    return metric
+
+
+def made() -> MetricSet:
+    return MetricSet([DepthMetric(), SaliencyMetric()])
+
+
+def test_a_set_has_the_figures_of_each_of_its_metrics_in_order() -> None:
+    assert list(made().compute()) == ["RMSE", "absErr", "IoU", "maxF"]
+    figures = counted(made(), 1.0).compute()
+    assert (figures["RMSE"].value, figures["IoU"].value) == (0.25, 100)
+
+
+def test_merging_sets_merges_each_metric() -> None:
+    one, other = counted(made(), 1.0), counted(made(), 0.0)
+    one.merge(other)
+    assert one.compute() == counted(made(), 1.0, 0.0).compute()

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from labelgrid.tasks.placement import Placement, same_values
+
+
+def part(flip: bool = False) -> Placement:
+    """The right half of 2x4 pixels, twice as wide, in the lower rows of a canvas."""
+    return Placement((slice(0, 2), slice(2, 4)), (slice(1, 3), slice(0, 4)), (3, 4), 2.0, flip)
+
+
+def test_the_nearest_values_of_the_part_lie_on_the_canvas_and_padding_is_zero() -> None:
+    values = np.arange(1, 9).reshape(2, 4)
+    assert part().nearest(values).tolist() == [[0, 0, 0, 0], [3, 3, 4, 4], [7, 7, 8, 8]]
+    assert part(flip=True).nearest(values).tolist() == [[0, 0, 0, 0], [4, 4, 3, 3], [8, 8, 7, 7]]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_linear_values_pass_from_one_pixel_to_the_next_and_lie_where_the_nearest_do(channels: int) -> None:
+    values = np.repeat(np.array([[9, 9, 2, 4], [9, 9, 2, 4]], np.float32)[..., None], channels, 2)
+    valid = np.ones((2, 4), bool)
+    found = part().linear(values, valid)
+    assert found.shape == (3, 4, channels)
+    assert found[..., -1].tolist() == [[0, 0, 0, 0], [2, 2.5, 3.5, 4], [2, 2.5, 3.5, 4]]
+    assert np.array_equal(part(flip=True).linear(values, valid), found[:, ::-1])
+
+
+def test_linear_values_take_nothing_of_pixels_that_are_not_valid() -> None:
+    values = np.array([[9, 9, np.nan, 4], [9, 9, 2, 4]], np.float32)[..., None]
+    assert part().linear(values, np.isfinite(values[..., 0]))[1, :, 0].tolist() == [0, 1, 3, 4]
+
+
+def test_only_a_flip_turns_directions_and_only_across() -> None:
+    x, y = np.array([1.0, -2.0]), np.array([3.0, 4.0])
+    assert [values.tolist() for values in part().turned(x, y)] == [[1, -2], [3, 4]]
+    assert [values.tolist() for values in part(flip=True).turned(x, y)] == [[-1, 2], [3, 4]]
+
+
+def test_values_that_no_view_changes_move_with_their_holes() -> None:
+    value, valid = same_values(np.arange(8).reshape(2, 4, 1), np.arange(8).reshape(2, 4) > 2, part(), None)
+    assert value[..., 0].tolist() == [[0, 0, 0, 0], [2, 2, 3, 3], [6, 6, 7, 7]]
+    assert valid.tolist() == [[False] * 4, [False, False, True, True], [True] * 4]
