@@ -1,11 +1,10 @@
 """How a round's network is built, and restored from its checkpoint."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from labelgrid.config import parse
 from labelgrid.errors import ModelError, ProjectError
@@ -15,10 +14,11 @@ from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import Recipe
-from labelgrid.rounds.context import RoundContext, context_of
+from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.rounds.context import RoundContext, context_with
 from labelgrid.streams import seed_of
 from labelgrid.train.checkpoint import load, weights_hash
+from labelgrid.train.model import TrainedModel
 
 
 def network_of(crew: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:
@@ -89,32 +89,49 @@ def latest(project: ProjectFolder, before: int = 0) -> Fit | None:
     return None
 
 
-def restore(project: ProjectFolder, done: Fit, score: Mapping[str, Any] | None = None) -> tuple[RoundContext, Network]:
-    """The network of a finished training, and the crew to use it with; `score` replaces the recipe's [score].
+def restore(project: ProjectFolder, done: Fit) -> tuple[RoundContext, Network]:
+    """The network of a finished training, and the context to use it with."""
+    context = context_of_fit(project, done, parse(Recipe, done.recipe, "fit.json"))
+    return context, restore_model(project, context, done).network
+
+
+def context_of_fit(project: ProjectFolder, done: Fit, recipe: Recipe) -> RoundContext:
+    """The context of a finished training, for its recipe."""
+    return replace(context_with(project, recipe), seed=done.seed)
+
+
+def restore_model(project: ProjectFolder, context: RoundContext, done: Fit) -> TrainedModel:
+    """The network of a finished training and its terms, as they were at its end.
 
     Raises:
         ModelError: the checkpoint is not the one that was kept, or the tasks are not the ones it was trained for.
     """
     path = project.inside(done.checkpoint)
-    weights = load(path).network if path.is_file() else {}
-    if weights_hash(weights) != done.model:
+    kept = load(path) if path.is_file() else None
+    if kept is None or weights_hash(kept.network) != done.model:
         raise ModelError(
             "The checkpoint is gone or not the one that was trained.",
             where=str(path),
             next_step="Run `labelgrid fit` again.",
         )
-    recipe = parse(Recipe, {**done.recipe, **({"score": score} if score is not None else {})}, "fit.json")
-    crew = replace(context_of(project), recipe=recipe, seed=done.seed)
-    network = network_of(crew, None, pretrained=False)
+    network = network_of(context, None, pretrained=False)
+    terms = {
+        name: build_plugin("train.terms", PluginChoice(name, options), context.tasks)
+        for name, options in context.recipe.terms.items()
+    }
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(kept.network)
     except RuntimeError as error:
         raise ModelError(
             f"The model of round {done.round} was trained for other tasks.",
             where=str(path),
             next_step="Run `labelgrid fit` again.",
         ) from error
-    return crew, network.eval()
+    for name, term in terms.items():
+        if isinstance(term, nn.Module):
+            term.load_state_dict(kept.parts[name])
+            term.eval()
+    return TrainedModel(network.eval(), terms, done.model)
 
 
 def model_of(project: ProjectFolder) -> Fit:
