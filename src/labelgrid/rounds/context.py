@@ -1,10 +1,13 @@
 """What every step of a round needs: recipe, tasks, images and labels, and the round's number."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from labelgrid.config import merge
+from labelgrid.config import merge, parse
 from labelgrid.labels.grid import Split, State
 from labelgrid.labels.store import RoundRow
+from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.files import load_recipe
@@ -17,6 +20,7 @@ from labelgrid.tasks.task import Task, TaskDef, build_all
 class RoundContext:
     """What every step of a round needs: the recipe, the tasks and the project's images and labels as they are."""
 
+    project: ProjectFolder
     recipe: Recipe
     definitions: dict[str, TaskDef]
     tasks: dict[str, Task]
@@ -24,25 +28,22 @@ class RoundContext:
     seed: int
 
 
-def recipe_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> Recipe:
-    """The recipe of a project's settings; `recipe` and `changes` (from the command line) override them."""
-    settings = project.settings
-    overrides = merge(settings.changes, changes or {})
-    return load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
-
-
 def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> RoundContext:
     """The context of a project; `recipe` and `changes` (from the command line) override its settings."""
-    return context_with(project, recipe_of(project, recipe, changes))
-
-
-def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
-    """The context of a project for a recipe that is parsed already."""
-    for folder, tables in (("score", recipe.score), ("train.terms", recipe.terms)):
+    settings = project.settings
+    overrides = merge(settings.changes, changes or {})
+    loaded = load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
+    for folder, tables in (("score", loaded.score), ("train.terms", loaded.terms)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
     definitions = project.tasks()
-    return RoundContext(recipe, definitions, build_all(definitions), source_of(project), project.settings.seed)
+    return RoundContext(project, loaded, definitions, build_all(definitions), source_of(project), settings.seed)
+
+
+def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None) -> RoundContext:
+    """The context with the recipe and the seed that a training had; `score` replaces the recipe's [score]."""
+    recipe = parse(Recipe, {**fit.recipe, **({"score": score} if score is not None else {})}, "fit.json")
+    return replace(context, recipe=recipe, seed=fit.seed)
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:

@@ -1,12 +1,11 @@
 """How a round's network is built, and restored from its checkpoint."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from labelgrid.config import parse
 from labelgrid.errors import ModelError, ProjectError
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
@@ -14,8 +13,8 @@ from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.rounds.context import RoundContext, context_with
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.context import RoundContext, as_fitted, context_of
 from labelgrid.streams import seed_of
 from labelgrid.train.checkpoint import load, weights_hash
 from labelgrid.train.model import TrainedModel
@@ -91,24 +90,24 @@ def latest(project: ProjectFolder, before: int = 0) -> Fit | None:
 
 def restore(project: ProjectFolder, done: Fit) -> tuple[RoundContext, Network]:
     """The network of a finished training, and the context to use it with."""
-    context = context_of_fit(project, done, parse(Recipe, done.recipe, "fit.json"))
-    return context, restore_model(project, context, done).network
+    context = as_fitted(context_of(project), done)
+    return context, restore_model(context, done).network
 
 
-def context_of_fit(project: ProjectFolder, done: Fit, recipe: Recipe) -> RoundContext:
-    """The context of a finished training, for its recipe."""
-    return replace(context_with(project, recipe), seed=done.seed)
-
-
-def restore_model(project: ProjectFolder, context: RoundContext, done: Fit) -> TrainedModel:
+def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
     """The network of a finished training and its terms, as they were at its end.
+
+    Args:
+        context: of the project; recipe and seed are the training's, whatever this one's are.
+        fit: the record of the training.
 
     Raises:
         ModelError: the checkpoint is not the one that was kept, or the tasks are not the ones it was trained for.
     """
-    path = project.inside(done.checkpoint)
+    context = as_fitted(context, fit)
+    path = context.project.inside(fit.checkpoint)
     kept = load(path) if path.is_file() else None
-    if kept is None or weights_hash(kept.network) != done.model:
+    if kept is None or weights_hash(kept.network) != fit.model:
         raise ModelError(
             "The checkpoint is gone or not the one that was trained.",
             where=str(path),
@@ -123,7 +122,7 @@ def restore_model(project: ProjectFolder, context: RoundContext, done: Fit) -> T
         network.load_state_dict(kept.network)
     except RuntimeError as error:
         raise ModelError(
-            f"The model of round {done.round} was trained for other tasks.",
+            f"The model of round {fit.round} was trained for other tasks.",
             where=str(path),
             next_step="Run `labelgrid fit` again.",
         ) from error
@@ -131,7 +130,7 @@ def restore_model(project: ProjectFolder, context: RoundContext, done: Fit) -> T
         if isinstance(term, nn.Module):
             term.load_state_dict(kept.parts[name])
             term.eval()
-    return TrainedModel(network.eval(), terms, done.model)
+    return TrainedModel(network.eval(), terms, fit.model)
 
 
 def model_of(project: ProjectFolder) -> Fit:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.config import parse
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress
@@ -16,11 +15,11 @@ from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.rounds.context import RoundContext, labelled_images, recipe_of, round_number
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.context import RoundContext, as_fitted, context_of, labelled_images, round_number
 from labelgrid.rounds.fit import plan_of
-from labelgrid.rounds.models import context_of_fit, latest, network_of, restore_model
-from labelgrid.score.fit import FitImages, fit_statistics, terms_stamp, weights_stamp
+from labelgrid.rounds.models import latest, network_of, restore_model
+from labelgrid.score.fit import FitImages, fit_statistics, weights_stamp
 from labelgrid.score.pool import ScoringJob, gather
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import FILE, Table, read_stamp, read_table
@@ -56,18 +55,21 @@ class PoolScorer:
     @cached_property
     def options(self) -> Mapping[str, Mapping[str, Any]]:
         """The [score] tables of the project's recipe as it is now."""
-        return recipe_of(self.project).score
+        return self._project_context.recipe.score
 
     @cached_property
     def context(self) -> RoundContext:
         """The training's recipe with the [score] tables of now, the tasks and the labels."""
-        recipe = parse(Recipe, {**self.done.recipe, "score": self.options}, "fit.json")
-        return context_of_fit(self.project, self.done, recipe)
+        return as_fitted(self._project_context, self.done, self.options)
 
     @cached_property
     def model(self) -> TrainedModel:
         """The training's network and terms."""
-        return restore_model(self.project, self.context, self.done)
+        return restore_model(self.context, self.done)
+
+    @cached_property
+    def _project_context(self) -> RoundContext:
+        return context_of(self.project)
 
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
@@ -79,15 +81,13 @@ class PoolScorer:
 
     @cached_property
     def stamp(self) -> dict[str, str]:
-        """What scores are of: the model's weights, the scoring recipe, the pool with its labels, and the terms read."""
+        """What scores are of: the model with its terms, the scoring recipe, and the pool with its labels."""
         needs, options = sorted(self.strategy.needs), self.options
-        terms = set().union(*(statistic.terms for statistic in self.statistics.values()))
         return {
             "model": self.done.model,
             "recipe": hash_of(self.done.recipe["data"], {n: options.get(n, {}) for n in needs}, self.done.seed),
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
-            **(terms_stamp(self._trained_with(terms), sorted(terms)) if terms else {}),
         }
 
     def folder(self, number: int) -> Path:
@@ -116,7 +116,12 @@ class PoolScorer:
         return read_table(folder / FILE)
 
     def scored(self, number: int, grid: Grid) -> Table:
-        """Score the round's pool; a killed run resumes where it stopped."""
+        """Score the round's pool; a killed run resumes where it stopped.
+
+        Raises:
+            ProjectError: the model was trained without a term that is read.
+        """
+        self._check_terms()
         if self.done.round != number:
             self.progress.say(
                 f"Scoring with the network of round {self.done.round}: this round has none of its own yet."
@@ -129,28 +134,29 @@ class PoolScorer:
         job = fit_statistics(job, images, folder, self.progress)
         return gather(job, list(grid.images) if wide else missing, folder, self.progress)
 
-    def _trained_with(self, terms: set[str]) -> TrainedModel:
-        """The model.
+    def _check_terms(self) -> None:
+        """Refuse a model that was trained without a term that a statistic reads.
 
         Raises:
-            ProjectError: it was trained without a term that a statistic reads.
+            ProjectError: with the command that trains one.
         """
-        lacking = sorted(terms - self.done.recipe.get("terms", {}).keys())
-        if lacking:
-            raise ProjectError(
-                f"The newest model was trained without the term {lacking[0]}, which the strategy's statistics read.",
-                where=str(self.project.folder),
-                next_step=f'Put a table [terms."{lacking[0]}"] into the recipe, and run '
-                f"`labelgrid fit {self.project.folder}`.",
-                unchanged="Nothing was scored.",
-            )
-        return self.model
+        for name, statistic in self.statistics.items():
+            lacking = sorted(statistic.terms - self.done.recipe.get("terms", {}).keys())
+            if lacking:
+                raise ProjectError(
+                    f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was trained without it.",
+                    where=str(self.project.folder),
+                    next_step=f'Put a table [terms."{lacking[0]}"] into the recipe and run '
+                    f"`labelgrid fit {self.project.folder}`.",
+                    unchanged="Nothing was scored.",
+                )
 
-    def _train_member(self, folder: Path, name: str) -> TrainedModel:
-        """Train another network on the same labels, under a seed of its own; resumed from `folder`."""
+    def _train_member(self, name: str) -> TrainedModel:
+        """Train another network on the same labels, under a seed of its own, or resume that."""
         context = replace(self.context, seed=seed_of(self.done.seed, "member", name))
         network = network_of(context, self.project.weights())
-        weights = load(train(plan_of(context, self.project, network), folder / name, self.progress)).network
+        folder = self.project.round_folder(self.done.round) / "fit" / "members" / name
+        weights = load(train(plan_of(context, self.project, network), folder, self.progress)).network
         network.load_state_dict(weights)
         return TrainedModel(network.eval(), digest=weights_hash(weights))
 

@@ -31,13 +31,13 @@ class FitImages:
         labelled: images of the train split with a label.
         pool: images with a missing cell.
         seed: of the model.
-        train_member: as `FitContext.train_member`, given the folder for what must outlive a stopped training.
+        train_member: as `FitContext.train_member`.
     """
 
     labelled: Sequence[str]
     pool: Sequence[str]
     seed: int
-    train_member: Callable[[Path, str], TrainedModel]
+    train_member: Callable[[str], TrainedModel]
 
 
 def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: Progress) -> ScoringJob:
@@ -72,29 +72,38 @@ def weights_path(folder: Path, name: str) -> Path:
 def _fit(
     name: str, statistic: TrainedStatistic, job: ScoringJob, images: FitImages, folder: Path, progress: Progress
 ) -> None:
+    """Give a statistic its trained modules: kept ones, or else newly trained ones, which are kept from then on."""
     path, identity = weights_path(folder, name), json.dumps(dict(job.stamp), sort_keys=True)
-    seed, device = seed_of(images.seed, "statistic", name), next(job.model.network.parameters()).device
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed_of(images.seed, "init", "score", name))
         statistic.setup(next(pool_batches(replace(job, batch=1), images.pool[:1])))
-        statistic.to(device)
+        statistic.to(next(job.model.network.parameters()).device)
         kept = read_weights(path) if path.is_file() else {}
         if kept.get("identity") != identity:
-            building = path.with_suffix(f".{hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()}")
-            for other in folder.glob(f"{path.stem}.*/"):
-                if other != building:  # of another model or pool
-                    remove_folder(other)
-            building.mkdir(parents=True, exist_ok=True)
+            unfinished = _folder(path, identity)
+            context = _context(name, job, images, unfinished, progress)
             with frozen(name, job.model), torch.enable_grad():
-                statistic.train().fit(_context(name, job, images, seed, building, progress))
-            write_weights(path, {"identity": identity, "state": statistic.state_dict()})
-            remove_folder(building)
-            kept = read_weights(path)
-        statistic.load_state_dict(kept["state"])
-        statistic.eval().requires_grad_(False)
+                statistic.train().fit(context)
+            kept = {"identity": identity, "state": statistic.state_dict()}
+            write_weights(path, kept)
+            remove_folder(unfinished)
+    statistic.load_state_dict(kept["state"])
+    statistic.eval().requires_grad_(False)
 
 
-def _context(name: str, job: ScoringJob, images: FitImages, seed: int, folder: Path, progress: Progress) -> FitContext:
+def _folder(path: Path, identity: str) -> Path:
+    """Where a training keeps its state; what another model, pool or recipe left there is removed."""
+    mine = path.with_suffix("." + hashlib.blake2b(identity.encode(), digest_size=8).hexdigest())
+    for other in path.parent.glob(f"{path.stem}.*/"):
+        if other != mine:
+            remove_folder(other)
+    mine.mkdir(parents=True, exist_ok=True)
+    return mine
+
+
+def _context(name: str, job: ScoringJob, images: FitImages, folder: Path, progress: Progress) -> FitContext:
+    seed = seed_of(images.seed, "score", name)
+
     def drawn(names: Sequence[str], what: str, epoch: int) -> Iterator[PoolBatch]:
         ordered = np.array(sorted(names), object)
         return pool_batches(job, ordered[stream(seed, what, epoch).permutation(len(ordered))].tolist())
@@ -107,7 +116,7 @@ def _context(name: str, job: ScoringJob, images: FitImages, seed: int, folder: P
         seed=seed,
         folder=folder,
         progress=progress,
-        train_member=lambda member: images.train_member(folder, member),
+        train_member=images.train_member,
     )
 
 
@@ -141,13 +150,6 @@ def _modules(model: TrainedModel) -> Mapping[str, nn.Module]:
     found: dict[str, Any] = {"network": model.network, **model.terms}
     found |= {f"member {number}": member.network for number, member in enumerate(model.members, 1)}
     return {name: part for name, part in found.items() if isinstance(part, nn.Module)}
-
-
-def terms_stamp(model: TrainedModel, names: Sequence[str]) -> dict[str, str]:
-    """What a stamp says of the terms that statistics read; nothing where they read none."""
-    terms = [(name, model.terms[name]) for name in sorted(names)]
-    states = [_digest(term) if isinstance(term, nn.Module) else name for name, term in terms]
-    return {"terms": ",".join(states)} if names else {}
 
 
 def _digest(module: nn.Module) -> str:

@@ -6,26 +6,28 @@ import pytest
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
 from labelgrid.score.pool import ScoringJob, gather
+from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import Table, read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
+from labelgrid.train.model import TrainedModel
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
 COVERS = ["labelgrid.score.table"]
 
 
-class Counting:
+class Counting(Statistic):
     """A statistic that counts the images it was asked for, and dies after some."""
 
     def __init__(self, dies_after=10**9):
         self.seen, self.left = [], dies_after
 
-    def __call__(self, look):
-        self.left -= len(look.keys)
+    def __call__(self, batch):
+        self.left -= len(batch.keys)
         if self.left < 0:
             raise KeyboardInterrupt
-        self.seen += look.batch.ids
-        return look.features.fused.mean((2, 3))[:, :2].double().numpy()
+        self.seen += batch.batch.ids
+        return batch.features.fused.mean((2, 3))[:, :2].double().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,16 @@ def run(made, folder, statistic, stamp="one", names=None):
     tasks = build_all(found)
     stamps = {"model": stamp}
     work = ScoringJob(
-        toy_network(tasks), tasks, found, source_of(made), DATA, {"count": statistic}, stamps, 2, 0, part=2
+        TrainedModel(toy_network(tasks)),
+        tasks,
+        found,
+        source_of(made),
+        DATA,
+        {"count": statistic},
+        stamps,
+        2,
+        0,
+        part=2,
     )
     return gather(work, names or list(made.names), folder, Silent())
 
@@ -64,7 +75,9 @@ def test_parts_of_another_stamp_are_done_again(made, tmp_path):
 
 
 def test_a_table_comes_back_and_aligns_by_image(tmp_path):
-    table = Table(["a", "b"], {"x": np.array([[1.0, np.nan], [3.0, 4.0]])}, ("depth", "normals"), {"model": "m"})
+    table = Table(
+        ["a", "b"], {"x": np.array([[1.0, np.nan], [3.0, 4.0]])}, ("depth", "normals"), {"model": "m"}, {"x": "cell"}
+    )
     write_table(table, tmp_path / "t.parquet")
     again = read_table(tmp_path / "t.parquet")
     assert (list(again.images), again.tasks, again.stamp) == (["a", "b"], ("depth", "normals"), {"model": "m"})
@@ -73,7 +86,7 @@ def test_a_table_comes_back_and_aligns_by_image(tmp_path):
 
 
 def test_an_empty_pool_has_an_empty_table(tmp_path):
-    table = Table.concatenate([], ("depth",), {})
+    table = Table([], {}, ("depth",), {}, {})
     write_table(table, tmp_path / "t.parquet")
     assert list(read_table(tmp_path / "t.parquet").images) == []
 
