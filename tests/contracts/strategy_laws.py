@@ -18,7 +18,9 @@ TASKS = ["depth", "normals", "semseg"]
 law = settings(max_examples=40, report_multiple_bugs=False)
 
 
-def grid_of(images: list[str], state: Any, tasks: list[str] = TASKS, cost: tuple[float, ...] = (1.0, 2.0, 10.0)) -> Grid:
+def grid_of(
+    images: list[str], state: Any, tasks: list[str] = TASKS, cost: tuple[float, ...] = (1.0, 2.0, 10.0)
+) -> Grid:
     keys = np.array([image_key(name) for name in images], np.uint64)
     return Grid(images, keys, tasks, np.asarray(state, np.int8), np.array(cost[: len(tasks)]))
 
