@@ -12,7 +12,6 @@ from torch import Tensor
 from labelgrid.data.frame import Frame
 from labelgrid.data.frame import restore as to_original
 from labelgrid.errors import LabelError
-from labelgrid.files import remove_folder
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Cell, Pick, State
 from labelgrid.labels.naming import label_name, whole_names
@@ -56,12 +55,6 @@ def write_prelabels(scorer: PoolScorer, picks: Sequence[Pick], number: int) -> N
 def draw(scorer: PoolScorer, picks: Sequence[Pick], number: int) -> None:
     """Draw the first picks of a round."""
     Pictures.of(scorer, number).write(picks[:SHOWN])
-
-
-def clear_prelabels(project: ProjectFolder, number: int) -> None:
-    """Remove what an earlier, unfinished query of this round wrote."""
-    for name in ("prelabels", "pictures"):
-        remove_folder(project.round_folder(number) / name)
 
 
 def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import write_text
+from labelgrid.files import remove_folder, write_text
 from labelgrid.labels.grid import Grid, Move, Pick, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -19,7 +19,7 @@ from labelgrid.recipes.files import hash_of
 from labelgrid.rounds.context import open_round, round_number
 from labelgrid.rounds.history import history_of
 from labelgrid.rounds.models import latest
-from labelgrid.rounds.previews import clear_prelabels, draw, write_prelabels
+from labelgrid.rounds.previews import draw, write_prelabels
 from labelgrid.rounds.score import PoolScorer, strategy_of
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_budget
 from labelgrid.streams import seed_of
@@ -95,7 +95,8 @@ def query(
     _warn_of_rest(budget, asked, progress)
     if not dry_run:
         _check_unmoved(project, pool, number)
-        clear_prelabels(project, number)
+        for unfinished in ("prelabels", "pictures"):  # of a query that was stopped
+            remove_folder(project.round_folder(number) / unfinished)
         if scorer and prelabels:
             write_prelabels(scorer, picks, number)
         if scorer and (prelabels if pictures is None else pictures):

@@ -15,8 +15,8 @@ from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.context import RoundContext, as_fitted, context_of, labelled_images, round_number
+from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.rounds.context import RoundContext, as_fitted, context_with, labelled_images, recipe_of, round_number
 from labelgrid.rounds.fit import plan_of
 from labelgrid.rounds.models import latest, network_of, restore_model
 from labelgrid.score.fit import FitImages, fit_statistics, weights_stamp
@@ -55,12 +55,12 @@ class PoolScorer:
     @cached_property
     def options(self) -> Mapping[str, Mapping[str, Any]]:
         """The [score] tables of the project's recipe as it is now."""
-        return self._project_context.recipe.score
+        return self._recipe.score
 
     @cached_property
     def context(self) -> RoundContext:
         """The training's recipe with the [score] tables of now, the tasks and the labels."""
-        return as_fitted(self._project_context, self.done, self.options)
+        return as_fitted(context_with(self.project, self._recipe), self.done, self.options)
 
     @cached_property
     def model(self) -> TrainedModel:
@@ -68,8 +68,8 @@ class PoolScorer:
         return restore_model(self.context, self.done)
 
     @cached_property
-    def _project_context(self) -> RoundContext:
-        return context_of(self.project)
+    def _recipe(self) -> Recipe:
+        return recipe_of(self.project)
 
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
@@ -104,7 +104,8 @@ class PoolScorer:
         if not (folder / FILE).exists():
             return None
         trained = [name for name, one in self.statistics.items() if isinstance(one, TrainedStatistic)]
-        wanted, found = {**self.stamp, **weights_stamp(folder, trained)}, read_stamp(folder / FILE)
+        weights = weights_stamp(folder, trained) if trained else {}
+        wanted, found = {**self.stamp, **weights}, read_stamp(folder / FILE)
         stale = sorted(key for key, value in wanted.items() if found.get(key) != value)
         if stale:
             raise ProjectError(

@@ -52,13 +52,11 @@ def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: P
     trained = {name: one for name, one in job.statistics.items() if isinstance(one, TrainedStatistic)}
     for name, statistic in trained.items():
         _fit(name, statistic, job, images, folder, progress)
-    return replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))})
+    return replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))}) if trained else job
 
 
 def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """What a stamp says of the kept weights of statistics; nothing where there are none to keep."""
-    if not names:
-        return {}
+    """What a stamp says of the kept weights of statistics."""
     paths = [weights_path(folder, name) for name in sorted(names)]
     files = [path.read_bytes() if path.is_file() else b"" for path in paths]
     return {"weights": hashlib.blake2b(b"".join(hashlib.blake2b(f).digest() for f in files), digest_size=8).hexdigest()}

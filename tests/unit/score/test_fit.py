@@ -153,7 +153,6 @@ def test_what_a_stopped_training_left_is_there_again_unless_the_stamp_is_another
 def test_a_job_without_such_statistics_is_left_as_it_is(made, tmp_path):
     job = job_of(made, object())
     assert fit_statistics(job, FitImages([], [], 0, lambda _: job.model), tmp_path, Silent()).stamp == job.stamp
-    assert weights_stamp(tmp_path, []) == {}
 
 
 def test_the_stamp_changes_with_the_weights(tmp_path):
