@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.labels.grid import Grid
-from labelgrid.select.parts import AsIs, Composed, MinMax
-from labelgrid.select.strategy import Scores, Statistics
+from labelgrid.select.parts import AsIs, Composed, MinMax, Scored
+from labelgrid.select.strategy import PoolView
 
 
 @dataclass(frozen=True)
@@ -14,12 +13,13 @@ class Options:
     """No options."""
 
 
-def per_cost(statistics: Statistics, grid: Grid, seed: int) -> Scores:
+def per_cost(pool: PoolView) -> Scored:
     """Each cell's uncertainty, scaled to [0, 1] over the pool, divided by what its label costs."""
-    uncertainty = np.where(grid.eligible, statistics["dropout"], np.nan)
-    bounds = MinMax("each").fix(uncertainty, grid, {})
-    scaled: Scores = MinMax("each").apply(uncertainty, grid, bounds) / np.maximum(grid.cost, 1e-9)
-    return scaled
+    grid = pool.grid
+    uncertainty = np.where(grid.eligible, pool.statistics["dropout"], np.nan)
+    bounds = MinMax("each").calibrate(uncertainty, grid, {})
+    scaled = MinMax("each").apply(uncertainty, grid, bounds)
+    return Scored(scaled / np.maximum(grid.cost, 1e-9), terms={"uncertainty": scaled})
 
 
 def build(options: Options) -> Composed:

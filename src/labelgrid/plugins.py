@@ -17,7 +17,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
-    "score": frozenset({"pool", "table"}),
+    "score": frozenset({"pool", "table", "statistic", "fit", "weights"}),
     "select": frozenset({"strategy", "parts"}),
     "annotate": frozenset({"request", "answers", "returned"}),
 }

@@ -1,94 +1,96 @@
-"""Laws every strategy of `labelgrid.select` keeps, and every file added there must keep."""
+"""Every strategy of `labelgrid.select` keeps the laws of strategies; for each law there is one that breaks it."""
+
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from labelgrid import plugins
-from labelgrid.labels.grid import Grid, State
-from labelgrid.select.strategy import Budget
-from labelgrid.streams import image_key
-
-TASKS = ["depth", "normals", "semseg"]
-every = pytest.mark.parametrize("name", plugins.names("select"))
-
-
-def make(name):
-    module = plugins.module("select", name)
-    return module.build(module.Options())
+from labelgrid.labels.grid import State
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.parts import AsIs, Composed, Scored, best_cells
+from labelgrid.select.strategy import Budget, Selection
+from tests.contracts import strategy_laws as laws
 
 
-def grid_of(images, state, cost=(1.0, 2.0, 10.0)):
-    keys = np.array([image_key(i) for i in images], np.uint64)
-    return Grid(images, keys, TASKS, np.asarray(state, np.int8), np.array(cost))
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", plugins.names("select"))
+def test_a_strategy_keeps_the_law(name, law):
+    law(build_plugin("select", PluginChoice(name)))
 
 
-@st.composite
-def pools(draw):
-    n = draw(st.integers(1, 12))
-    images = [f"image-{i}" for i in draw(st.permutations(range(n)))]
-    state = draw(st.lists(st.lists(st.integers(0, 3), min_size=3, max_size=3), min_size=n, max_size=n))
-    seen = st.one_of(st.floats(-5, 5), st.just(float("nan")), st.just(1.0))
-    values = draw(st.lists(st.lists(seen, min_size=3, max_size=3), min_size=n, max_size=n))
-    return grid_of(images, state), {"dropout": np.array(values)}
+@dataclass(frozen=True)
+class Wrong:
+    """Buys cells in the order of the pool, without a fault but that."""
+
+    needs: frozenset = field(default=frozenset({"dropout"}))
+    unit: str = "cells"
+
+    def scores(self, pool):
+        count = pool.grid.state.size
+        return np.where(pool.grid.eligible, -np.arange(float(count)).reshape(pool.grid.state.shape), np.nan)
+
+    def select(self, pool, budget):
+        return Selection(best_cells(self.scores(pool), pool.grid, budget, "first"))
 
 
-def picks_of(name, grid, statistics, budget, seed=0):
-    strategy = make(name)
-    fixed = strategy.fix(statistics, grid, {})
-    scores = strategy.score(statistics, grid, fixed, seed)
-    return strategy.select(scores, statistics, grid, budget, seed)
+class Overspends(Wrong):
+    def select(self, pool, budget):
+        return super().select(pool, Budget(budget.amount + 1, budget.unit))
 
 
-def spent(picks, grid, unit):
-    if unit == "labels":
-        return len(picks)
-    if unit == "images":
-        return len({pick.cell.image for pick in picks})
-    return sum(grid.cost[grid.tasks.index(pick.cell.task)] for pick in picks)
+class PicksLabelled(Wrong):
+    def select(self, pool, budget):
+        state = np.where(pool.grid.state == State.LABELLED, State.MISSING, pool.grid.state)
+        return super().select(replace(pool, grid=replace(pool.grid, state=state)), budget)
 
 
-@every
-@settings(max_examples=40)
-@given(pool=pools(), amount=st.floats(0.5, 40), unit=st.sampled_from(["labels", "cost"]))
-def test_selection_never_spends_more_than_the_budget_and_picks_only_missing_cells(name, pool, amount, unit):
-    grid, statistics = pool
-    picks = picks_of(name, grid, statistics, Budget(amount, unit))
-    assert spent(picks, grid, unit) <= amount + 1e-6
-    missing = {(i, t) for r, i in enumerate(grid.images) for c, t in enumerate(TASKS) if grid.state[r, c] == 0}
-    cells = [(p.cell.image, p.cell.task) for p in picks]
-    assert set(cells) <= missing and len(set(cells)) == len(cells)
+class LeavesTheLast(Wrong):
+    def select(self, pool, budget):
+        found = super().select(pool, budget)
+        return replace(found, picks=found.picks[: int(pool.grid.eligible.sum()) - 1])
 
 
-@every
-@settings(max_examples=40)
-@given(pool=pools(), seed=st.integers(0, 3), order=st.randoms(use_true_random=False))
-def test_the_same_cells_are_picked_in_any_pool_order(name, pool, seed, order):
-    grid, statistics = pool
-    rows = list(range(len(grid.images)))
-    order.shuffle(rows)
-    shuffled = Grid([grid.images[r] for r in rows], grid.keys[rows], TASKS, grid.state[rows], grid.cost)
-    other = {name: values[rows] for name, values in statistics.items()}
-    budget = Budget(5, "labels")
-    assert picks_of(name, grid, statistics, budget, seed) == picks_of(name, shuffled, other, budget, seed)
+class DropsTheUnknown(Wrong):
+    def scores(self, pool):
+        return np.where(pool.grid.eligible, pool.statistics["dropout"], np.nan)
 
 
-@every
-def test_a_budget_of_the_whole_pool_buys_the_whole_pool(name):
-    grid = grid_of([f"i{n}" for n in range(4)], [[0, 2, 0], [0, 0, 0], [1, 1, 3], [0, 2, 2]])
-    statistics = {"dropout": np.arange(12.0).reshape(4, 3)}
-    assert len(picks_of(name, grid, statistics, Budget(6, "labels"))) == 6
-    assert len(picks_of(name, grid, statistics, Budget(3, "images"))) == 6
-    assert len(picks_of(name, grid, statistics, Budget(float((grid.eligible * grid.cost).sum()), "cost"))) == 6
+class KeepsArrays(Wrong):
+    def select(self, pool, budget):
+        return replace(super().select(pool, budget), calibration={"bounds": (1.0, 2.0)})
 
 
-@every
-def test_a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(name):
-    grid = grid_of(["a", "b"], [[0, 2, 2], [0, 2, 2]])
-    assert len(picks_of(name, grid, {"dropout": np.full((2, 3), np.nan)}, Budget(2))) == 2
-    one = Grid(["a"], np.array([1], np.uint64), ["depth"], np.zeros((1, 1), np.int8), np.ones(1))
-    assert len(picks_of(name, one, {"dropout": np.ones((1, 1))}, Budget(1))) == 1
+class WritesIntoStatistics(Wrong):
+    def scores(self, pool):
+        pool.statistics["dropout"][0] = 0
+        return super().scores(pool)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        (Wrong, laws.the_same_cells_are_picked_in_any_pool_order),
+        (Overspends, laws.at_most_the_budget_is_spent_and_on_missing_cells_alone),
+        (PicksLabelled, laws.at_most_the_budget_is_spent_and_on_missing_cells_alone),
+        (LeavesTheLast, laws.a_budget_of_the_whole_pool_buys_the_whole_pool),
+        (DropsTheUnknown, laws.a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from),
+        (KeepsArrays, laws.what_is_kept_of_a_choice_can_be_kept),
+        (WritesIntoStatistics, laws.what_is_kept_of_a_choice_can_be_kept),
+    ],
+)
+def test_a_wrong_strategy_breaks_the_law(wrong, law):
+    with pytest.raises((AssertionError, ValueError)):
+        law(wrong())
+
+
+def test_terms_of_another_shape_break_the_law():
+    def scorer(pool):
+        return Scored(np.zeros(pool.grid.state.shape), {"odd": np.zeros(pool.grid.state.size + 1)})
+
+    with pytest.raises(AssertionError):
+        laws.what_is_kept_of_a_choice_can_be_kept(Composed(frozenset(), scorer, AsIs(), "cells", "why"))
 
 
 def test_states_have_the_numbers_the_grid_is_kept_in():

@@ -57,13 +57,14 @@ class MemberRecord:
 
 @dataclass(frozen=True)
 class PickRecord:
-    """A pick: an entry of `picks.json`."""
+    """A pick: an entry of `picks.json`; `terms` are what its score was made of, by name."""
 
     image: str
     task: str
     score: float | None
     cost: float
     why: str
+    terms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def unsure_of(project: ProjectFolder) -> Unsure:
         table, done = read_table(_scores(project, row.number)), read_fit(folder)
         missing = (rounds < 0) | (rounds >= row.number)
         for name, values in table.aligned(grid.images).items():
-            if table.tasks == tuple(tasks) and values.shape[1] == len(tasks):
+            if table.tasks == tuple(tasks) and table.axes[name] == "cell":
                 untrained = np.array([task not in done.trained for task in tasks]) if done else False
                 scored.setdefault(name, []).append(Scored(row.number, np.where(untrained, np.nan, values), missing))
     found = {name: mean_normalised(some, tasks) for name, some in scored.items()}

@@ -28,16 +28,25 @@ class RoundContext:
     seed: int
 
 
-def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> RoundContext:
-    """The context of a project; `recipe` and `changes` (from the command line) override its settings."""
+def recipe_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> Recipe:
+    """The recipe of a project's settings; `recipe` and `changes` (from the command line) override them."""
     settings = project.settings
     overrides = merge(settings.changes, changes or {})
-    loaded = load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
-    for folder, tables in (("score", loaded.score), ("train.terms", loaded.terms)):
+    return load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
+
+
+def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> RoundContext:
+    """The context of a project; `recipe` and `changes` (from the command line) override its settings."""
+    return context_with(project, recipe_of(project, recipe, changes))
+
+
+def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
+    """The context of a project for a recipe that is parsed already."""
+    for folder, tables in (("score", recipe.score), ("train.terms", recipe.terms)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
     definitions = project.tasks()
-    return RoundContext(project, loaded, definitions, build_all(definitions), source_of(project), settings.seed)
+    return RoundContext(project, recipe, definitions, build_all(definitions), source_of(project), project.settings.seed)
 
 
 def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None) -> RoundContext:

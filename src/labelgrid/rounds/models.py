@@ -1,10 +1,8 @@
 """How a round's network and terms are built, and restored from their checkpoint."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -161,15 +159,13 @@ def member_seed(fit: Fit, name: str) -> int:
     return seed_of(fit.seed, "member", name)
 
 
-def restore(
-    project: ProjectFolder, fit: Fit, score: Mapping[str, Any] | None = None
-) -> tuple[RoundContext, TrainedModel]:
-    """The model of a finished training and the context to use it with; `score` replaces the recipe's [score].
+def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedModel]:
+    """The model of a finished training and the context to use it with.
 
     Raises:
         ModelError: as `restore_model`.
     """
-    context = as_fitted(context_of(project), fit, score)
+    context = as_fitted(context_of(project), fit)
     return context, restore_model(context, fit)
 
 

@@ -12,18 +12,17 @@ from torch import Tensor
 from labelgrid.data.frame import Frame, label_of
 from labelgrid.data.frame import restore as to_original
 from labelgrid.errors import LabelError
-from labelgrid.files import remove_folder
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Cell, Pick, State
 from labelgrid.labels.naming import label_name, whole_names
-from labelgrid.progress import Progress
-from labelgrid.project.artifacts import SHOWN, Fit, read_picks
+from labelgrid.progress import Silent
+from labelgrid.project.artifacts import SHOWN, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import latest, restore
-from labelgrid.rounds.score import score_options, scoring_job
+from labelgrid.rounds.models import latest
+from labelgrid.rounds.score import PoolScorer, scoring_job, strategy_of
 from labelgrid.score.dropout import Options, Passes, head_maps
 from labelgrid.score.pool import pool_batches
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg
@@ -32,46 +31,32 @@ from labelgrid.train.evaluate import predictions, strips
 from labelgrid.train.model import TrainedModel
 
 
-def write_prelabels(project: ProjectFolder, done: Fit, picks: Sequence[Pick], number: int, progress: Progress) -> None:
-    """Write the model's prediction of each picked cell as a label file, and pictures of the first picks."""
-    crew, model = restore(project, done)
-    folder = project.round_folder(number)
+def write_prelabels(scorer: PoolScorer, picks: Sequence[Pick], number: int) -> None:
+    """Write the model's prediction of each picked cell as a label file."""
+    context, folder, progress = scorer.context, scorer.project.round_folder(number), scorer.progress
     wanted: dict[str, list[str]] = {}
     for pick in picks:
         wanted.setdefault(pick.cell.image, []).append(pick.cell.task)
-    whole = whole_names(wanted, crew.source.images())
+    whole = whole_names(wanted, context.source.images())
+    definitions, data = context.definitions, context.recipe.data
     progress.start("Predicting the picks", len(wanted), "images")
     outputs = predictions(
-        model, crew.definitions, crew.source, sorted(wanted), crew.recipe.data, known=True, progress=progress
+        scorer.model, definitions, context.source, sorted(wanted), data, known=True, progress=progress
     )
     for image, raws, frame in outputs:
         for task in wanted[image]:
-            path = label_path(folder / "prelabels", crew.definitions[task], image, image in whole)
+            path = label_path(folder / "prelabels", definitions[task], image, image in whole)
             try:
-                write_label(crew.tasks[task], crew.definitions[task], raws[task], frame, path)
+                write_label(context.tasks[task], definitions[task], raws[task], frame, path)
             except LabelError as error:
                 if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
                     raise
                 progress.say(f"No pre-label of {task} for {image}: {error.what}")
-    draw(project, crew, model, picks, number)
 
 
-def write_pictures(project: ProjectFolder, done: Fit, picks: Sequence[Pick], number: int) -> None:
-    """Write pictures of the first picks alone, before their labels are granted."""
-    crew, model = restore(project, done)
-    draw(project, crew, model, picks, number)
-
-
-def draw(project: ProjectFolder, crew: RoundContext, model: TrainedModel, picks: Sequence[Pick], number: int) -> None:
-    """Draw the first picks of a round with a restored model."""
-    options = check_options("score", PluginChoice("dropout", score_options(project).get("dropout", {})))
-    Pictures(crew, model, project.round_folder(number) / "pictures", options).write(picks[:SHOWN])
-
-
-def clear_prelabels(project: ProjectFolder, number: int) -> None:
-    """Remove what an earlier, unfinished query of this round wrote."""
-    for name in ("prelabels", "pictures"):
-        remove_folder(project.round_folder(number) / name)
+def draw(scorer: PoolScorer, picks: Sequence[Pick], number: int) -> None:
+    """Draw the first picks of a round."""
+    Pictures.of(scorer, number).write(picks[:SHOWN])
 
 
 def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:
@@ -106,30 +91,38 @@ def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path
 class Pictures:
     """Pictures of cells for the report: `<place among the picks>-{image,prediction,uncertainty}.jpg`."""
 
-    crew: RoundContext
+    context: RoundContext
     model: TrainedModel
     folder: Path
-    options: Options
+
+    @classmethod
+    def of(cls, scorer: PoolScorer, number: int) -> "Pictures":
+        """The pictures of a round."""
+        return cls(scorer.context, scorer.model, scorer.project.round_folder(number) / "pictures")
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Write the three pictures of each pick, numbered in the picks' order."""
-        work = scoring_job(self.crew, self.model, {}, {})
+        own = self.context.recipe.score.get("dropout", {})
+        options: Options = check_options("score", PluginChoice("dropout", own))
+        job = scoring_job(self.context, self.model, {}, {})
         places: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):
             places.setdefault(pick.cell.image, []).append((index, pick.cell.task))
         self.folder.mkdir(parents=True, exist_ok=True)
-        for look in pool_batches(work, sorted(places)):
-            passes = Passes.of(look, self.options, self.crew.seed)
-            maps = head_maps(passes, self.crew.tasks)
-            final = self.model.network.decode(look.features, look.batch.targets or None).final
-            for i, name in enumerate(look.batch.ids):
-                frame = look.batch.frames[i]
+        for pool in pool_batches(job, sorted(places)):
+            with torch.inference_mode():
+                maps = head_maps(Passes.of(pool, options, self.context.seed), self.context.tasks)
+                final = self.model.network.decode(pool.features, pool.batch.targets or None).final
+            for i, name in enumerate(pool.batch.ids):
                 for index, task in places[name]:
-                    self._save(index, "image", self.crew.source.image(name))
-                    label = predicted(self.crew.tasks[task], self.crew.definitions[task], final[task][i], frame)
-                    self._save(index, "prediction", colour_map(self.crew.definitions[task], label.value, label.valid))
-                    unsure = to_original(maps[task][i], frame).cpu().numpy()
-                    self._save(index, "uncertainty", heat_map(unsure))
+                    self._draw(index, name, task, final[task][i], maps[task][i], pool.batch.frames[i])
+
+    def _draw(self, index: int, image: str, task: str, raw: Tensor, unsure: Tensor, frame: Frame) -> None:
+        definition = self.context.definitions[task]
+        label = predicted(self.context.tasks[task], definition, raw, frame)
+        self._save(index, "image", self.context.source.image(image))
+        self._save(index, "prediction", colour_map(definition, label.value, label.valid))
+        self._save(index, "uncertainty", heat_map(to_original(unsure, frame).cpu().numpy()))
 
     def _save(self, index: int, what: str, picture: NDArray[np.uint8]) -> None:
         (self.folder / f"{index:03d}-{what}.jpg").write_bytes(jpeg(picture))
@@ -146,9 +139,10 @@ def redraw(folder: Path, number: int) -> None:
         records = read_picks(place) if number else []
         if done is None or not records or (place / "pictures").is_dir():
             return
-        crew, model = restore(project, done)
+        scorer = PoolScorer(project, done, strategy_of(project)[1], Silent())
         asked = {row.cell: row.round for row in project.store.cells(state=State.LABELLED)}
-        known = {cell: kept for cell, kept in crew.source.labels.items() if asked[cell] < number}
-        before = replace(crew, source=replace(crew.source, labels=known))
+        source = scorer.context.source
+        known = {cell: kept for cell, kept in source.labels.items() if asked[cell] < number}
+        before = replace(scorer.context, source=replace(source, labels=known))
         picks = [Pick(Cell(record.image, record.task), record.score or 0.0) for record in records]
-        draw(project, before, model, picks, number)
+        replace(Pictures.of(scorer, number), context=before).write(picks[:SHOWN])

@@ -1,25 +1,27 @@
 """How a round ends: cells are picked within the budget and requested, in one ledger transaction."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import write_text
+from labelgrid.files import remove_folder, write_text
 from labelgrid.labels.grid import Grid, Move, Pick, State
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_id
 from labelgrid.recipes.files import hash_of
 from labelgrid.rounds.context import open_round, round_number
+from labelgrid.rounds.history import history_of
 from labelgrid.rounds.models import latest
-from labelgrid.rounds.previews import clear_prelabels, write_prelabels
-from labelgrid.rounds.score import fresh, score, score_options, strategy_of
-from labelgrid.select.strategy import Budget, Strategy, check_budget
+from labelgrid.rounds.previews import draw, write_prelabels
+from labelgrid.rounds.score import PoolScorer, strategy_of
+from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_budget
 from labelgrid.streams import seed_of
 
 COLD = "random_images"
@@ -50,8 +52,18 @@ def query(
     strategy: str = "",
     dry_run: bool = False,
     prelabels: bool = True,
+    pictures: bool | None = None,
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them and close the round.
+
+    Args:
+        project: whose round it is.
+        budget: what the picks may take.
+        progress: told of long work.
+        strategy: instead of the settings' one.
+        dry_run: request nothing.
+        prelabels: write the model's prediction of each pick as a label file.
+        pictures: draw the first picks; None draws them with the pre-labels.
 
     Raises:
         LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
@@ -60,31 +72,41 @@ def query(
     pool, grid = project.store.pool_hash(), project.store.grid()
     check_budget(budget, grid)
     _refuse_unfinished(project)
-    _tell_of_open_requests(project, progress)
+    _warn_of_open_requests(project, progress)
     done = latest(project)
     if chosen.needs and done is None:
         name, chosen = _cold(project, name, progress)
     number = round_number(project)
-    statistics = _statistics(project, done, chosen, strategy, grid, progress) if chosen.needs and done else {}
-    key, seed = fixed_key(project, name, chosen), seed_of(project.settings.seed, "select", number)
-    fixed = chosen.fix(statistics, grid, project.store.get(key, {}))
-    scores = chosen.score(statistics, grid, fixed, seed)
-    picks = chosen.select(scores, statistics, grid, budget, seed)
-    if not picks:
+    scorer = PoolScorer(project, done, chosen, progress) if done else None
+    key = calibration_key(project, name, chosen, scorer.options if scorer and chosen.needs else {})
+    view = PoolView(
+        grid=grid,
+        statistics=_statistics(scorer, number, grid) if scorer and chosen.needs else {},
+        seed=seed_of(project.settings.seed, "select", number),
+        calibration=project.store.get(key, {}),
+        read_history=partial(history_of, project.folder),
+    )
+    selection = chosen.select(view, budget)
+    if not selection.picks:
         raise _too_little(budget, name, grid)
     prices = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+    picks = list(selection.picks)
     asked = QueryResult(number, name, picks, float(sum(prices[pick.cell.task] for pick in picks)))
-    _tell_of_rest(budget, asked, progress)
+    _warn_of_rest(budget, asked, progress)
     if not dry_run:
         _check_unmoved(project, pool, number)
-        clear_prelabels(project, number)
-        if prelabels and done is not None:
-            write_prelabels(project, done, picks, number, progress)
+        for unfinished in ("prelabels", "pictures"):  # of a query that was stopped
+            remove_folder(project.round_folder(number) / unfinished)
+        if scorer and prelabels:
+            write_prelabels(scorer, picks, number)
+        if scorer and (prelabels if pictures is None else pictures):
+            draw(scorer, picks, number)
         with project.store.transaction():
             _check_unmoved(project, pool, number)
-            project.store.put(key, dict(fixed))
-            closed = replace(open_round(project), strategy=name, seed=seed, budget=budget.amount, unit=budget.unit)
-            project.store.close_round(replace(closed, pool=pool), _requests(project, asked, prices))
+            project.store.put(key, dict(selection.calibration))
+            row = open_round(project)
+            closed = replace(row, strategy=name, seed=view.seed, budget=budget.amount, unit=budget.unit, pool=pool)
+            project.store.close_round(closed, _requests(project, asked, terms_of(selection, grid), prices))
     return asked
 
 
@@ -100,14 +122,14 @@ def _refuse_unfinished(project: ProjectFolder) -> None:
         )
 
 
-def _tell_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
+def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
     """A round is asked for on top of open ones where that is wanted, but not unawares (after a kill, say)."""
     waiting = sum(count.requested for count in project.store.counts(("train",)).values())
     if waiting:
         progress.say(f"{waiting} requests of earlier rounds are still open; what is picked now comes on top.")
 
 
-def _tell_of_rest(budget: Budget, asked: QueryResult, progress: Progress) -> None:
+def _warn_of_rest(budget: Budget, asked: QueryResult, progress: Progress) -> None:
     """What whole images, or prices, leave of a budget is not spent unawares."""
     images = {pick.cell.image for pick in asked.picks}
     spent = {"labels": len(asked.picks), "images": len(images), "cost": asked.cost}[budget.unit]
@@ -134,36 +156,59 @@ def _cold(project: ProjectFolder, name: str, progress: Progress) -> tuple[str, S
     return strategy_of(project, COLD)
 
 
-def _statistics(
-    project: ProjectFolder, done: Fit, chosen: Strategy, strategy: str, grid: Grid, progress: Progress
-) -> dict[str, NDArray[np.float64]]:
+def _statistics(scorer: PoolScorer, number: int, grid: Grid) -> dict[str, NDArray[Any]]:
     """The round's statistics at the grid's rows, made if they are not there; NaN for tasks whose head never learnt.
 
     Raises:
-        ProjectError: a number of a trained task is none: drawing such cells at random would hide it.
+        ProjectError: a number that should be there is not finite: drawing such cells at random would hide it.
     """
-    table = fresh(project, done, chosen, round_number(project)) or score(project, progress, strategy)
-    untrained = np.array([task not in done.trained for task in grid.tasks])
+    table = scorer.fresh(number) or scorer.scored(number, grid)
+    untrained = np.array([task not in scorer.done.trained for task in grid.tasks])
     statistics = table.aligned(grid.images)
     for name, values in statistics.items():
-        if values.shape[1] == len(grid.tasks):
+        if table.axes[name] == "cell":
             statistics[name] = np.where(untrained, np.nan, values)
-            wrong = (~np.isfinite(values) & grid.eligible & ~untrained).sum()
-            if wrong:
-                raise ProjectError(
-                    f"{wrong} cells of trained tasks have no finite '{name}'.",
-                    where=str(done.checkpoint),
-                    next_step="Train again, with a lower learning rate or `clip`, then score again.",
-                    unchanged="Nothing was requested.",
-                )
+            wrong, what = int((~np.isfinite(values) & grid.eligible & ~untrained).sum()), "cells of trained tasks"
+        else:
+            sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)
+            wrong, what = int((~np.isfinite(sums) & grid.eligible.any(1)).sum()), "images of the pool"
+        if wrong:
+            raise ProjectError(
+                f"{wrong} {what} have no finite '{name}'.",
+                where=str(scorer.done.checkpoint),
+                next_step="Train again, with a lower learning rate or `clip`, then score again.",
+                unchanged="Nothing was requested.",
+            )
     return statistics
 
 
-def fixed_key(project: ProjectFolder, name: str, strategy: Strategy) -> str:
-    """The note under which the ledger keeps what a strategy fixed: anew where its scores are made otherwise."""
-    options = score_options(project)
+def calibration_key(
+    project: ProjectFolder, name: str, strategy: Strategy, options: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """The note under which the ledger keeps a strategy's calibration: another one where its scores are made otherwise.
+
+    Args:
+        project: whose settings hold the strategy's options.
+        name: the strategy's.
+        strategy: says what it needs.
+        options: the [score] tables of the project's recipe.
+    """
     made = {need: options.get(need, {}) for need in sorted(strategy.needs)}
     return f"fixed/{name}/{hash_of(made, project.settings.strategy.options)}"
+
+
+def terms_of(selection: Selection, grid: Grid) -> list[dict[str, float]]:
+    """The terms of each pick's score, in the order of the picks."""
+    if not selection.terms:
+        return [{} for _ in selection.picks]
+    wanted = {pick.cell.image for pick in selection.picks}
+    rows = {name: row for row, name in enumerate(grid.images) if name in wanted}
+    columns = {task: column for column, task in enumerate(grid.tasks)}
+    cells = [(rows[pick.cell.image], columns[pick.cell.task]) for pick in selection.picks]
+    return [
+        {name: float(values[cell] if values.ndim == 2 else values[cell[0]]) for name, values in selection.terms.items()}
+        for cell in cells
+    ]
 
 
 def _check_unmoved(project: ProjectFolder, pool: str, number: int) -> None:
@@ -177,8 +222,10 @@ def _check_unmoved(project: ProjectFolder, pool: str, number: int) -> None:
         )
 
 
-def _requests(project: ProjectFolder, asked: QueryResult, prices: Mapping[str, float]) -> list[Move]:
-    """The moves that request the picks, also written to the round's `picks.json`."""
+def _requests(
+    project: ProjectFolder, asked: QueryResult, terms: Sequence[Mapping[str, float]], prices: Mapping[str, float]
+) -> list[Move]:
+    """The moves that request the picks, also written to the round's `picks.json` with the terms of their scores."""
     moves = [
         Move(
             pick.cell,
@@ -194,5 +241,6 @@ def _requests(project: ProjectFolder, asked: QueryResult, prices: Mapping[str, f
     ]
     kept = ("request_id", "score", "cost", "weight", "why")
     lines = [{**vars(m.cell), **{name: getattr(m, name) for name in kept}} for m in moves]
+    lines = [line | ({"terms": dict(own)} if own else {}) for line, own in zip(lines, terms, strict=True)]
     write_text(project.round_folder(asked.round) / "picks.json", json.dumps(lines, indent=1) + "\n")
     return moves

@@ -15,7 +15,7 @@ from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
 from labelgrid.nets.options import Where, check_rates
 from labelgrid.pixel.target import Target
-from labelgrid.score.pool import PoolBatch
+from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import Task
 
 #: Most numbers of one task's map held at once at original size, and how many of them a processor works on at a time:
@@ -63,11 +63,12 @@ class Passes:
     task_features: Raw | None
 
     @classmethod
-    def of(cls, look: PoolBatch, options: Options, seed: int) -> "Passes":
+    def of(cls, pool: PoolBatch, options: Options, seed: int) -> "Passes":
         """The passes over a batch."""
-        known = {name: target for name, target in look.batch.targets.items() if target.present.any()} or None
-        fixed = look.network.decode(look.features, known).task_features if options.where == "final" else None
-        return cls(look.network, options, seed, look.keys, look.features, known, fixed)
+        network = pool.model.network
+        known = {name: target for name, target in pool.batch.targets.items() if target.present.any()} or None
+        fixed = network.decode(pool.features, known).task_features if options.where == "final" else None
+        return cls(network, options, seed, pool.keys, pool.features, known, fixed)
 
     def only(self, index: int) -> "Passes":
         """The passes over one image of the batch: the same masks."""
@@ -93,7 +94,7 @@ class Passes:
 
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Statistic):
     """The mean over pixels of each task's uncertainty under dropout, nats; known labels fed in.
 
     Moments are streamed: memory grows neither with the number of passes nor with the pool, and an image at its
@@ -105,18 +106,17 @@ class Dropout:
     options: Options
     seed: int
 
-    def __call__(self, look: PoolBatch) -> NDArray[np.float64]:
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """[b, t]."""
-        if not sites(look.network, self.options.where, self.options.rate):
+        if not sites(batch.model.network, self.options.where, self.options.rate):
             raise ModelError(
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes = Passes.of(look, self.options, self.seed)
+        passes, frames = Passes.of(batch, self.options, self.seed), batch.batch.frames
         if self.options.at == "head":
-            return head_means(passes, look.tasks, look.batch.frames)
-        frames = look.batch.frames
-        return np.stack([original_means(passes.only(i), look.tasks, frame) for i, frame in enumerate(frames)])
+            return head_means(passes, batch.tasks, frames)
+        return np.stack([original_means(passes.only(i), batch.tasks, frame) for i, frame in enumerate(frames)])
 
 
 def head_maps(passes: Passes, tasks: Mapping[str, Task]) -> dict[str, Tensor]:

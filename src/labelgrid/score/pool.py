@@ -4,57 +4,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import Source, labels_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
-from labelgrid.nets.network import Features, Network
+from labelgrid.errors import PluginError
 from labelgrid.progress import Progress
-from labelgrid.score.table import FILE, Table, read_table, write_table
+from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.table import FILE, Axis, Table, read_table, write_table, write_tables
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, TaskDef
-
-
-@dataclass(frozen=True)
-class PoolBatch:
-    """One batch of the pool as statistics see it: the network in evaluation mode, the encoder already run.
-
-    Args:
-        batch: images, with known labels as targets, and frames.
-        keys: uint64 [b] of the images.
-        features: the encoder's.
-        network: in evaluation mode.
-        tasks: by name.
-    """
-
-    batch: Batch
-    keys: NDArray[np.uint64]
-    features: Features
-    network: Network
-    tasks: Mapping[str, Task]
-
-
-class Statistic(Protocol):
-    """Reads something off the network for each image of the pool."""
-
-    def __call__(self, look: PoolBatch) -> NDArray[np.float64]:
-        """An array with leading axis b; [b, t] where it is a number a task."""
+from labelgrid.train.model import TrainedModel
 
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """What a pool pass is made of; `stamp` says of which model, recipe and pool the numbers are.
+    """What a pass over the pool is made of; `stamp` says of which model, recipe and pool the numbers are.
 
     The labels that `source` has of the pool's images are fed in as known (PartAL section 3.3).
+
+    Args:
+        model: whose network is in evaluation mode.
+        statistics: by name; those with modules of their own are trained already, see `score.fit`.
+        batch: images in a batch; part: images in a file of what a killed run keeps.
     """
 
-    network: Network
+    model: TrainedModel
     tasks: Mapping[str, Task]
     definitions: Mapping[str, TaskDef]
     source: Source
@@ -66,52 +46,70 @@ class ScoringJob:
     part: int = 256
 
 
-def gather(work: ScoringJob, names: Sequence[str], folder: Path, progress: Progress) -> Table:
+def gather(job: ScoringJob, names: Sequence[str], folder: Path, progress: Progress) -> Table:
     """The statistics of all images `names`, in the order of their ids, written to `folder/scores.parquet`.
 
     Each part of the pool is a file of its own until all are there; parts of this stamp are not done again.
-    Memory does not grow with the pool: a part holds its numbers only.
+    While the pool is scored, memory does not grow with it: a part holds its numbers only.
+
+    Raises:
+        PluginError: a statistic's numbers have another shape than its axis says.
     """
     ordered = sorted(names)
-    parts = [ordered[start : start + work.part] for start in range(0, len(ordered), work.part)]
+    parts = [ordered[start : start + job.part] for start in range(0, len(ordered), job.part)] or [[]]
+    paths = [folder / f"scores-{index:05d}.part" for index in range(len(parts))]
     folder.mkdir(parents=True, exist_ok=True)
     progress.start("Scoring", len(ordered), "images")
-    tables = []
-    for index, images in enumerate(parts):
-        path = folder / f"scores-{index:05d}.part"
+    for path, images in zip(paths, parts, strict=True):
         table = read_table(path) if path.exists() else None
-        if table is None or dict(table.stamp) != dict(work.stamp) or list(table.images) != images:
-            table = Table(images, _pass(work, images, progress), tuple(work.tasks), work.stamp)
-            write_table(table, path)
+        if table is None or dict(table.stamp) != dict(job.stamp) or list(table.images) != images:
+            write_table(_part(job, images, progress), path)
         else:
             progress.advance(len(images), "done before")
-        tables.append(table)
-    whole = Table.concatenate(tables, tuple(work.tasks), work.stamp)
-    write_table(whole, folder / FILE)
-    for index in range(len(parts)):
-        (folder / f"scores-{index:05d}.part").unlink(missing_ok=True)
-    return whole
+    write_tables(map(read_table, paths), folder / FILE)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    return read_table(folder / FILE)
 
 
-def pool_batches(work: ScoringJob, names: Sequence[str]) -> Iterator[PoolBatch]:
-    """The pool's images batch by batch, encoded, in the order of `names`."""
-    device = next(work.network.parameters()).device
-    work.network.eval()
-    known = partial(labels_of, work.source, work.definitions)
+def pool_batches(job: ScoringJob, names: Sequence[str]) -> Iterator[PoolBatch]:
+    """Images batch by batch, encoded without gradients, in the order of `names`."""
+    network = job.model.network.eval()
+    device = next(network.parameters()).device
+    known = partial(labels_of, job.source, job.definitions)
     loaded = eval_batches(
-        work.source, work.definitions, names, work.data, batch=work.batch, workers=work.workers, known=known
+        job.source, job.definitions, names, job.data, batch=job.batch, workers=job.workers, known=known
     )
-    with torch.inference_mode():
-        for part in loaded:
-            batch = part.to(device)
-            keys = np.array([image_key(name) for name in batch.ids], np.uint64)
-            yield PoolBatch(batch, keys, work.network.encode(batch.images), work.network, work.tasks)
+    for part in loaded:
+        batch = part.to(device)
+        keys = np.array([image_key(name) for name in batch.ids], np.uint64)
+        with torch.no_grad():
+            features = network.encode(batch.images)
+        yield PoolBatch(batch, keys, features, job.model, job.tasks)
 
 
-def _pass(work: ScoringJob, names: Sequence[str], progress: Progress) -> dict[str, NDArray[np.float64]]:
-    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in work.statistics}
-    for look in pool_batches(work, names):
-        for name, statistic in work.statistics.items():
-            found[name].append(statistic(look))
-        progress.advance(len(look.batch.ids))
-    return {name: np.concatenate(arrays) for name, arrays in found.items()}
+def _part(job: ScoringJob, names: Sequence[str], progress: Progress) -> Table:
+    axes: dict[str, Axis] = {name: statistic.axis for name, statistic in job.statistics.items()}
+    found: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
+    for batch in pool_batches(job, names):
+        for name, statistic in job.statistics.items():
+            with torch.inference_mode():
+                found[name].append(_checked(name, statistic, batch))
+        progress.advance(len(batch.batch.ids))
+    values = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
+    return Table(names, values, tuple(job.tasks), job.stamp, {name: axes[name] for name in values})
+
+
+def _checked(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
+    """A statistic's numbers of a batch, in the precision of its axis."""
+    axis = statistic.axis
+    values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)
+    b, t = len(batch.batch.ids), len(batch.tasks)
+    right = values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
+    if not right or (axis == "feature" and values.ndim != 2):
+        raise PluginError(
+            f"The statistic '{name}' gives numbers of shape {list(values.shape)} for {b} images and {t} tasks.",
+            next_step=f"Its axis is '{axis}': [b, t] is of cells, [b] of images, [b, d] of features.",
+            unchanged="Nothing was scored.",
+        )
+    return values

@@ -1,52 +1,73 @@
 """What strategies are composed of: scorer × normaliser × unit × selector."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick
-from labelgrid.select.strategy import Budget, Scores, Statistics
+from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
 #: Why a cell was picked that has no score of its own.
 DRAWN = "drawn at random: the network has learnt nothing of this task yet"
-#: Raw scores [n, t] from statistics and the grid.
-Scorer = Callable[[Statistics, Grid, int], Scores]
 
 
-def draw_cells(statistics: Statistics, grid: Grid, seed: int) -> Scores:
+@dataclass(frozen=True)
+class Scored:
+    """What a scorer gives: scores [n, t], NaN where nobody knows, and the terms [n, t] or [n] they are made of."""
+
+    values: Scores
+    terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+#: Raw scores of a pool.
+Scorer = Callable[[PoolView], Scored]
+
+
+def draw_cells(grid: Grid, seed: int) -> Scores:
     """A uniform draw a cell, keyed by image and task."""
     return np.stack([keyed_uniform(grid.keys, seed_of(seed, "cell", task)) for task in grid.tasks], 1)
 
 
-def draw_images(statistics: Statistics, grid: Grid, seed: int) -> Scores:
+def draw_images(grid: Grid, seed: int) -> Scores:
     """A uniform draw an image, the same for all its cells."""
     return np.repeat(keyed_uniform(grid.keys, seed_of(seed, "image"))[:, None], len(grid.tasks), 1)
 
 
 @dataclass(frozen=True)
+class Draw:
+    """Scores that are drawn: `draw_cells` or `draw_images` of the round's seed."""
+
+    draw: Callable[[Grid, int], Scores]
+
+    def __call__(self, pool: PoolView) -> Scored:
+        """As `Scorer`."""
+        return Scored(self.draw(pool.grid, pool.seed))
+
+
+@dataclass(frozen=True)
 class Read:
-    """The scores that a statistic [n, t] holds."""
+    """The scores that a statistic of cells holds."""
 
     statistic: str
 
-    def __call__(self, statistics: Statistics, grid: Grid, seed: int) -> Scores:
+    def __call__(self, pool: PoolView) -> Scored:
         """As `Scorer`."""
-        return np.asarray(statistics[self.statistic], np.float64)
+        return Scored(np.asarray(pool.statistics[self.statistic], np.float64))
 
 
 @dataclass(frozen=True)
 class AsIs:
     """Leaves scores as they are."""
 
-    def fix(self, scores: Scores, grid: Grid, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Nothing is fixed."""
-        return fixed
+    def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Nothing is added."""
+        return calibration
 
-    def apply(self, scores: Scores, grid: Grid, fixed: Mapping[str, Any]) -> Scores:
+    def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
         """The same scores."""
         return scores
 
@@ -65,9 +86,9 @@ class MinMax:
 
     keep: Literal["first", "each"] = "first"
 
-    def fix(self, scores: Scores, grid: Grid, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
+    def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
         """The bounds by task: kept ones as they are, new ones for tasks that have scores for the first time."""
-        bounds = dict(fixed) if self.keep == "first" else {}
+        bounds = dict(calibration) if self.keep == "first" else {}
         for column, task in enumerate(grid.tasks):
             known = scores[:, column][grid.eligible[:, column]]
             known = known[np.isfinite(known)]
@@ -75,9 +96,9 @@ class MinMax:
                 bounds[task] = [float(known.min()), float(known.max())]
         return bounds
 
-    def apply(self, scores: Scores, grid: Grid, fixed: Mapping[str, Any]) -> Scores:
+    def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
         """Normalised scores; NaN where a task has no bounds yet."""
-        bounds = [fixed.get(task, [np.nan, np.nan]) for task in grid.tasks]
+        bounds = [calibration.get(task, [np.nan, np.nan]) for task in grid.tasks]
         low, high = np.array(bounds, np.float64).reshape(-1, 2).T
         spread = np.where(high > low, high - low, np.inf)
         return np.asarray((scores - low) / spread, np.float64)
@@ -102,22 +123,18 @@ class Composed:
     unit: Literal["cells", "images"]
     why: str
 
-    def fix(self, statistics: Statistics, grid: Grid, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """As `Strategy.fix`."""
-        return self.normaliser.fix(self.scorer(statistics, grid, 0), grid, fixed)
-
-    def score(self, statistics: Statistics, grid: Grid, fixed: Mapping[str, Any], seed: int) -> Scores:
-        """As `Strategy.score`."""
-        scores = self.normaliser.apply(self.scorer(statistics, grid, seed), grid, fixed)
-        scores = np.where(np.isnan(scores), draw_cells(statistics, grid, seed), scores)
-        return np.where(grid.eligible, scores, np.nan)
-
-    def select(self, scores: Scores, statistics: Statistics, grid: Grid, budget: Budget, seed: int) -> list[Pick]:
-        """As `Strategy.select`."""
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`: the scorer runs once."""
+        raw, grid = self.scorer(pool), pool.grid
+        calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
+        scores = self.normaliser.apply(raw.values, grid, calibration)
+        scores = np.where(np.isnan(scores), draw_cells(grid, pool.seed), scores)
+        scores = np.where(grid.eligible, scores, np.nan)
         if self.unit == "cells":
-            drawn = np.isnan(self.scorer(statistics, grid, seed))
-            return best_cells(scores, grid, budget, self.why, drawn)
-        return best_images(scores, grid, budget, self.why)
+            picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values))
+        else:
+            picks = best_images(scores, grid, budget, self.why)
+        return Selection(picks, raw.terms, calibration)
 
 
 def best_cells(

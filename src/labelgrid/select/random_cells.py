@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from labelgrid.select.parts import AsIs, Composed, draw_cells
+from labelgrid.select.parts import AsIs, Composed, Draw, draw_cells
 
 
 @dataclass(frozen=True)
@@ -12,4 +12,4 @@ class Options:
 
 def build(options: Options) -> Composed:
     """Uniform draws over the missing cells, keyed by image and task."""
-    return Composed(frozenset(), draw_cells, AsIs(), "cells", "random cell")
+    return Composed(frozenset(), Draw(draw_cells), AsIs(), "cells", "random cell")

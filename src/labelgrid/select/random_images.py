@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from labelgrid.select.parts import AsIs, Composed, draw_images
+from labelgrid.select.parts import AsIs, Composed, Draw, draw_images
 
 
 @dataclass(frozen=True)
@@ -12,4 +12,4 @@ class Options:
 
 def build(options: Options) -> Composed:
     """Uniform draws over the images, keyed by image."""
-    return Composed(frozenset(), draw_images, AsIs(), "images", "random image")
+    return Composed(frozenset(), Draw(draw_images), AsIs(), "images", "random image")

@@ -1,8 +1,9 @@
 """What a strategy is: scores for cells, then picks within a budget; higher score = label first."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from labelgrid.errors import LabelgridError
 from labelgrid.labels.grid import Grid, Pick, Unit
 
-#: Named arrays with leading axis n, the rows of the grid; a cell or image nobody knows about is NaN.
-Statistics = Mapping[str, NDArray[np.float64]]
+#: Named arrays whose rows are those of the grid: float64 [n, t] of cells, float64 [n] of images or float32 [n, d] of
+#: features, as each statistic declares; a cell or image nobody knows about is NaN.
+Statistics = Mapping[str, NDArray[Any]]
+#: Float64 [n, t]; higher = label first.
 Scores = NDArray[np.float64]
 
 
@@ -23,21 +26,79 @@ class Budget:
     unit: Unit = "labels"
 
 
+@dataclass(frozen=True)
+class TrainedRound:
+    """A training of the campaign, as its history keeps it: never a figure on held-out or test labels.
+
+    Args:
+        round: its number.
+        labels: how many labels of each task were learned from, or used to choose the model.
+        cost: of all labels of the splits train and val by then.
+        val: figures on the validation images by `task/metric`, and `loss_mtl`; empty where there are none.
+    """
+
+    round: int
+    labels: Mapping[str, int]
+    cost: float
+    val: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PoolView:
+    """What a strategy chooses from.
+
+    Args:
+        grid: the states of all images of the train split.
+        statistics: what the strategy needs, at the grid's rows.
+        seed: of this round's draws.
+        calibration: what `Selection.calibration` kept in earlier rounds.
+        read_history: see `history`.
+    """
+
+    grid: Grid
+    statistics: Statistics = field(default_factory=dict)
+    seed: int = 0
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    read_history: Callable[[], Sequence[TrainedRound]] = tuple
+
+    @cached_property
+    def history(self) -> Sequence[TrainedRound]:
+        """The campaign's trainings by round, this round's last; read when it is first asked for."""
+        return self.read_history()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a strategy chose.
+
+    Args:
+        picks: missing cells worth at most the budget, best first.
+        terms: what scores are made of, by name: [n, t] of cells or [n] of images; kept with the picks.
+        calibration: what is fixed once and kept in the ledger (JSON values): the pool's with what this round adds.
+    """
+
+    picks: Sequence[Pick]
+    terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Strategy(Protocol):
-    """Chooses cells. The published strategies are named compositions of `labelgrid.select.parts`."""
+    """Chooses cells. Most are compositions of `labelgrid.select.parts`.
+
+    Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget, and the same cells in
+    any order of the pool; a budget of the whole pool buys the whole pool.
+    """
 
     @property
     def needs(self) -> frozenset[str]:
-        """The statistics it reads: plug-ins of `labelgrid.score`."""
+        """The statistics it reads: plug-ins of `labelgrid.score`, or "module:function"."""
 
-    def fix(self, statistics: Statistics, grid: Grid, fixed: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is fixed once and kept in the ledger (JSON values): `fixed` with what this round adds."""
+    @property
+    def unit(self) -> Literal["cells", "images"]:
+        """What it picks: single cells, or all missing cells of an image."""
 
-    def score(self, statistics: Statistics, grid: Grid, fixed: Mapping[str, Any], seed: int) -> Scores:
-        """Scores [n, t]; NaN for cells that may not be picked."""
-
-    def select(self, scores: Scores, statistics: Statistics, grid: Grid, budget: Budget, seed: int) -> list[Pick]:
-        """Missing cells worth at most the budget, best first."""
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """Choose within the budget."""
 
 
 def left_of(grid: Grid, unit: Unit) -> float:

@@ -18,7 +18,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import context, fit, models, previews, query, score
+from labelgrid.rounds import context, fit, query, score
 from labelgrid.select.strategy import Budget, left_of
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.study import DONE, Run, Study
@@ -103,10 +103,9 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
     if not left or study.budget < cheapest:
         return False
-    done = models.latest(project)
-    asked = query.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
-    if run.seed == 0 and done is not None and score.strategy_of(project)[1].needs:
-        previews.write_pictures(project, done, asked.picks, asked.round)
+    scored = bool(score.strategy_of(project)[1].needs)
+    budget = Budget(min(study.budget, left), study.unit)
+    query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
     return True
 
 

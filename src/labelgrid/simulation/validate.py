@@ -17,7 +17,7 @@ from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import build_plugin, check_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.wording import counted
-from labelgrid.select.parts import Composed
+from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.study import KEPT, LOCK, Run, Study, kept_study, read_json, runs_of
 from labelgrid.tasks.task import definitions
 
@@ -82,9 +82,9 @@ def check(asked: StudyRequest) -> list[Run]:
 def _check_strategy(study: Study, name: str) -> None:
     """Refuse one that is unknown, wrong options, and a budget that buys no whole image where it buys these."""
     chosen = study.chosen(name)
-    made = build_plugin("select", PluginChoice(chosen.name, chosen.options))
+    made: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
     prices = {"labels": len(study.tasks), "cost": sum(row.cost for row in study.rows()), "images": 1}
-    if isinstance(made, Composed) and made.unit == "images" and study.budget < prices[study.unit]:
+    if made.unit == "images" and study.budget < prices[study.unit]:
         raise RecipeError(
             f"The budget of {study.budget:g} {study.unit} does not pay for one image, and '{name}' buys whole images.",
             next_step=f"An image with all its labels takes {prices[study.unit]:g} {study.unit}.",

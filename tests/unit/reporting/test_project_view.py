@@ -13,7 +13,7 @@ from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.reporting.project_view import asked_of, data_hash, picked_of, unsure_of
-from labelgrid.score.table import Table, write_table
+from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.tasks.pictures import jpeg
 from tests.campaigns import ask, cells_of, make_project
 from tests.support import Made
@@ -32,8 +32,12 @@ def project(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
         yield project
 
 
+#: As many features as tasks: no width says what an array is of.
+AXES: dict[str, Axis] = {"dropout": "cell", "features": "feature"}
+
+
 def scores(project: ProjectFolder, data: Made, number: int, values: list[list[float]]) -> None:
-    table = Table(data.names[:3], {"dropout": np.array(values), "features": np.zeros((3, 7))}, TASKS, {})
+    table = Table(data.names[:3], {"dropout": np.array(values), "features": np.ones((3, 2))}, TASKS, {}, AXES)
     (project.round_folder(number) / "scores").mkdir(parents=True)
     write_table(table, project.round_folder(number) / "scores" / "scores.parquet")
 

@@ -15,7 +15,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings, settings_text
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import evaluate, fit, models, predict, query, score
+from labelgrid.rounds import context, evaluate, fit, models, predict, query, score
 from labelgrid.score.table import write_table
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, save
@@ -24,6 +24,7 @@ from tests.projects import Said, answer, make_project
 COVERS = [
     "labelgrid.rounds.context",
     "labelgrid.rounds.fit",
+    "labelgrid.rounds.history",
     "labelgrid.rounds.predict",
     "labelgrid.rounds.previews",
     "labelgrid.rounds.query",
@@ -60,7 +61,8 @@ def project(prepared, tmp_path):
 
 
 def bounds_of(project):
-    return project.store.get(query.fixed_key(project, *score.strategy_of(project)))
+    options = context.context_of(project).recipe.score
+    return project.store.get(query.calibration_key(project, *score.strategy_of(project), options))
 
 
 def events(project):
@@ -262,8 +264,8 @@ def test_a_share_of_the_labelled_images_can_be_kept_for_model_choice(project):
 def test_picks_from_a_pool_that_changed_meanwhile_are_not_requested(project, monkeypatch):
     real = query.write_prelabels
 
-    def meanwhile(project, done, picks, number, progress):
-        real(project, done, picks, number, progress)
+    def meanwhile(scorer, picks, number):
+        real(scorer, picks, number)
         project.store.move([Move(picks[-1].cell, State.REQUESTED, 0, "other", cost=1.0)])
 
     monkeypatch.setattr(query, "write_prelabels", meanwhile)
@@ -389,7 +391,7 @@ def test_what_rounding_leaves_of_a_cost_budget_is_not_told(project):
     spent = sum([0.1] * 8)
     assert spent < 0.8
     said = Said()
-    query._tell_of_rest(Budget(0.8, "cost"), query.QueryResult(1, "partal", [], spent), said)
+    query._warn_of_rest(Budget(0.8, "cost"), query.QueryResult(1, "partal", [], spent), said)
     assert said.lines == []
-    query._tell_of_rest(Budget(0.9, "cost"), query.QueryResult(1, "partal", [], spent), said)
+    query._warn_of_rest(Budget(0.9, "cost"), query.QueryResult(1, "partal", [], spent), said)
     assert said.lines == ["0.1 of 0.9 cost are not spent: no further choice of 'partal' fits."]

@@ -18,6 +18,7 @@ from labelgrid.score.dropout import Dropout, Options
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
+from labelgrid.train.model import TrainedModel
 from tests.support import make_dataset
 from tests.toys import source_of, toy_network
 
@@ -35,10 +36,10 @@ def parts(tmp_path_factory):
 
 def work(parts, options, data=DATA, part=256, stamp="one", batch=3):
     made, found, tasks = parts
-    network = toy_network(tasks)
+    model = TrainedModel(toy_network(tasks))
     stamps = {"model": stamp}
     return ScoringJob(
-        network, tasks, found, source_of(made), data, {"dropout": Dropout(options, 7)}, stamps, batch, 0, part
+        model, tasks, found, source_of(made), data, {"dropout": Dropout(options, 7)}, stamps, batch, 0, part
     )
 
 
@@ -119,7 +120,7 @@ def test_every_option_changes_the_scores(parts, tmp_path):
 def test_a_network_without_dropout_is_refused(parts, tmp_path):
     made, _found, _tasks = parts
     refused = work(parts, Options(where="all"))
-    for site in refused.network.modules():
+    for site in refused.model.network.modules():
         if hasattr(site, "rate"):
             site.rate = 0.0
     with pytest.raises(ModelError, match="has no dropout at 'all'"):

@@ -1,31 +1,40 @@
 """Gathering over the pool: in parts, resumable, stamped; tables and their staleness."""
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import PluginError, ProjectError
 from labelgrid.progress import Silent
 from labelgrid.score.pool import ScoringJob, gather
+from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import Table, read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
+from labelgrid.train.model import TrainedModel
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
 COVERS = ["labelgrid.score.table"]
 
 
-class Counting:
+class Counting(Statistic):
     """A statistic that counts the images it was asked for, and dies after some."""
 
     def __init__(self, dies_after=10**9):
         self.seen, self.left = [], dies_after
 
-    def __call__(self, look):
-        self.left -= len(look.keys)
+    def __call__(self, batch):
+        self.left -= len(batch.keys)
         if self.left < 0:
             raise KeyboardInterrupt
-        self.seen += look.batch.ids
-        return look.features.shared.mean((2, 3))[:, :2].double().numpy()
+        self.seen += batch.batch.ids
+        return batch.features.shared.mean((2, 3))[:, :2].double().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +47,16 @@ def run(made, folder, statistic, stamp="one", names=None):
     tasks = build_all(found)
     stamps = {"model": stamp}
     work = ScoringJob(
-        toy_network(tasks), tasks, found, source_of(made), DATA, {"count": statistic}, stamps, 2, 0, part=2
+        TrainedModel(toy_network(tasks)),
+        tasks,
+        found,
+        source_of(made),
+        DATA,
+        {"count": statistic},
+        stamps,
+        2,
+        0,
+        part=2,
     )
     return gather(work, names or list(made.names), folder, Silent())
 
@@ -64,7 +82,9 @@ def test_parts_of_another_stamp_are_done_again(made, tmp_path):
 
 
 def test_a_table_comes_back_and_aligns_by_image(tmp_path):
-    table = Table(["a", "b"], {"x": np.array([[1.0, np.nan], [3.0, 4.0]])}, ("depth", "normals"), {"model": "m"})
+    table = Table(
+        ["a", "b"], {"x": np.array([[1.0, np.nan], [3.0, 4.0]])}, ("depth", "normals"), {"model": "m"}, {"x": "cell"}
+    )
     write_table(table, tmp_path / "t.parquet")
     again = read_table(tmp_path / "t.parquet")
     assert (list(again.images), again.tasks, again.stamp) == (["a", "b"], ("depth", "normals"), {"model": "m"})
@@ -72,8 +92,73 @@ def test_a_table_comes_back_and_aligns_by_image(tmp_path):
     np.testing.assert_array_equal(again.aligned(["b", "z", "a"])["x"][:, 0], [3.0, np.nan, 1.0])
 
 
+def test_features_as_wide_as_there_are_tasks_and_numbers_of_images_keep_their_axis(tmp_path):
+    values = {"cells": np.eye(2), "features": np.ones((2, 2), np.float32), "images": np.array([1.0, np.nan])}
+    axes = {"cells": "cell", "features": "feature", "images": "image"}
+    write_table(Table(["a", "b"], values, ("depth", "normals"), {}, axes), tmp_path / "t.parquet")
+    again = read_table(tmp_path / "t.parquet")
+    assert again.axes == axes and again.statistics["features"].dtype == np.float32
+    for name, array in values.items():
+        np.testing.assert_array_equal(again.statistics[name], array)
+    moved = again.aligned(["z", "b"])
+    assert np.isnan(moved["images"]).all() and moved["features"].dtype == np.float32
+    np.testing.assert_array_equal(moved["features"], [[np.nan, np.nan], [1, 1]])
+
+
+def test_a_table_of_before_axes_were_declared_is_read(tmp_path):
+    columns = {"image": ["a", "b"], "x/depth": [1.0, 2.0], "x/normals": [3.0, 4.0], "y/0": [5.0, 6.0]}
+    kept = {"stamp": {"model": "m"}, "tasks": ["depth", "normals"], "statistics": {"x": 2, "y": 1}}
+    rows = pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(kept)})
+    pq.write_table(rows, tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    assert table.axes == {"x": "cell", "y": "feature"} and table.stamp == read_stamp(tmp_path / "t.parquet")
+    np.testing.assert_array_equal(table.statistics["x"], [[1, 3], [2, 4]])
+    np.testing.assert_array_equal(table.statistics["y"], [[5], [6]])
+
+
+MEMORY = """
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.score.table import Table, read_table, write_tables
+
+path, parts, rows, width = Path(sys.argv[1]), 100, 500, 512
+def made(part):
+    values = np.full((rows, width), part, np.float32)
+    return Table([f"{part * rows + row:08d}" for row in range(rows)], {"x": values}, ("a",), {}, {"x": "feature"})
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+write_tables([made(0)], path)
+read_table(path)
+before = peak()
+write_tables(map(made, range(parts)), path)
+written = peak()
+found = read_table(path).aligned([f"{row:08d}" for row in range(parts * rows)])["x"]
+assert found.shape == (parts * rows, width) and found[-1, -1] == parts - 1
+print(written - before, peak() - before, found.nbytes / 2**20)
+"""
+
+
+def test_a_table_of_features_is_written_in_parts_and_read_into_one_array(tmp_path):
+    words = [sys.executable, "-c", MEMORY, str(tmp_path / "t.parquet")]
+    ran = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    written, read, size = map(float, ran.stdout.split())
+    assert written < 0.5 * size and read < 1.6 * size, (written, read, size)
+
+
+def test_numbers_of_another_shape_than_the_axis_says_are_refused(made, tmp_path):
+    class Wrong(Counting):
+        axis = "image"
+
+    with pytest.raises(PluginError, match=r"'count' gives numbers of shape \[2, 2\] for 2 images and 2 tasks"):
+        run(made, tmp_path, Wrong())
+
+
 def test_an_empty_pool_has_an_empty_table(tmp_path):
-    table = Table.concatenate([], ("depth",), {})
+    table = Table([], {}, ("depth",), {}, {})
     write_table(table, tmp_path / "t.parquet")
     assert list(read_table(tmp_path / "t.parquet").images) == []
 
@@ -82,9 +167,6 @@ def test_an_empty_pool_has_an_empty_table(tmp_path):
 def test_a_file_that_is_no_score_table_is_refused(tmp_path, content):
     path = tmp_path / "t.parquet"
     if content is None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         pq.write_table(pa.table({"a": [1]}), path)
     else:
         path.write_bytes(content)

@@ -6,8 +6,8 @@ import pytest
 from labelgrid.errors import LabelgridError
 from labelgrid.labels.grid import Grid
 from labelgrid.select import partal, random_cells, random_images
-from labelgrid.select.parts import DRAWN, MinMax, buy
-from labelgrid.select.strategy import Budget, check_budget
+from labelgrid.select.parts import DRAWN, Composed, MinMax, Scored, buy
+from labelgrid.select.strategy import Budget, PoolView, TrainedRound, check_budget
 
 COVERS = [
     "labelgrid.select.partal",
@@ -25,65 +25,91 @@ def grid(state, cost=(1.0, 1.0)):
 def test_min_max_is_partal_equation_one_over_the_pool_and_kept_from_the_first_round():
     first = grid([[0, 0], [0, 0], [0, 2]])
     u = np.array([[1.0, 5.0], [3.0, 9.0], [2.0, 99.0]])  # 99 is of a labelled cell: not in the pool
-    bounds = MinMax().fix(u, first, {})
+    bounds = MinMax().calibrate(u, first, {})
     assert bounds == {"a": [1.0, 3.0], "b": [5.0, 9.0]}
     np.testing.assert_allclose(MinMax().apply(u, first, bounds)[:2], [[0, 0], [1, 1]])
-    later = MinMax().fix(u * 10, first, bounds)
+    later = MinMax().calibrate(u * 10, first, bounds)
     assert later == bounds
     assert MinMax().apply(u * 10, first, later)[1, 0] == pytest.approx((30 - 1) / 2)  # not clipped
-    assert MinMax("each").fix(u * 10, first, bounds)["a"] == [10.0, 30.0]
+    assert MinMax("each").calibrate(u * 10, first, bounds)["a"] == [10.0, 30.0]
+
+
+def chosen(strategy, pool, budget, seed=0, calibration=None, **statistics):
+    return strategy.select(PoolView(pool, statistics, seed, calibration or {}), Budget(*budget))
+
+
+def cells(selection):
+    return [(pick.cell.image, pick.cell.task) for pick in selection.picks]
 
 
 def test_min_max_of_equal_scores_is_zero_and_of_unknown_scores_is_drawn():
     pool = grid([[0, 0], [0, 0]])
     u = np.array([[2.0, np.nan], [2.0, np.nan]])
     strategy = partal.build(partal.Options())
-    bounds = strategy.fix({"dropout": u}, pool, {})
-    assert bounds == {"a": [2.0, 2.0]}
-    scores = strategy.score({"dropout": u}, pool, bounds, 0)
-    assert (scores[:, 0] == 0).all() and ((scores[:, 1] >= 0) & (scores[:, 1] < 1)).all()
-    assert set(strategy.fix({"dropout": np.ones((2, 2))}, pool, bounds)) == {"a", "b"}
-    whys = {(pick.cell.task, pick.why) for pick in strategy.select(scores, {"dropout": u}, pool, Budget(4), 0)}
+    found = chosen(strategy, pool, (4,), dropout=u)
+    assert found.calibration == {"a": [2.0, 2.0]}
+    scores = {(pick.cell.image, pick.cell.task): pick.score for pick in found.picks}
+    assert scores["i0", "a"] == scores["i1", "a"] == 0
+    assert all(0 <= scores[image, "b"] < 1 for image in ("i0", "i1"))
+    later = chosen(strategy, pool, (4,), calibration=found.calibration, dropout=np.ones((2, 2)))
+    assert set(later.calibration) == {"a", "b"}
+    whys = {(pick.cell.task, pick.why) for pick in found.picks}
     assert whys == {("a", "most uncertain"), ("b", DRAWN)}
 
 
 def test_partal_takes_the_best_normalised_cells_over_the_whole_grid():
     pool = grid([[0, 0], [0, 0], [0, 0]])
     u = np.array([[0.0, 100.0], [1.0, 300.0], [0.6, 290.0]])
-    strategy = partal.build(partal.Options())
-    scores = strategy.score({"dropout": u}, pool, strategy.fix({"dropout": u}, pool, {}), 0)
-    picks = strategy.select(scores, {"dropout": u}, pool, Budget(3), 0)
-    assert [(p.cell.image, p.cell.task) for p in picks] == [("i1", "a"), ("i1", "b"), ("i2", "b")]
-    raw = partal.build(partal.Options(normalise="none"))
-    scores = raw.score({"dropout": u}, pool, {}, 0)
-    assert {p.cell.task for p in raw.select(scores, {"dropout": u}, pool, Budget(3), 0)} == {"b"}
+    found = chosen(partal.build(partal.Options()), pool, (3,), dropout=u)
+    assert cells(found) == [("i1", "a"), ("i1", "b"), ("i2", "b")]
+    raw = chosen(partal.build(partal.Options(normalise="none")), pool, (3,), dropout=u)
+    assert {task for _, task in cells(raw)} == {"b"}
 
 
 def test_partal_by_images_buys_the_missing_cells_of_the_best_mean():
     pool = grid([[0, 0], [0, 2], [0, 0]])
     u = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 1.0]])
-    strategy = partal.build(partal.Options(unit="images"))
-    scores = strategy.score({"dropout": u}, pool, strategy.fix({"dropout": u}, pool, {}), 0)
-    picks = strategy.select(scores, {}, pool, Budget(2, "images"), 0)
-    assert [(p.cell.image, p.cell.task) for p in picks] == [("i1", "a"), ("i2", "a"), ("i2", "b")]
+    found = chosen(partal.build(partal.Options(unit="images")), pool, (2, "images"), dropout=u)
+    assert cells(found) == [("i1", "a"), ("i2", "a"), ("i2", "b")]
+
+
+def test_the_scorer_runs_once_and_its_terms_are_given_on():
+    calls, pool = [], grid([[0, 0], [0, 2]])
+
+    def scorer(view):
+        calls.append(view)
+        return Scored(np.arange(4.0).reshape(2, 2), {"unsure": np.ones((2, 2)), "far": np.zeros(2)})
+
+    found = chosen(Composed(frozenset(), scorer, MinMax("each"), "cells", "why"), pool, (2,))
+    assert len(calls) == 1 and set(found.terms) == {"unsure", "far"}
+
+
+def test_history_is_read_when_it_is_asked_for_and_once():
+    reads = []
+
+    def read():
+        reads.append(1)
+        return [TrainedRound(1, {"a": 3}, 3.0, {"a/RMSE": 0.5})]
+
+    view = PoolView(grid([[0, 0]]), read_history=read)
+    assert not reads and view.history[0].labels == {"a": 3} and view.history is view.history and len(reads) == 1
 
 
 def test_random_images_takes_whole_images_and_random_cells_does_not():
     pool = grid([[0, 0]] * 50)
     of = {m: m.build(m.Options()) for m in (random_images, random_cells)}
-    picked = {m: s.select(s.score({}, pool, {}, 4), {}, pool, Budget(20), 4) for m, s in of.items()}
+    picked = {m: chosen(s, pool, (20,), seed=4).picks for m, s in of.items()}
     assert len({p.cell.image for p in picked[random_images]}) == 10
     assert len({p.cell.image for p in picked[random_cells]}) > 10
-    other = of[random_cells].select(of[random_cells].score({}, pool, {}, 5), {}, pool, Budget(20), 5)
-    assert other != picked[random_cells]
+    assert chosen(of[random_cells], pool, (20,), seed=5).picks != picked[random_cells]
 
 
 def test_random_cells_are_uniform_over_images_and_tasks():
     pool, counts = grid([[0, 0]] * 10), np.zeros((10, 2))
     strategy = random_cells.build(random_cells.Options())
     for seed in range(400):
-        for pick in strategy.select(strategy.score({}, pool, {}, seed), {}, pool, Budget(5), seed):
-            counts[int(pick.cell.image[1:]), "ab".index(pick.cell.task)] += 1
+        for image, task in cells(chosen(strategy, pool, (5,), seed=seed)):
+            counts[int(image[1:]), "ab".index(task)] += 1
     assert (abs(counts - 100) < 45).all()  # 400 * 5 / 20 each, standard deviation 8.7
 
 

@@ -1,0 +1,121 @@
+"""The laws of statistics, each a function that a trained statistic passes or that raises AssertionError."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from labelgrid.pixel.target import Target
+from labelgrid.progress import Silent
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.pool import ScoringJob, pool_batches
+from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.tasks.task import build_all, definitions
+from labelgrid.train.model import TrainedModel
+from tests.support import Made, make_dataset
+from tests.toys import DATA, source_of, toy_network
+
+KINDS = ("semseg", "depth")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A statistic, trained if it has modules, and a made pool in batches; images of two sizes."""
+
+    statistic: Statistic
+    job: ScoringJob
+    names: list[str]
+
+    def batches(self, names: list[str], batch: int) -> list[PoolBatch]:
+        return list(pool_batches(replace(self.job, batch=batch), names))
+
+    def rows(self, batches: list[PoolBatch]) -> dict[str, np.ndarray]:
+        """The numbers of each image."""
+        found = {}
+        for batch in batches:
+            with torch.inference_mode():
+                values = np.asarray(self.statistic(batch), np.float64)
+            found |= dict(zip(batch.batch.ids, values, strict=True))
+        return found
+
+
+def dataset(folder: Path) -> Made:
+    return make_dataset(folder, n=5, size=[(32, 64), (48, 40)], tasks=KINDS)
+
+
+def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statistic") -> Case:
+    found = definitions(list(made.rows))
+    tasks = build_all(found)
+    terms = {term: build_plugin("train.terms", PluginChoice(term), tasks) for term in sorted(statistic.terms)}
+    model = TrainedModel(toy_network(tasks), {term: made.eval() for term, made in terms.items()})
+    job = ScoringJob(model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": "toy"}, 3)
+    names = list(made.names)
+    images = FitImages(names[:3], names, 0, lambda _: model)
+    return Case(statistic, fit_statistics(job, images, folder, Silent()), names)
+
+
+def its_numbers_have_the_shape_of_its_axis(case: Case) -> None:
+    for batch in case.batches(case.names, 3):
+        with torch.inference_mode():
+            values = np.asarray(case.statistic(batch))
+        b, t = len(batch.batch.ids), len(batch.tasks)
+        assert values.ndim == {"cell": 2, "image": 1, "feature": 2}[case.statistic.axis]
+        assert values.shape[0] == b and (case.statistic.axis != "cell" or values.shape[1] == t)
+        assert np.isfinite(values).all()
+
+
+def an_images_numbers_depend_on_the_image_alone(case: Case) -> None:
+    first = case.rows(case.batches(case.names, 3))
+    other = case.rows(case.batches(case.names[::-1], 2))
+    assert first.keys() == other.keys()
+    for name, values in first.items():
+        np.testing.assert_allclose(other[name], values, rtol=1e-4, atol=1e-4)
+
+
+def what_lies_behind_invalid_pixels_changes_nothing(case: Case) -> None:
+    for batch in case.batches(case.names, 3):
+        assert any(not target.valid.all() for target in batch.batch.targets.values())
+        spoilt = {name: _spoilt(target) for name, target in batch.batch.targets.items()}
+        other = replace(batch, batch=replace(batch.batch, targets=spoilt))
+        plain, changed = case.rows([batch]), case.rows([other])
+        for name, values in plain.items():
+            np.testing.assert_array_equal(changed[name], values)
+
+
+def _spoilt(target: Target) -> Target:
+    garbage = torch.full_like(target.value, float("nan") if target.value.is_floating_point() else 77)
+    return Target(torch.where(target.valid, target.value, garbage), target.valid)
+
+
+def the_model_is_left_as_it_was(case: Case) -> None:
+    before = _state(case.job.model)
+    case.rows(case.batches(case.names, 3))
+    after = _state(case.job.model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    modules = [case.job.model.network, *case.job.model.terms.values()]
+    assert not any(part.training for module in modules for part in module.modules())
+
+
+def _state(model: TrainedModel) -> Mapping[str, torch.Tensor]:
+    """All parameters and buffers, also those that no checkpoint keeps."""
+    modules: dict[str, nn.Module] = {"network": model.network, **model.terms}
+    return {
+        f"{part}.{name}": value.detach().clone()
+        for part, module in modules.items()
+        for name, value in [*module.named_parameters(), *module.named_buffers()]
+    }
+
+
+LAWS: tuple[Callable[[Case], Any], ...] = (
+    its_numbers_have_the_shape_of_its_axis,
+    an_images_numbers_depend_on_the_image_alone,
+    what_lies_behind_invalid_pixels_changes_nothing,
+    the_model_is_left_as_it_was,
+)

@@ -1,0 +1,139 @@
+"""The laws of strategies, each a function that a strategy passes or that raises AssertionError."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labelgrid.labels.grid import Grid, Pick
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.strategy import Budget, PoolView, Strategy
+from labelgrid.streams import image_key
+
+TASKS = ["depth", "normals", "semseg"]
+law = settings(max_examples=40, report_multiple_bugs=False)
+
+
+def grid_of(
+    images: list[str], state: Any, tasks: list[str] = TASKS, cost: tuple[float, ...] = (1.0, 2.0, 10.0)
+) -> Grid:
+    keys = np.array([image_key(name) for name in images], np.uint64)
+    return Grid(images, keys, tasks, np.asarray(state, np.int8), np.array(cost[: len(tasks)]))
+
+
+def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int, ...]], np.ndarray]) -> dict[str, Any]:
+    """What a strategy needs, made from each statistic's declared scope and axis; nobody may write into it.
+
+    Args:
+        draw: axis and shape -> values.
+    """
+    found = {}
+    for name in sorted(strategy.needs):
+        statistic = build_plugin("score", PluginChoice(name), 0)
+        n, t = grid.state.shape
+        shape = {"cell": (n, t), "image": (n,), "feature": (n, 3)}[statistic.axis]
+        values = draw(statistic.axis, shape).astype(np.float32 if statistic.axis == "feature" else np.float64)
+        if statistic.scope == "pool":
+            values[~grid.eligible.any(1)] = np.nan
+        values.flags.writeable = False
+        found[name] = values
+    return found
+
+
+@st.composite
+def pools(draw: Any, strategy: Strategy) -> PoolView:
+    n = draw(st.integers(1, 12))
+    images = [f"image-{i}" for i in draw(st.permutations(range(n)))]
+    states = st.lists(st.integers(0, 3), min_size=3, max_size=3)
+    grid = grid_of(images, draw(st.lists(states, min_size=n, max_size=n)))
+
+    def values(axis: str, shape: tuple[int, ...]) -> np.ndarray:
+        unknown = [st.just(float("nan"))] if axis == "cell" else []  # a task whose head never learnt
+        seen = st.one_of(st.floats(-5, 5), st.just(1.0), *unknown)
+        size = int(np.prod(shape))
+        return np.array(draw(st.lists(seen, min_size=size, max_size=size)), np.float64).reshape(shape)
+
+    return PoolView(grid, statistics_of(strategy, grid, values), draw(st.integers(0, 3)))
+
+
+def spent(picks: list[Pick], grid: Grid, unit: str) -> float:
+    if unit == "labels":
+        return len(picks)
+    if unit == "images":
+        return len({pick.cell.image for pick in picks})
+    return sum(grid.cost[list(grid.tasks).index(pick.cell.task)] for pick in picks)
+
+
+def at_most_the_budget_is_spent_and_on_missing_cells_alone(strategy: Strategy) -> None:
+    units = ["labels", "cost", *(["images"] if strategy.unit == "images" else [])]
+
+    @law
+    @given(pool=pools(strategy), amount=st.floats(0.5, 40), unit=st.sampled_from(units))
+    def check(pool: PoolView, amount: float, unit: Any) -> None:
+        picks, grid = strategy.select(pool, Budget(amount, unit)).picks, pool.grid
+        assert spent(list(picks), grid, unit) <= amount + 1e-6
+        missing = {(i, t) for r, i in enumerate(grid.images) for c, t in enumerate(TASKS) if grid.state[r, c] == 0}
+        cells = [(p.cell.image, p.cell.task) for p in picks]
+        assert set(cells) <= missing and len(set(cells)) == len(cells)
+
+    check()
+
+
+def the_same_cells_are_picked_in_any_pool_order(strategy: Strategy) -> None:
+    @law
+    @given(pool=pools(strategy), order=st.randoms(use_true_random=False))
+    def check(pool: PoolView, order: Any) -> None:
+        grid, rows = pool.grid, list(range(len(pool.grid.images)))
+        order.shuffle(rows)
+        shuffled = Grid([grid.images[r] for r in rows], grid.keys[rows], TASKS, grid.state[rows], grid.cost)
+        other = PoolView(shuffled, {name: values[rows] for name, values in pool.statistics.items()}, pool.seed)
+        for budget in (Budget(5, "labels"), Budget(2, "images"), Budget(7.5, "cost")):
+            assert list(strategy.select(pool, budget).picks) == list(strategy.select(other, budget).picks)
+
+    check()
+
+
+def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
+    grid = grid_of([f"i{n}" for n in range(4)], [[0, 2, 0], [0, 0, 0], [1, 1, 3], [0, 2, 2]])
+    pool = PoolView(grid, statistics_of(strategy, grid, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)))
+    worth = float((grid.eligible * grid.cost).sum())
+    for budget in (Budget(6, "labels"), Budget(3, "images"), Budget(worth, "cost")):
+        assert len(strategy.select(pool, budget).picks) == 6
+
+
+def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: Strategy) -> None:
+    grid = grid_of(["a", "b"], [[0, 2, 2], [0, 2, 2]])
+
+    def unknown(axis: str, shape: tuple[int, ...]) -> np.ndarray:
+        return np.full(shape, np.nan if axis == "cell" else 0.0)
+
+    assert len(strategy.select(PoolView(grid, statistics_of(strategy, grid, unknown)), Budget(2)).picks) == 2
+    one = grid_of(["a"], [[0]], ["depth"])
+    ones = statistics_of(strategy, one, lambda _, shape: np.ones(shape))
+    assert len(strategy.select(PoolView(one, ones), Budget(1)).picks) == 1
+
+
+def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
+    @law
+    @given(pool=pools(strategy))
+    def check(pool: PoolView) -> None:
+        found = strategy.select(pool, Budget(6))
+        assert json.loads(json.dumps(dict(found.calibration))) == dict(found.calibration)
+        assert all(np.isfinite(pick.score) and pick.why for pick in found.picks)
+        n, t = pool.grid.state.shape
+        assert all(values.shape in ((n, t), (n,)) for values in found.terms.values())
+
+    check()
+
+
+LAWS: tuple[Callable[[Strategy], None], ...] = (
+    at_most_the_budget_is_spent_and_on_missing_cells_alone,
+    the_same_cells_are_picked_in_any_pool_order,
+    a_budget_of_the_whole_pool_buys_the_whole_pool,
+    a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from,
+    what_is_kept_of_a_choice_can_be_kept,
+)

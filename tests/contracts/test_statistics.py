@@ -1,0 +1,83 @@
+"""Every statistic of `labelgrid.score` keeps the laws of statistics; for each law there is one that breaks it."""
+
+import numpy as np
+import pytest
+
+from labelgrid import plugins
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.score.statistic import Statistic
+from tests.contracts import statistic_laws as laws
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return laws.dataset(tmp_path_factory.mktemp("pool"))
+
+
+@pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("name", plugins.names("score"))
+def test_a_statistic_keeps_the_law(name, law, made, tmp_path):
+    law(laws.case_of(build_plugin("score", PluginChoice(name), 0), made, tmp_path))
+
+
+class ByPlace(Statistic):
+    axis = "image"
+
+    def __call__(self, batch):
+        return np.arange(float(len(batch.keys)))
+
+
+class ByCompany(Statistic):
+    axis = "image"
+
+    def __call__(self, batch):
+        return (batch.features.deepest - batch.features.deepest.mean(0)).mean((1, 2, 3)).numpy()
+
+
+class OfAnotherAxis(Statistic):
+    axis = "cell"
+
+    def __call__(self, batch):
+        return np.zeros(len(batch.keys))
+
+
+class ReadsTheInvalid(Statistic):
+    axis = "image"
+
+    def __call__(self, batch):
+        return batch.batch.targets["depth"].value.mean((1, 2, 3)).numpy()
+
+
+class MovesBuffers(Statistic):
+    axis = "image"
+
+    def __call__(self, batch):
+        network = batch.model.network.train()
+        found = network.encode(batch.batch.images).deepest.mean((1, 2, 3)).numpy()
+        network.eval()
+        return found
+
+
+class LeavesItTraining(Statistic):
+    axis = "image"
+
+    def __call__(self, batch):
+        batch.model.network.train()
+        return np.zeros(len(batch.keys))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "law"),
+    [
+        (ByPlace, laws.an_images_numbers_depend_on_the_image_alone),
+        (ByCompany, laws.an_images_numbers_depend_on_the_image_alone),
+        (OfAnotherAxis, laws.its_numbers_have_the_shape_of_its_axis),
+        (ReadsTheInvalid, laws.what_lies_behind_invalid_pixels_changes_nothing),
+        (MovesBuffers, laws.the_model_is_left_as_it_was),
+        (LeavesItTraining, laws.the_model_is_left_as_it_was),
+    ],
+)
+def test_a_wrong_statistic_breaks_the_law(wrong, law, made, tmp_path):
+    with pytest.raises(AssertionError):
+        law(laws.case_of(wrong(), made, tmp_path))

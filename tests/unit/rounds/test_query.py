@@ -1,0 +1,239 @@
+"""What a query does once, what a strategy is given, and what is kept of its choice."""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from labelgrid.errors import ProjectError
+from labelgrid.labels.grid import State
+from labelgrid.progress import Silent
+from labelgrid.project.artifacts import read_picks
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import context, fit, models, query, score
+from labelgrid.rounds.history import history_of
+from labelgrid.score.statistic import Statistic, TrainedStatistic
+from labelgrid.select.parts import AsIs, Composed, Scored, draw_cells
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
+
+HERE = "tests.unit.rounds.test_query"
+VIEWS = []
+
+
+@dataclass(frozen=True)
+class Options:
+    """No options."""
+
+
+class Images(Statistic):
+    scope = "all"
+    axis = "image"
+
+    def __call__(self, batch):
+        return batch.features.deepest.mean((1, 2, 3)).numpy()
+
+
+class Unknown(Images):
+    def __call__(self, batch):
+        return super().__call__(batch) * np.nan
+
+
+class Member(TrainedStatistic):
+    """A second network, kept as a module of the statistic's own."""
+
+    axis = "image"
+
+    def setup(self, example):
+        import copy
+
+        self.network = copy.deepcopy(example.model.network)
+
+    def fit(self, context):
+        self.network.load_state_dict(context.train_member("second").network.state_dict())
+
+    def __call__(self, batch):
+        mine, other = self.network.encode(batch.batch.images), batch.features
+        return (mine.deepest - other.deepest).abs().mean((1, 2, 3)).numpy()
+
+
+def build_images(seed, options):
+    return Images()
+
+
+def build_unknown(seed, options):
+    return Unknown()
+
+
+def build_member(seed, options):
+    return Member()
+
+
+def by(statistic, options):
+    name = f"{HERE}:{statistic}"
+
+    def scorer(view):
+        VIEWS.append(view)
+        values = np.repeat(view.statistics[name][:, None], len(view.grid.tasks), 1)
+        return Scored(values, {"per cell": 2 * values, "per image": values[:, 0]})
+
+    return Composed(frozenset({name}), scorer, AsIs(), "cells", "far")
+
+
+def by_images(options):
+    return by("build_images", options)
+
+
+def by_unknown(options):
+    return by("build_unknown", options)
+
+
+def by_member(options):
+    return by("build_member", options)
+
+
+def by_history(options):
+    """Cells of the tasks that had fewest labels, and figures of val: a strategy that reads all it is told of."""
+
+    def scorer(view):
+        VIEWS.append(view)
+        last = view.history[-1] if view.history else None
+        weight = [
+            1 / (1 + last.labels[task]) + last.val.get("loss_mtl", 0.0) if last else 0.0 for task in view.grid.tasks
+        ]
+        return Scored(draw_cells(view.grid, view.seed) * np.array(weight) / (1 + sum(r.cost for r in view.history)))
+
+    return Composed(frozenset(), scorer, AsIs(), "cells", "few labels")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A project with the labels of two rounds, a model of each, held-out figures and val figures."""
+    project, made = make_project(tmp_path_factory.mktemp("prepared"), n=14)
+    with project:
+        project.settings = replace(project.settings, changes={"train": {"val_share": 0.5}})
+        for budget in (15, 4):
+            query.query(project, Budget(budget), Silent(), prelabels=False)
+            answer(project, made)
+            fit.fit(project, Silent())
+    return project.folder, made
+
+
+@pytest.fixture
+def project(prepared, tmp_path):
+    shutil.copytree(prepared[0], tmp_path / "flat")
+    VIEWS.clear()
+    with ProjectFolder.open(tmp_path / "flat") as opened:
+        yield opened
+
+
+def counted(monkeypatch, module, name):
+    calls, real = [], getattr(module, name)
+
+    def counting(*arguments, **named):
+        calls.append(arguments)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, name, counting)
+    return calls
+
+
+def test_a_query_restores_the_model_once_and_parses_the_recipe_once(project, monkeypatch):
+    parsed = counted(monkeypatch, context, "load_recipe")
+    restored, loaded = counted(monkeypatch, score, "restore_model"), counted(monkeypatch, models, "load")
+    query.query(project, Budget(4), Silent())
+    assert (len(parsed), len(restored), len(loaded)) == (1, 1, 1)
+    assert (project.round_folder(3) / "prelabels").is_dir() and (project.round_folder(3) / "pictures").is_dir()
+
+
+def test_a_query_with_fresh_scores_and_without_previews_restores_no_model(project, monkeypatch):
+    score.score(project, Silent())
+    loaded = counted(monkeypatch, models, "load")
+    query.query(project, Budget(4), Silent(), prelabels=False)
+    assert not loaded and not (project.round_folder(3) / "pictures").exists()
+
+
+def test_a_strategy_without_needs_reads_neither_recipe_nor_model(project, monkeypatch):
+    parsed, loaded = counted(monkeypatch, context, "load_recipe"), counted(monkeypatch, models, "load")
+    query.query(project, Budget(4), Silent(), strategy="random_cells", prelabels=False)
+    assert not parsed and not loaded
+
+
+def test_pictures_can_be_drawn_without_prelabels(project):
+    query.query(project, Budget(2), Silent(), prelabels=False, pictures=True)
+    assert not (project.round_folder(3) / "prelabels").exists()
+    assert len(list((project.round_folder(3) / "pictures").iterdir())) == 6
+
+
+def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kept_with_the_picks(project):
+    asked = query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_images")
+    (view,) = VIEWS
+    values = view.statistics[f"{HERE}:build_images"]
+    assert values.shape == (len(view.grid.images),) and np.isfinite(values).all()
+    assert (view.grid.state == State.LABELLED).any()
+    for record in read_picks(project.round_folder(3)):
+        row = list(view.grid.images).index(record.image)
+        assert record.terms == {"per cell": 2 * values[row], "per image": values[row]} and record.score == values[row]
+    assert asked.picks[0].score == max(values[view.grid.eligible.any(1)])
+
+
+def test_numbers_of_images_that_are_none_are_refused(project):
+    with pytest.raises(ProjectError, match=r"\d+ images of the pool have no finite '.*:build_unknown'"):
+        query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_unknown")
+
+
+def test_a_statistic_can_train_another_network_under_a_named_seed(project):
+    query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_member", prelabels=False)
+    (view,) = VIEWS
+    far = view.statistics[f"{HERE}:build_member"][view.grid.eligible.any(1)]
+    assert (far > 0).all() and len(set(far.tolist())) == len(far)
+
+
+def test_history_has_labels_cost_and_val_figures_of_each_training(project):
+    query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_history", prelabels=False)
+    history = VIEWS[0].history
+    fits = [models.read_fit(project.round_folder(number)) for number in (2, 3)]
+    assert [(one.round, one.labels, one.cost) for one in history] == [(f.round, f.labels, f.spent) for f in fits]
+    assert {"loss_mtl", "depth/RMSE"} <= history[-1].val.keys()
+
+
+@pytest.mark.parametrize("strategy", ["partal", "random_cells", f"{HERE}:by_history", f"{HERE}:by_images"])
+def test_picks_are_the_same_with_held_out_labels_and_figures_made_unreadable(project, tmp_path, strategy):
+    shutil.copytree(project.folder, tmp_path / "blind")
+    with ProjectFolder.open(tmp_path / "blind") as blind:
+        held = {row.name for row in blind.store.images(("heldout", "test"))}
+        spoilt = [blind.inside(row.path) for row in blind.store.cells(state=State.LABELLED) if row.cell.image in held]
+        spoilt += blind.folder.glob("rounds/*/heldout.json")
+        assert len(spoilt) == 2 * 3 + 2
+        for path in spoilt:
+            path.unlink()
+            path.mkdir()  # whoever reads it fails
+        asked = [query.query(one, Budget(4), Silent(), strategy=strategy) for one in (project, blind)]
+    assert asked[0] == asked[1]
+
+
+def test_a_campaigns_history_is_empty_before_its_first_training(tmp_path):
+    assert history_of(tmp_path) == ()
+
+
+def test_picks_and_scores_of_before_terms_and_axes_are_read(project):
+    table = score.score(project, Silent())
+    path = project.round_folder(3) / "scores" / "scores.parquet"
+    rows = pq.read_table(path)
+    kept = json.loads(rows.schema.metadata[b"labelgrid"])
+    kept["statistics"] = {name: said["width"] for name, said in kept["statistics"].items()}
+    pq.write_table(rows.replace_schema_metadata({"labelgrid": json.dumps(kept)}), path)
+    assert score.read_table(path).axes == table.axes
+    query.query(project, Budget(4), Silent())
+    lines = json.loads((project.round_folder(3) / "picks.json").read_text())
+    assert not any("terms" in line for line in lines)  # partal has none: its picks are kept as they always were
+    assert all(record.terms == {} for record in read_picks(project.round_folder(3)))
+
+
+def test_a_score_plug_in_of_ones_own_that_is_not_there_is_refused(project):
+    project.settings = replace(project.settings, changes={"score": {"nowhere.at_all:build": {}}})
+    with pytest.raises(Exception, match="No module named 'nowhere'"):
+        query.query(project, Budget(4), Silent())
