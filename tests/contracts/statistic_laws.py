@@ -52,8 +52,9 @@ def dataset(folder: Path) -> Made:
 def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statistic") -> Case:
     found = definitions(list(made.rows))
     tasks = build_all(found)
-    terms = {term: build_plugin("train.terms", PluginChoice(term), tasks) for term in sorted(statistic.terms)}
-    model = TrainedModel(toy_network(tasks), {term: made.eval() for term, made in terms.items()})
+    network = toy_network(tasks)
+    terms = {term: build_plugin("train.terms", PluginChoice(term), tasks, network) for term in sorted(statistic.terms)}
+    model = TrainedModel(network.eval(), {term: made.eval() for term, made in terms.items()})
     job = ScoringJob(model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": "toy"}, 3)
     names = list(made.names)
     images = FitImages(names[:3], names, 0, lambda _: model)

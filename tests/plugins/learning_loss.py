@@ -5,13 +5,21 @@ Source: Yoo & Kweon 2019, equation 2: the loss of pairs of images, since a loss'
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labelgrid.nets.network import Network, Raw
+from labelgrid.score.statistic import Axis, PoolBatch, Statistic
+from labelgrid.select.parts import Composed, MinMax, Read
 from labelgrid.tasks.task import Task
 from labelgrid.train.term import Step, Term
+
+#: The names by which recipes, `needs` and settings reach the three parts.
+TERM, STATISTIC, STRATEGY = (f"{__name__}:{name}" for name in ("build", "build_statistic", "build_strategy"))
 
 
 @dataclass(frozen=True)
@@ -67,3 +75,29 @@ class LearningLoss(Term):
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> LearningLoss:
     """The term."""
     return LearningLoss(tasks, network, options)
+
+
+class ExpectedLoss(Statistic):
+    """What the trained term predicts from the tasks' features, known labels fed in.
+
+    Source: Yoo & Kweon 2019, section 3.1.
+    """
+
+    axis: Axis = "cell"
+    terms = frozenset({TERM})
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """[b, t]."""
+        output = batch.model.network.decode(batch.features, batch.batch.targets or None)
+        expected = cast("LearningLoss", batch.model.terms[TERM]).predict(output.task_features)
+        return cast("NDArray[np.floating]", expected.cpu().numpy())
+
+
+def build_statistic(_seed: int, _options: Options) -> ExpectedLoss:
+    """The statistic: the term has all that can be set."""
+    return ExpectedLoss()
+
+
+def build_strategy(_options: Options) -> Composed:
+    """The strategy: losses are comparable within a task only, hence the min-max."""
+    return Composed(frozenset({STATISTIC}), Read(STATISTIC), MinMax("each"), "cells", "expected to cost most")

@@ -1,21 +1,32 @@
 """Learning loss through a whole round: the head learns which images the network does worst on, and comes back."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
+import pytest
 import torch
 
+from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
+from labelgrid.rounds import fit as rounds_fit
+from labelgrid.rounds import models, query, score
 from labelgrid.rounds.models import latest, restore
+from labelgrid.score.pool import pool_batches
+from labelgrid.select.strategy import Budget
 from labelgrid.train.loop import fit
 from labelgrid.train.objective import task_losses
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.seeding import keyed
+from tests.contracts import statistic_laws, strategy_laws
+from tests.plugins import learning_loss as module
 from tests.plugins.learning_loss import LearningLoss, Options
+from tests.projects import answer, make_project
 from tests.rounds import whole_round
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
-NAME = "tests.plugins.learning_loss:build"
+NAME = module.TERM
 
 
 def test_the_trained_head_is_restored_with_the_model_of_a_killed_training(tmp_path):
@@ -56,3 +67,66 @@ def agreement(plan, term):
     pairs = torch.triu_indices(len(losses), len(losses), 1)
     same = torch.sign(losses[pairs[0]] - losses[pairs[1]]) == torch.sign(predicted[pairs[0]] - predicted[pairs[1]])
     return float(same.float().mean())
+
+
+@pytest.mark.parametrize("law", strategy_laws.LAWS, ids=lambda law: law.__name__)
+def test_the_strategy_keeps_the_law(law):
+    law(module.build_strategy(Options()))
+
+
+@pytest.mark.parametrize("law", statistic_laws.LAWS, ids=lambda law: law.__name__)
+def test_the_statistic_keeps_the_law(law, tmp_path):
+    statistic = module.build_statistic(0, Options())
+    law(statistic_laws.case_of(statistic, statistic_laws.dataset(tmp_path / "made"), tmp_path))
+
+
+def test_a_round_asks_for_the_cells_that_the_trained_head_expects_most_of(tmp_path, monkeypatch):
+    project, made = make_project(tmp_path, strategy=module.STRATEGY)
+    with project:
+        query.query(project, Budget(9), Silent())
+        answer(project, made)
+        scores = {module.STATISTIC: {}}
+        project.settings = replace(project.settings, changes={"score": scores})
+        rounds_fit.fit(project, Silent())
+        with pytest.raises(ProjectError, match=r"reads the term '.*'; the newest model was trained without(.|\n)*fit"):
+            query.query(project, Budget(4), Silent())
+        project.settings = replace(project.settings, changes={"score": scores, "terms": {module.TERM: {}}})
+        done = rounds_fit.fit(project, Silent())
+
+        job, real, calls = score.ScoringJob, module.ExpectedLoss.__call__, []
+
+        def killed(self, batch):
+            calls.append(batch.batch.ids)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            return real(self, batch)
+
+        monkeypatch.setattr(score, "ScoringJob", lambda **fields: job(**fields, part=3))
+        monkeypatch.setattr(module.ExpectedLoss, "__call__", killed)
+        with pytest.raises(KeyboardInterrupt):
+            query.query(project, Budget(4), Silent())
+        asked = query.query(project, Budget(4), Silent())
+        assert not set(calls[0]) & {name for ids in calls[2:] for name in ids}
+
+        table = score.read_table(project.round_folder(2) / "scores" / "scores.parquet")
+        found = table.statistics[module.STATISTIC]
+        context = models.context_of(project)
+        model = models.restore_model(context, done)
+        batches = pool_batches(score.scoring_job(models.as_fitted(context, done), model, {}, {}), table.images)
+        with torch.inference_mode():
+            expected = np.concatenate(
+                [
+                    model.terms[module.TERM]
+                    .predict(model.network(batch.batch.images, batch.batch.targets).task_features)
+                    .numpy()
+                    for batch in batches
+                ]
+            )
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        low, high = found.min(0), found.max(0)
+        best = np.unravel_index(np.argsort(-((found - low) / (high - low)), axis=None)[:1], found.shape)
+        assert asked.picks[0].score == 1.0 and float(((found - low) / (high - low))[best][0]) == 1.0
+        assert json.loads((project.round_folder(2) / "picks.json").read_text())[0]["why"] == "expected to cost most"
+        answer(project, made)
+        rounds_fit.fit(project, Silent())
+        assert query.query(project, Budget(2), Silent()).round == 3
