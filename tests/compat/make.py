@@ -89,9 +89,9 @@ def make_data(folder: Path) -> None:
 def make_project(run: Command, folder: Path, name: str, recipe: str) -> Path:
     """A project with held-out labels and a first round's, nothing trained."""
     project = folder / name
-    depth = "depth:" + DEPTH.replace(" ", "") + ",cost=2"
-    tasks = [word for task in (f"semseg:{folder / 'classes.txt'},cost=10", depth, "normals") for word in ("--task", task)]
-    run("init", project, "--images", folder / "data/images", *tasks, "--holdout", 2, "--recipe", folder / recipe)
+    tasks = (f"semseg:{folder / 'classes.txt'},cost=10", f"depth:{DEPTH.replace(' ', '')},cost=2", "normals")
+    words = [word for task in tasks for word in ("--task", task)]
+    run("init", project, "--images", folder / "data/images", *words, "--holdout", 2, "--recipe", folder / recipe)
     run("query", project, "--budget", 3, "--unit", "images")
     answer(run, project, folder / "data")
     return project
