@@ -5,7 +5,7 @@ import difflib
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
@@ -65,6 +65,18 @@ def resolve(folder: str, name: str) -> Any:
         >>> resolve("nets", "pad_net").__name__
         'build'
     """
+    return resolve_in((folder,), name)
+
+
+def resolve_in(folders: Sequence[str], name: str) -> Any:
+    """As `resolve`, of the first of several folders that has the plug-in.
+
+    Raises:
+        PluginError: none has it (the message lists the folders and the nearest match), or it cannot be imported.
+    """
+    folder = next((folder for folder in folders if ":" in name or name in names(folder)), None)
+    if folder is None:
+        raise _unknown(folders, name)
     try:
         return getattr(module(folder, name), name.partition(":")[2] or "build")
     except AttributeError as error:
@@ -156,16 +168,20 @@ def _path(folder: str, name: str) -> str:
     """The dotted name of a plug-in's module."""
     if ":" in name:
         return name.partition(":")[0]
-    known = names(folder)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise PluginError(
-            f"There is no {folder} plug-in '{name}'.",
-            next_step=f"{hint}labelgrid/{folder.replace('.', '/')} has: {', '.join(known) or 'nothing yet'}; "
-            "code of your own goes by 'package.module:name'.",
-        )
+    if name not in names(folder):
+        raise _unknown((folder,), name)
     return f"labelgrid.{folder}.{name}"
+
+
+def _unknown(folders: Sequence[str], name: str) -> PluginError:
+    known = {folder: names(folder) for folder in folders}
+    near = difflib.get_close_matches(name, {plugin for own in known.values() for plugin in own}, 1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    lists = (f"labelgrid/{f.replace('.', '/')} has: {', '.join(own) or 'nothing yet'}" for f, own in known.items())
+    return PluginError(
+        f"There is no {' or '.join(folders)} plug-in '{name}'.",
+        next_step=f"{hint}{'; '.join(lists)}; code of your own goes by 'package.module:name'.",
+    )
 
 
 def _not_importable(name: str, error: Exception) -> PluginError:
