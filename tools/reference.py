@@ -1,4 +1,4 @@
-"""Are the tables in docs/ those that the code gives: options of commands, plug-ins and theirs? `--write` writes them.
+"""Are the tables in docs/ those that the code gives: commands, plug-ins, their options, recipes? `--write` writes them.
 
 A page holds them between `<!-- from the code: WHAT -->` and `<!-- end -->`; what stands around them is written by hand.
 Commands and their options are Typer's, a plug-in's text is its module's docstring, and what an option means is in the
@@ -50,8 +50,10 @@ def write(root: Path) -> None:
 
 def pages() -> dict[str, dict[str, str]]:
     """Page -> what it holds of the code -> its text."""
+    recipes = ((f"`{name}`", text) for name, text in plugins.recipes().items())
     return {
         "docs/commands.md": {f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)},
+        "docs/recipes.md": {"recipes": table(("recipe", "what it is"), recipes)},
         "docs/plugins.md": {folder: plugins_text(folder) for folder in plugins.FOLDERS},
     }
 
