@@ -9,8 +9,7 @@ Example:
     'labelgrid.api'
 """
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # true for type checkers; typing's own would have to be imported
 if TYPE_CHECKING:
     from labelgrid.api import Project, simulate
     from labelgrid.errors import LabelgridError
@@ -22,7 +21,7 @@ __all__ = ["LabelgridError", "Project", "__version__", "simulate"]
 _HOMES = {"LabelgridError": "labelgrid.errors", "Project": "labelgrid.api", "simulate": "labelgrid.api"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'labelgrid' has no attribute '{name}'")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""How a plug-in is found: the folder is the registry, one file adds one thing."""
+"""How a plug-in is found: the folder is the registry, one file adds one thing. Its options are had without the rest."""
 
 import ast
 import difflib
