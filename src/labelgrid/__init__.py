@@ -1,3 +1,33 @@
-"""labelgrid: which cells of the images × tasks grid to label next, and how to learn from a grid with gaps."""
+"""labelgrid: which cells of the images × tasks grid to label next, and how to learn from a grid with gaps.
+
+From Python, `labelgrid.Project` is a project and `labelgrid.simulate` runs a study; what they refuse is a
+`labelgrid.LabelgridError`.
+
+Example:
+    >>> import labelgrid
+    >>> labelgrid.Project.__module__
+    'labelgrid.api'
+"""
+
+TYPE_CHECKING = False  # true for type checkers; typing's own would have to be imported
+if TYPE_CHECKING:
+    from labelgrid.api import Project, simulate
+    from labelgrid.errors import LabelgridError
 
 __version__ = "0.1.0"
+__all__ = ["LabelgridError", "Project", "__version__", "simulate"]
+
+#: Where each name of the public face is: loaded when it is first asked for, so that `import labelgrid` loads nothing.
+_HOMES = {"LabelgridError": "labelgrid.errors", "Project": "labelgrid.api", "simulate": "labelgrid.api"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'labelgrid' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -12,8 +12,6 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.settings import Settings
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import models
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from tests.projects import RECIPE
@@ -46,14 +44,19 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
             task.write(path, task.read(made.label(wanted["image"], wanted["task"])))
 
     tasks = [f"semseg:{tmp_path / 'classes.txt'},cost=10", "depth:cost=1"]
-    settings = Settings(recipe=str(tmp_path / "tiny.toml"), strategy=PluginChoice("cheapest_strategy:build"))
-    report = from_python.campaign(tmp_path / "flat", made.images, tasks, settings, answer)
+    settings = {"recipe": str(tmp_path / "tiny.toml"), "strategy": "cheapest_strategy:build"}
+    report = from_python.campaign(tmp_path / "flat", made.images, tasks, answer, **settings)
     assert report.stat().st_size > 10_000
     with ProjectFolder.open(tmp_path / "flat") as project:
         assert models.latest(project).round == 3
         picks = json.loads((project.round_folder(2) / "picks.json").read_text())
         assert [pick["task"] for pick in picks[:3]] == ["depth"] * 3  # the cheap labels first
         assert [row.strategy for row in project.store.rounds()][:2] == ["random_images", "cheapest_strategy:build"]
+
+
+def test_the_loop_from_python_needs_the_public_face_alone():
+    lines = (EXAMPLES / "from_python.py").read_text().splitlines()
+    assert [line for line in lines if "labelgrid" in line and "import" in line] == ["import labelgrid"]
 
 
 def test_the_network_of_ones_own_keeps_the_laws_that_matter():

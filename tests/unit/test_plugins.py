@@ -1,8 +1,12 @@
 """The folder is the registry."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from labelgrid import plugins
+from labelgrid.config import parse
 from labelgrid.errors import PluginError
 
 
@@ -40,5 +44,77 @@ def test_outside_code_goes_by_module_and_object(tmp_path, monkeypatch):
 
 
 def test_every_shipped_recipe_has_a_first_line():
-    assert {"small", "small-shared-heads", "partal-nyud"} <= plugins.recipes().keys()
+    files = Path(plugins.__file__).parent.glob("recipes/*.toml")
+    assert plugins.recipes().keys() == {path.stem for path in files}
     assert all(line[0] != "#" and line[-1] == "." for line in plugins.recipes().values())
+
+
+HEAVY = '''\
+"""A network of one's own."""
+from __future__ import annotations
+
+import math, decimal as exact
+from dataclasses import dataclass
+from a_heavy_library_of_nobody import Layer
+from json import dumps as text, loads
+
+LIMIT: int = math.ceil(3.5)
+Rate = float
+
+
+def build(tasks, encoder, options):
+    return Layer(options, check)
+
+
+def check(rate: Rate) -> str:
+    return text(rate)
+
+
+@dataclass(frozen=True)
+class Options:
+    rate: Rate = LIMIT * 1.0
+
+    def __post_init__(self):
+        check(self.rate)
+'''
+
+
+def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
+    (tmp_path / "package_of_a_test").mkdir()
+    (tmp_path / "package_of_a_test" / "__init__.py").write_text("")
+    (tmp_path / "package_of_a_test" / "heavy.py").write_text(HEAVY)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "package_of_a_test.heavy:build"
+    options = plugins.options_class("nets", name)
+    assert options().rate == 4.0 and parse(options, {"rate": 0.5}, "here").rate == 0.5
+    loaded = vars(sys.modules[options.__module__])
+    assert {"math", "text", "LIMIT", "check"} <= loaded.keys() and not {
+        "exact",
+        "loads",
+        "Layer",
+        "build",
+    } & loaded.keys()
+    assert "package_of_a_test.heavy" not in sys.modules
+    with pytest.raises(PluginError, match="cannot be imported: No module named 'a_heavy_library_of_nobody'"):
+        plugins.resolve("nets", name)
+
+
+def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(tmp_path, monkeypatch):
+    import labelgrid.nets.pad_net as loaded
+
+    assert plugins.options_class("nets", "pad_net") is loaded.Options
+    (tmp_path / "borrowed_options.py").write_text("from labelgrid.nets.pad_net import Options\nimport nothing_at_all\n")
+    (tmp_path / "made_options.py").write_text(
+        "import labelgrid.nets.pad_net as other\nglobals()['Options'] = other.Options\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("borrowed_options:build", "made_options:build"):
+        assert plugins.options_class("nets", name) is loaded.Options
+
+
+def test_options_of_what_has_none_or_is_not_there_are_refused(tmp_path):
+    for name, fault in (("no_such_module_at_all:build", "cannot be imported"), ("pad_nt", "Did you mean 'pad_net'")):
+        with pytest.raises(PluginError, match=fault):
+            plugins.options_class("nets", name)
+    with pytest.raises(PluginError, match="The data plug-in 'nyud' takes no options"):
+        plugins.options_class("data", "nyud")

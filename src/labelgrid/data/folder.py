@@ -1,4 +1,7 @@
-"""Plain folders as a source: images of any size, and the labels that happen to be there."""
+"""Plain folders as a source: images of any size, and the labels that happen to be there.
+
+Below the root: `images/PATH.jpg`, `labels/TASK/PATH.png`, `splits/NAME.txt`.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

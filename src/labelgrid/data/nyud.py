@@ -1,4 +1,8 @@
-"""NYUD_MT as a source: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
+"""NYUD_MT as a source: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021).
+
+Below the root: `images/`, `segmentation/` (0 = not labelled, 1 to 40), `depth/` and `normals/` (`.npy` or `.png`),
+`edge/`, `gt_sets/SPLIT.txt`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,8 @@
-"""PAD-Net: initial predictions, re-embedded and distilled into each other, then final predictions."""
+"""PAD-Net: initial predictions, re-embedded and distilled into each other, then final predictions.
+
+Every task's initial prediction is sent to the others through attention gates (Xu et al. 2018; PartAL figure 3). Labels
+that are known take the place of initial predictions.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,13 +25,15 @@ class Options:
     """Widths and switches.
 
     Args:
-        width: channels of heads and messages (256 in the papers; a multiple of 4).
-        gate: whose features open the gate of a message: the target's (PAD-Net) or the source's (public code).
-        own: what the target's own feature is made of: its initial prediction (PAD-Net), or its initial head's
-            features (public code). Messages always come from re-embedded predictions, so that a known label
-            can take a prediction's place.
-        dropout: channel dropout before the last convolution of every head (PartAL: rate and place not given).
-        encoder_dropout: channel dropout of the fused map.
+        width: channels of heads and messages, a multiple of 4; 256 in the papers, 48 in `small`.
+        gate: whose features open a message's gate: the `"target"`'s (PAD-Net's paper) or the `"source"`'s (public
+            code).
+        own: what a target's own feature is made of: its initial `"prediction"` (the paper) or its initial head's
+            `"features"` (public code). Messages always come from re-embedded predictions, so that a known label can
+            take a prediction's place.
+        dropout: rate of the channel dropout before the last convolution of every head; PartAL gives neither rate nor
+            place.
+        encoder_dropout: rate of the channel dropout of the encoder's fused map.
     """
 
     width: int = 256

@@ -1,4 +1,7 @@
-"""One encoder, one head a task: the plain multi-task network every other is measured against."""
+"""One encoder, one head a task: the plain multi-task network every other is measured against.
+
+A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels change nothing.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,10 +22,10 @@ class Options:
     """The heads.
 
     Args:
-        width: channels of a head; 0 keeps the fused map's, as the survey's HRNet head does.
-        kernel: of a head's first convolution; the survey's is 1.
-        dropout: channel dropout before each head's last convolution (PartAL: rate not given).
-        encoder_dropout: channel dropout of the fused map.
+        width: channels of a head; 0 keeps those of the fused map, as the survey's HRNet head does.
+        kernel: size of a head's first convolution; the survey's is 1, `small-shared-heads` takes 3.
+        dropout: rate of the channel dropout before each head's last convolution; PartAL does not give it.
+        encoder_dropout: rate of the channel dropout of the encoder's fused map.
     """
 
     width: int = 0

@@ -17,6 +17,8 @@ from labelgrid.project.folder import DATABASE, SETTINGS, ProjectFolder, check_ne
 from labelgrid.project.image_files import Check, find_images, rows_of
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.settings import Settings, check_pattern, settings_text
+from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import check_options, check_recipe
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 
 
@@ -41,6 +43,8 @@ def create(
     """
     check_new(folder)
     check_pattern(settings.group)
+    check_recipe(load_recipe(settings.recipe, settings.changes, beside=folder))
+    check_options("select", settings.strategy)
     if not tasks:
         raise ProjectError("A project needs a task.", next_step="Add --task depth, say.")
     found = find_images(images)

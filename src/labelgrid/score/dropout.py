@@ -1,4 +1,8 @@
-"""How unsure the network is of each task on each image: MC-dropout, its moments streamed."""
+"""How unsure the network is of each task on each image: MC-dropout, its moments streamed.
+
+The mean over an image's pixels of the uncertainty under D passes with dropout (PartAL A.1). Known labels of other tasks
+are fed in. Masks depend on the seed and the image's id alone.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,11 +32,12 @@ class Options:
     """MC-dropout (PartAL A.1; rate, place and D are not given there).
 
     Args:
-        passes: D, the number of passes.
-        where: dropout of the final heads only, of both stages' heads, or of the encoder's fused map too.
-        rate: dropout rate when scoring; 0 keeps the network's own.
-        at: uncertainty of the maps at the images' original size (as the papers score), or at the heads'
-            resolution, many times faster.
+        passes: D, the number of passes. `normals` needs at least 4.
+        where: dropout of the `"final"` heads alone, of both stages' `"heads"`, or of `"all"`: those and the fused map.
+            `"final"` costs little more than one pass.
+        rate: dropout rate in scoring; 0 keeps the network's own.
+        at: uncertainty of maps at the images' `"original"` size, as the papers score, or at the `"head"`'s resolution,
+            many times faster on large images.
     """
 
     passes: int = 10

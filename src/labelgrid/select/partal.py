@@ -1,4 +1,7 @@
-"""PartAL: the most uncertain (image, task) cells, uncertainties made comparable by a fixed min-max per task."""
+"""PartAL: the most uncertain (image, task) cells, uncertainties made comparable by a fixed min-max per task.
+
+The cells are those of the whole grid (Durasov, Dorndorf & Fua 2022). It needs the statistic `dropout`.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +14,9 @@ class Options:
     """Switches of the ablations.
 
     Args:
-        normalise: bounds of the min-max "first" round kept (eq. 1, A.3), taken anew "each" round, or "none"
-            (figure 12's ablation).
-        unit: cells, or whole images by the mean over their missing cells.
+        normalise: bounds of the min–max: of the task's `"first"` scored round, kept in the ledger (eq. 1, A.3),
+            computed anew `"each"` round, or `"none"` (figure 12's ablation).
+        unit: picks single `"cells"`, or all missing cells of the `"images"` with the best mean.
     """
 
     normalise: Literal["first", "each", "none"] = "first"

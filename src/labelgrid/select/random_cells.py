@@ -1,4 +1,7 @@
-"""Random (image, task) cells: PartAL's ablation of partial labels alone (figure 13)."""
+"""Random (image, task) cells: PartAL's ablation of partial labels alone (figure 13).
+
+There are no options.
+"""
 
 from dataclasses import dataclass
 

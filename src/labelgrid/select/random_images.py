@@ -1,4 +1,7 @@
-"""Random images with all their missing labels: the baseline of every comparison (PartAL section 4.1)."""
+"""Random images with all their missing labels: the baseline of every comparison (PartAL section 4.1).
+
+There are no options.
+"""
 
 from dataclasses import dataclass
 

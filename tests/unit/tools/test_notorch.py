@@ -39,8 +39,13 @@ def test_without_a_command_line_there_are_no_commands_to_ask(plant):
     assert command_faults(plant(PACKAGE)) == []
 
 
+def test_the_public_face_and_the_recipes_are_light(plant):
+    files = {"src/labelgrid/recipes/a.py": "import torch\n", "src/labelgrid/api.py": "import labelgrid.recipes.a\n"}
+    assert faults(plant({**PACKAGE, **files})) == ["labelgrid.api loads torch", "labelgrid.recipes.a loads torch"]
+
+
 def test_a_light_command_that_loads_torch_is_found_and_a_heavy_one_may(plant):
-    body = 'if command in ("status", "init"):\n        import torch'
+    body = 'if command in ("status", "fit"):\n        import torch'
     root = plant({**PACKAGE, "src/labelgrid/cli.py": CLI.format(body=body), "src/torch.py": ""})
     assert command_faults(root) == [
         "`labelgrid status project` loads torch",

@@ -1,4 +1,7 @@
-"""Fixed task weights: the plain weighted loss of the papers."""
+"""Fixed task weights: the plain weighted loss of the papers.
+
+The weights are the recipe's, `[objective] weights`; there are no options.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,0 +1,139 @@
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+
+from labelgrid import plugins
+from tools import reference
+from tools.reference import commands, faults, option_rows, options_table, pages, plugins_text, write
+
+
+class Unit(StrEnum):
+    labels = "labels"
+    cost = "cost"
+
+
+@pytest.fixture
+def app():
+    app = typer.Typer()
+
+    @app.command()
+    def dry_query(
+        folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where.")],
+        budget: Annotated[float, typer.Option(help="How much.")],
+        images: Annotated[list[Path] | None, typer.Option("--image", "-i", help="Which.")] = None,
+        unit: Annotated[Unit, typer.Option(help="Of the budget.")] = Unit.cost,
+        seed: Annotated[int, typer.Option(help=r"Of \[all] draws.")] = 0,
+        weights: Annotated[Path | None, typer.Option(help="A file.", dir_okay=False)] = None,
+        plots: Annotated[Path | None, typer.Option(help="A folder.", file_okay=False)] = None,
+        name: Annotated[str, typer.Option(help="What.")] = "",
+        json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+        prelabels: Annotated[bool, typer.Option(help="With them.")] = True,
+    ) -> None:
+        """Pick cells."""
+
+    @app.command("list")
+    def list_() -> None:
+        """List."""
+
+    above = typer.Typer()
+    above.command("data")(list_)
+    above.add_typer(app, name="of")
+    return above
+
+
+def test_every_command_is_seen_by_the_name_it_is_typed_by(app):
+    assert [name for name, _ in commands(app)] == ["data", "of dry-query", "of list"]
+
+
+def test_a_command_s_table_says_how_each_option_is_typed_its_default_and_its_help(app):
+    assert options_table(dict(commands(app))["of dry-query"]).splitlines()[2:] == [
+        "| `DIR` | required | Where. |",
+        "| `--budget N` | required | How much. |",
+        "| `--image PATH`, `-i PATH` … |  | Which. |",
+        r"| `--unit labels\|cost` | `cost` | Of the budget. |",
+        "| `--seed N` | `0` | Of [all] draws. |",
+        "| `--weights FILE` |  | A file. |",
+        "| `--plots FOLDER` |  | A folder. |",
+        "| `--name TEXT` |  | What. |",
+        "| `--json` |  | As JSON. |",
+        "| `--prelabels`, `--no-prelabels` | `--prelabels` | With them. |",
+    ]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options.
+
+    Args:
+        size: height
+            and width.
+        mean, std: of the channels: both.
+    """
+
+    size: tuple[int, int] = (2, 3)
+    mean: float | None = None
+    std: str = "one"
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """Args are not said.
+
+    Raises:
+        rate: no.
+    """
+
+    rate: float = 0.5
+
+
+def test_options_have_their_defaults_as_toml_and_what_the_docstring_says():
+    assert option_rows(Options) == [
+        ("`size`", "`[2, 3]`", "height and width"),
+        ("`mean`", "none", "of the channels: both"),
+        ("`std`", '`"one"`', "of the channels: both"),
+    ]
+    with pytest.raises(ValueError, match=r"the Args of .*Unsaid do not say what rate is"):
+        option_rows(Unsaid)
+
+
+@pytest.mark.parametrize("folder", list(plugins.FOLDERS))
+def test_every_plug_in_has_its_place_with_its_options(folder):
+    text = plugins_text(folder)
+    for name in plugins.names(folder):
+        assert f"`{name}`" in text
+        options = getattr(plugins.module(folder, name), "Options", None)
+        assert options is None or all("".join(f"| {cell} " for cell in row) in text for row in option_rows(options))
+
+
+PAGE = """# Mine
+<!-- from the code: one -->
+| old |
+<!-- end -->
+By hand.
+<!-- from the code: gone -->
+<!-- end -->
+"""
+
+
+def test_old_missing_and_needless_tables_are_found_and_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "pages", lambda: {"a.md": {"one": "| new |\n", "two": "| else |\n"}})
+    (tmp_path / "a.md").write_text(PAGE)
+    lasting = ["a.md has no '<!-- from the code: two -->'", "a.md: there is no gone"]
+    old = "a.md is old: one; run `.venv/bin/python -m tools.reference --write`"
+    assert faults(tmp_path) == [*lasting, old]
+    write(tmp_path)
+    assert faults(tmp_path) == lasting
+    assert (tmp_path / "a.md").read_text() == PAGE.replace("old", "new")
+    assert faults(tmp_path / "nowhere") == [f"a.md has no '<!-- from the code: {what} -->'" for what in ("one", "two")]
+
+
+def test_the_pages_ask_for_every_command_and_every_folder_of_plug_ins():
+    from labelgrid import cli
+
+    wanted = pages()
+    assert len(wanted["docs/commands.md"]) == len(cli.app.registered_commands)
+    assert list(wanted["docs/plugins.md"]) == list(plugins.FOLDERS)
