@@ -98,7 +98,7 @@ def identity_of(crew: RoundContext, train: list[str], val: list[str], start: str
     )
     recipe = json.loads(crew.recipe.json()) | {"train": crew.recipe.train.shaping()}
     del recipe["score"]
-    tasks = [(task.name, task.kind, asdict(task.options)) for task in crew.definitions.values()]
+    tasks = [(task.name, task.kind, task.form.kept()) for task in crew.definitions.values()]
     kept = {"recipe": recipe, "seed": crew.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
     return json.dumps(kept, sort_keys=True)
 

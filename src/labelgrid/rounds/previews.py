@@ -1,6 +1,6 @@
 """What annotators and readers see of a pick: the prediction as a label file, and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from labelgrid.files import remove_folder
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Cell, Pick, State
 from labelgrid.labels.naming import label_name, whole_names
+from labelgrid.labels.soft import EXTENSION, write_soft
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import SHOWN, Fit, read_picks
@@ -86,20 +87,30 @@ def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:
     return folder / task.name / label_name(image, codec(task.spec.codec).EXTENSIONS[0], whole)
 
 
-def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
-    """A raw output as a label at the image's original size, made strip by strip."""
+def prediction_strips(task: Task, raw: Tensor, frame: Frame) -> Iterator[Tensor]:
+    """A raw output as predictions [1, channels, rows, W] at the image's original size, strip after strip."""
     height, width = frame.original
-    parts = []
     for rows in strips(task.channels, height, width):
         with torch.inference_mode():
-            parts.append(label_of(task.to_target(task.activate(to_original(raw, frame, rows)[None]))))
+            yield task.activate(to_original(raw, frame, rows)[None])
+
+
+def predicted(task: Task, raw: Tensor, frame: Frame) -> LabelArray:
+    """A raw output as a label at the image's original size, made strip by strip."""
+    parts = [label_of(task.to_target(strip)) for strip in prediction_strips(task, raw, frame)]
     return LabelArray(np.concatenate([p.value for p in parts]), np.concatenate([p.valid for p in parts]))
+
+
+def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:
+    """Write a prediction itself beside its label file, in the fine steps of `labels.soft`."""
+    parts = [strip[0].float().cpu().numpy() for strip in prediction_strips(task, raw, frame)]
+    write_soft(path.with_suffix(EXTENSION), np.concatenate(parts, 1))
 
 
 def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
     """Write a prediction as a label file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    definition.write(path, predicted(task, definition, raw, frame))
+    definition.write(path, predicted(task, raw, frame))
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class Pictures:
                 frame = look.batch.frames[i]
                 for index, task in places[name]:
                     self._save(index, "image", self.crew.source.image(name))
-                    label = predicted(self.crew.tasks[task], self.crew.definitions[task], final[task][i], frame)
+                    label = predicted(self.crew.tasks[task], final[task][i], frame)
                     self._save(index, "prediction", colour_map(self.crew.definitions[task], label.value, label.valid))
                     unsure = to_original(maps[task][i], frame).cpu().numpy()
                     self._save(index, "uncertainty", heat_map(unsure))
