@@ -118,6 +118,7 @@ def predict(
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
     out: Annotated[Path, typer.Option(help="Where the predictions go, as OUT/TASK/IMAGE.")],
     known: Annotated[Path | None, typer.Option(help="A folder of labels to feed in.")] = None,
+    soft: Annotated[bool, typer.Option("--soft", help="Write class probabilities and the like as .npz, too.")] = False,
 ) -> None:
     """Predict all tasks of images, as label files at their original size.
 
@@ -127,7 +128,7 @@ def predict(
     from labelgrid.rounds import predict
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        count = predict.predict(project, images, out, known, bar)
+        count = predict.predict(project, images, out, known, bar, soft=soft)
     screen.say(f"Wrote {count} predictions -> {out}")
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -51,6 +51,10 @@ class Form:
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= 64:
             raise ValueError(f"stride lies between 1 and 64; it is {self.stride}")
+
+    def kept(self) -> dict[str, Any]:
+        """All options as plain values under the names in checkpoints, where the stride is still `coarser`."""
+        return {("coarser" if name == "stride" else name): value for name, value in asdict(self).items()}
 
     def upsample(self, label: LabelArray) -> LabelArray:
         """A file's label at its image's size.

@@ -111,7 +111,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     )
     recipe = json.loads(context.recipe.json()) | {"train": context.recipe.train.shaping()}
     del recipe["score"]
-    tasks = [(task.name, task.kind, asdict(task.options)) for task in context.definitions.values()]
+    tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
     kept = {"recipe": recipe, "seed": context.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
     return json.dumps(kept, sort_keys=True)
 

@@ -1,6 +1,6 @@
 """What annotators and readers see of a pick: the prediction as a label file, and pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Cell, Pick, State
 from labelgrid.labels.naming import label_name, whole_names
+from labelgrid.labels.soft import EXTENSION, write_soft
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import SHOWN, read_picks
 from labelgrid.project.folder import ProjectFolder
@@ -71,20 +72,30 @@ def label_path(folder: Path, task: TaskDef, image: str, whole: bool) -> Path:
     return folder / task.name / label_name(image, codec(task.spec.codec).EXTENSIONS[0], whole)
 
 
-def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
-    """A raw output as a label at the image's original size, made strip by strip."""
+def prediction_strips(task: Task, raw: Tensor, frame: Frame) -> Iterator[Tensor]:
+    """A raw output as predictions [1, channels, rows, W] at the image's original size, strip after strip."""
     height, width = frame.original
-    parts = []
     for rows in strips(task.channels, height, width):
         with torch.inference_mode():
-            parts.append(label_of(task.to_target(task.activate(to_original(raw, frame, rows)[None]))))
+            yield task.activate(to_original(raw, frame, rows)[None])
+
+
+def predicted(task: Task, raw: Tensor, frame: Frame) -> LabelArray:
+    """A raw output as a label at the image's original size, made strip by strip."""
+    parts = [label_of(task.to_target(strip)) for strip in prediction_strips(task, raw, frame)]
     return LabelArray(np.concatenate([p.value for p in parts]), np.concatenate([p.valid for p in parts]))
+
+
+def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:
+    """Write a prediction itself beside its label file, in the fine steps of `labels.soft`."""
+    parts = [strip[0].float().cpu().numpy() for strip in prediction_strips(task, raw, frame)]
+    write_soft(path.with_suffix(EXTENSION), np.concatenate(parts, 1))
 
 
 def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
     """Write a prediction as a label file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    definition.write(path, predicted(task, definition, raw, frame))
+    definition.write(path, predicted(task, raw, frame))
 
 
 @dataclass(frozen=True)
@@ -119,7 +130,7 @@ class Pictures:
 
     def _draw(self, index: int, image: str, task: str, raw: Tensor, unsure: Tensor, frame: Frame) -> None:
         definition = self.context.definitions[task]
-        label = predicted(self.context.tasks[task], definition, raw, frame)
+        label = predicted(self.context.tasks[task], raw, frame)
         self._save(index, "image", self.context.source.image(image))
         self._save(index, "prediction", colour_map(definition, label.value, label.valid))
         self._save(index, "uncertainty", heat_map(to_original(unsure, frame).cpu().numpy()))

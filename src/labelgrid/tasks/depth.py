@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.formats.depth import Options
+from labelgrid.labels.formats import depth as files
 from labelgrid.tasks.pictures import RGB, along_distance
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
@@ -29,13 +29,13 @@ class Errors:
     least: float = 1e-9
 
 
-def zoomed(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: Options) -> Labels:
+def zoomed(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: files.Options) -> Labels:
     """Depth is divided by the zoom, disparity multiplied: what looks larger is nearer. The fit changes neither."""
     placed, zoom = geometry.nearest(value), np.float32(geometry.zoom)
     return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
 
 
-def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: Options) -> RGB:
+def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: files.Options) -> RGB:
     """Near is bright, far is dark."""
     return along_distance(value[..., 0], valid, limits, options.disparity)
 

@@ -1,10 +1,13 @@
 """Laws of a batch: the form of images and targets, and that a missing label is valid nowhere."""
 
+import dataclasses
+
 import numpy as np
 import torch
 
 from labelgrid.data.batch import Item, collate
-from labelgrid.data.transforms import DataOptions
+from labelgrid.data.frame import label_of, target_of
+from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.task import definitions
 from tests.support import task_rows
@@ -54,3 +57,26 @@ def test_weights_are_images_by_tasks_and_everything_moves_to_a_device():
     assert batch.weights.shape == (2, 5)
     moved = [batch.images, batch.weights, *(part for t in batch.targets.values() for part in (t.value, t.valid))]
     assert {tensor.device.type for tensor in moved} == {"meta"}
+
+
+def test_the_classes_that_were_annotated_reach_the_target_and_all_were_where_nobody_says():
+    label = LabelArray(np.zeros((6, 8, 1), np.int64), np.ones((6, 8), bool), np.array([True, False, True, True]))
+    free = LabelArray(label.value, label.valid)
+    items = [Item("a", image(), {}), Item("b", image(), {"semseg": label}), Item("c", image(), {"semseg": free})]
+    targets = collate(items, TASKS, DataOptions()).targets
+    assert targets["semseg"].annotated.tolist() == [[True] * 4, [True, False, True, True], [True] * 4]
+    assert targets["depth"].annotated is None
+    assert collate([items[0], items[2]], TASKS, DataOptions()).targets["semseg"].annotated is None
+
+
+def test_views_and_strides_keep_the_classes_that_were_annotated():
+    label = LabelArray(np.zeros((6, 8, 1), np.int64), np.ones((6, 8), bool), np.array([True, False, True, True]))
+    form = TASKS["semseg"].form
+    coarse = dataclasses.replace(form, stride=2)
+    views = [
+        place_label(label, fitted((6, 8), DataOptions(size=(12, 12))), TASKS["semseg"]),
+        coarse.upsample(label),
+        coarse.downsample(label),
+        label_of(target_of(label)),
+    ]
+    assert all((view.annotated == label.annotated).all() for view in views)

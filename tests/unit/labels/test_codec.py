@@ -29,3 +29,8 @@ def test_a_digest_is_of_the_content(tmp_path):
     assert (
         digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "c") and len(digest(tmp_path / "a")) == 32
     )
+
+
+def test_checkpoints_keep_the_strides_old_name() -> None:
+    options = options_of("depth", {"stride": 2, "scale": 0.5}, "task 'depth'")
+    assert options.kept() == {"coarser": 2, "scale": 0.5, "disparity": False, "maximum": None}

@@ -10,7 +10,7 @@ from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, load_weights
 from labelgrid.nets.options import BackboneOptions
 
-COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.network", "labelgrid.nets.options"]
+COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.options"]
 TINY = BackboneOptions("mobilenetv2_035", pretrained=True, fused=16)
 
 
@@ -45,6 +45,22 @@ def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
     torch.testing.assert_close(encoder(image).shared, wanted, rtol=1e-4, atol=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert encoder(image).shared.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 70)])
+def test_the_levels_are_the_backbones_own_scales_cut_to_the_image(size):
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8)).eval()
+    image = torch.rand(2, 3, *size)
+    levels = encoder(image).levels
+    sizes = [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16, 32)]
+    assert [(level.shape[1], tuple(level.shape[-2:])) for level in levels] == list(
+        zip(encoder.level_channels, sizes, strict=True)
+    )
+    assert encoder.strides == (4, 8, 16, 32)
+    padded = torch.nn.functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
+    own = [scale for i, scale in enumerate(encoder.backbone(padded)) if i in encoder.used]
+    cut = [scale[..., :rows, :columns] for scale, (rows, columns) in zip(own, sizes, strict=True)]
+    assert all(torch.equal(level, scale) for level, scale in zip(levels, cut, strict=True))
 
 
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])

@@ -1,0 +1,47 @@
+"""Laws of what an encoder hands on, whatever else it carries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import pytest
+import torch
+from torch import Tensor
+
+from labelgrid.nets.network import Features
+
+
+@dataclass(frozen=True)
+class More(Features):
+    """Features with a map a task, too."""
+
+    own: Mapping[str, Tensor]
+
+
+def features(count: int = 3) -> More:
+    draw = torch.Generator().manual_seed(0)
+    levels = tuple(torch.randn(count, c, s, s, generator=draw) for c, s in ((4, 8), (6, 4)))
+    return More(torch.randn(count, 5, 8, 8, generator=draw), levels, {"depth": levels[0] + 1})
+
+
+def parts(found: More) -> list[Tensor]:
+    return [found.shared, *found.levels, *found.own.values()]
+
+
+@pytest.mark.parametrize("rows", [slice(1, 2), torch.tensor([2, 0]), torch.tensor([True, False, True])])
+def test_every_part_is_indexed_and_the_sort_of_features_stays(rows: slice | Tensor) -> None:
+    some = features()[rows]
+    assert isinstance(some, More) and len(parts(some)) == len(parts(features())) == len(fields(More)) + 1
+    assert all(torch.equal(part, whole[rows]) for part, whole in zip(parts(some), parts(features()), strict=True))
+
+
+def test_each_image_is_repeated_beside_itself() -> None:
+    twice = features().repeat(2)
+    wanted = features()[torch.tensor([0, 0, 1, 1, 2, 2])]
+    assert all(torch.equal(part, whole) for part, whole in zip(parts(twice), parts(wanted), strict=True))
+
+
+def test_an_embedding_is_the_mean_of_the_deepest_map() -> None:
+    found = features()
+    assert found.deepest is found.levels[-1]
+    assert found.pooled().shape == (3, 6)
+    torch.testing.assert_close(found.pooled()[1, 2], found.levels[-1][1, 2].mean())

@@ -1,0 +1,37 @@
+"""What `predict` writes beside label files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelgrid.labels.soft import read_soft
+from labelgrid.progress import Silent
+from labelgrid.rounds import fit, predict, query
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
+
+
+def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says(tmp_path: Path) -> None:
+    project, made = make_project(tmp_path, n=5, holdout=0, tasks=("semseg", "depth", "edges"))
+    with project:
+        query.query(project, Budget(3, "images"), Silent())
+        answer(project, made)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+        assert predict.predict(project, made.images, tmp_path / "plain", None, Silent()) == 15
+        assert predict.predict(project, made.images, tmp_path / "out", None, Silent(), soft=True) == 15
+        tasks = project.tasks()
+    assert not list((tmp_path / "plain").rglob("*.npz"))
+    for name in made.names:
+        stem, size = Path(name).stem, (32, 64) if int(Path(name).stem) % 2 == 0 else (48, 40)
+        soft = {task: read_soft(tmp_path / f"out/{task}/{stem}.npz") for task in tasks}
+        hard = {task: tasks[task].read(tmp_path / f"out/{task}/{stem}.png") for task in ("semseg", "edges")}
+        assert {task: array.shape for task, array in soft.items()} == {
+            "semseg": (4, *size),
+            "depth": (1, *size),
+            "edges": (1, *size),
+        }
+        assert soft["semseg"].sum(0) == pytest.approx(np.ones(size), abs=1e-4)
+        assert (soft["semseg"].argmax(0) == hard["semseg"].value[..., 0]).mean() > 0.99
+        assert ((soft["edges"][0] > 0.5) == hard["edges"].value[..., 0]).mean() > 0.99
+        assert np.isfinite(soft["depth"]).all()
