@@ -26,13 +26,15 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
     from labelgrid.score.dropout import Dropout, Options
     from labelgrid.score.pool import ScoringJob, gather
     from labelgrid.tasks.task import build_all
+    from labelgrid.train.model import TrainedModel
 
     torch.set_num_threads(1)
     source, tasks = build(folder), build_all(task_definitions())
     statistic = Dropout(Options(passes, at=at), 0)
-    work = ScoringJob(network_of(tasks), tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
+    model, data = TrainedModel(network_of(tasks)), recipe().data
+    job = ScoringJob(model, tasks, task_definitions(), source, data, {"dropout": statistic}, {})
     with tempfile.TemporaryDirectory() as out:
-        gather(work, source.images()[:images], Path(out), Silent())
+        gather(job, source.images()[:images], Path(out), Silent())
     print(json.dumps(peak_mib()))
 
 

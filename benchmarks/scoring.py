@@ -29,9 +29,11 @@ from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
 from labelgrid.progress import Silent
 from labelgrid.score.dropout import Dropout, Options
-from labelgrid.score.pool import PoolBatch, ScoringJob, gather
+from labelgrid.score.pool import ScoringJob, gather
+from labelgrid.score.statistic import PoolBatch
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
+from labelgrid.train.model import TrainedModel
 
 BAR = 1.2
 
@@ -77,7 +79,7 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
 
     def ours(where: Where, original: bool) -> np.ndarray:
         statistic = Dropout(Options(options.passes, where, at="original" if original else "head"), 0)
-        return statistic(PoolBatch(batch, keys, network.encode(batch.images), network, tasks))
+        return statistic(PoolBatch(batch, keys, network.encode(batch.images), TrainedModel(network), tasks))
 
     sides = {
         "plain forward": lambda: network(batch.images, batch.targets or None),
@@ -125,10 +127,11 @@ def of_files(network: Network, tasks: dict[str, Task], source: Folder, options: 
             seconds.append(time.perf_counter() - start)
         for at in ("head", "original"):
             statistic = Dropout(Options(options.passes, at=at), 0)
-            work = ScoringJob(network, tasks, task_definitions(), source, recipe().data, {"dropout": statistic}, {})
+            model, data = TrainedModel(network), recipe().data
+            job = ScoringJob(model, tasks, task_definitions(), source, data, {"dropout": statistic}, {})
             with tempfile.TemporaryDirectory() as folder:
                 start = time.perf_counter()
-                gather(work, names, Path(folder), Silent())
+                gather(job, names, Path(folder), Silent())
                 seconds.append(time.perf_counter() - start)
         rounds.append(seconds)
     sides = ("predict only", "predict only, labels fed in", "score at head resolution", "score at original size")

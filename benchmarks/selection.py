@@ -1,6 +1,6 @@
 """Does PartAL choose among 1,000,000 images x 5 tasks at once, in bounded memory?
 
-Timed is what a query does between the score table and the picks: bounds (`fix`), scores, selection. The peer is a
+Timed is what a query does between the score table and the picks: bounds, scores, selection. The peer is a
 competent NumPy version in a few lines: the same min-max, then a full sort of all cells. Both must pick the same cells.
 Each side runs in a process of its own, whose peak memory is taken.
 """
@@ -15,7 +15,7 @@ from _measure import alone, held, machine, peak_mib
 
 from labelgrid.labels.grid import Grid, State
 from labelgrid.select.partal import Options, build
-from labelgrid.select.strategy import Budget
+from labelgrid.select.strategy import Budget, PoolView
 
 SECONDS, MIB = 2.0, 1536
 
@@ -35,11 +35,8 @@ def uncertainties(images: int, tasks: int) -> np.ndarray:
 
 
 def ours(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:
-    strategy, statistics = build(Options()), {"dropout": values}
-    fixed = strategy.fix(statistics, grid, {})
-    scores = strategy.score(statistics, grid, fixed, 7)
-    picks = strategy.select(scores, statistics, grid, Budget(budget), 7)
-    return [(pick.cell.image, pick.cell.task) for pick in picks]
+    found = build(Options()).select(PoolView(grid, {"dropout": values}, seed=7), Budget(budget))
+    return [(pick.cell.image, pick.cell.task) for pick in found.picks]
 
 
 def naive(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:

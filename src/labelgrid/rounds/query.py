@@ -78,14 +78,7 @@ def query(
         name, chosen = _cold(project, name, progress)
     number = round_number(project)
     scorer = PoolScorer(project, done, chosen, progress) if done else None
-    key = calibration_key(project, name, chosen, scorer.options if scorer and chosen.needs else {})
-    view = PoolView(
-        grid=grid,
-        statistics=_statistics(scorer, number, grid) if scorer and chosen.needs else {},
-        seed=seed_of(project.settings.seed, "select", number),
-        calibration=project.store.get(key, {}),
-        read_history=partial(history_of, project.folder),
-    )
+    key, view = _view(project, name, chosen, scorer, number, grid)
     selection = chosen.select(view, budget)
     if not selection.picks:
         raise _too_little(budget, name, grid)
@@ -95,12 +88,7 @@ def query(
     _warn_of_rest(budget, asked, progress)
     if not dry_run:
         _check_unmoved(project, pool, number)
-        for unfinished in ("prelabels", "pictures"):  # of a query that was stopped
-            remove_folder(project.round_folder(number) / unfinished)
-        if scorer and prelabels:
-            write_prelabels(scorer, picks, number)
-        if scorer and (prelabels if pictures is None else pictures):
-            draw(scorer, picks, number)
+        _preview(project, scorer, asked, prelabels, prelabels if pictures is None else pictures)
         with project.store.transaction():
             _check_unmoved(project, pool, number)
             project.store.put(key, dict(selection.calibration))
@@ -108,6 +96,33 @@ def query(
             closed = replace(row, strategy=name, seed=view.seed, budget=budget.amount, unit=budget.unit, pool=pool)
             project.store.close_round(closed, _requests(project, asked, terms_of(selection, grid), prices))
     return asked
+
+
+def _view(
+    project: ProjectFolder, name: str, chosen: Strategy, scorer: PoolScorer | None, number: int, grid: Grid
+) -> tuple[str, PoolView]:
+    """What the strategy sees, and the note under which the ledger keeps its calibration."""
+    key = calibration_key(project, name, chosen, scorer.options if scorer and chosen.needs else {})
+    view = PoolView(
+        grid=grid,
+        statistics=_statistics(scorer, number, grid) if scorer and chosen.needs else {},
+        seed=seed_of(project.settings.seed, "select", number),
+        calibration=project.store.get(key, {}),
+        read_history=partial(history_of, project.folder),
+    )
+    return key, view
+
+
+def _preview(
+    project: ProjectFolder, scorer: PoolScorer | None, asked: QueryResult, prelabels: bool, pictures: bool
+) -> None:
+    """Write what is asked for to be seen of the picks, in place of what a stopped query left."""
+    for unfinished in ("prelabels", "pictures"):
+        remove_folder(project.round_folder(asked.round) / unfinished)
+    if scorer and prelabels:
+        write_prelabels(scorer, asked.picks, asked.round)
+    if scorer and pictures:
+        draw(scorer, asked.picks, asked.round)
 
 
 def _refuse_unfinished(project: ProjectFolder) -> None:
