@@ -11,14 +11,29 @@ from labelgrid.train.objective import supervised
 from labelgrid.train.seeding import keyed
 from tests.contracts.trained import dataset, different, modules, resumes_exactly, states, trainer
 
+
+class Uncertain(Balancer):
+    """An example with parameters: learnt uncertainties (Kendall et al. 2018, equation 10)."""
+
+    learning_rate = 0.01
+
+    def __init__(self, weights, reduce):
+        super().__init__()
+        self.reduce = reduce
+        self.logs = nn.ParameterDict({name: nn.Parameter(torch.zeros(())) for name in weights})
+
+    def backward(self, step):
+        terms = [(-self.logs[n]).exp() * step.of(n, self.reduce) + self.logs[n] for n in step.labelled]
+        total = sum(terms, step.other)
+        step.backward(total)
+        return total.detach()
+
+
 MODULES = modules("train.balance", ["weights", "reduce", "options"])
-every = pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(lambda weights, reduce, m=module: m.build(weights, reduce, m.Options()), id=name)
-        for name, module in MODULES.items()
-    ],
-)
+BUILDS = {
+    name: lambda weights, reduce, m=module: m.build(weights, reduce, m.Options()) for name, module in MODULES.items()
+}
+every = pytest.mark.parametrize("build", [*BUILDS.values(), Uncertain], ids=[*BUILDS, "uncertain"])
 reductions = pytest.mark.parametrize("reduction", ["image_mean", "task_sum"])
 TASKS = ("a", "b", "c")
 

@@ -23,7 +23,7 @@ class Fit:
 
     Args:
         checkpoint: the file that counts, relative to the project folder.
-        model: the hash of its weights.
+        model: its digest: of the weights that are evaluated, and of the terms' states where it has terms.
         recipe: the whole recipe.
         trained: the tasks that had a label to learn from.
         images: how many images were trained on, or used to choose the model (val).

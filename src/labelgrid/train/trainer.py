@@ -71,6 +71,20 @@ class Trainer:
                 next_step="Remove it to start anew, or go back to its recipe.",
                 unchanged="Nothing was trained.",
             )
+        try:
+            self._take(kept)
+        except (KeyError, RuntimeError, ValueError) as error:  # what torch raises where modules are other ones
+            raise TrainingError(
+                "The checkpoint does not fit the network, the terms or the balancer as they are built now.",
+                where=str(path),
+                next_step="Remove it to start anew, or go back to the code that wrote it.",
+                unchanged="Nothing was trained.",
+            ) from error
+        self.epoch, self.step, self.history = kept.epoch, kept.step, kept.history
+        return True
+
+    def _take(self, kept: Checkpoint) -> None:
+        """Load the states of all modules and optimisers."""
         self.network.load_state_dict(kept.network)
         self.plan.balancer.load_state_dict(kept.balancer)
         for name, term in self.plan.terms.items():
@@ -79,8 +93,6 @@ class Trainer:
         self.terms.own.load(kept.own)
         if kept.scaler:  # none where it was begun on a CPU
             self.fabric.strategy.precision.load_state_dict(kept.scaler)
-        self.epoch, self.step, self.history = kept.epoch, kept.step, kept.history
-        return True
 
     def checkpoint(self) -> Checkpoint:
         """The complete state."""

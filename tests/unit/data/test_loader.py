@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from labelgrid.data import folder
-from labelgrid.data.batch import Batch
-from labelgrid.data.loader import eval_batches, train_batches
+from labelgrid.data.batch import Batch, SoftLabel
+from labelgrid.data.loader import eval_batches, train_batch, train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.tasks.task import definitions
@@ -190,3 +190,47 @@ def test_workers_begin_although_the_parents_opencv_has_threads_asleep(source, ta
 def test_nothing_to_load_is_no_batch(source, tasks):
     assert epoch(source, tasks, ids=["x"], drop_last=True) == []
     assert list(eval_batches(source, tasks, [], OPTIONS, batch=2, workers=2)) == []
+
+
+def soft_depth(source, size=None):
+    """What reads, as soft labels, the depth labels of all images but the first."""
+
+    def read(image, task):
+        label = source.label(image, task) if task.name == "depth" and image != source.images()[0] else None
+        return label and SoftLabel(label, np.full(size or label.size, 0.5, np.float32))
+
+    return read
+
+
+def test_soft_labels_arrive_by_term_and_task_and_change_nothing_else(source, tasks):
+    plain, found = epoch(source, tasks), epoch(source, tasks, soft={"a": soft_depth(source), "b": lambda *_: None})
+    first = source.images()[0]
+    for batch, other in zip(found, plain, strict=True):
+        assert batch.ids == other.ids and torch.equal(batch.images, other.images) and other.soft == {}
+        assert all(torch.equal(batch.targets[n].value, other.targets[n].value) for n in tasks)
+        assert batch.soft.keys() == {"a", "b"} and batch.soft["a"].keys() == tasks.keys()
+        soft, target = batch.soft["a"]["depth"], batch.targets["depth"]
+        there = torch.tensor([name != first for name in batch.ids]).view(-1, 1, 1, 1)
+        assert torch.equal(soft.target.valid, target.valid & there)
+        assert torch.equal(soft.confidence, 0.5 * soft.target.valid)
+        assert not batch.soft["a"]["normals"].target.valid.any() and not batch.soft["b"]["depth"].confidence.any()
+        moved = batch.to("meta").soft["a"]["depth"]
+        assert moved.confidence.is_meta and moved.target.value.is_meta
+
+
+def test_a_batch_of_ones_own_choice_depends_on_its_seed_and_each_image_alone(source, tasks):
+    ids = list(source.images()[:3])
+    one, again, alone = (train_batch(source, tasks, i, OPTIONS, seed=4, soft={}) for i in (ids, ids, ids[1:2]))
+    other = train_batch(source, tasks, ids, OPTIONS, seed=5, soft={})
+    assert one.ids == tuple(ids) and torch.equal(one.images, again.images)
+    assert torch.equal(one.images[1:2], alone.images) and not torch.equal(one.images, other.images)
+
+
+def test_a_soft_label_of_another_size_than_its_image_is_refused(source, tasks, data):
+    class Turned:
+        def __call__(self, image, task):
+            label = source.label(data.names[1], task)
+            return SoftLabel(label, np.ones(label.size, np.float32))
+
+    with pytest.raises(LabelError, match=r"The a/semseg label is 40x30, its image 30x40"):
+        train_batch(source, tasks, data.names[:1], OPTIONS, seed=0, soft={"a": Turned()})

@@ -1,5 +1,6 @@
 """How a round's modules are built, each from a stream of its own, and restored; members of an ensemble."""
 
+import json
 import multiprocessing
 import shutil
 from dataclasses import dataclass
@@ -188,9 +189,9 @@ def test_a_killed_member_resumes_to_the_same_network(project, tmp_path):
 def test_members_choose_on_the_images_that_the_round_chooses_on(project):
     changes = {**CHANGES, "train": {"epochs": 1, "val_share": 0.5}}
     done = fit.fit(project, Silent(), changes=changes)
-    train_member(context_of(project), project, done, "a", Silent())
-    path = project.round_folder(2) / "fit"
-    own, other = (load(folder / "last.ckpt").identity for folder in (path, path / "members" / "a"))
-    import json
-
-    assert json.loads(own)["data"] == json.loads(other)["data"] and json.loads(own)["seed"] != json.loads(other)["seed"]
+    folder = project.round_folder(2) / "fit"
+    own = json.loads(load(folder / "last.ckpt").identity)
+    for name in ("a", "b", "c"):
+        train_member(context_of(project), project, done, name, Silent())
+        other = json.loads(load(folder / "members" / name / "last.ckpt").identity)
+        assert own["data"] == other["data"] and own["seed"] != other["seed"]

@@ -12,6 +12,7 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
 from labelgrid.train.trainer import Trainer
+from tests.rounds import Killed, Killing
 from tests.support import make_dataset
 from tests.toys import toy_network, toy_plan
 
@@ -115,6 +116,15 @@ def test_a_term_is_prepared_once_with_batches_a_seed_and_a_folder_of_its_own(dat
     assert torch.equal(again.drawn[0], one.drawn[0])
     assert all(torch.equal(a, b) for a, b in zip(again.batches, one.batches, strict=True))
     assert [step[:2] for step in one.steps] == [(n, n / 6) for n in range(6)]
+
+
+def test_a_resumed_training_is_not_prepared_again(data, tmp_path):
+    fit(toy_plan(data, OPTIONS, terms={"it": Preparing()}), tmp_path / "whole", Silent())
+    with pytest.raises(Killed):
+        fit(toy_plan(data, OPTIONS, terms={"it": Preparing()}), tmp_path / "cut", Killing(5))
+    again = Preparing()
+    fit(toy_plan(data, OPTIONS, terms={"it": again}), tmp_path / "cut", Silent())
+    assert not again.seen and [number for number, *_ in again.steps] == [3, 4, 5]
 
 
 def test_the_model_of_the_round_before_is_restored_once_and_none_in_a_first_round(data, tmp_path):

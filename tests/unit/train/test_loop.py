@@ -213,6 +213,13 @@ def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):
         fit(toy_plan(data, QUICK, identity='{"other": 1}'), tmp_path, Silent())
 
 
+def test_a_checkpoint_of_terms_that_are_built_otherwise_now_is_refused(data, tmp_path):
+    one = replace(QUICK, epochs=1)
+    fit(toy_plan(data, one, terms={"remembering": Remembering()}), tmp_path, Silent())
+    with pytest.raises(TrainingError, match=r"does not fit the network, the terms or the balancer(.|\n)*start anew"):
+        fit(toy_plan(data, one, terms={"remembering": Term()}), tmp_path, Silent())
+
+
 def test_the_best_epoch_on_val_is_chosen_where_asked_for(data, tmp_path):
     options = replace(QUICK, epochs=4, val_every=1, choose="best", learning_rate=0.05)
     chosen = fit(toy_plan(data, options, val=list(data.names[:2]), train=list(data.names[2:])), tmp_path, Silent())

@@ -79,6 +79,8 @@ def test_own_parameters_are_moved_by_their_own_optimiser_alone(data):
     before = Adversary().judge.state_dict()
     training, _ = stepped(data, Adversary(loss=0.0), weight_decay=0.5)
     assert all(torch.equal(before[n], v) for n, v in training.plan.terms["it"].judge.state_dict().items())
+    main = {id(p) for group in training.optimiser.param_groups for p in group["params"]}
+    assert not main & {id(p) for p in training.plan.terms["it"].judge.parameters()}
     training, _ = stepped(data, Adversary(), learning_rate=1e-9)
     moved = training.plan.terms["it"].judge.state_dict()
     torch.testing.assert_close((moved["weight"] - before["weight"]).abs(), torch.full((1, 1), 1e-2), rtol=1e-3, atol=0)
