@@ -4,6 +4,7 @@ import ast
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table"}),
     "select": frozenset({"strategy", "parts"}),
-    "annotate": frozenset({"request", "answers", "returned"}),
+    "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }
 
 
@@ -41,15 +42,8 @@ def module(folder: str, name: str) -> ModuleType:
     Raises:
         PluginError: there is no such plug-in; the message lists the folder and the nearest match.
     """
-    known = names(folder)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"Did you mean '{near[0]}'? " if near else ""
-        raise PluginError(
-            f"There is no {folder} plug-in '{name}'.",
-            next_step=f"{hint}labelgrid/{folder.replace('.', '/')} has: {', '.join(known) or 'nothing yet'}; "
-            "code of your own goes by 'package.module:name'.",
-        )
+    if name not in names(folder):
+        raise _unknown((folder,), name)
     return importlib.import_module(f"labelgrid.{folder}.{name}")
 
 
@@ -60,7 +54,19 @@ def resolve(folder: str, name: str) -> Any:
         >>> resolve("nets", "pad_net").__name__
         'build'
     """
+    return resolve_in((folder,), name)
+
+
+def resolve_in(folders: Sequence[str], name: str) -> Any:
+    """As `resolve`, of the first of several folders that has the plug-in.
+
+    Raises:
+        PluginError: none has it; the message lists the folders and the nearest match.
+    """
     if ":" not in name:
+        folder = next((folder for folder in folders if name in names(folder)), None)
+        if folder is None:
+            raise _unknown(folders, name)
         return module(folder, name).build
     path, _, attribute = name.partition(":")
     try:
@@ -69,6 +75,17 @@ def resolve(folder: str, name: str) -> Any:
         raise PluginError(
             f"'{name}' cannot be imported: {error}.", next_step="Check the spelling and PYTHONPATH."
         ) from error
+
+
+def _unknown(folders: Sequence[str], name: str) -> PluginError:
+    known = {folder: names(folder) for folder in folders}
+    near = difflib.get_close_matches(name, {plugin for own in known.values() for plugin in own}, 1)
+    hint = f"Did you mean '{near[0]}'? " if near else ""
+    lists = (f"labelgrid/{f.replace('.', '/')} has: {', '.join(own) or 'nothing yet'}" for f, own in known.items())
+    return PluginError(
+        f"There is no {' or '.join(folders)} plug-in '{name}'.",
+        next_step=f"{hint}{'; '.join(lists)}; code of your own goes by 'package.module:name'.",
+    )
 
 
 def describe(folder: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from labelgrid.data.batch import Batch, Item, collate
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import ImageSource, Source, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
 from labelgrid.errors import LabelError, LabelgridError
@@ -70,7 +70,7 @@ def train_batches(
 
 
 def eval_batches(
-    source: Source,
+    source: ImageSource,
     tasks: Tasks,
     ids: Sequence[str],
     options: DataOptions,
@@ -82,7 +82,7 @@ def eval_batches(
     """Batches of whole images in the given order, not augmented, each with its frame; all of a batch have one size.
 
     Args:
-        source: of the images; its labels are not read.
+        source: of the images.
         tasks: of the targets.
         ids: of the images.
         options: of the input.
@@ -111,7 +111,7 @@ class _Train:
         _check_sizes(name, image.shape[:2], labels)
         rng = stream(self.seed, "augment", self.epoch, name)
         view = augment(Example(image, labels), self.tasks, self.options, rng)
-        return Item(name, view.image, view.labels, [self.source.weight(name, task) for task in self.tasks])
+        return Item(name, view.image, view.labels, [weight_of(self.source, name, task) for task in self.tasks])
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         return [collate(items, self.tasks, self.options)]
@@ -119,7 +119,7 @@ class _Train:
 
 @dataclass(frozen=True)
 class _Whole:
-    source: Source
+    source: ImageSource
     tasks: Tasks
     options: DataOptions
     known: Known | None
@@ -132,7 +132,7 @@ class _Whole:
         placement = fitted((height, width), self.options)
         view = place(Example(image, labels), placement, self.tasks, self.options)
         frame = Frame.of((height, width), placement)
-        return Item(name, view.image, view.labels, [self.source.weight(name, task) for task in self.tasks], frame)
+        return Item(name, view.image, view.labels, [weight_of(self.source, name, task) for task in self.tasks], frame)
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}

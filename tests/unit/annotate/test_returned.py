@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.answers import SHOWN, Answers
+from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.returned import read
 from labelgrid.errors import LabelError
 from labelgrid.labels.grid import Cell, ImageRow, Move, State
@@ -45,7 +46,7 @@ def put(tmp_path: Path) -> Callable[..., Path]:
 
 
 def got(store: Store, folder: Path) -> Answers:
-    return read(folder, store, definitions(store.tasks()))
+    return read(folder, ProjectIndex(store, definitions(store.tasks())))
 
 
 def faults(store: Store, folder: Path) -> list[str]:

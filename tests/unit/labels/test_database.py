@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from labelgrid.errors import LedgerError
-from labelgrid.labels import database
+from labelgrid.labels import database, dialect
 from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.store import Store
 
@@ -161,7 +161,7 @@ def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monk
         with Store.create(path) as store:
             store.put("note", 1)
 
-    monkeypatch.setattr(database.Database, "use_write_ahead_log", quicker)
+    monkeypatch.setattr(database.Database, "share", quicker)
     assert "There is a database already" in refused(Store.create, path)
     with Store.open(path) as store:
         assert store.get("note") == 1
@@ -226,7 +226,7 @@ def test_a_damaged_ledger_is_one_sentence(path: Path) -> None:
 
 
 def test_a_lock_held_too_long_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(dialect, "WAIT_SECONDS", 0.05)
     with Store.open(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         said = refused(store.add_task, TaskRow("normals", "normals", 1.0))
