@@ -139,7 +139,7 @@ def test_another_budget_is_refused(place: Path) -> None:
     text = (place / "study.toml").read_text()
     (place / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))
     found = refused(place / "whole", *words(place, "whole", "other.toml"))
-    assert "begun otherwise: simulate.budget changed" in found and "Nothing was run" in found
+    assert "with other settings: simulate.budget changed" in found and "Nothing was run" in found
 
 
 def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:

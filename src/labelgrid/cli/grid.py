@@ -1,4 +1,4 @@
-"""Commands on the grid: create and extend a project, import labels, export requests, show its status. They load no torch."""
+"""Commands on the grid: create and extend a project, import labels, export requests, show status. Without torch."""
 
 from enum import StrEnum
 from pathlib import Path

@@ -58,11 +58,11 @@ class OracleSource:
 
     Args:
         data: the data set.
-        weights: granted cell -> training weight.
+        labels: granted cell -> no file, and training weight.
     """
 
     data: Source
-    weights: Mapping[Cell, float]
+    labels: Mapping[Cell, tuple[Path, float]]
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -74,11 +74,12 @@ class OracleSource:
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a label that was not granted is missing."""
-        return self.data.label(name, task) if Cell(name, task.name) in self.weights else None
+        return self.data.label(name, task) if Cell(name, task.name) in self.labels else None
 
     def weight(self, name: str, task: str) -> float:
         """As `Weighted.weight`."""
-        return self.weights.get(Cell(name, task), 1.0)
+        kept = self.labels.get(Cell(name, task))
+        return kept[1] if kept else 1.0
 
 
 def dataset_of(oracle: Oracle) -> Dataset:
@@ -90,7 +91,7 @@ def dataset_of(oracle: Oracle) -> Dataset:
 def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
     """The project's images and granted labels as they are now."""
     if project.settings.oracle:
-        granted = {row.cell: row.weight for row in project.store.cells(state=State.LABELLED)}
+        granted = {row.cell: (Path(), row.weight) for row in project.store.cells(state=State.LABELLED)}
         return OracleSource(dataset_of(project.settings.oracle), granted)
     labels = {row.cell: (project.inside(row.path), row.weight) for row in project.store.cells(state=State.LABELLED)}
     return ProjectSource({row.name: (row.root, row.digest) for row in project.store.images()}, labels)

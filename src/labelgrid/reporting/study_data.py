@@ -1,9 +1,10 @@
 """What a study's report shows, read from its folder. Loads no torch."""
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from labelgrid.report.trials import Ending, PointResults, RunResult, Seen, Study
 from labelgrid.reporting.project_data import now
 from labelgrid.reporting.project_view import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
 from labelgrid.simulation import results
-from labelgrid.simulation.study import ENDINGS, KEPT, Run, Study, kept_study, point_text, read_json, runs_at, runs_of
+from labelgrid.simulation.runs import Run, point_text, runs_at, runs_of
+from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, read_json
 from labelgrid.tasks.task import definitions
 
 #: The strategy whose final loss the others are to reach.
@@ -94,8 +96,8 @@ def gather_study(path: Path) -> StudyReport:
 
 def _trial(folder: Folder, point: Mapping[str, Any]) -> PointResults:
     runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
-    strategies = list(dict.fromkeys(run.strategy for run in runs if run.kind == "strategy"))
-    firsts = [next((r for r in runs if r.strategy == name and folder.is_here(r)), None) for name in strategies]
+    strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
+    firsts = [next((r for r in runs if r.name == name and folder.is_here(r)), None) for name in strategies]
     seen = [_seen(folder, first) for first in firsts if first]
     return PointResults(point_text(point), strategies, [_ran(folder, run) for run in runs], seen)
 
@@ -116,18 +118,20 @@ def cells_shown(path: Path) -> list[tuple[Path, int]]:
 def _seen(folder: Folder, run: Run) -> Seen:
     with ProjectFolder.open(folder.place(run)) as project:
         picked = picked_of(project, newest_scored(project), SHOWN)
-        return Seen(run.strategy, run.seed, asked_of(project), unsure_of(project), picked)
+        return Seen(run.name, run.seed, asked_of(project), unsure_of(project), picked)
 
 
 def _ran(folder: Folder, run: Run) -> RunResult:
-    place, wanted = folder.place(run), folder.study.rounds + 1 if run.kind == "strategy" else 1
+    place, wanted = folder.place(run), run.rounds(folder.study) + (run.kind == "strategy")
     point = point_text(run.point)
     if place.is_dir():
         measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
     else:
-        measured = list(folder.records.get(results.key_of(run.kind, run.strategy, run.seed, point), []))
+        measured = list(folder.records.get(results.key_of(run.kind, run.name, run.seed, point), []))
+    if len(folder.study.rows(run.arm)) < len(folder.study.tasks):  # a sum over fewer tasks does not compare
+        measured = [replace(one, loss_mtl=math.nan) for one in measured]
     ending, fault = _ending(folder, run, len(measured), wanted)
-    return RunResult(run.key, run.kind, run.strategy, run.seed, measured, ending, fault, wanted, point)
+    return RunResult(run.key, run.kind, run.name, run.seed, measured, ending, fault, wanted, point)
 
 
 def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
@@ -155,6 +159,7 @@ def _about(folder: Folder) -> dict[str, str]:
         "Network": f"{network} on {backbone}",
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
     }
+    about |= {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in study.arms.items() if name in study.strategies}
     about |= {"Grid": json.dumps(study.grid)} if study.grid else {}
     about |= {"Changes by kind of run": json.dumps(study.changes)} if study.changes else {}
     about |= {"Ends when": f"{study.spend:g} is spent"} if study.spend else {}

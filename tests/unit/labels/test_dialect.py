@@ -67,7 +67,7 @@ def test_every_statement_of_the_ledger_is_one_that_postgresql_has(tmp_path: Path
 
 
 def _is_alembic(statement: ClauseElement) -> bool:
-    """A text of Alembic's or of the dialect's `append_only`; plain SQL of the ledger's own has to be a law of its own."""
+    """Plain SQL, which has a law of its own, or a statement about Alembic's table."""
     return isinstance(statement, TextClause) or "alembic_version" in str(statement)
 
 
