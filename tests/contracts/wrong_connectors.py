@@ -7,14 +7,14 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Answer, Answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.folder import Folder
+from labelgrid.annotate.folder import FolderConnector
 from labelgrid.annotate.request import Request
 from labelgrid.errors import LabelError
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.progress import Progress
 
 
-class Swaps(Folder):
+class Swaps(FolderConnector):
     """Gives each label to the other image."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -24,7 +24,7 @@ class Swaps(Folder):
         return found
 
 
-class ReadsOnce(Folder):
+class ReadsOnce(FolderConnector):
     """Does not read an answer again."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -34,7 +34,7 @@ class ReadsOnce(Folder):
         return super().receive(answer, index)
 
 
-class Clears(Folder):
+class Clears(FolderConnector):
     """Begins with an empty folder, whatever is in it."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
@@ -42,7 +42,7 @@ class Clears(Folder):
         super().send(request, out, progress, link=link)
 
 
-class Hoards(Folder):
+class Hoards(FolderConnector):
     """Keeps the images of earlier requests."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
@@ -52,14 +52,14 @@ class Hoards(Folder):
             path.write_bytes(content)
 
 
-class Forgets(Folder):
+class Forgets(FolderConnector):
     """Leaves the best request out."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
         super().send(dataclasses.replace(request, items=request.items[1:]), out, progress, link=link)
 
 
-class IgnoresSkips(Folder):
+class IgnoresSkips(FolderConnector):
     """Reads labels alone."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -68,7 +68,7 @@ class IgnoresSkips(Folder):
         return found
 
 
-class Writes(Folder):
+class Writes(FolderConnector):
     """Takes the requests back while it reads."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -77,7 +77,7 @@ class Writes(Folder):
         return found
 
 
-class TrustsPaths(Folder):
+class TrustsPaths(FolderConnector):
     """Follows the manifest anywhere."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -88,7 +88,7 @@ class TrustsPaths(Folder):
         return found
 
 
-class Trusts(Folder):
+class Trusts(FolderConnector):
     """Takes the manifest for JSON of its own."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -96,7 +96,7 @@ class Trusts(Folder):
         return super().receive(answer, index)
 
 
-class HidesFaults(Folder):
+class HidesFaults(FolderConnector):
     """Drops what it does not understand."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
@@ -105,7 +105,7 @@ class HidesFaults(Folder):
         return found
 
 
-BREAKS: dict[str, type[Folder]] = {
+BREAKS: dict[str, type[FolderConnector]] = {
     "what_is_answered_is_what_is_labelled": Swaps,
     "an_answer_may_be_received_twice": ReadsOnce,
     "sent_twice_nothing_changes_and_answers_stay": Clears,

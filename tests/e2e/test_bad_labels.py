@@ -149,7 +149,7 @@ def test_a_folder_without_an_answer_is_refused(project: Copied, tmp_path: Path) 
     labels.mkdir()
     assert refused(tmp_path, "import", flat, labels) == (
         f"There is no answer in the folder: no label, no line in skips.csv ({labels}).\n"
-        "  Labels lie in it as its manifest says, or as TASK/IMAGE.png. Nothing was imported."
+        "  Put labels where its manifest says, or at TASK/IMAGE.png. Nothing was imported."
     )
 
 

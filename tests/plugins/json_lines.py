@@ -19,7 +19,7 @@ from typing import Any
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.matching import cell_of, label_path, wrong_extension
+from labelgrid.annotate.matching import answer_file, cell_of, wrong_extension
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError, ProjectError
 from labelgrid.labels.codec import LabelArray
@@ -111,7 +111,7 @@ def _answer(
     if isinstance(skip, str):
         return Skip(cell, where, skip)
     if isinstance(path, str):
-        found = label_path(folder, path, where, cell, task)
+        found = answer_file(folder, path, where, cell, task)
         return found if isinstance(found, Fault) else Answer(cell, where, found)
     if isinstance(label, str) and isinstance(extension, str):
         return wrong_extension(f"x{extension}", where, cell, task) or Answer(

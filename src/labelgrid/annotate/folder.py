@@ -34,7 +34,7 @@ Files that are no labels do not belong into labels/. When done, or in between: l
 """
 
 
-class Folder:
+class FolderConnector:
     """Requests as folders, answers from folders: a `labelgrid.annotate.connector.Connector`."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
@@ -61,11 +61,11 @@ class Folder:
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """The labels and skips in a folder: an answered request, or any folder of labels; see `returned.read`."""
-        return returned.read(answer, index)
+        """The labels and skips in a folder: an answered request, or any folder of labels; see `returned`."""
+        return returned.read_answers(answer, index)
 
 
-build = Folder
+build = FolderConnector
 
 
 def _files(request: Request) -> dict[str, tuple[Path, bool]]:

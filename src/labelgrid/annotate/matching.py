@@ -35,7 +35,7 @@ def is_inside(folder: Path, name: str) -> bool:
     return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
-def label_path(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) -> Path | Fault:
+def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) -> Path | Fault:
     """The label file that an answer names by its path below the answer's folder.
 
     A path or link that leads out of the folder, a missing file and a wrong extension are faults.

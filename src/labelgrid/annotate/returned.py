@@ -1,4 +1,4 @@
-"""Whose label each file of an answered folder is: by the lists in it, by request id, or by its name."""
+"""Which cell each file of an answered folder labels: by the lists in the folder, by request id, or by file name."""
 
 import csv
 import json
@@ -41,7 +41,7 @@ class _Known:
     by_stem: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-def read(folder: Path, index: ProjectIndex) -> Answers:
+def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     """Match the files below a folder with cells.
 
     A file is a label if (a) `manifest.json` or `labels.csv` in the folder names its path, (b) its name is a request
@@ -72,7 +72,7 @@ def read(folder: Path, index: ProjectIndex) -> Answers:
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
             where=str(folder),
-            next_step="Labels lie in it as its manifest says, or as TASK/IMAGE.png.",
+            next_step="Put labels where its manifest says, or at TASK/IMAGE.png.",
             unchanged="Nothing was imported.",
         )
     return answers

@@ -1,4 +1,4 @@
-"""Plain folders as a source: images of any size, and the labels that happen to be there."""
+"""Plain folders as a data set: images of any size, and the labels that exist."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field

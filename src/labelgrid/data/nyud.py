@@ -1,4 +1,4 @@
-"""NYUD_MT as a source: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
+"""NYUD_MT as a data set: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -88,7 +88,7 @@ class Database:
         return LedgerError(_sentence(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED)
 
 
-def create(path: Path, dialect: Dialect | None = None) -> Database:
+def create_database(path: Path, dialect: Dialect | None = None) -> Database:
     """Make a new database; an empty file of a stopped call is used.
 
     Raises:
@@ -109,7 +109,7 @@ def create(path: Path, dialect: Dialect | None = None) -> Database:
     return database
 
 
-def open_(path: Path) -> Database:
+def open_database(path: Path) -> Database:
     """Open a database, bringing an older one up to date in one transaction.
 
     Raises:

@@ -153,7 +153,7 @@ def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progre
 
 
 def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
-    """Where the label lies in the project; another label's file is never in the way."""
+    """The label's path in the project; no other label's file has it."""
     if label.status == "unchanged":
         return label.row.path
     cell = label.row.cell

@@ -31,7 +31,7 @@ def is_study(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Folder:
+class StudyFolder:
     """A study's folder, read.
 
     Args:
@@ -46,7 +46,7 @@ class Folder:
     records: Mapping[str, Sequence[Measured]]
 
     @classmethod
-    def read(cls, path: Path) -> "Folder":
+    def read(cls, path: Path) -> "StudyFolder":
         """A study's folder.
 
         Raises:
@@ -56,7 +56,7 @@ class Folder:
         study = kept_study(kept, path)
         table = path / "outcomes.parquet"
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
-        return cls(path, study, kept, endings, results.by_run(results.read(path)) if table.is_file() else {})
+        return cls(path, study, kept, endings, results.by_run(results.read_outcomes(path)) if table.is_file() else {})
 
     def place(self, run: Run) -> Path:
         """Where a run's project lies."""
@@ -73,7 +73,7 @@ def gather_study(path: Path) -> StudyReport:
     Raises:
         LabelgridError: a file of it is damaged.
     """
-    folder = Folder.read(path)
+    folder = StudyFolder.read(path)
     rows = folder.study.rows()
     trials = [_trial(folder, point) for point in folder.study.points()]
     hints = {}
@@ -94,7 +94,7 @@ def gather_study(path: Path) -> StudyReport:
     )
 
 
-def _trial(folder: Folder, point: Mapping[str, Any]) -> PointResults:
+def _trial(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
     runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
     firsts = [next((r for r in runs if r.name == name and folder.is_here(r)), None) for name in strategies]
@@ -104,7 +104,7 @@ def _trial(folder: Folder, point: Mapping[str, Any]) -> PointResults:
 
 def cells_shown(path: Path) -> list[tuple[Path, int]]:
     """The runs whose cells a study's page shows, a run a point, each with the round that picked them."""
-    folder = Folder.read(path)
+    folder = StudyFolder.read(path)
     found: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
         if run.kind == "strategy" and folder.is_here(run) and point_text(run.point) not in found:
@@ -115,13 +115,13 @@ def cells_shown(path: Path) -> list[tuple[Path, int]]:
     return list(found.values())
 
 
-def _seen(folder: Folder, run: Run) -> Seen:
+def _seen(folder: StudyFolder, run: Run) -> Seen:
     with ProjectFolder.open(folder.place(run)) as project:
         picked = picked_of(project, newest_scored(project), SHOWN)
         return Seen(run.name, run.seed, asked_of(project), unsure_of(project), picked)
 
 
-def _ran(folder: Folder, run: Run) -> RunResult:
+def _ran(folder: StudyFolder, run: Run) -> RunResult:
     place, wanted = folder.place(run), run.rounds(folder.study) + (run.kind == "strategy")
     point = point_text(run.point)
     if place.is_dir():
@@ -134,7 +134,7 @@ def _ran(folder: Folder, run: Run) -> RunResult:
     return RunResult(run.key, run.kind, run.name, run.seed, measured, ending, fault, wanted, point)
 
 
-def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
+def _ending(folder: StudyFolder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
     """How far a run is: as it was written down, else by what lies in its folder."""
     place, known = folder.place(run), folder.endings.get(run.key, {})
     if run.is_done(folder.study, place) or measured >= wanted or known.get("state") == "done":
@@ -144,7 +144,7 @@ def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Endin
     return ("unfinished" if measured or place.is_dir() else "not begun"), ""
 
 
-def _about(folder: Folder) -> dict[str, str]:
+def _about(folder: StudyFolder) -> dict[str, str]:
     """Recipe, study options, seeds, versions and data."""
     study, recipe = folder.study, folder.kept.get("recipe", {})
     network, backbone = (recipe.get(part, {}).get("name", "?") for part in ("network", "backbone"))
@@ -167,7 +167,7 @@ def _about(folder: Folder) -> dict[str, str]:
     return about | versions() | {"Data hash": _data_hash(folder)}
 
 
-def _data_hash(folder: Folder) -> str:
+def _data_hash(folder: StudyFolder) -> str:
     """As the study keeps it; else of the first run that is here: all runs have the same images."""
     if folder.kept.get("pictures"):
         return f"{folder.kept['pictures']} (ids, splits and pixels of all images)"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from labelgrid.recipes.schema import PluginChoice
 
 #: How initial labels are distributed; `labelgrid.simulation.initial` says what each draws.
-Plan = Literal["images", "one", "random", "shares", "cells"]
+InitialPlan = Literal["images", "one", "random", "shares", "cells"]
 #: What an arm may be called: it names folders of runs.
 NAME = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
 #: Names of other runs.
@@ -28,7 +28,7 @@ class InitialLabels:
         file: below the data set's root: a CSV file with the columns image and task.
     """
 
-    plan: Plan = "images"
+    plan: InitialPlan = "images"
     images: int | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     file: str = ""

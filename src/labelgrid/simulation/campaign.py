@@ -23,7 +23,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import context, fit, models, previews, query, score
 from labelgrid.select.strategy import Budget, left_of
 from labelgrid.simulation.arms import InitialLabels
-from labelgrid.simulation.initial import draw_cells, read_cells
+from labelgrid.simulation.initial import initial_cells, read_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
@@ -111,7 +111,7 @@ def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Prog
     else:
         drawn = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False).picks
         names = sorted({pick.cell.image for pick in drawn})
-        cells = draw_cells(plan, names, list(project.tasks()), project.settings.seed)
+        cells = initial_cells(plan, names, list(project.tasks()), project.settings.seed)
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(cell, State.REQUESTED, 1, request_id(1, cell), cost=costs[cell.task], why=f"initial: {plan.plan}")
@@ -134,9 +134,9 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     if not left or study.budget < cheapest:
         return False
     done = models.latest(project)
-    asked = query.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
+    result = query.query(project, Budget(min(study.budget, left), study.unit), progress, prelabels=False)
     if run.seed == 0 and done is not None and score.strategy_of(project)[1].needs:
-        previews.write_pictures(project, done, asked.picks, asked.round)
+        previews.write_pictures(project, done, result.picks, result.round)
     return True
 
 

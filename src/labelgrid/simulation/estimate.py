@@ -20,7 +20,7 @@ from labelgrid.recipes.files import load_recipe
 from labelgrid.simulation.campaign import create_run, step
 from labelgrid.simulation.jobs import Expected, Job, jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.runner import left_of
+from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.study import Kind
 from labelgrid.simulation.validate import validate_study, widened
 
@@ -89,7 +89,7 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     request = widened(request)
     runs = validate_study(request)
     jobs = jobs_of(request, runs)
-    left = {key: left_of(job) for key, job in jobs.items()}
+    left = {key: work_left(job) for key, job in jobs.items()}
     at_once = min(request.at_once, sum(bool(one.steps) for one in left.values()))
     kinds = {key: job.run.kind for key, job in jobs.items()}
     if not at_once:

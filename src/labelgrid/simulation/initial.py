@@ -8,14 +8,14 @@ import numpy as np
 
 from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import Cell
-from labelgrid.simulation.arms import InitialLabels, Plan
+from labelgrid.simulation.arms import InitialLabels, InitialPlan
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 
 #: Images, tasks, what the plan says, seed -> cells.
 Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
 
 
-def draw_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int) -> list[Cell]:
+def initial_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int) -> list[Cell]:
     """The cells whose labels a run begins with, by image, then task.
 
     Args:
@@ -25,7 +25,7 @@ def draw_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str],
         seed: of the run.
 
     Example:
-        >>> len(draw_cells(InitialLabels("one"), ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
+        >>> len(initial_cells(InitialLabels("one"), ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
         2
     """
     return sorted(_DRAWS[plan.plan](images, tasks, plan, seed_of(seed, "initial", plan.plan)))
@@ -98,11 +98,11 @@ def _shares(images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, se
     return [Cell(image, task) for task, start, end in parts for image in order[start:end]]
 
 
-_DRAWS: Mapping[Plan, Draw] = {
+_DRAWS: Mapping[InitialPlan, Draw] = {
     "images": _all_labels,
     "one": _one_label,
     "random": _random_labels,
     "shares": _shares,
 }
 #: Labels per image, of plans that do not go up to all tasks.
-_PER_IMAGE: Mapping[Plan, int] = {"one": 1, "shares": 1}
+_PER_IMAGE: Mapping[InitialPlan, int] = {"one": 1, "shares": 1}

@@ -79,7 +79,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
             )
 
 
-def write(outcomes: Iterable[Outcome], folder: Path) -> None:
+def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
     """Write `outcomes.parquet` and `outcomes.csv`, each whole or not at all.
 
     Raises:
@@ -94,8 +94,8 @@ def write(outcomes: Iterable[Outcome], folder: Path) -> None:
             pyarrow.csv.write_csv(table, temporary)
 
 
-def read(folder: Path) -> list[Outcome]:
-    """The records that `write` wrote.
+def read_outcomes(folder: Path) -> list[Outcome]:
+    """The records that `write_outcomes` wrote.
 
     Raises:
         ProjectError: they are damaged.
@@ -107,7 +107,7 @@ def read(folder: Path) -> list[Outcome]:
         raise ProjectError(
             f"The table of records is damaged: {error}.",
             where=str(path),
-            next_step="Remove it; `labelgrid simulate` writes it anew from the runs that are there.",
+            next_step="Remove it; `labelgrid simulate` writes it again from the runs.",
         ) from error
 
 

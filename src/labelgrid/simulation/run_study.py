@@ -59,7 +59,7 @@ class StudyResult:
 
     def outcomes(self) -> list[results.Outcome]:
         """All records that were written."""
-        return results.read(self.out)
+        return results.read_outcomes(self.out)
 
 
 def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
@@ -86,7 +86,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             statuses = Runner(_jobs(request, runs), request.at_once, progress.show).run()
         finally:  # a stopped call leaves the records of what it has measured
             own = (o for run in runs for o in results.outcomes_of(run, request.out / "runs" / run.key))
-            results.write(own, request.out)
+            results.write_outcomes(own, request.out)
         ends = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(ends, indent=1) + "\n")
     return StudyResult(request.out, statuses)

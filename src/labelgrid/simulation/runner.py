@@ -19,7 +19,7 @@ from labelgrid.simulation.runs import DONE
 
 #: A process that ended without a result (killed, out of memory) is restarted so many times.
 RETRIES = 2
-State = Literal["waiting", "running", "done", "failed"]
+JobState = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass
@@ -32,7 +32,7 @@ class JobStatus:
         work: it has in all; done: of it by now; found: done before this call.
     """
 
-    state: State = "waiting"
+    state: JobState = "waiting"
     what: str = ""
     fault: str = ""
     tries: int = 0
@@ -92,7 +92,7 @@ def trained(job: Job) -> int:
     return max(found - 1, 0) if job.start else found
 
 
-def left_of(job: Job) -> Expected:
+def work_left(job: Job) -> Expected:
     """What is left of a run."""
     return job.takes.after(len(job.takes.steps) if job.is_done else trained(job))
 

@@ -113,7 +113,7 @@ class Study:
         return replace(plan, images=self.initial) if plan.images is None else plan
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """The splits of its data set, which lies there."""
+        """The splits of its data set, whose root this is."""
         found: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
         return found
 

@@ -245,13 +245,13 @@ def test_events_can_only_be_added(path: Path) -> None:
 
 def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
     def add() -> None:
-        with closing(database.open_(path)) as base, base.writing() as connection:
+        with closing(database.open_database(path)) as base, base.writing() as connection:
             connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0)")
 
     assert "the database says 'FOREIGN KEY constraint failed'" in refused(add)
 
 
 def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: Path) -> None:
-    with closing(database.open_(path)) as base, base.reading() as connection:
+    with closing(database.open_database(path)) as base, base.reading() as connection:
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
     assert settings == [2, "wal"]

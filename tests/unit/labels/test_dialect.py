@@ -101,7 +101,7 @@ def test_another_dialect_is_used_for_all_that_databases_do_their_own_way(tmp_pat
     from labelgrid.labels import database, moves, roster
 
     dialect = Counting()
-    base = database.create(tmp_path / "ledger.db", dialect)
+    base = database.create_database(tmp_path / "ledger.db", dialect)
     with base.writing() as connection:
         roster.add_images(connection, [ImageRow("a.png", "photos")])
         assert moves.find(connection, []) == {}

@@ -40,7 +40,7 @@ def make(folder: Path, study: Study = STUDY) -> Path:
                 one_round(project, number)
     kept = {"recipe": {"network": {"name": "pad_net"}}, "study": json.loads(json.dumps(asdict(study))), "root": "data"}
     write_text(out / "study.json", json.dumps(kept))
-    results.write((o for run in runs_of(study) for o in results.outcomes_of(run, out / "runs" / run.key)), out)
+    results.write_outcomes((o for run in runs_of(study) for o in results.outcomes_of(run, out / "runs" / run.key)), out)
     return out
 
 

@@ -197,7 +197,7 @@ def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names
     assert [name for name, (_, loss) in ends.items() if re.match("nan", str(loss))] == ["depth-alone"]
     again = run_study(request)
     assert {status.tries for status in again.runs.values()} == {0}
-    assert again.outcomes() == done.outcomes() == results.read(request.out)
+    assert again.outcomes() == done.outcomes() == results.read_outcomes(request.out)
 
 
 def test_a_study_kept_before_there_were_arms_opens(tmp_path: Path) -> None:
