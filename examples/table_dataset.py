@@ -43,10 +43,6 @@ class Table:
         """The ids of each split."""
         return self.members
 
-    def weight(self, name: str, task: str) -> float:
-        """All labels count the same."""
-        return 1.0
-
 
 def build(root: Path | str) -> Table:
     """The source of the table in `root`."""

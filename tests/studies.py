@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labelgrid.simulation.run_study import StudyRequest
+from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import study_of
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
@@ -38,7 +38,7 @@ def make_recipe(folder: Path, more: str = "") -> Path:
     return path
 
 
-def asked(folder: Path, out: str = "out", **changes: object) -> StudyRequest:
+def study_request(folder: Path, out: str = "out", **changes: object) -> StudyRequest:
     """A study over the data in `folder/data`, made when it is not there."""
     root = folder / "data"
     if not root.exists():

@@ -1,6 +1,6 @@
 """What Python programs use: a project and its rounds, and studies. Each call does what the command of its name does."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what these modules import is loaded by the call that needs 
     from labelgrid.project.import_labels import Imported
     from labelgrid.reporting.write import Written
     from labelgrid.rounds.query import QueryResult
-    from labelgrid.simulation.runner import JobStatus
+    from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 #: A file or folder; one or several.
 Place = str | Path
@@ -252,40 +252,34 @@ def simulate(
     out: Place,
     *,
     weights: Place = "",
-    progress: Progress | None = None,
-    show: Callable[[Mapping[str, "JobStatus"]], None] | None = None,
+    progress: "StudyProgress | None" = None,
     jobs: int = 0,
     **study: Any,
-) -> Mapping[str, "JobStatus"]:
+) -> "StudyResult":
     """Run or resume a study: simulated campaigns over a data set whose labels are hidden until they are bought.
 
     Runs are processes of their own, so a script that calls this does it below `if __name__ == "__main__":`.
 
     Args:
         recipe: one with a table [simulate]: a shipped one's name, or a path.
-        data: where the data set lies.
-        out: the folder of all runs; one that is there is resumed.
-        weights: a local file of backbone weights.
-        progress: is told how far the first look at the data is.
-        show: is called with how each run stands, several times a second.
-        jobs: runs at a time; 0: one a processor core.
+        data: the data set's root.
+        out: the folder of all runs; an existing one is resumed.
+        weights: a local file of backbone weights; "" fetches them where the recipe asks for it.
+        progress: is told how far the reading of the images is, and the status of each run; silent if None.
+        jobs: runs at a time; 0: one per processor core.
         study: keys of [simulate] instead of the recipe's, such as `strategies=["partal"], seeds=3, rounds=5`.
 
     Returns:
-        how each run ended, by its name; figures are in `outcomes.csv` and `outcomes.parquet` of the folder.
+        the status of each run, and the records of what they measured.
 
     Raises:
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was run.
     """
-    from labelgrid.processes import cores
-    from labelgrid.simulation import run_study, validate
-    from labelgrid.simulation.study import study_of
+    from labelgrid.simulation.request import StudyRequest
+    from labelgrid.simulation.run_study import run_study
 
-    recipe, kept = recipe_word(recipe), str(Path(weights).absolute()) if weights else ""
-    asked = validate.widened(validate.StudyRequest(recipe, study_of(recipe, study), Path(data), kept, Path(out)))
-    runs, at_once = validate.check(asked), jobs or cores()
-    pictures = validate.pictures(asked, progress or Silent())
-    return run_study.simulate(asked, runs, pictures, at_once, max(1, cores() // at_once), show or (lambda status: None))
+    file = Path(weights) if weights else None
+    return run_study(StudyRequest.of(recipe, Path(data), Path(out), weights=file, changes=study, jobs=jobs), progress)
 
 
 def _several(given: Places) -> list[Place]:

@@ -23,7 +23,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "weights"}),
     "select": frozenset({"strategy", "parts"}),
-    "annotate": frozenset({"request", "answers", "returned"}),
+    "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }
 
 

@@ -135,8 +135,8 @@ def test_a_label_with_other_content_needs_a_word_and_the_old_one_is_kept(project
     write(labels / "depth" / "0000.png", DEPTH + 1)
     assert refused(tmp_path, "import", flat, labels) == faults(
         labels,
-        "depth/0000.png [0000.jpg, depth]: The cell has a label with other content, taken in with round 0 "
-        f"(labels/depth/{kept.name}). Say --replace if this one is to count; the old one is kept.",
+        "depth/0000.png [0000.jpg, depth]: The cell has a label with other content, imported in round 0 "
+        f"(labels/depth/{kept.name}). Use --replace to replace it; the old label is kept.",
     )
     assert "depth: 1 replaced." in done("import", flat, labels, "--replace").out
     assert kept.is_file() and len(list(kept.parent.iterdir())) == 2
@@ -149,7 +149,7 @@ def test_a_folder_without_an_answer_is_refused(project: Copied, tmp_path: Path) 
     labels.mkdir()
     assert refused(tmp_path, "import", flat, labels) == (
         f"There is no answer in the folder: no label, no line in skips.csv ({labels}).\n"
-        "  Labels lie in it as its manifest says, or as TASK/IMAGE.png. Nothing was imported."
+        "  Put labels where its manifest says, or at TASK/IMAGE.png. Nothing was imported."
     )
 
 

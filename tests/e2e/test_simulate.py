@@ -48,7 +48,7 @@ def begin(place: Path, out: str) -> "subprocess.Popen[bytes]":
 
 
 def test_every_run_round_task_and_metric_has_its_record(place: Path) -> None:
-    records = results.read(place / "whole")
+    records = results.read_outcomes(place / "whole")
     assert {record.strategy for record in records} == {"start", "partal", "random_cells", "full"}
     for strategy in ("partal", "random_cells"):
         rounds = sorted({(r.round, r.labels) for r in records if r.strategy == strategy})
@@ -84,7 +84,7 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place:
     assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
     values = json.loads(done("report", place / "whole", "--out", out, "--json").out)
     final = next(m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round")
-    records = results.read(place / "whole")
+    records = results.read_outcomes(place / "whole")
     last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
     assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
     assert values["unfinished"] == []
@@ -132,14 +132,14 @@ def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None
 def test_a_strategy_that_is_added_stays_beside_those_there_are(place: Path) -> None:
     shutil.copytree(place / "whole", place / "more")
     assert "5 of 5 runs are done" in done(*words(place, "more"), "--strategy", "random_images").out
-    assert {r.strategy for r in results.read(place / "more")} >= {"partal", "random_cells", "random_images"}
+    assert {r.strategy for r in results.read_outcomes(place / "more")} >= {"partal", "random_cells", "random_images"}
 
 
 def test_another_budget_is_refused(place: Path) -> None:
     text = (place / "study.toml").read_text()
     (place / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))
     found = refused(place / "whole", *words(place, "whole", "other.toml"))
-    assert "begun otherwise: simulate.budget changed" in found and "Nothing was run" in found
+    assert "with other settings: simulate.budget changed" in found and "Nothing was run" in found
 
 
 def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:

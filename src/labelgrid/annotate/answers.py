@@ -1,4 +1,4 @@
-"""What comes back from a labelling tool: labels, skips, and what is wrong with them, file by file."""
+"""What a labelling tool answers: labels, skips, and faults, file by file."""
 
 import bisect
 import difflib
@@ -18,12 +18,12 @@ NEIGHBOURS = 1000
 
 @dataclass(frozen=True)
 class Answer:
-    """A label that came back for a cell.
+    """A label that was received for a cell.
 
     Args:
         cell: whose label it is.
-        where: the file, as the user knows it.
-        label: the label's file, or what reads the label; None from it means there is none.
+        where: the file or line, as the user knows it.
+        label: the label's file, or a function that reads the label; it returns None where there is none.
     """
 
     cell: Cell
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Skip:
-    """A request that came back as impossible to label: its cell, the place it says so, why."""
+    """A request that cannot be labelled: its cell, the file or line that says so, and the reason."""
 
     cell: Cell
     where: str
@@ -56,7 +56,7 @@ class Fault:
 
 @dataclass
 class Answers:
-    """All that came back.
+    """All that was received.
 
     Args:
         labels: by cell, each file once.
@@ -78,7 +78,7 @@ class ImportRefused(LabelError):
         >>> print(ImportRefused([Fault("depth/a.png", "The file is empty.", "Export it again.")], "answers"))
         The import has 1 fault (answers).
           depth/a.png: The file is empty. Export it again.
-          Mend it and run the same command again. Nothing was imported.
+          Fix it and run the same command again. Nothing was imported.
     """
 
     def __init__(self, rows: Iterable[Fault], where: str) -> None:
@@ -90,7 +90,7 @@ class ImportRefused(LabelError):
         super().__init__(
             f"The import has {len(self.rows)} fault{'' if one else 's'}.",
             where=where,
-            next_step="\n  ".join([*lines, f"Mend {'it' if one else 'them'} and run the same command again."]),
+            next_step="\n  ".join([*lines, f"Fix {'it' if one else 'them'} and run the same command again."]),
             unchanged="Nothing was imported.",
         )
 

@@ -1,24 +1,23 @@
-"""How a request becomes a plain folder that any tool or script can fill, and what such a folder answers."""
+"""A plain folder that any tool or script can fill: images, a manifest and prelabels out, label files and skips in."""
 
 import csv
 import io
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
 from labelgrid import files
 from labelgrid.annotate import returned
 from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.returned import IMAGES, LABELS, MANIFEST, PRELABELS, README, SKIPS
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
-from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
-from labelgrid.tasks.task import TaskDef
 
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
@@ -35,13 +34,13 @@ Files that are no labels do not belong into labels/. When done, or in between: l
 """
 
 
-class Folder:
-    """Requests as folders, answers from folders."""
+class FolderConnector:
+    """Requests as folders, answers from folders: a `labelgrid.annotate.connector.Connector`."""
 
-    def write(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write the request; written again, the folder becomes what the request is now, and labels in it stay.
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        """Write the request; sent again, the folder becomes what the request is now, and labels in it stay.
 
-        The manifest is written first: it makes the folder a request of ours, and a run after a killed one completes
+        The manifest is written first: it marks the folder as a request, so that a run after a killed one completes
         what it lists.
 
         Raises:
@@ -50,8 +49,8 @@ class Folder:
         with files.disk(out, "Labels that lay in it are still there."):
             before, wanted = _before(out), _files(request)
             files.remove(out, before - wanted.keys())
-            files.write_text(out / MANIFEST, json.dumps([asdict(ask) for ask in request.asks], indent=1) + "\n")
-            files.write_text(out / "manifest.csv", _table(request.asks))
+            files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in request.items], indent=1) + "\n")
+            files.write_text(out / "manifest.csv", _table(request.items))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
@@ -61,19 +60,19 @@ class Folder:
                 files.place(source, out / name, link=link and linked)
                 progress.advance()
 
-    def read(self, folder: Path, store: Store, tasks: Mapping[str, TaskDef]) -> Answers:
-        """The labels and skips in a folder: an answered request, or any folder of labels; see `returned.read`."""
-        return returned.read(folder, store, tasks)
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """The labels and skips in a folder: an answered request, or any folder of labels; see `returned`."""
+        return returned.read_answers(answer, index)
 
 
-build = Folder
+build = FolderConnector
 
 
 def _files(request: Request) -> dict[str, tuple[Path, bool]]:
     """Name below the folder -> the file it is a copy of, and whether it may be a link."""
     wanted = {f"{IMAGES}/{name}": (path, True) for name, path in sorted(request.images.items())}
-    given = ((ask, request.prelabels.get(ask.cell)) for ask in request.asks)
-    return wanted | {_prelabel(ask.path): (path, False) for ask, path in given if path}
+    given = ((item, request.prelabels.get(item.cell)) for item in request.items)
+    return wanted | {_prelabel(item.path): (path, False) for item, path in given if path}
 
 
 def _prelabel(path: str) -> str:
@@ -84,7 +83,7 @@ def _before(out: Path) -> set[str]:
     """The names of the copies that an earlier request put into the folder.
 
     Raises:
-        ProjectError: the folder holds something that is no request of ours.
+        ProjectError: the folder holds something else than a request.
     """
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
@@ -100,17 +99,17 @@ def _before(out: Path) -> set[str]:
     return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
 
 
-def _table(asks: Iterable[RequestItem]) -> str:
+def _table(items: Iterable[RequestItem]) -> str:
     text = io.StringIO()
     table = csv.DictWriter(text, [field.name for field in fields(RequestItem)], lineterminator="\n")
     table.writeheader()
-    table.writerows(asdict(ask) for ask in asks)
+    table.writerows(asdict(item) for item in items)
     return text.getvalue()
 
 
 def _readme(request: Request) -> str:
-    text = _TEXT.format(labels=len(request.asks), images=len(request.images))
-    for name, count in sorted(Counter(ask.task for ask in request.asks).items()):
+    text = _TEXT.format(labels=len(request.items), images=len(request.images))
+    for name, count in sorted(Counter(item.task for item in request.items).items()):
         task = request.tasks[name]
         form = codec(task.spec.codec)
         text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(form.EXTENSIONS)}\n"

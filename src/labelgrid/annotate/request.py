@@ -1,4 +1,4 @@
-"""What a request is: the cells that are asked for."""
+"""What a request is: the cells whose labels are wanted, with their images and the model's predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class RequestItem:
-    """One cell that is asked for: a line of a request's manifest.
+    """One requested cell: a line of a request's manifest.
 
     Args:
         request_id: what the ledger knows the request by.
@@ -40,16 +40,16 @@ class RequestItem:
 
 @dataclass(frozen=True)
 class Request:
-    """All that a labelling tool is given.
+    """All that a connector is given to send.
 
     Args:
-        asks: best first.
+        items: the requested cells, best first.
         tasks: the definitions of their tasks.
         images: image id -> its file.
         prelabels: cell -> a label file with the model's own prediction, where there is one.
     """
 
-    asks: Sequence[RequestItem]
+    items: Sequence[RequestItem]
     tasks: Mapping[str, TaskDef]
     images: Mapping[str, Path]
     prelabels: Mapping[Cell, Path]

@@ -1,20 +1,20 @@
-"""Whose label each file of an answered folder is: by the lists in it, by request id, or by its name."""
+"""Which cell each file of an answered folder labels: by the lists in the folder, by request id, or by file name."""
 
 import csv
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.matching import LINK, cell_of, is_inside, leaves, wrong_extension
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import SPLITS, Cell
+from labelgrid.labels.grid import Cell
 from labelgrid.labels.naming import stem
-from labelgrid.labels.store import Store
 from labelgrid.tasks.task import TaskDef
 
 MANIFEST, README, SKIPS, LABEL_LIST = "manifest.json", "README.txt", "skips.csv", "labels.csv"
@@ -33,7 +33,7 @@ class _Listed:
 
 @dataclass
 class _Known:
-    """What of the project the names in the folder are about."""
+    """The tasks, requests and images of the project that names in the folder may mean."""
 
     tasks: Mapping[str, TaskDef]
     requests: dict[str, Cell]
@@ -41,7 +41,7 @@ class _Known:
     by_stem: Mapping[str, list[str]] = field(default_factory=dict)
 
 
-def read(folder: Path, store: Store, tasks: Mapping[str, TaskDef]) -> Answers:
+def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     """Match the files below a folder with cells.
 
     A file is a label if (a) `manifest.json` or `labels.csv` in the folder names its path, (b) its name is a request
@@ -55,9 +55,9 @@ def read(folder: Path, store: Store, tasks: Mapping[str, TaskDef]) -> Answers:
         raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
     answers = Answers()
     listed = _lists(folder, answers.faults)
-    names = list(_walk(folder, set(tasks)))
+    names = list(_walk(folder, set(index.tasks)))
     skips = _skip_lines(folder, answers.faults)
-    known = _known(store, tasks, [n for n in names if n not in listed], listed, {line[1] for line in skips})
+    known = _known(index, [n for n in names if n not in listed], listed, {line[1] for line in skips})
     unmatched: list[tuple[str, Fault]] = []
     for name in names:
         found = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, known)
@@ -65,14 +65,14 @@ def read(folder: Path, store: Store, tasks: Mapping[str, TaskDef]) -> Answers:
             unmatched.append((name, found))
         else:
             answers.labels.append(Answer(found, name, folder / name))
-    answers.faults += _with_hints(unmatched, store, tasks)
+    answers.faults += _with_hints(unmatched, index)
     for where, request_id, reason in skips:
         _add_skip(answers, known, where, request_id, reason)
     if not (answers.labels or answers.skips or answers.faults):
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
             where=str(folder),
-            next_step="Labels lie in it as its manifest says, or as TASK/IMAGE.png.",
+            next_step="Put labels where its manifest says, or at TASK/IMAGE.png.",
             unchanged="Nothing was imported.",
         )
     return answers
@@ -112,7 +112,7 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
 
 def _shut(error: OSError) -> None:
     where, what = str(error.filename), f"The folder cannot be read: {error.strerror}."
-    raise LabelError(what, where=where, next_step="Mend its permissions.", unchanged="Nothing was imported.") from error
+    raise LabelError(what, where=where, next_step="Fix its permissions.", unchanged="Nothing was imported.") from error
 
 
 def _lists(folder: Path, faults: list[Fault]) -> dict[str, _Listed]:
@@ -130,7 +130,7 @@ def _lists(folder: Path, faults: list[Fault]) -> dict[str, _Listed]:
     for where, row in rows:
         path = PurePosixPath(row["path"])
         entry = _Listed(Cell(row["image"], row["task"]), row.get("request_id", ""))
-        if path.is_absolute() or ".." in path.parts:
+        if leaves(path):
             faults.append(
                 Fault(where, f"The path '{path}' leaves the folder.", "Put the exported list back.", entry.cell)
             )
@@ -166,9 +166,7 @@ def _skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]
     return [(f"{SKIPS} line {number}", row["request_id"].strip(), row["reason"].strip()) for number, row in table]
 
 
-def _known(
-    store: Store, tasks: Mapping[str, TaskDef], names: Iterable[str], listed: Mapping[str, _Listed], ids: set[str]
-) -> _Known:
+def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, _Listed], ids: set[str]) -> _Known:
     """Look up what the names may be about: each table of the ledger is read through once, and little is kept."""
     stems = {stem(name) for name in names}
     ids = ids | {PurePosixPath(s).name for s in stems} | {entry.request_id for entry in listed.values()} - {""}
@@ -176,26 +174,25 @@ def _known(
     exact = {entry.cell.image for entry in listed.values()}
     images: set[str] = set()
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for image in store.grid(SPLITS).images:
+    for image in index.images():
         if image in wanted or image in exact:
             images.add(image)
         if (own := stem(image)) in wanted:
             by_stem[own].append(image)
-    requests = {row.request_id: row.cell for row in store.cells() if row.request_id in ids}
-    return _Known(tasks, requests, frozenset(images), by_stem)
+    return _Known(index.tasks, index.requests(ids), frozenset(images), by_stem)
 
 
 def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | Fault:
     cell = entry.cell
-    if not (folder / name).resolve().is_relative_to(folder.resolve()):
-        return Fault(name, "The file is a link that leaves the folder.", "Copy the label itself into the folder.", cell)
+    if not is_inside(folder, name):
+        return Fault(name, LINK, "Copy the label itself into the folder.", cell)
     if cell.task not in known.tasks or cell.image not in known.images:
         return Fault(name, "The label is of an unknown image or task.", _unknown(cell, known), cell)
-    asked = known.requests.get(entry.request_id, cell)
-    if asked != cell:
-        what = f"Its list says request {entry.request_id}, which is about [{asked.image}, {asked.task}]."
+    requested = known.requests.get(entry.request_id, cell)
+    if requested != cell:
+        what = f"Its list says request {entry.request_id}, which is about [{requested.image}, {requested.task}]."
         return Fault(name, what, "Put the exported list back.", cell)
-    return _readable(name, cell, known)
+    return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
 def _unknown(cell: Cell, known: _Known) -> str:
@@ -215,7 +212,8 @@ def _by_name(name: str, known: _Known) -> Cell | Fault:
     if len(found) > 1:
         cells = " or ".join(f"[{cell.image}, {cell.task}]" for cell in sorted(found))
         return Fault(name, f"It could be the label of {cells}.", "Keep the image's extension: TASK/IMAGE.jpg.png.")
-    return _readable(name, found.pop(), known)
+    cell = found.pop()
+    return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
 def _parts(path: PurePosixPath) -> tuple[str, str]:
@@ -229,18 +227,9 @@ def _images(name: str, known: _Known) -> set[str]:
     return kept | set(known.by_stem.get(name, ()))
 
 
-def _readable(name: str, cell: Cell, known: _Known) -> Cell | Fault:
-    extensions = codec(known.tasks[cell.task].spec.codec).EXTENSIONS
-    ending = PurePosixPath(name).suffix
-    if ending.lower() in extensions:
-        return cell
-    read = " or ".join(extensions)
-    return Fault(name, f"Labels of {cell.task} are {read} files, not '{ending}'.", "Convert it, or take it out.", cell)
-
-
-def _with_hints(unmatched: list[tuple[str, Fault]], store: Store, tasks: Mapping[str, TaskDef]) -> Iterator[Fault]:
+def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iterator[Fault]:
     """The faults, with the name that was meant where the fault says nothing better."""
-    images: Sequence[str] | None = None
+    tasks, images = index.tasks, None
     for place, (name, fault) in enumerate(unmatched):
         if fault.next_step or place >= SHOWN:  # looking for a near name takes its time
             yield fault
@@ -249,15 +238,15 @@ def _with_hints(unmatched: list[tuple[str, Fault]], store: Store, tasks: Mapping
         if task not in tasks:
             hint = nearest(task, sorted(tasks)) or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
         else:
-            images = store.grid(SPLITS).images if images is None else images
+            images = index.images() if images is None else images
             hint = nearest(image, images) or "Add the image with `labelgrid add`, or take the file out."
         shown = name.encode(errors="replace").decode()  # a name may be no Unicode
         yield Fault(shown, fault.what, hint)
 
 
 def _add_skip(answers: Answers, known: _Known, where: str, request_id: str, reason: str) -> None:
-    cell = known.requests.get(request_id)
-    if cell is None:
-        answers.faults.append(Fault(where, f"No request '{request_id}' waits for an answer.", "Check the id."))
+    cell = cell_of(request_id, where, known.requests)
+    if isinstance(cell, Fault):
+        answers.faults.append(cell)
     else:
         answers.skips.append(Skip(cell, where, reason))

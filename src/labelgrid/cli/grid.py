@@ -1,4 +1,4 @@
-"""Commands on the grid: make it, grow it, take labels in, send requests out, look at it. They load no torch."""
+"""Commands on the grid: create and extend a project, import labels, export requests, show status. Without torch."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -121,14 +121,16 @@ def add(
 def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
-    format: Annotated[str, typer.Option(help="folder, or a data set's name: see `labelgrid list data`.")] = "folder",
+    format: Annotated[
+        str, typer.Option(help="The labelling tool or data set layout: see `labelgrid list annotate` and `list data`.")
+    ] = "folder",
     split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
     limit: Annotated[int, typer.Option(help="Of a data set: only this many images, drawn by --seed.")] = 0,
     seed: Annotated[int | None, typer.Option(help="Of the draw of --limit; 0 if not said.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Take labels in: all of them, or none and a table of what is wrong.
+    """Import labels: all of them, or none and a table of what is wrong.
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
@@ -163,15 +165,23 @@ def showing_imported(done: object, json: bool) -> None:
         screen.say(str(done))
 
 
-class Tool(StrEnum):
-    """Where requests go."""
+def _connector(name: str) -> str:
+    """The name, if there is such a connector."""
+    from labelgrid import plugins
+    from labelgrid.errors import PluginError
 
-    folder = "folder"
+    try:
+        plugins.resolve("annotate", name)
+    except PluginError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
 
 
 def export(
     folder: Folder,
-    to: Annotated[Tool, typer.Option(help="The form of the request.")] = Tool.folder,
+    to: Annotated[
+        str, typer.Option(help="The labelling tool: see `labelgrid list annotate`.", callback=_connector)
+    ] = "folder",
     out: Annotated[Path | None, typer.Option(help="Where to; else below the round's folder.")] = None,
     round: Annotated[int | None, typer.Option(help="Only this round's requests; 0 is the held-out images'.")] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Write all labels instead.")] = False,
@@ -193,7 +203,7 @@ def export(
         if labels:
             done = export.export_labels(project, out or folder / "export", progress=bar)
         else:
-            done = export.export(project, out, round=round, link=link, progress=bar)
+            done = export.export(project, out, round=round, link=link, tool=to, progress=bar)
     screen.say(str(done))
 
 
@@ -204,7 +214,7 @@ def cancel(
     round: Annotated[int | None, typer.Option(help="All open requests of this round.")] = None,
     requeue: Annotated[bool, typer.Option("--requeue", help="Skipped cells instead: they may be asked again.")] = False,
 ) -> None:
-    """Take requests back; with no cells and no round, all that are open but the held-out images'.
+    """Cancel requests; with no cells and no round, all open ones except the held-out images'.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """

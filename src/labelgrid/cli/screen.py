@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -58,7 +58,7 @@ class Bar:
         """As `Progress.say`."""
         self.bars.console.print(escape(text), soft_wrap=True)
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -117,6 +117,28 @@ class Runs:
         if not done:
             return ""
         return f", ETA {duration((time.monotonic() - self.begun) / done * left)}"
+
+
+class StudyBar(Bar):
+    """Draws the progress of a study: a bar while its images are read, then the table of its runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table: Runs | None = None
+
+    def show(self, statuses: Mapping[str, Any]) -> None:
+        """Draw how the runs are doing."""
+        if self.table is None:
+            super().__exit__(None, None, None)
+            self.task, self.table = None, Runs().__enter__()
+        self.table.show(statuses)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self.table is not None:
+            self.table.__exit__(kind, error, trace)
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ from labelgrid.errors import with_unchanged
 
 @with_unchanged("What had been rendered is kept.")
 def scenes(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The data set's folder; one that is there grows.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The data set's folder; an existing one is extended.")],
     count: Annotated[int, typer.Option(help="Scenes in all.", min=1)] = 500,
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x128",
     seed: Annotated[int, typer.Option(help="Of rooms, cameras and light.")] = 0,
@@ -38,7 +38,7 @@ def scenes(
 
 
 def sheet(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="Where it lies.", exists=True, file_okay=False)],
+    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)],
     out: Annotated[Path, typer.Option(help="The picture, a PNG.")],
     format: Annotated[str, typer.Option(help="Its layout: see `labelgrid list data`.")] = "folder",
     tasks: Annotated[Path | None, typer.Option(help="A TOML file of tasks; else ROOT/tasks.toml.")] = None,
@@ -55,7 +55,7 @@ def sheet(
     from labelgrid.tasks.task import definitions
 
     if out.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"{out} lies in the data set, whose files stay as they are.", next_step="Name another place.")
+        raise UsageError(f"{out} is inside the data set, whose files stay as they are.", next_step="Name another path.")
     source = plugins.resolve("data", format)(root)
     names = list(source.images())
     count = min(count, len(names))

@@ -1,7 +1,7 @@
-"""What a source of images and labels offers, and how it is cut down."""
+"""What a source of images and labels offers: images, labels, splits and weights are protocols of their own."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +10,8 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 
 
-class Source(Protocol):
-    """Images and their labels; nothing is held in memory, every call reads."""
+class ImageSource(Protocol):
+    """Images by id; nothing is held in memory, every call reads."""
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -19,14 +19,32 @@ class Source(Protocol):
     def image(self, name: str) -> NDArray[np.uint8]:
         """RGB [h, w, 3], upright; `ImageError` says what is wrong with the file."""
 
+
+class Source(ImageSource, Protocol):
+    """Images and their labels: what a network is trained and measured on."""
+
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        """The label of a cell, or None where it is missing."""
+        """The label of a cell at its image's size, or None where it is missing."""
+
+
+class Dataset(Source, Protocol):
+    """A published data set: images, labels and named splits (what a plug-in of `labelgrid.data` builds from a root)."""
 
     def splits(self) -> Mapping[str, Sequence[str]]:
-        """The ids of each named split, where the source has splits."""
+        """The ids of each named split; empty where the data set has none."""
+
+
+@runtime_checkable
+class Weighted(Protocol):
+    """A source whose cells have weights in training, as a strategy may have chosen them."""
 
     def weight(self, name: str, task: str) -> float:
-        """The weight of a cell's label in training (1 unless a strategy said otherwise)."""
+        """The weight of a cell's label in training."""
+
+
+def weight_of(source: Source | ImageSource, name: str, task: str) -> float:
+    """The weight of a cell's label in training: the source's own if it is `Weighted`, else 1."""
+    return source.weight(name, task) if isinstance(source, Weighted) else 1.0
 
 
 def labels_of(source: Source, tasks: Mapping[str, TaskDef], name: str) -> dict[str, LabelArray]:

@@ -1,4 +1,4 @@
-"""Plain folders as a source: images of any size, and the labels that happen to be there.
+"""Plain folders as a data set: images of any size, and the labels that exist.
 
 Below the root: `images/PATH.jpg`, `labels/TASK/PATH.png`, `splits/NAME.txt`.
 """
@@ -26,7 +26,7 @@ splits/NAME.txt             optional: the images of a split, one path below imag
 
 @dataclass(frozen=True)
 class Folder:
-    """A `Source` over folders; it holds names, every call reads.
+    """A `labelgrid.data.dataset.Dataset` over folders; it holds names, every call reads.
 
     Args:
         root: what the layout is below.
@@ -45,7 +45,7 @@ class Folder:
         return self.names
 
     def image(self, name: str) -> NDArray[np.uint8]:
-        """As `Source.image`."""
+        """As `ImageSource.image`."""
         return read_image(self.root / self.image_folder / name)
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
@@ -69,10 +69,6 @@ class Folder:
                     where=str(self.root / "splits" / f"{split}.txt"),
                 )
         return found
-
-    def weight(self, name: str, task: str) -> float:
-        """As `Source.weight`: 1, folders hold none."""
-        return 1.0
 
 
 def build(root: Path | str, images: str = "images", labels: str = "labels") -> Folder:

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import ImageSource, Source, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
 from labelgrid.errors import LabelError, LabelgridError
@@ -85,7 +85,7 @@ def train_batch(
 
 
 def eval_batches(
-    source: Source,
+    source: ImageSource,
     tasks: Tasks,
     ids: Sequence[str],
     options: DataOptions,
@@ -97,7 +97,7 @@ def eval_batches(
     """Batches of whole images in the given order, not augmented, each with its frame; all of a batch have one size.
 
     Args:
-        source: of the images; its labels are not read.
+        source: of the images.
         tasks: of the targets.
         ids: of the images.
         options: of the input.
@@ -132,7 +132,7 @@ class _Train:
         rng = stream(self.seed, "augment", self.epoch, name)
         view = augment(Example(image, labels, {k: own.confidence for k, own in soft.items()}), tasks, self.options, rng)
         placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
-        weights = [self.source.weight(name, task) for task in self.tasks]
+        weights = [weight_of(self.source, name, task) for task in self.tasks]
         return Item(name, view.image, view.labels, weights, soft=placed)
 
     def _soft(self, name: str) -> dict[str, SoftLabel]:
@@ -147,7 +147,7 @@ class _Train:
 
 @dataclass(frozen=True)
 class _Whole:
-    source: Source
+    source: ImageSource
     tasks: Tasks
     options: DataOptions
     known: Known | None
@@ -160,7 +160,7 @@ class _Whole:
         placement = fitted((height, width), self.options)
         view = place(Example(image, labels), placement, self.tasks, self.options)
         frame = Frame.of((height, width), placement)
-        return Item(name, view.image, view.labels, [self.source.weight(name, task) for task in self.tasks], frame)
+        return Item(name, view.image, view.labels, [weight_of(self.source, name, task) for task in self.tasks], frame)
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}

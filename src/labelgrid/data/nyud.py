@@ -1,4 +1,4 @@
-"""NYUD_MT as a source: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021).
+"""NYUD_MT as a data set: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021).
 
 Below the root: `images/`, `segmentation/` (0 = not labelled, 1 to 40), `depth/` and `normals/` (`.npy` or `.png`),
 `edge/`, `gt_sets/SPLIT.txt`.
@@ -33,7 +33,7 @@ FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals"
 
 @dataclass(frozen=True)
 class Nyud:
-    """A `Source` over the NYUD_MT layout; it holds names, every call reads.
+    """A `labelgrid.data.dataset.Dataset` over the NYUD_MT layout; it holds names, every call reads.
 
     Args:
         root: what the layout is below.
@@ -50,7 +50,7 @@ class Nyud:
         return list(self.names.values())
 
     def image(self, name: str) -> NDArray[np.uint8]:
-        """As `Source.image`."""
+        """As `ImageSource.image`."""
         return read_image(self.root / "images" / name)
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
@@ -82,10 +82,6 @@ class Nyud:
                 f"{len(absent)} images of the split are not there, the first is '{absent[0]}'.", where=str(path)
             )
         return [self.names[name] for name in ids]
-
-    def weight(self, name: str, task: str) -> float:
-        """As `Source.weight`: 1, the data set holds none."""
-        return 1.0
 
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:

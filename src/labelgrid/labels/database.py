@@ -1,59 +1,43 @@
-"""How the ledger's database is made, opened and shared, and how its faults become sentences."""
+"""How the ledger's database is created, opened, upgraded and shared, and how its faults become sentences."""
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import cast
 
-from sqlalchemy import URL, Connection, create_engine, event, inspect, text
+from sqlalchemy import Connection, create_engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from labelgrid.errors import LedgerError
+from labelgrid.labels.dialect import FOREIGN, Dialect, SQLite
 from labelgrid.labels.schema import MIGRATIONS, REVISION, VERSION_TABLE
 
 UNCHANGED = "Nothing was changed."
-#: How long a process waits for another one's writing.
-WAIT_SECONDS = 60
-
-_LOCKED = (f"another process has kept it locked for {WAIT_SECONDS} s", "Let it end, or stop it, and run again.")
-_SHUT = ("it cannot be written", "Make its folder and its files writable for you and run again.")
-#: The beginning of SQLite's name for a fault -> what it means, what to do.
-_FAULTS = {
-    "SQLITE_FULL": ("the disk is full", "Free some space and run again."),
-    "SQLITE_READONLY": _SHUT,
-    "SQLITE_CANTOPEN": _SHUT,
-    "SQLITE_PERM": _SHUT,
-    "SQLITE_BUSY": _LOCKED,
-    "SQLITE_LOCKED": _LOCKED,
-    "SQLITE_NOTADB": ("it is not a labelgrid database", "Give the folder that `labelgrid init` made."),
-    "SQLITE_CORRUPT": ("it is damaged", "Put back a copy of it; `sqlite3 FILE .recover` may save the rest."),
-    "SQLITE_IOERR": ("the disk failed", "Look at the disk (space, quota, network) and run again."),
-}
 
 
 class Database:
-    """One SQLite file and its connections; safe to share between threads and between processes.
+    """One ledger's database and its connections; safe to share between threads and between processes.
 
-    Writes take SQLite's write lock at once (BEGIN IMMEDIATE), so a writer always sees the newest state and
-    writers of several processes wait for each other. Readers are never blocked (write-ahead log). Every commit is
-    flushed to the disk (`synchronous=FULL`): labels cost money, commits are few, so neither a killed process
+    A writer always sees the newest state, and writers of several processes wait for each other. Readers are never
+    blocked. Every commit is flushed to the disk: labels cost money, commits are few, so neither a killed process
     nor a power cut loses one that was acknowledged.
+
+    Args:
+        path: of the ledger.
+        dialect: how its kind of database does that.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
+        self.path, self.dialect = path, dialect or SQLite()
         self._engine = create_engine(
-            URL.create("sqlite", database=str(path.absolute())),
-            connect_args={"timeout": WAIT_SECONDS},
+            self.dialect.url(path),
+            connect_args=self.dialect.arguments(),
             json_serializer=partial(json.dumps, sort_keys=True, ensure_ascii=False, allow_nan=False),
         )
         self._own = threading.local()
-        event.listen(self._engine, "connect", _set_up)
-        event.listen(self._engine, "begin", _begin)
+        self.dialect.attach(self._engine)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -82,35 +66,40 @@ class Database:
                 finally:
                     self._own.connection = None
 
-    def use_write_ahead_log(self) -> None:
-        """Let readers and a writer work at once; the file remembers it."""
+    def share(self) -> None:
+        """Let readers and a writer work at once."""
         with self._sentences(), self._engine.connect() as connection:
-            cast("sqlite3.Connection", connection.connection.driver_connection).execute("PRAGMA journal_mode=WAL")
+            self.dialect.share(connection)
 
     def close(self) -> None:
-        """Close the connections; the last one of all processes folds the write-ahead log into the file."""
+        """Close the connections."""
         self._engine.dispose()
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
         try:
             yield
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _fault(self.path, error) from error
+        except (DBAPIError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
+            raise self._fault(error) from error
+
+    def _fault(self, error: Exception) -> LedgerError:
+        cause = getattr(error, "orig", error)
+        what, next_step = self.dialect.meaning(cause) or (f"the database says '{cause}'", "Run again.")
+        return LedgerError(_sentence(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED)
 
 
-def create(path: Path) -> Database:
-    """Make a new database; a file left empty by one that was stopped is taken over.
+def create_database(path: Path, dialect: Dialect | None = None) -> Database:
+    """Make a new database; an empty file of a stopped call is used.
 
     Raises:
         LedgerError: there is one already, or the place cannot be written.
     """
     if not path.parent.is_dir():
         raise LedgerError("There is no such folder.", where=str(path.parent), next_step="Make it and run again.")
-    database = Database(path)
+    database = Database(path, dialect)
     try:
         _refuse_tables(database)
-        database.use_write_ahead_log()
+        database.share()
         with database.writing() as connection:
             _refuse_tables(database)  # once more: another process may have been quicker
             _migrate(connection)
@@ -120,7 +109,7 @@ def create(path: Path) -> Database:
     return database
 
 
-def open_(path: Path) -> Database:
+def open_database(path: Path) -> Database:
     """Open a database, bringing an older one up to date in one transaction.
 
     Raises:
@@ -141,17 +130,6 @@ def open_(path: Path) -> Database:
     return database
 
 
-def _set_up(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where `_begin` says, not where the driver guesses
-    for setting in ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536"):
-        connection.execute(f"PRAGMA {setting}")
-
-
-def _begin(connection: Connection) -> None:
-    writing = connection.get_execution_options().get("writing", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-
 def _refuse_tables(database: Database) -> None:
     with database.reading() as connection:
         if inspect(connection).get_table_names():
@@ -168,7 +146,7 @@ def _is_current(connection: Connection, path: Path) -> bool:
     ours = inspect(connection).has_table(VERSION_TABLE)
     version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if ours else None
     if version is None:
-        what, next_step = _FAULTS["SQLITE_NOTADB"]
+        what, next_step = FOREIGN
         raise LedgerError(_sentence(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)
     if version not in known:
         raise LedgerError(
@@ -193,11 +171,3 @@ def _migrate(connection: Connection) -> None:
 
 def _sentence(what: str) -> str:
     return f"The ledger cannot be used: {what}."
-
-
-def _fault(path: Path, error: DBAPIError | sqlite3.Error) -> LedgerError:
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    name = getattr(cause, "sqlite_errorname", "")
-    known = (meaning for start, meaning in _FAULTS.items() if name.startswith(start))
-    what, next_step = next(known, (f"the database says '{cause}'", "Run again."))
-    return LedgerError(_sentence(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)

@@ -27,7 +27,7 @@ DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
 
 
-class ValidatedLabels(NamedTuple):
+class CheckedImage(NamedTuple):
     """What is known of an image file that was read to its end: upright size and content hash."""
 
     height: int
@@ -59,7 +59,7 @@ def changed_image(path: Path) -> ImageError:
     )
 
 
-def check_image(path: Path) -> ValidatedLabels:
+def check_image(path: Path) -> CheckedImage:
     """Read an image to its end, as `read_image` does: (height, width, digest) with the upright size.
 
     The digest is `labelgrid.labels.codec.digest` of the file. JPEG has no checksums: a file that is cut short is
@@ -70,7 +70,7 @@ def check_image(path: Path) -> ValidatedLabels:
     """
     data = _contents(path)
     height, width = _decode(data, path).shape[:2]
-    return ValidatedLabels(height, width, _digest(data))
+    return CheckedImage(height, width, _digest(data))
 
 
 def _digest(data: bytes) -> str:

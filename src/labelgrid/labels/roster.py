@@ -1,15 +1,15 @@
 """Which images and tasks the ledger knows: adding, changing and listing them."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from labelgrid.errors import LedgerError
 from labelgrid.labels.database import UNCHANGED
+from labelgrid.labels.dialect import dialect_of
 from labelgrid.labels.grid import ImageRow, Split, TaskRow
 from labelgrid.labels.schema import IMAGES, TASKS
 from labelgrid.streams import image_key
@@ -18,11 +18,6 @@ T = TypeVar("T")
 #: Rows a statement or a fetch, and names an IN has: measured; with ten times more, Python's garbage collector takes
 #: half as long again.
 BATCH = 500
-#: The standard has no "insert unless known"; both databases have the same one.
-_INSERT: Mapping[str, Callable[..., sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 
 
 def batches(rows: Iterable[T]) -> Iterator[list[T]]:
@@ -34,7 +29,7 @@ def batches(rows: Iterable[T]) -> Iterator[list[T]]:
 
 def add_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
     """Add the images that are new and return how many they are; see `Store.add_images`."""
-    statement = _INSERT[connection.dialect.name](IMAGES).on_conflict_do_nothing()
+    statement = dialect_of(connection).insert_new(IMAGES)
     added = 0
     for batch in batches(rows):
         new = connection.execute(statement, [_values(row) for row in batch]).rowcount

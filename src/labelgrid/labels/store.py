@@ -45,7 +45,7 @@ class Store:
         Raises:
             LedgerError: there is a database already, or the place cannot be written.
         """
-        return cls(database.create(path))
+        return cls(database.create_database(path))
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -54,7 +54,7 @@ class Store:
         Raises:
             LedgerError: it is missing, not a ledger, made by a newer program, or its folder is read-only.
         """
-        return cls(database.open_(path))
+        return cls(database.open_database(path))
 
     @property
     def path(self) -> Path:

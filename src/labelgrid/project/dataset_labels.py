@@ -12,33 +12,33 @@ from labelgrid.labels.grid import SPLITS, Cell, Split
 from labelgrid.project.folder import ProjectFolder
 
 if TYPE_CHECKING:
-    from labelgrid.data.dataset import Source
+    from labelgrid.data.dataset import Dataset
 
 
-def answers_of(source: "Source", project: ProjectFolder, split: Split | None, where: str) -> Answers:
-    """The labels of the source's images (of its split of that name, where it has splits) that the project has.
+def answers_of(dataset: "Dataset", project: ProjectFolder, split: Split | None, where: str) -> Answers:
+    """The data set's labels of the project's images; with a split, of those in the data set's split of that name.
 
-    An image of the source is the project's image of the same id or, where only one has it, of the same file name
+    An image of the data set is the project's image of the same id or, if there is exactly one, of the same file name
     without its extension.
 
     Raises:
-        LabelError: the source has splits, but not this one.
+        LabelError: the data set has splits, but not this one.
     """
-    names = _of_split(source, split, where)
-    ours, twice = _ours(names, project)
+    names = _of_split(dataset, split, where)
+    ours, ambiguous = _project_images(names, project)
     tasks = project.tasks()
     labels = [
-        Answer(Cell(image, task.name), f"{name} ({task.name})", partial(source.label, name, task))
+        Answer(Cell(image, task.name), f"{name} ({task.name})", partial(dataset.label, name, task))
         for name, image in ours.items()
         for task in tasks.values()
     ]
-    return Answers(labels, [], twice, foreign=len(names) - len(ours) - len(twice))
+    return Answers(labels, [], ambiguous, foreign=len(names) - len(ours) - len(ambiguous))
 
 
-def _of_split(source: "Source", split: Split | None, where: str) -> Sequence[str]:
-    splits = source.splits()
+def _of_split(dataset: "Dataset", split: Split | None, where: str) -> Sequence[str]:
+    splits = dataset.splits()
     if split is None or not splits:
-        return source.images()
+        return dataset.images()
     if split not in splits:
         raise LabelError(
             f"The data set has no split '{split}'.",
@@ -49,8 +49,8 @@ def _of_split(source: "Source", split: Split | None, where: str) -> Sequence[str
     return splits[split]
 
 
-def _ours(names: Sequence[str], project: ProjectFolder) -> tuple[dict[str, str], list[Fault]]:
-    """Source's id -> project's id; and the ids that could mean several of the project's images."""
+def _project_images(names: Sequence[str], project: ProjectFolder) -> tuple[dict[str, str], list[Fault]]:
+    """Data set's id -> project's id; and a fault for each id that could mean several of the project's images."""
     ids, bare = set(names), {_bare(name) for name in names}
     same: set[str] = set()
     alike: dict[str, list[str]] = defaultdict(list)
@@ -67,7 +67,7 @@ def _ours(names: Sequence[str], project: ProjectFolder) -> tuple[dict[str, str],
             ours[name] = found[0]
         elif found:
             what = f"It could be the image {' or '.join(found[:3])}{' or others' if len(found) > 3 else ''}."
-            faults.append(Fault(name, what, "Give the images in the data set's own folders."))
+            faults.append(Fault(name, what, "Name the project's images as the data set does."))
     return ours, faults
 
 

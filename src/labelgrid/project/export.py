@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelgrid import files, plugins
+from labelgrid.annotate.connector import Connector
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec, digest
@@ -28,7 +29,7 @@ class Exported:
 
     Args:
         folders: where.
-        tasks: task -> how many labels are asked for, or were copied.
+        tasks: task -> how many labels are requested, or were copied.
         prelabels: how many come with the model's own prediction.
     """
 
@@ -59,14 +60,15 @@ def export(
         out: the folder to write; None: `rounds/NNNN/request` in the project, one a round.
         round: only this round's requests; 0 is the held-out images'.
         link: link to the images instead of copying them.
-        tool: a plug-in of `labelgrid.annotate`.
+        tool: a connector: a plug-in of `labelgrid.annotate`, or "package.module:build".
         progress: told of each file.
 
     Raises:
+        PluginError: there is no such connector.
         ProjectError: no request is open, the folder holds something else, or the disk refuses.
     """
-    asked = open_requests(project, round)
-    if not asked:
+    requested = open_requests(project, round)
+    if not requested:
         raise ProjectError(
             "No request is open." if round is None else f"Round {round} has no open request.",
             where=str(project.folder),
@@ -74,32 +76,32 @@ def export(
             unchanged="Nothing was written.",
         )
     by_folder: dict[Path, dict[Cell, Move]] = defaultdict(dict)
-    for cell, move in asked.items():
+    for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
-    writer = plugins.resolve("annotate", tool)()
+    connector: Connector = plugins.resolve("annotate", tool)()
     prelabels = 0
     for folder, moves in by_folder.items():
         request = _request(project, moves)
         prelabels += len(request.prelabels)
-        writer.write(request, folder, progress or Silent(), link=link)
-    return Exported(tuple(by_folder), Counter(cell.task for cell in asked), prelabels)
+        connector.send(request, folder, progress or Silent(), link=link)
+    return Exported(tuple(by_folder), Counter(cell.task for cell in requested), prelabels)
 
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
     tasks = project.tasks()
     names = {cell.image for cell in moves}
     whole = whole_names(names, project.store.grid(SPLITS).images)
-    asks, prelabels = [], {}
+    items, prelabels = [], {}
     for cell, move in moves.items():
         task = tasks[cell.task]
         name = label_name(cell.image, codec(task.spec.codec).EXTENSIONS[0], cell.image in whole)
         path = f"labels/{cell.task}/{name}"
-        asks.append(
+        items.append(
             RequestItem(move.request_id, cell.image, cell.task, path, task.spec.codec, move.score, move.cost, move.why)
         )
         if given := prelabel(project, move, task, cell.image in whole):
             prelabels[cell] = given
-    return Request(asks, tasks, {name: _unchanged(project.store.image(name)) for name in names}, prelabels)
+    return Request(items, tasks, {name: _unchanged(project.store.image(name)) for name in names}, prelabels)
 
 
 def _unchanged(image: ImageRow) -> Path:
@@ -154,7 +156,7 @@ def _listed(out: Path) -> set[str]:
     """The copies that an earlier export made.
 
     Raises:
-        ProjectError: the folder holds something that is no export of ours.
+        ProjectError: the folder holds something else than an export of labels.
     """
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()

@@ -1,9 +1,10 @@
 """How labels are imported: all of them in one ledger transaction, or none and a table of faults."""
 
 import dataclasses
+import inspect
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from labelgrid import files, plugins
 from labelgrid.annotate.answers import Answer, Answers, ImportRefused
+from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.errors import LabelError, LedgerError, UsageError
 from labelgrid.labels.codec import digest
 from labelgrid.labels.grid import Move, Split, State
@@ -18,7 +20,7 @@ from labelgrid.labels.naming import stem
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, check
+from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, validate_labels
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 
@@ -65,41 +67,58 @@ def import_labels(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Imported:
-    """Take labels in: all or nothing, any order, twice without harm, killed anywhere without a trace in the ledger.
+    """Import labels, all of them or none, in any order, any number of times; a killed import changes no cell.
 
     Files are copied first, under names that hold a part of their content's hash, so that none is ever overwritten;
-    then the ledger takes all of them in one transaction.
+    then one ledger transaction labels all cells.
 
     Args:
-        project: takes the labels.
-        folder: where they lie.
-        format: a plug-in of `labelgrid.annotate`, or of `labelgrid.data` (a published data set's layout).
+        project: gets the labels.
+        folder: the answer of a labelling tool (a folder or a file), a folder of labels, or a data set's root.
+        format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or "package.module:build" of either.
         split: puts the labels' images (and all others of their groups) into this split.
-        replace: a label that differs from the cell's gives way to the new one; the old file and event stay.
+        replace: a label that differs from the cell's replaces it; the old file and event stay.
         limit: only this many images, drawn by `seed`; 0: all.
         seed: of that draw.
         progress: told of each file.
 
     Raises:
-        ImportRefused: lists every fault. LabelError: no label is there. ProjectError: the disk refuses. LedgerError:
-        the ledger cannot be written. Whatever it is, no cell has moved.
+        ImportRefused: lists every fault. LabelError: there is no label. PluginError: there is no such format.
+        ProjectError: the disk refuses. LedgerError: the ledger cannot be written. In each case no cell has moved.
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
     progress = progress or Silent()
-    if format in plugins.names("annotate"):
-        answers: Answers = plugins.resolve("annotate", format)().read(folder, project.store, project.tasks())
-    else:
-        answers = answers_of(plugins.resolve("data", format)(folder), project, split, str(folder))
+    answers = _received(project, folder, format, split)
     if limit:
         answers.labels = _drawn(answers.labels, limit, seed)
-    checked = check(project, answers, split=split, replace=replace, progress=progress)
-    if checked.faults:
-        raise ImportRefused(checked.faults, str(folder))
-    if not (checked.labels or checked.skips or answers.skips):
+    validated = validate_labels(project, answers, split=split, replace=replace, progress=progress)
+    if validated.faults:
+        raise ImportRefused(validated.faults, str(folder))
+    if not (validated.labels or validated.skips or answers.skips):
         raise LabelError("There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED)
-    _enter(project, checked, _keep(project, checked.labels, progress), split)
-    return _imported(project, checked, answers)
+    _record(project, validated, _copy_labels(project, validated.labels, progress), split)
+    return _imported(project, validated, answers)
+
+
+def _received(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
+    """The answers of a connector, or the labels of a data set, whose `build` needs its root."""
+    build = plugins.resolve_in(("annotate", "data"), format)
+    if needs_root(build):
+        return answers_of(build(folder), project, split, str(folder))
+    connector: Connector = build()
+    return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
+
+
+def needs_root(build: Callable[..., object]) -> bool:
+    """Whether a plug-in's `build` needs an argument, as a data set's layout needs its root.
+
+    Example:
+        >>> needs_root(plugins.resolve("data", "folder")), needs_root(plugins.resolve("annotate", "folder"))
+        (True, False)
+    """
+    parameters = inspect.signature(build).parameters.values()
+    return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
 def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
@@ -110,19 +129,19 @@ def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
     return [answer for answer in labels if answer.cell.image in drawn]
 
 
-def _keep(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress) -> list[str]:
+def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress) -> list[str]:
     """Copy the labels into the project, flushed to the disk; returns their paths in it."""
     tasks, inside = project.tasks(), project.folder.resolve()
     paths: list[str] = []
     kept: list[Path] = []
     with files.disk(project.folder, UNCHANGED):
         progress.start("Copying labels", len(labels), "files")
-        for taken in labels:
-            paths.append(_path(project, taken))
+        for label in labels:
+            paths.append(_path(project, label))
             target = project.inside(paths[-1])
             if not target.exists():
-                _copy(taken, tasks[taken.row.cell.task], target)
-            if taken.fate != "unchanged":
+                _copy(label, tasks[label.row.cell.task], target)
+            if label.status != "unchanged":
                 kept.append(target)
             progress.advance()
         progress.start("Flushing labels to the disk", len(kept), "files")
@@ -133,43 +152,43 @@ def _keep(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Pro
     return paths
 
 
-def _path(project: ProjectFolder, taken: AcceptedLabel) -> str:
-    """Where the label lies in the project; another label's file is never in the way."""
-    if taken.fate == "unchanged":
-        return taken.row.path
-    cell = taken.row.cell
-    start, end = f"labels/{cell.task}/{stem(cell.image)}.", taken.suffix.lower()
-    short = f"{start}{taken.digest[:8]}{end}"
+def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
+    """The label's path in the project; no other label's file has it."""
+    if label.status == "unchanged":
+        return label.row.path
+    cell = label.row.cell
+    start, end = f"labels/{cell.task}/{stem(cell.image)}.", label.suffix.lower()
+    short = f"{start}{label.digest[:8]}{end}"
     there = project.folder / short
-    return short if not there.exists() or digest(there) == taken.digest else f"{start}{taken.digest}{end}"
+    return short if not there.exists() or digest(there) == label.digest else f"{start}{label.digest}{end}"
 
 
-def _copy(taken: AcceptedLabel, task: TaskDef, target: Path) -> None:
-    with as_file(taken.answer, task) as source, files.atomic_write(target) as temporary:
+def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
+    with as_file(label.answer, task) as source, files.atomic_write(target) as temporary:
         if source:
             shutil.copyfile(source, temporary)
-        if not source or digest(temporary) != taken.digest:
+        if not source or digest(temporary) != label.digest:
             raise LabelError(
                 "The label changed while it was imported.",
-                where=taken.answer.where,
+                where=label.answer.where,
                 next_step="Run the same command again.",
                 unchanged=UNCHANGED,
             )
 
 
-def _enter(project: ProjectFolder, checked: ValidatedLabels, paths: Sequence[str], split: Split | None) -> None:
-    """Tell the ledger, in one transaction, unless a cell is no longer what it was when its label was checked."""
+def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[str], split: Split | None) -> None:
+    """Record the import in the ledger, in one transaction; refuse if a cell has changed since it was validated."""
     store, costs = project.store, {task.name: task.cost for task in project.store.tasks()}
     number = max((row.number for row in store.rounds()), default=0)
     steps = [
         step
-        for taken, path in zip(checked.labels, paths, strict=True)
-        for step in _steps(taken, path, costs[taken.row.cell.task], number)
+        for label, path in zip(validated.labels, paths, strict=True)
+        for step in _steps(label, path, costs[label.row.cell.task], number)
     ]
-    steps += [Move(skip.cell, State.SKIPPED, why=skip.reason) for skip in checked.skips]
+    steps += [Move(skip.cell, State.SKIPPED, why=skip.reason) for skip in validated.skips]
     with store.transaction():
-        now = store.find(taken.row.cell for taken in checked.labels)
-        if any(now[taken.row.cell] != taken.row for taken in checked.labels):
+        now = store.find(label.row.cell for label in validated.labels)
+        if any(now[label.row.cell] != label.row for label in validated.labels):
             raise LedgerError(
                 "The ledger changed while the labels were checked.",
                 next_step="Run the same command again.",
@@ -177,13 +196,13 @@ def _enter(project: ProjectFolder, checked: ValidatedLabels, paths: Sequence[str
             )
         store.move(steps)
         if split:
-            store.update_images(dataclasses.replace(row, split=split) for row in checked.moved)
+            store.update_images(dataclasses.replace(row, split=split) for row in validated.moved)
 
 
-def _steps(taken: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
+def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
     """The moves that make the cell labelled; what its request or older label said of it stays."""
-    row = taken.row
-    if taken.fate == "unchanged":
+    row = label.row
+    if label.status == "unchanged":
         return
     if row.state in (State.LABELLED, State.SKIPPED):
         why = "replaced" if row.state == State.LABELLED else "labelled after all"
@@ -194,19 +213,19 @@ def _steps(taken: AcceptedLabel, path: str, cost: float, number: int) -> Iterato
         number if row.state == State.MISSING else row.round,
         row.request_id,
         path,
-        taken.digest,
+        label.digest,
         cost,
         weight=row.weight,
-        why="the model's own prediction" if taken.predicted else "",
+        why="the model's own prediction" if label.predicted else "",
     )
 
 
-def _imported(project: ProjectFolder, checked: ValidatedLabels, answers: Answers) -> Imported:
+def _imported(project: ProjectFolder, validated: ValidatedLabels, answers: Answers) -> Imported:
     counts: dict[str, Counter[str]] = {name: Counter() for name in project.tasks()}
-    for taken in checked.labels:
-        counts[taken.row.cell.task].update([taken.fate, *(["predicted"] if taken.predicted else [])])
-    for skip in checked.skips:
+    for label in validated.labels:
+        counts[label.row.cell.task].update([label.status, *(["predicted"] if label.predicted else [])])
+    for skip in validated.skips:
         counts[skip.cell.task]["skipped"] += 1
-    for skip in set(answers.skips) - set(checked.skips):
+    for skip in set(answers.skips) - set(validated.skips):
         counts[skip.cell.task]["unchanged"] += 1
     return Imported({name: Tally(**count) for name, count in counts.items()}, answers.foreign)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import plugins
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import Dataset, Source
 from labelgrid.data.folder import label_file
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
@@ -22,7 +22,7 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class ProjectSource:
-    """A snapshot of a project as a `Source`; it holds names and paths, and can be sent to worker processes.
+    """A snapshot of a project as a `Source` with weights; it holds names and paths and can be pickled to workers.
 
     Args:
         files: image id -> the folder its path is below, and its content's digest ("" where that is not known).
@@ -37,7 +37,7 @@ class ProjectSource:
         return list(self.files)
 
     def image(self, name: str) -> NDArray[np.uint8]:
-        """As `Source.image`."""
+        """As `ImageSource.image`."""
         root, digest = self.files[name]
         return read_image(Path(root) / name, digest)
 
@@ -47,22 +47,18 @@ class ProjectSource:
         return task.read(kept[0]) if kept else None
 
     def weight(self, name: str, task: str) -> float:
-        """As `Source.weight`."""
+        """As `Weighted.weight`."""
         kept = self.labels.get(Cell(name, task))
         return kept[1] if kept else 1.0
-
-    def splits(self) -> Mapping[str, Sequence[str]]:
-        """A project's splits are its ledger's."""
-        return {}
 
 
 @dataclass(frozen=True)
 class OracleSource:
-    """A data set of which only the labels that the ledger has granted can be opened.
+    """A data set of which only the labels that the ledger has granted can be read; a `Source` with weights.
 
     Args:
         data: the data set.
-        labels: granted cell -> nothing of a file, and training weight.
+        labels: granted cell -> no file, and training weight.
     """
 
     data: Source
@@ -73,7 +69,7 @@ class OracleSource:
         return self.data.images()
 
     def image(self, name: str) -> NDArray[np.uint8]:
-        """As `Source.image`."""
+        """As `ImageSource.image`."""
         return self.data.image(name)
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
@@ -81,19 +77,15 @@ class OracleSource:
         return self.data.label(name, task) if Cell(name, task.name) in self.labels else None
 
     def weight(self, name: str, task: str) -> float:
-        """As `Source.weight`."""
+        """As `Weighted.weight`."""
         kept = self.labels.get(Cell(name, task))
         return kept[1] if kept else 1.0
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
-        """A project's splits are its ledger's."""
-        return {}
 
-
-def dataset_of(oracle: Oracle) -> Source:
-    """The data set behind a simulated campaign."""
-    source: Source = plugins.resolve("data", oracle.data)(oracle.root)
-    return source
+def dataset_of(oracle: Oracle) -> Dataset:
+    """The data set that answers a simulated campaign."""
+    dataset: Dataset = plugins.resolve("data", oracle.data)(oracle.root)
+    return dataset
 
 
 def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
@@ -107,7 +99,7 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Images anywhere, with the labels `<task>/<image path>.<ext>` of a folder, if one is given, as a `Source`.
+    """Images anywhere, with the labels `<task>/<image path>.<ext>` of a folder if one is given: a `Source`.
 
     Args:
         paths: image id -> file.
@@ -134,25 +126,17 @@ class ImageFiles:
         return cls(names, _labels(labels) if labels else None, whole_names(names, names))
 
     def images(self) -> Sequence[str]:
-        """As `Source.images`."""
+        """As `ImageSource.images`."""
         return list(self.paths)
 
     def image(self, name: str) -> NDArray[np.uint8]:
-        """As `Source.image`."""
+        """As `ImageSource.image`."""
         return read_image(self.paths[name], self.digests.get(name, ""))
 
     def label(self, name: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
         path = label_file(self.labels / task.name, name, task, self.whole) if self.labels else None
         return task.read(path) if path else None
-
-    def splits(self) -> Mapping[str, Sequence[str]]:
-        """None."""
-        return {}
-
-    def weight(self, name: str, task: str) -> float:
-        """1."""
-        return 1.0
 
 
 def _labels(folder: Path) -> Path:

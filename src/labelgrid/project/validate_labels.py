@@ -25,14 +25,14 @@ ImportStatus = Literal["new", "replaced", "unchanged"]
 
 @dataclass(frozen=True)
 class AcceptedLabel:
-    """A label that can be taken in.
+    """A label that can be imported.
 
     Args:
-        answer: where it comes from.
-        row: what the ledger knows of its cell.
-        digest: of its file.
+        answer: the answer it is from.
+        row: the ledger's row of its cell.
+        digest: of its file's content.
         suffix: of its file's name.
-        fate: what becomes of the cell's label.
+        status: whether it is new, replaces the cell's label, or is that label.
         predicted: it is the model's own prediction, unchanged.
     """
 
@@ -40,19 +40,19 @@ class AcceptedLabel:
     row: CellRow
     digest: str
     suffix: str
-    fate: ImportStatus
+    status: ImportStatus
     predicted: bool = False
 
 
 @dataclass(frozen=True)
 class ValidatedLabels:
-    """What an import would do.
+    """What an import would change.
 
     Args:
-        labels: to take in, by cell.
-        skips: of requested cells, by cell.
+        labels: to import, in order of cells.
+        skips: of requested cells, in order of cells.
         moved: images that are to change their split.
-        faults: why it may do nothing of it.
+        faults: the reasons to refuse the import; empty if there are none.
     """
 
     labels: Sequence[AcceptedLabel]
@@ -61,52 +61,60 @@ class ValidatedLabels:
     faults: Sequence[Fault]
 
 
-def check(
+def validate_labels(
     project: ProjectFolder, answers: Answers, *, split: Split | None, replace: bool, progress: Progress
 ) -> ValidatedLabels:
-    """Check every label, and collect all that is wrong instead of stopping at the first."""
+    """Read, measure and compare every label with the ledger; all faults are collected.
+
+    Args:
+        project: whose labels they are to be.
+        answers: what was received.
+        split: the split that the labels' images are to be in; None: they stay where they are.
+        replace: a label that differs from the cell's replaces it.
+        progress: told of each label.
+    """
     faults = [*answers.faults, *_twice(answers)]
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     rows = project.store.find(cells)
     labels: list[AcceptedLabel] = []
     progress.start("Checking labels", len(answers.labels), "files")
-    checker = Checker(project, rows, replace)
+    validator = LabelValidator(project, rows, replace)
     for answer in sorted(answers.labels, key=lambda answer: answer.cell):
-        found = checker.check(answer)
+        found = validator.validate(answer)
         progress.advance()
         if isinstance(found, Fault):
             faults.append(found)
         elif found:
             labels.append(found)
     skips, refused = _skips(answers.skips, rows)
-    moved, stuck = _moved(project, {taken.row.cell.image for taken in labels}, split)
+    moved, stuck = _moved(project, {label.row.cell.image for label in labels}, split)
     return ValidatedLabels(labels, skips, moved, [*faults, *refused, *stuck])
 
 
-class Checker:
-    """Checks one label after another; none is kept in memory.
+class LabelValidator:
+    """Validates one label at a time; none is kept in memory.
 
     Args:
         project: whose labels they are to be.
-        rows: what the ledger knows of their cells.
-        replace: another label of a cell gives way.
+        rows: the ledger's rows of their cells.
+        replace: a label that differs from the cell's replaces it.
     """
 
     def __init__(self, project: ProjectFolder, rows: Mapping[Cell, CellRow], replace: bool) -> None:
         self.project, self.rows, self.replace = project, rows, replace
         self.tasks = project.tasks()
 
-    def check(self, answer: Answer) -> AcceptedLabel | Fault | None:
-        """The label if it can be taken in, what is wrong with it, or None where there is none after all."""
+    def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
+        """The label if it can be imported, what is wrong with it, or None if the source has none for this cell."""
         try:
             with as_file(answer, self.tasks[answer.cell.task]) as path:
-                return self._check(answer, path) if path else None
+                return self._compared(answer, path) if path else None
         except (LabelError, ImageError) as error:
             return Fault(answer.where, error.what, error.next_step, answer.cell)
         except OSError as error:
             return Fault(answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell)
 
-    def _check(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
+    def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
         row, task = self.rows[answer.cell], self.tasks[answer.cell.task]
         content = digest(path)
         if row.state == State.LABELLED and row.digest == content:
@@ -118,10 +126,10 @@ class Checker:
             wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
             return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
         if row.state == State.LABELLED and not self.replace:
-            what = f"The cell has a label with other content, taken in with round {row.round} ({row.path})."
-            return Fault(answer.where, what, "Say --replace if this one is to count; the old one is kept.", answer.cell)
-        fate: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
-        return AcceptedLabel(answer, row, content, path.suffix, fate, self._predicted(row, task, content))
+            what = f"The cell has a label with other content, imported in round {row.round} ({row.path})."
+            return Fault(answer.where, what, "Use --replace to replace it; the old label is kept.", answer.cell)
+        status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
+        return AcceptedLabel(answer, row, content, path.suffix, status, self._predicted(row, task, content))
 
     def _predicted(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is the very file that came with the request."""
@@ -143,8 +151,8 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
     if label is None:
         yield None
         return
-    with files.disk(Path(gettempdir()), UNCHANGED), TemporaryDirectory(prefix="labelgrid-") as room:
-        path = Path(room, f"label{codec(task.spec.codec).EXTENSIONS[0]}")
+    with files.disk(Path(gettempdir()), UNCHANGED), TemporaryDirectory(prefix="labelgrid-") as folder:
+        path = Path(folder, f"label{codec(task.spec.codec).EXTENSIONS[0]}")
         try:
             task.write(path, label)
         except LabelError as error:
@@ -160,13 +168,13 @@ def _size(image: ImageRow) -> tuple[int, int]:
 
 
 def _twice(answers: Answers) -> Iterator[Fault]:
-    """The files that answer a cell that another file, or a line of skips, answers too."""
+    """Cells answered twice: by two files, or by a file and a skip."""
     first: dict[Cell, str] = {}
     every: list[Answer | Skip] = [*answers.labels, *answers.skips]
     for answer in sorted(every, key=lambda one: one.where):
         other = first.setdefault(answer.cell, answer.where)
         if other is not answer.where:
-            yield Fault(answer.where, f"{other} answers the same cell.", "Take one of the two out.", answer.cell)
+            yield Fault(answer.where, f"{other} answers the same cell.", "Remove one of the two.", answer.cell)
 
 
 def _skips(skips: Sequence[Skip], rows: Mapping[Cell, CellRow]) -> tuple[list[Skip], list[Fault]]:
@@ -178,7 +186,7 @@ def _skips(skips: Sequence[Skip], rows: Mapping[Cell, CellRow]) -> tuple[list[Sk
             new.append(skip)
         elif state != State.SKIPPED:
             what = f"The request is no longer open: its cell is {state.name.lower()}."
-            faults.append(Fault(skip.where, what, "Take the line out.", skip.cell))
+            faults.append(Fault(skip.where, what, "Remove the line.", skip.cell))
     return new, faults
 
 
@@ -194,8 +202,8 @@ def _moved(project: ProjectFolder, names: set[str], split: Split | None) -> tupl
     faults = []
     for row in moving:
         if row.split == "heldout":
-            faults.append(Fault(row.name, f"The image is held out; it cannot go to '{split}'.", "Leave --split away."))
+            faults.append(Fault(row.name, f"The image is held out; it cannot go to '{split}'.", "Leave out --split."))
         elif row.name in labelled:
             what = f"The image has labels in the split '{row.split}'; it cannot go to '{split}'."
-            faults.append(Fault(row.name, what, f"Say --split {row.split}, or take it out."))
+            faults.append(Fault(row.name, what, f"Use --split {row.split}, or remove the label."))
     return moving, faults

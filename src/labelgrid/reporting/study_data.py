@@ -1,9 +1,10 @@
 """What a study's report shows, read from its folder. Loads no torch."""
 
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from labelgrid.report.trials import Ending, PointResults, RunResult, Seen, Study
 from labelgrid.reporting.project_data import now
 from labelgrid.reporting.project_view import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
 from labelgrid.simulation import results
-from labelgrid.simulation.study import ENDINGS, KEPT, Run, Study, kept_study, point_text, read_json, runs_at, runs_of
+from labelgrid.simulation.runs import Run, point_text, runs_at, runs_of
+from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, read_json
 from labelgrid.tasks.task import definitions
 
 #: The strategy whose final loss the others are to reach.
@@ -29,7 +31,7 @@ def is_study(folder: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class Folder:
+class StudyFolder:
     """A study's folder, read.
 
     Args:
@@ -44,7 +46,7 @@ class Folder:
     records: Mapping[str, Sequence[Measured]]
 
     @classmethod
-    def read(cls, path: Path) -> "Folder":
+    def read(cls, path: Path) -> "StudyFolder":
         """A study's folder.
 
         Raises:
@@ -54,7 +56,7 @@ class Folder:
         study = kept_study(kept, path)
         table = path / "outcomes.parquet"
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
-        return cls(path, study, kept, endings, results.by_run(results.read(path)) if table.is_file() else {})
+        return cls(path, study, kept, endings, results.by_run(results.read_outcomes(path)) if table.is_file() else {})
 
     def place(self, run: Run) -> Path:
         """Where a run's project lies."""
@@ -71,7 +73,7 @@ def gather_study(path: Path) -> StudyReport:
     Raises:
         LabelgridError: a file of it is damaged.
     """
-    folder = Folder.read(path)
+    folder = StudyFolder.read(path)
     rows = folder.study.rows()
     trials = [_trial(folder, point) for point in folder.study.points()]
     hints = {}
@@ -92,17 +94,17 @@ def gather_study(path: Path) -> StudyReport:
     )
 
 
-def _trial(folder: Folder, point: Mapping[str, Any]) -> PointResults:
+def _trial(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
     runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
-    strategies = list(dict.fromkeys(run.strategy for run in runs if run.kind == "strategy"))
-    firsts = [next((r for r in runs if r.strategy == name and folder.is_here(r)), None) for name in strategies]
+    strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
+    firsts = [next((r for r in runs if r.name == name and folder.is_here(r)), None) for name in strategies]
     seen = [_seen(folder, first) for first in firsts if first]
     return PointResults(point_text(point), strategies, [_ran(folder, run) for run in runs], seen)
 
 
 def cells_shown(path: Path) -> list[tuple[Path, int]]:
     """The runs whose cells a study's page shows, a run a point, each with the round that picked them."""
-    folder = Folder.read(path)
+    folder = StudyFolder.read(path)
     found: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
         if run.kind == "strategy" and folder.is_here(run) and point_text(run.point) not in found:
@@ -113,24 +115,26 @@ def cells_shown(path: Path) -> list[tuple[Path, int]]:
     return list(found.values())
 
 
-def _seen(folder: Folder, run: Run) -> Seen:
+def _seen(folder: StudyFolder, run: Run) -> Seen:
     with ProjectFolder.open(folder.place(run)) as project:
         picked = picked_of(project, newest_scored(project), SHOWN)
-        return Seen(run.strategy, run.seed, asked_of(project), unsure_of(project), picked)
+        return Seen(run.name, run.seed, asked_of(project), unsure_of(project), picked)
 
 
-def _ran(folder: Folder, run: Run) -> RunResult:
-    place, wanted = folder.place(run), folder.study.rounds + 1 if run.kind == "strategy" else 1
+def _ran(folder: StudyFolder, run: Run) -> RunResult:
+    place, wanted = folder.place(run), run.rounds(folder.study) + (run.kind == "strategy")
     point = point_text(run.point)
     if place.is_dir():
         measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
     else:
-        measured = list(folder.records.get(results.key_of(run.kind, run.strategy, run.seed, point), []))
+        measured = list(folder.records.get(results.key_of(run.kind, run.name, run.seed, point), []))
+    if len(folder.study.rows(run.arm)) < len(folder.study.tasks):  # a sum over fewer tasks does not compare
+        measured = [replace(one, loss_mtl=math.nan) for one in measured]
     ending, fault = _ending(folder, run, len(measured), wanted)
-    return RunResult(run.key, run.kind, run.strategy, run.seed, measured, ending, fault, wanted, point)
+    return RunResult(run.key, run.kind, run.name, run.seed, measured, ending, fault, wanted, point)
 
 
-def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
+def _ending(folder: StudyFolder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
     """How far a run is: as it was written down, else by what lies in its folder."""
     place, known = folder.place(run), folder.endings.get(run.key, {})
     if run.is_done(folder.study, place) or measured >= wanted or known.get("state") == "done":
@@ -140,7 +144,7 @@ def _ending(folder: Folder, run: Run, measured: int, wanted: int) -> tuple[Endin
     return ("unfinished" if measured or place.is_dir() else "not begun"), ""
 
 
-def _about(folder: Folder) -> dict[str, str]:
+def _about(folder: StudyFolder) -> dict[str, str]:
     """Recipe, study options, seeds, versions and data."""
     study, recipe = folder.study, folder.kept.get("recipe", {})
     network, backbone = (recipe.get(part, {}).get("name", "?") for part in ("network", "backbone"))
@@ -155,6 +159,7 @@ def _about(folder: Folder) -> dict[str, str]:
         "Network": f"{network} on {backbone}",
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
     }
+    about |= {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in study.arms.items() if name in study.strategies}
     about |= {"Grid": json.dumps(study.grid)} if study.grid else {}
     about |= {"Changes by kind of run": json.dumps(study.changes)} if study.changes else {}
     about |= {"Ends when": f"{study.spend:g} is spent"} if study.spend else {}
@@ -162,7 +167,7 @@ def _about(folder: Folder) -> dict[str, str]:
     return about | versions() | {"Data hash": _data_hash(folder)}
 
 
-def _data_hash(folder: Folder) -> str:
+def _data_hash(folder: StudyFolder) -> str:
     """As the study keeps it; else of the first run that is here: all runs have the same images."""
     if folder.kept.get("pictures"):
         return f"{folder.kept['pictures']} (ids, splits and pixels of all images)"

@@ -1,41 +1,48 @@
-"""One simulated campaign: the rounds of a live one, its requests answered by a data set.
+"""One simulated campaign: the rounds of a live one, whose requests a data set answers.
 
 The split that measures is the project's held-out one, so that a simulated project is measured, reported and looked at
 as a live one.
 """
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from labelgrid.errors import RecipeError
-from labelgrid.labels.grid import Cell, ImageRow, Split
-from labelgrid.progress import Progress
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
 from labelgrid.project.create import new_project, whole
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import request_id
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import context, fit, query, score
 from labelgrid.select.strategy import Budget, left_of
+from labelgrid.simulation.arms import InitialLabels
+from labelgrid.simulation.initial import initial_cells, read_cells
 from labelgrid.simulation.oracle import answer, grant
-from labelgrid.simulation.study import DONE, Run, Study
+from labelgrid.simulation.runs import DONE, Run
+from labelgrid.simulation.study import Study
 
-#: What chooses the labels that a run begins with.
+#: The strategy that draws the images that a run begins with.
 FIRST = "random_images"
+#: The figure of `until` that is no task's.
+LOSS = "loss_mtl"
 
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
     """The settings of a run's project."""
-    chosen = study.chosen(run.strategy) if run.kind == "strategy" else PluginChoice(FIRST)
+    chosen = study.chosen(run.name) if run.kind == "strategy" else PluginChoice(FIRST)
     oracle = Oracle(study.data, str(root.absolute()))
-    return Settings(recipe, run.seed, weights, study.group, chosen, run.changes(study), oracle)
+    return Settings(recipe, run.seed, weights, study.group, chosen, run.overrides(study), oracle)
 
 
-def create_run(folder: Path, settings: Settings, study: Study) -> None:
-    """Make a run's project: the pool without labels, the measuring split with all of them.
+def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") -> None:
+    """Create a run's project with the tasks of an arm: no label in the pool, all labels in the split that measures.
 
     Raises:
         RecipeError: the split that measures has no label.
@@ -46,7 +53,7 @@ def create_run(folder: Path, settings: Settings, study: Study) -> None:
     if study.val:
         splits[study.val] = "val"
     known = source.splits()
-    with new_project(folder, settings, study.rows()) as store:
+    with new_project(folder, settings, study.rows(arm)) as store:
         for split, own in splits.items():
             names = known[split]
             store.add_images(
@@ -64,7 +71,7 @@ def create_run(folder: Path, settings: Settings, study: Study) -> None:
 
 
 def copy_run(start: Path, folder: Path, settings: Settings) -> None:
-    """Make a run's project from the one of the run it goes on from: whole, or not at all."""
+    """Create a run's project as a copy of the one it continues: whole, or not at all."""
     with whole(folder, settings) as building:
         shutil.copytree(start, building)
         (building / DONE).unlink(missing_ok=True)
@@ -73,13 +80,11 @@ def copy_run(start: Path, folder: Path, settings: Settings) -> None:
 def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
     """Take the next step of a campaign, whichever it is; False where there is none.
 
-    Each step is whole in the ledger or in the round's files, so that a killed run goes on from its last one.
+    Each step is whole in the ledger or in the round's files, so that a killed run resumes after its last one.
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
-        left = project.store.count_images(("train",))
-        images = left if run.kind == "full" else min(study.initial, left)
-        query.query(project, Budget(images, "images"), progress, strategy=FIRST, prelabels=False)
+        _request_initial(project, run.initial(study), progress)
         return True
     if answer(project):
         return True
@@ -88,13 +93,38 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
         fit.fit(project, progress)
         return True
     reached = _reached(project, study, folder)  # in every run, so that a figure nobody measures ends the first one
-    if reached or run.kind != "strategy" or len(closed) > study.rounds:
+    if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
         return False
     return _query(project, run, study, progress)
 
 
+def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Progress) -> None:
+    """Request the initial labels, as round 1."""
+    pool = project.store.count_images(("train",))
+    images = Budget(min(plan.images or pool, pool), "images")
+    if plan.plan == "images":
+        query.query(project, images, progress, strategy=FIRST, prelabels=False)
+        return
+    assert project.settings.oracle is not None
+    if plan.file:
+        cells = read_cells(Path(project.settings.oracle.root) / plan.file)
+    else:
+        drawn = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False).picks
+        names = sorted({pick.cell.image for pick in drawn})
+        cells = initial_cells(plan, names, list(project.tasks()), project.settings.seed)
+    costs = {row.name: row.cost for row in project.store.tasks()}
+    moves = [
+        Move(cell, State.REQUESTED, 1, request_id(1, cell), cost=costs[cell.task], why=f"initial: {plan.plan}")
+        for cell in cells
+    ]
+    with project.store.transaction():
+        row = context.open_round(project)
+        strategy = f"initial/{plan.plan}"
+        project.store.close_round(replace(row, strategy=strategy, seed=project.settings.seed, budget=len(cells)), moves)
+
+
 def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
-    """Ask for a round's labels, or for what is left of the pool; False where nothing is.
+    """Request a round's labels, or the rest of the pool; False where there is no rest.
 
     The first seed's scored picks get pictures for the report, while their labels are still hidden.
     """
@@ -110,20 +140,22 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
 
 
 def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
-    """Whether the labels have cost what they may, or the val metrics are what they are to be."""
+    """Whether the labels have cost `spend`, or the val metrics of the run's tasks have reached `until`."""
     done = read_fit(folder)
     if study.spend and done and done.spent >= study.spend:
         return True
-    if not (study.until and done):
+    tasks = project.tasks()
+    goals = {name: goal for name, goal in study.until.items() if name == LOSS or name.partition("/")[0] in tasks}
+    if not (goals and done):
         return False
     val = val_figures(read_log(folder) or [], done.checkpoint)
-    unknown = [name for name in study.until if name not in val]
+    unknown = [name for name in goals if name not in val]
     if unknown:
         raise RecipeError(
             f"until names '{unknown[0]}', which is not measured.", next_step=f"Measured: {', '.join(val)}."
         )
-    lower = {name for name in study.until if not _higher_is_better(project, name)}
-    return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in study.until.items())
+    lower = {name for name in goals if not _higher_is_better(project, name)}
+    return all(val[n] <= goal if n in lower else val[n] >= goal for n, goal in goals.items())
 
 
 def _higher_is_better(project: ProjectFolder, name: str) -> bool:

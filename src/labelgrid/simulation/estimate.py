@@ -4,6 +4,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -13,11 +14,15 @@ from typing import Any
 from labelgrid.config import merge
 from labelgrid.errors import LabelgridError
 from labelgrid.processes import init_worker
-from labelgrid.progress import Silent
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import load_recipe
 from labelgrid.simulation.campaign import create_run, step
-from labelgrid.simulation.jobs import Expected, Job
+from labelgrid.simulation.jobs import Expected, Job, jobs_of
+from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.runner import work_left
+from labelgrid.simulation.study import Kind
+from labelgrid.simulation.validate import validate_study, widened
 
 #: Steps of the training that is timed; the first ones are not.
 STEPS, WARM = 16, 4
@@ -38,7 +43,7 @@ class StepTiming:
     memory: int
 
     def seconds(self, run: Expected) -> float:
-        """Of a run. To score an image is taken to last as long as to measure the network on one.
+        """Of a run. Scoring an image is assumed to take as long as measuring the network on one.
 
         Example:
             >>> StepTiming(step=0.5, image=0.1, images=20, memory=0).seconds(Expected(30, [100, 100], scored=50))
@@ -47,8 +52,56 @@ class StepTiming:
         return sum(run.steps) * self.step + (len(run.steps) * self.images + run.scored) * self.image
 
 
+@dataclass(frozen=True)
+class StudyEstimate:
+    """What is left of a study, and what it takes at most.
+
+    Args:
+        kinds: run -> its kind; left: run -> its work.
+        at_once: runs at a time.
+        seconds: of all that is left.
+        memory: bytes of all runs at a time.
+    """
+
+    kinds: Mapping[str, Kind]
+    left: Mapping[str, Expected]
+    at_once: int
+    seconds: float
+    memory: int
+
+    @property
+    def runs(self) -> int:
+        """How many runs train at least one network."""
+        return sum(bool(one.steps) for one in self.left.values())
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of all of them."""
+        return sum(sum(one.steps) for one in self.left.values())
+
+
+def estimate_study(request: StudyRequest, progress: Progress | None = None) -> StudyEstimate:
+    """What `run_study` would take; nothing is written.
+
+    Raises:
+        LabelgridError: what `run_study` would refuse.
+    """
+    request = widened(request)
+    runs = validate_study(request)
+    jobs = jobs_of(request, runs)
+    left = {key: work_left(job) for key, job in jobs.items()}
+    at_once = min(request.at_once, sum(bool(one.steps) for one in left.values()))
+    kinds = {key: job.run.kind for key, job in jobs.items()}
+    if not at_once:
+        return StudyEstimate(kinds, left, 0, 0.0, 0)
+    (progress or Silent()).say("Timing a short training, which is thrown away.")
+    timing = trial(jobs[runs[0].key])
+    seconds = sum(timing.seconds(one) for one in left.values()) / at_once
+    return StudyEstimate(kinds, left, at_once, seconds, at_once * timing.memory)
+
+
 def trial(job: Job) -> StepTiming:
-    """Begin a run in a folder that is removed, with a short training, in a process of its own, and time it.
+    """Time a run with a short training, in a process of its own and in a folder that is removed.
 
     Raises:
         LabelgridError: it fails, as the run would.
@@ -64,7 +117,7 @@ def trial(job: Job) -> StepTiming:
         try:
             found = ours.recv()
         except EOFError as error:
-            raise LabelgridError("The process of the trial ended without a word.") from error
+            raise LabelgridError("The process of the trial ended without a result.") from error
         finally:
             process.join()
     if isinstance(found, str):
@@ -76,7 +129,7 @@ def _try(job: Job, pipe: "Connection[Any, Any]") -> None:
     init_worker(job.threads)
     watch = Watch()
     try:
-        create_run(job.folder, job.settings, job.study)
+        create_run(job.folder, job.settings, job.study, job.run.arm)
         with ProjectFolder.open(job.folder) as project:
             while step(project, job.run, job.study, watch):
                 pass

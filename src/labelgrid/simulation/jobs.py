@@ -1,20 +1,24 @@
-"""The runs of a study as jobs: where each takes place, and what it takes at most."""
+"""The runs of a study as jobs: the folder of each, and the work it is at most."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from labelgrid.labels.grid import TaskRow
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
-from labelgrid.simulation.study import Run, Study
+from labelgrid.simulation.initial import most_labels, read_cells
+from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Study
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a run takes at most.
+    """The work of a run, at most.
 
     Args:
         labels: of the pool, at its end.
@@ -37,40 +41,63 @@ class Expected:
         return replace(self, steps=left, scored=self.scored * len(left) // max(len(self.steps), 1))
 
 
-def expected(run: Run, study: Study, recipe: str, pool: int) -> Expected:
-    """What a run takes at most, of a pool of so many images; less where several labels of an image are bought."""
-    train, tasks = load_recipe(recipe, run.changes(study)).train, len(study.tasks)
-    initial = pool if run.kind == "full" else min(study.initial, pool)
+def expected(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> Expected:
+    """The work of a run at most, for a pool of so many images; less where several labels of an image are bought.
+
+    Args:
+        run: of the study.
+        study: says its arms and budgets.
+        recipe: that the runs override.
+        pool: images in the pool.
+        root: of the data set, below which files of initial cells are.
+    """
+    train, rows = load_recipe(recipe, run.overrides(study)).train, study.rows(run.arm)
+    images, labels = _initial(run, study, pool, root)
     if run.kind != "strategy":
-        return Expected(initial * tasks, [train.length(initial)])
-    labels, images = _bought(study, pool)
-    sizes = [min(pool, initial + images * number) for number in range(study.rounds + 1)]
-    chosen = study.chosen(run.strategy)
+        return Expected(labels, [train.length(images)])
+    rounds, (more_labels, more_images) = run.rounds(study), _bought(study, rows, pool)
+    sizes = [min(pool, images + more_images * number) for number in range(rounds + 1)]
+    chosen = study.chosen(run.name)
     needs = build_plugin("select", PluginChoice(chosen.name, chosen.options)).needs
     return Expected(
-        min(pool * tasks, initial * tasks + labels * study.rounds),
+        min(pool * len(rows), labels + more_labels * rounds),
         [train.length(size) for size in sizes[1:]],
-        scored=(pool - initial) * study.rounds if needs else 0,
+        scored=_scored(labels, pool, images, rows) * rounds if needs else 0,
     )
 
 
-def _bought(study: Study, pool: int) -> tuple[int, int]:
-    """Labels and images that a round's budget buys at most; of free labels, all there are."""
+def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
+    """Images and labels that a run begins with, at most."""
+    plan, tasks = run.initial(study), len(study.rows(run.arm))
+    if plan.file:
+        cells = read_cells(root / plan.file)
+        return len({cell.image for cell in cells}), len(cells)
+    images = min(plan.images or pool, pool)
+    return images, most_labels(plan, images, tasks)
+
+
+def _scored(labels: int, pool: int, images: int, rows: Sequence[TaskRow]) -> int:
+    """Images with a missing cell, at most: those that begin with all labels have none."""
+    return pool - images if labels == images * len(rows) else pool
+
+
+def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:
+    """Labels and images that a round's budget buys at most; of free labels, all of them."""
     if study.unit == "images":
-        return int(study.budget) * len(study.tasks), int(study.budget)
-    cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in study.rows())
-    labels = int(study.budget / cheapest) if cheapest else pool * len(study.tasks)
+        return int(study.budget) * len(rows), int(study.budget)
+    cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in rows)
+    labels = int(study.budget / cheapest) if cheapest else pool * len(rows)
     return labels, labels
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run, and where it takes place.
+    """A run, and the folders it is carried out in.
 
     Args:
-        folder: its project's.
-        start: the project's of the run it goes on from, or None.
-        takes: what it takes at most.
+        folder: of its project.
+        start: of the project it continues, or None.
+        takes: its work, at most.
         threads: of its process; 0 leaves the library's choice.
     """
 
@@ -84,29 +111,28 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run was done by an earlier call, and would end there by this one."""
+        """Whether an earlier call finished the run, under the same end conditions."""
         return self.run.is_done(self.study, self.folder)
 
     @property
     def work(self) -> int:
-        """How much it is, in optimiser steps."""
-        return sum(self.takes.steps)
+        """How much work it is, in optimiser steps; at least 1, so that shares of it are numbers."""
+        return max(sum(self.takes.steps), 1)
 
 
-def jobs_of(
-    runs: Sequence[Run], study: Study, recipe: str, weights: str, root: Path, out: Path, threads: int
-) -> dict[str, Job]:
+def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     """The jobs of a study's runs, by key."""
+    study, root, folder = request.study, request.root, request.out / "runs"
     pool = len(study.splits(root).get(study.pool, ()))
     return {
         run.key: Job(
             run=run,
-            settings=settings_of(run, recipe, weights, study, root),
+            settings=settings_of(run, request.recipe, request.weights, study, root),
             study=study,
-            folder=out / "runs" / run.key,
-            start=out / "runs" / run.start(study).key if run.kind == "strategy" else None,
-            threads=threads,
-            takes=expected(run, study, recipe, pool),
+            folder=folder / run.key,
+            start=folder / run.start(study).key if run.kind == "strategy" else None,
+            threads=request.threads_each,
+            takes=expected(run, study, request.recipe, pool, root),
         )
         for run in runs
     }

@@ -1,4 +1,4 @@
-"""How a data set answers the requests of a simulated campaign, by reference."""
+"""How a data set answers the requests of a simulated campaign: its labels are granted, not copied."""
 
 from collections.abc import Iterable
 
@@ -10,17 +10,17 @@ from labelgrid.project.sources import dataset_of
 
 
 def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
-    """Open the labels of cells; one that the data set has not is skipped where it was asked for, else stays missing."""
+    """Make cells labelled whose label the data set has; others are skipped if requested, else stay missing."""
     from labelgrid.tasks.task import definitions
 
-    tasks, prices = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
+    tasks, costs = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
     rows = store.find(cells)
     moves = []
     for cell, row in rows.items():
         label = source.label(cell.image, tasks[cell.task])
         if label is not None and label.valid.any():
             moves.append(
-                Move(cell, State.LABELLED, row.round, row.request_id, cost=prices[cell.task], weight=row.weight)
+                Move(cell, State.LABELLED, row.round, row.request_id, cost=costs[cell.task], weight=row.weight)
             )
         elif row.state == State.REQUESTED:
             moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why="the data set has no such label"))

@@ -1,4 +1,4 @@
-"""What the runs of a study measured, as named records: one a run, round, task and metric. Loads no torch."""
+"""What the runs of a study measured, as named records: one per run, round, task and metric. Loads no torch."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from labelgrid.files import atomic_write, disk
 from labelgrid.project.artifacts import read_measured
 from labelgrid.report.content import Measured
 from labelgrid.results import Better, Result
-from labelgrid.simulation.study import Run, point_text
+from labelgrid.simulation.runs import Run, point_text
 
 #: The task and metric of the weighted sum of all tasks' losses.
 OVERALL, LOSS = "all", "loss_mtl"
@@ -27,6 +27,7 @@ class Outcome:
     """A figure of a run's network after a round, on the images that measure.
 
     Args:
+        strategy: the run's name: its arm's, or its kind's.
         labels: that it was trained on or, on the split val, chosen by, of all tasks; task_labels: of the figure's task.
         cost: what these had cost by then.
         point: the run's values of recipe keys, `train.steps=500, …`.
@@ -63,7 +64,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
         for task, result, own in [*results, (OVERALL, overall, total)]:
             yield Outcome(
                 kind=run.kind,
-                strategy=run.strategy,
+                strategy=run.name,
                 seed=run.seed,
                 point=point_text(run.point),
                 round=measured.round,
@@ -78,7 +79,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
             )
 
 
-def write(outcomes: Iterable[Outcome], folder: Path) -> None:
+def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
     """Write `outcomes.parquet` and `outcomes.csv`, each whole or not at all.
 
     Raises:
@@ -93,8 +94,8 @@ def write(outcomes: Iterable[Outcome], folder: Path) -> None:
             pyarrow.csv.write_csv(table, temporary)
 
 
-def read(folder: Path) -> list[Outcome]:
-    """The records that `write` wrote.
+def read_outcomes(folder: Path) -> list[Outcome]:
+    """The records that `write_outcomes` wrote.
 
     Raises:
         ProjectError: they are damaged.
@@ -106,7 +107,7 @@ def read(folder: Path) -> list[Outcome]:
         raise ProjectError(
             f"The table of records is damaged: {error}.",
             where=str(path),
-            next_step="Remove it; `labelgrid simulate` writes it anew from the runs that are there.",
+            next_step="Remove it; `labelgrid simulate` writes it again from the runs.",
         ) from error
 
 

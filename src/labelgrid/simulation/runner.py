@@ -1,4 +1,4 @@
-"""How the runs of a study are carried out: in worker processes, resumable, restarted when one dies."""
+"""How the runs of a study are carried out: in worker processes, resumable, restarted when a process dies."""
 
 import time
 import traceback
@@ -15,11 +15,11 @@ from labelgrid.processes import init_worker
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Expected, Job
-from labelgrid.simulation.study import DONE
+from labelgrid.simulation.runs import DONE
 
-#: A process that ended without a word (killed, out of memory) is begun again so many times.
+#: A process that ended without a result (killed, out of memory) is restarted so many times.
 RETRIES = 2
-State = Literal["waiting", "running", "done", "failed"]
+JobState = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass
@@ -28,11 +28,11 @@ class JobStatus:
 
     Args:
         what: it does now; fault: why it failed.
-        tries: processes begun for it.
+        tries: processes started for it.
         work: it has in all; done: of it by now; found: done before this call.
     """
 
-    state: State = "waiting"
+    state: JobState = "waiting"
     what: str = ""
     fault: str = ""
     tries: int = 0
@@ -70,12 +70,12 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
             if job.start:
                 copy_run(job.start, job.folder, job.settings)
             else:
-                create_run(job.folder, job.settings, job.study)
+                create_run(job.folder, job.settings, job.study, job.run.arm)
         with ProjectFolder.open(job.folder) as project, project.alone():
             pipe.send(("trained", trained(job)))
             while step(project, job.run, job.study, PipeProgress(pipe)):
                 pipe.send(("trained", trained(job)))
-        write_text(job.folder / DONE, job.run.ended(job.study))
+        write_text(job.folder / DONE, job.run.done_text(job.study))
         pipe.send(("end", ""))
     except LabelgridError as error:
         pipe.send(("end", str(error)))
@@ -87,19 +87,19 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
 
 
 def trained(job: Job) -> int:
-    """How many of a run's own trainings are finished; it begins with a copy of the one it goes on from."""
+    """How many of a run's own trainings are finished; it begins with a copy of the one it continues."""
     found = len(list(job.folder.glob("rounds/*/fit.json")))
     return max(found - 1, 0) if job.start else found
 
 
-def left_of(job: Job) -> Expected:
+def work_left(job: Job) -> Expected:
     """What is left of a run."""
     return job.takes.after(len(job.takes.steps) if job.is_done else trained(job))
 
 
 @dataclass
 class Runner:
-    """Carries out jobs, so many at a time, each after the one it goes on from.
+    """Carries out jobs, so many at a time, each after the one it continues.
 
     Args:
         jobs: by key; a job whose `start` is another's folder waits for it.
@@ -129,20 +129,20 @@ class Runner:
         return self.reports
 
     def _fill(self) -> bool:
-        """Begin what can begin; whether anything is under way."""
+        """Start the jobs that can start; whether any is running."""
         for key, job in self.jobs.items():
             if len(self._working) < self.at_once and self.reports[key].state == "waiting" and self._is_ready(key, job):
-                self._begin(key, job)
+                self._start(key, job)
         return bool(self._working)
 
     def _is_ready(self, key: str, job: Job) -> bool:
-        """Whether the run it goes on from is done; if that failed, so has this."""
+        """Whether the run it continues is done; if that failed, so has this."""
         before = next((self.reports[k] for k, other in self.jobs.items() if other.folder == job.start), None)
         if before and before.state == "failed":
-            self.reports[key] = JobStatus("failed", fault="The run it goes on from failed.")
+            self.reports[key] = JobStatus("failed", fault="The run it continues failed.")
         return before is None or before.state == "done"
 
-    def _begin(self, key: str, job: Job) -> None:
+    def _start(self, key: str, job: Job) -> None:
         context, report = get_context("spawn"), self.reports[key]
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=run_job, args=(job, theirs), name=key)
@@ -152,7 +152,7 @@ class Runner:
         self._working[key] = (process, ours)
 
     def _hear(self) -> None:
-        """Take in what the processes say, and who has ended."""
+        """Receive the processes' messages, and note which have ended."""
         ready = wait([pipe for _, pipe in self._working.values()], timeout=0.5)
         for key, (process, pipe) in list(self._working.items()):
             if pipe not in ready:
@@ -161,7 +161,7 @@ class Runner:
                 word, said = pipe.recv()
             except EOFError:
                 process.join()
-                self._end(key, f"Its process ended without a word, with code {process.exitcode}.", again=True)
+                self._end(key, f"Its process ended without a result, with code {process.exitcode}.", again=True)
                 continue
             if word in ("end", "died"):
                 process.join()
@@ -178,7 +178,7 @@ class Runner:
         report.found = report.done if report.found is None else report.found
 
     def _end(self, key: str, fault: str, again: bool = False) -> None:
-        """A process ended: well (""), with a fault of the user's, or in a way that another try may not end in."""
+        """A process ended: well (""), with an error of the user's, or in a way that may not happen again."""
         _, pipe = self._working.pop(key)
         pipe.close()
         report = self.reports[key]

@@ -1,10 +1,9 @@
-"""What a recipe's [simulate] says: a grid of runs over a data set. Loads no torch."""
+"""What a recipe's [simulate] says: arms, seeds and a grid of recipe keys over a data set. Loads no torch."""
 
 import itertools
 import json
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,40 +13,38 @@ from labelgrid.config import merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
-from labelgrid.recipes.files import chain, find, hash_of, lay
+from labelgrid.recipes.files import chain, find, lay
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.simulation.arms import Arm, InitialLabels, check_names
 
-#: What a run is of: the labels all runs of a seed begin with, a strategy's campaign, or every label there is.
+#: What a run is: the initial labels that runs of a seed share, an arm's campaign, or training on every label.
 Kind = Literal["start", "strategy", "full"]
 #: Files of a study's folder: what is run, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
-#: There while a process is at work on the study.
+#: Exists while a process works on the study.
 LOCK = ".lock"
-#: What a folder's name may say of a point; of others it says a hash.
-PLAIN = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
-#: In a run's folder: it is done, and what its end depended on.
-DONE = "done.json"
 
 
 @dataclass(frozen=True)
 class Study:
-    """A grid of simulated campaigns: strategies × seeds × values of recipe keys.
+    """A grid of simulated campaigns: arms × seeds × values of recipe keys.
 
     Args:
-        data: the data set's layout, a plug-in of `labelgrid.data`; where it lies is said when it is run.
+        data: the data set's layout, a plug-in of `labelgrid.data`; its root is given when the study is run.
         tasks: by name, as in a file of tasks; only: these of them, all if empty.
         pool: the split whose labels are hidden until they are bought; test: the split that measures.
         val: the split for model choice and for `until`; "" uses none.
         initial: images that have all labels from the start, the same ones for all runs of a seed.
         budget: of a round, in `unit`; rounds: how many.
-        strategies: to compare, by name; seeds: how many.
+        strategies: what is compared: names of `arms`, of `variants`, or of strategies; seeds: how many.
         full: train once a seed on every label of the pool, too.
         group: a regular expression on image ids; images of one group are held together.
-        spend: end a run once its labels, those of val among them, have cost so much; 0: not for that.
+        spend: end a run once its labels, those of val among them, have cost this much; 0: no such end.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
-        variants: strategies with options, by names of their own that `strategies` may name.
+        variants: strategies with options, by names of their own.
+        arms: strategies with tasks, initial labels, recipe overrides or rounds of their own, by name.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
-        changes: laid over the recipe, and over the grid, in runs of a kind: changes.full.train.steps is a length of its
+        changes: overrides of the recipe, and of the grid, by kind of run: changes.full.train.steps is a length of its
             own for `full`.
     """
 
@@ -68,6 +65,7 @@ class Study:
     spend: float = 0.0
     until: Mapping[str, float] = field(default_factory=dict)
     variants: Mapping[str, PluginChoice] = field(default_factory=dict)
+    arms: Mapping[str, Arm] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -86,18 +84,36 @@ class Study:
             raise ValueError(f"grid.{twice[0]} has a value twice")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
+        check_names(self.arms, self.tasks)
 
     @property
     def parts(self) -> list[str]:
         """The splits it reads: pool, test and, where one is named, val."""
         return [name for name in (self.pool, self.test, self.val) if name]
 
-    def chosen(self, strategy: str) -> PluginChoice:
-        """A strategy as a project has it: one of `variants`, or the plug-in of that name without options."""
+    def arm(self, name: str) -> Arm:
+        """The arm of a name; a strategy or variant is an arm that is otherwise as the study says."""
+        return self.arms.get(name, Arm(name))
+
+    def chosen(self, name: str) -> PluginChoice:
+        """An arm's strategy as a project's settings have it."""
+        strategy = self.arm(name).strategy
+        if isinstance(strategy, PluginChoice):
+            return strategy
         return self.variants.get(strategy, PluginChoice(strategy))
 
+    def rounds_of(self, name: str) -> int:
+        """How many budgets an arm spends."""
+        own = self.arm(name).rounds
+        return self.rounds if own is None else own
+
+    def initial_of(self, name: str) -> InitialLabels:
+        """The labels an arm begins with, the number of images filled in."""
+        plan = self.arm(name).initial or InitialLabels()
+        return replace(plan, images=self.initial) if plan.images is None else plan
+
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """The splits of its data set, which lies there."""
+        """The splits of its data set, whose root this is."""
         found: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
         return found
 
@@ -106,15 +122,15 @@ class Study:
         names = sorted(self.grid)
         return [dict(zip(names, values, strict=True)) for values in itertools.product(*(self.grid[n] for n in names))]
 
-    def laid(self, kind: Kind, point: Mapping[str, Any]) -> dict[str, Any]:
-        """What runs of a kind lay over the recipe at a point: its values, then what `changes` says of the kind.
+    def overrides(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
+        """The recipe overrides of runs of a kind: the point's values, then `changes` of the kind, then the arm's.
 
         Example:
             >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900, "workers": 0}}})
-            >>> study.laid("full", {"train.steps": 500, "train.batch": 4})
+            >>> study.overrides("full", {"train.steps": 500, "train.batch": 4})
             {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
         """
-        own = self.changes.get(kind, {})
+        own = lay(self.changes.get(kind, {}), self.arm(arm).changes)
         values = dict(own)
         for key in sorted(point, key=_names_first):
             values = merge(values, _nested(key, point[key]))
@@ -123,94 +139,38 @@ class Study:
             values.pop("score", None)  # they score nothing
         return values
 
-    def matters(self, kind: Kind, point: Mapping[str, Any]) -> dict[str, Any]:
-        """What of a point makes a difference to a run of a kind; runs that none of it sets apart are one run.
+    def effective(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
+        """The values of a point that change a run of a kind; runs that differ in none of them are one run.
 
-        A strategy begins with the network of `start`, so what makes a difference there does so to both.
+        A campaign begins with the network of its `start`, so a value that changes the start changes the campaign.
 
         Example:
             >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900}}})
-            >>> study.matters("full", {"score.dropout.passes": 5, "train.batch": 4, "train.steps": 500})
+            >>> study.effective("full", {"score.dropout.passes": 5, "train.batch": 4, "train.steps": 500})
             {'train.batch': 4}
         """
         kinds: set[Kind] = {kind, "start"} if kind == "strategy" else {kind}
         kept = dict(point)
         for key in point:
             less = {name: value for name, value in kept.items() if name != key}
-            if all(self.laid(one, less) == self.laid(one, kept) for one in kinds):
+            if all(self.overrides(one, less, arm) == self.overrides(one, kept, arm) for one in kinds):
                 kept = less
         return kept
 
-    def rows(self) -> list[TaskRow]:
-        """The tasks as the ledger keeps them."""
-        return task_rows_of(self.tasks, Path())
+    def start_of(self, name: str) -> str:
+        """The arm whose start an arm shares: the first one that agrees in all that shapes it; "" is the study's own."""
+        shape = self._start(name)
+        return next((other for other in ("", *self.strategies) if self._start(other) == shape), name)
 
+    def _start(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
+        """All that shapes the start of an arm: tasks, initial labels and recipe overrides."""
+        overrides = [self.overrides("start", point, name) for point in self.points()]
+        return [row.name for row in self.rows(name)], self.initial_of(name), overrides
 
-@dataclass(frozen=True)
-class Run:
-    """One campaign of a study.
-
-    Args:
-        kind: what it is of.
-        strategy: its strategy, or its kind where it has none.
-        seed: of all its draws.
-        point: its values of recipe keys, as the grid says them: `{"train.steps": 500}`.
-    """
-
-    kind: Kind
-    strategy: str
-    seed: int
-    point: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def key(self) -> str:
-        """Its name: a folder's, the same for the same run.
-
-        Example:
-            >>> Run("strategy", "partal", 2, {"train.steps": 500}).key
-            'partal-seed2-train.steps=500'
-        """
-        named = self.strategy.replace(":", ".").replace("/", ".")
-        said = "-".join(f"{key}={value}" for key, value in self.point.items())
-        ending = said if PLAIN.fullmatch(said) else hash_of(dict(self.point))
-        return f"{named}-seed{self.seed}" + (f"-{ending}" if self.point else "")
-
-    def start(self, study: Study) -> "Run":
-        """The run it goes on from."""
-        return Run("start", "start", self.seed, study.matters("start", self.point))
-
-    def changes(self, study: Study) -> dict[str, Any]:
-        """What is laid over the recipe."""
-        return study.laid(self.kind, self.point)
-
-    def ends(self, study: Study) -> dict[str, Any]:
-        """What it depends on when the run is done."""
-        if self.kind != "strategy":
-            return {}
-        return {"rounds": study.rounds, "spend": study.spend, "until": dict(study.until)}
-
-    def ended(self, study: Study) -> str:
-        """What is kept in its folder once it is done: all that its end depended on."""
-        return json.dumps(self.ends(study)) + "\n"
-
-    def is_done(self, study: Study, folder: Path) -> bool:
-        """Whether it was carried out there to an end that is this study's, too."""
-        path = folder / DONE
-        return path.is_file() and path.read_text(encoding="utf-8") == self.ended(study)
-
-    def rounds(self, study: Study) -> int:
-        """How many networks it trains, itself."""
-        return study.rounds if self.kind == "strategy" else 1
-
-
-def point_text(point: Mapping[str, Any]) -> str:
-    """Values of recipe keys as text.
-
-    Example:
-        >>> point_text({"train.steps": 500, "train.batch": 4})
-        'train.steps=500, train.batch=4'
-    """
-    return ", ".join(f"{key}={value}" for key, value in point.items())
+    def rows(self, arm: str = "") -> list[TaskRow]:
+        """The tasks of an arm, or of the study, as the ledger keeps them."""
+        own = self.arm(arm).tasks
+        return task_rows_of({name: values for name, values in self.tasks.items() if not own or name in own}, Path())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -228,12 +188,12 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ProjectError(
             f"A file of the study is damaged: {error}.",
             where=str(path),
-            next_step="Put it back from a copy, or begin anew in another folder.",
+            next_step="Restore it from a copy, or name another folder.",
         ) from error
 
 
 def kept_study(kept: Mapping[str, Any], folder: Path) -> Study:
-    """The study whose `study.json`, which lies there, says this.
+    """The study that a folder's `study.json` describes.
 
     Raises:
         RecipeError: it is damaged, or of another program.
@@ -243,7 +203,9 @@ def kept_study(kept: Mapping[str, Any], folder: Path) -> Study:
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
-    """The [simulate] of a recipe, laid over that of the recipe it extends, `changes` over both.
+    """The [simulate] of a recipe, over that of the recipe it extends, `changes` over both.
+
+    Where it has arms and names no strategies, its arms are compared.
 
     Raises:
         RecipeError: there is none, a key is unknown or a value wrong.
@@ -257,7 +219,10 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
             where=recipe,
             next_step="`labelgrid list recipes` shows recipes; docs/simulate.md says what [simulate] holds.",
         )
-    study = parse(Study, merge(values, changes or {}), f"[simulate] of {recipe}")
+    values = merge(values, changes or {})
+    if values.get("arms"):
+        values.setdefault("strategies", list(values["arms"]))
+    study = parse(Study, values, f"[simulate] of {recipe}")
     return _narrowed(study, recipe) if study.only else study
 
 
@@ -269,23 +234,10 @@ def _narrowed(study: Study, recipe: str) -> Study:
             where=recipe,
             next_step=f"Its tasks are: {', '.join(study.tasks)}.",
         )
-    return replace(study, tasks={name: options for name, options in study.tasks.items() if name in study.only})
-
-
-def runs_of(study: Study) -> list[Run]:
-    """All runs, each after the one it goes on from."""
-    seeds, points = range(study.seeds), study.points()
-    found = (run for seed, point in itertools.product(seeds, points) for run in runs_at(study, seed, point))
-    return list({run.key: run for run in found}.values())
-
-
-def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
-    """The runs of a seed at a point of the grid; several points may share those that all begin with, and `full`."""
-    yield Run("start", "start", seed, study.matters("start", point))
-    for strategy in study.strategies if study.rounds else ():
-        yield Run("strategy", strategy, seed, study.matters("strategy", point))
-    if study.full:
-        yield Run("full", "full", seed, study.matters("full", point))
+    try:
+        return replace(study, tasks={name: options for name, options in study.tasks.items() if name in study.only})
+    except ValueError as error:
+        raise RecipeError(f"{error}.", where=recipe, next_step="Name all tasks that the arms have.") from error
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

@@ -3,13 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.labels.codec import digest
 from labelgrid.progress import Progress
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
@@ -18,49 +16,25 @@ from labelgrid.recipes.resolve import build_plugin, check_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.wording import counted
 from labelgrid.select.strategy import Strategy
-from labelgrid.simulation.study import KEPT, LOCK, Run, Study, kept_study, read_json, runs_of
+from labelgrid.simulation.initial import read_cells
+from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.runs import Run, runs_of
+from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
 
-#: What of a study may change between two calls: it says which runs there are and how long they go on, not what they do.
+#: The fields of a study that may change between two calls: which runs there are and when they end, not what they do.
 OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until"})
 
 
-@dataclass(frozen=True)
-class StudyRequest:
-    """What is to be run.
-
-    Args:
-        recipe: a shipped recipe's name, or the absolute path of one.
-        root: of the data set.
-        weights: a local file of backbone weights, absolute; "" fetches them where the recipe asks for it.
-    """
-
-    recipe: str
-    study: Study
-    root: Path
-    weights: str
-    out: Path
-
-    def kept(self) -> dict[str, Any]:
-        """As `study.json` keeps it."""
-        recipe = json.loads(load_recipe(self.recipe).json())
-        return {
-            "recipe": recipe,
-            "study": json.loads(json.dumps(asdict(self.study))),
-            "root": str(self.root.absolute()),
-            "weights": digest(Path(self.weights)) if self.weights else "",
-        }
-
-
-def check(asked: StudyRequest) -> list[Run]:
-    """The runs, after all that can be checked was checked.
+def validate_study(request: StudyRequest) -> list[Run]:
+    """Check all that can be checked before anything is run; returns the runs.
 
     Raises:
         LabelgridError: a name is unknown, a value wrong, or the folder holds another study. Nothing was run.
     """
-    study, runs = asked.study, runs_of(asked.study)
-    for changes in {json.dumps(c): c for c in (run.changes(asked.study) for run in runs)}.values():
-        recipe = load_recipe(asked.recipe, changes)
+    study, runs = request.study, runs_of(request.study)
+    for overrides in {json.dumps(o): o for o in (run.overrides(study) for run in runs)}.values():
+        recipe = load_recipe(request.recipe, overrides)
         check_options("nets", recipe.network)
         for name, options in recipe.score.items():
             check_options("score", PluginChoice(name, options))
@@ -74,16 +48,18 @@ def check(asked: StudyRequest) -> list[Run]:
             f"until names '{unknown[0]}', which is no figure of a task.",
             next_step='A figure is "TASK/METRIC", such as "semseg/mIoU", or "loss_mtl".',
         )
-    _check_splits(asked)
-    _check_same(asked)
+    _check_splits(request)
+    _check_cells(request)
+    _check_same(request)
     return runs
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse one that is unknown, wrong options, and a budget that buys no whole image where it buys these."""
+    """Refuse an unknown one, wrong options, and a budget too small for an image if it buys whole images."""
     chosen = study.chosen(name)
     made: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
-    prices = {"labels": len(study.tasks), "cost": sum(row.cost for row in study.rows()), "images": 1}
+    rows = study.rows(name)
+    prices = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
     if made.unit == "images" and study.budget < prices[study.unit]:
         raise RecipeError(
             f"The budget of {study.budget:g} {study.unit} does not pay for one image, and '{name}' buys whole images.",
@@ -92,54 +68,54 @@ def _check_strategy(study: Study, name: str) -> None:
         )
 
 
-def pictures(asked: StudyRequest, progress: Progress) -> str:
-    """One digest of the images' ids, splits and pixels; labels are hidden, so not of them.
+def digest_images(request: StudyRequest, progress: Progress) -> str:
+    """One digest of the ids, splits and pixels of all images; labels are hidden, so they are not in it.
 
     Raises:
-        ProjectError: the runs that are there began with other images. LabelgridError: an image cannot be read.
+        ProjectError: the runs in the folder have other images. LabelgridError: an image cannot be read.
     """
-    source, found = dataset_of(Oracle(asked.study.data, str(asked.root))), hashlib.blake2b(digest_size=16)
-    splits = [(split, sorted(source.splits()[split])) for split in asked.study.parts]
-    progress.start("Looking at the data", sum(len(names) for _, names in splits), "images")
+    dataset, found = dataset_of(Oracle(request.study.data, str(request.root))), hashlib.blake2b(digest_size=16)
+    splits = [(split, sorted(dataset.splits()[split])) for split in request.study.parts]
+    progress.start("Reading the images", sum(len(names) for _, names in splits), "images")
     for split, names in splits:
         for name in names:
-            pixels = source.image(name)
+            pixels = dataset.image(name)
             found.update(f"{split}\0{name}\0{pixels.shape}\0".encode())
             found.update(pixels.tobytes())
             progress.advance()
-    before = (_before(asked.out) or {}).get("pictures", "")
+    before = (request.before() or {}).get("pictures", "")
     if before not in ("", found.hexdigest()):
         raise ProjectError(
-            "The data set's images or splits have changed since the folder's runs were begun.",
-            where=str(asked.root),
-            next_step="Put them back as they were, or name another folder with --out.",
+            "The data set's images or splits have changed since the folder's runs were started.",
+            where=str(request.root),
+            next_step="Restore them, or name another folder with --out.",
             unchanged="Nothing was run.",
         )
     return found.hexdigest()
 
 
-def _check_splits(asked: StudyRequest) -> None:
-    """Refuse a data set without the splits, and an image or split of two roles: what measures is not learned from."""
-    named = asked.study.parts
-    known = asked.study.splits(asked.root)
+def _check_splits(request: StudyRequest) -> None:
+    """Refuse a data set without the splits, and an image or split with two roles: no image measures and trains."""
+    named = request.study.parts
+    known = request.study.splits(request.root)
     absent = [name for name in named if name not in known]
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
     elif len(set(named)) < len(named):
         fault = f"Two of pool, test and val are one split: {', '.join(named)}."
     else:
-        _check_apart({name: known[name] for name in named}, asked.root)
+        _check_apart({name: known[name] for name in named}, request.root)
         return
     raise RecipeError(
         fault,
-        where=str(asked.root),
+        where=str(request.root),
         next_step=f"It has: {', '.join(known) or 'none'}. Name its splits in [simulate]: pool, test, val.",
         unchanged="Nothing was run.",
     )
 
 
 def _check_apart(splits: Mapping[str, Sequence[str]], root: Path) -> None:
-    """Refuse an image of two splits: its label would be open from the start, or never measured on."""
+    """Refuse an image in two splits: its label would not be hidden, or never measure."""
     for first, second in combinations(splits, 2):
         shared = sorted(set(splits[first]) & set(splits[second]))
         if shared:
@@ -151,47 +127,63 @@ def _check_apart(splits: Mapping[str, Sequence[str]], root: Path) -> None:
             )
 
 
-def _before(out: Path) -> dict[str, Any] | None:
-    """What the folder's runs were begun as; None where it has none.
+def _check_cells(request: StudyRequest) -> None:
+    """Refuse files of initial cells that cannot be read, or list a cell that an arm's pool does not have."""
+    study = request.study
+    for name in study.strategies:
+        plan = study.initial_of(name)
+        if not plan.file:
+            continue
+        path, tasks = request.root / plan.file, {row.name for row in study.rows(name)}
+        pool = set(study.splits(request.root)[study.pool])
+        unknown = [cell for cell in read_cells(path) if cell.image not in pool or cell.task not in tasks]
+        if unknown:
+            raise RecipeError(
+                f"The pool of '{name}' has no cell ({unknown[0].image}, {unknown[0].task}).",
+                where=str(path),
+                next_step=f"List images of the split {study.pool} and tasks of the arm: {', '.join(sorted(tasks))}.",
+                unchanged="Nothing was run.",
+            )
 
-    Raises:
-        ProjectError: the file is damaged.
-    """
-    return read_json(out / KEPT) if (out / KEPT).is_file() else None
 
-
-def widened(asked: StudyRequest) -> StudyRequest:
-    """With the strategies, seeds and rounds that its folder has already: what was begun is gone on with."""
-    before = _before(asked.out)
+def widened(request: StudyRequest) -> StudyRequest:
+    """The request with the strategies, seeds and rounds that its folder has already, so that their runs are resumed."""
+    before = request.before()
     if before is None:
-        return asked
-    study, old = asked.study, kept_study(before, asked.out)
+        return request
+    study, old = request.study, kept_study(before, request.out)
     strategies = tuple(dict.fromkeys([*old.strategies, *study.strategies]))
     seeds, rounds, full = max(old.seeds, study.seeds), max(old.rounds, study.rounds), old.full or study.full
-    return replace(asked, study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=full))
+    return replace(request, study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=full))
 
 
-def _check_same(asked: StudyRequest) -> None:
-    """Refuse to go on with runs that were begun otherwise, and a folder that holds something else."""
-    before = _before(asked.out)
+def _check_same(request: StudyRequest) -> None:
+    """Refuse to resume runs that have other settings, and a folder that holds something else."""
+    before = request.before()
     if before is None:
-        if asked.out.is_dir() and {path.name for path in asked.out.iterdir()} - {LOCK}:
+        if request.out.is_dir() and {path.name for path in request.out.iterdir()} - {LOCK}:
             raise ProjectError(
                 "The folder holds something else than runs of a study.",
-                where=str(asked.out),
+                where=str(request.out),
                 next_step="Name a new folder with --out.",
                 unchanged="Nothing was run.",
             )
         return
-    now, old, study = asked.kept(), kept_study(before, asked.out), asked.study
-    study = replace(study, variants={name: one for name, one in study.variants.items() if name in old.variants})
+    now, old, study = request.kept(), kept_study(before, request.out), request.study
+    study = replace(
+        study,
+        variants={name: one for name, one in study.variants.items() if name in old.variants},
+        arms={name: one for name, one in study.arms.items() if name in old.arms},
+    )
     fixed = sorted({field.name for field in fields(Study)} - OPEN)
     changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
+    cells = now.get("cells", {})
+    changed += [path for path, known in before.get("cells", {}).items() if cells.get(path, known) != known]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
     if changed:
         raise ProjectError(
-            f"The folder holds runs that were begun otherwise: {', '.join(changed)} changed.",
-            where=str(asked.out),
-            next_step="Name another folder with --out, or put it back as it was.",
+            f"The folder holds runs with other settings: {', '.join(changed)} changed.",
+            where=str(request.out),
+            next_step="Name another folder with --out, or restore the settings.",
             unchanged="Nothing was run.",
         )

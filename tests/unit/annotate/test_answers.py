@@ -12,7 +12,7 @@ def test_a_refusal_shows_twenty_rows_and_counts_the_rest() -> None:
     assert lines[0] == "The import has 23 faults (answers)."
     assert lines[1] == "  depth/00.png [00.jpg, depth]: It is empty. Export it."
     assert len(lines) == 1 + SHOWN + 2
-    assert lines[-2:] == ["  … and 3 more.", "  Mend them and run the same command again. Nothing was imported."]
+    assert lines[-2:] == ["  … and 3 more.", "  Fix them and run the same command again. Nothing was imported."]
 
 
 def test_the_nearest_of_very_many_names_is_found_among_its_neighbours() -> None:

@@ -33,7 +33,7 @@ def request_of(made: Made, names: tuple[str, ...]) -> Request:
 
 
 def write(request: Request, out: Path, link: bool = False) -> None:
-    build().write(request, out, Silent(), link=link)
+    build().send(request, out, Silent(), link=link)
 
 
 def listing(folder: Path) -> dict[str, bytes]:
@@ -48,9 +48,9 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(made: Callable[...
         *("README.txt", "images/0000.jpg", "images/0001.jpg", "manifest.csv", "manifest.json", "skips.csv")
     ]
     assert (out / "images/0001.jpg").read_bytes() == (data.images / "0001.jpg").read_bytes()
-    assert manifest(out) == [asdict(asked) for asked in request.asks]
+    assert manifest(out) == [asdict(asked) for asked in request.items]
     with (out / "manifest.csv").open(newline="") as file:
-        assert [row["path"] for row in csv.DictReader(file)] == [asked.path for asked in request.asks]
+        assert [row["path"] for row in csv.DictReader(file)] == [asked.path for asked in request.items]
     assert (out / "skips.csv").read_text() == "request_id,reason\n"
     readme = (out / "README.txt").read_text()
     for words in ("Labels: 4. Images: 2.", "depth, labels: 2", "0.001 m", "Not labelled: 255", "    3  ball\n"):
@@ -73,7 +73,7 @@ def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
 ) -> None:
     data, out = made(n=3, tasks=("depth",)), tmp_path / "out"
     first = request_of(data, data.names)
-    write(replace(first, prelabels={ask.cell: data.label(ask.image, "depth") for ask in first.asks}), out)
+    write(replace(first, prelabels={ask.cell: data.label(ask.image, "depth") for ask in first.items}), out)
     assert (out / "prelabels/depth/0000.png").exists()
     copy(data.label("0000.jpg", "depth"), out / "labels/depth/0000.png")
     (out / "skips.csv").write_text("request_id,reason\nr1-0001-depth,too dark\n")
@@ -148,7 +148,8 @@ write(request_of(data, data.names), out)
 def test_killed_anywhere_it_is_completed_by_the_next_run(made: Callable[..., Made], tmp_path: Path, files: int) -> None:
     out = tmp_path / "out"
     words = [sys.executable, "-c", KILLED, str(tmp_path / "made"), str(out), str(files)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    root = Path(__file__).parents[3]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, root / "src")))}
     assert subprocess.run(words, check=False, env=environment).returncode == -signal.SIGKILL
     data = made(n=4)
     write(request_of(data, data.names), out)

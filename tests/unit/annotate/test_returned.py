@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.answers import SHOWN, Answers
-from labelgrid.annotate.returned import read
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.returned import read_answers
 from labelgrid.errors import LabelError
 from labelgrid.labels.grid import Cell, ImageRow, Move, State
 from labelgrid.labels.store import Store
@@ -45,7 +46,7 @@ def put(tmp_path: Path) -> Callable[..., Path]:
 
 
 def got(store: Store, folder: Path) -> Answers:
-    return read(folder, store, definitions(store.tasks()))
+    return read_answers(folder, ProjectIndex(store, definitions(store.tasks())))
 
 
 def faults(store: Store, folder: Path) -> list[str]:
@@ -218,7 +219,7 @@ def test_a_folder_without_any_answer_is_refused(store: Store, put: Callable[...,
         got(store, folder)
     assert str(caught.value) == (
         f"There is no answer in the folder: no label, no line in skips.csv ({folder}).\n"
-        "  Labels lie in it as its manifest says, or as TASK/IMAGE.png. Nothing was imported."
+        "  Put labels where its manifest says, or at TASK/IMAGE.png. Nothing was imported."
     )
     with pytest.raises(LabelError, match="There is no such folder"):
         got(store, tmp_path / "nowhere")

@@ -36,5 +36,5 @@ def test_a_sheet_is_written_over_nothing_but_a_png(tmp_path: Path) -> None:
     image = next((made.root / "images").iterdir())
     before = image.read_bytes()
     found = typed("sheet", made.root, "--out", image.with_suffix(".png"))
-    assert found.code == 2 and "lies in the data set" in " ".join(found.err.split())
+    assert found.code == 2 and "is inside the data set" in " ".join(found.err.split())
     assert image.read_bytes() == before and not image.with_suffix(".png").exists()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from labelgrid.data import folder
+from labelgrid.data.dataset import weight_of
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.plugins import resolve
@@ -44,3 +45,13 @@ def test_its_batches_are_those_of_any_source(table):
     assert batch.images.shape == (3, 3, 24, 32)
     assert torch.equal(batch.weights, torch.ones(3, 2))
     assert sorted(batch.targets["depth"].present.tolist()) == [False, True, True]
+
+
+def test_a_source_with_weights_gives_them_and_one_without_weighs_every_label_1(table):
+    class Weighing:
+        def weight(self, name, task):
+            return 3.0 if task == "depth" else 0.5
+
+    source = resolve("data", "table_dataset:build")(table.root)
+    assert weight_of(source, "images/0001.jpg", "depth") == 1.0
+    assert [weight_of(Weighing(), "images/0001.jpg", task) for task in ("semseg", "depth")] == [0.5, 3.0]

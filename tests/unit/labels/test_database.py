@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from labelgrid.errors import LedgerError
-from labelgrid.labels import database
+from labelgrid.labels import database, dialect
 from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.store import Store
 
@@ -161,7 +161,7 @@ def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monk
         with Store.create(path) as store:
             store.put("note", 1)
 
-    monkeypatch.setattr(database.Database, "use_write_ahead_log", quicker)
+    monkeypatch.setattr(database.Database, "share", quicker)
     assert "There is a database already" in refused(Store.create, path)
     with Store.open(path) as store:
         assert store.get("note") == 1
@@ -226,7 +226,7 @@ def test_a_damaged_ledger_is_one_sentence(path: Path) -> None:
 
 
 def test_a_lock_held_too_long_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(dialect, "WAIT_SECONDS", 0.05)
     with Store.open(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         said = refused(store.add_task, TaskRow("normals", "normals", 1.0))
@@ -245,13 +245,13 @@ def test_events_can_only_be_added(path: Path) -> None:
 
 def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
     def add() -> None:
-        with closing(database.open_(path)) as base, base.writing() as connection:
+        with closing(database.open_database(path)) as base, base.writing() as connection:
             connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0)")
 
     assert "the database says 'FOREIGN KEY constraint failed'" in refused(add)
 
 
 def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: Path) -> None:
-    with closing(database.open_(path)) as base, base.reading() as connection:
+    with closing(database.open_database(path)) as base, base.reading() as connection:
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
     assert settings == [2, "wal"]

@@ -132,7 +132,7 @@ def test_a_file_name_that_two_images_have_is_a_fault(
 def test_a_data_set_of_other_images_is_refused(project: ProjectFolder, source: Callable[..., Path]) -> None:
     with pytest.raises(LabelError, match="There are no labels of the project's images"):
         import_labels(project, source("0007", "none/0001"), format=FORMAT)
-    with pytest.raises(PluginError, match="no data plug-in 'nuyd'"):
+    with pytest.raises(PluginError, match="no annotate or data plug-in 'nuyd'"):
         import_labels(project, Path(), format="nuyd")
 
 

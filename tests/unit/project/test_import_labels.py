@@ -95,8 +95,8 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
     assert cv2.imwrite(str(path), np.full((16, 24), 1500, np.uint16))
     (fault,) = refusal(project, answered).rows
     assert str(fault) == (
-        f"labels/depth/0000.png [0000.jpg, depth]: The cell has a label with other content, taken in with round 2 "
-        f"({old.path}). Say --replace if this one is to count; the old one is kept."
+        f"labels/depth/0000.png [0000.jpg, depth]: The cell has a label with other content, imported in round 2 "
+        f"({old.path}). Use --replace to replace it; the old label is kept."
     )
     project.store.close_round(project.store.open_round())
     done = import_labels(project, answered, replace=True)
@@ -165,7 +165,7 @@ def test_a_ledger_that_changed_meanwhile_is_not_written(
         project.store.move([Move(Cell("0000.jpg", "depth"), State.MISSING)])
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(import_labels_module, "_keep", keep)
+    monkeypatch.setattr(import_labels_module, "_copy_labels", keep)
     with pytest.raises(LedgerError, match="The ledger changed while the labels were checked"):
         import_labels(project, answered)
     assert "labelled" not in states(project).values()

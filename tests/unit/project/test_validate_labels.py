@@ -87,7 +87,7 @@ def test_every_fault_is_listed_and_one_is_enough_to_refuse_all(
     ]
     assert "labels/depth/0001.png [0001.jpg, depth]: labels/depth/0001.jpg.png answers the same cell." in str(refused)
     assert str(refused).startswith(f"The import has 6 faults ({answered}).")
-    assert str(refused).endswith("Mend them and run the same command again. Nothing was imported.")
+    assert str(refused).endswith("Fix them and run the same command again. Nothing was imported.")
 
 
 def test_a_label_and_a_skip_for_one_cell_are_refused(project: ProjectFolder, answered: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_skip_of_a_request_that_is_closed_is_refused(project: ProjectFolder, a
     (answered / "skips.csv").write_text(f"request_id,reason\n{row['request_id']},dark\n")
     (fault,) = refusal(project, answered).rows
     assert str(fault) == (
-        "skips.csv line 2 [0000.jpg, semseg]: The request is no longer open: its cell is labelled. Take the line out."
+        "skips.csv line 2 [0000.jpg, semseg]: The request is no longer open: its cell is labelled. Remove the line."
     )
 
 
@@ -132,6 +132,6 @@ def test_a_held_out_image_stays_held_out(made: Callable[..., Made], tmp_path: Pa
     data = made(n=2, tasks=("depth",), size=(8, 8))
     with make_project(tmp_path / "project", data, {data.names[0]: "heldout"}) as project:
         (fault,) = refusal(project, data.labels, split="train").rows
-        assert str(fault) == "0000.jpg: The image is held out; it cannot go to 'train'. Leave --split away."
+        assert str(fault) == "0000.jpg: The image is held out; it cannot go to 'train'. Leave out --split."
         import_labels(project, data.labels)
         assert project.store.image(data.names[0]).split == "heldout"

@@ -18,7 +18,8 @@ from labelgrid.results import Result
 from labelgrid.simulation import results
 from labelgrid.simulation.campaign import create_run, settings_of
 from labelgrid.simulation.oracle import answer
-from labelgrid.simulation.study import Run, Study, runs_of
+from labelgrid.simulation.runs import Run, runs_of
+from labelgrid.simulation.study import Study
 from tests.studies import make_data
 from tests.support import CLASSES
 from tests.unit.report.reading import Page
@@ -39,7 +40,7 @@ def make(folder: Path, study: Study = STUDY) -> Path:
                 one_round(project, number)
     kept = {"recipe": {"network": {"name": "pad_net"}}, "study": json.loads(json.dumps(asdict(study))), "root": "data"}
     write_text(out / "study.json", json.dumps(kept))
-    results.write((o for run in runs_of(study) for o in results.outcomes_of(run, out / "runs" / run.key)), out)
+    results.write_outcomes((o for run in runs_of(study) for o in results.outcomes_of(run, out / "runs" / run.key)), out)
     return out
 
 
@@ -112,9 +113,9 @@ def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> N
     assert (ending(0), ending(1)) == ("done", "unfinished")
     study = parse(Study, kept["study"], "")
     other = Run("strategy", "random_cells", 1)
-    write_text(out / "runs" / other.key / "done.json", other.ended(replace(study, rounds=8)))
+    write_text(out / "runs" / other.key / "done.json", other.done_text(replace(study, rounds=8)))
     assert ending(1) == "unfinished"  # it ended where fewer rounds were asked for
-    write_text(out / "runs" / other.key / "done.json", other.ended(study))
+    write_text(out / "runs" / other.key / "done.json", other.done_text(study))
     assert ending(1) == "done"
 
 

@@ -11,7 +11,8 @@ from labelgrid.project.artifacts import EpochRecord, read_measured
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
-from labelgrid.simulation.study import Run, Study, study_of
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Study, study_of
 from tests.studies import make_data, make_recipe
 
 COVERS = ["labelgrid.simulation.oracle"]

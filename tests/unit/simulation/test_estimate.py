@@ -1,6 +1,7 @@
 """Laws of the timed training: it is the run's own, it says what it took, and leaves nothing."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,8 @@ import pytest
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.estimate import STEPS, WARM, Watch, trial
 from labelgrid.simulation.jobs import jobs_of
-from labelgrid.simulation.study import runs_of
-from tests.studies import asked
+from labelgrid.simulation.runs import runs_of
+from tests.studies import study_request
 
 
 def test_a_step_and_an_image_are_timed_without_the_first_steps() -> None:
@@ -24,8 +25,8 @@ def test_a_step_and_an_image_are_timed_without_the_first_steps() -> None:
 def test_a_trial_runs_in_a_folder_that_is_gone_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    of = asked(tmp_path)
-    jobs = jobs_of(runs_of(of.study), of.study, of.recipe, of.weights, of.root, of.out, 1)
+    of = study_request(tmp_path)
+    jobs = jobs_of(replace(of, threads=1), runs_of(of.study))
     found = trial(jobs["start-seed0"])
     assert 0 < found.step < 60 and 0 < found.image < 60 and found.images == 3
     assert found.memory > 50e6
@@ -33,8 +34,8 @@ def test_a_trial_runs_in_a_folder_that_is_gone_after_it(tmp_path: Path, monkeypa
 
 
 def test_what_the_run_would_refuse_the_trial_refuses(tmp_path: Path) -> None:
-    of = asked(tmp_path)
+    of = study_request(tmp_path)
     next((tmp_path / "data" / "images").iterdir()).write_bytes(b"no image")
-    jobs = jobs_of(runs_of(of.study), of.study, of.recipe, of.weights, of.root, of.out, 1)
+    jobs = jobs_of(replace(of, threads=1), runs_of(of.study))
     with pytest.raises(LabelgridError, match="image"):
         trial(jobs["start-seed0"])

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.simulation.jobs import Expected, expected
-from labelgrid.simulation.study import Run, Study
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Study
 from tests.studies import make_data, make_recipe
 
 TASKS = {"depth": {}, "normals": {}}

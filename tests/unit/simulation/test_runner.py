@@ -3,21 +3,22 @@
 import os
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labelgrid.simulation.jobs import jobs_of
-from labelgrid.simulation.runner import JobStatus, Runner, left_of
-from labelgrid.simulation.study import runs_of
-from tests.studies import asked
+from labelgrid.simulation.runner import JobStatus, Runner, work_left
+from labelgrid.simulation.runs import runs_of
+from tests.studies import study_request
 
 COVERS = ["labelgrid.simulation.run_study", "labelgrid.simulation.results"]
 
 
 def jobs(folder: Path, **changes: object):
-    wanted = asked(folder, full=False, **changes)
-    return jobs_of(runs_of(wanted.study), wanted.study, wanted.recipe, "", wanted.root, wanted.out, threads=1)
+    wanted = study_request(folder, full=False, **changes)
+    return jobs_of(replace(wanted, threads=1), runs_of(wanted.study))
 
 
 def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tmp_path: Path) -> None:
@@ -47,12 +48,12 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
 def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: Path) -> None:
     made = jobs(tmp_path)
     start, partal = made["start-seed0"], made["partal-seed0"]
-    assert (len(left_of(start).steps), len(left_of(partal).steps)) == (1, 2)
+    assert (len(work_left(start).steps), len(work_left(partal).steps)) == (1, 2)
     Runner(made, 2, lambda _: None).run()
-    assert not left_of(start).steps and not left_of(partal).steps
+    assert not work_left(start).steps and not work_left(partal).steps
     (partal.folder / "done.json").unlink()
     max(partal.folder.glob("rounds/*/fit.json")).unlink()
-    assert len(left_of(partal).steps) == 1
+    assert len(work_left(partal).steps) == 1
 
 
 def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_from_it(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_fro
     reports = Runner(made, 1, lambda _: None).run()
     assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
     assert reports["start-seed0"].tries == 1  # it would fail again
-    assert reports["partal-seed0"].fault == "The run it goes on from failed."
+    assert reports["partal-seed0"].fault == "The run it continues failed."
 
 
 @pytest.mark.parametrize(("deaths", "state", "tries"), [(1, "done", 2), (9, "failed", 3)])

@@ -8,7 +8,8 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.files import load_recipe
-from labelgrid.simulation.study import Run, Study, point_text, runs_at, runs_of, study_of
+from labelgrid.simulation.runs import Run, point_text, runs_at, runs_of
+from labelgrid.simulation.study import Study, study_of
 from tests.studies import SIMULATE, make_recipe
 
 TASKS = {"depth": {}}
@@ -59,7 +60,7 @@ def test_a_grid_of_recipe_keys_makes_every_combination_and_no_key_twice() -> Non
     grid = {"train.steps": (5, 9), "network.name": ("pad_net", "shared_heads")}
     runs = runs_of(Study("folder", TASKS, strategies=("a",), seeds=1, full=False, grid=grid))
     assert len(runs) == 4 * 2 == len({run.key for run in runs})
-    assert runs[-1].changes(Study("folder", TASKS)) == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
+    assert runs[-1].overrides(Study("folder", TASKS)) == {"train": {"steps": 9}, "network": {"name": "shared_heads"}}
 
 
 def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
@@ -71,7 +72,7 @@ def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
     shared = {"start-seed0", "full-seed0", "start-seed1", "full-seed1"}
     assert {run.key for run in runs if run.kind != "strategy"} == shared
     assert all(run.start(study).key == f"start-seed{run.seed}" for run in runs)
-    assert next(run for run in runs if run.kind == "full").changes(study) == {"train": {"steps": 9}}
+    assert next(run for run in runs if run.kind == "full").overrides(study) == {"train": {"steps": 9}}
     assert len(list(runs_at(study, 1, {"train.steps": 0, "score.dropout.passes": 3}))) == 3
     wider = Study("folder", TASKS, strategies=("a",), seeds=1, grid=grid | {"train.batch": (2, 4)}, changes=own)
     starts = {point_text(run.point) for run in runs_of(wider) if run.kind == "start"}
@@ -102,15 +103,15 @@ def test_runs_are_shared_only_where_nothing_of_a_point_reaches_them(grid, change
     assert {kind: sum(run.kind == kind for run in runs) for kind in counts} == counts
     assert {run.start(study).key for run in runs} <= {run.key for run in runs}
     for kind in counts:  # what is laid over the recipe differs, or what the start's network learned from
-        laid = {json.dumps([r.changes(study), r.start(study).key], sort_keys=True) for r in runs if r.kind == kind}
+        laid = {json.dumps([r.overrides(study), r.start(study).key], sort_keys=True) for r in runs if r.kind == kind}
         assert len(laid) == counts[kind]
 
 
 def test_changes_go_over_the_grid_and_a_name_before_its_options() -> None:
     study = Study("folder", TASKS, changes={"full": {"train": {"epochs": 20}}})
-    assert study.laid("full", {"train.steps": 500}) == {"train": {"epochs": 20, "steps": 0}}
+    assert study.overrides("full", {"train.steps": 500}) == {"train": {"epochs": 20, "steps": 0}}
     point = {"network.options.width": 16, "network.name": "pad_net"}
-    recipe = load_recipe("small-shared-heads", Study("folder", TASKS).laid("strategy", point))
+    recipe = load_recipe("small-shared-heads", Study("folder", TASKS).overrides("strategy", point))
     assert recipe.network.name == "pad_net" and recipe.network.options == {"width": 16}
 
 

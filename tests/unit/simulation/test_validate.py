@@ -11,9 +11,10 @@ from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
+from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import study_of
-from labelgrid.simulation.validate import StudyRequest, check, pictures, widened
-from tests.studies import asked
+from labelgrid.simulation.validate import digest_images, validate_study, widened
+from tests.studies import study_request
 
 
 def keep(of: StudyRequest) -> None:
@@ -43,85 +44,85 @@ def keep(of: StudyRequest) -> None:
 )
 def test_what_cannot_be_run_is_refused_before_it_is(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
     with pytest.raises(LabelgridError, match=f"(?s){fault}"):
-        check(asked(tmp_path, **changes))
+        validate_study(study_request(tmp_path, **changes))
     assert not (tmp_path / "out").exists()
 
 
 def test_what_was_begun_is_gone_on_with(tmp_path: Path) -> None:
-    first = asked(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
+    first = study_request(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
     assert widened(first) == first
     keep(first)
-    more = widened(asked(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
+    more = widened(study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
     assert (more.strategies, more.seeds, more.rounds) == (("random_cells", "random_images"), 3, 2)
-    assert check(widened(asked(tmp_path)))
+    assert validate_study(widened(study_request(tmp_path)))
 
 
 def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> None:
     weights = tmp_path / "a.pth"
     weights.write_bytes(b"one")
-    of = replace(asked(tmp_path), weights=str(weights))
+    of = replace(study_request(tmp_path), weights=str(weights))
     keep(of)
-    assert check(of)
+    assert validate_study(of)
     weights.write_bytes(b"two")
     for other, key in (
         (of, "weights"),
-        (asked(tmp_path), "weights"),
+        (study_request(tmp_path), "weights"),
         (replace(of, study=study_of(of.recipe, {"budget": 4})), "simulate.budget"),
         (replace(of, study=study_of(of.recipe, {"grid": {"train.steps": [5]}})), "simulate.grid"),
     ):
-        with pytest.raises(LabelgridError, match=f"begun otherwise: .*{key}"):
-            check(other)
+        with pytest.raises(LabelgridError, match=f"with other settings: .*{key}"):
+            validate_study(other)
     (of.out / "study.json").write_text("{")
     with pytest.raises(LabelgridError, match="is damaged"):
-        check(of)
+        validate_study(of)
 
 
 def test_the_pictures_digest_follows_every_image_and_no_label(tmp_path: Path) -> None:
-    of = asked(tmp_path)
-    seen = pictures(of, Silent())
+    of = study_request(tmp_path)
+    seen = digest_images(of, Silent())
     labels = [path for path in (of.root / "labels").rglob("*") if path.is_file()]
     assert labels
     for label in labels:
         label.write_bytes(b"")
-    assert pictures(of, Silent()) == seen
+    assert digest_images(of, Silent()) == seen
     image = sorted(of.root.glob("images/*"))[-1]
     image.write_bytes(sorted(of.root.glob("images/*"))[0].read_bytes())
-    assert pictures(of, Silent()) != seen
+    assert digest_images(of, Silent()) != seen
 
 
 def test_runs_are_not_gone_on_with_on_other_images(tmp_path: Path) -> None:
-    of = asked(tmp_path)
+    of = study_request(tmp_path)
     of.out.mkdir()
     write_text(of.out / "study.json", "{}")  # of a study begun before digests were kept
-    write_text(of.out / "study.json", json.dumps({"pictures": pictures(of, Silent())}))
-    assert pictures(of, Silent())
+    write_text(of.out / "study.json", json.dumps({"pictures": digest_images(of, Silent())}))
+    assert digest_images(of, Silent())
     splits = of.root / "splits" / "train.txt"
     splits.write_text("".join(splits.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(ProjectError, match="images or splits have changed"):
-        pictures(of, Silent())
+        digest_images(of, Silent())
 
 
 def test_an_image_of_two_splits_is_refused(tmp_path: Path) -> None:
-    of = asked(tmp_path)
+    of = study_request(tmp_path)
     train, test = of.root / "splits" / "train.txt", of.root / "splits" / "test.txt"
     train.write_text(train.read_text() + test.read_text().splitlines(keepends=True)[1])
     with pytest.raises(LabelgridError, match="The splits train and test share 1 image, such as"):
-        check(of)
+        validate_study(of)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
-    of = asked(tmp_path)
+    of = study_request(tmp_path)
     of.out.mkdir()
     (of.out / ".lock").touch()  # of a call that was stopped early
-    assert check(of)
+    assert validate_study(of)
     (of.out / "recipe.toml").write_text("mine")
     with pytest.raises(ProjectError, match="holds something else"):
-        check(of)
+        validate_study(of)
 
 
 @pytest.mark.parametrize("damaged", ["{}", "[]", '{"study": 3}', "no JSON"])
 def test_a_damaged_study_is_a_clear_refusal(tmp_path: Path, damaged: str) -> None:
-    of = asked(tmp_path)
+    of = study_request(tmp_path)
     of.out.mkdir()
     (of.out / "study.json").write_text(damaged)
     with pytest.raises(LabelgridError, match=r"study\.json"):
@@ -130,8 +131,8 @@ def test_a_damaged_study_is_a_clear_refusal(tmp_path: Path, damaged: str) -> Non
 
 def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> None:
     raw = {"raw": {"name": "partal", "options": {"normalise": "none"}}}
-    of = asked(tmp_path, variants=raw, strategies=["partal", "raw"])
-    runs = {run.key: run for run in check(of)}
+    of = study_request(tmp_path, variants=raw, strategies=["partal", "raw"])
+    runs = {run.key: run for run in validate_study(of)}
     settings = settings_of(runs["raw-seed0"], of.recipe, "", of.study, of.root)
     assert settings.strategy == PluginChoice("partal", {"normalise": "none"})
     assert settings_of(runs["partal-seed0"], of.recipe, "", of.study, of.root).strategy == PluginChoice("partal")
@@ -139,7 +140,7 @@ def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> No
 
 def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
     raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
-    keep(asked(tmp_path, variants={"raw": raw}, strategies=["raw"]))
-    assert check(widened(asked(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])))
+    keep(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
+    assert validate_study(widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])))
     with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
-        check(widened(asked(tmp_path, variants={"raw": each}, strategies=["raw"])))
+        validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))

@@ -5,6 +5,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from labelgrid.labels.dialect import dialect_of
+
 revision = "0001"
 down_revision = None
 
@@ -73,12 +75,8 @@ def _events() -> None:
     op.create_index("events_by_cell", "events", ["image_id", "task_id"])
     paid = sa.text("to_state IN (2, 3)")
     op.create_index("events_paid", "events", ["task_id", "cost"], sqlite_where=paid, postgresql_where=paid)
-    if op.get_bind().dialect.name == "sqlite":
-        for change in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER events_no_{change.lower()} BEFORE {change} ON events "
-                "BEGIN SELECT RAISE(ABORT, 'events are only ever added'); END"
-            )
+    for statement in dialect_of(op.get_bind()).append_only("events"):
+        op.execute(statement)
 
 
 def _cells() -> None:

@@ -1,0 +1,108 @@
+"""Which cells the initial label plans draw: keyed by seed and image id, whatever the order of the pool."""
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.errors import RecipeError
+from labelgrid.labels.grid import Cell
+from labelgrid.simulation.arms import InitialLabels, InitialPlan
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+
+#: Images, tasks, what the plan says, seed -> cells.
+Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
+
+
+def initial_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int) -> list[Cell]:
+    """The cells whose labels a run begins with, by image, then task.
+
+    Args:
+        plan: any but "cells", whose file lists them (`read_cells`).
+        images: the images that were drawn, in any order.
+        tasks: the run's tasks.
+        seed: of the run.
+
+    Example:
+        >>> len(initial_cells(InitialLabels("one"), ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
+        2
+    """
+    return sorted(_DRAWS[plan.plan](images, tasks, plan, seed_of(seed, "initial", plan.plan)))
+
+
+def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
+    """How many labels a plan draws at most, of so many images and tasks."""
+    return images * _PER_IMAGE.get(plan.plan, tasks)
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """The cells that a file lists.
+
+    Raises:
+        RecipeError: it is missing, is no CSV with the columns image and task, or lists nothing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            cells = sorted({Cell(row["image"], row["task"]) for row in csv.DictReader(file)})
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
+    if not cells:
+        raise _no_cells(path, "The file of initial cells lists none.")
+    return cells
+
+
+def _no_cells(path: Path, what: str) -> RecipeError:
+    return RecipeError(
+        what,
+        where=str(path),
+        next_step="It is a CSV file below the data set's root whose first line is image,task.",
+        unchanged="Nothing was run.",
+    )
+
+
+def _uniform(names: Sequence[str], seed: int) -> Mapping[str, float]:
+    """A number in [0, 1) for each name, whatever the others are."""
+    draws = keyed_uniform(np.array([image_key(name) for name in names], np.uint64), seed)
+    return dict(zip(names, draws.tolist(), strict=True))
+
+
+def _all_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, __: int) -> list[Cell]:
+    return [Cell(image, task) for image in images for task in tasks]
+
+
+def _one_label(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int) -> list[Cell]:
+    """Source: MTPSL section 4, one label."""
+    return [Cell(image, tasks[int(u * len(tasks))]) for image, u in _uniform(images, seed).items()]
+
+
+def _random_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int) -> list[Cell]:
+    """Source: MTPSL section 4, random labels: from 1 to all tasks, each number equally likely."""
+    counts = {image: 1 + int(u * len(tasks)) for image, u in _uniform(images, seed).items()}
+    keys = {task: _uniform(images, seed_of(seed, task)) for task in tasks}
+    return [
+        Cell(image, task)
+        for image, count in counts.items()
+        for task in sorted(tasks, key=lambda task, image=image: keys[task][image])[:count]  # type: ignore[misc]
+    ]
+
+
+def _shares(images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int) -> list[Cell]:
+    """Source: MTPSL section 4, labels of the tasks in the ratio p:q. Counts are exact to one label."""
+    draws = _uniform(images, seed)
+    order = sorted(images, key=lambda image: (draws[image], image))
+    ends = np.cumsum([plan.shares.get(task, 0.0) for task in tasks])
+    ends = np.floor(ends / ends[-1] * len(order) + 0.5).astype(int)
+    starts = [0, *ends[:-1].tolist()]
+    parts = zip(tasks, starts, ends.tolist(), strict=True)
+    return [Cell(image, task) for task, start, end in parts for image in order[start:end]]
+
+
+_DRAWS: Mapping[InitialPlan, Draw] = {
+    "images": _all_labels,
+    "one": _one_label,
+    "random": _random_labels,
+    "shares": _shares,
+}
+#: Labels per image, of plans that do not go up to all tasks.
+_PER_IMAGE: Mapping[InitialPlan, int] = {"one": 1, "shares": 1}

@@ -1,0 +1,96 @@
+"""What is requested of a study: recipe, data set, folder, and how many runs at a time. Loads no torch."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from labelgrid.labels.codec import digest
+from labelgrid.processes import cores
+from labelgrid.project.settings import recipe_word
+from labelgrid.recipes.files import load_recipe
+from labelgrid.simulation.arms import InitialLabels
+from labelgrid.simulation.study import KEPT, Study, read_json, study_of
+
+
+@dataclass(frozen=True)
+class StudyRequest:
+    """A study, its data set, and the folder of its runs.
+
+    Args:
+        recipe: a shipped recipe's name, or the absolute path of one.
+        study: the runs and their budgets.
+        root: of the data set.
+        weights: a local file of backbone weights, absolute; "" fetches them where the recipe asks for it.
+        out: the folder of all runs; an existing one is resumed.
+        jobs: runs at a time; 0: one per processor core.
+        threads: of each run; 0: the cores divided among the runs.
+    """
+
+    recipe: str
+    study: Study
+    root: Path
+    weights: str
+    out: Path
+    jobs: int = 0
+    threads: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        recipe: str,
+        data: Path,
+        out: Path,
+        *,
+        weights: Path | None = None,
+        changes: Mapping[str, Any] | None = None,
+        jobs: int = 0,
+    ) -> "StudyRequest":
+        """The request for a recipe's study.
+
+        Args:
+            recipe: a shipped recipe's name, or a path.
+            data: the data set's root.
+            out: the folder of all runs.
+            weights: a local file of backbone weights.
+            changes: values of [simulate] that replace the recipe's.
+            jobs: runs at a time; 0: one per processor core.
+
+        Raises:
+            RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
+        """
+        name = recipe_word(recipe)
+        return cls(name, study_of(name, changes), data, str(weights.absolute()) if weights else "", out, jobs)
+
+    @property
+    def at_once(self) -> int:
+        """Runs at a time."""
+        return self.jobs or cores()
+
+    @property
+    def threads_each(self) -> int:
+        """Threads of each run."""
+        return self.threads or max(1, cores() // self.at_once)
+
+    def kept(self) -> dict[str, Any]:
+        """As `study.json` keeps it."""
+        recipe = json.loads(load_recipe(self.recipe).json())
+        cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
+        return {
+            "recipe": recipe,
+            "study": json.loads(json.dumps(asdict(self.study))),
+            "root": str(self.root.absolute()),
+            "weights": digest(Path(self.weights)) if self.weights else "",
+        } | ({"cells": cells} if cells else {})
+
+    def before(self) -> dict[str, Any] | None:
+        """The `study.json` of the runs that the folder has; None where it has none.
+
+        Raises:
+            ProjectError: the file is damaged.
+        """
+        return read_json(self.out / KEPT) if (self.out / KEPT).is_file() else None
+
+    def _plans(self) -> list[InitialLabels]:
+        return [self.study.initial_of(name) for name in self.study.strategies]

@@ -1,0 +1,116 @@
+"""Which runs a study has: one for each arm, seed and point of its grid, and the starts they share. Loads no torch."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labelgrid.recipes.files import hash_of
+from labelgrid.simulation.arms import InitialLabels
+from labelgrid.simulation.study import Kind, Study
+
+#: What a folder's name may say of a point; of others it says a hash.
+PLAIN = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
+#: In a run's folder: it is done, and the end conditions it was done under.
+DONE = "done.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One campaign of a study.
+
+    Args:
+        kind: whether it is an arm's campaign, a start or `full`.
+        name: the arm's; "start", "start.ARM" or "full" otherwise.
+        seed: of all its draws.
+        point: its values of recipe keys, as the grid says them: `{"train.steps": 500}`.
+        begins: of a start, the arm that says its tasks, initial labels and overrides; "" is the study itself.
+    """
+
+    kind: Kind
+    name: str
+    seed: int
+    point: Mapping[str, Any] = field(default_factory=dict)
+    begins: str = ""
+
+    @property
+    def arm(self) -> str:
+        """The arm whose tasks, initial labels and overrides it has; "" is the study itself."""
+        return self.name if self.kind == "strategy" else self.begins
+
+    @property
+    def key(self) -> str:
+        """Its name: a folder's, the same for the same run.
+
+        Example:
+            >>> Run("strategy", "partal", 2, {"train.steps": 500}).key
+            'partal-seed2-train.steps=500'
+        """
+        named = self.name.replace(":", ".").replace("/", ".")
+        said = "-".join(f"{key}={value}" for key, value in self.point.items())
+        ending = said if PLAIN.fullmatch(said) else hash_of(dict(self.point))
+        return f"{named}-seed{self.seed}" + (f"-{ending}" if self.point else "")
+
+    def start(self, study: Study) -> "Run":
+        """The run it continues."""
+        arm = study.start_of(self.arm)
+        name = f"start.{arm}" if arm else "start"
+        return Run("start", name, self.seed, study.effective("start", self.point, arm), arm)
+
+    def overrides(self, study: Study) -> dict[str, Any]:
+        """What it overrides in the recipe."""
+        return study.overrides(self.kind, self.point, self.arm)
+
+    def initial(self, study: Study) -> InitialLabels:
+        """The labels it begins with."""
+        return InitialLabels(images=0) if self.kind == "full" else study.initial_of(self.arm)
+
+    def end_conditions(self, study: Study) -> dict[str, Any]:
+        """All that decides when the run is done."""
+        if self.kind != "strategy":
+            return {}
+        return {"rounds": study.rounds_of(self.arm), "spend": study.spend, "until": dict(study.until)}
+
+    def done_text(self, study: Study) -> str:
+        """The content of `DONE` once it is done."""
+        return json.dumps(self.end_conditions(study)) + "\n"
+
+    def is_done(self, study: Study, folder: Path) -> bool:
+        """Whether the run in that folder is done, under end conditions that are this study's."""
+        path = folder / DONE
+        return path.is_file() and path.read_text(encoding="utf-8") == self.done_text(study)
+
+    def rounds(self, study: Study) -> int:
+        """How many networks it trains, itself."""
+        return study.rounds_of(self.arm) if self.kind == "strategy" else 1
+
+
+def point_text(point: Mapping[str, Any]) -> str:
+    """Values of recipe keys as text.
+
+    Example:
+        >>> point_text({"train.steps": 500, "train.batch": 4})
+        'train.steps=500, train.batch=4'
+    """
+    return ", ".join(f"{key}={value}" for key, value in point.items())
+
+
+def runs_of(study: Study) -> list[Run]:
+    """All runs, each after the one it continues."""
+    seeds, points = range(study.seeds), study.points()
+    found = (run for seed, point in itertools.product(seeds, points) for run in runs_at(study, seed, point))
+    return list({run.key: run for run in found}.values())
+
+
+def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
+    """The runs of a seed at a point of the grid, starts first; several points may share starts and `full`."""
+    names = [name for name in study.strategies if study.rounds or name in study.arms]
+    campaigns = [Run("strategy", name, seed, study.effective("strategy", point, name)) for name in names]
+    starts = [Run("strategy", name, seed, point).start(study) for name in names or [""]]
+    yield from {start.key: start for start in starts}.values()
+    yield from campaigns
+    if study.full:
+        yield Run("full", "full", seed, study.effective("full", point))

@@ -1,0 +1,120 @@
+"""Connectors that each break one law: the plain folder with one thing wrong."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+from labelgrid.annotate.answers import Answer, Answers
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.folder import FolderConnector
+from labelgrid.annotate.request import Request
+from labelgrid.errors import LabelError
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.progress import Progress
+
+
+class Swaps(FolderConnector):
+    """Gives each label to the other image."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = super().receive(answer, index)
+        other = dict(zip(index.images(), reversed(index.images()), strict=True))
+        found.labels = [dataclasses.replace(o, cell=Cell(other[o.cell.image], o.cell.task)) for o in found.labels]
+        return found
+
+
+class ReadsOnce(FolderConnector):
+    """Does not read an answer again."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        if (answer / ".seen").exists():
+            raise LabelError("It was read.")
+        (answer / ".seen").touch()
+        return super().receive(answer, index)
+
+
+class Clears(FolderConnector):
+    """Begins with an empty folder, whatever is in it."""
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        super().send(request, out, progress, link=link)
+
+
+class Hoards(FolderConnector):
+    """Keeps the images of earlier requests."""
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        old = {path: path.read_bytes() for path in out.glob("images/*")}
+        super().send(request, out, progress, link=link)
+        for path, content in old.items():
+            path.write_bytes(content)
+
+
+class Forgets(FolderConnector):
+    """Leaves the best request out."""
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        super().send(dataclasses.replace(request, items=request.items[1:]), out, progress, link=link)
+
+
+class IgnoresSkips(FolderConnector):
+    """Reads labels alone."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = super().receive(answer, index)
+        found.skips = []
+        return found
+
+
+class Writes(FolderConnector):
+    """Takes the requests back while it reads."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = super().receive(answer, index)
+        index._store.move([Move(one.cell, State.MISSING) for one in found.labels])
+        return found
+
+
+class TrustsPaths(FolderConnector):
+    """Follows the manifest anywhere."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = Answers()
+        for row in json.loads((answer / "manifest.json").read_text()):
+            if (answer / row["path"]).is_file():
+                found.labels.append(Answer(Cell(row["image"], row["task"]), row["path"], answer / row["path"]))
+        return found
+
+
+class Trusts(FolderConnector):
+    """Takes the manifest for JSON of its own."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        json.loads((answer / "manifest.json").read_bytes())
+        return super().receive(answer, index)
+
+
+class HidesFaults(FolderConnector):
+    """Drops what it does not understand."""
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        found = super().receive(answer, index)
+        found.faults = []
+        return found
+
+
+BREAKS: dict[str, type[FolderConnector]] = {
+    "what_is_answered_is_what_is_labelled": Swaps,
+    "an_answer_may_be_received_twice": ReadsOnce,
+    "sent_twice_nothing_changes_and_answers_stay": Clears,
+    "sent_again_the_request_is_what_is_open_now": Hoards,
+    "every_image_and_request_is_sent_and_an_export_changes_no_cell": Forgets,
+    "skips_come_back": IgnoresSkips,
+    "a_foreign_folder_is_refused_and_left_as_it_is": Clears,
+    "a_refused_answer_leaves_the_ledger_as_it_was": Writes,
+    "a_path_out_of_the_folder_is_refused": TrustsPaths,
+    "garbage_is_a_fault_or_no_answer_and_never_another_error": Trusts,
+    "an_answer_to_no_request_is_refused_with_all_others": HidesFaults,
+}

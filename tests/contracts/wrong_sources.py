@@ -1,0 +1,106 @@
+"""Data sets that each break one law: a plain folder with one thing wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from labelgrid.data.dataset import Dataset
+from labelgrid.errors import LabelgridError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.tasks.task import TaskDef
+
+
+class Wrapped:
+    """The data set itself."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+
+    def images(self) -> Sequence[str]:
+        return self.dataset.images()
+
+    def image(self, name: str) -> Any:
+        return self.dataset.image(name)
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        return self.dataset.label(name, task)
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        return self.dataset.splits()
+
+
+class Twice(Wrapped):
+    """Has its first image twice."""
+
+    def images(self) -> Sequence[str]:
+        return [*self.dataset.images()[:1], *self.dataset.images()]
+
+
+class Floats(Wrapped):
+    """Images from 0 to 1."""
+
+    def image(self, name: str) -> Any:
+        return self.dataset.image(name) / 255
+
+
+class Crops(Wrapped):
+    """Labels without their last row."""
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        found = super().label(name, task)
+        return LabelArray(found.value[:-1], found.valid[:-1]) if found else None
+
+
+class FillsIn(Wrapped):
+    """A missing label is one that is valid nowhere."""
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        height, width = self.dataset.image(name).shape[:2]
+        nothing = LabelArray(np.zeros((height, width, 1), np.float32), np.zeros((height, width), np.bool_))
+        return super().label(name, task) or nothing
+
+
+class OffByOne(Wrapped):
+    """Class numbers, and depths, that are one too high."""
+
+    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+        found = super().label(name, task)
+        return LabelArray(found.value + 1, found.valid) if found else None
+
+
+class Overlaps(Wrapped):
+    """Every split has every image."""
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        return dict.fromkeys(self.dataset.splits(), self.dataset.images())
+
+
+class Unpicklable(Wrapped):
+    """Holds what no other process can be given."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__(dataset)
+        self.own = lambda: None
+
+
+class BlackOut(Wrapped):
+    """An image that cannot be read is black."""
+
+    def image(self, name: str) -> Any:
+        try:
+            return super().image(name)
+        except LabelgridError:
+            return np.zeros((16, 24, 3), np.uint8)
+
+
+BREAKS: dict[str, type[Wrapped]] = {
+    "ids_are_stable_and_unique": Twice,
+    "images_are_upright_rgb": Floats,
+    "a_label_has_its_image_s_size": Crops,
+    "a_missing_label_is_none": FillsIn,
+    "labels_are_those_that_were_laid_out": OffByOne,
+    "splits_are_disjoint_and_of_the_images": Overlaps,
+    "it_is_the_same_in_another_process": Unpicklable,
+    "a_damaged_image_is_an_error_of_its_own": BlackOut,
+}

@@ -1,0 +1,206 @@
+"""Laws of the arms of a study: tasks, initial labels, overrides and rounds of their own, and the starts they share."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import LabelgridError, RecipeError
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.report.trials import PointResults
+from labelgrid.reporting.study_data import gather_study
+from labelgrid.simulation import results
+from labelgrid.simulation.arms import Arm, InitialLabels
+from labelgrid.simulation.campaign import create_run, settings_of, step
+from labelgrid.simulation.jobs import expected
+from labelgrid.simulation.run_study import run_study
+from labelgrid.simulation.runs import Run, runs_at, runs_of
+from labelgrid.simulation.study import Study, kept_study, study_of
+from labelgrid.simulation.validate import validate_study, widened
+from tests.studies import make_recipe, study_request
+
+COVERS = ["labelgrid.simulation.runs", "labelgrid.simulation.request", "labelgrid.simulation.run_study"]
+TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
+ONE = InitialLabels("one", images=0)
+
+
+def study(arms: dict[str, Arm], **options: object) -> Study:
+    return Study("folder", TASKS, strategies=("partal", *arms), arms=arms, seeds=1, **options)  # type: ignore[arg-type]
+
+
+def starts(of: Study) -> dict[str, str]:
+    """Each arm's start."""
+    return {run.name: run.start(of).key for run in runs_of(of) if run.kind == "strategy"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "shared"),
+    [
+        (Arm("random_cells"), True),
+        (Arm(PluginChoice("partal", {"normalise": "none"})), True),
+        (Arm("random_cells", rounds=2), True),
+        (Arm("random_cells", tasks=("semseg", "depth")), True),
+        (Arm("random_cells", changes={"score": {"dropout": {"passes": 4}}}), True),
+        (Arm("random_cells", initial=InitialLabels(images=100)), True),
+        (Arm("random_cells", initial=InitialLabels(images=99)), False),
+        (Arm("random_cells", initial=ONE), False),
+        (Arm("random_cells", tasks=("depth",)), False),
+        (Arm("random_cells", changes={"train": {"steps": 9}}), False),
+    ],
+)
+def test_a_start_is_shared_only_where_arms_agree_in_all_that_shapes_it(arm: Arm, shared: bool) -> None:
+    of = study({"mine": arm, "twin": arm})
+    own = "start-seed0" if shared else "start.mine-seed0"
+    assert starts(of) == {"partal": "start-seed0", "mine": own, "twin": own}
+    assert {run.key for run in runs_of(of) if run.kind == "start"} == {"start-seed0", own}
+
+
+def test_arms_that_agree_at_one_point_of_a_grid_alone_share_no_start() -> None:
+    of = study({"mine": Arm("random_cells", changes={"train": {"steps": 5}})}, grid={"train.steps": (5, 9)})
+    assert {run.key for run in runs_of(of) if run.kind == "start"} == {
+        *("start-seed0-train.steps=5", "start-seed0-train.steps=9", "start.mine-seed0")
+    }
+    assert len([run for run in runs_of(of) if run.name == "mine"]) == 1  # it trains 5 steps at every point
+
+
+def test_an_arm_added_later_changes_no_run_that_is_there() -> None:
+    first, second = Arm("random_cells", initial=ONE), Arm("partal", initial=ONE)
+    before = runs_of(study({"first": first}))
+    after = {run.key: run for run in runs_of(study({"first": first, "second": second}))}
+    assert all(after[run.key] == run for run in before)
+    assert after["second-seed0"].start(study({"first": first, "second": second})).key == "start.first-seed0"
+
+
+def test_rounds_of_its_own_count_even_where_the_study_has_none() -> None:
+    of = study({"long": Arm(rounds=3), "none": Arm(rounds=0)}, rounds=0, full=False)
+    assert [(run.key, run.rounds(of)) for run in runs_at(of, 0, {}) if run.kind == "strategy"] == [
+        *(("long-seed0", 3), ("none-seed0", 0))
+    ]
+    assert runs_of(of)[-1].end_conditions(of)["rounds"] == 0
+
+
+def test_an_arm_overrides_the_grid_and_the_changes_of_the_study() -> None:
+    of = study(
+        {"mine": Arm(changes={"train": {"steps": 7}})}, changes={"strategy": {"train": {"steps": 3, "batch": 2}}}
+    )
+    assert of.overrides("strategy", {"train.steps": 5}, "mine") == {"train": {"steps": 7, "batch": 2}}
+    assert of.overrides("strategy", {"train.steps": 5}, "partal") == {"train": {"steps": 3, "batch": 2}}
+
+
+@pytest.mark.parametrize(
+    ("arms", "fault"),
+    [
+        ({"start": {}}, "arms.start: choose another name"),
+        ({"start.a": {}}, "choose another name"),
+        ({"a/b": {}}, "choose another name"),
+        ({"a": {"tasks": ["dept"]}}, "arms.a names the task 'dept'; its tasks are"),
+        ({"a": {"tasks": ["depth"], "initial": {"plan": "shares", "shares": {"semseg": 1}}}}, "'semseg'.*are depth"),
+        ({"a": {"initial": {"plan": "ones"}}}, "plan"),
+        ({"a": {"initial": {"plan": "shares"}}}, "shares.*need each other"),
+        ({"a": {"initial": {"plan": "one", "file": "cells.csv"}}}, "need each other"),
+        ({"a": {"initial": {"plan": "shares", "shares": {"depth": 0.0}}}}, "one of them above 0"),
+        ({"a": {"initial": {"images": -1}}}, "at least 0"),
+        ({"a": {"rounds": -1}}, "rounds must be a number of at least 0"),
+        ({"a": {"stratgy": "partal"}}, "stratgy"),
+    ],
+)
+def test_an_arm_that_cannot_be_is_refused(tmp_path: Path, arms: dict[str, object], fault: str) -> None:
+    with pytest.raises(RecipeError, match=fault):
+        study_of(str(make_recipe(tmp_path)), {"arms": arms})
+
+
+def test_a_recipe_with_arms_compares_them_unless_it_names_others(tmp_path: Path) -> None:
+    text = make_recipe(tmp_path).read_text().replace('strategies = ["partal", "random_cells"]\n', "")
+    (tmp_path / "arms.toml").write_text(f'{text}[simulate.arms.alone]\nstrategy = "random_cells"\ntasks = ["depth"]\n')
+    recipe = str(tmp_path / "arms.toml")
+    assert study_of(recipe).strategies == ("alone",)
+    assert study_of(recipe, {"strategies": ["partal", "alone"]}).strategies == ("partal", "alone")
+    with pytest.raises(RecipeError, match="names the task 'depth'"):
+        study_of(recipe, {"only": ["semseg"]})
+
+
+def test_what_an_arm_takes_is_of_its_own_tasks_labels_and_rounds() -> None:
+    of = study({"mine": Arm("random_cells", ("depth",), InitialLabels(images=6), 3)}, budget=4, initial=8)
+    assert expected(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 6
+    assert expected(Run("strategy", "mine", 0), of, "small", 20).labels == 6 + 3 * 4
+    assert expected(Run("strategy", "partal", 0), of, "small", 20).scored == 5 * (20 - 8)
+    of = study({"mine": Arm("partal", initial=ONE)}, budget=4)
+    assert expected(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 20
+    assert expected(Run("strategy", "mine", 0), of, "small", 20).scored == 5 * 20
+
+
+def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_another_study(tmp_path: Path) -> None:
+    mine = {"mine": {"initial": {"plan": "cells", "file": "cells.csv"}}}
+    request = study_request(tmp_path, arms=mine, strategies=["mine"])
+    path = request.root / "cells.csv"
+    for line in ("nowhere.jpg,depth", "0000.jpg,normals", "0008.jpg,depth"):  # the last is of the test split
+        path.write_text(f"image,task\n{line}\n")
+        with pytest.raises(RecipeError, match=f"has no cell .{line.replace(',', ', ')}"):
+            validate_study(request)
+    path.write_text("image,task\n0000.jpg,depth\n")
+    request.out.mkdir()
+    (request.out / "study.json").write_text(json.dumps(request.kept()))
+    assert validate_study(widened(request))
+    path.write_text("image,task\n0001.jpg,depth\n")
+    with pytest.raises(LabelgridError, match=r"with other settings: cells\.csv changed"):
+        validate_study(request)
+
+
+def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_path: Path) -> None:
+    arms = {
+        "whole": {"initial": {"images": 4}},
+        "one": {"initial": {"plan": "one", "images": 4}},
+        "alone": {"tasks": ["depth"], "initial": {"images": 4}},
+        "file": {"initial": {"plan": "cells", "file": "cells.csv"}},
+    }
+    request = study_request(tmp_path, arms=arms, strategies=list(arms))
+    (request.root / "cells.csv").write_text("image,task\n0003.jpg,depth\n0001.jpg,semseg\n")
+    cells = {}
+    for name in arms:
+        run = Run("start", f"start.{name}", 0, {}, name)
+        create_run(
+            tmp_path / name, settings_of(run, request.recipe, "", request.study, request.root), request.study, name
+        )
+        with ProjectFolder.open(tmp_path / name) as project:
+            assert step(project, run, request.study, Silent()) and step(project, run, request.study, Silent())
+            cells[name] = {row.cell for row in project.store.cells(splits=("train",)) if row.path == ""}
+            assert project.store.current_round() is None and len(project.store.rounds()) == 1
+    images = {cell.image for cell in cells["whole"]}
+    assert len(images) == 4 and len(cells["whole"]) == 8
+    assert {cell.image for cell in cells["one"]} == images == {cell.image for cell in cells["alone"]}
+    assert len(cells["one"]) == len(cells["alone"]) == 4 and {cell.task for cell in cells["alone"]} == {"depth"}
+    assert {(cell.image, cell.task) for cell in cells["file"]} == {("0001.jpg", "semseg"), ("0003.jpg", "depth")}
+
+
+def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names(tmp_path: Path) -> None:
+    arms = {
+        "mtl": {"strategy": "random_cells", "rounds": 1},
+        "depth-alone": {"tasks": ["depth"], "initial": {"images": 0}, "rounds": 0, "changes": {"train": {"batch": 2}}},
+        "partial": {"strategy": {"name": "random_cells"}, "initial": {"plan": "one", "images": 0}, "rounds": 1},
+    }
+    request = study_request(tmp_path, arms=arms, strategies=list(arms), full=False)
+    done = run_study(request)
+    assert not done.failed and set(done.runs) == {
+        *("start-seed0", "start.depth-alone-seed0", "start.partial-seed0"),
+        *("mtl-seed0", "depth-alone-seed0", "partial-seed0"),
+    }
+    labels = {name: sorted({r.labels for r in done.outcomes() if r.strategy == name}) for name in arms}
+    assert labels == {"mtl": [6, 11], "depth-alone": [8], "partial": [8, 13]}
+    assert {r.task for r in done.outcomes() if r.strategy == "depth-alone"} == {"depth", "all"}
+    (point,) = gather_study(request.out).trials
+    assert isinstance(point, PointResults) and list(point.strategies) == list(arms)
+    ends = {run.strategy: (run.ending, run.measured[-1].loss_mtl) for run in point.runs if run.kind == "strategy"}
+    assert {ending for ending, _ in ends.values()} == {"done"}
+    assert [name for name, (_, loss) in ends.items() if re.match("nan", str(loss))] == ["depth-alone"]
+    again = run_study(request)
+    assert {status.tries for status in again.runs.values()} == {0}
+    assert again.outcomes() == done.outcomes() == results.read_outcomes(request.out)
+
+
+def test_a_study_kept_before_there_were_arms_opens(tmp_path: Path) -> None:
+    kept = study_request(tmp_path).kept()
+    del kept["study"]["arms"]
+    assert kept_study(kept, tmp_path) == study_request(tmp_path).study
