@@ -26,4 +26,4 @@ def campaign(
             answer(request)
             import_labels.import_labels(project, request)
             fit.fit(project, quiet)
-        return write.report(project, folder / "report.html").page
+        return write.write_project_report(project, folder / "report.html").page

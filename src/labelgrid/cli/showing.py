@@ -26,9 +26,9 @@ def report(
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
-    from labelgrid.reporting.write import report_of
+    from labelgrid.reporting.write import write_report
 
-    written = report_of(folder, out or folder / "report.html", plots, pictures=pictures)
+    written = write_report(folder, out or folder / "report.html", plots, pictures=pictures)
     if json:
         screen.as_json(written.values)
         return
