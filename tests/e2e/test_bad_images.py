@@ -63,7 +63,7 @@ BAD = {
 @pytest.mark.parametrize(("content", "fault"), BAD.values(), ids=BAD)
 def test_one_image_that_cannot_be_used_stops_init_and_add(tmp_path: Path, content: bytes, fault: str) -> None:
     bad = write(tmp_path / "photos", a_png=coded("png"), b_jpg=content)
-    begins = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Mend or remove them. "
+    begins = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Fix or remove them. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
     assert found == f"{begins}Nothing was made."
     done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=coded("png")), "--task", "depth")

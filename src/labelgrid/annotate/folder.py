@@ -49,7 +49,7 @@ class Folder:
         """
         with files.disk(out, "Labels that lay in it are still there."):
             before, wanted = _before(out), _files(request)
-            files.remove(out, before - wanted.keys())
+            files.remove_files(out, before - wanted.keys())
             files.write_text(out / MANIFEST, json.dumps([asdict(ask) for ask in request.asks], indent=1) + "\n")
             files.write_text(out / "manifest.csv", _table(request.asks))
             files.write_text(out / README, _readme(request))
@@ -58,7 +58,7 @@ class Folder:
             (out / LABELS).mkdir(exist_ok=True)
             progress.start("Writing the request", len(wanted), "files")
             for name, (source, linked) in wanted.items():
-                files.place(source, out / name, link=link and linked)
+                files.copy_file(source, out / name, link=link and linked)
                 progress.advance()
 
     def read(self, folder: Path, store: Store, tasks: Mapping[str, TaskDef]) -> Answers:

@@ -34,7 +34,7 @@ def simulate(
     Example: [bold]labelgrid simulate nyud-small --data nyuv2 --out first-light[/]
     """
     from labelgrid.processes import cores
-    from labelgrid.project.settings import recipe_word
+    from labelgrid.project.settings import resolve_recipe
     from labelgrid.simulation import run_study
     from labelgrid.simulation.study import study_of
     from labelgrid.simulation.validate import StudyRequest, check, pictures, widened
@@ -44,7 +44,7 @@ def simulate(
         name: [word.strip() for word in words.split(",")] for name, words in named_ones.items() if words
     }
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
-    named = recipe_word(recipe)
+    named = resolve_recipe(recipe)
     kept = str(weights.absolute()) if weights else ""
     asked = widened(StudyRequest(named, study_of(named, changes), data, kept, out))
     at_once = jobs or cores()
@@ -56,10 +56,10 @@ def simulate(
         seen = pictures(asked, bar)
     with screen.Runs() as table:
         reports = run_study.simulate(asked, runs, seen, at_once, max(1, cores() // at_once), table.show)
-    _tell_of_ends(reports, out)
+    _report_failures(reports, out)
 
 
-def _tell_of_ends(reports: "Mapping[str, JobStatus]", out: Path) -> None:
+def _report_failures(reports: "Mapping[str, JobStatus]", out: Path) -> None:
     """How many runs are done, and the faults of those that failed."""
     from labelgrid.errors import ProjectError
 

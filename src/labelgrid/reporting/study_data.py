@@ -21,7 +21,17 @@ from labelgrid.reporting.project_view import (
     versions,
 )
 from labelgrid.simulation import results
-from labelgrid.simulation.study import ENDINGS, KEPT, Run, Study, kept_study, point_text, read_json, runs_at, runs_of
+from labelgrid.simulation.study import (
+    ENDINGS,
+    KEPT,
+    Run,
+    Study,
+    describe_point,
+    kept_study,
+    read_json,
+    runs_at,
+    runs_of,
+)
 from labelgrid.tasks.task import definitions
 
 #: The strategy whose final loss is the goal for the others.
@@ -107,7 +117,7 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
     strategies = list(dict.fromkeys(run.strategy for run in runs if run.kind == "strategy"))
     firsts = [next((r for r in runs if r.strategy == name and folder.has_project(r)), None) for name in strategies]
     details = [_run_details(folder, first) for first in firsts if first]
-    return PointResults(point_text(point), strategies, [_run_result(folder, run) for run in runs], details)
+    return PointResults(describe_point(point), strategies, [_run_result(folder, run) for run in runs], details)
 
 
 def shown_rounds(path: Path) -> list[tuple[Path, int]]:
@@ -115,11 +125,11 @@ def shown_rounds(path: Path) -> list[tuple[Path, int]]:
     folder = StudyFolder.read(path)
     found: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if run.kind == "strategy" and folder.has_project(run) and point_text(run.point) not in found:
+        if run.kind == "strategy" and folder.has_project(run) and describe_point(run.point) not in found:
             with ProjectFolder.open(folder.run_folder(run)) as project:
                 number = newest_scored_round(project)
             if number:
-                found[point_text(run.point)] = folder.run_folder(run), number
+                found[describe_point(run.point)] = folder.run_folder(run), number
     return list(found.values())
 
 
@@ -131,7 +141,7 @@ def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
 
 def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     place, expected = folder.run_folder(run), folder.study.rounds + 1 if run.kind == "strategy" else 1
-    point = point_text(run.point)
+    point = describe_point(run.point)
     if place.is_dir():
         measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
     else:

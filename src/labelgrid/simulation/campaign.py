@@ -13,7 +13,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Split
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
-from labelgrid.project.create import new_project, whole
+from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
@@ -65,7 +65,7 @@ def create_run(folder: Path, settings: Settings, study: Study) -> None:
 
 def copy_run(start: Path, folder: Path, settings: Settings) -> None:
     """Make a run's project from the one of the run it goes on from: whole, or not at all."""
-    with whole(folder, settings) as building:
+    with atomic_project(folder, settings) as building:
         shutil.copytree(start, building)
         (building / DONE).unlink(missing_ok=True)
 

@@ -148,6 +148,6 @@ def test_a_disk_that_refuses_is_no_fault_of_the_label(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ProjectError, match="The disk refuses: No space left on device"):
+    with pytest.raises(ProjectError, match="The disk reports an error: No space left on device"):
         import_labels(project, source("0000", "0001"), format=FORMAT)
     assert not states(project)
