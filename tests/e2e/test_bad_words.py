@@ -29,7 +29,7 @@ BAD_INITS = {
     "--task depth:scale=-2": "scale must be larger than 0; it is -2.0 (task 'depth').\n  Fix it and run again.",
     "--task depth:cost=-1": "The cost of 'depth' is -1; it must be a number from 0 up.\n"
     "  Use, for example, --task depth:cost=2.",
-    "--task depth --task depth": "There is a task 'depth' already.\n  Give the new one another name.",
+    "--task depth --task depth": "There is already a task 'depth'.\n  Give the new one another name.",
     "--task depth --tasks nowhere.toml": "The file does not exist (nowhere.toml).\n  Check the path.",
     "--task depth --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
     f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",

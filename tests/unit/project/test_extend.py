@@ -81,11 +81,11 @@ def test_a_namesake_is_no_moved_image(make: Make, photos: Made, tmp_path: Path) 
     copies = more(photos, tmp_path, name)
     (copies / name).write_bytes((photos.images / name).read_bytes())
     with make() as project:
-        with pytest.raises(LedgerError, match="Two images have the name"):  # the old one is still there
+        with pytest.raises(LedgerError, match="Two images have the id"):  # the old one is still there
             extend.add(project, [copies], [], "full", Silent())
         (photos.images / name).unlink()
         (copies / name).write_bytes(other)
-        with pytest.raises(LedgerError, match="Two images have the name"):  # another picture
+        with pytest.raises(LedgerError, match="Two images have the id"):  # another picture
             extend.add(project, [copies], [], "full", Silent())
 
 
