@@ -43,9 +43,9 @@ def test_some_scenes_look_again_at_the_room_before_from_nearby(scenes: list[Scen
 
 
 def test_classes_have_a_long_tail_and_every_one_comes(scenes: list[Scene]) -> None:
-    seen = Counter(label for scene in scenes for label in {solid.label for solid in scene.solids})
-    assert set(seen) == set(CLASSES)
-    assert seen["wall"] == MANY and 0 < seen["ladder"] < MANY / 20
+    hits = Counter(label for scene in scenes for label in {solid.label for solid in scene.solids})
+    assert set(hits) == set(CLASSES)
+    assert hits["wall"] == MANY and 0 < hits["ladder"] < MANY / 20
     assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
 
 
