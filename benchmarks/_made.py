@@ -32,8 +32,8 @@ def task_definitions() -> dict[str, TaskDef]:
 
 def recipe() -> Recipe:
     """The small recipe with a random backbone."""
-    found = load_recipe("small")
-    return replace(found, backbone=replace(found.backbone, pretrained=False))
+    loaded = load_recipe("small")
+    return replace(loaded, backbone=replace(loaded.backbone, pretrained=False))
 
 
 def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:

@@ -46,8 +46,8 @@ def make(folder: Path, images: int, size: tuple[int, int]) -> None:
 
 
 def peak(folder: Path, images: int, passes: int, at: str = "original") -> float:
-    found: float = run_isolated(__file__, "--score", folder, "--images", images, "--passes", passes, "--at", at)
-    return found
+    peak_memory: float = run_isolated(__file__, "--score", folder, "--images", images, "--passes", passes, "--at", at)
+    return peak_memory
 
 
 def naive_mib(size: tuple[int, int], passes: int) -> float:

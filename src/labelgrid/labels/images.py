@@ -40,9 +40,7 @@ def read_image(path: Path, digest: str = "") -> Pixels:
 
     Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept), 16 bits become 8.
 
-    Args:
-        path: the file.
-        digest: the expected content hash; "" accepts any content.
+    A `digest` is the expected content hash; "" accepts any content.
 
     Raises:
         ImageError: the file is missing, has another digest, is empty, damaged, truncated, CMYK or 32-bit, holds several

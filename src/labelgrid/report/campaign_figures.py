@@ -66,15 +66,15 @@ class CampaignFigure:
 
     @cached_property
     def _pairs(self) -> dict[tuple[str, str], PairComparison]:
-        found = {}
+        values = {}
         for first, second in combinations(self.values, 2):
             seeds = sorted(self.values[first].keys() & self.values[second].keys())
             if seeds:
-                found[first, second] = (
+                values[first, second] = (
                     [self.values[first][s] for s in seeds],
                     [self.values[second][s] for s in seeds],
                 )
-        return compare(found, self.better)
+        return compare(values, self.better)
 
 
 def loss(measured: Measured) -> float:
@@ -106,14 +106,14 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:
     """The mean of a figure after each round, over the runs that got this far and have a finite value."""
-    found = []
+    by_round = []
     for rounds_bought in range(max((len(run.measured) for run in runs), default=0)):
         reached = [run.measured[rounds_bought] for run in runs if len(run.measured) > rounds_bought]
         known = [one for one in reached if math.isfinite(value_of(one))]
         value, deviation = mean_and_deviation([value_of(one) for one in known])
         labels, cost = (mean_and_deviation([figure(one) for one in known])[0] for figure in (label_count, label_cost))
-        found.append(RoundMean(rounds_bought, len(known), labels, cost, value, deviation))
-    return [mean for mean in found if mean.seeds]
+        by_round.append(RoundMean(rounds_bought, len(known), labels, cost, value, deviation))
+    return [mean for mean in by_round if mean.seeds]
 
 
 def label_count(measured: Measured) -> float:
@@ -128,14 +128,14 @@ def label_cost(measured: Measured) -> float:
 
 def campaign_figures(results: PointResults, headlines: Mapping[str, str], reference: str) -> list[CampaignFigure]:
     """All figures by which the strategies are compared; the verdict is on the first."""
-    found = [
+    figures = [
         _mean_loss_over(results, "labels", label_count),
         _mean_loss_over(results, "cost", label_cost),
         _labels_to_reach(results, reference),
         _final(results),
         *(_gap_to_full(results, task, name) for task, name in headlines.items()),
     ]
-    return [one for one in found if any(one.values.values())]
+    return [figure for figure in figures if any(figure.values.values())]
 
 
 def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> CampaignFigure:
@@ -185,11 +185,11 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignFigure:
 
 
 def _by_seed(results: PointResults) -> dict[int, dict[str, RunResult]]:
-    found: dict[int, dict[str, RunResult]] = {}
+    by_seed: dict[int, dict[str, RunResult]] = {}
     for name in results.strategies:
         for seed, run in results.finished(name).items():
-            found.setdefault(seed, {})[name] = run
-    return found
+            by_seed.setdefault(seed, {})[name] = run
+    return by_seed
 
 
 def _seeds_with_equal_rounds(results: PointResults) -> set[int]:
@@ -217,8 +217,8 @@ def _gap_to_full(results: PointResults, task: str, name: str) -> CampaignFigure:
 def _last_values(results: PointResults, value_of: ValueGetter) -> dict[str, dict[int, float]]:
     """The finite values of a figure after the last round, by strategy and seed."""
     seeds = _seeds_with_equal_rounds(results)
-    found: dict[str, dict[int, float]] = {}
+    values: dict[str, dict[int, float]] = {}
     for name in results.strategies:
         last = {seed: value_of(run.measured[-1]) for seed, run in results.finished(name).items() if seed in seeds}
-        found[name] = {seed: value for seed, value in last.items() if math.isfinite(value)}
-    return found
+        values[name] = {seed: value for seed, value in last.items() if math.isfinite(value)}
+    return values

@@ -39,8 +39,8 @@ class GridMap:
 
     @property
     def _shown(self) -> list[str]:
-        found = self.requests.counts().values()
-        return [kind for kind in self.requests.kinds if any(counts[kind] for counts in found)]
+        by_task = self.requests.counts().values()
+        return [kind for kind in self.requests.kinds if any(counts[kind] for counts in by_task)]
 
     def colours(self) -> dict[str, str]:
         """The colour of each kind: rounds from dark to bright, distinguishable in greyscale too."""

@@ -93,8 +93,8 @@ def _total(part: SplitCells, name: str) -> float:
 
 def _curves(report: ProjectReport) -> list[Block]:
     blocks = hinted(report.hints.get("figures"))
-    found = curves(report.measured, report.headlines)
-    if found:
+    all_curves = curves(report.measured, report.headlines)
+    if all_curves:
         measured_on = f"Measured on {counted(report.heldout.images, 'held-out image')}. " if report.heldout else ""
         blocks.append(
             Text(
@@ -112,7 +112,7 @@ def _curves(report: ProjectReport) -> list[Block]:
             for before, after in set_changes(report.measured)
         ]
         blocks += [Heading(f"Newest figures: round {report.measured[-1].round}"), _newest(report)]
-    for curve in found:
+    for curve in all_curves:
         blocks += _curve(curve)
     if report.uncertainty:
         blocks += [Heading("Uncertainty of the pool"), Text(UNCERTAINTY_METHOD)]

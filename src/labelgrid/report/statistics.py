@@ -90,8 +90,8 @@ def compare(
         seed: of the bootstrap draws.
 
     Example:
-        >>> found = compare({"a - b": ([1.0] * 8, [2.0] * 8)}, "lower")["a - b"]
-        >>> found.mean, found.p, found.verdict
+        >>> comparison = compare({"a - b": ([1.0] * 8, [2.0] * 8)}, "lower")["a - b"]
+        >>> comparison.mean, comparison.p, comparison.verdict
         (-1.0, 0.0078125, 'better')
     """
     differences = {
@@ -99,7 +99,7 @@ def compare(
     }
     p = {name: sign_flip_p(values) for name, values in differences.items()}
     corrected = dict(zip(p, holm(list(p.values())), strict=True))
-    found = {}
+    comparisons = {}
     for name, values in differences.items():
         low, high = interval(values, seed)
         mean = float(values.mean())
@@ -107,8 +107,8 @@ def compare(
         verdict: Verdict = "no difference seen"
         if corrected[name] <= LEVEL:
             verdict = "better" if good else "worse"
-        found[name] = PairComparison(mean, low, high, p[name], corrected[name], len(values), verdict)
-    return found
+        comparisons[name] = PairComparison(mean, low, high, p[name], corrected[name], len(values), verdict)
+    return comparisons
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:
@@ -175,7 +175,7 @@ def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]
     if n < MIN_PAIRS or np.ptp(differences) == 0:
         return float(differences.min()), float(differences.max())
     tail = stats.norm.cdf(stats.t.ppf(LEVEL / 2, n - 1) * math.sqrt(n / (n - 1)))
-    found = stats.bootstrap(
+    bounds = stats.bootstrap(
         (differences,),
         np.mean,
         method="percentile",
@@ -183,4 +183,4 @@ def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]
         vectorized=True,
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(bounds.low), float(bounds.high)

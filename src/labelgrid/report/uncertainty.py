@@ -35,14 +35,14 @@ def mean_normalised(scored: Sequence[RoundScores], tasks: Sequence[str]) -> dict
         >>> mean_normalised(rounds, ["depth"])
         {'depth': {1: 0.5, 2: 0.25}}
     """
-    found: dict[str, dict[int, float]] = {task: {} for task in tasks}
+    means: dict[str, dict[int, float]] = {task: {} for task in tasks}
     bounds: dict[str, tuple[float, float]] = {}
-    for one in sorted(scored, key=lambda s: s.round):
+    for scores in sorted(scored, key=lambda s: s.round):
         for column, task in enumerate(tasks):
-            values = one.values[one.missing[:, column], column]
+            values = scores.values[scores.missing[:, column], column]
             values = values[np.isfinite(values)]
             if not len(values):
                 continue
             low, high = bounds.setdefault(task, (float(values.min()), float(values.max())))
-            found[task][one.round] = float((values.mean() - low) / (high - low)) if high > low else 0.0
-    return {task: rounds for task, rounds in found.items() if rounds}
+            means[task][scores.round] = float((values.mean() - low) / (high - low)) if high > low else 0.0
+    return {task: rounds for task, rounds in means.items() if rounds}

@@ -32,7 +32,7 @@ def finding(figure: CampaignFigure, pair: tuple[str, str], compared: PairCompari
     """The verdict on a pair, and the difference that supports it.
 
     Example:
-        >>> loss = CampaignFigure("RoundMean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
+        >>> loss = CampaignFigure("Mean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
         >>> verdict, numbers = finding(loss, ("a", "b"), loss.pairs()["a", "b"])
         >>> verdict
         'No difference seen between a and b with 2 seeds.'

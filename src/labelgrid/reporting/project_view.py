@@ -49,7 +49,7 @@ def request_history(project: ProjectFolder) -> RequestHistory | None:
 def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
     """Int [n, t], the round that requested each cell; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
-    rows, columns = ({name: place for place, name in enumerate(names)} for names in (grid.images, grid.tasks))
+    rows, columns = ({name: index for index, name in enumerate(names)} for names in (grid.images, grid.tasks))
     for cell in project.store.cells():
         if cell.cell.image in rows and cell.state != State.MISSING:
             rounds[rows[cell.cell.image], columns[cell.cell.task]] = cell.round
@@ -77,8 +77,8 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
                 scored.setdefault(name, []).append(
                     RoundScores(row.number, np.where(untrained, np.nan, values), missing)
                 )
-    found = {name: mean_normalised(some, tasks) for name, some in scored.items()}
-    return {name: means for name, means in found.items() if means}
+    by_statistic = {name: mean_normalised(some, tasks) for name, some in scored.items()}
+    return {name: means for name, means in by_statistic.items() if means}
 
 
 def has_scores(project: ProjectFolder, number: int) -> bool:

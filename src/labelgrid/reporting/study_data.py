@@ -123,14 +123,14 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
 def shown_rounds(path: Path) -> list[tuple[Path, int]]:
     """The run folders whose picks a study's page shows, one per point, each with the number of the round."""
     folder = StudyFolder.read(path)
-    found: dict[str, tuple[Path, int]] = {}
+    rounds: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if run.kind == "strategy" and folder.has_project(run) and describe_point(run.point) not in found:
+        if run.kind == "strategy" and folder.has_project(run) and describe_point(run.point) not in rounds:
             with ProjectFolder.open(folder.run_folder(run)) as project:
                 number = newest_scored_round(project)
             if number:
-                found[describe_point(run.point)] = folder.run_folder(run), number
-    return list(found.values())
+                rounds[describe_point(run.point)] = folder.run_folder(run), number
+    return list(rounds.values())
 
 
 def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
@@ -140,10 +140,10 @@ def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
 
 
 def _run_result(folder: StudyFolder, run: Run) -> RunResult:
-    place, expected = folder.run_folder(run), folder.study.rounds + 1 if run.kind == "strategy" else 1
+    run_folder, expected = folder.run_folder(run), folder.study.rounds + 1 if run.kind == "strategy" else 1
     point = describe_point(run.point)
-    if place.is_dir():
-        measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
+    if run_folder.is_dir():
+        measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]
     else:
         measured = list(folder.records.get(results.key_of(run.kind, run.strategy, run.seed, point), []))
     state, fault = _ending(folder, run, len(measured), expected)
@@ -152,12 +152,12 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
 
 def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
     """The state of a run and its fault: from the study's records, otherwise from the run's folder."""
-    place, known = folder.run_folder(run), folder.endings.get(run.key, {})
-    if run.is_done(folder.study, place) or measured >= expected or known.get("state") == "done":
+    run_folder, known = folder.run_folder(run), folder.endings.get(run.key, {})
+    if run.is_done(folder.study, run_folder) or measured >= expected or known.get("state") == "done":
         return "done", ""
     if known.get("state") == "failed":
         return "failed", str(known.get("fault", ""))
-    return ("unfinished" if measured or place.is_dir() else "not started"), ""
+    return ("unfinished" if measured or run_folder.is_dir() else "not started"), ""
 
 
 def _about(folder: StudyFolder) -> dict[str, str]:

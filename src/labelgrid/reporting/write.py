@@ -68,15 +68,15 @@ def write_project_report(project: ProjectFolder, out: Path, drawings: Path | Non
             damaged.
     """
     _check_out(out)
-    found = project_report(project)
-    measured = [plain(asdict(one)) for one in found.measured]
+    report = project_report(project)
+    measured = [plain(asdict(one)) for one in report.measured]
     values = {
-        "project": found.name,
-        "headlines": dict(found.headlines),
+        "project": report.name,
+        "headlines": dict(report.headlines),
         "measured": measured,
-        "unsure": found.uncertainty,
+        "unsure": report.uncertainty,
     }
-    return _write(project_page(found), out, drawings, values)
+    return _write(project_page(report), out, drawings, values)
 
 
 def _redraw(shown: Sequence[tuple[Path, int]]) -> None:

@@ -38,7 +38,7 @@ def cast(scene: Scene, size: Size) -> RayHits:
     rays = directions(scene.fov, size)
     solid, depth, normals = np.full(size, -1, np.int64), np.full(size, np.inf), np.zeros((*size, 3))
     for number, one in enumerate(scene.solids):
-        placed = _inverse(scene.camera) @ one.place
+        placed = _inverse(scene.camera) @ one.transform
         window = _window(placed, scene.fov, size)
         ways, into = rays[window], _inverse(placed)
         start, way = into[:3, 3], _linear(into[:3, :3], ways)

@@ -88,15 +88,15 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
     w, h, m, n = rng.uniform(0.7, 1.3), rng.uniform(1.2, 2.0), wood(rng), int(rng.integers(3, 6))
     boards = [cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)]
     sides = [cube((0.03, h, 0.3), (s * w / 2, h / 2, 0), m, "shelf") for s in (-1, 1)]
-    found = [*boards, *sides]
+    solids = [*boards, *sides]
     for level in range(n):
         x = -w / 2 + 0.08
         while x < w / 2 - 0.1 and rng.random() < 0.9:
             thick, tall = rng.uniform(0.02, 0.05), rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n))
             y = 0.035 + level * (h - 0.04) / n + tall / 2
-            found.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
+            solids.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
             x += thick + (0.004 if rng.random() < 0.8 else 0.12)
-    return found
+    return solids
 
 
 def _lamp(rng: np.random.Generator) -> list[Solid]:

@@ -86,17 +86,17 @@ def _scene(scene: Scene, size: Size, samples: int) -> dict[str, Any]:
 
 def _shapes(mi: Any, solid: Solid) -> dict[str, dict[str, Any]]:
     """A solid as shapes of Mitsuba; a tube has two lids."""
-    place = mi.ScalarTransform4f(solid.place)
+    transform = mi.ScalarTransform4f(solid.transform)
     if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
-        return {"whole": {"type": "ply", "filename": _ball_file(), "to_world": place}}
+        return {"whole": {"type": "ply", "filename": _ball_file(), "to_world": transform}}
     lid = mi.ScalarTransform4f
     if solid.shape == "cube":
-        pane = {"pane": {"type": "rectangle", "to_world": place @ lid().translate([0, 0, 1.05])}}
-        return {"whole": {"type": "cube", "to_world": place}} | (pane if solid.material.light else {})
+        pane = {"pane": {"type": "rectangle", "to_world": transform @ lid().translate([0, 0, 1.05])}}
+        return {"whole": {"type": "cube", "to_world": transform}} | (pane if solid.material.light else {})
     return {
-        "side": {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0, "to_world": place},
-        "top": {"type": "disk", "to_world": place @ lid().translate([0, 0, 1])},
-        "base": {"type": "disk", "to_world": place @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180)},
+        "side": {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0, "to_world": transform},
+        "top": {"type": "disk", "to_world": transform @ lid().translate([0, 0, 1])},
+        "base": {"type": "disk", "to_world": transform @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180)},
     }
 
 

@@ -148,7 +148,7 @@ def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     cloth = material(rng)
     if rng.random() < 0.5:
         places = [(where + side * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07) for side in (-1, 1)]
-        solids += [cube((0.3, 1.7, 0.08), place, cloth, "curtain") for place in places]
+        solids += [cube((0.3, 1.7, 0.08), transform, cloth, "curtain") for transform in places]
     side = float(rng.choice([-1, 1]))
     along = float(rng.uniform(-0.3, 0.3)) * d
     solids.append(cube((0.04, 2.0, 0.9), (side * (w / 2 - 0.02), 1.0, along), wood(rng), "door"))
@@ -172,7 +172,7 @@ def _stand(
 ) -> int:
     """Place an object where there is room for it, if there is any; returns the number of the next object."""
     made = build(rng)
-    corners = np.concatenate([solid.place @ CORNERS for solid in made], 1)
+    corners = np.concatenate([solid.transform @ CORNERS for solid in made], 1)
     radius = float(np.abs(corners[[0, 2]]).max())
     for _ in range(15):
         if backed and rng.random() < 0.8:
@@ -180,12 +180,12 @@ def _stand(
         else:
             x, z = (float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2))
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
-        place = moved(x, 0, z) @ turned("y", turn)
-        foot = (place @ corners)[[0, 2]]
+        transform = moved(x, 0, z) @ turned("y", turn)
+        foot = (transform @ corners)[[0, 2]]
         low, high = foot.min(1), foot.max(1)
         if all((low > end).any() or (high < start).any() for start, end in taken):
             taken.append((low, high))
-            solids += place_object(made, place, thing)
+            solids += place_object(made, transform, thing)
             return thing + 1
     return thing
 
@@ -208,19 +208,19 @@ def _scatter(rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoi
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()
-            place = moved(*(top.place @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
+            transform = moved(*(top.transform @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
             x, z = x * size[0], min(z * size[2], viewpoint.z - CLEAR)
-            place = moved(x, 0, z)
-        solids += place_object(made, place @ turned("y", float(rng.uniform(0, 360))), thing)
+            transform = moved(x, 0, z)
+        solids += place_object(made, transform @ turned("y", float(rng.uniform(0, 360))), thing)
         thing += 1
 
 
 def _is_top(solid: Solid) -> bool:
     """Whether objects can lie on the solid: a board wider than 0.55 m and at most 1.1 m high."""
-    across = 2 * min(float(np.hypot(*solid.place[[0, 2], axis])) for axis in (0, 2))
-    top = float(solid.place[1, 3] + abs(solid.place[1, 1]))
+    across = 2 * min(float(np.hypot(*solid.transform[[0, 2], axis])) for axis in (0, 2))
+    top = float(solid.transform[1, 3] + abs(solid.transform[1, 1]))
     return solid.label in TOPS and solid.shape == "cube" and across > 0.55 and top < 1.1
 
 

@@ -49,7 +49,7 @@ class Solid:
     """
 
     shape: Shape
-    place: Matrix
+    transform: Matrix
     material: Material
     label: str
     part: str = ""
@@ -94,10 +94,10 @@ def ball(radii: Sequence[float], at: Sequence[float], material: Material, label:
 
 def tube(radius: float, height: float, at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
     """An upright cylinder with lids, centred at `at`."""
-    place = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
-    return Solid("tube", place, material, label, part)
+    transform = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
+    return Solid("tube", transform, material, label, part)
 
 
-def place_object(solids: Iterable[Solid], place: Matrix, thing: int) -> list[Solid]:
+def place_object(solids: Iterable[Solid], transform: Matrix, thing: int) -> list[Solid]:
     """The solids of an object, transformed to its place in the scene."""
-    return [replace(solid, place=place @ solid.place, thing=thing) for solid in solids]
+    return [replace(solid, transform=transform @ solid.transform, thing=thing) for solid in solids]

@@ -98,8 +98,8 @@ def test_from_within_a_solid_its_inside_is_seen_and_what_is_behind_the_camera_is
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "tube"])
 def test_a_camera_moved_with_its_scene_sees_the_same(shape: str) -> None:
-    place = moved(0.3, -0.2, -4) @ turned("y", 33) @ turned("x", 20) @ scaled(0.9, 0.6, 1.2)
-    made = Solid(shape, place, RED, "box", thing=1)  # type: ignore[arg-type]
+    transform = moved(0.3, -0.2, -4) @ turned("y", 33) @ turned("x", 20) @ scaled(0.9, 0.6, 1.2)
+    made = Solid(shape, transform, RED, "box", thing=1)  # type: ignore[arg-type]
     still = cast(Scene((made,), moved(), 60.0), SIZE)
     going = moved(2, 1, -3) @ turned("y", 50) @ turned("x", -12)
     found = cast(Scene(tuple(place_object([made], going, 1)), going, 60.0), SIZE)
