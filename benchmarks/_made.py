@@ -1,4 +1,4 @@
-"""What the benchmarks of networks run on: the small recipe's network, random; images and partial labels as files."""
+"""Makes the inputs of the network benchmarks: a network with random weights, images and partial labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +19,7 @@ from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import Recipe
 from labelgrid.tasks.task import Task, TaskDef, definitions
 
-#: NYUv2's tasks as PartAL has them.
+#: The NYUv2 tasks of PartAL.
 ROWS = (
     TaskRow("semseg", "semseg", 1.0, {"classes": [f"class {i}" for i in range(40)]}),
     TaskRow("depth", "depth", 1.0),
@@ -32,9 +32,9 @@ def task_definitions() -> dict[str, TaskDef]:
 
 
 def recipe() -> Recipe:
-    """The small recipe, its backbone left random."""
-    found = load_recipe("small")
-    return replace(found, backbone=replace(found.backbone, pretrained=False))
+    """The small recipe with a random backbone."""
+    loaded = load_recipe("small")
+    return replace(loaded, backbone=replace(loaded.backbone, pretrained=False))
 
 
 def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
@@ -61,13 +61,13 @@ def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -
 
 
 def smooth(rng: np.random.Generator, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Random values in 0..1 that change slowly: [h, w, channels]."""
+    """Smooth random values in 0..1: [h, w, channels]."""
     coarse = rng.random((9, 12, channels)).astype(np.float32)
     return cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC).reshape(*size, channels).clip(0, 1)
 
 
 def label(rng: np.random.Generator, kind: str, size: tuple[int, int]) -> LabelArray:
-    """A label of a kind, valid almost everywhere."""
+    """A label of a task kind, valid almost everywhere."""
     if kind == "semseg":
         value = (smooth(rng, size, 1) * 39.999).astype(np.int64)
     elif kind == "depth":

@@ -1,4 +1,4 @@
-"""How the benchmarks measure: sides in turns, medians of pairs, processes of their own for memory."""
+"""Measures time in interleaved pairs, and memory in separate processes."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def machine() -> str:
-    """What the figures are of; the load tells whether other work disturbed them."""
+    """A description of the machine; its load shows whether other work disturbed the figures."""
     torch = sys.modules.get("torch")
     threads = torch.get_num_threads() if torch else os.environ.get("OMP_NUM_THREADS", "default")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
@@ -28,22 +28,22 @@ def machine() -> str:
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of each repetition, on the clock and of the processor (all threads of this process)."""
+    """Seconds of each repetition: wall time and processor time (all threads of this process)."""
 
     wall: list[float]
     processor: list[float]
 
     def over(self, other: "Times") -> float:
-        """The median over the pairs of repetitions of this side's seconds over the other's."""
+        """The median ratio of this side's wall time to the other's, over pairs of repetitions."""
         return median(mine / its for mine, its in zip(self.wall, other.wall, strict=True))
 
     def work_over(self, other: "Times") -> float:
-        """As `over`, of processor seconds: what other programs of the machine disturb least."""
+        """As `over`, for processor time, which other programs disturb less."""
         return median(mine / its for mine, its in zip(self.processor, other.processor, strict=True))
 
 
-def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
-    """Each side once to warm up, then all in turns, so that what slows the machine slows all of them."""
+def interleaved(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Times]:
+    """Run each side once to warm up, then all sides in turns, so that disturbances affect all of them."""
     for side in sides.values():
         side()
     found = {name: Times([], []) for name in sides}
@@ -57,13 +57,13 @@ def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[st
 
 
 def show(times: Mapping[str, Times]) -> None:
-    """The medians."""
+    """Print the medians."""
     for name, each in times.items():
         print(f"  {name:44} {median(each.wall) * 1e3:10.1f} ms  (processor {median(each.processor) * 1e3:10.1f} ms)")
 
 
-def held(claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False) -> bool:
-    """Print a figure beside its bar (at most it, or at `least`) and return whether it holds."""
+def check_limit(claim: str, found: float, bar: float, unit: str = "x", *, least: bool = False) -> bool:
+    """Print a figure and its limit (a maximum, or with `least` a minimum); return whether it is met."""
     holds = found >= bar if least else found <= bar
     sign = ">=" if least else "<="
     print(
@@ -73,22 +73,22 @@ def held(claim: str, found: float, bar: float, unit: str = "x", *, least: bool =
 
 
 def peak_mib() -> float:
-    """The largest memory this process has held, MiB (Linux's own count begins anew with a new program)."""
+    """The peak memory of this process in MiB (Linux resets its count for a new program)."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def alone(file: str, *words: str | int) -> Any:
-    """What a benchmark file, run in a process of its own with these words, prints as JSON on its last line."""
+def run_isolated(file: str, *words: str | int) -> Any:
+    """Run a benchmark file with arguments in a separate process; return the JSON of its last line."""
     done = subprocess.run([sys.executable, file, *map(str, words)], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A command's end: seconds on the clock and of the processor, peak MiB, what it printed."""
+    """The result of a command: wall and processor seconds, peak MiB, and its output."""
 
     seconds: float
     processor: float
@@ -97,7 +97,7 @@ class Measurement:
 
 
 def command(words: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> Measurement:
-    """Run a command in a process of its own.
+    """Run a command in a separate process.
 
     Its peak memory is at least this process's, from which it starts: load nothing large here.
     """
@@ -113,5 +113,5 @@ def command(words: Sequence[str], cwd: str | os.PathLike[str] | None = None) -> 
 
 
 def labelgrid(*words: str | int) -> list[str]:
-    """The real command line, as the words to run."""
+    """The arguments that run the real command line."""
     return [sys.executable, "-m", "labelgrid", *map(str, words)]

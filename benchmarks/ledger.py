@@ -1,12 +1,12 @@
-"""Does the ledger stay quick and small with 1,000,000 images × 5 tasks?
+"""Measures the ledger's time and memory with 1,000,000 images × 5 tasks.
 
-Beside it runs what a competent user would write first: the standard library's sqlite3, one transaction, integer
-ids, and a row for every cell of the grid whatever its state. Both hold the same images and the same labels; every
-step runs in a process of its own. Times are processor seconds, so that other work on the machine does not count;
-memory is the process's peak.
+The baseline is what a competent user would write first: sqlite3 from the standard library, one transaction, integer
+ids, and one row for every cell of the grid in any state. Both sides hold the same images and the same labels. Every
+step runs in a separate process. Times are processor seconds, so that other work on the machine does not count; memory
+is the peak of the process.
 
-`add` puts the images in; `label` takes labels in (there the plain version is faster: it checks no move and keeps no
-history); `counts` is what `labelgrid status` asks; `grid` is what a selection starts from.
+`add` adds the images. `label` imports labels; there the baseline is faster, because it checks no moves and keeps no
+history. `counts` is the query of `labelgrid status`, `grid` that of a selection.
 """
 
 import argparse
@@ -25,7 +25,7 @@ import numpy as np
 from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.store import Store
 
-#: What the design promises for 1,000,000 × 5: seconds and MiB.
+#: The limits for 1,000,000 × 5: seconds and MiB.
 BARS = {"add": (60.0, 1536), "counts": (1.0, 1536), "grid": (2.0, 1536)}
 
 
@@ -110,8 +110,8 @@ STEPS: dict[str, Callable[[Path, int, int], list[int] | None]] = {
 }
 
 
-def alone(step: str, path: Path, images: int, tasks: int) -> dict[str, float]:
-    """A step in a process of its own: its answer, processor seconds without the imports, peak MiB with them."""
+def run_isolated(step: str, path: Path, images: int, tasks: int) -> dict[str, float]:
+    """Run a step in a separate process; return its answer, processor seconds without imports, and peak MiB."""
     command = [sys.executable, __file__, "--step", step, "--path", str(path)]
     command += ["--images", str(images), "--tasks", str(tasks)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -133,7 +133,7 @@ def compare(images: int, tasks: int, labelled: int) -> bool:
         paths = {side: Path(folder, f"{side}.db") for side in ("ours", "naive")}
         for step in ("add", "label", "counts", "grid"):
             size = labelled if step == "label" else images
-            ours, naive = (alone(f"{side}_{step}", path, size, tasks) for side, path in paths.items())
+            ours, naive = (run_isolated(f"{side}_{step}", path, size, tasks) for side, path in paths.items())
             assert ours["answer"] == naive["answer"], step
             shown = [f"{side['seconds']:8.2f} s {side['peak']:7.0f} MiB" for side in (ours, naive)]
             print(f"{step:8} {shown[0]:>22} {shown[1]:>22} {naive['seconds'] / ours['seconds']:12.1f}x", flush=True)

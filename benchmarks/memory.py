@@ -1,7 +1,7 @@
-"""Does the memory of scoring stay flat: in the number of passes, the size of the pool and the size of an image?
+"""Measures the memory of scoring over the number of passes, the size of the pool and the size of an image.
 
-Each figure is the peak of a process that scores a pool with MC-dropout at the images' original size and does nothing
-else. What one would write first keeps D samples of every pixel; the size of those alone is printed beside ours.
+Each figure is the peak of a process that only scores a pool with MC-dropout at the images' original size. A first
+version would keep D samples of every pixel; their size is printed for comparison.
 """
 
 import argparse
@@ -9,9 +9,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from _measure import alone, held, machine, peak_mib
+from _measure import check_limit, machine, peak_mib, run_isolated
 
-#: Of the peak with more passes or images over the peak with few; MiB that a large image may add.
+#: Limits: the peak with more passes or images relative to the peak with few; the MiB that a large image may add.
 FLAT, LARGE = 1.1, 512
 CLASSES = 40
 
@@ -39,7 +39,7 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
 
 
 def make(folder: Path, images: int, size: tuple[int, int]) -> None:
-    """A folder of files and, beyond eight, links to these."""
+    """Make a folder of eight files, and of links to them for larger pools."""
     from _made import make_files
 
     made = make_files(folder, min(images, 8), size)
@@ -48,12 +48,12 @@ def make(folder: Path, images: int, size: tuple[int, int]) -> None:
 
 
 def peak(folder: Path, images: int, passes: int, at: str = "original") -> float:
-    found: float = alone(__file__, "--score", folder, "--images", images, "--passes", passes, "--at", at)
-    return found
+    peak_memory: float = run_isolated(__file__, "--score", folder, "--images", images, "--passes", passes, "--at", at)
+    return peak_memory
 
 
 def naive_mib(size: tuple[int, int], passes: int) -> float:
-    """What D float32 samples of the class map of one image take."""
+    """The size of D float32 samples of the class map of one image, in MiB."""
     return passes * CLASSES * size[0] * size[1] * 4 / 2**20
 
 
@@ -84,9 +84,9 @@ def main(words: list[str] | None = None) -> int:
             print(f"  {images:6} images: {found:6.0f} MiB")
         largest, samples = peak(folders["large"], 1, 2), naive_mib(large, 2)
         print(f"  one image of {large[0]}x{large[1]}, D = 2: {largest:6.0f} MiB (its samples: {samples:6.0f} MiB)")
-    kept = held("peak with the most passes / with the fewest", by_passes[-1] / by_passes[0], FLAT)
-    kept &= held("peak with the largest pool / with the smallest", by_images[-1] / by_images[0], FLAT)
-    return 0 if held("a large image adds", largest - by_passes[0], LARGE, "MiB") and kept else 1
+    kept = check_limit("peak with the most passes / with the fewest", by_passes[-1] / by_passes[0], FLAT)
+    kept &= check_limit("peak with the largest pool / with the smallest", by_images[-1] / by_images[0], FLAT)
+    return 0 if check_limit("a large image adds", largest - by_passes[0], LARGE, "MiB") and kept else 1
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Does the command line stay quick and small with a grid of 1,000,000 images x 5 tasks?
+"""Measures the time and memory of commands on a grid of 1,000,000 images x 5 tasks.
 
-The real commands, each in a process of its own: `init` from a list of names with `--check none`, `status`, and a query
-that only shows what it would pick. Beside `init` stands what copying the same names into a bare SQLite table takes: one
-transaction, a unique name a row, no keys, no checks.
+Runs the real commands, each in a separate process: `init` from a list with `--check none`, `status`, and a query that
+only shows its picks. The baseline of `init` copies the same ids into a bare SQLite table: one transaction, one unique
+id per row, no keys, no checks.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from _measure import Measurement, alone, command, held, labelgrid, machine
+from _measure import Measurement, check_limit, command, labelgrid, machine, run_isolated
 
-#: Seconds and MiB that the design promises.
+#: The limits, in seconds and MiB.
 INIT, STATUS, MIB = 60.0, 1.0, 1536
 TASKS = ("depth", "normals", "edges", "saliency", "semseg:classes.txt")
 
@@ -28,7 +28,7 @@ def write_list(folder: Path, images: int) -> None:
 
 
 def bare(folder: Path) -> float:
-    """Seconds to read the list into a bare table."""
+    """The seconds to read the list into a bare table."""
     start = time.perf_counter()
     names = (folder / "list.txt").read_text(encoding="utf-8").splitlines()
     with sqlite3.connect(folder / "bare.db") as connection:
@@ -63,7 +63,7 @@ def main(words: list[str] | None = None) -> int:
         )
         made = command(line, folder)
         shown("init", made)
-        print(f"  {'names into a bare table':28} {alone(__file__, '--bare', folder):7.2f} s")
+        print(f"  {'names into a bare table':28} {run_isolated(__file__, '--bare', folder):7.2f} s")
         first, again = (command(labelgrid("status", "grid", "--json"), folder) for _ in range(2))
         shown("status", first)
         shown("status again", again)
@@ -73,8 +73,10 @@ def main(words: list[str] | None = None) -> int:
         shown("query --dry-run", asked)
         database = sum(file.stat().st_size for file in (folder / "grid").glob("labelgrid.db*"))
         print(f"  the project's database: {database / 2**20:.0f} MiB")
-    kept = held("init", made.seconds, INIT, "s") & held("status", min(first.seconds, again.seconds), STATUS, "s")
-    return 0 if held("peak memory", max(r.peak for r in (made, first, asked)), MIB, "MiB") and kept else 1
+    kept = check_limit("init", made.seconds, INIT, "s") & check_limit(
+        "status", min(first.seconds, again.seconds), STATUS, "s"
+    )
+    return 0 if check_limit("peak memory", max(r.peak for r in (made, first, asked)), MIB, "MiB") and kept else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What does a rendered room with all its labels cost?
+"""Measures the time to render a room with all its labels.
 
-The labels against what one would write with the renderer alone: a ray a pixel, asked one by one. Then the command
-as a whole, processes and files included: processor seconds an image, since processes share the cores.
+Compares the labels with the renderer alone, which is asked for one ray per pixel. Then measures the whole command,
+including processes and files, in processor seconds per image, because processes share the cores.
 """
 
 import argparse
@@ -11,19 +11,19 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from _measure import command, held, in_turns, labelgrid, machine, show
+from _measure import check_limit, command, interleaved, labelgrid, machine, show
 
 from labelgrid.scenes.cast import Size, cast
 from labelgrid.scenes.render import load, mitsuba
 from labelgrid.scenes.rooms import Scene, make_scene
 
-#: Processor seconds an image: 0.3 s on the clock, on two cores.
+#: The limit in processor seconds per image: 0.3 s of wall time on two cores.
 BAR = 0.6
 SIZE = (96, 128)
 
 
 def one_by_one(loaded: Any, scene: Scene, size: Size) -> tuple[Any, Any, Any]:
-    """The plain way: each pixel's ray is met by the renderer."""
+    """The baseline: the renderer intersects each pixel's ray."""
     height, width = size
     sensor = loaded.sensors()[0]
     solid = np.full(size, -1, np.int64)
@@ -51,7 +51,7 @@ def main(words: list[str] | None = None) -> int:
     mitsuba()
     scene = make_scene(0, 0)
     loaded = load(scene, SIZE, 16)
-    times = in_turns(
+    times = interleaved(
         {"labels by casting": lambda: cast(scene, SIZE), "a ray a pixel": lambda: one_by_one(loaded, scene, SIZE)},
         options.repeats,
     )
@@ -61,7 +61,7 @@ def main(words: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         ran = command(labelgrid("scenes", str(Path(folder) / "rooms"), "--count", options.count))
     print(f"labelgrid scenes --count {options.count}: {ran.seconds / options.count:.3g} s an image on the clock")
-    return 0 if held("processor seconds an image", ran.processor / options.count, BAR, "s") else 1
+    return 0 if check_limit("processor seconds an image", ran.processor / options.count, BAR, "s") else 1
 
 
 if __name__ == "__main__":

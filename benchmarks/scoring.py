@@ -1,8 +1,8 @@
-"""Is the uncertainty of D dropout passes bought for little more than one plain forward pass?
+"""Compares the time of D dropout passes with that of one plain forward pass.
 
-The peer is one plain forward pass (encoder and decoder) of the same batch. Beside it runs what one would write first:
-D whole forward passes with the network's own dropout, all samples kept, then the entropies of PartAL A.1. The network
-is the small recipe's with random weights. The last part scores files from disk and compares with a loop over the same
+The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline runs D whole forward
+passes with the network's own dropout, keeps all samples, then computes the entropies of PartAL A.1. The network is the
+small recipe's with random weights. The last part scores files from disk and compares this with a loop over the same
 files that only predicts.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from _made import make_files, network_of, recipe, task_definitions
-from _measure import held, in_turns, machine, show
+from _measure import check_limit, interleaved, machine, show
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,7 +39,7 @@ BAR = 1.2
 
 
 def naive(network: Network, batch: Batch, passes: int, where: Where, original: bool) -> np.ndarray:
-    """D whole passes, all samples kept: mean uncertainties [b, t]."""
+    """Mean uncertainties [b, t] of D whole passes with all samples kept."""
     for module in network.modules():
         if isinstance(module, ChannelDropout):
             module.train(module.stage == "final" or where == "heads")
@@ -74,7 +74,7 @@ def mean_entropy(name: str, raws: list[Tensor], batch: Batch, image: int, origin
 
 
 def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: argparse.Namespace) -> bool:
-    """The statistic of one batch, all places and resolutions."""
+    """Compare the statistic of one batch at all dropout positions and resolutions."""
     keys = np.array([image_key(name) for name in batch.ids], np.uint64)
 
     def ours(where: Where, original: bool) -> np.ndarray:
@@ -89,18 +89,18 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
             network, batch, options.passes, "final", False
         ),
     }
-    times = in_turns(sides, options.repeats)
+    times = interleaved(sides, options.repeats)
     show(times)
     plain, final, heads, first = times.values()
     print(f"  (processor: final / plain {final.work_over(plain):.3g})")
-    kept = held("dropout in the final heads / one plain forward", final.over(plain), BAR)
+    kept = check_limit("dropout in the final heads / one plain forward", final.over(plain), BAR)
     print(f"dropout in the final heads: {first.over(final):.3g} x faster than naive passes")
     print(f"dropout in both stages (encoder once) / one plain forward: {heads.over(plain):.3g} x")
     sides = {
         "final, original size": lambda: ours("final", True),
         "naive final, original size": lambda: naive(network, batch, options.passes, "final", True),
     }
-    times = in_turns(sides, max(1, options.repeats // 5))
+    times = interleaved(sides, max(1, options.repeats // 5))
     show(times)
     ours_full, naive_full = times.values()
     print(f"original size: naive / ours {naive_full.over(ours_full):.3g} x")
@@ -108,7 +108,7 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
 
 
 def predict_only(network: Network, source: Folder, names: list[str], known: bool) -> None:
-    """A plain loop over the files, as an evaluation has it: load, forward."""
+    """A plain loop over the files, as in an evaluation: load, forward."""
     labels = partial(labels_of, source, task_definitions()) if known else None
     with torch.inference_mode():
         for batch in eval_batches(source, task_definitions(), names, recipe().data, batch=8, known=labels):
@@ -116,7 +116,7 @@ def predict_only(network: Network, source: Folder, names: list[str], known: bool
 
 
 def of_files(network: Network, tasks: dict[str, Task], source: Folder, options: argparse.Namespace) -> None:
-    """The whole way, from files to the score table."""
+    """The whole path from files to the score table."""
     names = list(source.images())
     rounds: list[list[float]] = []
     for _ in range(max(1, options.repeats // 5)):

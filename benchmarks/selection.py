@@ -1,8 +1,8 @@
-"""Does PartAL choose among 1,000,000 images x 5 tasks at once, in bounded memory?
+"""Measures the time and memory of PartAL's selection among 1,000,000 images x 5 tasks.
 
-Timed is what a query does between the score table and the picks: bounds, scores, selection. The peer is a
+Covers the steps of a query between the score table and the picks: bounds, scores, selection. The baseline is a
 competent NumPy version in a few lines: the same min-max, then a full sort of all cells. Both must pick the same cells.
-Each side runs in a process of its own, whose peak memory is taken.
+Each side runs in a separate process, whose peak memory is measured.
 """
 
 import argparse
@@ -11,7 +11,7 @@ import time
 from statistics import median
 
 import numpy as np
-from _measure import alone, held, machine, peak_mib
+from _measure import check_limit, machine, peak_mib, run_isolated
 
 from labelgrid.labels.grid import Grid, State
 from labelgrid.select.partal import Options, build
@@ -30,7 +30,7 @@ def grid_of(images: int, tasks: int) -> Grid:
 
 
 def uncertainties(images: int, tasks: int) -> np.ndarray:
-    """Of each cell, each task on a scale of its own."""
+    """Random uncertainties of all cells, each task on its own scale."""
     return np.random.default_rng(1).gamma(2.0, size=(images, tasks)) * 10.0 ** np.arange(tasks) - 3
 
 
@@ -78,7 +78,7 @@ def main(words: list[str] | None = None) -> int:
     print(machine())
     print(f"{options.images:,} images x {options.tasks} tasks, {options.budget} labels")
     line = ("--images", sizes[0], "--tasks", sizes[1], "--budget", sizes[2], "--side")
-    runs = [[alone(__file__, *line, side) for side in SIDES] for _ in range(options.repeats)]
+    runs = [[run_isolated(__file__, *line, side) for side in SIDES] for _ in range(options.repeats)]
     for place, side in enumerate(SIDES):
         seconds, processor = (median(pair[place][key] for pair in runs) for key in ("seconds", "processor"))
         peak = max(pair[place]["peak"] for pair in runs)
@@ -86,8 +86,10 @@ def main(words: list[str] | None = None) -> int:
     mine, its = runs[0]
     assert sorted(mine["picks"]) == sorted(its["picks"]), "the two sides picked other cells"  # ties in another order
     print(f"naive / ours: {median(its['seconds'] / mine['seconds'] for mine, its in runs):.3g} x")
-    kept = held("selection", median(mine["seconds"] for mine, _ in runs), SECONDS, "s")
-    return 0 if held("peak memory of selection", max(mine["peak"] for mine, _ in runs), MIB, "MiB") and kept else 1
+    kept = check_limit("selection", median(mine["seconds"] for mine, _ in runs), SECONDS, "s")
+    return (
+        0 if check_limit("peak memory of selection", max(mine["peak"] for mine, _ in runs), MIB, "MiB") and kept else 1
+    )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Does the command line answer at once?
+"""Measures the start-up time of the command line.
 
-`labelgrid --help` in processes of their own, in turns with a Python that does nothing (what any Python program pays)
-and with a Python that loads torch (what every command would pay if it were loaded at the start).
+Runs `labelgrid --help` in separate processes, in turns with a Python that does nothing (the minimum for any Python
+program) and with a Python that loads torch (the cost of every command if torch were loaded at the start).
 """
 
 import argparse
 import sys
 from statistics import median
 
-from _measure import Measurement, command, held, labelgrid, machine
+from _measure import Measurement, check_limit, command, labelgrid, machine
 
 BAR = 0.5
 
@@ -34,7 +34,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"  {name:28} {wall:7.3f} s  (processor {processor:7.3f} s, peak {max(r.peak for r in runs):5.0f} MiB)")
     help_, nothing, torch = (median(run.seconds for run in runs) for runs in found.values())
     print(f"labelgrid --help / nothing: {help_ / nothing:.3g} x; / import torch: {help_ / torch:.3g} x")
-    return 0 if held("labelgrid --help", help_, BAR, "s") else 1
+    return 0 if check_limit("labelgrid --help", help_, BAR, "s") else 1
 
 
 if __name__ == "__main__":

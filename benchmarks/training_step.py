@@ -1,8 +1,8 @@
-"""Does a training step cost little more than a bare PyTorch loop, and do the loaders keep up?
+"""Compares a training step with a bare PyTorch loop, and checks that the loaders keep up.
 
-The peer below is the same maths written out for these three tasks: the same network, the same losses of partial labels
-in both stages, the same share of labels fed in, the same optimiser; no trainer, no terms, no balancer, no checks. Both
-begin with equal weights, and before anything is timed the gradients of a first step are compared.
+The baseline is the same computation written out for these three tasks: the same network, the same losses of partial
+labels in both stages, the same share of labels fed in, the same optimiser; no trainer, no terms, no balancer, no
+checks. Both start with equal weights, and the gradients of a first step are compared before the timing.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from statistics import median
 
 import torch
 from _made import make_files, network_of, recipe, task_definitions
-from _measure import held, in_turns, machine, show
+from _measure import check_limit, interleaved, machine, show
 from torch import Tensor
 from torch.nn import functional
 
@@ -54,7 +54,7 @@ class Bare:
         return loss.detach()
 
     def fed_in(self, targets: Mapping[str, Target]) -> dict[str, Target]:
-        """A drawn share of the labels."""
+        """A random share of the labels."""
         keep = torch.rand(len(next(iter(targets.values())).valid), len(targets)) < self.known
         return {n: Target(t.value, t.valid & keep[:, i, None, None, None]) for i, (n, t) in enumerate(targets.items())}
 
@@ -70,7 +70,7 @@ class Bare:
         return total
 
     def error(self, name: str, raw: Tensor, value: Tensor) -> Tensor:
-        """What each pixel costs: [b, 1, h, w]."""
+        """The loss of each pixel: [b, 1, h, w]."""
         if name == "semseg":
             return functional.cross_entropy(raw, value[:, 0], reduction="none")[:, None]
         if name == "depth":
@@ -100,14 +100,14 @@ def plan_of(network: Network, source: Folder, workers: int, known: float) -> Pla
 
 
 def sides_of(network: Network, source: Folder, workers: int, known: float) -> tuple[Trainer, Bare]:
-    """Both, with equal weights."""
+    """Both sides, with equal weights."""
     plan = plan_of(network, source, workers, known)
     options = plan.options
     return Trainer(plan), Bare(copy.deepcopy(network), options.learning_rate, options.weight_decay, known)
 
 
 def check_equal(source: Folder, batch: Batch) -> None:
-    """Without dropout and known labels, whose draws differ, one step gives both the same gradients."""
+    """Check that one step gives both sides the same gradients, without dropout and known labels, whose draws differ."""
     trainer, bare = sides_of(network_of(build_all(task_definitions())).eval(), source, 0, 0.0)
     trainer.train_step(batch, 0)
     bare.step(batch)
@@ -116,7 +116,7 @@ def check_equal(source: Folder, batch: Batch) -> None:
 
 
 def epoch(source: Folder, workers: int, number: int) -> tuple[float, float]:
-    """Seconds to an epoch's first batch and from there to its last, of the loader alone."""
+    """The seconds of the loader alone to an epoch's first batch, and from there to its last."""
     start = time.perf_counter()
     options = recipe()
     batches = train_batches(
@@ -137,14 +137,14 @@ def epoch(source: Folder, workers: int, number: int) -> tuple[float, float]:
 
 
 def loaders(source: Folder, workers: int, step: float, repeats: int) -> bool:
-    """Whether so many workers read faster than steps of `step` seconds take batches."""
+    """Whether `workers` workers read faster than steps of `step` seconds consume batches."""
     size = recipe().train.batch
     found = [epoch(source, workers, number) for number in range(repeats)]
     started, rest = (median(each[i] for each in found) for i in range(2))
     loaded, trained = (len(source.images()) - size) / rest, size / step
     print(f"  loader alone, {workers} workers: {loaded:.1f} images/s, first batch after {started * 1e3:.0f} ms")
     print(f"  training steps alone: {trained:.1f} images/s")
-    return held("images/s loaded / images/s trained", loaded / trained, 1.0, least=True)
+    return check_limit("images/s loaded / images/s trained", loaded / trained, 1.0, least=True)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -171,7 +171,7 @@ def main(words: list[str] | None = None) -> int:
         plain = copy.deepcopy(bare)
         plain.network.to(memory_format=torch.contiguous_format)
         ours, theirs, others = cycle(batches), cycle(batches), cycle(batches)
-        times = in_turns(
+        times = interleaved(
             {
                 "Trainer.train_step": lambda: trainer.train_step(next(ours), 0),
                 "bare loop": lambda: bare.step(next(theirs)),
@@ -182,7 +182,7 @@ def main(words: list[str] | None = None) -> int:
         show(times)
         mine, its, first = times.values()
         print(f"  (processor: {mine.work_over(its):.3g})")
-        kept = held("training step / bare loop", mine.over(its), BAR)
+        kept = check_limit("training step / bare loop", mine.over(its), BAR)
         print(f"  channels-last / channels-first: {its.over(first):.3g}, processor: {its.work_over(first):.3g}")
         kept &= loaders(source, options.workers, median(mine.wall), max(2, options.repeats // 5))
     return 0 if kept else 1

@@ -8,7 +8,7 @@ from labelgrid.labels.grid import Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import Check
-from labelgrid.project.settings import Settings, recipe_word
+from labelgrid.project.settings import Settings, resolve_recipe
 from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.schema import PluginChoice
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # what these modules import is loaded by the call that needs 
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.import_labels import Imported
-    from labelgrid.reporting.write import Written
+    from labelgrid.reporting.write import WrittenReport
     from labelgrid.rounds.query import QueryResult
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
@@ -93,7 +93,7 @@ class Project:
 
         kept = str(Path(weights).absolute()) if weights else ""
         chosen = PluginChoice(strategy, options or {})
-        settings = Settings(recipe_word(recipe), seed, kept, group, chosen, changes or {})
+        settings = Settings(resolve_recipe(recipe), seed, kept, group, chosen, changes or {})
         found = [Path(place) for place in _several(images)]
         made = create(Path(folder), found, _rows(tasks), settings, progress or Silent(), holdout=holdout, check=check)
         return cls(made, progress)
@@ -154,8 +154,8 @@ class Project:
         from labelgrid.rounds.fit import fit
 
         changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
-        with self._project.alone():
-            return fit(self._project, self._progress, recipe_word(recipe) if recipe else "", changes)
+        with self._project.lock():
+            return fit(self._project, self._progress, resolve_recipe(recipe) if recipe else "", changes)
 
     def query(
         self, budget: float, unit: Unit = "labels", *, strategy: str = "", dry_run: bool = False, prelabels: bool = True
@@ -173,7 +173,7 @@ class Project:
         from labelgrid.select.strategy import Budget
 
         wanted = Budget(budget, unit)
-        with self._project.alone():
+        with self._project.lock():
             return query(self._project, wanted, self._progress, strategy=strategy, dry_run=dry_run, prelabels=prelabels)
 
     def export(
@@ -201,14 +201,16 @@ class Project:
 
         return cancel(self._project, list(cells), round=round, requeue=requeue)
 
-    def predict(self, images: Place, out: Place, *, known: Place | None = None) -> int:
+    def predict(self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False) -> int:
         """Predict every task of images with the newest model, as label files `OUT/TASK/IMAGE`; returns how many.
 
-        `images` is a folder or a file, `known` a folder of labels to feed in.
+        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` adds class probabilities and the
+        like as `.npz`.
         """
         from labelgrid.rounds.predict import predict
 
-        return predict(self._project, Path(images), Path(out), Path(known) if known else None, self._progress)
+        labels = Path(known) if known else None
+        return predict(self._project, Path(images), Path(out), labels, self._progress, soft=soft)
 
     def evaluate(self, labels: Place | None = None, *, split: Split = "heldout") -> dict[str, Any]:
         """Measure the newest model on a folder of labels, or a split of the project; as `evaluate --json` shows it."""
@@ -218,16 +220,18 @@ class Project:
             return evaluate_folder(self._project, Path(labels), self._progress)
         return evaluate_split(self._project, split, self._progress)
 
-    def report(self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False) -> "Written":
+    def report(
+        self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False
+    ) -> "WrittenReport":
         """Write one HTML file of what the project has reached; to `report.html` in the project if `out` is None.
 
         `plots` is a folder for each figure as SVG and PNG; with `pictures`, shown cells of which no picture was kept
         are predicted.
         """
-        from labelgrid.reporting.write import report_of
+        from labelgrid.reporting.write import write_report
 
         page = Path(out) if out else self.folder / "report.html"
-        return report_of(self.folder, page, Path(plots) if plots else None, pictures=pictures)
+        return write_report(self.folder, page, Path(plots) if plots else None, pictures=pictures)
 
     def status(self) -> dict[str, Any]:
         """Images, cells by state, costs, rounds and the next command, as `status --json` shows them."""

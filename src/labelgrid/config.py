@@ -1,4 +1,4 @@
-"""The border where TOML becomes frozen dataclasses: every key is checked, nothing is guessed."""
+"""Parses TOML into frozen dataclasses and checks every key and value."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file.
+    """The content of a TOML file.
 
     Raises:
         RecipeError: the file is missing or is not TOML.
@@ -22,16 +22,16 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError("There is no such file.", where=str(path), next_step="Check the path.") from error
+        raise RecipeError("The file does not exist.", where=str(path), next_step="Check the path.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"This is not TOML: {error}.", where=str(path), next_step="Mend the line.") from error
+        raise RecipeError(f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line.") from error
 
 
 def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
-    """Build the frozen dataclass `kind` from TOML values, strictly: no unknown key, no silent conversion.
+    """Build the frozen dataclass `kind` from TOML values; unknown keys and type conversions are errors.
 
     Raises:
-        RecipeError: names each wrong key, its problem and the nearest right key.
+        RecipeError: names each wrong key, its problem and the closest known key.
 
     Example:
         >>> from dataclasses import dataclass
@@ -44,27 +44,28 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        text = json.dumps(values, default=str)  # TOML's dates have no place anywhere
+        text = json.dumps(values, default=str)  # dates become text; no key takes one
         return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
     except ValidationError as error:
         faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
-        raise RecipeError("; ".join(faults) + ".", where=where, next_step="Mend it and run again.") from error
+        raise RecipeError("; ".join(faults) + ".", where=where, next_step="Fix it and run again.") from error
 
 
-def _fault(kind: object, place: tuple[int | str, ...], fault: str, message: str) -> str:
+def _fault(kind: object, key_path: tuple[int | str, ...], fault: str, message: str) -> str:
+    key = ".".join(map(str, key_path))
     if fault not in {"unexpected_keyword_argument", "extra_forbidden"}:
         message = message.removeprefix("Value error, ")
-        return ": ".join(filter(None, [".".join(map(str, place)), f"{message[0].lower()}{message[1:]}"]))
-    for step in place[:-1]:
+        return ": ".join(filter(None, [key, f"{message[0].lower()}{message[1:]}"]))
+    for step in key_path[:-1]:
         kind = next((f.type for f in fields(kind) if f.name == step), None) if is_dataclass(kind) else None
     known = [f.name for f in fields(kind)] if is_dataclass(kind) else []
-    near = difflib.get_close_matches(str(place[-1]), known, 1)
+    near = difflib.get_close_matches(str(key_path[-1]), known, 1)
     hint = f" (did you mean '{near[0]}'?)" if near else f" (known: {', '.join(known)})" if known else ""
-    return f"{'.'.join(map(str, place))}: unknown key{hint}"
+    return f"{key}: unknown key{hint}"
 
 
-def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `change` laid over it, table by table; a table that names another plug-in replaces.
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Override keys of `base`, table by table; a table that names another plug-in replaces the whole table.
 
     Example:
         >>> merge({"train": {"epochs": 3, "batch": 8}}, {"train": {"epochs": 5}})
@@ -73,19 +74,19 @@ def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
         {'network': {'name': 'b'}}
     """
     merged = dict(base)
-    for key, value in change.items():
+    for key, value in overrides.items():
         old = merged.get(key)
         nested = isinstance(old, Mapping) and isinstance(value, Mapping) and not _renames(old, value)
         merged[key] = merge(old, value) if nested else value  # type: ignore[arg-type]
     return merged
 
 
-def _renames(old: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
-    return "name" in change and change["name"] != old.get("name")
+def _renames(old: Mapping[str, Any], overrides: Mapping[str, Any]) -> bool:
+    return "name" in overrides and overrides["name"] != old.get("name")
 
 
 def as_toml(value: object) -> str:
-    """A plain value as TOML, tables inline; what is None is left out of tables.
+    """A plain value as TOML, with inline tables; keys whose value is None are left out.
 
     Example:
         >>> as_toml({"steps": 500, "zoom": (0.8, 1.0), "val": None})
@@ -97,5 +98,5 @@ def as_toml(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_toml, value)) + "]"
     if isinstance(value, float):
-        return repr(value)  # JSON would write 1e+30 without its point
+        return repr(value)  # JSON writes 1e+30 without a decimal point
     return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML string

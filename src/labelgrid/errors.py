@@ -1,17 +1,17 @@
-"""Which kinds of error a user can meet: each says what, where, the next step and what was left unchanged."""
+"""Defines the errors a user can see: each says what, where, the next step, and what was left unchanged."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class LabelgridError(Exception):
-    """Refused input. The command line prints it without a traceback and exits with `exit_code`.
+    """An error in the user's input. The command line prints it without a traceback and exits with `exit_code`.
 
     Args:
         what: what was found and what was expected, one sentence.
-        where: the file, cell or key it was found at.
+        where: the file, cell or key.
         next_step: what to do about it, one sentence.
-        unchanged: what was left as it was, one sentence.
+        unchanged: what was left unchanged, one sentence.
 
     Example:
         >>> print(LabelError("Depth is 8-bit.", where="labels/depth/a.png", next_step="Declare a scale."))
@@ -33,7 +33,7 @@ class LabelgridError(Exception):
 
 @contextmanager
 def with_unchanged(unchanged: str) -> Iterator[None]:
-    """Let the refusals inside that do not know what was left unchanged say this; also a decorator.
+    """Add what was left unchanged to errors raised inside that do not say it; also a decorator.
 
     Example:
         >>> with with_unchanged("Nothing was made."):
@@ -50,21 +50,21 @@ def with_unchanged(unchanged: str) -> Iterator[None]:
 
 
 class UsageError(LabelgridError):
-    """The command's words are off (exit code 2)."""
+    """The command's arguments are wrong (exit code 2)."""
 
     exit_code = 2
 
 
 class PluginError(LabelgridError):
-    """A plug-in's name or options are unknown."""
+    """A plug-in's name is unknown, or its options are wrong."""
 
 
 class RecipeError(LabelgridError):
-    """A recipe or settings file says something that cannot be."""
+    """A recipe or settings file is invalid."""
 
 
 class ProjectError(LabelgridError):
-    """The project folder, its database or its round is not in a state that allows the command."""
+    """The project's folder, database or round is in a state that does not allow the command."""
 
 
 class ImageError(LabelgridError):
@@ -76,7 +76,7 @@ class LabelError(LabelgridError):
 
 
 class LedgerError(LabelgridError):
-    """A move of a cell, or a database, that the ledger does not allow."""
+    """The ledger does not allow the move of a cell, or its database cannot be used."""
 
 
 class ModelError(LabelgridError):
@@ -84,4 +84,4 @@ class ModelError(LabelgridError):
 
 
 class TrainingError(LabelgridError):
-    """Training stopped: no labels, or a loss that is not a number."""
+    """Training stopped: there are no labels, or the loss is not finite."""

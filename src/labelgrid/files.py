@@ -1,4 +1,4 @@
-"""How files are put into folders, whole or not at all, and how a disk's refusal becomes a sentence."""
+"""Writes, copies and removes files atomically, and turns errors of the disk into messages for the user."""
 
 import os
 import secrets
@@ -13,38 +13,38 @@ from labelgrid.errors import ProjectError
 
 @contextmanager
 def disk(path: Path, unchanged: str = "") -> Iterator[None]:
-    """Turn the disk's refusals into a sentence.
+    """Turn `OSError` into an error for the user.
 
     Raises:
-        ProjectError: the disk is full, the place cannot be read or written, or a file is gone.
+        ProjectError: the disk is full, a path cannot be read or written, or a file has disappeared.
     """
     try:
         yield
-    except ProjectError as error:  # a block inside knew nothing of the rest
+    except ProjectError as error:  # raised by an inner block that does not know what is unchanged
         error.unchanged = error.unchanged or unchanged
         raise
     except FileNotFoundError as error:
         raise ProjectError(
-            "The file is not there any more.",
+            "The file does not exist any more.",
             where=str(error.filename),
             next_step="Put it back and run the same command again.",
             unchanged=unchanged,
         ) from error
     except OSError as error:
         raise ProjectError(
-            f"The disk refuses: {error.strerror or error}.",
+            f"The disk reports an error: {error.strerror or error}.",
             where=str(path),
-            next_step="Free some space or mend the folder's permissions, and run the same command again.",
+            next_step="Free some space or fix the folder's permissions, and run the same command again.",
             unchanged=unchanged,
         ) from error
 
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path` that becomes it if nothing goes wrong.
+    """Yield a temporary path beside `path`, and rename it to `path` if the block succeeds.
 
-    When the process is killed, `path` is what it was or what it is to be, never half; a hidden file may be left over.
-    The same holds for a power cut if it is to be `durable`; else it may spoil what was not flushed (`flush`).
+    If the process is killed, `path` holds its old or its new content, never a part; a hidden file may be left over.
+    With `durable` the same is true for a power cut; without it, call `flush` later.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")  # short: a name may be as long as the disk allows
@@ -58,22 +58,22 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, unchanged: str = "") -> None:
-    """Write a text file, whole or not at all, and durably.
+    """Write a text file atomically and durably.
 
     Raises:
-        ProjectError: the disk refuses; `unchanged` is what it says of the rest.
+        ProjectError: the disk reports an error; `unchanged` is added to the message.
     """
     with disk(path, unchanged), atomic_write(path, durable=True) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder of the program's own making, if it is there."""
+    """Remove a folder that the program made, if it exists."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def place(source: Path, target: Path, *, link: bool = False) -> None:
-    """Make `target` a copy of `source`, or a link to it; one that is there already is not made again."""
+def copy_file(source: Path, target: Path, *, link: bool = False) -> None:
+    """Make `target` a copy of `source`, or with `link` a symbolic link to it; an up-to-date target is kept."""
     if link:
         if target.is_symlink() and target.readlink() == source.absolute():
             return
@@ -93,21 +93,21 @@ def _same(source: Path, target: Path) -> bool:
     return (one.st_size, one.st_mtime_ns) == (other.st_size, other.st_mtime_ns)
 
 
-def remove(folder: Path, names: Iterable[str]) -> None:
-    """Remove files of our own making below a folder; one that a link leads out of it to stays."""
+def remove_files(folder: Path, names: Iterable[str]) -> None:
+    """Remove files that the program made below a folder; files that a link places outside of it are kept."""
     inside = folder.resolve()
     for name in names:
         path = folder / name
         if path.parent.resolve().is_relative_to(inside):
             path.unlink(missing_ok=True)
-            with suppress(OSError):  # folders that are empty now go too
+            with suppress(OSError):  # remove the folder too if it is empty now
                 path.parent.rmdir()
 
 
 def flush(paths: Iterable[Path]) -> Iterator[Path]:
-    """Bring files, and the names in folders, to the disk, and give each back when it is there.
+    """Flush files and folder entries to the disk; yield each path when it is durable.
 
-    Sixteen at once: a disk that takes 7 ms for one flush takes little more for many.
+    Sixteen run in parallel, because one flush takes about 7 ms and many at once take little more.
     """
     with ThreadPoolExecutor(16) as threads:
         yield from threads.map(_flush, paths)

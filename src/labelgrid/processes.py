@@ -1,4 +1,4 @@
-"""How a process that was begun for another settles in, and ends with it."""
+"""Sets up worker processes: they end with their parent and use a given number of threads."""
 
 import ctypes
 import multiprocessing
@@ -6,21 +6,21 @@ import os
 import signal
 import sys
 
-#: Linux's `prctl` option: the signal a process gets when its parent ends (linux/prctl.h).
+#: Linux's `prctl` option for the signal that a process gets when its parent ends (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """End this process when its parent does, even one that was killed before this was called."""
+    """End this process when its parent ends, also if the parent was killed before this call."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    parent = multiprocessing.parent_process()  # not the system's: that may be a server that makes processes
+    parent = multiprocessing.parent_process()  # not the system's parent, which may be the fork server
     if parent is not None and not parent.is_alive():
         os._exit(1)
 
 
 def init_worker(threads: int) -> None:
-    """Begin a process that computes: it ends with its parent, and uses so many threads (0: the library's choice)."""
+    """Set up a worker that computes: it ends with its parent and uses `threads` threads (0: torch's default)."""
     end_with_parent()
     import torch
 
@@ -29,5 +29,5 @@ def init_worker(threads: int) -> None:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

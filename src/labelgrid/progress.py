@@ -1,23 +1,23 @@
-"""How long work says how far it is, without knowing who listens."""
+"""Defines the interface through which long work reports its progress."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """What long work reports to; the command line draws it with rate and ETA."""
+    """Receives the progress of long work; the command line shows it with rate and ETA."""
 
     def start(self, what: str, total: int, unit: str) -> None:
-        """A piece of work of `total` units begins; it ends the piece before."""
+        """Start a step of `total` units; the step before ends."""
 
     def advance(self, amount: int = 1, note: str = "") -> None:
-        """`amount` more units are done."""
+        """Record that `amount` more units are done."""
 
     def say(self, text: str) -> None:
-        """One line the user should read."""
+        """Show one line to the user."""
 
 
 class Silent:
-    """Says nothing."""
+    """Ignores all progress."""
 
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""

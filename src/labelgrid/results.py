@@ -1,4 +1,4 @@
-"""How a measured number is named: value, unit and direction, and the multi-task summary of several."""
+"""Defines measured numbers with unit and direction, and the multi-task summary `delta_mtl`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Result:
-    """One measured number.
+    """A measured number; `better` says which direction is an improvement.
 
     Example:
         >>> Result("mErr", 21.4, "degree", "lower").gain_over(Result("mErr", 26.75, "degree", "lower"))
@@ -22,7 +22,7 @@ class Result:
     better: Better
 
     def gain_over(self, base: "Result") -> float:
-        """Signed relative gain over `base`: positive is better, 0.1 is ten percent."""
+        """Signed relative gain over `base`, as a fraction: positive is better, 0.1 is ten percent."""
         change = (self.value - base.value) / base.value
         return round(change if self.better == "higher" else -change, 12)
 

@@ -1,4 +1,4 @@
-"""Where randomness comes from: named streams, and draws keyed by an image's id instead of its position."""
+"""Provides random numbers: named streams, and draws keyed by image id instead of position."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ UINT64 = NDArray[np.uint64]
 
 
 def seed_of(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream `names` of `seed`: a new stream never shifts another's draws.
+    """A 63-bit seed for the stream `names` of `seed`; adding a stream never changes the draws of another.
 
     Example:
         >>> seed_of(0, "augment", 3) == seed_of(0, "augment", 3) != seed_of(0, "augment", 4)
@@ -20,7 +20,7 @@ def seed_of(seed: int, *names: str | int) -> int:
 
 
 def stream(seed: int, *names: str | int) -> np.random.Generator:
-    """The NumPy generator of the named stream.
+    """The NumPy generator of a named stream.
 
     Example:
         >>> int(stream(0, "select", 3).integers(100)) == int(stream(0, "select", 3).integers(100))
@@ -29,15 +29,15 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(seed_of(seed, *names))
 
 
-def image_key(image: str) -> int:
-    """The 63-bit number that stands for an image id in keyed draws and ties."""
-    return int.from_bytes(hashlib.blake2b(image.encode(), digest_size=8).digest(), "little") >> 1
+def image_key(image_id: str) -> int:
+    """The 63-bit key of an image id for random draws and ties."""
+    return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def keyed_uniform(keys: UINT64, salt: int) -> NDArray[np.float64]:
-    """One uniform number in [0, 1) a key: the same for a key in any order and any company.
+    """One uniform number in [0, 1) per key, float64 [n]; it depends on the key and the salt alone.
 
-    Mixes with SplitMix64's finaliser (Steele, Lea & Flood 2014).
+    Uses the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
 
     Example:
         >>> a = keyed_uniform(np.array([1, 2, 3], np.uint64), 7)

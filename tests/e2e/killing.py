@@ -85,7 +85,7 @@ def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -
         return []
     code, text, moments = receiver.recv()
     if code == STOPPED:
-        assert text.endswith("run the same command to go on.\n"), text
+        assert text.endswith("Run the same command to resume.\n"), text
         return []
     assert (process.exitcode, code) == (0, 0), text
     assert not die or len(moments) < die

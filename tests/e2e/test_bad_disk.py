@@ -43,8 +43,8 @@ def works(*words: str) -> bool:
 FULL: dict[str, tuple[int, str]] = {
     "import ROOM/asked ROOM/asked/rounds/0001/request": (
         40,
-        f"The disk refuses: No space left on device (ROOM/asked).\n"
-        f"  Free some space or mend the folder's permissions, {AGAIN} Nothing was imported.",
+        f"The disk reports an error: No space left on device (ROOM/asked).\n"
+        f"  Free some space or fix the folder's permissions, {AGAIN} Nothing was imported.",
     ),
     "init ROOM/new --images DATA/images --task depth": (
         48,
@@ -64,8 +64,8 @@ FULL: dict[str, tuple[int, str]] = {
     ),
     "report ROOM/fitted": (
         64,
-        "The disk refuses: No space left on device (ROOM/fitted/report.html).\n"
-        f"  Free some space or mend the folder's permissions, {AGAIN} Nothing was written.",
+        "The disk reports an error: No space left on device (ROOM/fitted/report.html).\n"
+        f"  Free some space or fix the folder's permissions, {AGAIN} Nothing was written.",
     ),
 }
 
@@ -108,16 +108,17 @@ LOCKED = [
     *("status FLAT", "import FLAT FLAT/rounds/0001/request", "add FLAT --task edges", "query FLAT --budget 3"),
     *("export FLAT", "cancel FLAT --round 1", "report FLAT"),
 ]
-PERMISSIONS = f"Free some space or mend the folder's permissions, {AGAIN}"
+PERMISSIONS = f"Free some space or fix the folder's permissions, {AGAIN}"
 #: Commands on a project whose folders of labels and rounds may not be written -> what is said.
 SEALED = {
-    "import FLAT DATA/labels": f"The disk refuses: Permission denied (FLAT).\n  {PERMISSIONS} Nothing was imported.",
-    "export FLAT": "The disk refuses: Permission denied (FLAT/rounds/0000/request).\n"
+    "import FLAT DATA/labels": "The disk reports an error: Permission denied (FLAT).\n"
+    f"  {PERMISSIONS} Nothing was imported.",
+    "export FLAT": "The disk reports an error: Permission denied (FLAT/rounds/0000/request).\n"
     f"  {PERMISSIONS} Labels that lay in it are still there.",
-    "query FLAT --budget 3": "The disk refuses: Permission denied (FLAT/rounds/0002/picks.json).\n"
+    "query FLAT --budget 3": "The disk reports an error: Permission denied (FLAT/rounds/0002/picks.json).\n"
     f"  {PERMISSIONS} Nothing was requested.",
-    "init FLAT/labels/new --images DATA/images --task depth": "The project cannot be made: Permission denied "
-    "(FLAT/labels/new).\n  Free some space or mend the folder's permissions, or name another folder. "
+    "init FLAT/labels/new --images DATA/images --task depth": "The project cannot be created: Permission denied "
+    "(FLAT/labels/new).\n  Free some space or fix the folder's permissions, or give another folder. "
     "Nothing was made.",
 }
 

@@ -44,18 +44,18 @@ BAD = {
     "empty": (b"", "The image file is empty: 0 bytes. Copy it again."),
     "a text": (
         b"hello",
-        "The image is damaged, cut short or not an image: its kind is not known. "
+        "The image is damaged, cut short or not an image: its kind is unknown. "
         "Copy it again or take it out of the folder.",
     ),
     "for print": (
         coded("jpeg", mode="CMYK"),
-        "The image is CMYK (inks, for print), whose colours depend on a printer's profile. "
+        "The image is CMYK (for print). Its colours depend on a printer's profile. "
         "Convert it to RGB in an image editor.",
     ),
     "16 bits, hardly used": (
         sixteen_bits(PIXELS.astype(np.uint16)),
-        f"The image has 16 bits, but its largest value is {PIXELS.max()} of 65535: it would come out almost black. "
-        "Convert it to 8 bits with the range it really has.",
+        f"The image has 16 bits, but its largest value is {PIXELS.max()} of 65535: it would become almost black. "
+        "Convert it to 8 bits with its real range.",
     ),
 }
 
@@ -63,7 +63,7 @@ BAD = {
 @pytest.mark.parametrize(("content", "fault"), BAD.values(), ids=BAD)
 def test_one_image_that_cannot_be_used_stops_init_and_add(tmp_path: Path, content: bytes, fault: str) -> None:
     bad = write(tmp_path / "photos", a_png=coded("png"), b_jpg=content)
-    begins = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Mend or remove them. "
+    begins = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Fix or remove them. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
     assert found == f"{begins}Nothing was made."
     done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=coded("png")), "--task", "depth")
@@ -139,7 +139,7 @@ def test_images_of_one_name_below_two_roots_are_refused(tmp_path: Path) -> None:
     )
     done("init", flat, "--images", one, "--task", "depth")
     assert refused(tmp_path, "add", flat, "--images", other) == (
-        f"Two images have the name '1.png': one in {one}, one in {other}.\n"
+        f"Two images have the id '1.png': one in {one}, one in {other}.\n"
         "  Rename one of them, or give the folder above both. Nothing was added."
     )
 
@@ -169,7 +169,7 @@ NONE = "Images are files that end in .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp
         (absent, "There is no such folder of images, and no such list", "Check the path. "),
         (empty, "The folder holds no images", f"{NONE} "),
         (of_texts, "The folder holds no images", f"{NONE} "),
-        (one_text, "Line 2, 'b.txt', is no known kind of image", ""),
+        (one_text, "Line 2, 'b.txt', does not have the extension of an image", ""),
     ],
 )
 def test_a_place_without_images_is_refused(

@@ -180,7 +180,7 @@ def test_an_image_that_is_gone_stops_fit_and_says_which(project: Copied, data: M
     assert found.code == 1 and said(found.err) == (
         f"The image cannot be read: No such file or directory ({images / gone}).\n"
         "  Put it back; where a project's images were moved, `labelgrid add --images` finds them again. "
-        "Labels and earlier rounds are as they were."
+        "Labels and earlier rounds are unchanged."
     )
     after = ledger(flat / "labelgrid.db")
     assert isinstance(before, dict) and isinstance(after, dict)

@@ -13,34 +13,35 @@ from tests.support import Made
 
 Copied = Callable[[str], Path]
 SHIPPED = ", ".join(plugins.recipes())
-RECIPES = f"Shipped: {SHIPPED}; your own goes by its path, such as mine.toml."
+RECIPES = f"Shipped: {SHIPPED}; give your own by its path, such as mine.toml."
 OWN_CODE = "code of your own goes by 'package.module:name'."
 
 #: What is added to `init flat --images photos` -> what it says.
 BAD_INITS = {
-    "--task Depth": "'Depth' is no task name.\n  Use small letters, digits and _, a letter first.",
+    "--task Depth": "'Depth' is not a valid task name.\n  Use small letters, digits and _, a letter first.",
     "--task deptj": "There is no tasks plug-in 'deptj'.\n  Did you mean 'depth'? labelgrid/tasks has: depth, edges, "
     f"normals, saliency, semseg; {OWN_CODE}",
     "--task semseg": "Task 'semseg' has 0 classes; it needs at least 2.\n"
-    "  Say --task semseg:classes.txt, a file with one class name a line.",
+    "  Use --task semseg:classes.txt, a file with one class name per line.",
     "--task semseg:nowhere.txt": "The class names of 'semseg' cannot be read: No such file or directory "
-    "(nowhere.txt).\n  Give a text file with one class name a line.",
-    "--task depth:scal=2": "scal: unknown key (did you mean 'scale'?) (task 'depth').\n  Mend it and run again.",
-    "--task depth:scale=-2": "scale must be larger than 0; it is -2.0 (task 'depth').\n  Mend it and run again.",
-    "--task depth:cost=-1": "The cost of 'depth' is -1; it is a number from 0 up.\n  Say --task depth:cost=2, say.",
-    "--task depth --task depth": "There is a task 'depth' already.\n  Give the new one another name.",
-    "--task depth --tasks nowhere.toml": "There is no such file (nowhere.toml).\n  Check the path.",
+    "(nowhere.txt).\n  Give a text file with one class name per line.",
+    "--task depth:scal=2": "scal: unknown key (did you mean 'scale'?) (task 'depth').\n  Fix it and run again.",
+    "--task depth:scale=-2": "scale must be larger than 0; it is -2.0 (task 'depth').\n  Fix it and run again.",
+    "--task depth:cost=-1": "The cost of 'depth' is -1; it must be a number from 0 up.\n"
+    "  Use, for example, --task depth:cost=2.",
+    "--task depth --task depth": "There is already a task 'depth'.\n  Give the new one another name.",
+    "--task depth --tasks nowhere.toml": "The file does not exist (nowhere.toml).\n  Check the path.",
     "--task depth --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
     f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",
     "--task depth --recipe smal": f"There is no recipe 'smal'.\n  {RECIPES}",
     "--task depth --group (": "--group is not a regular expression: missing ), unterminated subpattern at position 0."
-    "\n  Mend it, or escape what is meant as it is.",
-    "--task depth --holdout 10": "--holdout 10 of 10 images leaves none to learn from.\n  Hold out fewer images.",
-    "--task depth --holdout 11": "--holdout 11 of 10 images leaves none to learn from.\n  Hold out fewer images.",
+    "\n  Fix it, or escape special characters.",
+    "--task depth --holdout 10": "--holdout 10 of 10 images leaves none to train on.\n  Hold out fewer images.",
+    "--task depth --holdout 11": "--holdout 11 of 10 images leaves none to train on.\n  Hold out fewer images.",
     "--task depth --holdout -1": "--holdout must not be below 0. Found -1.\n ",
-    "--task depth --holdout 3 --group 00": "The held-out images would be all images: their groups are too large.\n"
+    "--task depth --holdout 3 --group 00": "All images would be held out: their groups are too large.\n"
     "  Hold out fewer, or give a finer --group.",
-    "": "A project needs a task.\n  Add --task depth, say.",
+    "": "A project needs a task.\n  Add one, for example --task depth.",
 }
 
 
@@ -74,7 +75,7 @@ MISTYPED = {
     "export flat --labels --link": "--labels writes all labels: it goes with neither --round nor --link.\n"
     "  Leave them away.",
     "export flat --to nowhere": "Invalid value for '--to': ",
-    "cancel flat 0000.jpg:depth --round 1": "Name cells or a round, not both.\n  Nothing was cancelled.",
+    "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",
     "list selekt": "There is no folder 'selekt'.\n  There are: tasks, data, nets, train.balance, train.terms, score, "
     "select, annotate, recipes.",
 }
@@ -98,7 +99,7 @@ def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, command: str) ->
     found = refused(tmp_path, first, tmp_path / "flat", *rest)
     assert found.startswith(
         f"There is no labelgrid project ({tmp_path / 'flat'}).\n"
-        f"  Make one with `labelgrid init {tmp_path / 'flat'} --images FOLDER --task depth`."
+        f"  Create one with `labelgrid init {tmp_path / 'flat'} --images FOLDER --task depth`."
     )
 
 
@@ -106,18 +107,18 @@ def test_init_leaves_alone_what_is_there(project: Copied, data: Made, tmp_path: 
     flat = project("new")
     words = ["--images", data.images, "--task", "depth"]
     assert refused(tmp_path, "init", flat, *words) == (
-        f"There is a labelgrid project already ({flat}).\n"
-        "  Name another folder, or grow this one with `labelgrid add`. It was left as it is."
+        f"There is already a labelgrid project ({flat}).\n"
+        "  Give another folder, or extend this one with `labelgrid add`. It was not changed."
     )
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     for place in (tmp_path / "full", tmp_path / "full" / "thesis.txt"):
         assert refused(tmp_path, "init", place, *words) == (
-            f"This is a folder that is not empty, or a file ({place}).\n  Name a new folder. Nothing was made."
+            f"This is a file, or a folder that is not empty ({place}).\n  Give a new folder. Nothing was made."
         )
     below = tmp_path / "full" / "thesis.txt" / "flat"
     assert refused(tmp_path, "init", below, *words).startswith(
-        f"The project cannot be made: Not a directory ({below}).\n"
+        f"The project cannot be created: Not a directory ({below}).\n"
     )
 
 
@@ -161,20 +162,20 @@ def test_a_model_is_needed_for_some_commands_and_they_say_how_to_get_one(project
 
 
 BAD_RECIPES = {
-    "epochs": ("epoch", "train.epoch: unknown key (did you mean 'epochs'?) (recipe {path}).\n  Mend it and run again."),
+    "epochs": ("epoch", "train.epoch: unknown key (did you mean 'epochs'?) (recipe {path}).\n  Fix it and run again."),
     "width": (
         "widht",
-        "widht: unknown key (did you mean 'width'?) (options of nets 'pad_net').\n  Mend it and run again.",
+        "widht: unknown key (did you mean 'width'?) (options of nets 'pad_net').\n  Fix it and run again.",
     ),
     "batch = 4": (
         "batch = '4'",
-        "train.batch: input should be a valid integer (recipe {path}).\n  Mend it and run again.",
+        "train.batch: input should be a valid integer (recipe {path}).\n  Fix it and run again.",
     ),
     "epochs = 2": (
         "epochs = 2020-01-01",
-        "train.epochs: input should be a valid integer (recipe {path}).\n  Mend it and run again.",
+        "train.epochs: input should be a valid integer (recipe {path}).\n  Fix it and run again.",
     ),
-    "[data]": ("[data", "This is not TOML: "),
+    "[data]": ("[data", "The file is not TOML: "),
     '"small"': ('"smal"', f"There is no recipe 'smal'.\n  Shipped: {SHIPPED}; "),
     "mobilenetv2_035": (
         "mobilnet",
@@ -197,7 +198,7 @@ def test_a_recipe_that_cannot_be_is_refused_before_anything_is_trained(
     recipe.write_text(RECIPE.replace(right, wrong))
     found = refused(tmp_path, "fit", flat, "--recipe", recipe)
     assert found.startswith(expected.format(path=recipe))
-    assert found.endswith("Labels and earlier rounds are as they were.")
+    assert found.endswith("Labels and earlier rounds are unchanged.")
 
 
 def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Pa
     (tmp_path / "mine.toml").write_text(RECIPE.replace("pretrained = false", "pretrained = true"))
     settings = (flat / "labelgrid.toml").read_text()
     (flat / "labelgrid.toml").write_text(settings.replace('weights = ""', f'weights = "{weights}"'))
-    words, end = ["fit", flat, "--recipe", tmp_path / "mine.toml"], " Labels and earlier rounds are as they were."
+    words, end = ["fit", flat, "--recipe", tmp_path / "mine.toml"], " Labels and earlier rounds are unchanged."
     assert refused(tmp_path, *words) == f"There is no such weights file ({weights}).\n  Check the path.{end}"
     for content in (b"", b"hello", b"\x80\x04K\x01."):
         weights.write_bytes(content)
@@ -217,7 +218,7 @@ def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("recipe = \n", "This is not TOML: "),
+        ("recipe = \n", "The file is not TOML: "),
         ("sead = 1\n", "sead: unknown key (did you mean 'seed'?) ("),
         ("seed = 'one'\n", "seed: input should be a valid integer ("),
         ("[strategy]\nnam = 'x'\n", "strategy.nam: unknown key (did you mean 'name'?) ("),
@@ -231,7 +232,7 @@ def test_broken_settings_are_refused_by_every_command(
     (flat / "labelgrid.toml").write_text(text)
     first, *rest = command.format(labels=data.labels).split()
     found = refused(tmp_path, first, flat, *rest)
-    assert found.startswith(fault) and f"({flat / 'labelgrid.toml'}).\n  Mend " in found
+    assert found.startswith(fault) and f"({flat / 'labelgrid.toml'}).\n  Fix " in found
 
 
 @pytest.mark.parametrize("command", ["status", "import {labels}", "query --budget 3", "add --task edges"])
@@ -264,7 +265,7 @@ def test_cancelling_what_is_not_requested_names_it(project: Copied, tmp_path: Pa
     free = next(f"{i:04d}.jpg" for i in range(10) if f"{i:04d}.jpg" not in held_out(flat))
     assert refused(tmp_path, "cancel", flat, f"{free}:depth", "nobody:depth") == (
         f"'{free}:depth' is missing, not requested; "
-        f"'nobody:depth' is no request id and no cell (IMAGE:TASK) ({flat}).\n"
+        f"'nobody:depth' is neither a request id nor a cell (IMAGE:TASK) ({flat}).\n"
         "  The manifest.json of a request lists its ids. Nothing was cancelled."
     )
 
@@ -286,7 +287,7 @@ def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.Mon
     monkeypatch.setattr("labelgrid.project.status.status_of", stopped)
     found = typed("status", project("new"))
     assert (found.code, found.out) == (130, "")
-    assert found.err == "Stopped. What was done is kept; run the same command to go on.\n"
+    assert found.err == "Stopped. Finished work is kept. Run the same command to resume.\n"
 
 
 def test_a_disk_that_refuses_in_a_place_nobody_thought_of_is_told_in_a_sentence(
@@ -299,6 +300,6 @@ def test_a_disk_that_refuses_in_a_place_nobody_thought_of_is_told_in_a_sentence(
     found = typed("status", project("new"))
     assert (found.code, said(found.err)) == (
         1,
-        "The disk refuses: No space left on device (/a/file).\n"
-        "  Free some space or mend the permissions, and run the same command again.",
+        "The disk reports an error: No space left on device (/a/file).\n"
+        "  Free some space or fix the permissions, and run the same command again.",
     )

@@ -37,7 +37,7 @@ def test_a_task_without_any_label_is_said_and_drawn_at_random(project: Copied, d
     for task in ("semseg", "normals"):
         lines = f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random."
         assert lines in words(found.err)
-    assert "'depth'" not in found.err and "learned from 4 images with 4 depth labels" in words(found.out)
+    assert "'depth'" not in found.err and "trained on 4 images with 4 depth labels" in words(found.out)
     asked = json.loads(done("query", flat, "--budget", 12, "--json").out)
     assert asked["strategy"] == "partal" and {p["cell"]["task"] for p in asked["picks"]} >= {"semseg", "normals"}
     assert list(fixed(flat, "partal")) == ["depth"]

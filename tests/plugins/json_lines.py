@@ -37,11 +37,11 @@ class JsonLines:
         """Write `requests.jsonl`, best first, and the images it names."""
         with files.disk(out):
             before = _images_before(out)
-            files.remove(out, before - {f"images/{name}" for name in request.images})
+            files.remove_files(out, before - {f"images/{name}" for name in request.images})
             files.write_text(out / REQUESTS, "".join(f"{json.dumps(_line(request, i))}\n" for i in request.items))
             progress.start("Writing the request", len(request.images), "images")
             for name, source in sorted(request.images.items()):
-                files.place(source, out / "images" / name, link=link)
+                files.copy_file(source, out / "images" / name, link=link)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:

@@ -98,7 +98,7 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
 
 def test_one_process_fits_or_queries_a_project(place):
     with labelgrid.Project.create(place / "flat", place / "made/images", ["depth"]) as project:
-        with labelgrid.Project.open(place / "flat") as other, project._project.alone():
+        with labelgrid.Project.open(place / "flat") as other, project._project.lock():
             for call in (other.fit, lambda: other.query(1)):
                 with pytest.raises(labelgrid.LabelgridError, match="is at work on this project"):
                     call()
@@ -141,7 +141,6 @@ def test_a_call_takes_what_its_command_takes(command, call):
 def test_a_study_runs_from_python(tmp_path):
     make_data(tmp_path / "data")
     recipe = make_recipe(tmp_path)
-    seen = []
     ends = labelgrid.simulate(
         str(recipe),
         tmp_path / "data",
@@ -149,9 +148,8 @@ def test_a_study_runs_from_python(tmp_path):
         strategies=["random_cells"],
         rounds=1,
         full=False,
-        show=seen.append,
     )
-    assert {key: one.state for key, one in ends.items()} == {"start-seed0": "done", "random_cells-seed0": "done"}
-    assert seen and (tmp_path / "out/outcomes.csv").is_file()
+    assert {key: one.state for key, one in ends.runs.items()} == {"start-seed0": "done", "random_cells-seed0": "done"}
+    assert (tmp_path / "out/outcomes.csv").is_file()
     with pytest.raises(labelgrid.LabelgridError, match=r"simulate\.budget changed"):
         labelgrid.simulate(str(recipe), tmp_path / "data", tmp_path / "out", budget=6)

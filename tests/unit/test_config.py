@@ -47,11 +47,11 @@ def test_wrong_values_are_refused_with_their_place(values, fault):
 
 
 def test_files_that_are_no_toml_are_refused(tmp_path):
-    with pytest.raises(RecipeError, match="There is no such file"):
+    with pytest.raises(RecipeError, match="The file does not exist"):
         read_toml(tmp_path / "a.toml")
     for content in (b"[a\n", b"\xff\xfe"):
         (tmp_path / "a.toml").write_bytes(content)
-        with pytest.raises(RecipeError, match="This is not TOML"):
+        with pytest.raises(RecipeError, match="The file is not TOML"):
             read_toml(tmp_path / "a.toml")
 
 

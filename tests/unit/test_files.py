@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import atomic_write, disk, flush, place, remove, write_text
+from labelgrid.files import atomic_write, copy_file, disk, flush, remove_files, write_text
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
@@ -22,26 +22,26 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
 def test_a_copy_that_is_there_is_not_made_again_and_one_that_differs_is(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("one")
-    place(source, target)
+    copy_file(source, target)
     node = target.stat().st_ino
-    place(source, target)
+    copy_file(source, target)
     assert target.stat().st_ino == node
     source.write_text("two")
     os.utime(source, ns=(1, 1))
-    place(source, target)
+    copy_file(source, target)
     assert target.read_text() == "two"
 
 
 def test_a_link_becomes_a_copy_and_a_copy_a_link(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.write_text("content")
-    place(source, target)
-    place(source, target, link=True)
+    copy_file(source, target)
+    copy_file(source, target, link=True)
     assert target.readlink() == source
     node = target.lstat().st_ino
-    place(source, target, link=True)
+    copy_file(source, target, link=True)
     assert target.lstat().st_ino == node
-    place(source, target)
+    copy_file(source, target)
     assert not target.is_symlink()
     assert target.read_text() == source.read_text() == "content"
 
@@ -51,7 +51,7 @@ def test_nothing_is_removed_through_a_link_that_leads_out(tmp_path: Path) -> Non
     write_text(mine / "images" / "a", "")
     write_text(others / "b", "")
     (mine / "linked").symlink_to(others)
-    remove(mine, ["images/a", "linked/b", "../others/b", "never/there"])
+    remove_files(mine, ["images/a", "linked/b", "../others/b", "never/there"])
     assert not (mine / "images").exists()
     assert (others / "b").exists()
 
@@ -61,16 +61,16 @@ def test_a_refusal_of_the_disk_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
         write_text(tmp_path / "file" / "below.txt", "")
     assert str(caught.value) == (
-        f"The disk refuses: File exists ({tmp_path}).\n"
-        "  Free some space or mend the folder's permissions, and run the same command again. All is as it was."
+        f"The disk reports an error: File exists ({tmp_path / 'file' / 'below.txt'}).\n"
+        "  Free some space or fix the folder's permissions, and run the same command again. All is as it was."
     )
 
 
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProjectError) as caught, disk(tmp_path, "All is as it was."):
-        place(tmp_path / "gone.jpg", tmp_path / "copy.jpg")
+        copy_file(tmp_path / "gone.jpg", tmp_path / "copy.jpg")
     assert str(caught.value) == (
-        f"The file is not there any more ({tmp_path / 'gone.jpg'}).\n"
+        f"The file does not exist any more ({tmp_path / 'gone.jpg'}).\n"
         "  Put it back and run the same command again. All is as it was."
     )
 

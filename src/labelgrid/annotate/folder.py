@@ -48,7 +48,7 @@ class FolderConnector:
         """
         with files.disk(out, "Labels that lay in it are still there."):
             before, wanted = _before(out), _files(request)
-            files.remove(out, before - wanted.keys())
+            files.remove_files(out, before - wanted.keys())
             files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in request.items], indent=1) + "\n")
             files.write_text(out / "manifest.csv", _table(request.items))
             files.write_text(out / README, _readme(request))
@@ -57,7 +57,7 @@ class FolderConnector:
             (out / LABELS).mkdir(exist_ok=True)
             progress.start("Writing the request", len(wanted), "files")
             for name, (source, linked) in wanted.items():
-                files.place(source, out / name, link=link and linked)
+                files.copy_file(source, out / name, link=link and linked)
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:

@@ -1,4 +1,4 @@
-"""The command line: a function a command, no logic. Starts without torch."""
+"""Defines the command line: one function per command, without logic. Starts without torch."""
 
 import sys
 from typing import Annotated
@@ -18,8 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Decide which (image, task) labels to pay for next, and learn from a grid with gaps.",
-    epilog="The way round: init, query, export, import, fit, query, ... report. Each command has its own --help.",
+    help="Decide which (image, task) labels to pay for next, and train on a partially labelled grid.",
+    epilog="The usual order: init, query, export, import, fit, query, ... report. Each command has its own --help.",
 )
 
 
@@ -31,7 +31,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 
@@ -41,30 +43,30 @@ for part in (grid, model, showing, study, sets):
 
 
 def main() -> None:
-    """Run the command line; refused input exits with 1, wrong usage with 2, Ctrl-C with 130."""
+    """Run the command line. Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C."""
     try:
         code = app(standalone_mode=False)
-        if code == STOPPED:  # the parser has caught the Ctrl-C
+        if code == STOPPED:  # the parser caught Ctrl-C
             raise KeyboardInterrupt
     except LabelgridError as error:
         screen.error(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        screen.note("Stopped. What was done is kept; run the same command to go on.")
+        screen.note("Stopped. Finished work is kept. Run the same command to resume.")
         sys.exit(STOPPED)
     except OSError as error:
         screen.error(
             ProjectError(
-                f"The disk refuses: {error.strerror or error}.",
+                f"The disk reports an error: {error.strerror or error}.",
                 where=str(error.filename or ""),
-                next_step="Free some space or mend the permissions, and run the same command again.",
+                next_step="Free some space or fix the permissions, and run the same command again.",
             )
         )
         sys.exit(1)
     except Exception as error:
         if not hasattr(error, "show"):
             raise
-        error.show()  # the parser's own: wrong usage
+        error.show()  # an error of the parser: wrong usage
         sys.exit(2)
     sys.exit(code or 0)
 

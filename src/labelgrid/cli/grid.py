@@ -62,7 +62,7 @@ def init(
     from labelgrid import plugins
     from labelgrid.errors import UsageError
     from labelgrid.project import create
-    from labelgrid.project.settings import Settings, recipe_word
+    from labelgrid.project.settings import Settings, resolve_recipe
     from labelgrid.recipes.schema import PluginChoice
 
     if not images:
@@ -70,7 +70,7 @@ def init(
     rows = _task_rows(tasks, task_file)
     plugins.resolve("select", strategy)
     settings = Settings(
-        recipe_word(recipe), seed, str(weights.absolute()) if weights else "", group, PluginChoice(strategy)
+        resolve_recipe(recipe), seed, str(weights.absolute()) if weights else "", group, PluginChoice(strategy)
     )
     with screen.Bar() as bar:
         project = create.create(folder, images, rows, settings, bar, holdout=holdout, check=check.value)

@@ -1,4 +1,4 @@
-"""Commands on the model: train it, score the pool, pick cells, predict, measure."""
+"""Commands that use the model: fit, score, query, predict, evaluate."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,11 +10,11 @@ from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.errors import with_unchanged
 
-Strategy = Annotated[str, typer.Option(help="Instead of the project's: see `labelgrid list select`.")]
+Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
 
 
 class Unit(StrEnum):
-    """What a budget counts."""
+    """The unit of a budget."""
 
     labels = "labels"
     images = "images"
@@ -22,56 +22,58 @@ class Unit(StrEnum):
 
 
 class EvaluatedSplit(StrEnum):
-    """Splits that can be measured on."""
+    """Splits that can be evaluated."""
 
     heldout = "heldout"
     val = "val"
     test = "test"
 
 
-@with_unchanged("Labels and earlier rounds are as they were.")
+@with_unchanged("Labels and earlier rounds are unchanged.")
 def fit(
     folder: Folder,
-    recipe: Annotated[str, typer.Option(help="Instead of the project's: a shipped recipe, or the path of one.")] = "",
-    epochs: Annotated[int | None, typer.Option(help="Instead of the recipe's length.", min=1)] = None,
+    recipe: Annotated[
+        str, typer.Option(help="Replaces the project's recipe: a shipped one, or the path of a file.")
+    ] = "",
+    epochs: Annotated[int | None, typer.Option(help="Replaces the recipe's length.", min=1)] = None,
     json: AsJson = False,
 ) -> None:
-    """Train on the labels there are, or go on where a stopped training was; then measure on the held-out images.
+    """Train on all labels or resume a stopped training, then measure on the held-out images.
 
     Example: [bold]labelgrid fit flat --epochs 20[/]
     """
     from dataclasses import asdict
 
     from labelgrid.project.folder import ProjectFolder
-    from labelgrid.project.settings import recipe_word
+    from labelgrid.project.settings import resolve_recipe
     from labelgrid.project.status import status_of
     from labelgrid.rounds import fit
 
-    named = recipe_word(recipe) if recipe else ""
-    changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
-    with ProjectFolder.open(folder) as project, project.alone(), screen.Bar() as bar:
-        done = fit.fit(project, bar, named, changes)
+    named = resolve_recipe(recipe) if recipe else ""
+    overrides = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
+    with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
+        done = fit.fit(project, bar, named, overrides)
         next_step = status_of(project)["next"]
     if json:
         screen.as_json(asdict(done))
         return
     counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
-    screen.say(f"Round {done.round}: learned from {done.images} images with {counts} labels -> {done.checkpoint}")
+    screen.say(f"Round {done.round}: trained on {done.images} images with {counts} labels -> {done.checkpoint}")
     screen.say(f"Next: {next_step}")
 
 
-@with_unchanged("Nothing was requested, and finished scores are as they were.")
+@with_unchanged("Nothing was requested; finished scores are unchanged.")
 def score(folder: Folder, strategy: Strategy = "") -> None:
-    """Score the pool with the newest model, as the strategy needs it; goes on where a stopped run was.
+    """Score the pool with the newest model, or resume a stopped run; the strategy says what it needs.
 
     Example: [bold]labelgrid score flat[/]
     """
     from labelgrid.project.folder import ProjectFolder
     from labelgrid.rounds import score
 
-    with ProjectFolder.open(folder) as project, project.alone(), screen.Bar() as bar:
+    with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
         table = score.score(project, bar, strategy)
-    screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'nothing needed'}.")
+    screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'no statistics needed'}.")
 
 
 @with_unchanged("Nothing was requested.")
@@ -81,7 +83,7 @@ def query(
     unit: Annotated[Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")] = Unit.labels,
     strategy: Strategy = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the picks and request nothing.")] = False,
-    prelabels: Annotated[bool, typer.Option(help="Write the model's predictions of the picks.")] = True,
+    prelabels: Annotated[bool, typer.Option(help="Write the model's predictions for the picks.")] = True,
     json: AsJson = False,
 ) -> None:
     """Pick cells within the budget, mark them requested and close the round.
@@ -94,7 +96,7 @@ def query(
     from labelgrid.rounds import query
     from labelgrid.select.strategy import Budget
 
-    with ProjectFolder.open(folder) as project, project.alone(), screen.Bar() as bar:
+    with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
         asked = query.query(
             project, Budget(budget, unit.value), bar, strategy=strategy, dry_run=dry_run, prelabels=prelabels
         )
@@ -107,8 +109,8 @@ def query(
     rows = [[p.cell.image, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
     screen.table(f"The first of {len(asked.picks)} picks", ["image", "task", "score", "why"], rows)
     parts = ", ".join(f"{count} {task}" for task, count in counts.items())
-    did = "would request" if dry_run else "requested"
-    screen.say(f"Round {asked.round} ({asked.strategy}) {did} {parts}: cost {asked.cost:g}.")
+    verb = "would request" if dry_run else "requested"
+    screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
     if not dry_run:
         screen.say(f"Next: labelgrid export {folder}")
 
@@ -116,11 +118,11 @@ def query(
 def predict(
     folder: Folder,
     images: Annotated[Path, typer.Argument(metavar="IMAGES", help="A folder of images, or one image.")],
-    out: Annotated[Path, typer.Option(help="Where the predictions go, as OUT/TASK/IMAGE.")],
-    known: Annotated[Path | None, typer.Option(help="A folder of labels to feed in.")] = None,
-    soft: Annotated[bool, typer.Option("--soft", help="Write class probabilities and the like as .npz, too.")] = False,
+    out: Annotated[Path, typer.Option(help="The folder for the predictions, as OUT/TASK/IMAGE.")],
+    known: Annotated[Path | None, typer.Option(help="A folder of known labels to feed to the network.")] = None,
+    soft: Annotated[bool, typer.Option("--soft", help="Also write class probabilities and the like, as .npz.")] = False,
 ) -> None:
-    """Predict all tasks of images, as label files at their original size.
+    """Predict all tasks of images as label files, at the images' original size.
 
     Example: [bold]labelgrid predict flat holiday --out predicted[/]
     """
@@ -137,7 +139,7 @@ def evaluate(
     labels: Annotated[Path | None, typer.Argument(metavar="[LABELS]", help="A folder of labels.")] = None,
     split: Annotated[
         EvaluatedSplit | None,
-        typer.Option(help="Without LABELS: the project's split to measure on; heldout if not said."),
+        typer.Option(help="Without LABELS: the project's split to measure on; heldout by default."),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -150,7 +152,9 @@ def evaluate(
     from labelgrid.rounds import evaluate
 
     if labels is not None and split is not None:
-        raise UsageError("--split is of the project's own labels, and LABELS are others.", next_step="Leave one away.")
+        raise UsageError(
+            "--split uses the project's own labels, but LABELS were given too.", next_step="Leave one of them out."
+        )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if labels is not None:
             values = evaluate.evaluate_folder(project, labels, bar)

@@ -1,4 +1,4 @@
-"""What the user sees: progress with rate and ETA, tables, errors. Results go to stdout, all else to stderr."""
+"""Prints progress, tables and errors. Results go to stdout, everything else to stderr."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ out = Console(highlight=False)
 
 
 class Bar:
-    """Draws `labelgrid.progress.Progress` on the terminal; prints a line a piece of work where there is none."""
+    """Shows `labelgrid.progress.Progress` on the terminal; without a terminal it prints one line per step."""
 
     def __init__(self) -> None:
         self.bars = Progress(
@@ -64,16 +64,16 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.task is not None:  # a stop without a start draws an empty line
+        if self.task is not None:  # stopping without a start would print an empty line
             self.bars.stop()
 
 
 class Runs:
-    """Draws many runs as a live table; prints a line a change where there is no terminal."""
+    """Shows the runs of a study as a live table; without a terminal it prints one line per change."""
 
     def __init__(self) -> None:
         self.live = Live(console=console, refresh_per_second=2)
-        self.begun, self.told = time.monotonic(), {}  # type: tuple[float, dict[str, str]]
+        self.started, self.printed = time.monotonic(), {}  # type: tuple[float, dict[str, str]]
 
     def __enter__(self) -> "Runs":
         if console.is_terminal:
@@ -86,37 +86,37 @@ class Runs:
         self.live.stop()
 
     def show(self, reports: Mapping[str, Any]) -> None:
-        """Draw how the runs are doing."""
+        """Show the state of the runs."""
         if console.is_terminal:
-            self.live.update(self._drawn(reports))
+            self.live.update(self._table(reports))
             return
         for key, report in reports.items():
             share = f" {100 * report.done / report.work:.0f} %" if report.state == "running" else ""
-            told = f"{report.state}{share}"
-            if self.told.get(key, "waiting") != told:
-                self.told[key] = told
-                note(f"{key}: {told} {report.fault}".rstrip() + f" ({self._stand(reports)})")
+            line = f"{report.state}{share}"
+            if self.printed.get(key, "waiting") != line:
+                self.printed[key] = line
+                note(f"{key}: {line} {report.fault}".rstrip() + f" ({self._summary(reports)})")
 
-    def _stand(self, reports: Mapping[str, Any]) -> str:
+    def _summary(self, reports: Mapping[str, Any]) -> str:
         ended = sum(report.state in ("done", "failed") for report in reports.values())
         return f"{ended} of {len(reports)} runs{self._eta(reports)}"
 
-    def _drawn(self, reports: Mapping[str, Any]) -> Group:
-        """Those that are running or have failed; the others are counted, however many there are."""
+    def _table(self, reports: Mapping[str, Any]) -> Group:
+        """A table of the running and failed runs; the others are only counted."""
         waiting = sum(report.state == "waiting" for report in reports.values())
-        drawn = Table("run", "state", "what")
+        rows = Table("run", "state", "what")
         for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
             if report.state in ("running", "failed"):
-                drawn.add_row(escape(key), report.state, escape(report.fault or report.what))
-        return Group(f"{self._stand(reports)}; {waiting} waiting", *([drawn] if drawn.rows else []))
+                rows.add_row(escape(key), report.state, escape(report.fault or report.what))
+        return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
     def _eta(self, reports: Mapping[str, Any]) -> str:
-        """When all will be done at the rate of this call; "" before anything was."""
+        """The time until all runs are done, from the rate of this call; "" before any work is done."""
         done = sum(report.done - (report.found or 0.0) for report in reports.values())
         left = sum(report.work - report.done for report in reports.values() if report.state != "failed")
         if not done:
             return ""
-        return f", ETA {duration((time.monotonic() - self.begun) / done * left)}"
+        return f", ETA {duration((time.monotonic() - self.started) / done * left)}"
 
 
 class StudyBar(Bar):
@@ -142,7 +142,7 @@ class StudyBar(Bar):
 
 
 def duration(seconds: float) -> str:
-    """A length of time as people say it.
+    """A duration in words.
 
     Example:
         >>> duration(40), duration(400), duration(40000)
@@ -155,7 +155,7 @@ def duration(seconds: float) -> str:
 
 
 def error(fault: LabelgridError) -> None:
-    """Print a refusal."""
+    """Print an error."""
     head, _, tail = str(fault).partition("\n")
     console.print(f"[red]Error:[/] {escape(head)}", soft_wrap=True)
     if tail:
@@ -163,22 +163,22 @@ def error(fault: LabelgridError) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line that is no result."""
+    """Print a line to stderr."""
     console.print(escape(text), soft_wrap=True)
 
 
 def say(text: str) -> None:
-    """Print a line of the result."""
+    """Print a line of the result to stdout."""
     out.print(escape(text), soft_wrap=True)
 
 
 def as_json(value: Any) -> None:
-    """Print a result for programs."""
+    """Print a result as JSON."""
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table of the result; numbers stand to the right."""
+    """Print a table of the result; columns of numbers are right-aligned."""
     drawn = Table(title=escape(title), title_justify="left")
     for index, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)

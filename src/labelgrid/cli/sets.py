@@ -24,12 +24,12 @@ def scenes(
     Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
     """
     from labelgrid.errors import UsageError
-    from labelgrid.scenes.write import Wanted, write_scenes
+    from labelgrid.scenes.write import SceneSettings, write_scenes
 
     found = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
     if not found:
         raise UsageError(f"'{size}' is no size.", next_step="Say --size 96x128: height, then width.")
-    wanted = Wanted((int(found[1]), int(found[2])), seed, samples)
+    wanted = SceneSettings((int(found[1]), int(found[2])), seed, samples)
     with screen.Bar() as bar:
         there, new = write_scenes(out, count, wanted, bar, jobs)
     screen.say(

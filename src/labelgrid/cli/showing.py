@@ -1,4 +1,4 @@
-"""Commands that show: the report, and what can be named."""
+"""Commands that show results and plug-ins: report, list."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,23 +12,23 @@ from labelgrid.errors import with_unchanged
 
 @with_unchanged("Nothing was written.")
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder, or a study's.")],
-    out: Annotated[Path | None, typer.Option(help="The HTML file; else DIR/report.html.")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; DIR/report.html by default.")] = None,
     plots: Annotated[
         Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
     ] = None,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Predict the shown cells of which no picture was kept; loads the model.")
+        bool, typer.Option("--pictures", help="Predict the shown cells that have no pictures yet; loads the model.")
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Write what a project or a study has reached as one self-contained HTML file.
+    """Write the report of a project or a study as one self-contained HTML file.
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
-    from labelgrid.reporting.write import report_of
+    from labelgrid.reporting.write import write_report
 
-    written = report_of(folder, out or folder / "report.html", plots, pictures=pictures)
+    written = write_report(folder, out or folder / "report.html", plots, pictures=pictures)
     if json:
         screen.as_json(written.values)
         return
@@ -41,7 +41,7 @@ def list_(
     folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="tasks, data, nets, select, recipes, ...")] = "",
     json: AsJson = False,
 ) -> None:
-    """List plug-ins and recipes, a line each.
+    """List plug-ins and recipes, one per line.
 
     Example: [bold]labelgrid list select[/]
     """

@@ -1,4 +1,4 @@
-"""What the grid is: states of cells, legal moves, and the picture of it that strategies see."""
+"""Defines the grid: states of cells, legal moves, and the arrays that strategies see."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class State(IntEnum):
     SKIPPED = 3
 
 
-#: The moves the ledger allows; every other is refused.
+#: The moves that the ledger allows; all others are refused.
 LEGAL: frozenset[tuple[State, State]] = frozenset(
     {
         (State.MISSING, State.REQUESTED),
@@ -38,7 +38,7 @@ LEGAL: frozenset[tuple[State, State]] = frozenset(
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One (image, task): the unit that is chosen, asked for, paid and learned from."""
+    """One (image, task): the unit that is picked, requested, paid for and trained on."""
 
     image: str
     task: str
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task as the ledger keeps it: plain data; `options` are its kind's label-file options."""
+    """A task in the ledger: plain data; `options` are those of its kind's label format."""
 
     name: str
     kind: str
@@ -56,7 +56,7 @@ class TaskRow:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image as the ledger keeps it. `name` is its id: the path below its root, with forward slashes."""
+    """An image in the ledger. `name` is its id: the path below `root`, with forward slashes."""
 
     name: str
     root: str
@@ -69,7 +69,7 @@ class ImageRow:
 
 @dataclass(frozen=True)
 class Pick:
-    """A chosen cell, its acquisition score, its weight in training and why it was chosen."""
+    """A picked cell, its acquisition score, its weight in training, and the reason for the pick."""
 
     cell: Cell
     score: float
@@ -79,7 +79,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Move:
-    """One step of a cell to another state: the row of an event."""
+    """The change of a cell to another state, with the values of its event."""
 
     cell: Cell
     to: State
@@ -95,14 +95,14 @@ class Move:
 
 @dataclass(frozen=True)
 class Grid:
-    """The states of n images × t tasks, with what strategies may know: keys for draws, costs, nothing else.
+    """The states of n images × t tasks, with the keys and costs that strategies need.
 
     Args:
-        images: n image ids; a strategy reads the ones it picks.
-        keys: uint64 [n], `streams.image_key` of each id: draws and ties go by these.
+        images: n image ids; a strategy reads only those it picks.
+        keys: uint64 [n], `streams.image_key` of each id; random draws and ties depend on these.
         tasks: t task names.
-        state: int8 [n, t] of `State`.
-        cost: float64 [t], the price of one label of each task.
+        state: int8 [n, t], values of `State`.
+        cost: float64 [t], the cost of one label of each task.
 
     Example:
         >>> grid = Grid(["a"], np.array([1], np.uint64), ["depth"], np.zeros((1, 1), np.int8), np.ones(1))
@@ -122,5 +122,5 @@ class Grid:
         return self.state == State.MISSING
 
     def cell(self, row: int, column: int) -> Cell:
-        """The cell at a place of the arrays."""
+        """The cell at a row and column of the arrays."""
         return Cell(str(self.images[row]), self.tasks[column])

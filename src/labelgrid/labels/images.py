@@ -1,4 +1,4 @@
-"""How image files become upright RGB arrays, and which files of a folder or a list are the images."""
+"""Reads image files as upright RGB arrays, and lists the images of a folder or a list file."""
 
 import hashlib
 import io
@@ -20,15 +20,15 @@ from labelgrid.errors import ImageError
 Pixels = NDArray[np.uint8]
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-#: Pillow's modes that turn into 8-bit RGB without a choice; an alpha channel is dropped, the colours under it stay.
+#: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under it are kept.
 PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
-#: A 16-bit image whose largest value is below this would come out almost black: its real range is not known.
+#: A 16-bit image whose largest value is below this would become almost black; its real range is unknown.
 DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
 
 
 class CheckedImage(NamedTuple):
-    """What is known of an image file that was read to its end: upright size and content hash."""
+    """The upright size and the content hash of an image file that was read to its end."""
 
     height: int
     width: int
@@ -36,13 +36,15 @@ class CheckedImage(NamedTuple):
 
 
 def read_image(path: Path, digest: str = "") -> Pixels:
-    """RGB [h, w, 3], upright (the EXIF orientation is applied); of a file with this digest, where one is given.
+    """Read an image as RGB, uint8 [h, w, 3], upright (the EXIF orientation is applied).
 
-    Grey and palette images become RGB, an alpha channel is dropped (the colours under it stay), 16 bits become 8.
+    Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept), 16 bits become 8.
+
+    A `digest` is the expected content hash; "" accepts any content.
 
     Raises:
-        ImageError: the file is missing, not the expected one, empty, damaged or cut short, CMYK, of 32 bits, holds
-            several pictures, or is a 16-bit image that uses so little of its range that it would come out almost black.
+        ImageError: the file is missing, has another digest, is empty, damaged, truncated, CMYK or 32-bit, holds several
+            pictures, or is a 16-bit image that uses so little of its range that it would become almost black.
     """
     data = _contents(path)
     if digest and _digest(data) != digest:
@@ -51,19 +53,19 @@ def read_image(path: Path, digest: str = "") -> Pixels:
 
 
 def changed_image(path: Path) -> ImageError:
-    """The sentence for a file that is not the one that was added."""
+    """The error for a file whose content has changed since it was added."""
     return ImageError(
-        "The image is not the one that was added: its file has another content.",
+        "The image is not the one that was added: the content of its file has changed.",
         where=str(path),
-        next_step="Put the old file back; or, if it has no labels yet, take it as it is now with `labelgrid add`.",
+        next_step="Put the old file back; or, if it has no labels yet, accept the new one with `labelgrid add`.",
     )
 
 
 def check_image(path: Path) -> CheckedImage:
-    """Read an image to its end, as `read_image` does: (height, width, digest) with the upright size.
+    """Read an image to its end, as `read_image` does, and return upright height, width and digest.
 
-    The digest is `labelgrid.labels.codec.digest` of the file. JPEG has no checksums: a file that is cut short is
-    refused, damage in the middle that still decodes is not seen.
+    The digest is `labelgrid.labels.codec.digest` of the file. JPEG has no checksums: a truncated file is refused, but
+    damage in the middle that still decodes is not detected.
 
     Raises:
         ImageError: as `read_image`.
@@ -78,18 +80,18 @@ def _digest(data: bytes) -> str:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Upright (height, width) from the file's header alone.
+    """Upright (height, width), read from the file's header only.
 
-    Most damage stays unseen, and so does a PNG's orientation that is noted after its pixels.
+    Most damage is not detected, nor is the orientation of a PNG that stores it after the pixels.
 
     Raises:
-        ImageError: there is no such file, or no header that is understood.
+        ImageError: the file does not exist, or its header cannot be read.
     """
-    with _complaints(path), Image.open(path) as image:
+    with _decoder_errors(path), Image.open(path) as image:
         _check_form(image, path)
         tags = getattr(image, "tag_v2", {})
         width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
-        late = image.format == "PNG" and "exif" not in image.info  # asking for it would decode the pixels
+        late = image.format == "PNG" and "exif" not in image.info  # reading it would decode the pixels
         return (width, height) if not late and _orientation(image) >= 5 else (height, width)
 
 
@@ -100,7 +102,7 @@ def _contents(path: Path) -> bytes:
         raise ImageError(
             f"The image cannot be read: {error.strerror}.",
             where=str(path),
-            next_step="Put it back; where a project's images were moved, `labelgrid add --images` finds them again.",
+            next_step="Put it back; if the project's images were moved, `labelgrid add --images` finds them again.",
         ) from error
     if not data:
         raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
@@ -108,7 +110,7 @@ def _contents(path: Path) -> bytes:
 
 
 def _decode(data: bytes, path: Path) -> Pixels:
-    with _complaints(path), Image.open(io.BytesIO(data)) as image:
+    with _decoder_errors(path), Image.open(io.BytesIO(data)) as image:
         _check_form(image, path)
         if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
             pixels = _fast_jpeg(data)
@@ -117,46 +119,46 @@ def _decode(data: bytes, path: Path) -> Pixels:
         sixteen = _has_16_bits(image)
         image.load()
         pixels = _sixteen_bits(data, path) if sixteen else np.asarray(image.convert("RGB"))
-        return _upright(pixels, _orientation(image))  # a TIFF has none left: both decoders turn it themselves
+        return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
 
 
 def _fast_jpeg(data: bytes) -> Pixels | None:
-    """OpenCV's decoder: as Pillow's, but faster on large images; None where it gives up."""
+    """Decode with OpenCV: the same pixels as Pillow, but faster on large images; None if it fails."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
 def _is_whole_jpeg(data: bytes) -> bool:
-    """Whether the end-of-image marker follows the first scan (some OpenCV releases fill up a cut file with grey)."""
-    place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
-        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+    """Whether the end-of-image marker follows the first scan (some OpenCV releases pad a truncated file with grey)."""
+    offset = 2
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker, length = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4], "big")
         if marker == 0xDA:
-            return data.find(b"\xff\xd9", place + length) >= 0
-        place += 1 if marker == 0xFF else 2 + length
+            return data.find(b"\xff\xd9", offset + length) >= 0
+        offset += 1 if marker == 0xFF else 2 + length
     return False
 
 
 def _check_form(image: Image.Image, path: Path) -> None:
     if image.mode == "CMYK":
         raise ImageError(
-            "The image is CMYK (inks, for print), whose colours depend on a printer's profile.",
+            "The image is CMYK (for print). Its colours depend on a printer's profile.",
             where=str(path),
             next_step="Convert it to RGB in an image editor.",
         )
     if image.mode not in PLAIN and not _has_16_bits(image):
         raise ImageError(
-            f"The image's pixels are of the form '{image.mode}', not 8- or 16-bit grey or colour.",
+            f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or colour.",
             where=str(path),
             next_step="Convert it to 8-bit RGB.",
         )
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":  # phones add a second picture to a JPEG; the first is the photograph
-        raise ImageError(f"The file holds {frames} pictures.", where=str(path), next_step="Save each as a file.")
+        raise ImageError(f"The file holds {frames} pictures.", where=str(path), next_step="Save each as its own file.")
 
 
 def _has_16_bits(image: Image.Image) -> bool:
-    """Whether the file has 16 bits a channel, of which Pillow would keep the high ones alone; ask before loading."""
+    """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8; call it before loading."""
     return image.format in ("PNG", "TIFF") and ";16" in f"{image.mode} {getattr(image, 'tile', '')}"
 
 
@@ -168,9 +170,9 @@ def _sixteen_bits(data: bytes, path: Path) -> Pixels:
     largest = int(pixels.max())
     if largest < DARKEST_16_BIT:
         raise ImageError(
-            f"The image has 16 bits, but its largest value is {largest} of 65535: it would come out almost black.",
+            f"The image has 16 bits, but its largest value is {largest} of 65535: it would become almost black.",
             where=str(path),
-            next_step="Convert it to 8 bits with the range it really has.",
+            next_step="Convert it to 8 bits with its real range.",
         )
     return cv2.cvtColor(((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8), cv2.COLOR_BGR2RGB)
 
@@ -181,7 +183,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo the EXIF orientation (1 to 8; from 5 on, rows and columns change places)."""
+    """Apply the EXIF orientation (1 to 8; from 5 on, rows and columns are swapped)."""
     turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
     rows = -1 if orientation in (3, 4, 7, 8) else 1
     columns = -1 if orientation in (2, 3, 6, 7) else 1
@@ -189,8 +191,8 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 
 @contextmanager
-def _complaints(path: Path) -> Iterator[None]:
-    """Turn the decoders' exceptions into `ImageError`, and keep their warnings from the screen."""
+def _decoder_errors(path: Path) -> Iterator[None]:
+    """Turn the decoders' exceptions into `ImageError`, and suppress their warnings."""
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
@@ -200,7 +202,7 @@ def _complaints(path: Path) -> Iterator[None]:
         raise ImageError("There is no such image.", where=str(path), next_step="Check the path.") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            "The image is damaged, cut short or not an image: its kind is not known.",
+            "The image is damaged, cut short or not an image: its kind is unknown.",
             where=str(path),
             next_step="Copy it again or take it out of the folder.",
         ) from error
@@ -213,41 +215,41 @@ def _complaints(path: Path) -> Iterator[None]:
 
 
 def list_images(folder: Path) -> list[str]:
-    """The ids of all images below a folder: their paths in it, with forward slashes, sorted; hidden files are left out.
+    """The ids of all images below a folder: their relative paths with forward slashes, sorted, without hidden files.
 
     Raises:
-        ImageError: there is no such folder, no image in it, or a name that is not Unicode.
+        ImageError: the folder does not exist or holds no image, or a name is not Unicode.
     """
     if not folder.is_dir():
         raise ImageError("There is no such folder of images.", where=str(folder), next_step="Check the path.")
-    found: list[str] = []
-    for place, folders, files in _walk(folder):
+    image_ids: list[str] = []
+    for parent, folders, files in _walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        prefix = "" if place == folder else place.relative_to(folder).as_posix() + "/"
-        found += [prefix + name for name in files if not name.startswith(".") and _is_image(name)]
-    if not found:
+        prefix = "" if parent == folder else parent.relative_to(folder).as_posix() + "/"
+        image_ids += [prefix + name for name in files if not name.startswith(".") and _is_image(name)]
+    if not image_ids:
         raise ImageError(
             "The folder holds no images.",
             where=str(folder),
             next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
         )
-    return sorted(_unicode(name, folder) for name in found)
+    return sorted(_unicode(image_id, folder) for image_id in image_ids)
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """As `os.walk`, through linked folders too, each folder once."""
-    seen: set[str] = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
-        if real in seen:
+    """As `os.walk`, but also through linked folders, and each folder only once."""
+    visited: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
             folders.clear()
             continue
-        seen.add(real)
-        yield Path(place), folders, files
+        visited.add(real)
+        yield Path(parent), folders, files
 
 
 def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 - a million names: a Path each is slow
+    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 - a Path each is slow for a million names
 
 
 def _unicode(name: str, folder: Path) -> str:
@@ -261,37 +263,37 @@ def _unicode(name: str, folder: Path) -> str:
 
 
 def read_list(path: Path) -> list[str]:
-    """The ids in a list file, in its order: one path a line, relative to the list's folder; empty lines are left out.
+    """The ids in a list file, in its order: one path per line, relative to the list's folder; empty lines are ignored.
 
     Raises:
-        ImageError: there is no such list, it is empty, a line leaves the list's folder, names no known kind of image or
-            is there twice.
+        ImageError: the list does not exist or is empty, or a line leaves the list's folder, has no image extension or
+            appears twice.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
-    found: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name = _listed(line.strip(), path, number)
-        if name in found:
-            raise ImageError(f"'{name}' is on lines {found[name]} and {number}.", where=str(path))
-        found[name] = number
-    if not found:
-        raise ImageError("The list names no images.", where=str(path), next_step="Write one path a line.")
-    return list(found)
+        image_id = _listed_id(line.strip(), path, number)
+        if image_id in line_of:
+            raise ImageError(f"'{image_id}' is on lines {line_of[image_id]} and {number}.", where=str(path))
+        line_of[image_id] = number
+    if not line_of:
+        raise ImageError("The list names no images.", where=str(path), next_step="Write one path per line.")
+    return list(line_of)
 
 
-def _listed(line: str, path: Path, number: int) -> str:
-    name = posixpath.normpath(line)
-    if name.startswith(("/", "../")):
+def _listed_id(line: str, path: Path, number: int) -> str:
+    image_id = posixpath.normpath(line)
+    if image_id.startswith(("/", "../")):
         raise ImageError(
             f"Line {number}, '{line}', leaves the list's folder.",
             where=str(path),
             next_step="Put the list above its images and write paths relative to it.",
         )
     if not _is_image(line):
-        raise ImageError(f"Line {number}, '{line}', is no known kind of image.", where=str(path))
-    return name
+        raise ImageError(f"Line {number}, '{line}', does not have the extension of an image.", where=str(path))
+    return image_id

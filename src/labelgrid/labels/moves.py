@@ -1,4 +1,4 @@
-"""How cells move: every move is checked, written down as an event, and its cell brought up to date."""
+"""Moves cells: checks every move, records it as an event, and updates the cell."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +17,16 @@ from labelgrid.labels.schema import CELLS, EVENTS, IMAGES
 
 @dataclass(frozen=True)
 class CellRow:
-    """What the ledger knows of a cell now: its state and what its last move said.
+    """A cell's current state and the values of its last move.
 
     Args:
-        cell: which one.
+        cell: the cell.
         state: its state.
-        round: the round that asked for it or, unasked, took the label in; 0 is outside any round.
-        request_id: the request it waits for, or that its label answered.
+        round: the round that requested it or imported its label without a request; 0 is outside the rounds.
+        request_id: the open request, or the request that the label answered.
         path: the label's file.
-        digest: the label file's content hash.
-        cost: what the label cost, or, while it is requested, is to cost.
+        digest: the content hash of the label's file.
+        cost: of the label or, for a requested cell, of the request.
         weight: its weight in training.
     """
 
@@ -41,62 +41,62 @@ class CellRow:
 
 
 @dataclass
-class _Desk:
-    """The part of the ledger that some moves touch: numbers of images and tasks, and rows of cells."""
+class _Working:
+    """The part of the ledger that a list of moves touches: ids of images and tasks, and rows of cells."""
 
     image_ids: dict[str, int] = field(default_factory=dict)
     task_ids: dict[str, int] = field(default_factory=dict)
     rows: dict[Cell, CellRow] = field(default_factory=dict)
 
     def row(self, cell: Cell) -> CellRow:
-        """The cell's row now; a missing cell has an empty one."""
+        """The cell's current row; for a missing cell an empty one."""
         return self.rows.get(cell) or CellRow(cell)
 
     def knows(self, cell: Cell) -> bool:
-        """Whether there are such an image and such a task."""
+        """Whether the cell's image and task exist."""
         return cell.image in self.image_ids and cell.task in self.task_ids
 
     def key(self, cell: Cell) -> dict[str, int]:
-        """The cell as the tables name it."""
+        """The cell's key in the database."""
         return {"image_id": self.image_ids[cell.image], "task_id": self.task_ids[cell.task]}
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
-    """What the ledger knows of these cells; see `Store.find`."""
+    """The rows of these cells; see `Store.find`."""
     wanted = list(cells)
-    desk = _desk(connection, wanted)
-    return {cell: desk.row(cell) for cell in wanted if desk.knows(cell)}
+    working = _load(connection, wanted)
+    return {cell: working.row(cell) for cell in wanted if working.knows(cell)}
 
 
 def move(connection: Connection, moves: Sequence[Move]) -> None:
-    """Make the moves in their order; see `Store.move`."""
-    desk = _desk(connection, [step.cell for step in moves])
-    before = dict(desk.rows)
-    for batch in roster.batches(_events(desk, moves)):
+    """Make the moves in order; see `Store.move`."""
+    working = _load(connection, [step.cell for step in moves])
+    before = dict(working.rows)
+    for batch in roster.batches(_events(working, moves)):
         connection.execute(insert(EVENTS), batch)
-    _write(connection, desk, before)
+    _write(connection, working, before)
 
 
-def _desk(connection: Connection, cells: Sequence[Cell]) -> _Desk:
-    desk = _Desk(task_ids={row.name: number for number, row in roster.tasks(connection).items()})
-    names = {number: name for name, number in desk.task_ids.items()}
+def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
+    working = _Working(task_ids={row.name: number for number, row in roster.tasks(connection).items()})
+    names = {number: name for name, number in working.task_ids.items()}
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(CELLS, CELLS.c.image_id == IMAGES.c.id)
     for batch in roster.batches(dict.fromkeys(cell.image for cell in cells)):
-        for image, image_id, _, task_id, state, *rest in connection.execute(joined.where(IMAGES.c.name.in_(batch))):
-            desk.image_ids[image] = image_id
+        for image_id, number, _, task_id, state, *rest in connection.execute(joined.where(IMAGES.c.name.in_(batch))):
+            working.image_ids[image_id] = number
             if task_id is not None:
-                cell = Cell(image, names[task_id])
-                desk.rows[cell] = CellRow(cell, State(state), *rest)
-    return desk
+                cell = Cell(image_id, names[task_id])
+                working.rows[cell] = CellRow(cell, State(state), *rest)
+    return working
 
 
-def _check(desk: _Desk, old: CellRow, step: Move) -> None:
-    if step.cell.image not in desk.image_ids:
+def _check(working: _Working, old: CellRow, step: Move) -> None:
+    if step.cell.image not in working.image_ids:
         raise roster.unknown_image(step.cell.image)
-    if step.cell.task not in desk.task_ids:
+    if step.cell.task not in working.task_ids:
         raise LedgerError(
-            f"The ledger knows no task '{step.cell.task}'.",
-            next_step=f"Its tasks are: {', '.join(desk.task_ids) or 'none yet'}.",
+            f"The ledger has no task '{step.cell.task}'.",
+            next_step=f"Its tasks are: {', '.join(working.task_ids) or 'none yet'}.",
             unchanged=UNCHANGED,
         )
     if (old.state, step.to) not in LEGAL:
@@ -108,7 +108,7 @@ def _check(desk: _Desk, old: CellRow, step: Move) -> None:
         )
     if old.state == State.REQUESTED and step.request_id not in ("", old.request_id):
         raise LedgerError(
-            f"{_name(step.cell)} waits for request '{old.request_id}', and this is about request '{step.request_id}'.",
+            f"{_name(step.cell)} waits for request '{old.request_id}', but this answers request '{step.request_id}'.",
             next_step=f"Give the answer to '{old.request_id}', or cancel it first.",
             unchanged=UNCHANGED,
         )
@@ -118,15 +118,15 @@ def _check(desk: _Desk, old: CellRow, step: Move) -> None:
 def _check_numbers(step: Move) -> None:
     if step.cost < 0 or not all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0))):
         raise LedgerError(
-            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight} and score {step.score}; all are numbers, "
-            "and a cost is not below 0.",
-            next_step="Mend the one that is not.",
+            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight} and score {step.score}. All must be finite "
+            "numbers, and the cost must not be below 0.",
+            next_step="Fix the wrong one.",
             unchanged=UNCHANGED,
         )
 
 
 def _answering(old: CellRow, step: Move) -> Move:
-    """The move with what its request said: what is learned from a label is what the strategy meant."""
+    """The move with round, id and weight of its request, so that training uses the strategy's weight."""
     if old.state != State.REQUESTED:
         return step
     return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
@@ -136,15 +136,15 @@ def _after(step: Move) -> CellRow:
     return CellRow(step.cell, step.to, step.round, step.request_id, step.path, step.digest, step.cost, step.weight)
 
 
-def _events(desk: _Desk, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
-    """Check the moves one after the other, make them on the desk, and give their events."""
+def _events(working: _Working, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
+    """Check the moves in order, apply them in memory, and yield their events."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     for asked in moves:
-        old = desk.row(asked.cell)
-        _check(desk, old, asked)
+        old = working.row(asked.cell)
+        _check(working, old, asked)
         step = _answering(old, asked)
-        desk.rows[step.cell] = _after(step)
-        yield desk.key(step.cell) | {
+        working.rows[step.cell] = _after(step)
+        yield working.key(step.cell) | {
             "at": at,
             "from_state": int(old.state),
             "to_state": int(step.to),
@@ -159,16 +159,16 @@ def _events(desk: _Desk, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _write(connection: Connection, desk: _Desk, before: dict[Cell, CellRow]) -> None:
-    """Bring the cells' table from `before` to the desk: old rows out, new rows in."""
-    changed = [row for cell, row in desk.rows.items() if row != before.get(cell)]
+def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow]) -> None:
+    """Write the changed cells: delete their old rows and insert the new ones."""
+    changed = [row for cell, row in working.rows.items() if row != before.get(cell)]
     same_cell = and_(CELLS.c.image_id == bindparam("image"), CELLS.c.task_id == bindparam("task"))
-    old = [desk.key(row.cell) for row in changed if row.cell in before]
+    old = [working.key(row.cell) for row in changed if row.cell in before]
     for batch in roster.batches(old):
         connection.execute(
             delete(CELLS).where(same_cell), [{"image": k["image_id"], "task": k["task_id"]} for k in batch]
         )
-    new = (desk.key(row.cell) | _values(row) for row in changed if row.state != State.MISSING)
+    new = (working.key(row.cell) | _values(row) for row in changed if row.state != State.MISSING)
     for batch in roster.batches(new):
         connection.execute(insert(CELLS), batch)
 

@@ -1,4 +1,4 @@
-"""What the ledger keeps beside the cells: the rounds of a campaign, and small notes."""
+"""Stores the rounds of a campaign and small notes in the ledger."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -13,19 +13,19 @@ from labelgrid.labels.schema import NOTES, ROUNDS
 
 @dataclass(frozen=True)
 class RoundRow:
-    """A round as the ledger keeps it.
+    """A round in the ledger.
 
     Args:
-        number: from 1; round 0 stands for what happens outside any.
+        number: from 1; 0 means outside the rounds.
         state: at most one round is open.
-        strategy: what chose the picks.
+        strategy: the one that chose the picks.
         seed: of the choice.
-        budget: how much the picks may take, in `unit`.
+        budget: the limit of the picks, in `unit`.
         unit: labels, images or cost.
-        recipe: hash of the recipe that was trained.
-        model: hash of the weights that scored.
-        pool: `Store.pool_hash` when it was scored.
-        note: anything else.
+        recipe: the hash of the recipe that was trained.
+        model: the hash of the weights that scored the pool.
+        pool: `Store.pool_hash` when the pool was scored.
+        note: free text.
     """
 
     number: int
@@ -41,12 +41,12 @@ class RoundRow:
 
 
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
-    """All rounds by number."""
+    """All rounds, ordered by number."""
     return tuple(RoundRow(*row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number)))
 
 
 def current_round(connection: Connection) -> RoundRow | None:
-    """The open round."""
+    """The open round, or None."""
     row = connection.execute(select(ROUNDS).where(ROUNDS.c.state == "open")).one_or_none()
     return RoundRow(*row) if row else None
 
@@ -62,12 +62,12 @@ def open_round(connection: Connection) -> RoundRow:
 
 
 def update_round(connection: Connection, row: RoundRow) -> None:
-    """Write the open round's row, which may close it; see `Store.update_round` and `Store.close_round`."""
+    """Replace the open round's row, which may close it; see `Store.update_round` and `Store.close_round`."""
     current = current_round(connection)
     if current is None or current.number != row.number:
-        found = f"round {current.number} is" if current else "no round is"
+        open_now = f"round {current.number} is" if current else "no round is"
         raise LedgerError(
-            f"Round {row.number} is not open: {found}.",
+            f"Round {row.number} is not open: {open_now}.",
             next_step="`labelgrid status` shows the rounds.",
             unchanged=UNCHANGED,
         )
@@ -75,17 +75,17 @@ def update_round(connection: Connection, row: RoundRow) -> None:
 
 
 def close_round(connection: Connection, row: RoundRow) -> None:
-    """Write the open round's row as closed."""
+    """Replace the open round's row and close it."""
     update_round(connection, replace(row, state="closed"))
 
 
 def get(connection: Connection, key: str, default: Any) -> Any:
-    """A note; see `Store.get`."""
+    """Read a note; see `Store.get`."""
     row = connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).one_or_none()
     return default if row is None else row.value
 
 
 def put(connection: Connection, key: str, value: Any) -> None:
-    """Keep a note; see `Store.put`."""
+    """Write a note; see `Store.put`."""
     connection.execute(delete(NOTES).where(NOTES.c.key == key))
     connection.execute(insert(NOTES), {"key": key, "value": value})

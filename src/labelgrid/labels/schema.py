@@ -1,4 +1,4 @@
-"""How the ledger lies in a database: its tables, and the revision of them that this program reads."""
+"""Defines the ledger's database tables, and the revision that this program reads."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from sqlalchemy import (
     Text,
 )
 
-#: The newest file of `migrations/versions`; a test compares the tables below with what the files make.
+#: The newest file in `migrations/versions`; a test compares the tables below with the result of the migrations.
 REVISION = "0001"
 MIGRATIONS = Path(__file__).parent / "migrations"
-#: A name of our own instead of Alembic's, so that another program's database is never taken for a ledger.
+#: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
 
 METADATA = MetaData(
@@ -61,7 +61,7 @@ TASKS = Table(
     Column("options", JSON, nullable=False),
 )
 
-#: Only ever added to; triggers refuse a change or a deletion.
+#: Append-only; triggers refuse changes and deletions.
 EVENTS = Table(
     "events",
     METADATA,
@@ -82,7 +82,7 @@ EVENTS = Table(
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
     Index("events_by_cell", "image_id", "task_id"),
 )
-#: What was paid: see `counts`. Holds all that a sum needs, so that the wide events are not read.
+#: Covers the sum of costs in `counts`, so that the wide event rows are not read.
 Index(
     "events_paid",
     EVENTS.c.task_id,

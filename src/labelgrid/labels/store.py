@@ -1,4 +1,4 @@
-"""What the ledger can be asked and told: the one door to the database of a project."""
+"""Provides the ledger: the only interface to a project's database."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +16,14 @@ __all__ = ["CellRow", "Event", "RoundRow", "Store", "TaskCount"]
 
 
 class Store:
-    """The ledger: every move of every cell, kept for good, and the state of the grid that follows from them.
+    """The ledger: the history of all moves of all cells, and the state of the grid that follows from it.
 
-    Each method is one transaction: it is done whole or not at all, and once it has returned, neither `kill -9`
-    nor a power cut undoes it. Several processes may read and write at once. Every method raises `LedgerError`
-    with a sentence for the user where the database cannot be read or written (full disk, read-only folder,
-    locked or damaged file); nothing has changed then.
+    Each method is one transaction: it happens completely or not at all. Once it has returned, neither `kill -9`
+    nor a power cut undoes it. Several processes may read and write at the same time. Every method raises
+    `LedgerError` if the database cannot be read or written (full disk, read-only folder, locked or damaged file);
+    nothing has changed then.
 
-    Iterators read while they are consumed: take a list before writing what depends on it.
+    Iterators read while they are consumed: make a list before writing what depends on it.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -40,16 +40,16 @@ class Store:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Make a new ledger.
+        """Create a new ledger.
 
         Raises:
-            LedgerError: there is a database already, or the place cannot be written.
+            LedgerError: the database exists already, or it cannot be written.
         """
         return cls(database.create_database(path))
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a ledger; one of an older program is brought up to date, in one transaction.
+        """Open a ledger; one of an older program is migrated, in one transaction.
 
         Raises:
             LedgerError: it is missing, not a ledger, made by a newer program, or its folder is read-only.
@@ -58,11 +58,11 @@ class Store:
 
     @property
     def path(self) -> Path:
-        """The database's file."""
+        """The path of the database file."""
         return self._database.path
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._database.close()
 
     def __enter__(self) -> Self:
@@ -75,32 +75,32 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Make all that is done inside, by this thread, one step: all of it happens or, on any error, nothing.
+        """Run everything inside, by this thread, in one transaction; any error undoes all of it.
 
-        Other processes' writing waits meanwhile, so what is read inside cannot change before what is written.
+        Other processes wait with their writes, so values read inside cannot change before the writes.
 
         Example:
             >>> from tempfile import TemporaryDirectory
             >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
             ...     with store.transaction():
-            ...         store.put("seen", store.get("seen", 0) + 1)
-            ...     store.get("seen")
+            ...         store.put("imports", store.get("imports", 0) + 1)
+            ...     store.get("imports")
             1
         """
         with self._database.writing():
             yield
 
     def add_images(self, rows: Iterable[ImageRow]) -> int:
-        """Add images and return how many were new; one given again (same name, same root) stays as it is.
+        """Add images and return the number of new ones; known images (same id, same root) are unchanged.
 
         Raises:
-            LedgerError: two different images have one name; names both roots. Nothing was added.
+            LedgerError: two different images have the same id; the error names both roots. Nothing was added.
         """
         with self._database.writing() as connection:
             return roster.add_images(connection, rows)
 
     def update_images(self, rows: Iterable[ImageRow]) -> int:
-        """Replace all that is known of these images (digest, size, split, group, root); returns how many.
+        """Replace the rows of these images (digest, size, split, group, root); returns their number.
 
         Raises:
             LedgerError: an image is unknown. Nothing was changed.
@@ -109,29 +109,29 @@ class Store:
             return roster.update_images(connection, rows)
 
     def images(self, splits: Sequence[Split] | None = None) -> Iterator[ImageRow]:
-        """The images of some splits (None: all) in name order, by code point."""
+        """The images of some splits (None: all), ordered by id (code points)."""
         with self._database.reading() as connection:
             yield from roster.images(connection, splits)
 
-    def image(self, name: str) -> ImageRow:
+    def image(self, image_id: str) -> ImageRow:
         """One image.
 
         Raises:
-            LedgerError: there is no such image.
+            LedgerError: the id is unknown.
         """
         with self._database.reading() as connection:
-            return roster.image(connection, name)
+            return roster.image(connection, image_id)
 
     def count_images(self, splits: Sequence[Split] | None = None) -> int:
-        """How many images some splits have (None: all)."""
+        """The number of images in some splits (None: all)."""
         with self._database.reading() as connection:
             return roster.count_images(connection, splits)
 
     def add_task(self, row: TaskRow) -> None:
-        """Add a task: one more column of missing cells.
+        """Add a task: a new column of missing cells.
 
         Raises:
-            LedgerError: there is a task of this name, or the cost is not a number from 0 up.
+            LedgerError: the name is taken, or the cost is not a number from 0 up.
         """
         with self._database.writing() as connection:
             roster.add_task(connection, row)
@@ -142,23 +142,23 @@ class Store:
             return tuple(roster.tasks(connection).values())
 
     def move(self, steps: Sequence[Move]) -> None:
-        """Make all these moves, in their order, or none.
+        """Make all these moves in order, or none.
 
-        A cell may move several times: labelled → missing → labelled replaces a label, and `history` keeps the
-        old one. A move to `labelled` or `skipped` spends its cost, one to `requested` promises it. The answer to
-        a request keeps the request's round, id and weight, whatever the move says.
+        A cell may move several times: labelled → missing → labelled replaces a label, and `history` keeps the old
+        one. A move to `labelled` or `skipped` spends its cost, a move to `requested` promises it. The answer to a
+        request keeps the request's round, id and weight; those of the move are ignored.
 
         Raises:
-            LedgerError: a move is not legal, answers another request than the one the cell waits for, or is of
-                an unknown image or task; names the cell, its state and what is allowed. Nothing was changed.
+            LedgerError: a move is not legal, answers a request other than the cell's open one, or names an unknown
+                image or task; the error names the cell, its state and the allowed moves. Nothing was changed.
         """
         with self._database.writing() as connection:
             moves.move(connection, steps)
 
     def find(self, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
-        """What the ledger knows of these cells; one whose image or task it does not know is left out.
+        """The rows of these cells; cells of unknown images or tasks are left out.
 
-        An import compares paths and digests with these rows to see what it took in before.
+        An import compares paths and digests with these rows to recognise labels it imported before.
         """
         with self._database.reading() as connection:
             return moves.find(connection, cells)
@@ -168,39 +168,39 @@ class Store:
         *,
         state: State | None = None,
         task: str | None = None,
-        image: str | None = None,
+        image_id: str | None = None,
         round: int | None = None,
         request_id: str | None = None,
         splits: Sequence[Split] | None = None,
     ) -> Iterator[CellRow]:
-        """The cells that are not missing and fit all that is given, by image name, then task."""
-        wanted = {"state": state, "task": task, "image": image, "round": round, "request_id": request_id}
+        """The cells that are not missing and match all given values, ordered by image id, then task."""
+        wanted = {"state": state, "task": task, "image_id": image_id, "round": round, "request_id": request_id}
         with self._database.reading() as connection:
             yield from views.cells(connection, splits, **wanted)
 
     def grid(self, splits: Sequence[Split] = ("train",)) -> Grid:
-        """States and costs as arrays, images in name order: what strategies see."""
+        """The grid for strategies: states and costs as arrays, images ordered by id."""
         with self._database.reading() as connection:
             return views.grid(connection, splits)
 
     def counts(self, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
-        """Cells by state and costs of each task, over some splits (None: all images)."""
+        """The cells by state and the costs of each task, over some splits (None: all)."""
         with self._database.reading() as connection:
             return views.counts(connection, splits)
 
     def events(
-        self, *, after: int = 0, image: str | None = None, task: str | None = None, round: int | None = None
+        self, *, after: int = 0, image_id: str | None = None, task: str | None = None, round: int | None = None
     ) -> Iterator[Event]:
-        """The moves made after event number `after` that fit all that is given, in the order they were made."""
+        """The events after number `after` that match all given values, in order."""
         with self._database.reading() as connection:
-            yield from views.events(connection, after, image=image, task=task, round=round)
+            yield from views.events(connection, after, image_id=image_id, task=task, round=round)
 
     def history(self, cell: Cell) -> tuple[Event, ...]:
-        """All moves of one cell; those to `labelled` are the versions of its label."""
-        return tuple(self.events(image=cell.image, task=cell.task))
+        """All events of one cell; those to `labelled` are the versions of its label."""
+        return tuple(self.events(image_id=cell.image, task=cell.task))
 
     def pool_hash(self) -> str:
-        """A stamp that changes with any move of a cell, any image added or put in another split, any new task."""
+        """A hash that changes with any move, any new task, and any image that is added or updated."""
         with self._database.reading() as connection:
             return views.pool_hash(connection)
 
@@ -219,16 +219,16 @@ class Store:
             return rounds.current_round(connection)
 
     def update_round(self, row: RoundRow) -> None:
-        """Keep what is known of the open round so far.
+        """Replace the row of the open round.
 
         Raises:
-            LedgerError: it is not open.
+            LedgerError: the round is not open.
         """
         with self._database.writing() as connection:
             rounds.update_round(connection, row)
 
     def close_round(self, row: RoundRow, requests: Sequence[Move] = ()) -> None:
-        """Close the round and request its picks in one step.
+        """Close the round and request its picks in one transaction.
 
         Raises:
             LedgerError: the round is not open, or a move is refused (see `move`). Nothing was changed.
@@ -238,21 +238,21 @@ class Store:
             moves.move(connection, requests)
 
     def rounds(self) -> tuple[RoundRow, ...]:
-        """All rounds by number."""
+        """All rounds, ordered by number."""
         with self._database.reading() as connection:
             return rounds.rounds(connection)
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The note kept under a key."""
+        """The note under a key, or `default`."""
         with self._database.reading() as connection:
             return rounds.get(connection, key, default)
 
     def put(self, key: str, value: Any) -> None:
-        """Keep a note: any JSON value, over an older one of the same key."""
+        """Store a note: any JSON value; it replaces an older one with the same key."""
         with self._database.writing() as connection:
             rounds.put(connection, key, value)
 
     def rebuild(self) -> int:
-        """Make the current state anew from the events; returns how many cells were not what they say (0: sound)."""
+        """Recompute the current state from the events; returns the number of cells that differed (0: sound)."""
         with self._database.writing() as connection:
             return rebuild.rebuild(connection)

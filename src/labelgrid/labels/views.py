@@ -1,4 +1,4 @@
-"""What the ledger says now and said before: the grid, cells, counts, events, and a stamp of it all."""
+"""Reads the ledger: the grid, cells, counts, events, and a hash of its state."""
 
 import hashlib
 import json
@@ -21,15 +21,15 @@ INT64 = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TaskCount:
-    """How far a task is: cells by state, and cost.
+    """The cells of a task by state, and their cost.
 
     Args:
-        missing: cells without a label that nobody was asked for.
-        requested: cells somebody was asked for.
-        labelled: cells with a label.
-        skipped: cells that were asked for and refused.
-        spent: what all answers cost, also those of labels taken back since: the money is gone.
-        promised: what the requested cells are to cost.
+        missing: the number of cells without a label or a request.
+        requested: the number of cells with an open request.
+        labelled: the number of cells with a label.
+        skipped: the number of cells that the annotator refused.
+        spent: the cost of all answers, including labels that were withdrawn later.
+        promised: the cost of the open requests.
     """
 
     missing: int
@@ -42,7 +42,7 @@ class TaskCount:
 
 @dataclass(frozen=True)
 class Event:
-    """A move that was made: its number, when (UTC, ISO 8601), from which state, and the move itself."""
+    """A recorded move: its number, its time (UTC, ISO 8601), the state before, and the move itself."""
 
     id: int
     at: str
@@ -72,24 +72,24 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
     paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(EVENTS.c.to_state.in_((2, 3)))
-    if splits is not None:  # joined only where it must be: over all images the two sums need no image
+    if splits is not None:  # over all images the two sums need no join
         by_state = roster.within(by_state.join_from(CELLS, IMAGES), splits)
         paid = roster.within(paid.join_from(EVENTS, IMAGES), splits)
     rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
     known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
     spent = {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
-    found = {}
+    task_counts = {}
     for task_id, task in roster.tasks(connection).items():
         (requested, promised), (labelled, _), (skipped, _) = (known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3))
         missing = images - requested - labelled - skipped
-        found[task.name] = TaskCount(missing, requested, labelled, skipped, spent.get(task_id, 0.0), promised)
-    return found
+        task_counts[task.name] = TaskCount(missing, requested, labelled, skipped, spent.get(task_id, 0.0), promised)
+    return task_counts
 
 
 def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None) -> Iterator[CellRow]:
-    """The cells that are not missing, in order of image name, then task; see `Store.cells`."""
+    """The cells that are not missing, ordered by image id, then task; see `Store.cells`."""
     columns = {
-        "image": IMAGES.c.name,
+        "image_id": IMAGES.c.name,
         "task": TASKS.c.name,
         "state": CELLS.c.state,
         "round": CELLS.c.round,
@@ -103,13 +103,13 @@ def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int 
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
-    for image, task, state, *rest in connection.execute(roster.within(statement, splits)):
-        yield CellRow(Cell(image, task), State(state), *rest)
+    for image_id, task, state, *rest in connection.execute(roster.within(statement, splits)):
+        yield CellRow(Cell(image_id, task), State(state), *rest)
 
 
 def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
-    """The events after one, in the order they happened; see `Store.events`."""
-    columns = {"image": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round}
+    """The events after a given one, in order; see `Store.events`."""
+    columns = {"image_id": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round}
     statement = (
         select(EVENTS, IMAGES.c.name.label("image"), TASKS.c.name.label("task"))
         .join_from(EVENTS, IMAGES)
@@ -122,14 +122,14 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         yield Event(row.id, row.at, State(row.from_state), _move(row))
 
 
-#: The note that counts how often files of images were taken with another content.
+#: The note that counts how often the content of image files was updated.
 CONTENTS = "contents"
 
 
 def pool_hash(connection: Connection) -> str:
-    """A stamp of states, images, their contents and tasks; see `Store.pool_hash`."""
+    """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
     last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
-    # Half of each key is enough to notice an image, and the sum of 2**31 halves fits the database's integers.
+    # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the database's integers.
     images = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
     splits = sorted((split, count, int(total)) for split, count, total in connection.execute(images))
     tasks = [task.name for task in roster.tasks(connection).values()]
@@ -150,13 +150,13 @@ def _columns_of_images(connection: Connection, splits: Sequence[Split]) -> tuple
 
 
 def _integers(connection: Connection, statement: Select[tuple[int]]) -> INT64:
-    """A query's one column, without a Python object a row."""
+    """The single column of a query, without one Python object per row."""
     flat = chain.from_iterable(chain.from_iterable(_chunks(connection, statement)))
     return np.fromiter(flat, np.int64)
 
 
 def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
-    """The driver's own tuples: SQLAlchemy's rows would take most of the time of a million."""
+    """Yield the driver's own tuples: for a million rows, SQLAlchemy's row objects take most of the time."""
     cursor = cast("Any", connection.execute(statement).cursor)
     while rows := cursor.fetchmany(roster.BATCH):
         yield rows

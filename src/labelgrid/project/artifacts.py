@@ -1,4 +1,4 @@
-"""The files of a round, each with one typed reader and writer. Loads no torch."""
+"""Reads the files of a round as typed records. Loads no torch."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from labelgrid.report.content import Measured
 T = TypeVar("T")
 #: The checkpoint of the epoch with the least loss on val.
 BEST = "best.ckpt"
-#: Pictures are kept of so many picks of a round, the first ones.
+#: The number of picks of a round, from the first, that get pictures.
 SHOWN = 24
 
 
@@ -22,13 +22,15 @@ class Fit:
     """A finished training of a round: `fit.json`.
 
     Args:
-        checkpoint: the file that counts, relative to the project folder.
-        model: its digest: of the weights that are evaluated, and of the terms' states where it has terms.
+        round: its number.
+        checkpoint: the final checkpoint file, relative to the project folder.
+        model: its digest: of the evaluated weights and, if it has terms, of their states.
         recipe: the whole recipe.
-        trained: the tasks that had a label to learn from.
-        images: how many images were trained on, or used to choose the model (val).
-        labels: how many labels of each task they had.
-        spent: what the labels of the splits train and val had cost by then.
+        seed: of the training.
+        trained: the tasks that had a training label.
+        images: the number of images used for training or, in split val, to choose the model.
+        labels: the number of their labels, by task.
+        spent: the cost of all labels in the splits train and val at that time.
     """
 
     round: int
@@ -69,7 +71,7 @@ class PickRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """An epoch of a training: a line of `log.jsonl`. `val` holds figures on the validation images, if there are any."""
+    """An epoch of a training: a line of `log.jsonl`. `val` holds the figures on the validation images, if any."""
 
     epoch: int
     loss: Mapping[str, float]
@@ -122,7 +124,7 @@ def read_picks(folder: Path) -> list[PickRecord]:
 
 
 def read_log(folder: Path) -> list[EpochRecord] | None:
-    """The epochs of a round's training, finished or not.
+    """The epochs of a round's training, finished or not; None without a log.
 
     Raises:
         ProjectError: the file is damaged.
@@ -134,7 +136,7 @@ def read_log(folder: Path) -> list[EpochRecord] | None:
 
 
 def val_figures(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
-    """The validation figures of the epoch whose checkpoint counts: the last one's, or those of the least loss.
+    """The validation figures of the epoch of the final checkpoint: the last epoch, or the one with the lowest loss.
 
     Example:
         >>> log = [EpochRecord(1, {}, {"loss_mtl": 2.0}), EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
@@ -159,7 +161,7 @@ def _parsed(text: bytes, path: Path) -> Any:
 
 
 def _record(kind: type[T], values: Any, path: Path) -> T:
-    """The fields that `kind` has of a file's values, checked; a later program may have written more."""
+    """Parse a file's values as `kind`; unknown fields, which a newer program may have written, are ignored."""
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(values, Mapping):
         raise _damaged(path, "a table was expected")
@@ -173,5 +175,5 @@ def _damaged(path: Path, fault: str) -> ProjectError:
     return ProjectError(
         f"A file of a round is damaged: {fault.rstrip('.')}.",
         where=str(path),
-        next_step="Put it back from a copy, or remove it: the project goes without.",
+        next_step="Restore it from a copy, or remove it: the project works without it.",
     )

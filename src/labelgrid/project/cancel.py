@@ -1,4 +1,4 @@
-"""How requests are cancelled, and skipped cells become missing again. Loads no torch."""
+"""Cancels open requests, and makes skipped cells missing again. Loads no torch."""
 
 from collections.abc import Sequence
 
@@ -7,30 +7,30 @@ from labelgrid.labels.grid import Cell, Move, Split, State
 from labelgrid.labels.store import CellRow
 from labelgrid.project.folder import ProjectFolder
 
-#: Names that a refusal shows.
+#: The number of names that an error shows.
 SHOWN = 20
 
 
 def cancel(
     project: ProjectFolder, cells: Sequence[str] = (), *, round: int | None = None, requeue: bool = False
 ) -> int:
-    """Take open requests back: their cells are missing again, and may be picked again. All of them or none.
+    """Cancel open requests, all or none: their cells become missing and may be picked again.
 
     Args:
-        project: whose requests.
+        project: the project.
         cells: request ids, or cells as `IMAGE:TASK`.
-        round: all open requests of this round. With neither cells nor a round, all but the held-out images'.
-        requeue: skipped cells instead of requested ones: they may be asked for again.
+        round: all open requests of this round. Without cells and round: all except those of held-out images.
+        requeue: select skipped cells instead of requested ones, so that they may be requested again.
 
     Returns:
-        how many cells became missing.
+        the number of cells that became missing.
 
     Raises:
-        LedgerError: a name is unknown, or its cell is in another state; names them. Nothing was cancelled.
+        LedgerError: a name is unknown, or its cell is in another state; the error lists them. Nothing was cancelled.
         UsageError: cells and a round were given.
     """
     if cells and round is not None:
-        raise UsageError("Name cells or a round, not both.", unchanged="Nothing was cancelled.")
+        raise UsageError("Give cells or a round, not both.", unchanged="Nothing was cancelled.")
     state = State.SKIPPED if requeue else State.REQUESTED
     with project.store.transaction():
         rows = _named(project, cells, state) if cells else _all(project, round, state)
@@ -45,16 +45,16 @@ def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRo
 
 
 def _named(project: ProjectFolder, names: Sequence[str], state: State) -> list[CellRow]:
-    found: dict[Cell, CellRow] = {}
+    rows: dict[Cell, CellRow] = {}
     faults = []
     for name in names:
         row = _row(project, name)
         if row is None:
-            faults.append(f"'{name}' is no request id and no cell (IMAGE:TASK)")
+            faults.append(f"'{name}' is neither a request id nor a cell (IMAGE:TASK)")
         elif row.state != state:
             faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
         else:
-            found[row.cell] = row
+            rows[row.cell] = row
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise LedgerError(
@@ -63,7 +63,7 @@ def _named(project: ProjectFolder, names: Sequence[str], state: State) -> list[C
             next_step="The manifest.json of a request lists its ids.",
             unchanged="Nothing was cancelled.",
         )
-    return list(found.values())
+    return list(rows.values())
 
 
 def _row(project: ProjectFolder, name: str) -> CellRow | None:

@@ -1,4 +1,4 @@
-"""How a project is created: all of it or nothing, held-out images drawn at random. Loads no torch."""
+"""Creates a project atomically and draws its held-out images at random. Loads no torch."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -33,36 +33,36 @@ def create(
     holdout: int = 0,
     check: Check = "full",
 ) -> ProjectFolder:
-    """Make a project: all of it, or nothing.
+    """Create a project, or on any error nothing.
 
-    Held-out images are drawn at random (whole groups, if there are groups) and their labels requested at once, as
-    round 0; they measure, and are never trained on.
+    Held-out images are drawn at random (whole groups, if there are groups). Their labels are requested at once, as
+    round 0. They are used for measuring and never trained on.
 
     Raises:
-        LabelgridError: what was given cannot be used; nothing was made.
+        LabelgridError: an argument cannot be used; nothing was created.
     """
     check_new(folder)
     check_pattern(settings.group)
     check_recipe(load_recipe(settings.recipe, settings.changes, beside=folder))
     check_options("select", settings.strategy)
     if not tasks:
-        raise ProjectError("A project needs a task.", next_step="Add --task depth, say.")
-    found = find_images(images)
-    _check_holdout(holdout, sum(len(part.names) for part in found))
+        raise ProjectError("A project needs a task.", next_step="Add one, for example --task depth.")
+    folders = find_images(images)
+    _check_holdout(holdout, sum(len(folder.image_ids) for folder in folders))
     with new_project(folder, settings, tasks) as store:
-        store.add_images(rows_of(found, check, settings.group, progress))
+        store.add_images(rows_of(folders, check, settings.group, progress))
         hold_out(store, settings.seed, holdout)
     return ProjectFolder.open(folder)
 
 
 @contextmanager
 def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> Iterator[Store]:
-    """The ledger of a project that is there, whole, when the block ends well; else nothing is.
+    """Yield the ledger of a new project; the project exists only if the block succeeds.
 
     Raises:
-        ProjectError: the disk refuses.
+        ProjectError: the disk reports an error.
     """
-    with whole(folder, settings) as building:
+    with atomic_project(folder, settings) as building:
         building.mkdir(parents=True)
         with Store.create(building / DATABASE) as store, store.transaction():
             for row in tasks:
@@ -71,31 +71,31 @@ def new_project(folder: Path, settings: Settings, tasks: Sequence[TaskRow]) -> I
 
 
 @contextmanager
-def whole(folder: Path, settings: Settings) -> Iterator[Path]:
-    """Where to make a folder that becomes the project, with these settings, when the block ends well.
+def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
+    """Yield a temporary folder that becomes the project, with these settings, if the block succeeds.
 
     Raises:
-        ProjectError: the disk refuses.
+        ProjectError: the disk reports an error.
     """
     folder = folder.absolute()
     building = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    remove_folder(building)  # a killed process of this number may have left it
+    remove_folder(building)  # a killed process with the same id may have left it
     try:
         yield building
         write_text(building / SETTINGS, settings_text(settings))
-        _put(building, folder)
+        _move_into_place(building, folder)
     except OSError as error:
         raise ProjectError(
-            f"The project cannot be made: {error.strerror}.",
+            f"The project cannot be created: {error.strerror}.",
             where=str(folder),
-            next_step="Free some space or mend the folder's permissions, or name another folder.",
+            next_step="Free some space or fix the folder's permissions, or give another folder.",
         ) from error
     finally:
         remove_folder(building)
 
 
-def _put(building: Path, folder: Path) -> None:
-    """Move a made project to its place; into an empty folder that is there piece by piece, the settings last."""
+def _move_into_place(building: Path, folder: Path) -> None:
+    """Rename the finished project to `folder`; into an existing empty folder file by file, the settings last."""
     if not folder.exists():
         building.rename(folder)
         return
@@ -109,27 +109,27 @@ def _check_holdout(count: int, total: int) -> None:
         raise ProjectError(f"--holdout must not be below 0. Found {count}.")
     if count >= total:
         raise ProjectError(
-            f"--holdout {count} of {total} images leaves none to learn from.", next_step="Hold out fewer images."
+            f"--holdout {count} of {total} images leaves none to train on.", next_step="Hold out fewer images."
         )
 
 
 def hold_out(store: Store, seed: int, count: int) -> None:
-    """Put `count` images drawn at random (or whole groups, until there are so many) aside and request their labels."""
+    """Hold out `count` images drawn at random (or whole groups, until `count` is reached); request their labels."""
     if not count:
         return
     rows = list(store.images(("train",)))
     keys = np.array([image_key(row.group or row.name) for row in rows], np.uint64)
     draws = keyed_uniform(keys, seed_of(seed, "holdout"))
-    taken: list[ImageRow] = []
-    for place in np.lexsort((keys, draws)):
-        row = rows[int(place)]
-        if len(taken) >= count and (not row.group or row.group != taken[-1].group):
+    held: list[ImageRow] = []
+    for index in np.lexsort((keys, draws)):
+        row = rows[int(index)]
+        if len(held) >= count and (not row.group or row.group != held[-1].group):
             break
-        taken.append(row)
-    if len(taken) >= len(rows):
+        held.append(row)
+    if len(held) >= len(rows):
         raise ProjectError(
-            "The held-out images would be all images: their groups are too large.",
+            "All images would be held out: their groups are too large.",
             next_step="Hold out fewer, or give a finer --group.",
         )
-    store.update_images(replace(row, split="heldout") for row in taken)
-    request_heldout(store, [row.name for row in taken], [task.name for task in store.tasks()])
+    store.update_images(replace(row, split="heldout") for row in held)
+    request_heldout(store, [row.name for row in held], [task.name for task in store.tasks()])

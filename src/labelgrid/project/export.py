@@ -128,11 +128,11 @@ def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | Non
         raise ProjectError("There are no labels yet.", where=str(project.folder), unchanged="Nothing was written.")
     with files.disk(out):
         before = _listed(out)
-        files.remove(out, before - {str(row["path"]) for row, _ in rows})
+        files.remove_files(out, before - {str(row["path"]) for row, _ in rows})
         files.write_text(out / LIST, _table(row for row, _ in rows))
         progress.start("Copying labels", len(rows), "files")
         for row, source in rows:
-            files.place(source, out / str(row["path"]))
+            files.copy_file(source, out / str(row["path"]))
             progress.advance()
     return Exported((out,), Counter(str(row["task"]) for row, _ in rows), what="labels")
 

@@ -1,4 +1,4 @@
-"""How images and tasks are added to a project; moved or changed images are recognised. Loads no torch."""
+"""Adds images and tasks to a project, and recognises moved and changed images. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,12 +15,12 @@ from labelgrid.project.requests import request_heldout
 
 @dataclass(frozen=True)
 class Added:
-    """What an addition did.
+    """The result of `add`.
 
     Args:
-        new: images that were not known.
-        moved: known images that lie in another folder now.
-        changed: known images without an answer or a request whose file has another content now.
+        new: the number of images that were not known.
+        moved: the number of known images that are now in another folder.
+        changed: the number of known images without labels or requests whose file has changed.
     """
 
     new: int
@@ -28,30 +28,31 @@ class Added:
     changed: int
 
     def __str__(self) -> str:
-        """A sentence."""
-        told = [f"{self.new} images are new"]
-        told += [f"{self.moved} had moved"] if self.moved else []
-        told += [f"{self.changed} were taken with the content they have now"] if self.changed else []
-        return ", ".join(told)
+        """A summary in words."""
+        parts = [f"{self.new} images are new"]
+        parts += [f"{self.moved} had moved"] if self.moved else []
+        parts += [f"{self.changed} were updated to their new content"] if self.changed else []
+        return ", ".join(parts)
 
 
 @with_unchanged("Nothing was added.")
 def add(
     project: ProjectFolder, images: Sequence[Path], tasks: Sequence[TaskRow], check: Check, progress: Progress
 ) -> Added:
-    """Add images, each in the split that its group is in, and tasks.
+    """Add images, each to the split of its group, and tasks.
 
-    Known images whose file is gone and lies, with the same content, in a folder named here are found there from now on.
+    A known image whose file has disappeared is looked up in the given folders; it is moved there if the content is the
+    same.
 
     Raises:
-        ImageError: an image cannot be used, or one that has labels changed. LedgerError: a name is taken.
+        ImageError: an image cannot be used, or an image with labels has changed. LedgerError: a name is taken.
     """
     store, group = project.store, project.settings.group
     rows = list(rows_of(find_images(images), check, group, progress)) if images else []
     with store.transaction():
         known = {row.name: row for row in store.images()}
-        moved = [_now(known[row.name], row) for row in rows if _has_moved(row, known)]
-        changed = [_now(known[row.name], row) for row in rows if _has_changed(row, known)]
+        moved = [_updated(known[row.name], row) for row in rows if _has_moved(row, known)]
+        changed = [_updated(known[row.name], row) for row in rows if _has_changed(row, known)]
         _refuse_answered(project, known, changed)
         splits = {row.group: row.split for row in known.values() if row.group and row.split != "train"}
         placed = [replace(row, split=splits.get(row.group, "train")) for row in rows]
@@ -69,8 +70,8 @@ def add(
     return Added(added, len(moved), len(changed))
 
 
-def _now(old: ImageRow, row: ImageRow) -> ImageRow:
-    """A known image where and what its file is now."""
+def _updated(old: ImageRow, row: ImageRow) -> ImageRow:
+    """The row of a known image with the new location and content of its file."""
     if not row.digest:
         return replace(old, root=row.root)
     return replace(old, root=row.root, digest=row.digest, height=row.height, width=row.width)
@@ -89,9 +90,9 @@ def _has_changed(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
 
 
 def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], changed: Sequence[ImageRow]) -> None:
-    """Labels of a file that has another content now may be of another picture.
+    """Refuse changed files of images with labels or requests, because these may belong to another picture.
 
-    Where the old content is not known, a label of another size tells.
+    If the old content is unknown, a label of another size shows that the picture differs.
     """
     rows, tasks, answered = {row.name: row for row in changed}, project.tasks(), set()
     for cell in project.store.cells() if rows else ():
@@ -105,19 +106,19 @@ def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], chan
             answered |= {row.name} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(
-            f"{len(answered)} images changed on disk since they were added, and have labels or requests; the first is "
+            f"{len(answered)} images with labels or requests changed on disk since they were added; the first is "
             f"'{min(answered)}'.",
             next_step="Put the old files back, or give the new pictures other names.",
         )
 
 
 def _refuse_twins(rows: Sequence[ImageRow], known: Mapping[str, ImageRow]) -> None:
-    """A new image with the content of one that measures would be trained on."""
+    """Refuse new training images with the same content as an image of another split."""
     measuring = {row.digest: row for row in known.values() if row.digest and row.split != "train"}
     for row in rows:
         twin = measuring.get(row.digest)
         if twin and row.split == "train" and row.name not in known:
             raise ImageError(
-                f"'{row.name}' is the same picture as '{twin.name}' of split '{twin.split}': not to be trained on.",
-                next_step="Take it out; or, if the folder was moved, name the folder that image ids are relative to.",
+                f"'{row.name}' is the same picture as '{twin.name}' of split '{twin.split}', not for training.",
+                next_step="Take it out; or, if the folder was moved, give the folder that image ids are relative to.",
             )

@@ -1,4 +1,4 @@
-"""What a project is on disk: a folder with settings, the ledger, label files and rounds. Loads no torch."""
+"""Opens a project's folder: settings, ledger, label files and rounds. Loads no torch."""
 
 import fcntl
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class ProjectFolder:
         >>> ProjectFolder.open(Path("nowhere"))
         Traceback (most recent call last):
         labelgrid.errors.ProjectError: There is no labelgrid project (nowhere).
-          Make one with `labelgrid init nowhere --images FOLDER --task depth`.
+          Create one with `labelgrid init nowhere --images FOLDER --task depth`.
     """
 
     def __init__(self, folder: Path, settings: Settings, store: Store) -> None:
@@ -32,30 +32,30 @@ class ProjectFolder:
         """Open a project.
 
         Raises:
-            ProjectError: there is none. RecipeError: its settings are wrong. LedgerError: its database is.
+            ProjectError: there is no project. RecipeError: its settings are wrong. LedgerError: its database is wrong.
         """
         if not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "There is no labelgrid project.",
                 where=str(folder),
-                next_step=f"Make one with `labelgrid init {folder} --images FOLDER --task depth`.",
+                next_step=f"Create one with `labelgrid init {folder} --images FOLDER --task depth`.",
             )
         settings = read_settings(folder / SETTINGS)
         return cls(folder, settings, Store.open(folder / DATABASE))
 
     def tasks(self) -> dict[str, TaskDef]:
-        """The tasks' definitions, in the order they were added."""
+        """The tasks by name, in the order they were added."""
         return definitions(self.store.tasks())
 
     def round_folder(self, number: int) -> Path:
-        """Where a round's files lie."""
+        """The folder with a round's files."""
         return self.folder / "rounds" / f"{number:04d}"
 
     def inside(self, relative: str) -> Path:
         """A path below the project folder.
 
         Raises:
-            ProjectError: it leads out of it.
+            ProjectError: the path leads out of the project.
         """
         path = (self.folder / relative).resolve()
         if not path.is_relative_to(self.folder.resolve()):
@@ -63,26 +63,26 @@ class ProjectFolder:
         return path
 
     def weights(self) -> Path | None:
-        """The backbone weights file of the settings."""
+        """The file of backbone weights from the settings, or None."""
         if not self.settings.weights:
             return None
-        return self.folder / self.settings.weights  # an absolute path stays itself
+        return self.folder / self.settings.weights  # an absolute path is unchanged
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Fit, score or query: one process at a time on a project. The lock ends with the process, however it ends.
+    def lock(self) -> Iterator[None]:
+        """Lock the project for fit, score or query: one process at a time. The lock ends with the process.
 
         Raises:
-            ProjectError: another process is at it.
+            ProjectError: another process holds the lock.
         """
         with (self.folder / SETTINGS).open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise ProjectError(
-                    "Another fit, score or query is at work on this project.",
+                    "Another fit, score or query is running on this project.",
                     where=str(self.folder),
-                    next_step="Wait for it, or stop it.",
+                    next_step="Wait until it ends, or stop it.",
                     unchanged="Nothing was done.",
                 ) from error
             yield
@@ -99,19 +99,19 @@ class ProjectFolder:
 
 
 def check_new(folder: Path) -> None:
-    """Refuse a folder that holds something already.
+    """Check that a folder can hold a new project.
 
     Raises:
-        ProjectError: it is a project, or not empty.
+        ProjectError: the folder is a project, or not empty.
     """
     if (folder / SETTINGS).exists():
         raise ProjectError(
-            "There is a labelgrid project already.",
+            "There is already a labelgrid project.",
             where=str(folder),
-            next_step="Name another folder, or grow this one with `labelgrid add`.",
-            unchanged="It was left as it is.",
+            next_step="Give another folder, or extend this one with `labelgrid add`.",
+            unchanged="It was not changed.",
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ProjectError(
-            "This is a folder that is not empty, or a file.", where=str(folder), next_step="Name a new folder."
+            "This is a file, or a folder that is not empty.", where=str(folder), next_step="Give a new folder."
         )

@@ -1,9 +1,10 @@
-"""Which image files are named, and whether they can be read. Loads no torch."""
+"""Lists the image files of folders and list files, and checks that they can be read. Loads no torch."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,58 +18,58 @@ Check = Literal["full", "none"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """Image files below one folder: their root and ids."""
+class ImageFiles:
+    """Image files below one folder: the root and their ids."""
 
     root: Path
-    names: list[str]
+    image_ids: list[str]
 
 
-def find_images(places: Sequence[Path]) -> list[Found]:
-    """The images of folders and list files (one path a line, relative to the list).
+def find_images(paths: Sequence[Path]) -> list[ImageFiles]:
+    """The images of folders and list files (one path per line, relative to the list).
 
     Raises:
-        ImageError: a place is not there or holds none, or two places hold different images of one id.
+        ImageError: a path does not exist or holds no images, or two paths hold different images with the same id.
     """
-    for place in places:
-        if not place.exists():
+    for path in paths:
+        if not path.exists():
             raise ImageError(
-                "There is no such folder of images, and no such list.", where=str(place), next_step="Check the path."
+                "There is no such folder of images, and no such list.", where=str(path), next_step="Check the path."
             )
-    found = [
-        Found(p.resolve(), list_images(p)) if p.is_dir() else Found(p.resolve().parent, read_list(p)) for p in places
+    folders = [
+        ImageFiles(p.resolve(), list_images(p)) if p.is_dir() else ImageFiles(p.resolve().parent, read_list(p))
+        for p in paths
     ]
-    first: dict[str, Path] = {}
-    for part in found if len(found) > 1 else []:
-        for name in part.names:
-            other = first.setdefault(name, part.root)
-            if other != part.root:
+    roots: dict[str, Path] = {}
+    for folder in folders if len(folders) > 1 else []:
+        for image_id in folder.image_ids:
+            root = roots.setdefault(image_id, folder.root)
+            if root != folder.root:
                 raise ImageError(
-                    f"Two images have the id '{name}': one below {other}, one below {part.root}.",
+                    f"Two images have the id '{image_id}': one below {root}, one below {folder.root}.",
                     next_step="Give the folder above both, so that their paths differ.",
                 )
-    return found
+    return folders
 
 
-def rows_of(found: Iterable[Found], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:
-    """Ledger rows of the images, read to their end first (`full`) or not opened at all (`none`).
+def rows_of(folders: Iterable[ImageFiles], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:
+    """Ledger rows of the images; `full` reads every file to its end, `none` opens no file.
 
     Raises:
         ImageError: lists the images that cannot be used.
     """
-    found = list(found)
-    progress.start(
-        "Checking images" if check == "full" else "Listing images", sum(len(f.names) for f in found), "images"
-    )
+    folders = list(folders)
+    total = sum(len(folder.image_ids) for folder in folders)
+    progress.start("Checking images" if check == "full" else "Listing images", total, "images")
     faults: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for part in found:
+        for folder in folders:
             if check == "none":
-                for name in part.names:
-                    yield ImageRow(name, str(part.root), group=group_of(group, name))
-                progress.advance(len(part.names))
+                for image_id in folder.image_ids:
+                    yield ImageRow(image_id, str(folder.root), group=group_of(group, image_id))
+                progress.advance(len(folder.image_ids))
                 continue
-            for row in threads.map(lambda name, root=part.root: _checked(root, name, group), part.names):
+            for row in threads.map(partial(_checked, folder.root, group), folder.image_ids):
                 progress.advance()
                 if isinstance(row, str):
                     faults.append(row)
@@ -77,14 +78,14 @@ def rows_of(found: Iterable[Found], check: Check, group: str, progress: Progress
     if faults:
         shown = "\n    ".join(faults[:20]) + (f"\n    and {len(faults) - 20} more" if len(faults) > 20 else "")
         raise ImageError(
-            f"{len(faults)} of {sum(len(f.names) for f in found)} images cannot be used:\n    {shown}",
-            next_step="Mend or remove them.",
+            f"{len(faults)} of {total} images cannot be used:\n    {shown}",
+            next_step="Fix or remove them.",
         )
 
 
-def _checked(root: Path, name: str, group: str) -> ImageRow | str:
+def _checked(root: Path, group: str, image_id: str) -> ImageRow | str:
     try:
-        height, width, digest = check_image(root / name)
+        height, width, digest = check_image(root / image_id)
     except ImageError as error:
-        return f"{name}: {error.what} {error.next_step}"
-    return ImageRow(name, str(root), digest, height, width, group=group_of(group, name))
+        return f"{image_id}: {error.what} {error.next_step}"
+    return ImageRow(image_id, str(root), digest, height, width, group=group_of(group, image_id))

@@ -1,4 +1,4 @@
-"""What a project's labelgrid.toml says. Loads no torch."""
+"""Reads and writes a project's settings (labelgrid.toml). Loads no torch."""
 
 import re
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from labelgrid.config import as_toml, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.recipes.schema import PluginChoice
 
-#: The strategy where the settings name none.
+#: The default strategy.
 STRATEGY = "partal"
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """The data set that answers a simulated campaign: a plug-in of `labelgrid.data`, and where it lies."""
+    """The data set that answers a simulated campaign: a plug-in of `labelgrid.data` and its folder."""
 
     data: str
     root: str
@@ -25,15 +25,16 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `labelgrid.toml` says.
+    """The settings in `labelgrid.toml`.
 
     Args:
         recipe: a shipped recipe's name, or a path relative to the project folder.
-        seed: of every draw.
-        weights: a local file of backbone weights, or "" to fetch them where the recipe asks for it.
+        seed: of all random draws.
+        weights: a local file of backbone weights, or "" to download them if the recipe asks for it.
         group: a regular expression on image ids; images of one group stay in one split.
-        changes: laid over the recipe, table by table.
-        oracle: of a simulated campaign.
+        strategy: the plug-in that picks cells.
+        changes: overrides of the recipe, table by table.
+        oracle: of a simulated campaign, None in a live one.
     """
 
     recipe: str = "small"
@@ -46,7 +47,7 @@ class Settings:
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings in a file; [strategy] may leave its name out.
+    """Read settings from a file; [strategy] may omit its name.
 
     Raises:
         RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value.
@@ -64,18 +65,18 @@ def settings_text(settings: Settings) -> str:
         "# Settings of this labelgrid project. Images, tasks and states are in labelgrid.db.\n\n"
         f"recipe = {as_toml(settings.recipe)}     # a shipped recipe (labelgrid list recipes) or a path from here\n"
         f"seed = {settings.seed}\n"
-        f"weights = {as_toml(settings.weights)}    # a local file of backbone weights; empty: fetched\n"
-        f"group = {as_toml(settings.group)}      # images whose ids match alike stay in one split\n"
-        + (f"changes = {as_toml(changes)}    # laid over the recipe\n" if changes else "")
+        f"weights = {as_toml(settings.weights)}    # a local file of backbone weights; empty: download them\n"
+        f"group = {as_toml(settings.group)}      # a pattern on image ids; images of one group stay in one split\n"
+        + (f"changes = {as_toml(changes)}    # overrides of the recipe\n" if changes else "")
         + f"\n[strategy]\nname = {as_toml(chosen.name)}\n"
         + (f"options = {as_toml(chosen.options)}\n" if chosen.options else "")
         + (f"\n[oracle]\ndata = {as_toml(oracle.data)}\nroot = {as_toml(oracle.root)}\n" if oracle else "")
-        + ("" if changes else "\n# [changes.train]         # laid over the recipe\n# steps = 2000\n")
+        + ("" if changes else "\n# [changes.train]         # overrides of the recipe\n# steps = 2000\n")
     )
 
 
-def group_of(pattern: str, image: str) -> str:
-    r"""The group of an image: what the pattern's first group (or the whole pattern) matches in its id, else the id.
+def group_of(pattern: str, image_id: str) -> str:
+    r"""The group of an image: the match of the pattern's first group (or of the whole pattern), otherwise the id.
 
     Example:
         >>> group_of(r"^(scene\d+)/", "scene12/0003.jpg"), group_of("", "scene12/0003.jpg")
@@ -83,30 +84,34 @@ def group_of(pattern: str, image: str) -> str:
     """
     if not pattern:
         return ""
-    found = re.search(pattern, image)
-    if found is None:
-        return image
-    return found.group(1) if found.re.groups else found.group(0)
+    match = re.search(pattern, image_id)
+    if match is None:
+        return image_id
+    return match.group(1) if match.re.groups else match.group(0)
 
 
 def check_pattern(pattern: str) -> None:
-    """Refuse a pattern that is no regular expression."""
+    """Check that a pattern is a regular expression.
+
+    Raises:
+        ProjectError: it is not.
+    """
     try:
         re.compile(pattern)
     except re.error as error:
         raise ProjectError(
-            f"--group is not a regular expression: {error}.", next_step="Mend it, or escape what is meant as it is."
+            f"--group is not a regular expression: {error}.", next_step="Fix it, or escape special characters."
         ) from error
 
 
-def recipe_word(word: str) -> str:
-    """A recipe as settings name it, from what a user says: a shipped one's name, or the path of a file.
+def resolve_recipe(word: str) -> str:
+    """A user's recipe as the settings store it: the name of a shipped recipe, or the absolute path of a file.
 
     Raises:
         RecipeError: it is neither.
 
     Example:
-        >>> recipe_word("small")
+        >>> resolve_recipe("small")
         'small'
     """
     if word in plugins.recipes():
@@ -114,6 +119,6 @@ def recipe_word(word: str) -> str:
     if not Path(word).is_file():
         raise RecipeError(
             f"There is no recipe '{word}'.",
-            next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as mine.toml.",
+            next_step=f"Shipped: {', '.join(plugins.recipes())}; give your own by its path, such as mine.toml.",
         )
     return str(Path(word).absolute())

@@ -1,4 +1,4 @@
-"""The status of a project: images, cells, costs, rounds, and the next command. Loads no torch."""
+"""Summarises a project: images, cells, costs, rounds, and the next command. Loads no torch."""
 
 import shlex
 from typing import Any
@@ -8,29 +8,29 @@ from labelgrid.project.folder import ProjectFolder
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:
-    """The status as JSON values; `tasks` counts all images, held-out ones too, `heldout` those alone."""
+    """The status as JSON values; `tasks` counts all images including held-out ones, `heldout` only these."""
     counts, rounds = project.store.counts(), project.store.rounds()
     held = project.store.counts(("heldout",))
     kinds = {row.name: row.kind for row in project.store.tasks()}
     values = {
         "images": project.store.count_images(),
         "heldout_images": project.store.count_images(("heldout",)),
-        "tasks": {name: {"kind": kinds[name], **_shown(count)} for name, count in counts.items()},
-        "heldout": {name: _shown(count) for name, count in held.items()},
+        "tasks": {name: {"kind": kinds[name], **_counts(count)} for name, count in counts.items()},
+        "heldout": {name: _counts(count) for name, count in held.items()},
         "rounds": [
             {"round": r.number, "strategy": r.strategy, "budget": r.budget, "unit": r.unit, "state": r.state}
             for r in rounds
         ],
     }
-    return {**values, "next": _next(project, counts)}
+    return {**values, "next": _next_command(project, counts)}
 
 
-def _shown(count: Any) -> dict[str, Any]:
+def _counts(count: Any) -> dict[str, Any]:
     return {name: getattr(count, name) for name in ("missing", "requested", "labelled", "skipped", "spent")}
 
 
-def _next(project: ProjectFolder, counts: dict[str, Any]) -> str:
-    """The command that goes on."""
+def _next_command(project: ProjectFolder, counts: dict[str, Any]) -> str:
+    """The next command of the campaign."""
     folder = shlex.quote(str(project.folder))
     if any(count.requested for count in counts.values()):
         return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"

@@ -1,4 +1,4 @@
-"""How a task is specified on the command line or in tasks.toml. Loads no torch."""
+"""Parses task definitions from the command line and from tasks.toml. Loads no torch."""
 
 import json
 import re
@@ -17,13 +17,13 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def task_row(words: str, folder: Path = Path()) -> TaskRow:
-    """The task of `NAME[:KEY=VALUE,...]`; a bare word is its file of class names, one a line.
+    """Parse `NAME[:KEY=VALUE,...]`; a bare word is a file of class names, one per line.
 
-    The kind is the name's unless `kind=` says otherwise; `cost=` is the price of one label; all other keys are the
-    label files' options.
+    The kind is NAME unless `kind=` is given. `cost=` is the cost of one label. All other keys are options of the label
+    format.
 
     Raises:
-        ProjectError: the name or a value cannot be. PluginError: there is no such kind. RecipeError: no such option.
+        ProjectError: the name or a value is wrong. PluginError: the kind is unknown. RecipeError: an option is unknown.
 
     Example:
         >>> task_row("depth:scale=0.001,cost=2")
@@ -40,12 +40,12 @@ def task_row(words: str, folder: Path = Path()) -> TaskRow:
 
 
 def task_rows(path: Path) -> list[TaskRow]:
-    """The tasks of a TOML file: a table each, with `kind`, `cost`, `classes` (a file or a list) and options."""
+    """The tasks of a TOML file: one table per task, with `kind`, `cost`, `classes` (a file or a list) and options."""
     return task_rows_of(read_toml(path), path.parent)
 
 
 def task_rows_of(tables: Mapping[str, Any], folder: Path) -> list[TaskRow]:
-    """The tasks of such tables; a file of classes goes by its path from `folder`."""
+    """The tasks of such tables; the paths of class files are relative to `folder`."""
     return [_row(name, values, folder) for name, values in tables.items()]
 
 
@@ -58,7 +58,9 @@ def _value(text: str) -> Any:
 
 def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     if not NAME.fullmatch(name):
-        raise ProjectError(f"'{name}' is no task name.", next_step="Use small letters, digits and _, a letter first.")
+        raise ProjectError(
+            f"'{name}' is not a valid task name.", next_step="Use small letters, digits and _, a letter first."
+        )
     if not isinstance(values, Mapping):
         raise ProjectError(f"Task '{name}' is not a table.", next_step=f"Write [{name}] above its keys.")
     options = dict(values)
@@ -68,7 +70,8 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
         options["classes"] = _classes(folder / options["classes"], name)
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost < float("inf"):
         raise ProjectError(
-            f"The cost of '{name}' is {cost}; it is a number from 0 up.", next_step=f"Say --task {name}:cost=2, say."
+            f"The cost of '{name}' is {cost}; it must be a number from 0 up.",
+            next_step=f"Use, for example, --task {name}:cost=2.",
         )
     _check_classes(name, kind, options)
     row = TaskRow(name, kind, float(cost), options)
@@ -77,13 +80,13 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
 
 
 def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
-    """Refuse a task of classes that names fewer than two, with the words to say them."""
+    """Refuse a task of classes with fewer than two class names."""
     form: Any = codec(spec_of(kind).codec)
     given = options.get("classes", [])
     if "classes" in {field.name for field in fields(form.Options)} and isinstance(given, list) and len(given) < 2:
         raise ProjectError(
             f"Task '{name}' has {len(given)} classes; it needs at least 2.",
-            next_step=f"Say --task {name}:classes.txt, a file with one class name a line.",
+            next_step=f"Use --task {name}:classes.txt, a file with one class name per line.",
         )
 
 
@@ -95,6 +98,6 @@ def _classes(path: Path, name: str) -> list[str]:
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",
             where=str(path),
-            next_step="Give a text file with one class name a line.",
+            next_step="Give a text file with one class name per line.",
         ) from error
     return [line for line in lines if line]

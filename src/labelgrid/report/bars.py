@@ -1,4 +1,4 @@
-"""How shares of a whole are drawn: a stacked bar a task."""
+"""Draws shares of a whole as stacked bars, one bar per task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from labelgrid.report.wording import number, short
 
 @dataclass(frozen=True)
 class Bars:
-    """Stacked bars, each as long as the others: what share of it each part is.
+    """Stacked bars of equal length that show the share of each part.
 
     Args:
-        name: of its files.
-        rows: by name, the amount of each part.
-        colours: of the parts, in order.
+        name: the name of its files, without extension.
+        rows: the amount of each part, by row name.
+        colours: the colour of each part, in drawing order.
 
     Example:
         >>> Bars("cells", {"depth": {"labelled": 1, "missing": 3}}, {"labelled": "#0072b2", "missing": "#d9d9d9"}).alt
@@ -29,7 +29,7 @@ class Bars:
     title: str = ""
 
     def shares(self, row: str) -> dict[str, float]:
-        """The share of each part in percent; 0 where the row is empty."""
+        """The share of each part in percent; 0 for an empty row."""
         parts = self.rows[row]
         total = sum(parts.values())
         return {part: 100 * parts[part] / total if total else 0.0 for part in self.colours}
@@ -39,8 +39,8 @@ class Bars:
         """As `Drawing.alt`."""
         rows = []
         for row in self.rows:
-            said = [f"{number(share)} % {part}" for part, share in self.shares(row).items() if share]
-            rows.append(f"{row}: {', '.join(said) or 'nothing'}")
+            shares = [f"{number(share)} % {part}" for part, share in self.shares(row).items() if share]
+            rows.append(f"{row}: {', '.join(shares) or 'nothing'}")
         return "; ".join(rows)
 
     @property

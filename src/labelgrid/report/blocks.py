@@ -1,4 +1,4 @@
-"""What a page is made of: sections of text, tables, figures with their numbers, and cards of cells."""
+"""Defines the blocks of a report page: text, tables, figures with their numbers, and cards of cells."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from labelgrid.report.content import Hint, ShownPick
 from labelgrid.report.drawing import Drawing
 
-#: What stands in a table; numbers are written for people, None as a dash.
+#: A value in a table; numbers are rounded for reading, None is shown as a dash.
 Value = str | float | int | None
 
 
@@ -21,7 +21,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph, and the command it speaks of."""
+    """A paragraph, and the command it recommends."""
 
     block: ClassVar[str] = "text"
     text: str
@@ -30,20 +30,21 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Said:
-    """Findings, a line each: what was found, and what it rests on."""
+class Findings:
+    """A list of findings: each line holds the finding and the numbers that support it."""
 
-    block: ClassVar[str] = "said"
+    block: ClassVar[str] = "findings"
     lines: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; the first names the rows.
+    """A column of a table; the first column names the rows.
 
     Args:
-        numeric: it stands to the right.
-        colour: of a key before its name.
+        name: the heading.
+        numeric: whether the column is right-aligned.
+        colour: of the legend square before its name; "" for none.
     """
 
     name: str
@@ -52,7 +53,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """A table; `foot` is its last row."""
 
     block: ClassVar[str] = "table"
@@ -63,16 +64,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """Drawings side by side, and the numbers they show as a table.
+    """Drawings side by side, and a table of the numbers they show.
 
     Args:
-        drawings: none where there is too little to draw; the table is open then.
-        wide: they are as wide as the page's text.
+        drawings: empty where there is too little to draw; the table is open then.
+        numbers: the table.
+        wide: whether the drawings take the full width of the text.
+        open: whether the table is open from the start.
     """
 
     block: ClassVar[str] = "figure"
     drawings: Sequence[Drawing]
-    numbers: Table
+    numbers: DataTable
     wide: bool = False
     open: bool = False
 
@@ -87,18 +90,18 @@ class Cards:
 
 @dataclass(frozen=True)
 class Facts:
-    """Settings and versions, a line each."""
+    """Settings and versions, one per line."""
 
     block: ClassVar[str] = "facts"
     lines: Mapping[str, str]
 
 
-Block = Heading | Text | Said | Table | Figure | Cards | Facts
+Block = Heading | Text | Findings | DataTable | Figure | Cards | Facts
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page that its head leads to."""
+    """A section of a page, linked from the page's header."""
 
     id: str
     title: str
@@ -110,8 +113,10 @@ class Page:
     """A whole page.
 
     Args:
-        name: of what it reports; made: when, as text.
-        lead: what is said first.
+        name: of the project or study.
+        made: when the page was made, as text.
+        lead: the blocks before the first section.
+        sections: in reading order.
     """
 
     name: str
@@ -131,5 +136,5 @@ def numeric(*names: str) -> list[Column]:
 
 
 def hinted(hint: Hint | None) -> list[Block]:
-    """What a section lacks, as a paragraph; nothing where it lacks nothing."""
+    """A hint as a paragraph; an empty list without a hint."""
     return [Text(hint.text, "hint", hint.command)] if hint else []

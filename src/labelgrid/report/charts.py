@@ -1,4 +1,4 @@
-"""How figures are drawn over labels, cost, rounds or epochs: lines with points and bands, and dashed levels."""
+"""Draws line charts over labels, cost, rounds or epochs, with bands and dashed reference levels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from labelgrid.report.drawing import COLOURS, INK, RULE, in_rows
+from labelgrid.report.drawing import COLOURS, INK, RULE, row_major
 from labelgrid.report.wording import number, short
 
-#: Beside the colours, so that lines are told apart in grey.
+#: Markers, so that lines can be told apart in greyscale too.
 MARKERS = "os^DvPX"
-#: A line of so many points is drawn without them.
-CROWDED = 31
+#: Lines with this many points or more are drawn without markers.
+MAX_MARKED_POINTS = 31
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line; points whose value is no number leave a gap.
+    """A line; a point whose value is NaN leaves a gap.
 
     Args:
-        name: as the legend says it.
-        x, y: joined in their order.
-        low, high: the ends of a band around it; none where empty.
+        name: its name in the legend.
+        x, y: the points, joined in order.
+        low, high: the edges of a band around the line; empty for no band.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A value that everything is to be seen against: a dashed line."""
+    """A reference value, drawn as a dashed horizontal line."""
 
     name: str
     value: float
@@ -43,12 +43,15 @@ class Level:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over one axis.
+    """A line chart.
 
     Args:
-        name: of its files.
-        x_label, y_label: what the axes are, with units.
-        whole: x counts something, so that it is marked at whole numbers only.
+        name: the name of its files, without extension.
+        x_label, y_label: the axis labels, with units.
+        lines: the lines, in the order of the legend.
+        levels: dashed reference levels.
+        whole: whether x is a count, with ticks at whole numbers only.
+        title: the chart's title; "" for none.
 
     Example:
         >>> Chart("a", "epoch", "loss", [Line("depth", [1, 2], [0.5, 0.25])]).alt
@@ -65,21 +68,21 @@ class Chart:
 
     @property
     def alt(self) -> str:
-        """As `Drawing.alt`: where each line begins and ends."""
+        """As `Drawing.alt`: the first and the last point of each line."""
         named = len(self.lines) > 1
-        said = [(f"{line.name} " if named else "") + _ends(line) for line in self.lines if len(line.y)]
-        said += [f"{level.name} at {number(level.value)}" for level in self.levels]
+        parts = [(f"{line.name} " if named else "") + _first_and_last(line) for line in self.lines if len(line.y)]
+        parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
         start = f"{self.title}: " if self.title else ""
-        return f"{start}{self.y_label} against {self.x_label}: {'; '.join(said)}"
+        return f"{start}{self.y_label} against {self.x_label}: {'; '.join(parts)}"
 
     @property
     def size(self) -> tuple[float, float]:
-        """As `Drawing.size`: a legend gets room of its own."""
-        rows = (len(self.lines) + len(self.levels) + 1) // 2 if self._named else 0
+        """As `Drawing.size`, with extra height for the legend."""
+        rows = (len(self.lines) + len(self.levels) + 1) // 2 if self._has_legend else 0
         return 4.2, 2.6 + 0.22 * rows
 
     @property
-    def _named(self) -> bool:
+    def _has_legend(self) -> bool:
         return len(self.lines) + len(self.levels) > 1
 
     def draw(self, figure: Figure) -> None:
@@ -98,28 +101,28 @@ class Chart:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK)
         axes.margins(x=0.06, y=0.12)
-        if self._named:
-            handles = in_rows(axes.get_legend_handles_labels()[0], 2)
+        if self._has_legend:
+            handles = row_major(axes.get_legend_handles_labels()[0], 2)
             figure.legend(
                 handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
             )
 
 
-def _ends(line: Line) -> str:
+def _first_and_last(line: Line) -> str:
     return f"from {number(line.y[0])} at {number(line.x[0])} to {number(line.y[-1])} at {number(line.x[-1])}"
 
 
 def _draw_line(axes: Axes, line: Line, index: int) -> None:
-    """One line in the colour, marker and, beyond the colours there are, the stroke of its place."""
-    turn, place = divmod(index, len(COLOURS))
-    colour = COLOURS[place]
+    """Draw a line; its index chooses colour and marker, and a dashed stroke when the colours start over."""
+    repeat, style = divmod(index, len(COLOURS))
+    colour = COLOURS[style]
     axes.plot(
         line.x,
         line.y,
         color=colour,
         linewidth=1.8,
-        linestyle="-." if turn else "-",
-        marker=MARKERS[place] if len(line.x) < CROWDED else "",
+        linestyle="-." if repeat else "-",
+        marker=MARKERS[style] if len(line.x) < MAX_MARKED_POINTS else "",
         markersize=5,
         label=short(line.name),
     )

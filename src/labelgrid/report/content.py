@@ -1,38 +1,43 @@
-"""What a report says, as plain data: it knows no project, no file and no network."""
+"""Defines the content of a project's report as plain data, independent of projects, files and networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.report.asked import RequestHistory
+from labelgrid.report.request_history import RequestHistory
 from labelgrid.results import Result
 
 #: The mean normalised uncertainty of the pool: by statistic, task and round.
-Unsure = Mapping[str, Mapping[str, Mapping[int, float]]]
+PoolUncertainty = Mapping[str, Mapping[str, Mapping[int, float]]]
 
-#: What is shown of a pick, in this order.
+#: The pictures of a pick, in the order they are shown.
 Picture = Literal["image", "prediction", "uncertainty", "truth"]
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What is missing from a section, and the command that brings it ("" where none does)."""
+    """What a section lacks, and the command that provides it ("" if there is none)."""
 
     text: str
     command: str = ""
 
 
 @dataclass(frozen=True)
-class Counted:
-    """How far a task is over some images: cells by state, and costs.
+class TaskCells:
+    """The cells of one task over some images: counts by state, and costs.
 
     Args:
-        price: of one label; spent: of all answers so far; promised: of the open requests.
+        task: its name.
+        kind: its kind.
+        cost: of one label.
+        labelled, requested, skipped, missing: the number of cells in each state.
+        spent: the cost of all answers so far.
+        promised: the cost of the open requests.
     """
 
     task: str
     kind: str
-    price: float
+    cost: float
     labelled: int
     requested: int
     skipped: int
@@ -42,23 +47,25 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitCells:
     """The images of one split and their cells."""
 
     name: str
     images: int
-    tasks: Sequence[Counted]
+    tasks: Sequence[TaskCells]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A round's network on the held-out labels.
+    """The figures of a round's network on the held-out labels.
 
     Args:
-        labels: how many labels of each task it was trained on; spent: what they had cost.
+        round: its number.
         model: the hash of its weights.
-        heldout_labels: how many labels of each task it was measured on.
-        metrics: by task, then by metric name; NaN where there was nothing to measure on.
+        labels: the number of labels of each task it was trained on.
+        spent: the cost of these labels.
+        heldout_labels: the number of labels of each task it was measured on.
+        metrics: by task, then by metric name; NaN without labels to measure on.
         loss_mtl: the weighted sum of the losses of the final predictions.
     """
 
@@ -76,10 +83,14 @@ class Round:
     """A round of the campaign.
 
     Args:
+        number: of the round.
+        state: open or closed.
+        strategy: its name.
         budget: with its unit.
-        picks: how many cells of each task were picked; cost: of all of them.
-        now: how many of the picks are labelled, skipped or still requested by now.
-        trained: how many images and labels its network learned from, those of val among them; None before that.
+        picks: the number of picked cells of each task.
+        cost: of all picks.
+        now: how many of the picks are labelled, skipped or still requested today.
+        trained: the number of images and of labels its network was trained on, those of val included; None before fit.
     """
 
     number: int
@@ -94,9 +105,9 @@ class Round:
 
 @dataclass(frozen=True)
 class ShownPick:
-    """A pick with its pictures (JPEG files' bytes), as many as there are."""
+    """A pick with the pictures that exist, as bytes of JPEG files."""
 
-    image: str
+    image_id: str
     task: str
     score: float | None
     cost: float
@@ -105,8 +116,8 @@ class ShownPick:
 
 
 @dataclass(frozen=True)
-class Picked:
-    """A round's picks: the first ones, and how many there are in all."""
+class RoundPicks:
+    """A round's first picks, and the total number of its picks."""
 
     round: int
     total: int
@@ -115,43 +126,48 @@ class Picked:
 
 @dataclass(frozen=True)
 class Training:
-    """How a round's training went: by name (a task, or a loss on the val split), the loss at each epoch."""
+    """A round's training losses: the loss at each epoch, by name (a task, or a loss on the val split)."""
 
     round: int
     losses: Mapping[str, Mapping[int, float]]
 
     @property
     def epochs(self) -> list[int]:
-        """All epochs, in order."""
+        """All epochs, sorted."""
         return sorted(set().union(*self.losses.values()))
 
 
 @dataclass(frozen=True)
-class Report:
-    """All a report says.
+class ProjectReport:
+    """The content of a project's report.
 
     Args:
-        made: when, as text.
-        about: settings and versions, a line each.
-        headlines: by task, in the order to show them, the metric that its curve shows.
-        parts: the images to learn from first; heldout: those set apart for measuring, None where there are none.
-        measured, rounds: by number.
-        next_step: what to do now.
-        hints: by section (figures, rounds, picks, training), what it lacks.
-        asked: what was asked for of the images to learn from, None before anything was.
+        name: of the project.
+        made: when the report was made, as text.
+        about: settings and versions, one per line.
+        headlines: by task, in display order, the metric of its curve.
+        parts: the splits, the training images first.
+        heldout: the held-out images, None if there are none.
+        measured, rounds: in the order of the rounds.
+        picked: the newest picks.
+        training: the newest training.
+        next_step: the next command.
+        hints: what each section (figures, rounds, picks, training) lacks.
+        requests: the requests for the training images, None before the first one.
+        uncertainty: of the pool.
     """
 
     name: str
     made: str
     about: Mapping[str, str]
     headlines: Mapping[str, str]
-    parts: Sequence[Part]
-    heldout: Part | None
+    parts: Sequence[SplitCells]
+    heldout: SplitCells | None
     measured: Sequence[Measured]
     rounds: Sequence[Round]
-    picked: Picked | None
+    picked: RoundPicks | None
     training: Training | None
     next_step: str
     hints: Mapping[str, Hint]
-    asked: RequestHistory | None = None
-    unsure: Unsure = field(default_factory=dict)
+    requests: RequestHistory | None = None
+    uncertainty: PoolUncertainty = field(default_factory=dict)

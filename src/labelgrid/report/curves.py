@@ -1,4 +1,4 @@
-"""What the held-out figures say over the rounds: curves, the newest figures, and when they do not compare."""
+"""Computes the learning curves of one project, its newest figures, and which rounds cannot be compared."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,16 @@ OVERALL = ""
 
 @dataclass(frozen=True)
 class Point:
-    """A measured round: how many labels it learned from, in all and of the curve's task, their cost, the figure."""
+    """A point of a curve.
+
+    Args:
+        round: its number.
+        labels: the number of labels of all tasks that the network was trained on.
+        own_labels: those of the curve's task.
+        cost: of all these labels.
+        value: the figure.
+        measured_on: the number of held-out labels it was measured on.
+    """
 
     round: int
     labels: int
@@ -26,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """One figure over the rounds; `name` is a task's, or `OVERALL`."""
+    """One figure over the rounds; `name` is a task's name, or `OVERALL`."""
 
     name: str
     metric: str
@@ -36,13 +45,13 @@ class Curve:
 
     @property
     def finite(self) -> Sequence[Point]:
-        """The points that are numbers."""
+        """The points whose value is a finite number."""
         return [point for point in self.points if math.isfinite(point.value)]
 
 
 @dataclass(frozen=True)
-class Newest:
-    """A figure of the newest measured round and its change since the round measured before, if there is one."""
+class NewestFigure:
+    """A figure of the newest measured round, and its change since the measured round before (NaN without one)."""
 
     task: str
     result: Result
@@ -51,24 +60,24 @@ class Newest:
 
     @property
     def verdict(self) -> str:
-        """The change in words; "" where there is none to speak of."""
+        """Whether the change is "better" or "worse"; "" without a change."""
         if not math.isfinite(self.change) or not self.change:
             return ""
         return "better" if (self.change > 0) == (self.result.better == "higher") else "worse"
 
 
 def curves(measured: Sequence[Measured], headlines: Mapping[str, str]) -> list[Curve]:
-    """The curve of loss_mtl, then of each task's headline metric; a task that was never measured has none."""
+    """The curve of loss_mtl, then of each task's headline metric; tasks that were never measured are left out."""
     overall = [_point(m, OVERALL, m.loss_mtl) for m in measured]
-    found = [Curve(OVERALL, "loss_mtl", "", "lower", overall)] if overall else []
+    result_curves = [Curve(OVERALL, "loss_mtl", "", "lower", overall)] if overall else []
     for task, metric in headlines.items():
         results = [m.metrics.get(task, {}).get(metric) for m in measured]
         known = [result for result in results if result]
         if known:
             pairs = zip(measured, results, strict=True)
             points = [_point(m, task, result.value if result else math.nan) for m, result in pairs]
-            found.append(Curve(task, metric, known[-1].unit, known[-1].better, points))
-    return found
+            result_curves.append(Curve(task, metric, known[-1].unit, known[-1].better, points))
+    return result_curves
 
 
 def _point(measured: Measured, name: str, value: float) -> Point:
@@ -83,23 +92,23 @@ def _point(measured: Measured, name: str, value: float) -> Point:
     )
 
 
-def newest(measured: Sequence[Measured], tasks: Sequence[str]) -> list[Newest]:
-    """All figures of the newest measured round, task by task."""
+def newest_figures(measured: Sequence[Measured], tasks: Sequence[str]) -> list[NewestFigure]:
+    """All figures of the newest measured round, by task."""
     if not measured:
         return []
     last = measured[-1]
     before = measured[-2].metrics if len(measured) > 1 else {}
-    found = []
+    figures = []
     for task in tasks:
         for name, result in last.metrics.get(task, {}).items():
             old = before.get(task, {}).get(name)
             change = result.value - old.value if old else math.nan
-            found.append(Newest(task, result, last.heldout_labels.get(task, 0), change))
-    return found
+            figures.append(NewestFigure(task, result, last.heldout_labels.get(task, 0), change))
+    return figures
 
 
 def set_changes(measured: Sequence[Measured]) -> list[tuple[int, int]]:
-    """The neighbouring rounds that were measured on different numbers of labels: their figures do not compare.
+    """Consecutive measured rounds with different numbers of held-out labels: their figures are not comparable.
 
     Example:
         >>> one = Measured(1, "", {}, 0.0, {"depth": 4}, {}, 0.5)

@@ -1,19 +1,19 @@
-"""How a page becomes one HTML file that needs nothing else: no network, no script, pictures inside."""
+"""Writes a report as one HTML file: no network, no script, pictures embedded."""
 
 import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from labelgrid.report.blocks import Page, Value
-from labelgrid.report.drawing import Drawing, file_of
+from labelgrid.report.drawing import Drawing, drawing_bytes
 from labelgrid.report.wording import number
 
-#: How the file begins, by which a report is known again.
+#: The first lines of the file; they mark it as a report that may be overwritten.
 BEGINS = "<!doctype html>\n<!-- labelgrid report -->\n"
 
 
 def render(page: Page) -> str:
-    """The page as HTML. All text is escaped: names of images and tasks may hold anything.
+    """The page as HTML. All text is escaped, since names of images and tasks may hold any character.
 
     Example:
         >>> render(Page("flat", "today")).startswith("<!doctype html>")
@@ -26,26 +26,26 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "number": number, "picture": picture, "drawn": drawn}
+    environment.filters |= {"cell_text": cell_text, "number": number, "jpeg_uri": jpeg_uri, "svg_uri": svg_uri}
     return BEGINS + environment.get_template("page.html.j2").render(page=page)
 
 
-def shown(value: Value) -> str:
-    """What stands in a table's cell."""
+def cell_text(value: Value) -> str:
+    """The text of a table's cell."""
     if value is None:
         return "–"
     return value if isinstance(value, str) else number(value)
 
 
-def picture(jpeg: bytes) -> str:
-    """A JPEG file as an address."""
-    return _address("image/jpeg", jpeg)
+def jpeg_uri(jpeg: bytes) -> str:
+    """A JPEG file as a data URI."""
+    return _data_uri("image/jpeg", jpeg)
 
 
-def drawn(drawing: Drawing) -> str:
-    """A drawing as an address."""
-    return _address("image/svg+xml", file_of(drawing, "svg"))
+def svg_uri(drawing: Drawing) -> str:
+    """A drawing as a data URI."""
+    return _data_uri("image/svg+xml", drawing_bytes(drawing, "svg"))
 
 
-def _address(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def _data_uri(media_type: str, content: bytes) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

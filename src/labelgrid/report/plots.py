@@ -1,19 +1,19 @@
-"""How a page's drawings become files of their own, for papers and slides."""
+"""Writes each drawing of a page as separate files, for papers and slides."""
 
 import re
 from collections.abc import Iterator
 
 from labelgrid.report.blocks import Page
-from labelgrid.report.drawing import file_of
+from labelgrid.report.drawing import drawing_bytes
 
 
 def files(page: Page) -> Iterator[tuple[str, bytes]]:
-    """Each drawing as an SVG and as a PNG of 200 dots an inch, by file name."""
+    """Yield the name and the bytes of each drawing as SVG and as PNG (200 dpi)."""
     taken: set[str] = set()
     for drawing in page.drawings():
         name = re.sub(r"[^\w.-]+", "-", drawing.name).strip("-.")
         while name.casefold() in taken:
             name += "_"
         taken.add(name.casefold())
-        yield f"{name}.svg", file_of(drawing, "svg", title=True)
-        yield f"{name}.png", file_of(drawing, "png", title=True)
+        yield f"{name}.svg", drawing_bytes(drawing, "svg", title=True)
+        yield f"{name}.png", drawing_bytes(drawing, "png", title=True)

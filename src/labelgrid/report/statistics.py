@@ -1,4 +1,4 @@
-"""Whether one strategy beats another: paired by seed, with what so few runs can say and no more."""
+"""Compares strategies statistically, with tests and intervals paired by seed."""
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
@@ -13,17 +13,17 @@ from scipy import stats
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 Verdict = Literal["better", "worse", "no difference seen"]
 Key = TypeVar("Key", bound=Hashable)
-#: Below this a corrected p-value counts as a difference.
+#: A corrected p-value up to this level counts as a difference.
 LEVEL = 0.05
-#: Fewer pairs give no interval that deserves its name: their differences' least and largest are told instead.
-LEAST_PAIRS = 6
+#: With fewer pairs no valid interval exists; the smallest and the largest difference are reported instead.
+MIN_PAIRS = 6
 
 
-def mean_height(curve: Curve, start: float, end: float) -> float:
-    """The area under a curve between two places, divided by their distance: the mean figure on the way.
+def mean_over(curve: Curve, start: float, end: float) -> float:
+    """The mean of a curve between two x values: the area under it, divided by the width.
 
     Example:
-        >>> mean_height((np.array([0.0, 2.0]), np.array([4.0, 2.0])), 0.0, 1.0)
+        >>> mean_over((np.array([0.0, 2.0]), np.array([4.0, 2.0])), 0.0, 1.0)
         3.5
     """
     x, y = curve
@@ -35,11 +35,11 @@ def mean_height(curve: Curve, start: float, end: float) -> float:
     return float(np.trapezoid(heights, places) / (end - start))
 
 
-def reaches(curve: Curve, goal: float, better: Literal["higher", "lower"]) -> float:
-    """Where a curve first reaches a figure, straight between its points; infinite where it never does.
+def first_crossing(curve: Curve, goal: float, better: Literal["higher", "lower"]) -> float:
+    """The x at which a curve first reaches a goal, linear between its points; infinity if it never does.
 
     Example:
-        >>> reaches((np.array([100.0, 200.0]), np.array([6.0, 5.0])), 5.5, "lower")
+        >>> first_crossing((np.array([100.0, 200.0]), np.array([6.0, 5.0])), 5.5, "lower")
         150.0
     """
     x, y = curve
@@ -53,14 +53,16 @@ def reaches(curve: Curve, goal: float, better: Literal["higher", "lower"]) -> fl
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One strategy against another over the same seeds.
+class PairComparison:
+    """One strategy compared with another over the same seeds.
 
     Args:
-        mean: of the paired differences, first minus second; low, high: a bootstrap interval of it (95 %), or the least
-            and the largest difference where there are too few pairs for one.
-        p: of the exact paired permutation test, two-sided; holm: corrected for all pairs compared.
-        seeds: how many pairs.
+        mean: of the paired differences, first minus second.
+        low, high: its 95 % bootstrap interval, or the smallest and the largest difference with too few pairs.
+        p: of the exact paired permutation test, two-sided.
+        holm: `p`, corrected for all compared pairs.
+        seeds: the number of pairs.
+        verdict: the first strategy compared with the second.
     """
 
     mean: float
@@ -73,23 +75,23 @@ class Compared:
 
     @property
     def has_interval(self) -> bool:
-        """Whether there are pairs enough for an interval: `low` and `high` are one."""
-        return self.seeds >= LEAST_PAIRS
+        """Whether there are enough pairs for `low` and `high` to be an interval."""
+        return self.seeds >= MIN_PAIRS
 
 
 def compare(
     pairs: Mapping[Key, tuple[Sequence[float], Sequence[float]]], better: Literal["higher", "lower"], seed: int = 0
-) -> dict[Key, Compared]:
-    """Every pair of figures by seed, p-values corrected for their number (Holm 1979).
+) -> dict[Key, PairComparison]:
+    """Compare every pair seed by seed, with p-values corrected for the number of pairs (Holm 1979).
 
     Args:
-        pairs: name -> the first's figures and the second's, of the same seeds in the same order.
-        better: which figures are good.
-        seed: of the bootstrap's draws.
+        pairs: by name, the figures of the first and of the second, of the same seeds in the same order.
+        better: whether higher or lower figures are better.
+        seed: of the bootstrap draws.
 
     Example:
-        >>> found = compare({"a - b": ([1.0] * 8, [2.0] * 8)}, "lower")["a - b"]
-        >>> found.mean, found.p, found.verdict
+        >>> comparison = compare({"a - b": ([1.0] * 8, [2.0] * 8)}, "lower")["a - b"]
+        >>> comparison.mean, comparison.p, comparison.verdict
         (-1.0, 0.0078125, 'better')
     """
     differences = {
@@ -97,7 +99,7 @@ def compare(
     }
     p = {name: sign_flip_p(values) for name, values in differences.items()}
     corrected = dict(zip(p, holm(list(p.values())), strict=True))
-    found = {}
+    comparisons = {}
     for name, values in differences.items():
         low, high = interval(values, seed)
         mean = float(values.mean())
@@ -105,14 +107,14 @@ def compare(
         verdict: Verdict = "no difference seen"
         if corrected[name] <= LEVEL:
             verdict = "better" if good else "worse"
-        found[name] = Compared(mean, low, high, p[name], corrected[name], len(values), verdict)
-    return found
+        comparisons[name] = PairComparison(mean, low, high, p[name], corrected[name], len(values), verdict)
+    return comparisons
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:
-    """Two-sided p-value of paired differences: all sign flips up to 13 pairs, 9,999 drawn ones from there on.
+    """Two-sided p-value of paired differences: all sign flips up to 13 pairs, 9,999 random ones for more.
 
-    With n pairs it cannot be below 2 / 2**n: three seeds never show a difference at 5 %.
+    With n pairs it is at least 2 / 2**n, so three seeds never show a difference at 5 %.
     """
     if len(differences) < 2:
         return 1.0
@@ -128,18 +130,18 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
     return float(result.pvalue)
 
 
-def least_p(seeds: int) -> float:
-    """The smallest two-sided p-value that so many pairs can show, before any correction.
+def smallest_p(seeds: int) -> float:
+    """The smallest two-sided p-value that this many seeds can show, before correction.
 
     Example:
-        >>> least_p(3), least_p(8)
+        >>> smallest_p(3), smallest_p(8)
         (0.25, 0.0078125)
     """
     return max(2.0 ** (1 - seeds), 2e-4) if seeds > 1 else 1.0
 
 
 def seeds_needed(pairs: int) -> int:
-    """How many seeds a difference needs at least to be seen at all, where so many pairs are compared.
+    """The smallest number of seeds at which a difference can be seen, when this many pairs are compared.
 
     Example:
         >>> seeds_needed(1), seeds_needed(3)
@@ -149,7 +151,7 @@ def seeds_needed(pairs: int) -> int:
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """P-values corrected for their number, step down (Holm 1979).
+    """P-values corrected for multiple comparisons, step-down (Holm 1979).
 
     Example:
         >>> holm([0.01, 0.04, 0.03])
@@ -164,16 +166,16 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """A 95 % bootstrap interval of the mean; of fewer than 6 pairs the least and the largest.
+    """A 95 % bootstrap interval of the mean; with fewer than 6 pairs the smallest and the largest difference.
 
-    A percentile interval of few values is too narrow (at 6 it holds the mean in 87 % of cases); percentiles farther out
-    make up for it. Source: Hesterberg 2015 (expanded percentile interval).
+    A percentile interval of few values is too narrow (with 6 it covers the mean in 87 % of cases), so wider
+    percentiles are used. Source: Hesterberg 2015 (expanded percentile interval).
     """
     n = len(differences)
-    if n < LEAST_PAIRS or np.ptp(differences) == 0:
+    if n < MIN_PAIRS or np.ptp(differences) == 0:
         return float(differences.min()), float(differences.max())
     tail = stats.norm.cdf(stats.t.ppf(LEVEL / 2, n - 1) * math.sqrt(n / (n - 1)))
-    found = stats.bootstrap(
+    bounds = stats.bootstrap(
         (differences,),
         np.mean,
         method="percentile",
@@ -181,4 +183,4 @@ def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]
         vectorized=True,
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(bounds.low), float(bounds.high)

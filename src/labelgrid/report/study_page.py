@@ -1,145 +1,148 @@
-"""How the report of a study is laid out: which strategy won, the curves, the differences, what was bought."""
+"""Builds the report page of a study: verdicts, curves, differences, labels and cost."""
 
 from labelgrid.report.blocks import (
     Block,
     Column,
+    DataTable,
     Facts,
+    Findings,
     Heading,
     Page,
-    Said,
     Section,
-    Table,
     Text,
     Value,
     hinted,
     numeric,
 )
-from labelgrid.report.bought import bought
-from labelgrid.report.comparing import BAND, by_pair, by_strategy, curve_figure, curves
-from labelgrid.report.findings import Measure, loss, measures
-from labelgrid.report.parts import UNSURE, grid_map, picked_cells, unsure_charts
-from labelgrid.report.statistics import LEAST_PAIRS
-from labelgrid.report.trials import PointResults, StudyReport
-from labelgrid.report.verdicts import power, verdicts
+from labelgrid.report.campaign_figures import CampaignFigure, campaign_figures, loss
+from labelgrid.report.comparison_blocks import BAND, curve_figure, curves, pair_blocks, strategy_table
+from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
+from labelgrid.report.spending import spending_table
+from labelgrid.report.statistics import MIN_PAIRS
+from labelgrid.report.study_content import PointResults, StudyReport
+from labelgrid.report.verdicts import power_statement, verdicts
 from labelgrid.report.wording import counted
 
-#: How differences are judged.
+#: The statistical method, in words.
 METHOD = (
-    "Strategies are compared seed by seed: those of one seed begin with the same labels and the same network. The "
-    f"interval is a bootstrap one of the mean difference (95 %; of fewer than {LEAST_PAIRS} seeds the least and the "
-    "largest difference are told instead), p is of the exact paired permutation test (two-sided), "
-    "corrected for the number of pairs (Holm); a corrected p of 5 % or less counts as a difference. Only finished runs "
-    "are compared."
+    "Strategies are compared seed by seed. Runs with the same seed start with the same labels and the same network. "
+    "The interval is a 95 % bootstrap interval of the mean difference. With fewer than "
+    f"{MIN_PAIRS} seeds the smallest and the largest difference are shown instead. p comes from the exact paired "
+    "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p of 5 % or less counts "
+    "as a difference. Only finished runs are compared."
 )
 
 
 def study_page(report: StudyReport) -> Page:
-    """The page of a study; each point of its grid has sections of its own."""
+    """The page of a study; each point of its grid has its own sections."""
     lead: list[Block] = []
     sections: list[Section] = []
-    for place, trial in enumerate(report.trials):
-        found = measures(trial, report.headlines, report.reference)
-        lead += _verdict(trial, found, place)
-        sections += _sections(report, trial, found, place)
+    for index, results in enumerate(report.points):
+        figures = campaign_figures(results, report.headlines, report.reference)
+        lead += _verdict(results, figures, index)
+        sections += _sections(report, results, figures, index)
     runs, settings = Section("runs", "Runs", _runs(report)), Section("settings", "Settings", [Facts(report.about)])
     return Page(report.name, report.made, [*_unfinished(report), *lead], [*sections, runs, settings])
 
 
 def _unfinished(report: StudyReport) -> list[Block]:
-    """How many runs are not done, before anything is said of the others."""
+    """A warning that names the unfinished runs; an empty list if all are done."""
     runs = report.runs
-    left = [run for run in runs if run.ending != "done"]
+    left = [run for run in runs if run.state != "done"]
     if not left:
         return []
-    names = ", ".join(f"{run.key} ({run.ending})" for run in left[:12])
+    names = ", ".join(f"{run.key} ({run.state})" for run in left[:12])
     more = f" and {len(left) - 12} more" if len(left) > 12 else ""
-    said = f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}{more}. They are in no comparison."
-    return [Text(said, "caution")]
+    warning = f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}{more}. They are not compared."
+    return [Text(warning, "caution")]
 
 
-def _verdict(trial: PointResults, found: list[Measure], place: int) -> list[Block]:
+def _verdict(results: PointResults, figures: list[CampaignFigure], index: int) -> list[Block]:
     """Which strategy won, and the overall curve."""
-    blocks: list[Block] = [Heading(trial.point)] if trial.point else []
-    if found:
-        lines = verdicts(found[0])
-        blocks += [Said(lines)] if lines else []
-    blocks.append(Text(_power(trial, found), "small"))
-    name = _named("lead", place)
-    figure = curve_figure(trial, loss, "loss_mtl", name, cost=False)
+    blocks: list[Block] = [Heading(results.point)] if results.point else []
+    if figures:
+        lines = verdicts(figures[0])
+        blocks += [Findings(lines)] if lines else []
+    blocks.append(Text(_power_text(results, figures), "small"))
+    name = _numbered("lead", index)
+    figure = curve_figure(results, loss, "loss_mtl", name, cost=False)
     return [*blocks, figure, Text(f"{BAND} Lower is better.", "small")] if figure.drawings else blocks
 
 
-def _power(trial: PointResults, found: list[Measure]) -> str:
-    if len(trial.strategies) < 2:
-        return "One strategy alone: there is nothing to compare it with."
-    return power(found[0].pairs() if found else {})
+def _power_text(results: PointResults, figures: list[CampaignFigure]) -> str:
+    if len(results.strategies) < 2:
+        return "There is only one strategy, so there is nothing to compare."
+    return power_statement(figures[0].pairs() if figures else {})
 
 
-def _named(word: str, place: int) -> str:
-    """The name of a section or a drawing: of the first point as it is, of others numbered."""
-    return f"{word}-{place + 1}" if place else word
+def _numbered(word: str, index: int) -> str:
+    """The name of a section or a drawing; from the second point on with a number."""
+    return f"{word}-{index + 1}" if index else word
 
 
-def _sections(report: StudyReport, trial: PointResults, found: list[Measure], place: int) -> list[Section]:
-    said = f" ({trial.point})" if trial.point else ""
+def _sections(report: StudyReport, results: PointResults, figures: list[CampaignFigure], index: int) -> list[Section]:
+    suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
-        ("curves", "Learning curves"): [Text(BAND), *curves(trial, report.headlines, _named("curve", place))],
-        ("differences", "Differences"): _differences(trial, found),
+        ("curves", "Learning curves"): [Text(BAND), *curves(results, report.headlines, _numbered("curve", index))],
+        ("differences", "Differences"): _differences(results, figures),
         ("bought", "Labels and cost"): [
-            Text("Means over seeds, of the labels that each network learned from or, on a val split, was chosen by."),
-            bought(trial, report.prices),
+            Text("Means over seeds. Labels are those that each network was trained on, and those of a val split."),
+            spending_table(results, report.costs),
         ],
-        ("grid", "The grid"): _grids(trial, place),
-        ("uncertainty", "Uncertainty of the pool"): _unsure(trial, place),
-        ("cells", "Hardest cells"): _cells(report, trial),
+        ("grid", "The grid"): _grids(results, index),
+        ("uncertainty", "Uncertainty of the pool"): _uncertainty(results, index),
+        ("cells", "Hardest cells"): _cells(report, results),
     }
-    return [Section(_named(id_, place), f"{title}{said}", own) for (id_, title), own in blocks.items()]
+    return [Section(_numbered(id_, index), f"{title}{suffix}", own) for (id_, title), own in blocks.items()]
 
 
-def _differences(trial: PointResults, found: list[Measure]) -> list[Block]:
-    if not found:
+def _differences(results: PointResults, figures: list[CampaignFigure]) -> list[Block]:
+    if not figures:
         return [Text("No run of a strategy is finished yet.", "hint")]
-    blocks: list[Block] = [Text(METHOD), Text(_power(trial, found), "caution")]
-    blocks += [Heading("By strategy: mean ± standard deviation over seeds"), by_strategy(found, trial.strategies)]
-    for measure in found:
-        blocks += by_pair(measure)
+    blocks: list[Block] = [Text(METHOD), Text(_power_text(results, figures), "caution")]
+    blocks += [
+        Heading("By strategy: mean ± standard deviation over seeds"),
+        strategy_table(figures, results.strategies),
+    ]
+    for figure in figures:
+        blocks += pair_blocks(figure)
     return blocks
 
 
-def _grids(trial: PointResults, place: int) -> list[Block]:
-    shown = [seen for seen in trial.seen if seen.asked is not None]
+def _grids(results: PointResults, index: int) -> list[Block]:
+    shown = [details for details in results.details if details.requests is not None]
     if not shown:
-        return [Text("No run's ledger is here to be looked at.", "hint")]
-    blocks: list[Block] = [Text(f"What each strategy asked for, and when: seed {shown[0].seed}.")]
-    for index, seen in enumerate(shown):
-        assert seen.asked is not None
-        name, title = f"{_named('grid', place)}-{index + 1}", f"{seen.strategy}, seed {seen.seed}"
-        blocks.append(grid_map(seen.asked, name, title))
+        return [Text("The folders of the runs are not here, so their grids cannot be shown.", "hint")]
+    blocks: list[Block] = [Text(f"The requests of each strategy by round, for seed {shown[0].seed}.")]
+    for number, details in enumerate(shown, 1):
+        assert details.requests is not None
+        name, title = f"{_numbered('grid', index)}-{number}", f"{details.strategy}, seed {details.seed}"
+        blocks.append(grid_map(details.requests, name, title))
     return blocks
 
 
-def _unsure(trial: PointResults, place: int) -> list[Block]:
+def _uncertainty(results: PointResults, index: int) -> list[Block]:
     blocks: list[Block] = []
-    for index, seen in enumerate(trial.seen):
-        name = f"{_named('uncertainty', place)}-{index + 1}"
-        blocks += unsure_charts(seen.unsure, name, f"{seen.strategy}, seed {seen.seed}")
+    for number, details in enumerate(results.details, 1):
+        name = f"{_numbered('uncertainty', index)}-{number}"
+        blocks += uncertainty_charts(details.uncertainty, name, f"{details.strategy}, seed {details.seed}")
     if not blocks:
         return [Text("No strategy of this study scored the pool.", "hint")]
-    return [Text(UNSURE), *blocks]
+    return [Text(UNCERTAINTY_METHOD), *blocks]
 
 
-def _cells(report: StudyReport, trial: PointResults) -> list[Block]:
-    seen = next((seen for seen in trial.seen if seen.picked), None)
-    if seen is None or seen.picked is None:
-        return [Text("No strategy of this study scored the pool, so none of its cells is known to be hard.", "hint")]
-    blocks: list[Block] = [Heading(f"{seen.strategy}, seed {seen.seed}")]
-    return [*blocks, *hinted(report.hints.get("cells")), *picked_cells(seen.picked)]
+def _cells(report: StudyReport, results: PointResults) -> list[Block]:
+    details = next((details for details in results.details if details.picked), None)
+    if details is None or details.picked is None:
+        return [Text("No strategy of this study scored the pool, so it is unknown which cells are hard.", "hint")]
+    blocks: list[Block] = [Heading(f"{details.strategy}, seed {details.seed}")]
+    return [*blocks, *hinted(report.hints.get("cells")), *picked_cells(details.picked)]
 
 
 def _runs(report: StudyReport) -> list[Block]:
-    columns = [Column("run"), Column("of"), *numeric("seed"), Column("point"), Column("state")]
+    columns = [Column("run"), Column("strategy"), *numeric("seed"), Column("point"), Column("state")]
     rows: list[list[Value]] = [
-        [run.key, run.strategy, run.seed, run.point or None, run.ending, len(run.measured), run.wanted, run.fault]
+        [run.key, run.strategy, run.seed, run.point or None, run.state, len(run.measured), run.expected, run.fault]
         for run in report.runs
     ]
-    return [Table([*columns, *numeric("networks measured", "of at most"), Column("fault")], rows)]
+    return [DataTable([*columns, *numeric("networks measured", "of at most"), Column("fault")], rows)]

@@ -1,4 +1,4 @@
-"""How unsure the network is of what is left of the pool: its mean normalised uncertainty by task and round."""
+"""Computes the mean normalised uncertainty of the remaining pool, by task and round."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Scored:
+class RoundScores:
     """A round's scores.
 
     Args:
         round: its number.
-        values: float [n, t]; NaN where nobody knows.
-        missing: bool [n, t], the cells that had no label then.
+        values: float [n, t]; NaN where there is no score.
+        missing: bool [n, t], the cells without a label when the round was scored.
     """
 
     round: int
@@ -22,27 +22,27 @@ class Scored:
     missing: NDArray[np.bool_]
 
 
-def mean_normalised(scored: Sequence[Scored], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
+def mean_normalised(scored: Sequence[RoundScores], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
     """By task and round, the mean over the missing cells of (u - min) / (max - min).
 
-    A task's bounds are those of its first scored round and stay: as labels come in, the figure is to fall (eq. 8).
+    A task's min and max are those of its first scored round and do not change, so the figure can fall (eq. 8).
 
     Source: PartAL eq. 1, A.3 and eq. 8.
 
     Example:
         >>> left = np.ones((2, 1), bool)
-        >>> rounds = [Scored(1, np.array([[1.0], [3.0]]), left), Scored(2, np.array([[1.0], [2.0]]), left)]
+        >>> rounds = [RoundScores(1, np.array([[1.0], [3.0]]), left), RoundScores(2, np.array([[1.0], [2.0]]), left)]
         >>> mean_normalised(rounds, ["depth"])
         {'depth': {1: 0.5, 2: 0.25}}
     """
-    found: dict[str, dict[int, float]] = {task: {} for task in tasks}
+    means: dict[str, dict[int, float]] = {task: {} for task in tasks}
     bounds: dict[str, tuple[float, float]] = {}
-    for one in sorted(scored, key=lambda s: s.round):
+    for scores in sorted(scored, key=lambda s: s.round):
         for column, task in enumerate(tasks):
-            values = one.values[one.missing[:, column], column]
+            values = scores.values[scores.missing[:, column], column]
             values = values[np.isfinite(values)]
             if not len(values):
                 continue
             low, high = bounds.setdefault(task, (float(values.min()), float(values.max())))
-            found[task][one.round] = float((values.mean() - low) / (high - low)) if high > low else 0.0
-    return {task: rounds for task, rounds in found.items() if rounds}
+            means[task][scores.round] = float((values.mean() - low) / (high - low)) if high > low else 0.0
+    return {task: rounds for task, rounds in means.items() if rounds}

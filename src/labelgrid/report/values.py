@@ -1,56 +1,56 @@
-"""A study's figures for programs: what the page shows, as JSON values."""
+"""Converts the figures of a study's page to JSON values."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.report.findings import Measure, measures
-from labelgrid.report.trials import PointResults, StudyReport
+from labelgrid.report.campaign_figures import CampaignFigure, campaign_figures
+from labelgrid.report.study_content import PointResults, StudyReport
 
 
 def study_values(report: StudyReport) -> dict[str, Any]:
-    """All comparisons by point of the grid, and the runs that are not done."""
+    """All comparisons by point of the study's grid, and the unfinished runs."""
     return {
         "study": report.name,
-        "points": [_trial(trial, report) for trial in report.trials],
+        "points": [_point_results(results, report) for results in report.points],
         "unfinished": [
-            {"run": run.key, "point": run.point, "state": run.ending, "fault": run.fault}
+            {"run": run.key, "point": run.point, "state": run.state, "fault": run.fault}
             for run in report.runs
-            if run.ending != "done"
+            if run.state != "done"
         ],
     }
 
 
-def _trial(trial: PointResults, report: StudyReport) -> dict[str, Any]:
-    found = measures(trial, report.headlines, report.reference)
+def _point_results(results: PointResults, report: StudyReport) -> dict[str, Any]:
+    figures = campaign_figures(results, report.headlines, report.reference)
     return {
-        "point": trial.point,
-        "strategies": list(trial.strategies),
-        "measures": [_measure(measure) for measure in found],
+        "point": results.point,
+        "strategies": list(results.strategies),
+        "measures": [_measure(figure) for figure in figures],
     }
 
 
-def _measure(measure: Measure) -> dict[str, Any]:
-    by_strategy: dict[str, Any] = {}
-    for strategy, seeds in measure.values.items():
-        mean, deviation, _ = measure.summary(strategy)
+def _measure(figure: CampaignFigure) -> dict[str, Any]:
+    strategy_table: dict[str, Any] = {}
+    for strategy, seeds in figure.values.items():
+        mean, deviation, _ = figure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}
-        by_strategy[strategy] = {"mean": plain(mean), "deviation": plain(deviation), "seeds": values}
+        strategy_table[strategy] = {"mean": plain(mean), "deviation": plain(deviation), "seeds": values}
     return {
-        "name": measure.name,
-        "unit": measure.unit,
-        "better": measure.better,
-        "strategies": by_strategy,
+        "name": figure.name,
+        "unit": figure.unit,
+        "better": figure.better,
+        "strategies": strategy_table,
         "pairs": [
             {"first": first, "second": second, **asdict(compared)}
-            for (first, second), compared in measure.pairs().items()
+            for (first, second), compared in figure.pairs().items()
         ],
     }
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it, which knows no NaN.
+    """A value for JSON: NaN and infinity become None.
 
     Example:
         >>> plain({"a": float("nan"), "b": 1.5})

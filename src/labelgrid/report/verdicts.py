@@ -1,65 +1,67 @@
-"""Which strategy won, in plain words: a sentence a pair, and what so few seeds can say at all."""
+"""Writes the verdict on each pair of strategies as a sentence, and what the number of seeds can show."""
 
 from collections.abc import Mapping
 
-from labelgrid.report.findings import Measure
-from labelgrid.report.statistics import LEVEL, Compared, least_p, seeds_needed
+from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
 from labelgrid.report.wording import counted, number, rough
 
-#: So many pairs have a sentence each; of more, those without a difference are summed up.
+#: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.
 SHOWN = 6
 
 
-def verdicts(measure: Measure) -> list[tuple[str, str]]:
-    """A finding a pair, the differences first, and the numbers that it rests on."""
-    pairs = measure.pairs()
-    found = [finding(measure, pair, compared) for pair, compared in pairs.items() if is_difference(compared)]
+def verdicts(figure: CampaignFigure) -> list[tuple[str, str]]:
+    """The verdict on each pair and the numbers that support it, differences first."""
+    pairs = figure.pairs()
+    differences = [finding(figure, pair, compared) for pair, compared in pairs.items() if is_difference(compared)]
     quiet = {pair: compared for pair, compared in pairs.items() if not is_difference(compared)}
     if len(pairs) <= SHOWN:
-        return found + [finding(measure, pair, compared) for pair, compared in quiet.items()]
-    rest = f"in the other {counted(len(quiet), 'pair')}" if found else f"in any of the {counted(len(quiet), 'pair')}"
-    return found + ([(f"No difference was seen {rest}.", "")] if quiet else [])
+        return differences + [finding(figure, pair, compared) for pair, compared in quiet.items()]
+    rest = (
+        f"in the other {counted(len(quiet), 'pair')}" if differences else f"in any of the {counted(len(quiet), 'pair')}"
+    )
+    return differences + ([(f"No difference was seen {rest}.", "")] if quiet else [])
 
 
-def is_difference(compared: Compared) -> bool:
+def is_difference(compared: PairComparison) -> bool:
     """Whether one of the two is better."""
     return compared.verdict != "no difference seen"
 
 
-def finding(measure: Measure, pair: tuple[str, str], compared: Compared) -> tuple[str, str]:
-    """The verdict on a pair, and the difference that it rests on.
+def finding(figure: CampaignFigure, pair: tuple[str, str], compared: PairComparison) -> tuple[str, str]:
+    """The verdict on a pair, and the difference that supports it.
 
     Example:
-        >>> loss = Measure("Mean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
-        >>> found, numbers = finding(loss, ("a", "b"), loss.pairs()["a", "b"])
-        >>> found
-        'No difference seen between a and b at 2 seeds.'
+        >>> loss = CampaignFigure("Mean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
+        >>> verdict, numbers = finding(loss, ("a", "b"), loss.pairs()["a", "b"])
+        >>> verdict
+        'No difference seen between a and b with 2 seeds.'
         >>> numbers
         'Mean loss, a − b: −1 (seeds from −1 to −1; p = 0.5 after correction).'
     """
     first, second = pair
     seeds = counted(compared.seeds, "seed")
-    said = f"No difference seen between {first} and {second} at {seeds}."
+    verdict = f"No difference seen between {first} and {second} with {seeds}."
     if is_difference(compared):
-        said = f"{first} is {compared.verdict} than {second} at {seeds}."
+        verdict = f"{first} is {compared.verdict} than {second} with {seeds}."
     interval = "95 % interval" if compared.has_interval else "seeds from"
     span = f"{rough(compared.low)} to {rough(compared.high)}"
-    difference = f"{measure.name}, {first} − {second}: {rough(compared.mean)}"
-    return said, f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction)."
+    difference = f"{figure.name}, {first} − {second}: {rough(compared.mean)}"
+    return verdict, f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction)."
 
 
-def power(pairs: Mapping[tuple[str, str], Compared]) -> str:
-    """What so many seeds can say at all."""
+def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:
+    """What this number of seeds can show."""
     if not pairs:
-        return "No two strategies have a finished run of one seed: there is nothing to compare yet."
+        return "No two strategies have a finished run with the same seed. There is nothing to compare yet."
     seeds, count = max(c.seeds for c in pairs.values()), len(pairs)
     if seeds < 2:
-        return "One seed shows no difference: how much a run varies by chance is not known."
-    least = least_p(seeds)
-    said = f"With {counted(seeds, 'seed')} no p can be below {number(least)}"
+        return "One seed cannot show a difference: the random variation between runs is unknown."
+    least = smallest_p(seeds)
+    limit = f"With {counted(seeds, 'seed')}, p cannot be below {number(least)}"
     if count > 1:
-        said += f", nor below {number(min(1.0, least * count))} corrected for {counted(count, 'pair')}"
+        limit += f", or below {number(min(1.0, least * count))} after correction for {counted(count, 'pair')}"
     if least * count <= LEVEL:
-        return f"{said}. No difference seen does not mean that there is none."
+        return f"{limit}. A difference that is not seen may still exist."
     needed = counted(seeds_needed(count), "seed")
-    return f"{said}: no difference can be seen, however large. At {100 * LEVEL:g} % it takes {needed} at least."
+    return f"{limit}: no difference can be seen, however large. A level of {100 * LEVEL:g} % takes at least {needed}."

@@ -1,10 +1,10 @@
-"""How numbers are written for people."""
+"""Formats numbers, units and names for readers."""
 
 import math
 
 
 def number(value: float) -> str:
-    """A number as people read it; "–" for one that is none.
+    """A number rounded for reading; "–" for NaN and infinity.
 
     Example:
         >>> number(0.123456), number(12345.5), number(1234.0), number(float("nan"))
@@ -29,7 +29,7 @@ def signed(value: float) -> str:
 
 
 def rough(value: float) -> str:
-    """A difference with its sign, to three digits: what a few seeds can tell.
+    """A difference with its sign, to three significant digits: more digits would be noise with few seeds.
 
     Example:
         >>> rough(-0.0074713), rough(0.0)
@@ -39,7 +39,7 @@ def rough(value: float) -> str:
 
 
 def spread(mean: float, deviation: float) -> str:
-    """A mean and its standard deviation; the mean alone where there is none.
+    """A mean and its standard deviation; the mean alone if the deviation is NaN.
 
     Example:
         >>> spread(2.0, 0.25), spread(2.0, float("nan"))
@@ -49,7 +49,7 @@ def spread(mean: float, deviation: float) -> str:
 
 
 def short(name: str) -> str:
-    """A name with room in a drawing; tables have it whole.
+    """A name shortened to fit a drawing; tables show it whole.
 
     Example:
         >>> short("depth"), short("my_package.strategies.margin:Thing")
@@ -59,7 +59,7 @@ def short(name: str) -> str:
 
 
 def counted(count: int, thing: str) -> str:
-    """So many of a thing.
+    """A count with its noun, in the singular or plural.
 
     Example:
         >>> counted(1, "seed"), counted(3, "seed")

@@ -1,1 +1,1 @@
-"""Reads what a project or a study has to show, and writes the report."""
+"""Collects the content of project and study reports, and writes them."""

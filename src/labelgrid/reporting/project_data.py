@@ -1,4 +1,4 @@
-"""What a project's report shows, read from ledger and files. Loads no torch."""
+"""Reads the content of a project's report from the ledger and the files of its rounds. Loads no torch."""
 
 import shlex
 from collections import Counter
@@ -11,18 +11,18 @@ from labelgrid.labels.store import RoundRow
 from labelgrid.project.artifacts import Fit, PickRecord, read_fit, read_log, read_measured, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
-from labelgrid.report.content import Counted, Hint, Measured, Part, Report, Round, Training
-from labelgrid.reporting.project_view import asked_of, data_hash, picked_of, unsure_of, versions
+from labelgrid.report.content import Hint, Measured, ProjectReport, Round, SplitCells, TaskCells, Training
+from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of, versions
 
 PARTS: Mapping[Split, str] = {
-    "train": "To learn from",
-    "val": "For choosing a model (validation)",
-    "test": "For a test at the end",
+    "train": "Training",
+    "val": "Validation (to choose the model)",
+    "test": "Test (for the end)",
 }
 
 
-def gather(project: ProjectFolder) -> Report:
-    """All that a report says of a project, as plain data.
+def project_report(project: ProjectFolder) -> ProjectReport:
+    """The content of a project's report.
 
     Raises:
         ProjectError: a round's file is damaged.
@@ -30,27 +30,27 @@ def gather(project: ProjectFolder) -> Report:
     store, rows = project.store, project.store.rounds()
     fits = {row.number: fit for row in rows if (fit := read_fit(project.round_folder(row.number)))}
     picks = {row.number: _picks(project, row) for row in rows}
-    content = Report(
+    content = ProjectReport(
         name=project.folder.resolve().name,
-        made=now(),
+        made=timestamp(),
         about=_about(project, fits),
         headlines={name: task.spec.headline for name, task in project.tasks().items()},
         parts=[_part(project, s, name) for s, name in PARTS.items() if s == "train" or store.count_images((s,))],
         heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
         measured=_measured(project, fits),
         rounds=[_round(project, row, fits.get(row.number), picks[row.number]) for row in rows],
-        picked=picked_of(project, max((number for number, some in picks.items() if some), default=0)),
+        picked=round_picks(project, max((number for number, some in picks.items() if some), default=0)),
         training=_newest_training(project, rows),
         next_step=status_of(project)["next"],
         hints={},
-        asked=asked_of(project),
-        unsure=unsure_of(project),
+        requests=request_history(project),
+        uncertainty=uncertainty_of(project),
     )
     return replace(content, hints=_hints(shlex.quote(str(project.folder)), content, fits))
 
 
-def now() -> str:
-    """When a report is made, as text."""
+def timestamp() -> str:
+    """The current time in UTC, as text."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -73,13 +73,13 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
     return about
 
 
-def _part(project: ProjectFolder, split: Split, name: str) -> Part:
+def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
     rows = {row.name: row for row in project.store.tasks()}
     counts = [
-        Counted(
+        TaskCells(
             task=task,
             kind=rows[task].kind,
-            price=rows[task].cost,
+            cost=rows[task].cost,
             labelled=count.labelled,
             requested=count.requested,
             skipped=count.skipped,
@@ -89,17 +89,17 @@ def _part(project: ProjectFolder, split: Split, name: str) -> Part:
         )
         for task, count in project.store.counts((split,)).items()
     ]
-    return Part(name, project.store.count_images((split,)), counts)
+    return SplitCells(name, project.store.count_images((split,)), counts)
 
 
 def _measured(project: ProjectFolder, fits: Mapping[int, Fit]) -> list[Measured]:
-    """The rounds that were measured on held-out labels; figures of a network that was trained anew are left out."""
-    found = {number: read_measured(project.round_folder(number)) for number in fits}
-    return [one for number, one in found.items() if one and one.model == fits[number].model]
+    """The rounds that were measured on held-out labels, without figures of networks that were trained again since."""
+    measured = {number: read_measured(project.round_folder(number)) for number in fits}
+    return [one for number, one in measured.items() if one and one.model == fits[number].model]
 
 
 def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:
-    """A closed round's picks; those of an open one were never asked for."""
+    """A closed round's picks; the picks of an open round were never requested."""
     return read_picks(project.round_folder(row.number)) if row.state == "closed" else []
 
 
@@ -119,7 +119,7 @@ def _round(project: ProjectFolder, row: RoundRow, fit: Fit | None, picks: Sequen
 
 
 def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Training | None:
-    """How the newest training went, also one that is not finished."""
+    """The losses of the newest training, finished or not."""
     for row in reversed(rows):
         epochs = read_log(project.round_folder(row.number))
         if epochs:
@@ -132,8 +132,8 @@ def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Traini
     return None
 
 
-def _hints(folder: str, content: Report, fits: Mapping[int, Fit]) -> dict[str, Hint]:
-    """What each section lacks, and the command that brings it."""
+def _hints(folder: str, content: ProjectReport, fits: Mapping[int, Fit]) -> dict[str, Hint]:
+    """What each section lacks, and the command that provides it."""
     hints = {
         "figures": _figures_hint(folder, content),
         "rounds": None if content.rounds else Hint("No round has begun yet.", content.next_step),
@@ -143,11 +143,11 @@ def _hints(folder: str, content: Report, fits: Mapping[int, Fit]) -> dict[str, H
     return {section: hint for section, hint in hints.items() if hint}
 
 
-def _figures_hint(folder: str, content: Report) -> Hint | None:
+def _figures_hint(folder: str, content: ProjectReport) -> Hint | None:
     if content.heldout is None:
         return Hint(
-            "This project holds no images out, so its networks cannot be measured on fresh labels, and there are no "
-            "curves. Images are held out when a project is made.",
+            "This project has no held-out images, so its networks cannot be measured and there are no curves. Images "
+            "are held out when a project is created.",
             "labelgrid init NEW --images IMAGES --task TASK --holdout 50",
         )
     if not any(count.labelled for count in content.heldout.tasks):
@@ -158,25 +158,25 @@ def _figures_hint(folder: str, content: Report) -> Hint | None:
     if not content.measured:
         return Hint("No network has been measured on the held-out labels yet.", f"labelgrid fit {folder}")
     if len(content.measured) == 1:
-        return Hint("One round is measured. Curves need two: label more, and fit again.", content.next_step)
+        return Hint("One round is measured. Curves need two. Label more, then fit again.", content.next_step)
     return None
 
 
-def _picks_hint(folder: str, content: Report) -> Hint | None:
+def _picks_hint(folder: str, content: ProjectReport) -> Hint | None:
     if content.picked is None:
         return Hint("Nothing has been picked yet.", f"labelgrid query {folder} --budget N")
     if not any(pick.pictures for pick in content.picked.first):
-        return Hint("There are no pictures: no network predicted these cells when they were picked.")
+        return Hint("There are no pictures, because no network predicted these cells when they were picked.")
     return None
 
 
-def _training_hint(folder: str, content: Report, fits: Mapping[int, Fit]) -> Hint | None:
+def _training_hint(folder: str, content: ProjectReport, fits: Mapping[int, Fit]) -> Hint | None:
     if content.training is None:
-        learnt = any(count.labelled for count in content.parts[0].tasks)
-        return Hint("No network has been trained yet.", f"labelgrid fit {folder}" if learnt else content.next_step)
+        has_labels = any(count.labelled for count in content.parts[0].tasks)
+        return Hint("No network has been trained yet.", f"labelgrid fit {folder}" if has_labels else content.next_step)
     if content.training.round not in fits:
         return Hint(
-            f"The training of round {content.training.round} is not finished; this is how far it got.",
+            f"The training of round {content.training.round} is not finished. These are its losses so far.",
             f"labelgrid fit {folder}",
         )
     return None

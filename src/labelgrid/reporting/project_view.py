@@ -1,4 +1,4 @@
-"""Views of one project for reports: requests by round, uncertainty of the pool, picks with their truth."""
+"""Reads a project's requests by round, pool uncertainty and picks for reports."""
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
@@ -13,15 +13,15 @@ from labelgrid.labels.grid import Grid, State
 from labelgrid.project.artifacts import SHOWN, PickRecord, read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
-from labelgrid.report.asked import RequestHistory
-from labelgrid.report.content import Picked, Picture, ShownPick, Unsure
-from labelgrid.report.uncertainty import Scored, mean_normalised
+from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
+from labelgrid.report.request_history import RequestHistory
+from labelgrid.report.uncertainty import RoundScores, mean_normalised
 from labelgrid.score.table import FILE, read_table
 from labelgrid.tasks.pictures import colour_map, jpeg
 
 
 def versions() -> dict[str, str]:
-    """Of the program and of torch, which is read from its installation: torch stays unloaded."""
+    """The versions of labelgrid and torch; torch is not loaded."""
     try:
         torch = version("torch")
     except PackageNotFoundError:
@@ -30,15 +30,15 @@ def versions() -> dict[str, str]:
 
 
 def data_hash(project: ProjectFolder) -> str:
-    """One digest of all images: their ids, splits and contents, as far as the ledger knows them."""
+    """One digest of the ids, splits and content hashes of all images in the ledger."""
     digest = hashlib.blake2b(digest_size=16)
     for row in sorted(project.store.images(), key=lambda row: row.name):
         digest.update(f"{row.name}\0{row.split}\0{row.digest}\n".encode())
     return digest.hexdigest()
 
 
-def asked_of(project: ProjectFolder) -> RequestHistory | None:
-    """What was asked for of the images to learn from; None before anything was."""
+def request_history(project: ProjectFolder) -> RequestHistory | None:
+    """The requests for the training images; None before the first one."""
     grid = project.store.grid()
     rounds = _rounds(project, grid)
     if not (rounds >= 0).any():
@@ -47,40 +47,42 @@ def asked_of(project: ProjectFolder) -> RequestHistory | None:
 
 
 def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
-    """Int [n, t], the round that asked for a cell; -1 for one that is missing."""
+    """Int [n, t], the round that requested each cell; -1 for a missing cell."""
     rounds = np.full(grid.state.shape, -1, np.int64)
-    rows, columns = ({name: place for place, name in enumerate(names)} for names in (grid.images, grid.tasks))
+    rows, columns = ({name: index for index, name in enumerate(names)} for names in (grid.images, grid.tasks))
     for cell in project.store.cells():
         if cell.cell.image in rows and cell.state != State.MISSING:
             rounds[rows[cell.cell.image], columns[cell.cell.task]] = cell.round
     return rounds
 
 
-def unsure_of(project: ProjectFolder) -> Unsure:
-    """The mean normalised uncertainty of the pool, from the scores that are there; of a score a cell alone.
+def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
+    """The mean normalised uncertainty of the pool, from all stored statistics with one value per cell.
 
     Raises:
         ProjectError: a table of scores is damaged.
     """
     grid = project.store.grid()
     rounds, tasks = _rounds(project, grid), list(grid.tasks)
-    scored: dict[str, list[Scored]] = {}
+    scored: dict[str, list[RoundScores]] = {}
     for row in project.store.rounds():
         folder = project.round_folder(row.number)
-        if not is_scored(project, row.number):
+        if not has_scores(project, row.number):
             continue
         table, done = read_table(_scores(project, row.number)), read_fit(folder)
         missing = (rounds < 0) | (rounds >= row.number)
         for name, values in table.aligned(grid.images).items():
             if table.tasks == tuple(tasks) and table.axes[name] == "cell":
                 untrained = np.array([task not in done.trained for task in tasks]) if done else False
-                scored.setdefault(name, []).append(Scored(row.number, np.where(untrained, np.nan, values), missing))
-    found = {name: mean_normalised(some, tasks) for name, some in scored.items()}
-    return {name: means for name, means in found.items() if means}
+                scored.setdefault(name, []).append(
+                    RoundScores(row.number, np.where(untrained, np.nan, values), missing)
+                )
+    by_statistic = {name: mean_normalised(some, tasks) for name, some in scored.items()}
+    return {name: means for name, means in by_statistic.items() if means}
 
 
-def is_scored(project: ProjectFolder, number: int) -> bool:
-    """Whether a round's picks went by scores."""
+def has_scores(project: ProjectFolder, number: int) -> bool:
+    """Whether a round has a table of scores."""
     return _scores(project, number).is_file()
 
 
@@ -88,8 +90,8 @@ def _scores(project: ProjectFolder, number: int) -> Path:
     return project.round_folder(number) / "scores" / FILE
 
 
-def picked_of(project: ProjectFolder, number: int, count: int = 0) -> Picked | None:
-    """A round's first picks with their pictures, the truth among them where a label is there by now.
+def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPicks | None:
+    """A round's first picks with their pictures, including the truth where a label has come in.
 
     Raises:
         ProjectError: the list of picks is damaged.
@@ -97,12 +99,14 @@ def picked_of(project: ProjectFolder, number: int, count: int = 0) -> Picked | N
     picks = read_picks(project.round_folder(number)) if number else []
     if not picks:
         return None
-    folder, truths = project.round_folder(number) / "pictures", Truths(project)
+    folder, truths = project.round_folder(number) / "pictures", TruthPictures(project)
     first = [
-        ShownPick(pick.image, pick.task, pick.score, pick.cost, pick.why, truths.added(pick, _pictures(folder, index)))
+        ShownPick(
+            pick.image, pick.task, pick.score, pick.cost, pick.why, truths.with_truth(pick, _pictures(folder, index))
+        )
         for index, pick in enumerate(picks[: count or SHOWN])
     ]
-    return Picked(number, len(picks), first)
+    return RoundPicks(number, len(picks), first)
 
 
 def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
@@ -110,29 +114,29 @@ def _pictures(folder: Path, index: int) -> dict[Picture, bytes]:
     return {what: path.read_bytes() for what, path in places.items() if path.is_file()}
 
 
-class Truths:
-    """Pictures of the labels that are in the ledger."""
+class TruthPictures:
+    """Draws pictures of the labels in the ledger."""
 
     def __init__(self, project: ProjectFolder) -> None:
         self.project, self.tasks = project, project.tasks()
         self._source: ProjectSource | OracleSource | None = None
 
-    def added(self, pick: PickRecord, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
-        """Pictures of a pick with its truth, where there are others to see it beside and a label that can be read."""
+    def with_truth(self, pick: PickRecord, pictures: dict[Picture, bytes]) -> dict[Picture, bytes]:
+        """The pictures of a pick with its truth added, if there are other pictures and a readable label."""
         if not pictures or pick.task not in self.tasks:
             return pictures
         task = self.tasks[pick.task]
         try:
             self._source = self._source or source_of(self.project)
             label = self._source.label(pick.image, task)
-        except (LabelgridError, OSError):  # moved or damaged since: the page does without
+        except (LabelgridError, OSError):  # moved or damaged since: the page leaves it out
             return pictures
         if label is None:
             return pictures
         return pictures | {"truth": jpeg(colour_map(task, label.value, label.valid))}
 
 
-def newest_scored(project: ProjectFolder) -> int:
-    """The last closed round whose picks went by scores; 0 where there is none."""
+def newest_scored_round(project: ProjectFolder) -> int:
+    """The last closed round with a table of scores; 0 if there is none."""
     closed = (row.number for row in project.store.rounds() if row.state == "closed")
-    return max((number for number in closed if is_scored(project, number)), default=0)
+    return max((number for number in closed if has_scores(project, number)), default=0)

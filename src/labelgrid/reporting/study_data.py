@@ -1,4 +1,4 @@
-"""What a study's report shows, read from its folder. Loads no torch."""
+"""Reads the content of a study's report from its folder. Loads no torch."""
 
 import json
 import math
@@ -11,17 +11,24 @@ from typing import Any
 from labelgrid.project.artifacts import read_measured
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.report.content import Hint, Measured
-from labelgrid.report.trials import Ending, PointResults, RunResult, Seen, StudyReport
-from labelgrid.reporting.project_data import now
-from labelgrid.reporting.project_view import asked_of, data_hash, newest_scored, picked_of, unsure_of, versions
+from labelgrid.report.study_content import PointResults, RunDetails, RunResult, RunState, StudyReport
+from labelgrid.reporting.project_data import timestamp
+from labelgrid.reporting.project_view import (
+    data_hash,
+    newest_scored_round,
+    request_history,
+    round_picks,
+    uncertainty_of,
+    versions,
+)
 from labelgrid.simulation import results
-from labelgrid.simulation.runs import Run, point_text, runs_at, runs_of
+from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, read_json
 from labelgrid.tasks.task import definitions
 
-#: The strategy whose final loss the others are to reach.
+#: The strategy whose final loss is the goal for the others.
 REFERENCE = "random_cells"
-#: How many of a run's cells the page shows.
+#: The number of picks of a run that the page shows.
 SHOWN = 12
 
 
@@ -32,11 +39,14 @@ def is_study(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """A study's folder, read.
+    """The content of a study's folder.
 
     Args:
-        kept: what `study.json` says; endings: how runs ended, by key.
-        records: of runs whose folders are not here.
+        path: of the folder.
+        study: its settings.
+        kept: the values of `study.json`.
+        endings: the entries of `runs.json`, by run key.
+        records: of runs, for those whose folders are not here.
     """
 
     path: Path
@@ -47,10 +57,10 @@ class StudyFolder:
 
     @classmethod
     def read(cls, path: Path) -> "StudyFolder":
-        """A study's folder.
+        """Read a study's folder.
 
         Raises:
-            LabelgridError: `study.json` is damaged or of another program.
+            LabelgridError: `study.json` is damaged or was written by another program.
         """
         kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
@@ -58,90 +68,90 @@ class StudyFolder:
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
         return cls(path, study, kept, endings, results.by_run(results.read_outcomes(path)) if table.is_file() else {})
 
-    def place(self, run: Run) -> Path:
-        """Where a run's project lies."""
+    def run_folder(self, run: Run) -> Path:
+        """The folder of a run's project."""
         return self.path / "runs" / run.key
 
-    def is_here(self, run: Run) -> bool:
-        """Whether a run's project is there to be looked at."""
-        return (self.place(run) / SETTINGS).is_file()
+    def has_project(self, run: Run) -> bool:
+        """Whether a run's project exists."""
+        return (self.run_folder(run) / SETTINGS).is_file()
 
 
-def gather_study(path: Path) -> StudyReport:
-    """All that a study's report says, as plain data.
+def study_report(path: Path) -> StudyReport:
+    """The content of a study's report.
 
     Raises:
-        LabelgridError: a file of it is damaged.
+        LabelgridError: a file of the study is damaged.
     """
     folder = StudyFolder.read(path)
     rows = folder.study.rows()
-    trials = [_trial(folder, point) for point in folder.study.points()]
+    points = [_point_results(folder, point) for point in folder.study.points()]
     hints = {}
-    cells = [cell for trial in trials for seen in trial.seen if seen.picked for cell in seen.picked.first]
+    cells = [cell for point in points for details in point.details if details.picked for cell in details.picked.first]
     if cells and not any(cell.pictures for cell in cells):
         hints["cells"] = Hint(
             "No pictures of these cells were kept.", f"labelgrid report {shlex.quote(str(path))} --pictures"
         )
     return StudyReport(
         name=path.resolve().name,
-        made=now(),
+        made=timestamp(),
         about=_about(folder),
         headlines={name: task.spec.headline for name, task in definitions(rows).items()},
-        prices={row.name: row.cost for row in rows},
+        costs={row.name: row.cost for row in rows},
         reference=REFERENCE,
-        trials=trials,
+        points=points,
         hints=hints,
     )
 
 
-def _trial(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
+def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResults:
     runs = [run for seed in range(folder.study.seeds) for run in runs_at(folder.study, seed, point)]
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
-    firsts = [next((r for r in runs if r.name == name and folder.is_here(r)), None) for name in strategies]
-    seen = [_seen(folder, first) for first in firsts if first]
-    return PointResults(point_text(point), strategies, [_ran(folder, run) for run in runs], seen)
+    firsts = [next((r for r in runs if r.name == name and folder.has_project(r)), None) for name in strategies]
+    details = [_run_details(folder, first) for first in firsts if first]
+    return PointResults(describe_point(point), strategies, [_run_result(folder, run) for run in runs], details)
 
 
-def cells_shown(path: Path) -> list[tuple[Path, int]]:
-    """The runs whose cells a study's page shows, a run a point, each with the round that picked them."""
+def shown_rounds(path: Path) -> list[tuple[Path, int]]:
+    """The run folders whose picks a study's page shows, one per point, each with the number of the round."""
     folder = StudyFolder.read(path)
-    found: dict[str, tuple[Path, int]] = {}
+    rounds: dict[str, tuple[Path, int]] = {}
     for run in sorted(runs_of(folder.study), key=lambda run: run.seed):
-        if run.kind == "strategy" and folder.is_here(run) and point_text(run.point) not in found:
-            with ProjectFolder.open(folder.place(run)) as project:
-                number = newest_scored(project)
+        if run.kind == "strategy" and folder.has_project(run) and describe_point(run.point) not in rounds:
+            with ProjectFolder.open(folder.run_folder(run)) as project:
+                number = newest_scored_round(project)
             if number:
-                found[point_text(run.point)] = folder.place(run), number
-    return list(found.values())
+                rounds[describe_point(run.point)] = folder.run_folder(run), number
+    return list(rounds.values())
 
 
-def _seen(folder: StudyFolder, run: Run) -> Seen:
-    with ProjectFolder.open(folder.place(run)) as project:
-        picked = picked_of(project, newest_scored(project), SHOWN)
-        return Seen(run.name, run.seed, asked_of(project), unsure_of(project), picked)
+def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
+    with ProjectFolder.open(folder.run_folder(run)) as project:
+        picked = round_picks(project, newest_scored_round(project), SHOWN)
+        return RunDetails(run.name, run.seed, request_history(project), uncertainty_of(project), picked)
 
 
-def _ran(folder: StudyFolder, run: Run) -> RunResult:
-    place, wanted = folder.place(run), run.rounds(folder.study) + (run.kind == "strategy")
-    point = point_text(run.point)
-    if place.is_dir():
-        measured = [one for path in sorted(place.glob("rounds/*")) if (one := read_measured(path))]
+def _run_result(folder: StudyFolder, run: Run) -> RunResult:
+    run_folder, expected = folder.run_folder(run), run.rounds(folder.study) + (run.kind == "strategy")
+    point = describe_point(run.point)
+    if run_folder.is_dir():
+        measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]
     else:
         measured = list(folder.records.get(results.key_of(run.kind, run.name, run.seed, point), []))
-    if len(folder.study.rows(run.arm)) < len(folder.study.tasks):  # a sum over fewer tasks does not compare
+    if len(folder.study.rows(run.arm)) < len(folder.study.tasks):  # a sum over fewer tasks is not comparable
         measured = [replace(one, loss_mtl=math.nan) for one in measured]
-    ending, fault = _ending(folder, run, len(measured), wanted)
-    return RunResult(run.key, run.kind, run.name, run.seed, measured, ending, fault, wanted, point)
+    state, fault = _ending(folder, run, len(measured), expected)
+    return RunResult(run.key, run.kind, run.name, run.seed, measured, state, fault, expected, point)
 
 
-def _ending(folder: StudyFolder, run: Run, measured: int, wanted: int) -> tuple[Ending, str]:
-    """How far a run is: as it was written down, else by what lies in its folder."""
-    place, known = folder.place(run), folder.endings.get(run.key, {})
-    if run.is_done(folder.study, place) or measured >= wanted or known.get("state") == "done":
+def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tuple[RunState, str]:
+    """The state of a run and its fault: from the study's records, otherwise from the run's folder."""
+    run_folder, known = folder.run_folder(run), folder.endings.get(run.key, {})
+    if run.is_done(folder.study, run_folder) or measured >= expected or known.get("state") == "done":
         return "done", ""
     if known.get("state") == "failed":
         return "failed", str(known.get("fault", ""))
-    return ("unfinished" if measured or place.is_dir() else "not begun"), ""
+    return ("unfinished" if measured or run_folder.is_dir() else "not started"), ""
 
 
 def _about(folder: StudyFolder) -> dict[str, str]:
@@ -161,19 +171,19 @@ def _about(folder: StudyFolder) -> dict[str, str]:
     }
     about |= {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in study.arms.items() if name in study.strategies}
     about |= {"Grid": json.dumps(study.grid)} if study.grid else {}
-    about |= {"Changes by kind of run": json.dumps(study.changes)} if study.changes else {}
-    about |= {"Ends when": f"{study.spend:g} is spent"} if study.spend else {}
-    about |= {"Ends at": json.dumps(dict(study.until))} if study.until else {}
+    about |= {"Overrides by kind of run": json.dumps(study.changes)} if study.changes else {}
+    about |= {"Stops when": f"{study.spend:g} is spent"} if study.spend else {}
+    about |= {"Stops at": json.dumps(dict(study.until))} if study.until else {}
     return about | versions() | {"Data hash": _data_hash(folder)}
 
 
 def _data_hash(folder: StudyFolder) -> str:
-    """As the study keeps it; else of the first run that is here: all runs have the same images."""
+    """The study's digest of its images, otherwise that of its first run: all runs have the same images."""
     if folder.kept.get("pictures"):
         return f"{folder.kept['pictures']} (ids, splits and pixels of all images)"
-    first = next((run for run in runs_of(folder.study) if folder.is_here(run)), None)
+    first = next((run for run in runs_of(folder.study) if folder.has_project(run)), None)
     if first is None:
-        return "no run is here"
-    with ProjectFolder.open(folder.place(first)) as project:
+        return "unknown: the folders of the runs are not here"
+    with ProjectFolder.open(folder.run_folder(first)) as project:
         known = any(row.digest for row in project.store.images())
         return data_hash(project) + ("" if known else " (image ids and splits; contents are not known)")

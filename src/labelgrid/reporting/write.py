@@ -1,4 +1,4 @@
-"""How a report is written: one HTML page, its figures as files, its numbers as JSON. Loads no torch."""
+"""Writes a report: one HTML page, its figures as files, its numbers as JSON values. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,56 +15,68 @@ from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_page import project_page
 from labelgrid.report.study_page import study_page
 from labelgrid.report.values import plain, study_values
-from labelgrid.reporting.project_data import gather
-from labelgrid.reporting.project_view import newest_scored
-from labelgrid.reporting.study_data import cells_shown, gather_study, is_study
+from labelgrid.reporting.project_data import project_report
+from labelgrid.reporting.project_view import newest_scored_round
+from labelgrid.reporting.study_data import is_study, shown_rounds, study_report
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written: the page, how many drawings beside it, and the figures for programs."""
+class WrittenReport:
+    """A report that was written.
+
+    Args:
+        page: the HTML file.
+        drawings: the number of drawing files.
+        values: its figures as JSON values.
+    """
 
     page: Path
     drawings: int
     values: Mapping[str, Any]
 
 
-def report_of(folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False) -> Written:
-    """Write the report of a study's folder or a project's; see `report`.
+def write_report(folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False) -> WrittenReport:
+    """Write the report of a study or a project; see `write_project_report`.
 
     Args:
-        folder: the study's or the project's.
-        out: the file.
-        drawings: a folder for each drawing.
-        pictures: predict the cells that are shown, where no picture of them was kept; loads torch.
+        folder: of the study or the project.
+        out: the HTML file.
+        drawings: a folder for the drawings, or None for no files.
+        pictures: predict the shown cells that have no pictures yet; loads torch.
     """
     if is_study(folder):
-        _check_place(out)
-        _redraw(cells_shown(folder) if pictures else [])
-        study = gather_study(folder)
+        _check_out(out)
+        _redraw(shown_rounds(folder) if pictures else [])
+        study = study_report(folder)
         return _write(study_page(study), out, drawings, study_values(study))
     with ProjectFolder.open(folder) as project:
-        _check_place(out)
-        _redraw([(folder, newest_scored(project))] if pictures else [])
-        return report(project, out, drawings)
+        _check_out(out)
+        _redraw([(folder, newest_scored_round(project))] if pictures else [])
+        return write_project_report(project, out, drawings)
 
 
-def report(project: ProjectFolder, out: Path, drawings: Path | None = None) -> Written:
-    """Write all that the project has reached as one HTML file, over an older report.
+def write_project_report(project: ProjectFolder, out: Path, drawings: Path | None = None) -> WrittenReport:
+    """Write the report of a project as one HTML file. It replaces an older report.
 
     Args:
-        project: whose.
-        out: the file.
-        drawings: a folder for each drawing as SVG and PNG; made where it is not there.
+        project: the project.
+        out: the HTML file.
+        drawings: a folder for each drawing as SVG and PNG, created if needed; None for no files.
 
     Raises:
-        ProjectError: the place is in no folder, or holds something else than a report; or a round's file is damaged.
+        ProjectError: the folder of `out` does not exist, `out` is something other than a report, or a round's file is
+            damaged.
     """
-    _check_place(out)
-    found = gather(project)
-    measured = [plain(asdict(one)) for one in found.measured]
-    values = {"project": found.name, "headlines": dict(found.headlines), "measured": measured, "unsure": found.unsure}
-    return _write(project_page(found), out, drawings, values)
+    _check_out(out)
+    report = project_report(project)
+    measured = [plain(asdict(one)) for one in report.measured]
+    values = {
+        "project": report.name,
+        "headlines": dict(report.headlines),
+        "measured": measured,
+        "unsure": report.uncertainty,
+    }
+    return _write(project_page(report), out, drawings, values)
 
 
 def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
@@ -74,7 +86,7 @@ def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
         redraw(folder, number)
 
 
-def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]) -> Written:
+def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]) -> WrittenReport:
     made = {}
     if drawings is not None:
         with files.disk(drawings):
@@ -84,16 +96,16 @@ def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, An
                     temporary.write_bytes(content)
                 made[name] = len(content)
     write_text(out, render(page))
-    return Written(out, len(made), {"report": str(out), **values})
+    return WrittenReport(out, len(made), {"report": str(out), **values})
 
 
-def _check_place(out: Path) -> None:
+def _check_out(out: Path) -> None:
     if not out.parent.is_dir():
-        fault, next_step = "There is no folder to write the report in", f"Make {out.parent}, or name another --out."
+        fault, next_step = "The report's folder does not exist", f"Create {out.parent}, or give another --out."
     elif out.is_dir():
-        fault, next_step = "The report is a file, and this is a folder", f"Say --out {out / 'report.html'}."
+        fault, next_step = "The report is a file, but this is a folder", f"Use --out {out / 'report.html'}."
     elif out.exists() and not _is_report(out):
-        fault, next_step = "There is a file that is no labelgrid report", "Name another --out, or remove it."
+        fault, next_step = "The file exists and is not a labelgrid report", "Give another --out, or remove the file."
     else:
         return
     raise ProjectError(f"{fault}.", where=str(out), next_step=next_step, unchanged="Nothing was written.")

@@ -1,1 +1,1 @@
-"""Made rooms with exact labels of every task: a data set that ships with the program."""
+"""Synthetic rooms with exact labels of every task: a data set that ships with the program."""

@@ -1,7 +1,7 @@
-"""What each pixel sees: one ray through its centre, met with every solid in float64, without a renderer.
+"""Casts one ray through each pixel's centre and finds the nearest solid, in float64 and without a renderer.
 
-Solids are convex, so a ray is inside one between two depths at most. Rays are cast in the camera's frame with z = -1,
-which makes the length along a ray the depth along the camera's axis.
+Solids are convex, so a ray is inside a solid between at most two depths. Rays are cast in the camera's frame with
+z = -1, so the distance along a ray equals the depth along the camera's axis.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ from labelgrid.scenes.solids import CORNERS, Matrix, Shape
 
 Size = tuple[int, int]
 Reals = NDArray[np.float64]
-#: Nothing nearer than this is seen.
+#: The smallest visible depth, in metres.
 NEAR = 0.01
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What is seen at each pixel's centre.
+class RayHits:
+    """The surface that the ray of each pixel hits first.
 
     Args:
-        solid: int64 [h, w], the place in `Scene.solids`; -1 where nothing is hit.
+        solid: int64 [h, w], the index in `Scene.solids`; -1 where nothing is hit.
         depth: float32 [h, w], metres along the camera's axis; 0 where nothing is hit.
         normals: float32 [h, w, 3], x right, y up, z toward the camera; zero where nothing is hit.
     """
@@ -33,12 +33,12 @@ class Seen:
     normals: NDArray[np.float32]
 
 
-def cast(scene: Scene, size: Size) -> Seen:
-    """What a scene's camera sees in a picture of (height, width); of things at one depth, the first."""
+def cast(scene: Scene, size: Size) -> RayHits:
+    """Cast a scene's rays for a picture of (height, width); of solids at the same depth, the first counts."""
     rays = directions(scene.fov, size)
     solid, depth, normals = np.full(size, -1, np.int64), np.full(size, np.inf), np.zeros((*size, 3))
     for number, one in enumerate(scene.solids):
-        placed = _inverse(scene.camera) @ one.place
+        placed = _inverse(scene.camera) @ one.transform
         window = _window(placed, scene.fov, size)
         ways, into = rays[window], _inverse(placed)
         start, way = into[:3, 3], _linear(into[:3, :3], ways)
@@ -53,11 +53,11 @@ def cast(scene: Scene, size: Size) -> Seen:
         away = (outward * ways[closer]).sum(-1, keepdims=True) > 0
         solid[window][closer], depth[window][closer] = number, at[closer]
         normals[window][closer] = np.where(away, -outward, outward)
-    return Seen(solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32))
+    return RayHits(solid, np.where(solid < 0, 0, depth).astype(np.float32), normals.astype(np.float32))
 
 
 def directions(fov: float, size: Size) -> Reals:
-    """Rays with z = -1 through the pixels' centres [h, w, 3]; `fov` degrees across the width.
+    """Rays with z = -1 through the pixels' centres, float64 [h, w, 3]; `fov` is the angle of the width, in degrees.
 
     Example:
         >>> directions(90.0, (2, 2))[0].round(6).tolist()
@@ -72,7 +72,7 @@ def directions(fov: float, size: Size) -> Reals:
 
 
 def _linear(matrix: Matrix, vectors: Reals) -> Reals:
-    """Each vector of [..., 3], mapped; in one order of sums on every machine."""
+    """Map each vector of [..., 3]; sums run in the same order on every machine."""
     x, y, z = vectors[..., 0], vectors[..., 1], vectors[..., 2]
     return np.stack([row[0] * x + row[1] * y + row[2] * z for row in matrix], -1)
 
@@ -82,7 +82,7 @@ def _inverse(matrix: Matrix) -> Matrix:
 
 
 def _window(placed: Matrix, fov: float, size: Size) -> tuple[slice, slice]:
-    """Rows and columns that hold all of a solid's picture."""
+    """The rows and columns that contain the whole projection of a solid."""
     x, y, z, _ = placed @ CORNERS
     if (z > -NEAR).all():
         return slice(0, 0), slice(0, 0)
@@ -100,7 +100,7 @@ def _range(values: Reals, end: int) -> slice:
 
 
 def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
-    """The depths where rays enter and leave a solid of unit half-width; if they miss it, they enter after leaving."""
+    """The depths where rays enter and leave a solid of unit half-width; for a miss, enter is larger than leave."""
     if shape == "sphere":
         return _round(start, way)
     if shape == "cube":
@@ -112,7 +112,7 @@ def _inside(shape: Shape, start: Reals, way: Reals) -> tuple[Reals, Reals]:
 
 
 def _round(start: Reals, way: Reals) -> tuple[Reals, Reals]:
-    """Where rays are within 1 of the origin, in as many dimensions as they have."""
+    """The depths between which rays are within 1 of the origin, in any number of dimensions."""
     a, b = (way**2).sum(-1), (way * start).sum(-1)
     inner = b**2 - a * ((start**2).sum() - 1)
     root, missed = np.sqrt(np.maximum(inner, 0)), inner <= 0
@@ -120,14 +120,14 @@ def _round(start: Reals, way: Reals) -> tuple[Reals, Reals]:
 
 
 def _between(start: Reals, way: Reals) -> tuple[Reals, Reals]:
-    """Where rays are between -1 and 1, for each axis."""
+    """The depths between which rays are between -1 and 1, for each axis."""
     way = np.where(np.abs(way) < 1e-12, 1e-12, way)
     one, other = (-1 - start) / way, (1 - start) / way
     return np.minimum(one, other), np.maximum(one, other)
 
 
 def _outward(shape: Shape, points: Reals) -> Reals:
-    """Directions out of a solid of unit half-width at points [n, 3] of its surface."""
+    """Outward directions of a solid of unit half-width at surface points [n, 3]."""
     if shape == "sphere":
         return points
     reach = np.abs(points)

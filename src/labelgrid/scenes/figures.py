@@ -1,11 +1,11 @@
-"""How a person is built: a jointed figure with parts, in a drawn pose."""
+"""Builds a person: a jointed figure with parts, in a random pose."""
 
 import numpy as np
 
 from labelgrid.scenes.objects import colour
-from labelgrid.scenes.solids import Material, Matrix, Solid, ball, moved, put, scaled, turned
+from labelgrid.scenes.solids import Material, Matrix, Solid, ball, moved, place_object, scaled, turned
 
-#: The parts in the order of the label's classes; pixels without a figure have the first.
+#: The parts in the order of the label's classes; the first is for pixels without a figure.
 PARTS = ("none", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg")
 PERSON = "person"
 
@@ -21,16 +21,16 @@ def person(rng: np.random.Generator) -> list[Solid]:
     ]
     for side in (-1, 1):
         swing, bend = (-80.0, 80.0) if sitting else (float(rng.normal(0, 22)), float(rng.uniform(0, 35)))
-        place = moved(side * 0.1, hip, 0) @ turned("x", swing)
-        solids += _limb(place, 0.44, 0.42, bend, (0.085, 0.06), trousers, trousers, "leg")
+        transform = moved(side * 0.1, hip, 0) @ turned("x", swing)
+        solids += _limb(transform, 0.44, 0.42, bend, (0.085, 0.06), trousers, trousers, "leg")
         raised = float(rng.choice([rng.normal(0, 30), rng.uniform(-150, -60)], p=[0.75, 0.25]))
         shoulder = moved(side * 0.2, hip + 0.5, 0) @ turned("z", side * float(rng.uniform(4, 25))) @ turned("x", raised)
         solids += _limb(shoulder, 0.3, 0.27, -float(rng.uniform(0, 80)), (0.055, 0.045), shirt, skin, "arm")
-    return put(solids, scaled(size, size, size), 0)
+    return place_object(solids, scaled(size, size, size), 0)
 
 
 def _limb(
-    place: Matrix,
+    transform: Matrix,
     upper: float,
     lower: float,
     bend: float,
@@ -42,4 +42,7 @@ def _limb(
     """Two ellipsoids hanging from a joint, the lower one bent at the second joint."""
     top = ball((thick[0], upper / 2, thick[0]), (0, -upper / 2, 0), first, PERSON, f"upper {name}")
     end = ball((thick[1], lower / 2, thick[1]), (0, -lower / 2, 0), second, PERSON, f"lower {name}")
-    return [*put([top], place, 0), *put([end], place @ moved(y=-upper) @ turned("x", bend), 0)]
+    return [
+        *place_object([top], transform, 0),
+        *place_object([end], transform @ moved(y=-upper) @ turned("x", bend), 0),
+    ]

@@ -1,4 +1,4 @@
-"""How what is seen at each pixel becomes labels: classes, parts, the salient object, edges, depth, normals."""
+"""Computes the labels of a scene: classes, parts, the salient object, edges, depth, normals."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
-from labelgrid.scenes.cast import Seen
+from labelgrid.scenes.cast import RayHits
 from labelgrid.scenes.figures import PARTS, PERSON
 from labelgrid.scenes.rooms import CLASSES, Scene
 
-#: The tasks of the data set, with costs on the scale of minutes a label.
+#: The tasks of the data set; the costs correspond to minutes per label.
 TASKS = (
     TaskRow("semseg", "semseg", 10.0, {"classes": list(CLASSES)}),
     TaskRow("parts", "semseg", 8.0, {"classes": list(PARTS)}),
@@ -20,28 +20,28 @@ TASKS = (
     TaskRow("depth", "depth", 1.0),
     TaskRow("normals", "normals", 1.0),
 )
-#: What a figure's pixels count in the choice of the salient object.
+#: The weight of a figure's pixels in the choice of the salient object.
 FIGURE = 10.0
 
 
-def labels_of(scene: Scene, seen: Seen) -> Mapping[str, LabelArray]:
-    """The labels of what is seen of a scene, by task; exact, and valid wherever something is hit.
+def labels_of(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
+    """The exact labels of a scene, by task; valid where a ray hits a solid.
 
-    Saliency is the one object that fills most of the picture's middle, where a figure counts ten times; edges are
-    pixels whose right or lower neighbour belongs to another object or class.
+    The salient object is the one that fills most of the picture's middle; a figure counts ten times. Edges are pixels
+    whose right or lower neighbour belongs to another object or class.
     """
-    hit = seen.solid >= 0
-    named = np.array([CLASSES.index(solid.label) for solid in scene.solids])[seen.solid]
-    part = np.array([PARTS.index(solid.part or "none") for solid in scene.solids])[seen.solid]
-    thing = np.array([solid.thing for solid in scene.solids])[seen.solid]
+    hit = hits.solid >= 0
+    named = np.array([CLASSES.index(solid.label) for solid in scene.solids])[hits.solid]
+    part = np.array([PARTS.index(solid.part or "none") for solid in scene.solids])[hits.solid]
+    thing = np.array([solid.thing for solid in scene.solids])[hits.solid]
     everywhere = np.ones_like(hit)
     return {
         "semseg": LabelArray(named[..., None], hit),
         "parts": LabelArray(part[..., None], hit),
         "saliency": LabelArray(_salient(named, thing, hit).astype(np.float32)[..., None], everywhere),
         "edges": LabelArray(_borders(thing * len(CLASSES) + named).astype(np.float32)[..., None], everywhere),
-        "depth": LabelArray(seen.depth[..., None], hit),
-        "normals": LabelArray(seen.normals, hit),
+        "depth": LabelArray(hits.depth[..., None], hit),
+        "normals": LabelArray(hits.normals, hit),
     }
 
 
@@ -56,7 +56,7 @@ def _salient(named: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np
 
 
 def _borders(region: NDArray[np.int64]) -> NDArray[np.bool_]:
-    found = np.zeros(region.shape, np.bool_)
-    found[:, :-1] |= region[:, :-1] != region[:, 1:]
-    found[:-1] |= region[:-1] != region[1:]
-    return found
+    borders = np.zeros(region.shape, np.bool_)
+    borders[:, :-1] |= region[:, :-1] != region[:, 1:]
+    borders[:-1] |= region[:-1] != region[1:]
+    return borders

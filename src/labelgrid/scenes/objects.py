@@ -1,4 +1,4 @@
-"""How each class of object is built: a few solids around the origin, standing on the floor, facing +z."""
+"""Builds each class of object from a few solids around the origin, standing on the floor and facing +z."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,13 +12,13 @@ Builder = Callable[[np.random.Generator], list[Solid]]
 
 
 def colour(rng: np.random.Generator, low: float = 0.08, high: float = 0.85) -> Colour:
-    """Any reflectance."""
+    """A random reflectance."""
     r, g, b = rng.uniform(low, high, 3).tolist()
     return r, g, b
 
 
 def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
-    """A surface near a colour (or of any), some patterned, some glossy."""
+    """A random material near a base colour (or of any colour); some are patterned, some glossy."""
     near = np.clip(np.asarray(base if base else colour(rng)) + rng.normal(0, 0.05, 3), 0.03, 0.9)
     first: Colour = (float(near[0]), float(near[1]), float(near[2]))
     pattern = PATTERNS[int(rng.integers(len(PATTERNS)))]
@@ -27,7 +27,7 @@ def material(rng: np.random.Generator, base: Colour | None = None) -> Material:
 
 
 def wood(rng: np.random.Generator) -> Material:
-    """A brown between birch and walnut, striped or not."""
+    """A brown between birch and walnut, with or without stripes."""
     shade = rng.uniform(0.25, 1.0)
     first: Colour = (0.75 * shade, 0.5 * shade, 0.28 * shade)
     second: Colour = (0.65 * shade, 0.42 * shade, 0.22 * shade)
@@ -88,15 +88,15 @@ def _shelf(rng: np.random.Generator) -> list[Solid]:
     w, h, m, n = rng.uniform(0.7, 1.3), rng.uniform(1.2, 2.0), wood(rng), int(rng.integers(3, 6))
     boards = [cube((w, 0.03, 0.3), (0, 0.02 + i * (h - 0.04) / n, 0), m, "shelf") for i in range(n + 1)]
     sides = [cube((0.03, h, 0.3), (s * w / 2, h / 2, 0), m, "shelf") for s in (-1, 1)]
-    found = [*boards, *sides]
+    solids = [*boards, *sides]
     for level in range(n):
         x = -w / 2 + 0.08
         while x < w / 2 - 0.1 and rng.random() < 0.9:
             thick, tall = rng.uniform(0.02, 0.05), rng.uniform(0.15, min(0.28, 0.9 * (h - 0.04) / n))
             y = 0.035 + level * (h - 0.04) / n + tall / 2
-            found.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
+            solids.append(cube((thick, tall, 0.2), (x, y, 0), Material(colour(rng)), "books"))
             x += thick + (0.004 if rng.random() < 0.8 else 0.12)
-    return found
+    return solids
 
 
 def _lamp(rng: np.random.Generator) -> list[Solid]:
@@ -182,7 +182,7 @@ def _ladder(rng: np.random.Generator) -> list[Solid]:
     return [*rails, *(cube((0.44, 0.03, 0.05), (0, 0.25 + 0.3 * i, 0), m, "ladder") for i in range(6))]
 
 
-#: What stands on the floor.
+#: Objects that stand on the floor.
 STANDING: Mapping[str, Builder] = {
     "table": _table,
     "desk": _desk,
@@ -201,5 +201,5 @@ STANDING: Mapping[str, Builder] = {
     "bath": _bath,
     "ladder": _ladder,
 }
-#: What lies on tops or on the floor.
+#: Objects that lie on furniture or on the floor.
 LYING: Mapping[str, Builder] = {"bottle": _bottle, "bowl": _bowl, "books": _books, "pillow": _pillow, "ball": _toy}

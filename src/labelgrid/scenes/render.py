@@ -1,4 +1,4 @@
-"""How a scene becomes a picture: Mitsuba follows light paths, which are drawn from a seed."""
+"""Renders a scene with Mitsuba, by path tracing from a seed."""
 
 import atexit
 import functools
@@ -11,51 +11,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.scenes.cast import Seen, Size
-from labelgrid.scenes.clean import capped, cleaned
+from labelgrid.scenes.cast import RayHits, Size
+from labelgrid.scenes.clean import denoised, without_fireflies
 from labelgrid.scenes.rooms import Scene
 from labelgrid.scenes.solids import Material, Solid
 
-#: Surfaces a light path meets, the light's own among them.
+#: The number of surfaces on a light path, including the light.
 BOUNCES = 2
-#: The shapes of a solid that give off its light: one a solid, since every light costs samples.
+#: The shapes that emit a solid's light: one per solid, because every light costs samples.
 LIT = ("pane", "side")
 
 
 @functools.cache
 def mitsuba() -> Any:
-    """Mitsuba, in its variant that needs nothing else installed.
+    """Import Mitsuba in the variant that needs no other software.
 
     Raises:
         PluginError: it is not installed.
     """
     try:
-        import mitsuba as found
+        import mitsuba as loaded
     except ImportError as error:
         raise PluginError(
             "Scenes are rendered by Mitsuba, which is not installed.",
             next_step='Run `pip install "labelgrid[scenes]"`.',
         ) from error
-    found.set_variant("scalar_rgb")
-    return found
+    loaded.set_variant("scalar_rgb")
+    return loaded
 
 
-def render(scene: Scene, seen: Seen, samples: int, seed: int) -> NDArray[np.uint8]:
-    """The picture of a scene, uint8 sRGB [h, w, 3], from so many light paths a pixel; `seen` guides its cleaning."""
-    height, width = seen.solid.shape
+def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.uint8]:
+    """The picture of a scene, uint8 sRGB [h, w, 3], from `samples` light paths per pixel; `hits` guides denoising."""
+    height, width = hits.solid.shape
     linear = np.array(mitsuba().render(load(scene, (height, width), samples), spp=samples, seed=seed), np.float64)
-    return np.rint(255 * cleaned(_developed(capped(linear)), seen.solid)).astype(np.uint8)
+    return np.rint(255 * denoised(_developed(without_fireflies(linear)), hits.solid)).astype(np.uint8)
 
 
 def load(scene: Scene, size: Size, samples: int) -> Any:
-    """The scene as Mitsuba has it; its shapes are named by their solids' numbers."""
+    """The scene as a Mitsuba object; its shapes are named by the numbers of their solids."""
     return mitsuba().load_dict(
         _scene(scene, size, samples), optimize=False
-    )  # else like shapes become one, without names
+    )  # optimising would merge equal shapes and lose their names
 
 
 def _developed(linear: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Radiance as tones of sRGB in [0, 1], as film has it: middle to grey, with deep shadows and soft lights."""
+    """Map radiance to sRGB tones in [0, 1], like film: the median becomes grey, with deep shadows and soft lights."""
     exposed = 1 - np.exp(-0.22 * (linear / max(float(np.median(linear)), 1e-4)) ** 1.25)
     return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
@@ -71,34 +71,38 @@ def _scene(scene: Scene, size: Size, samples: int) -> dict[str, Any]:
         "film": film,
         "sampler": {"type": "multijitter", "sample_count": samples},
     }
-    found: dict[str, Any] = {"type": "scene", "integrator": {"type": "path", "max_depth": BOUNCES}, "sensor": sensor}
+    description: dict[str, Any] = {
+        "type": "scene",
+        "integrator": {"type": "path", "max_depth": BOUNCES},
+        "sensor": sensor,
+    }
     for number, solid in enumerate(scene.solids):
-        shapes, look = _shapes(mi, solid), _look(mi, solid.material)
+        shapes, bsdf = _shapes(mi, solid), _bsdf(mi, solid.material)
         for name, shape in shapes.items():
             light = _light(solid.material) if name in LIT else {}
-            found[f"solid_{number}_{name}"] = {**shape, "id": f"solid_{number}_{name}", **look, **light}
-    return found
+            description[f"solid_{number}_{name}"] = {**shape, "id": f"solid_{number}_{name}", **bsdf, **light}
+    return description
 
 
 def _shapes(mi: Any, solid: Solid) -> dict[str, dict[str, Any]]:
-    """The solid in Mitsuba's shapes; a tube has two lids."""
-    place = mi.ScalarTransform4f(solid.place)
-    if solid.shape == "sphere":  # Mitsuba's own cannot be stretched
-        return {"whole": {"type": "ply", "filename": _ball_file(), "to_world": place}}
+    """A solid as shapes of Mitsuba; a tube has two lids."""
+    transform = mi.ScalarTransform4f(solid.transform)
+    if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
+        return {"whole": {"type": "ply", "filename": _ball_file(), "to_world": transform}}
     lid = mi.ScalarTransform4f
     if solid.shape == "cube":
-        pane = {"pane": {"type": "rectangle", "to_world": place @ lid().translate([0, 0, 1.05])}}
-        return {"whole": {"type": "cube", "to_world": place}} | (pane if solid.material.light else {})
+        pane = {"pane": {"type": "rectangle", "to_world": transform @ lid().translate([0, 0, 1.05])}}
+        return {"whole": {"type": "cube", "to_world": transform}} | (pane if solid.material.light else {})
     return {
-        "side": {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0, "to_world": place},
-        "top": {"type": "disk", "to_world": place @ lid().translate([0, 0, 1])},
-        "base": {"type": "disk", "to_world": place @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180)},
+        "side": {"type": "cylinder", "p0": [0, 0, -1], "p1": [0, 0, 1], "radius": 1.0, "to_world": transform},
+        "top": {"type": "disk", "to_world": transform @ lid().translate([0, 0, 1])},
+        "base": {"type": "disk", "to_world": transform @ lid().translate([0, 0, -1]) @ lid().rotate([1, 0, 0], 180)},
     }
 
 
 @functools.cache
 def _ball_file() -> str:
-    """A unit ball of triangles with smooth normals, as a file for as long as the process runs."""
+    """Write a unit ball of triangles with smooth normals to a file that is removed when the process ends."""
     around, up = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, np.pi, 17))
     points = np.stack([np.sin(up) * np.cos(around), np.cos(up), np.sin(up) * np.sin(around)], -1).reshape(-1, 3)
     corner = np.arange(17 * 32).reshape(17, 32)
@@ -116,8 +120,8 @@ def _ball_file() -> str:
     return str(path)
 
 
-def _look(mi: Any, material: Material) -> dict[str, Any]:
-    """The surface, and what light it gives off."""
+def _bsdf(mi: Any, material: Material) -> dict[str, Any]:
+    """The reflectance of a material as a BSDF of Mitsuba."""
     paint: dict[str, Any] = {"type": "rgb", "value": list(material.colour)}
     if material.pattern != "plain":
         across = [material.repeats, material.repeats if material.pattern == "checks" else 1, 1]

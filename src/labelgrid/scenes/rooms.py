@@ -1,4 +1,4 @@
-"""How a scene is put together: a room of some kind, what stands and lies in it, its lights, and where the camera is."""
+"""Generates scenes: a room of some kind, its objects, its lights, and the camera."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from labelgrid.scenes import objects
 from labelgrid.scenes.figures import PERSON, person
 from labelgrid.scenes.objects import Builder, colour, material, wood
-from labelgrid.scenes.solids import CORNERS, Material, Matrix, Solid, cube, moved, put, turned
+from labelgrid.scenes.solids import CORNERS, Material, Matrix, Solid, cube, moved, place_object, turned
 from labelgrid.streams import stream
 
 Reals = NDArray[np.float64]
 
-#: All classes, in the order of the label's numbers.
+#: All classes, in the order of the label's class numbers.
 CLASSES = (
     "wall", "floor", "ceiling", "window", "door", "picture", "rug", "curtain", "table", "desk", "chair", "sofa", "bed",
     "pillow", "cabinet", "shelf", "books", "lamp", "plant", "television", "box", "ball", "bin", "bottle", "bowl",
@@ -23,40 +23,40 @@ CLASSES = (
 )  # fmt: skip
 
 
-class Kind(NamedTuple):
-    """A kind of room: how often it comes, and how often each object stands in it (the rest of its number)."""
+class Room(NamedTuple):
+    """A kind of room: its share of all rooms, and the mean number of each object in it."""
 
     share: float
     things: Mapping[str, float]
 
 
-#: Rare rooms hold rare objects: the long tail.
-KINDS: Mapping[str, Kind] = {
-    "living": Kind(0.33, {"sofa": 1, "television": 0.8, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1}),
-    "bedroom": Kind(0.23, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
-    "office": Kind(0.2, {"desk": 1.6, "chair": 2, "shelf": 1.2, "cabinet": 0.8, "bin": 0.8, "plant": 0.5, "box": 0.6}),
-    "kitchen": Kind(0.12, {"table": 1.3, "chair": 2.2, "cabinet": 2, "bin": 0.6, "plant": 0.3}),
-    "bathroom": Kind(0.07, {"basin": 1.3, "bath": 1, "cabinet": 0.7, "bin": 0.7}),
-    "workshop": Kind(0.05, {"ladder": 1.2, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}),
+#: Rare rooms hold rare objects: a long tail.
+KINDS: Mapping[str, Room] = {
+    "living": Room(0.33, {"sofa": 1, "television": 0.8, "table": 1, "chair": 1.5, "shelf": 1, "lamp": 1, "plant": 1}),
+    "bedroom": Room(0.23, {"bed": 1.3, "cabinet": 1.2, "lamp": 0.8, "chair": 0.6, "box": 0.5, "shelf": 0.4}),
+    "office": Room(0.2, {"desk": 1.6, "chair": 2, "shelf": 1.2, "cabinet": 0.8, "bin": 0.8, "plant": 0.5, "box": 0.6}),
+    "kitchen": Room(0.12, {"table": 1.3, "chair": 2.2, "cabinet": 2, "bin": 0.6, "plant": 0.3}),
+    "bathroom": Room(0.07, {"basin": 1.3, "bath": 1, "cabinet": 0.7, "bin": 0.7}),
+    "workshop": Room(0.05, {"ladder": 1.2, "table": 1.2, "box": 2.5, "shelf": 1, "bin": 0.7, "ball": 0.4}),
 }
-#: What things lie on.
+#: Objects on which small things lie.
 TOPS = frozenset({"table", "desk", "bed", "sofa", "cabinet"})
-#: What mostly stands with its back to a wall.
+#: Objects that mostly stand with their back to a wall.
 BACKED = frozenset({"desk", "sofa", "bed", "cabinet", "shelf", "television", "basin", "bath", "ladder"})
-#: Metres around the camera, along the floor's axes, that are kept free, so that nothing fills the picture.
+#: The distance around the camera, in metres along the floor's axes, that is kept free, so that nothing fills the view.
 CLEAR = 1.2
-#: Degrees across the picture's width. One camera takes a whole data set, at nearly one height: with many of both,
-#: pictures do not tell how far away things are, and no number of labels teaches depth in metres.
+#: Degrees across the picture's width. A data set uses one camera at nearly one height: with many of both, depth in
+#: metres cannot be inferred from a picture, however many labels there are.
 FOV = 66.0
 HEIGHTS = (1.35, 1.6)
-#: One scene in this many looks again, from nearby, at the room of the scene before.
-AGAIN = 5
-#: Share of rooms with a figure; it is seen in about a third of the pictures.
+#: One scene in this many shows the room of the scene before again, from a nearby viewpoint.
+REVISIT = 5
+#: The share of rooms with a figure; it is visible in about a third of the pictures.
 PEOPLE = 0.5
 
 
-class Eye(NamedTuple):
-    """Where a room is looked at from: metres, and degrees of turn to the left and of tilt upward."""
+class Viewpoint(NamedTuple):
+    """The camera's position in metres, its turn to the left and its upward tilt in degrees."""
 
     x: float
     y: float
@@ -67,10 +67,12 @@ class Eye(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """All that is rendered.
+    """A scene to render.
 
     Args:
-        camera: place and turn of the camera, which looks along its -z; fov: of the picture's width, degrees.
+        solids: all solids of the room and its objects.
+        camera: the camera's transform, float64 [4, 4]; it looks along its -z.
+        fov: the angle of the picture's width, in degrees.
     """
 
     solids: tuple[Solid, ...]
@@ -79,40 +81,40 @@ class Scene:
 
 
 def room_of(seed: int, index: int) -> tuple[int, int]:
-    """The room that scene `index` is of (the index of the first scene in it), and which look into it this is.
+    """The room of scene `index` (the index of the first scene in it), and the number of this view of it.
 
     Example:
         >>> rooms = [room_of(0, i) for i in range(100)]
         >>> rooms[0], 60 < len({room for room, _ in rooms}) < 95
         ((0, 0), True)
     """
-    look = 0
-    while index - look > 0 and stream(seed, "scenes again", index - look).integers(AGAIN) == 0:
-        look += 1
-    return index - look, look
+    view = 0
+    while index - view > 0 and stream(seed, "scenes again", index - view).integers(REVISIT) == 0:
+        view += 1
+    return index - view, view
 
 
 def make_scene(seed: int, index: int) -> Scene:
-    """The scene `index` of a data set: it depends on nothing but the two numbers."""
-    room, look = room_of(seed, index)
+    """Scene `index` of a data set; it depends only on seed and index."""
+    room, view = room_of(seed, index)
     rng = stream(seed, "scenes room", room)
     kind = KINDS[str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))]
     size = np.array([rng.uniform(3.2, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3.2, 6)])
     solids = _shell(rng, size)
-    eye = _eye(rng, size)
-    taken = [(np.array([eye.x, eye.z]) - CLEAR, np.array([eye.x, eye.z]) + CLEAR)]
+    viewpoint = _viewpoint(rng, size)
+    taken = [(np.array([viewpoint.x, viewpoint.z]) - CLEAR, np.array([viewpoint.x, viewpoint.z]) + CLEAR)]
     thing = 1
     if rng.random() < PEOPLE:
         thing = _stand(rng, size, solids, taken, person, thing)
     for name, often in kind.things.items():
         for _ in range(rng.poisson(often)):
             thing = _stand(rng, size, solids, taken, objects.STANDING[name], thing, name in BACKED)
-    _scatter(rng, size, solids, eye, thing)
-    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, look), eye, look), FOV)
+    _scatter(rng, size, solids, viewpoint, thing)
+    return Scene(tuple(solids), _camera(stream(seed, "scenes camera", room, view), viewpoint, view), FOV)
 
 
 def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
-    """Walls, floor, a ceiling with a lamp, and what hangs and lies there."""
+    """Walls, floor, a ceiling with a lamp, and the objects fixed to them."""
     w, h, d = size.tolist()
     paint, t = material(rng, colour(rng, 0.4, 0.9)), 0.1
     ground = wood(rng) if rng.random() < 0.6 else material(rng)
@@ -121,7 +123,7 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
         cube((w, t, d), (0, -t / 2, 0), ground, "floor"),
         *_overhead((w, d), h + t / 2, t, Material((0.85, 0.85, 0.83), light=glow), "ceiling"),
         cube((w, h, t), (0, h / 2, -d / 2 - t / 2), paint, "wall"),
-        *put(
+        *place_object(
             [cube((w, h, t), (0, 0, 0), replace(paint, light=glow), "wall")],
             moved(0, h / 2, d / 2 + t / 2) @ turned("y", 180),
             0,
@@ -134,8 +136,8 @@ def _shell(rng: np.random.Generator, size: Reals) -> list[Solid]:
 
 
 def _overhead(size: tuple[float, float], y: float, thick: float, m: Material, label: str) -> list[Solid]:
-    """A board whose front, where its light comes from, looks down."""
-    return put([cube((*size, thick), (0, 0, 0), m, label)], moved(y=y) @ turned("x", 90), 0)
+    """A board whose front, which emits its light, faces down."""
+    return place_object([cube((*size, thick), (0, 0, 0), m, label)], moved(y=y) @ turned("x", 90), 0)
 
 
 def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
@@ -146,7 +148,7 @@ def _on_walls(rng: np.random.Generator, w: float, d: float) -> list[Solid]:
     cloth = material(rng)
     if rng.random() < 0.5:
         places = [(where + side * (broad / 2 + 0.12), 1.35, -d / 2 + 0.07) for side in (-1, 1)]
-        solids += [cube((0.3, 1.7, 0.08), place, cloth, "curtain") for place in places]
+        solids += [cube((0.3, 1.7, 0.08), transform, cloth, "curtain") for transform in places]
     side = float(rng.choice([-1, 1]))
     along = float(rng.uniform(-0.3, 0.3)) * d
     solids.append(cube((0.04, 2.0, 0.9), (side * (w / 2 - 0.02), 1.0, along), wood(rng), "door"))
@@ -168,9 +170,9 @@ def _stand(
     thing: int,
     backed: bool = False,
 ) -> int:
-    """Put an object where there is room for it, if there is; returns the next thing's number."""
+    """Place an object where there is room for it, if there is any; returns the number of the next object."""
     made = build(rng)
-    corners = np.concatenate([solid.place @ CORNERS for solid in made], 1)
+    corners = np.concatenate([solid.transform @ CORNERS for solid in made], 1)
     radius = float(np.abs(corners[[0, 2]]).max())
     for _ in range(15):
         if backed and rng.random() < 0.8:
@@ -178,18 +180,18 @@ def _stand(
         else:
             x, z = (float(rng.uniform(-1, 1)) * max(0.1, size[axis] / 2 - radius) for axis in (0, 2))
             turn = float(rng.choice([0, 90, 180, 270]) + rng.normal(0, 12))
-        place = moved(x, 0, z) @ turned("y", turn)
-        foot = (place @ corners)[[0, 2]]
+        transform = moved(x, 0, z) @ turned("y", turn)
+        foot = (transform @ corners)[[0, 2]]
         low, high = foot.min(1), foot.max(1)
         if all((low > end).any() or (high < start).any() for start, end in taken):
             taken.append((low, high))
-            solids += put(made, place, thing)
+            solids += place_object(made, transform, thing)
             return thing + 1
     return thing
 
 
 def _at_wall(rng: np.random.Generator, size: Reals, radius: float, back: float) -> tuple[float, float, float]:
-    """Where and how an object stands with its back to the back, left or right wall: x, z and its turn."""
+    """A random position with the back to the back, left or right wall: x, z and the object's rotation."""
     side, across = int(rng.integers(-1, 2)), float(rng.uniform(-1, 1))
     gap = back + 0.13  # curtains, pictures and doors fit behind
     if side:
@@ -197,8 +199,8 @@ def _at_wall(rng: np.random.Generator, size: Reals, radius: float, back: float) 
     return across * max(0.1, size[0] / 2 - radius), gap - size[2] / 2, 0.0
 
 
-def _scatter(rng: np.random.Generator, size: Reals, solids: list[Solid], eye: Eye, thing: int) -> None:
-    """Lay small things on tops and on the floor."""
+def _scatter(rng: np.random.Generator, size: Reals, solids: list[Solid], viewpoint: Viewpoint, thing: int) -> None:
+    """Place small objects on furniture and on the floor."""
     tops = [solid for solid in solids if _is_top(solid)]
     for _ in range(int(rng.poisson(6))):
         name = str(rng.choice(list(objects.LYING)))
@@ -206,31 +208,31 @@ def _scatter(rng: np.random.Generator, size: Reals, solids: list[Solid], eye: Ey
         if tops and rng.random() < 0.75:
             top = tops[int(rng.integers(len(tops)))]
             x, z = rng.uniform(-0.8, 0.8, 2).tolist()
-            place = moved(*(top.place @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
+            transform = moved(*(top.transform @ np.array([x, 1.0, z, 1.0]))[:3].tolist())
         else:
             x, z = rng.uniform(-0.45, 0.45, 2).tolist()
-            x, z = x * size[0], min(z * size[2], eye.z - CLEAR)
-            place = moved(x, 0, z)
-        solids += put(made, place @ turned("y", float(rng.uniform(0, 360))), thing)
+            x, z = x * size[0], min(z * size[2], viewpoint.z - CLEAR)
+            transform = moved(x, 0, z)
+        solids += place_object(made, transform @ turned("y", float(rng.uniform(0, 360))), thing)
         thing += 1
 
 
 def _is_top(solid: Solid) -> bool:
-    """Whether things can lie on it: a board wider than 0.55 m, no higher than 1.1 m."""
-    across = 2 * min(float(np.hypot(*solid.place[[0, 2], axis])) for axis in (0, 2))
-    top = float(solid.place[1, 3] + abs(solid.place[1, 1]))
+    """Whether objects can lie on the solid: a board wider than 0.55 m and at most 1.1 m high."""
+    across = 2 * min(float(np.hypot(*solid.transform[[0, 2], axis])) for axis in (0, 2))
+    top = float(solid.transform[1, 3] + abs(solid.transform[1, 1]))
     return solid.label in TOPS and solid.shape == "cube" and across > 0.55 and top < 1.1
 
 
-def _eye(rng: np.random.Generator, size: Reals) -> Eye:
-    """Near the front wall at the height of a person's eyes, looking into the room."""
+def _viewpoint(rng: np.random.Generator, size: Reals) -> Viewpoint:
+    """A viewpoint near the front wall at a person's eye height, looking into the room."""
     x, y = rng.uniform(-0.35, 0.35) * size[0], rng.uniform(*HEIGHTS)
-    return Eye(x, y, size[2] / 2 - 0.25, rng.normal(0, 14), rng.normal(-9, 5))
+    return Viewpoint(x, y, size[2] / 2 - 0.25, rng.normal(0, 14), rng.normal(-9, 5))
 
 
-def _camera(rng: np.random.Generator, eye: Eye, look: int) -> Matrix:
-    """The eye's place and turn; looks after the first are from nearby."""
-    x, y, turn = eye.x, eye.y, eye.turn
-    if look:
+def _camera(rng: np.random.Generator, viewpoint: Viewpoint, view: int) -> Matrix:
+    """The camera's transform; views after the first are shifted a little."""
+    x, y, turn = viewpoint.x, viewpoint.y, viewpoint.turn
+    if view:
         x, y, turn = x + rng.normal(0, 0.12), y + rng.normal(0, 0.06), turn + rng.normal(0, 3)
-    return moved(x, y, eye.z) @ turned("y", turn) @ turned("x", eye.tilt)
+    return moved(x, y, viewpoint.z) @ turned("y", turn) @ turned("x", viewpoint.tilt)

@@ -1,4 +1,4 @@
-"""A picture of many labels at once: a row an image, the image first, then each task's label."""
+"""Draws a contact sheet: one row per image, with the image and the label of each task."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +13,16 @@ from labelgrid.labels.images import Pixels
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
 
-#: Free pixels between pictures.
+#: The gap between pictures, in pixels.
 GAP = 2
 
 
-def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], names: Sequence[str], out: Path) -> None:
-    """Write a PNG of images and labels, all drawn at the first image's size; a missing label is left white.
+def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], out: Path) -> None:
+    """Write a PNG of images and labels, all at the size of the first image; missing labels are white.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be. ProjectError: the file's name
-        ends otherwise than in .png, or the disk refuses.
+        ImageError: an image cannot be read. LabelError: a label cannot be read. ProjectError: the file name does not
+            end in .png, or the disk reports an error.
     """
     if out.suffix.lower() != ".png":
         raise ProjectError(
@@ -31,8 +31,8 @@ def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], names: Sequence[
             next_step=f"Name it {out.with_suffix('.png').name}.",
             unchanged="Nothing was written.",
         )
-    height, width = source.image(names[0]).shape[:2]
-    rows = [_row(source, tasks, name, (width, height)) for name in names]
+    height, width = source.image(image_ids[0]).shape[:2]
+    rows = [_row(source, tasks, image_id, (width, height)) for image_id in image_ids]
     sheet = np.full((len(rows) * (height + GAP), (1 + len(tasks)) * (width + GAP), 3), 255, np.uint8)
     for row, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
@@ -43,10 +43,10 @@ def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], names: Sequence[
         temporary.write_bytes(data.tobytes())
 
 
-def _row(source: Source, tasks: Mapping[str, TaskDef], name: str, size: tuple[int, int]) -> list[Pixels]:
-    image = source.image(name)
-    found = [image]
+def _row(source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]) -> list[Pixels]:
+    image = source.image(image_id)
+    pictures = [image]
     for task in tasks.values():
-        label = source.label(name, task)
-        found.append(np.full_like(image, 255) if label is None else colour_map(task, label.value, label.valid))
-    return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in found]
+        label = source.label(image_id, task)
+        pictures.append(np.full_like(image, 255) if label is None else colour_map(task, label.value, label.valid))
+    return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]

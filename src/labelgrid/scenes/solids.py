@@ -1,4 +1,4 @@
-"""What scenes are built of: coloured solids that know what they are. Metres; x right, y up, z toward the viewer."""
+"""Defines the solids of scenes, with material and class. Metres; x right, y up, z toward the viewer."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +17,14 @@ CORNERS: Matrix = np.array([(x, y, z, 1.0) for x in (-1, 1) for y in (-1, 1) for
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface looks.
+    """The material of a surface.
 
     Args:
-        colour, second: reflectances; the second is that of a pattern's other fields.
-        repeats: fields of the pattern across a surface.
+        colour, second: reflectances; `second` is for the other fields of a pattern.
+        pattern: plain, checks or stripes.
+        repeats: the number of fields of the pattern across a surface.
         gloss: 0 is matt, 1 is polished.
-        light: radiance that a cube gives off forward (its +z) or a tube from its side; 0 for none.
+        light: the radiance that a cube emits forward (its +z) or a tube from its side; 0 for none.
     """
 
     colour: Colour
@@ -36,15 +37,19 @@ class Material:
 
 @dataclass(frozen=True)
 class Solid:
-    """A cube, sphere or tube of unit half-width at the origin, moved, turned and stretched to its place.
+    """A cube, sphere or tube of unit half-width, transformed to its place in the scene.
 
     Args:
-        part: of a figure; "" for what has none.
-        thing: which object of the scene it belongs to; 0 is the room itself.
+        shape: cube, sphere or tube.
+        place: its transform, float64 [4, 4].
+        material: of its surface.
+        label: its class.
+        part: of a figure; "" for none.
+        thing: the number of its object in the scene; 0 is the room.
     """
 
     shape: Shape
-    place: Matrix
+    transform: Matrix
     material: Material
     label: str
     part: str = ""
@@ -52,7 +57,7 @@ class Solid:
 
 
 def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
-    """A shift.
+    """A translation, float64 [4, 4].
 
     Example:
         >>> (moved(y=2.0) @ np.array([1.0, 0.0, 0.0, 1.0])).tolist()
@@ -64,12 +69,12 @@ def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Matrix:
 
 
 def scaled(x: float, y: float, z: float) -> Matrix:
-    """A stretch along the axes."""
+    """A scaling along the axes, float64 [4, 4]."""
     return np.diag([x, y, z, 1.0])
 
 
 def turned(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
-    """A right-handed turn about an axis."""
+    """A right-handed rotation about an axis, float64 [4, 4]."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
     matrix = np.eye(4)
@@ -78,21 +83,21 @@ def turned(axis: Literal["x", "y", "z"], degrees: float) -> Matrix:
 
 
 def cube(size: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
-    """A box of full `size`, its centre at `at`."""
+    """A box of full `size`, centred at `at`."""
     return Solid("cube", moved(*at) @ scaled(*(np.asarray(size) / 2)), material, label, part)
 
 
 def ball(radii: Sequence[float], at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
-    """An ellipsoid, its centre at `at`."""
+    """An ellipsoid, centred at `at`."""
     return Solid("sphere", moved(*at) @ scaled(*radii), material, label, part)
 
 
 def tube(radius: float, height: float, at: Sequence[float], material: Material, label: str, part: str = "") -> Solid:
-    """An upright cylinder with lids, its centre at `at`."""
-    place = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
-    return Solid("tube", place, material, label, part)
+    """An upright cylinder with lids, centred at `at`."""
+    transform = moved(*at) @ turned("x", -90) @ scaled(radius, radius, height / 2)
+    return Solid("tube", transform, material, label, part)
 
 
-def put(solids: Iterable[Solid], place: Matrix, thing: int) -> list[Solid]:
-    """The solids of one object, moved to its place in the scene."""
-    return [replace(solid, place=place @ solid.place, thing=thing) for solid in solids]
+def place_object(solids: Iterable[Solid], transform: Matrix, thing: int) -> list[Solid]:
+    """The solids of an object, transformed to its place in the scene."""
+    return [replace(solid, transform=transform @ solid.transform, thing=thing) for solid in solids]

@@ -14,7 +14,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
-from labelgrid.project.create import new_project, whole
+from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_id
 from labelgrid.project.settings import Oracle, Settings, group_of
@@ -72,7 +72,7 @@ def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") ->
 
 def copy_run(start: Path, folder: Path, settings: Settings) -> None:
     """Create a run's project as a copy of the one it continues: whole, or not at all."""
-    with whole(folder, settings) as building:
+    with atomic_project(folder, settings) as building:
         shutil.copytree(start, building)
         (building / DONE).unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from labelgrid.labels.codec import digest
 from labelgrid.processes import cores
-from labelgrid.project.settings import recipe_word
+from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.files import load_recipe
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
@@ -60,7 +60,7 @@ class StudyRequest:
         Raises:
             RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
         """
-        name = recipe_word(recipe)
+        name = resolve_recipe(recipe)
         return cls(name, study_of(name, changes), data, str(weights.absolute()) if weights else "", out, jobs)
 
     @property

@@ -16,7 +16,7 @@ from labelgrid.files import atomic_write, disk
 from labelgrid.project.artifacts import read_measured
 from labelgrid.report.content import Measured
 from labelgrid.results import Better, Result
-from labelgrid.simulation.runs import Run, point_text
+from labelgrid.simulation.runs import Run, describe_point
 
 #: The task and metric of the weighted sum of all tasks' losses.
 OVERALL, LOSS = "all", "loss_mtl"
@@ -66,7 +66,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
                 kind=run.kind,
                 strategy=run.name,
                 seed=run.seed,
-                point=point_text(run.point),
+                point=describe_point(run.point),
                 round=measured.round,
                 labels=total,
                 task_labels=own,

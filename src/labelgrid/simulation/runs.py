@@ -88,11 +88,11 @@ class Run:
         return study.rounds_of(self.arm) if self.kind == "strategy" else 1
 
 
-def point_text(point: Mapping[str, Any]) -> str:
+def describe_point(point: Mapping[str, Any]) -> str:
     """Values of recipe keys as text.
 
     Example:
-        >>> point_text({"train.steps": 500, "train.batch": 4})
+        >>> describe_point({"train.steps": 500, "train.batch": 4})
         'train.steps=500, train.batch=4'
     """
     return ", ".join(f"{key}={value}" for key, value in point.items())

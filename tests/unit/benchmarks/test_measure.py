@@ -23,7 +23,7 @@ def test_a_ratio_is_the_median_over_pairs_so_that_one_disturbed_pair_does_not_co
 
 def test_sides_take_turns_after_a_warm_up(measure):
     calls = []
-    times = measure.in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    times = measure.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert "".join(calls) == "ababab"
     assert [len(times[side].wall) for side in "ab"] == [2, 2]
 
@@ -32,7 +32,7 @@ def test_sides_take_turns_after_a_warm_up(measure):
     ("found", "least", "holds"), [(1.1, False, True), (1.3, False, False), (1.3, True, True), (1.1, True, False)]
 )
 def test_a_bar_is_held_from_its_side(measure, capsys, found, least, holds):
-    assert measure.held("claim", found, 1.2, least=least) == holds
+    assert measure.check_limit("claim", found, 1.2, least=least) == holds
     assert ("DOES NOT HOLD" in capsys.readouterr().out) != holds
 
 
@@ -45,10 +45,10 @@ def test_a_commands_memory_text_and_failure_are_its_own(measure, tmp_path):
 
 
 def test_a_process_of_its_own_does_not_inherit_our_peak(measure, tmp_path):
-    held = bytearray(2**29)
+    check_limit = bytearray(2**29)
     file = tmp_path / "small.py"
     file.write_text(
         f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\nimport _measure\nprint(_measure.peak_mib())"
     )
-    assert measure.alone(str(file)) < 200
-    assert measure.peak_mib() > len(held) / 2**20
+    assert measure.run_isolated(str(file)) < 200
+    assert measure.peak_mib() > len(check_limit) / 2**20

@@ -102,9 +102,9 @@ def test_cmyk_and_32_bit_images_are_refused(tmp_path):
     Image.fromarray(picture()).convert("CMYK").save(tmp_path / "a.jpg")
     refused(tmp_path / "a.jpg", "CMYK", "Convert it to RGB")
     Image.fromarray(np.ones((4, 5), np.float32)).save(tmp_path / "b.tiff")
-    refused(tmp_path / "b.tiff", "form 'F'")
+    refused(tmp_path / "b.tiff", "mode 'F'")
     Image.fromarray(np.ones((4, 5), np.int32)).save(tmp_path / "c.tiff")
-    refused(tmp_path / "c.tiff", "form 'I'")
+    refused(tmp_path / "c.tiff", "mode 'I'")
     with pytest.raises(ImageError, match="CMYK"):
         image_size(tmp_path / "a.jpg")
 
@@ -241,7 +241,7 @@ def test_a_list_gives_its_lines_in_their_order(tmp_path):
         ("b/../../a.png", "leaves the list's folder"),
         ("a.png\nb/../a.png", "'a.png' is on lines 1 and 2"),
         ("a.png\nb.png\na.png", "'a.png' is on lines 1 and 3"),
-        ("a.txt", "no known kind of image"),
+        ("a.txt", "does not have the extension of an image"),
     ],
 )
 def test_a_list_that_cannot_be_meant_is_refused_with_its_line(tmp_path, text, words):

@@ -66,9 +66,9 @@ def test_one_refused_move_among_many_refuses_all(store: Store) -> None:
 
 
 def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
-    assert "The ledger knows no image 'x'" in refusal(store, Move(Cell("x", "depth"), State.LABELLED))
+    assert "The ledger has no image 'x'" in refusal(store, Move(Cell("x", "depth"), State.LABELLED))
     assert refusal(store, Move(Cell("a", "edges"), State.LABELLED)) == (
-        "The ledger knows no task 'edges'.\n  Its tasks are: depth, normals. Nothing was changed."
+        "The ledger has no task 'edges'.\n  Its tasks are: depth, normals. Nothing was changed."
     )
 
 
@@ -76,7 +76,9 @@ def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
     "numbers", [{"cost": -1.0}, {"cost": float("nan")}, {"score": float("nan")}, {"weight": float("inf")}]
 )
 def test_a_move_with_numbers_that_are_none_is_refused(store: Store, numbers: dict[str, float]) -> None:
-    assert "all are numbers, and a cost is not below 0" in refusal(store, Move(A, State.LABELLED, **numbers))  # type: ignore[arg-type]
+    assert "All must be finite numbers, and the cost must not be below 0" in refusal(
+        store, Move(A, State.LABELLED, **numbers)
+    )  # type: ignore[arg-type]
 
 
 def test_what_a_move_says_is_kept(store: Store) -> None:
@@ -104,7 +106,7 @@ def test_an_unasked_label_has_the_round_and_weight_of_its_move(store: Store) -> 
 def test_the_answer_to_another_request_is_refused(store: Store) -> None:
     store.move([Move(A, State.REQUESTED, request_id="r2-1")])
     assert refusal(store, Move(A, State.LABELLED, request_id="r1-1")) == (
-        "The cell (a, depth) waits for request 'r2-1', and this is about request 'r1-1'.\n"
+        "The cell (a, depth) waits for request 'r2-1', but this answers request 'r1-1'.\n"
         "  Give the answer to 'r2-1', or cancel it first. Nothing was changed."
     )
     store.move([Move(A, State.LABELLED, request_id="r2-1")])

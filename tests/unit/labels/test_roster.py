@@ -56,7 +56,7 @@ def test_two_images_of_one_name_are_refused_with_both_roots_and_nothing_is_added
     with pytest.raises(LedgerError) as caught:
         store.add_images([*rows[known:], twin])
     assert str(caught.value) == (
-        "Two images have the name '00000': one in photos, one in other.\n"
+        "Two images have the id '00000': one in photos, one in other.\n"
         "  Rename one of them, or give the folder above both. Nothing was added."
     )
     assert store.count_images() == known
@@ -77,13 +77,13 @@ def test_an_update_replaces_what_is_known_of_an_image_and_of_no_other(store: Sto
 
 def test_an_update_of_an_unknown_image_changes_nothing(store: Store) -> None:
     store.add_images([image("a")])
-    with pytest.raises(LedgerError, match="The ledger knows no image 'x'"):
+    with pytest.raises(LedgerError, match="The ledger has no image 'x'"):
         store.update_images([replace(image("a"), split="val"), image("x")])
     assert store.image("a").split == "train"
 
 
 def test_asking_for_an_unknown_image_says_so(store: Store) -> None:
-    with pytest.raises(LedgerError, match="The ledger knows no image 'x'"):
+    with pytest.raises(LedgerError, match="The ledger has no image 'x'"):
         store.image("x")
 
 
@@ -96,14 +96,14 @@ def test_tasks_come_back_as_they_were_given_in_their_order(store: Store) -> None
 
 def test_a_second_task_of_one_name_is_refused(store: Store) -> None:
     store.add_task(TaskRow("depth", "depth", 1.0))
-    with pytest.raises(LedgerError, match="There is a task 'depth' already"):
+    with pytest.raises(LedgerError, match="There is already a task 'depth'"):
         store.add_task(TaskRow("depth", "normals", 1.0))
     assert store.tasks() == (TaskRow("depth", "depth", 1.0),)
 
 
 @pytest.mark.parametrize("cost", [-1.0, float("nan"), float("inf")])
 def test_a_cost_that_is_no_price_is_refused(store: Store, cost: float) -> None:
-    with pytest.raises(LedgerError, match="it is a number from 0 up"):
+    with pytest.raises(LedgerError, match="it must be a number from 0 up"):
         store.add_task(TaskRow("depth", "depth", cost))
     assert store.tasks() == ()
 

@@ -92,7 +92,7 @@ def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None
         ({}, ["a depth", "b depth", "c depth", "c normals"]),
         ({"state": State.LABELLED}, ["b depth", "c normals"]),
         ({"task": "depth"}, ["a depth", "b depth", "c depth"]),
-        ({"image": "c"}, ["c depth", "c normals"]),
+        ({"image_id": "c"}, ["c depth", "c normals"]),
         ({"round": 2}, ["a depth", "c depth"]),
         ({"round": 0}, ["b depth"]),
         ({"request_id": "r2-2"}, ["c depth"]),
@@ -115,7 +115,7 @@ def test_events_come_in_their_order_and_can_be_followed_from_any(store: Store) -
         (5, "SKIPPED"),
     ]
     assert list(store.events(after=3)) == events[3:]
-    assert list(store.events(round=2, task="depth", image="c")) == events[3:]
+    assert list(store.events(round=2, task="depth", image_id="c")) == events[3:]
     assert list(store.events(round=1)) == events[1:2]
     assert store.history(Cell("c", "depth")) == tuple(events[3:])
 

@@ -36,7 +36,7 @@ def test_one_wrong_name_and_nothing_is_cancelled(project: ProjectFolder, data: M
     names = ["0000.jpg:semseg", "0009.jpg:depth", "r9-no", "0000.jpg:depth", "0001.jpg:depth", ""]
     with pytest.raises(LedgerError) as caught:
         cancel(project, names)
-    unknown = "is no request id and no cell (IMAGE:TASK)"
+    unknown = "is neither a request id nor a cell (IMAGE:TASK)"
     assert str(caught.value) == (
         f"'0009.jpg:depth' {unknown}; 'r9-no' {unknown}; '0000.jpg:depth' is skipped, not requested; "
         f"'0001.jpg:depth' is missing, not requested; '' {unknown} ({project.folder}).\n"
@@ -61,7 +61,7 @@ def test_without_a_name_all_but_the_held_out_images_requests_go(data: Made, tmp_
 
 
 def test_names_and_a_round_at_once_are_refused(project: ProjectFolder) -> None:
-    with pytest.raises(UsageError, match="Name cells or a round, not both"):
+    with pytest.raises(UsageError, match="Give cells or a round, not both"):
         cancel(project, ["a:depth"], round=1)
 
 

@@ -78,7 +78,7 @@ def test_a_holdout_that_leaves_nothing_to_learn_from_is_refused(
 
 def test_an_impossible_holdout_is_refused_before_images_are_read(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_files, "check_image", lambda path: pytest.fail("an image was read"))
-    with pytest.raises(ProjectError, match="leaves none to learn from"):
+    with pytest.raises(ProjectError, match="leaves none to train on"):
         make(holdout=12)
 
 
@@ -92,7 +92,7 @@ def test_all_images_that_cannot_be_used_are_named_and_nothing_is_made(make: Make
         "2 of 12 images cannot be used:\n"
         "    room_00/0001.jpg: The image file is empty: 0 bytes. Copy it again.\n"
         "    room_00/0002.jpg: The image file is empty: 0 bytes. Copy it again.\n"
-        "  Mend or remove them. Nothing was made."
+        "  Fix or remove them. Nothing was made."
     )
     assert sorted(tmp_path.iterdir()) == before
 
@@ -119,8 +119,8 @@ def test_an_init_that_ends_early_leaves_no_project(
         make(holdout=2)
     if isinstance(fault, OSError):
         assert str(caught.value) == (
-            f"The project cannot be made: No space left on device ({tmp_path / 'flat'}).\n"
-            "  Free some space or mend the folder's permissions, or name another folder. Nothing was made."
+            f"The project cannot be created: No space left on device ({tmp_path / 'flat'}).\n"
+            "  Free some space or fix the folder's permissions, or give another folder. Nothing was made."
         )
     assert sorted(tmp_path.iterdir()) == before
     monkeypatch.undo()

@@ -64,7 +64,7 @@ def test_labels_are_taken_by_id_or_by_file_name_and_written_in_the_task_s_format
     assert done == Imported({"semseg": Tally(), "depth": Tally(new=2)}, foreign=1)
     assert str(done) == ("semseg: nothing.\ndepth: 2 new.\n1 more images with labels there are not in the project.")
     assert set(states(project)) == {Cell("0000.jpg", "depth"), Cell("0002.jpg", "depth")}
-    (row,) = project.store.cells(image="0002.jpg")
+    (row,) = project.store.cells(image_id="0002.jpg")
     assert row.path == f"labels/depth/0002.{row.digest[:8]}.png"
     assert np.allclose(project.tasks()["depth"].read(project.inside(row.path)).value, 2.04)
 
@@ -148,6 +148,6 @@ def test_a_disk_that_refuses_is_no_fault_of_the_label(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ProjectError, match="The disk refuses: No space left on device"):
+    with pytest.raises(ProjectError, match="The disk reports an error: No space left on device"):
         import_labels(project, source("0000", "0001"), format=FORMAT)
     assert not states(project)

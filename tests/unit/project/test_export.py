@@ -111,7 +111,7 @@ def test_images_of_one_stem_come_back_to_their_own_cells(tmp_path: Path) -> None
 
 def _values(project: ProjectFolder, data: Made) -> list[int]:
     task: TaskDef = project.tasks()["depth"]
-    rows = [next(project.store.cells(image=name)) for name in data.names]
+    rows = [next(project.store.cells(image_id=name)) for name in data.names]
     return [round(task.read(project.inside(row.path)).value.max() * 1000) for row in rows]
 
 

@@ -10,7 +10,7 @@ from labelgrid.config import parse, read_toml
 from labelgrid.errors import LedgerError, ProjectError, RecipeError
 from labelgrid.files import write_text
 from labelgrid.project.folder import ProjectFolder, check_new
-from labelgrid.project.settings import Settings, check_pattern, group_of, recipe_word, settings_text
+from labelgrid.project.settings import Settings, check_pattern, group_of, resolve_recipe, settings_text
 from labelgrid.recipes.schema import PluginChoice
 from tests.projects import make_project
 
@@ -98,10 +98,10 @@ def test_only_an_empty_or_absent_folder_is_new(project: ProjectFolder, tmp_path:
     check_new(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     check_new(tmp_path / "empty")
-    with pytest.raises(ProjectError, match="There is a labelgrid project already"):
+    with pytest.raises(ProjectError, match="There is already a labelgrid project"):
         check_new(project.folder)
     for place in (project.folder / "labelgrid.db", tmp_path):
-        with pytest.raises(ProjectError, match="This is a folder that is not empty, or a file"):
+        with pytest.raises(ProjectError, match="This is a file, or a folder that is not empty"):
             check_new(place)
 
 
@@ -110,12 +110,12 @@ def test_a_recipe_is_a_shipped_name_or_a_file_that_is_found_from_anywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.toml").write_text("")
-    assert recipe_word("small") == "small"
-    assert recipe_word("mine.toml") == recipe_word("./mine.toml") == str(tmp_path / "mine.toml")
+    assert resolve_recipe("small") == "small"
+    assert resolve_recipe("mine.toml") == resolve_recipe("./mine.toml") == str(tmp_path / "mine.toml")
     (tmp_path / "folder").mkdir()
     for word in ("smal", "yours.toml", "folder"):
         with pytest.raises(RecipeError, match=f"There is no recipe '{word}'"):
-            recipe_word(word)
+            resolve_recipe(word)
 
 
 def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "after \ud800")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ProjectError, match=r"The disk refuses: (Not a directory|File exists)"):
+    with pytest.raises(ProjectError, match=r"The disk reports an error: (Not a directory|File exists)"):
         write_text(tmp_path / "file" / "note.txt", "x")
     assert path.read_text() == "before" and [p.name for p in path.parent.iterdir()] == ["note.txt"]
 
@@ -133,10 +133,10 @@ def test_two_processes_do_not_fit_score_or_query_one_project_at_once(tmp_path):
     project, _ = make_project(tmp_path, n=4)
     with project, ProjectFolder.open(project.folder) as other:
         with (
-            project.alone(),
-            pytest.raises(ProjectError, match="Another fit, score or query is at work"),
-            other.alone(),
+            project.lock(),
+            pytest.raises(ProjectError, match="Another fit, score or query is running"),
+            other.lock(),
         ):
             pass
-        with other.alone():
+        with other.lock():
             pass

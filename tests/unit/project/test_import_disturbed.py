@@ -87,8 +87,8 @@ def test_a_full_disk_is_a_sentence_and_nothing_is_imported(made: Callable[..., M
         done = run(full, project.folder, tmp_path / "answers")
         assert done.returncode == 1
         assert done.stderr == (
-            f"The disk refuses: File too large ({project.folder}).\n"
-            "  Free some space or mend the folder's permissions, and run the same command again. "
+            f"The disk reports an error: File too large ({project.folder}).\n"
+            "  Free some space or fix the folder's permissions, and run the same command again. "
             "Nothing was imported.\n"
         )
         assert ledger(project) == before
@@ -113,7 +113,9 @@ def test_a_read_only_project_is_a_sentence_and_nothing_is_imported(shut: str, ma
         other = "os.setgid(65534); os.setuid(65534)" if os.geteuid() == 0 else ""
         done = run(other, folder / "project", folder / "made/labels")
         assert done.returncode == 1, done.stderr
-        assert done.stderr.startswith("The ledger cannot be used: " if shut == "." else "The disk refuses: Permission")
+        assert done.stderr.startswith(
+            "The ledger cannot be used: " if shut == "." else "The disk reports an error: Permission"
+        )
         (folder / "project" / shut).chmod(0o777)
         with ProjectFolder.open(folder / "project") as project:
             assert ledger(project) == []

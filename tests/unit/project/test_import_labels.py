@@ -81,7 +81,7 @@ def test_skips_mark_cells_and_a_label_later_fills_them(project: ProjectFolder, d
     (answered / "skips.csv").unlink()
     copy(data.label(*(row["image"], row["task"])), answered / row["path"])
     assert import_labels(project, answered).tasks["semseg"] == Tally(new=1, unchanged=2)
-    (kept,) = project.store.cells(image=cell.image, task=cell.task)
+    (kept,) = project.store.cells(image_id=cell.image, task=cell.task)
     assert (kept.state, kept.round, kept.request_id, kept.weight) == (State.LABELLED, 2, row["request_id"], 2.0)
 
 
@@ -90,7 +90,7 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
 ) -> None:
     import_labels(project, answered)
     cell = Cell(data.names[0], "depth")
-    (old,) = project.store.cells(image=cell.image, task=cell.task)
+    (old,) = project.store.cells(image_id=cell.image, task=cell.task)
     path = next(answered / row["path"] for row in manifest(answered) if Cell(row["image"], row["task"]) == cell)
     assert cv2.imwrite(str(path), np.full((16, 24), 1500, np.uint16))
     (fault,) = refusal(project, answered).rows
@@ -101,7 +101,7 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
     project.store.close_round(project.store.open_round())
     done = import_labels(project, answered, replace=True)
     assert done.tasks["depth"] == Tally(replaced=1, unchanged=2)
-    (new,) = project.store.cells(image=cell.image, task=cell.task)
+    (new,) = project.store.cells(image_id=cell.image, task=cell.task)
     assert (new.round, new.request_id, new.weight) == (old.round, old.request_id, old.weight)
     assert project.inside(old.path).is_file()
     assert project.inside(new.path).read_bytes() == path.read_bytes()
@@ -138,7 +138,7 @@ def test_no_file_is_overwritten_even_where_its_name_is_taken(project: ProjectFol
     taken.parent.mkdir(parents=True)
     taken.write_text("somebody's")
     import_labels(project, data.labels)
-    (row,) = project.store.cells(image=data.names[0], task="depth")
+    (row,) = project.store.cells(image_id=data.names[0], task="depth")
     assert taken.read_text() == "somebody's"
     assert project.inside(row.path).read_bytes() == path.read_bytes()
 

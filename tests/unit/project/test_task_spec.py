@@ -49,13 +49,13 @@ def test_a_file_says_the_same_with_its_paths_beside_it(classes: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Depth", "2d", "a-b", "", "a b", "../x", "_x"])
 def test_a_name_that_cannot_be_a_folder_everywhere_is_refused(name: str) -> None:
-    with pytest.raises(ProjectError, match="is no task name"):
+    with pytest.raises(ProjectError, match="is not a valid task name"):
         task_row(f"{name}:kind=depth")
 
 
 @pytest.mark.parametrize("cost", ["-1", "NaN", "Infinity", "true", "much", "[1]"])
 def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
-    with pytest.raises(ProjectError, match="it is a number from 0 up"):
+    with pytest.raises(ProjectError, match="it must be a number from 0 up"):
         task_row(f"depth:cost={cost}")
 
 
@@ -68,7 +68,7 @@ def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
         ("depth:scale=big", RecipeError, "scale: input should be a valid number (task 'depth')"),
         ("depth:scale=0", RecipeError, "scale must be larger than 0; it is 0.0 (task 'depth')"),
         ("depth:rooms.txt", RecipeError, "classes: unknown key"),
-        ("semseg", ProjectError, "has 0 classes; it needs at least 2.\n  Say --task semseg:classes.txt"),
+        ("semseg", ProjectError, "has 0 classes; it needs at least 2.\n  Use --task semseg:classes.txt"),
         ("semseg:one.txt", ProjectError, "has 1 classes"),
         ("semseg:nowhere.txt", ProjectError, "cannot be read: No such file or directory ("),
         ("semseg:image.txt", ProjectError, "cannot be read: it is not UTF-8 text ("),
@@ -91,9 +91,9 @@ def test_a_file_that_is_no_table_of_tables_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match=r"Task 'depth' is not a table\.(.|\n)*Write \[depth\]"):
         task_rows(path)
     path.write_text("[depth\n")
-    with pytest.raises(RecipeError, match="This is not TOML"):
+    with pytest.raises(RecipeError, match="The file is not TOML"):
         task_rows(path)
-    with pytest.raises(RecipeError, match="There is no such file"):
+    with pytest.raises(RecipeError, match="The file does not exist"):
         task_rows(tmp_path / "nowhere.toml")
 
 

@@ -44,7 +44,7 @@ def test_a_misspelt_key_is_named_with_the_nearest_right_one(tmp_path):
     [
         ('extends = "nowhere"\n', "There is no recipe 'nowhere'"),
         ("[train]\nepochs = 'many'\n", r"train\.epochs: input should be a valid integer"),
-        ("[train\n", "This is not TOML"),
+        ("[train\n", "The file is not TOML"),
         ("extends = 3\n", "extends must be the name or path of a recipe; it is 3"),
         ("simulate = 3\n", "simulate must be a table"),
         ('[data]\nfit = "stretch"\n', r"data\.fit: "),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from labelgrid.report.content import Measured
-from labelgrid.report.trials import PointResults, RunResult, StudyReport
+from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Result
 
 HEADLINES = {"semseg": "mIoU", "depth": "RMSE"}
@@ -31,8 +31,8 @@ def runs(strategies: Sequence[str], seeds: int, effect: Effect, rounds: int = 3)
         for name in strategies:
             losses = [6.0 + base - 0.5 * k + (effect(name, seed, k) if k else 0.0) for k in range(rounds + 1)]
             measured = [network(k, loss) for k, loss in enumerate(losses)]
-            found.append(RunResult(f"{name}-seed{seed}", "strategy", name, seed, measured, wanted=rounds + 1))
-        found.append(RunResult(f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], wanted=1))
+            found.append(RunResult(f"{name}-seed{seed}", "strategy", name, seed, measured, expected=rounds + 1))
+        found.append(RunResult(f"full-seed{seed}", "full", "full", seed, [network(9, 3.0 + base, 100)], expected=1))
     return found
 
 
@@ -53,14 +53,14 @@ def planted(name: str, size: float) -> Effect:
     return lambda own, _seed, _place: float(rng.normal(0, 0.02)) - (size if own == name else 0.0)
 
 
-def trial(
+def point_results(
     effect: Effect = nothing, seeds: int = 3, strategies: Sequence[str] = ("partal", "random_cells")
 ) -> PointResults:
     """A study of one point."""
     return PointResults("", strategies, runs(strategies, seeds, effect))
 
 
-def study(*trials: PointResults) -> StudyReport:
+def study(*points: PointResults) -> StudyReport:
     """A study's report."""
     about = {"Seeds": "3", "Data hash": "abc123"}
-    return StudyReport("first-light", "today", about, HEADLINES, {"semseg": 10.0, "depth": 1.0}, "random_cells", trials)
+    return StudyReport("first-light", "today", about, HEADLINES, {"semseg": 10.0, "depth": 1.0}, "random_cells", points)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from labelgrid.report.content import Counted, Measured, Part, Report
+from labelgrid.report.content import Measured, ProjectReport, SplitCells, TaskCells
 from labelgrid.report.page import render
 from labelgrid.report.project_page import project_page
 from labelgrid.results import Result
@@ -68,9 +68,9 @@ class Page(HTMLParser):
         return Page(self.html[start : self.html.index("</section>", start) + len("</section>")])
 
 
-def counted(task: str = "depth", spent: float = 6.0) -> Counted:
+def counted(task: str = "depth", spent: float = 6.0) -> TaskCells:
     """A task with 10 cells: 6 labelled, 2 requested, 1 skipped, 1 missing."""
-    return Counted(task, task, 1.0, labelled=6, requested=2, skipped=1, missing=1, spent=spent, promised=2.0)
+    return TaskCells(task, task, 1.0, labelled=6, requested=2, skipped=1, missing=1, spent=spent, promised=2.0)
 
 
 def measured(number: int, miou: float, rmse: float, heldout: int = 4) -> Measured:
@@ -92,15 +92,15 @@ def measured(number: int, miou: float, rmse: float, heldout: int = 4) -> Measure
 TWO = (measured(1, 21.25, 1.125), measured(2, 33.75, 0.875))
 
 
-def a_report(**changes: object) -> Report:
+def a_report(**changes: object) -> ProjectReport:
     """A report of a project in which nothing was measured: pages without curves are made fast."""
     values: dict[str, object] = {
         "name": "flat",
         "made": "2026-01-02 03:04 UTC",
         "about": {"Seed": "7"},
         "headlines": {"semseg": "mIoU", "depth": "RMSE"},
-        "parts": [Part("To learn from", 10, [counted("semseg", 60.0), counted("depth", 6.0)])],
-        "heldout": Part("Held out", 4, [counted("semseg", 43.25), counted("depth", 4.0)]),
+        "parts": [SplitCells("To learn from", 10, [counted("semseg", 60.0), counted("depth", 6.0)])],
+        "heldout": SplitCells("Held out", 4, [counted("semseg", 43.25), counted("depth", 4.0)]),
         "measured": [],
         "rounds": [],
         "picked": None,
@@ -108,9 +108,9 @@ def a_report(**changes: object) -> Report:
         "next_step": "labelgrid fit flat",
         "hints": {},
     }
-    return Report(**values | changes)  # type: ignore[arg-type]
+    return ProjectReport(**values | changes)  # type: ignore[arg-type]
 
 
-def html(report: Report) -> str:
+def html(report: ProjectReport) -> str:
     """A project's page."""
     return render(project_page(report))

@@ -1,7 +1,7 @@
 """Laws of stacked bars: shares of each bar's own whole, in words as in the picture."""
 
 from labelgrid.report.bars import Bars
-from labelgrid.report.drawing import file_of
+from labelgrid.report.drawing import drawing_bytes
 
 COLOURS = {"labelled": "#0072b2", "missing": "#d9d9d9"}
 
@@ -15,13 +15,13 @@ def test_a_bar_shows_each_part_s_share_and_an_empty_one_nothing() -> None:
 
 def test_a_very_long_name_leaves_room_for_the_bar() -> None:
     name = "a-task-" + "of-many-words-" * 6 + "end"
-    svg = file_of(Bars("cells", {name: {"labelled": 6, "missing": 4}}, COLOURS), "svg").decode()
+    svg = drawing_bytes(Bars("cells", {name: {"labelled": 6, "missing": 4}}, COLOURS), "svg").decode()
     assert (
         name not in svg and "a-task-of-ma…" in svg and name in Bars("", {name: {"labelled": 1}}, {"labelled": ""}).alt
     )
 
 
 def test_the_picture_has_the_parts_colours_and_words() -> None:
-    svg = file_of(Bars("cells", {"depth": {"labelled": 6, "missing": 4}}, COLOURS), "svg").decode()
+    svg = drawing_bytes(Bars("cells", {"depth": {"labelled": 6, "missing": 4}}, COLOURS), "svg").decode()
     assert all(colour in svg for colour in COLOURS.values())
     assert all(f">{word}<" in svg for word in ("depth", "labelled", "missing"))

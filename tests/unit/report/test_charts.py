@@ -5,13 +5,13 @@ import matplotlib as mpl
 import pytest
 
 from labelgrid.report.charts import Chart, Level, Line
-from labelgrid.report.drawing import file_of
+from labelgrid.report.drawing import drawing_bytes
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def line_chart(x, y, x_label: str, y_label: str, *, whole: bool = False) -> bytes:
-    return file_of(Chart("a", x_label, y_label, [Line("one", x, y)], whole=whole), "svg")
+    return drawing_bytes(Chart("a", x_label, y_label, [Line("one", x, y)], whole=whole), "svg")
 
 
 def texts(chart: bytes) -> list[str]:
@@ -68,7 +68,7 @@ def test_drawing_leaves_the_drawing_library_s_settings_alone() -> None:
 def test_several_lines_have_a_legend_markers_of_their_own_and_a_dashed_level() -> None:
     lines = [Line("partal", [1, 2], [3.0, 2.0], [2.5, 1.5], [3.5, 2.5]), Line("random", [1, 2], [3.0, 2.5])]
     chart = Chart("a", "labels", "loss", lines, [Level("every label: 1.5", 1.5)])
-    svg = file_of(chart, "svg")
+    svg = drawing_bytes(chart, "svg")
     assert {"partal", "random", "every label: 1.5"} <= set(texts(svg))
     assert (
         b"stroke-dasharray" in svg and b"stroke-dasharray" not in line_chart([1, 2], [3, 2], "x", "y").split(b"axes")[0]
@@ -78,19 +78,19 @@ def test_several_lines_have_a_legend_markers_of_their_own_and_a_dashed_level() -
         == "loss against labels: partal from 3 at 1 to 2 at 2; random from 3 at 1 to 2.5 at 2; every label: 1.5 at 1.5"
     )
     bare = [Line("a", [1, 2], [3, 2]), Line("b", [1, 2], [3, 2.5])]
-    one, two = (shapes(file_of(Chart("a", "x", "y", some), "svg")) for some in (bare[:1], bare))
+    one, two = (shapes(drawing_bytes(Chart("a", "x", "y", some), "svg")) for some in (bare[:1], bare))
     assert len(two - one) == 1
 
 
 def test_a_band_widens_the_picture_and_none_is_drawn_for_one_line_without() -> None:
-    plain = file_of(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])]), "svg")
-    banded = file_of(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0], [1.0, 0.0], [5.0, 4.0])]), "svg")
+    plain = drawing_bytes(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])]), "svg")
+    banded = drawing_bytes(Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0], [1.0, 0.0], [5.0, 4.0])]), "svg")
     assert b"opacity: 0.15" in banded and b"opacity: 0.15" not in plain
 
 
 def test_more_strategies_than_colours_are_still_told_apart() -> None:
     lines = [Line(f"s{i}", [1, 2], [i, i + 1.0]) for i in range(9)]
-    svg = file_of(Chart("a", "x", "y", lines), "svg").decode()
+    svg = drawing_bytes(Chart("a", "x", "y", lines), "svg").decode()
     strokes = {
         node.get("style")
         for node in ElementTree.fromstring(svg).iter(f"{SVG}path")
@@ -101,13 +101,15 @@ def test_more_strategies_than_colours_are_still_told_apart() -> None:
 
 def test_a_file_that_stands_alone_has_its_title_and_both_kinds_can_be_made() -> None:
     chart = Chart("a", "x", "y", [Line("one", [1, 2], [3.0, 2.0])], title="semseg")
-    assert "semseg" in texts(file_of(chart, "svg", title=True)) and "semseg" not in texts(file_of(chart, "svg"))
-    assert file_of(chart, "png").startswith(b"\x89PNG")
+    assert "semseg" in texts(drawing_bytes(chart, "svg", title=True)) and "semseg" not in texts(
+        drawing_bytes(chart, "svg")
+    )
+    assert drawing_bytes(chart, "png").startswith(b"\x89PNG")
 
 
 def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:
     lines = [Line("one", [1, 2], [3, 2]), Line("two", [1, 2], [3, 1])]
-    svg = file_of(Chart("a", "x", "y", lines, title="semseg"), "svg", title=True)
+    svg = drawing_bytes(Chart("a", "x", "y", lines, title="semseg"), "svg", title=True)
     nodes = {"".join(node.itertext()).strip(): node for node in ElementTree.fromstring(svg).iter(f"{SVG}text")}
     title, entry = (float(nodes[word].get("y", "nan")) for word in ("semseg", "one"))
     assert title < entry - 8  # a line above it

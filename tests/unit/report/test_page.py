@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from labelgrid.report.content import Hint, Part, Picked, Round, ShownPick, Training
+from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, SplitCells, Training
 from labelgrid.report.page import BEGINS
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, counted, html
 
@@ -12,7 +12,9 @@ HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;b&gt;{{ 
 def test_the_page_is_whole_html_that_loads_nothing_and_runs_nothing() -> None:
     pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
     page = Page(
-        html(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
+        html(
+            a_report(measured=TWO, picked=RoundPicks(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}}))
+        )
     )
     assert page.html.startswith(BEGINS) and BEGINS.startswith("<!doctype html>")
     assert not page.named("script") and not page.named("link")
@@ -33,12 +35,14 @@ def test_every_link_of_the_page_leads_to_a_place_on_it() -> None:
 def test_every_picture_has_words_for_those_who_do_not_see_it() -> None:
     pick = ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", {"image": JPEG})
     page = Page(
-        html(a_report(measured=TWO, picked=Picked(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}})))
+        html(
+            a_report(measured=TWO, picked=RoundPicks(2, 1, [pick]), training=Training(2, {"depth": {1: 0.5, 2: 0.25}}))
+        )
     )
     assert all(image["alt"] for image in page.named("img"))
     words = [image["alt"] for image in page.named("img")]
-    assert "mIoU (%) against labels learned from: from 21.25 at 20 to 33.75 at 40" in words
-    assert "mIoU (%) against cost of these labels: from 21.25 at 110 to 33.75 at 220" in words
+    assert "mIoU (%) against training labels: from 21.25 at 20 to 33.75 at 40" in words
+    assert "mIoU (%) against cost of training labels: from 21.25 at 110 to 33.75 at 220" in words
     assert "depth: loss against epoch: from 0.5 at 1 to 0.25 at 2" in words
 
 
@@ -53,9 +57,9 @@ def test_text_from_outside_never_becomes_markup() -> None:
         name=HOSTILE,
         about={HOSTILE: HOSTILE},
         headlines={"semseg": "mIoU", HOSTILE: HOSTILE},
-        parts=[Part(HOSTILE, 10, [replace(counted(), task=HOSTILE, kind=HOSTILE)])],
+        parts=[SplitCells(HOSTILE, 10, [replace(counted(), task=HOSTILE, kind=HOSTILE)])],
         rounds=[Round(1, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: 3})],
-        picked=Picked(1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE)]),
+        picked=RoundPicks(1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE)]),
         training=Training(1, {HOSTILE: {1: 0.5}}),
         hints={name: Hint(HOSTILE, HOSTILE) for name in ("figures", "rounds", "picks", "training")},
     )

@@ -1,6 +1,6 @@
 """Laws of drawings as files: each as SVG and PNG, under a name that any disk takes, none over another."""
 
-from labelgrid.report.blocks import Figure, Page, Section, Table
+from labelgrid.report.blocks import DataTable, Figure, Page, Section
 from labelgrid.report.charts import Chart, Line
 from labelgrid.report.plots import files
 
@@ -9,7 +9,7 @@ COVERS = ["labelgrid.report.drawing", "labelgrid.report.blocks"]
 
 def page(*names: str) -> Page:
     charts = [Chart(name, "x", "y", [Line("one", [1, 2], [3, 2])], title=name) for name in names]
-    return Page("flat", "today", [], [Section("a", "A", [Figure([chart], Table([], [])) for chart in charts])])
+    return Page("flat", "today", [], [Section("a", "A", [Figure([chart], DataTable([], [])) for chart in charts])])
 
 
 def test_each_drawing_is_an_svg_and_a_png() -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labelgrid.report.content import Hint, Picked, Round, ShownPick, Training
+from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, Training
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 
 
@@ -37,7 +37,7 @@ def test_the_newest_figures_show_their_change_and_whether_it_is_for_the_better()
 def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
     section = Page(html(a_report(measured=[measured(1, 21.25, 1.125)]))).section("curves")
     assert not section.named("img")
-    assert "One measured round makes no curve; it needs two." in section.words
+    assert "Only one round is measured; a curve needs two." in section.words
     assert ["1", "20", "10", "110", "21.25", "4"] in section.tables[2]
     assert all("open" in details for details in section.named("details"))
 
@@ -45,7 +45,7 @@ def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
 def test_the_page_says_how_few_images_it_measured_on_and_that_it_is_one_run() -> None:
     words = Page(html(a_report(measured=TWO))).section("curves").words
     assert "Measured on 4 held-out images." in words
-    assert "This is one run and has no confidence interval: a small" in words
+    assert "This is one run and has no confidence interval. A small" in words
 
 
 def test_rounds_measured_on_different_label_sets_are_marked() -> None:
@@ -65,16 +65,16 @@ def test_a_figure_that_is_not_a_number_is_a_dash_and_no_point() -> None:
 
 def test_a_task_that_was_never_measured_says_so() -> None:
     rounds = [measured(1, math.nan, 1.125), measured(2, math.nan, 0.875)]
-    assert "There was no held-out label to measure this on." in Page(html(a_report(measured=rounds))).words
+    assert "There were no held-out labels to measure this on." in Page(html(a_report(measured=rounds))).words
 
 
 def test_the_cost_of_held_out_labels_stands_apart() -> None:
-    section = Page(html(a_report())).section("stands")
+    section = Page(html(a_report())).section("status")
     learnt, heldout = section.tables
     assert learnt[-1] == ["all tasks", "", "12", "4", "2", "2", "", "66", "4"]
     assert heldout[-1] == ["all tasks", "", "12", "4", "2", "2", "", "47.25", "4"]
-    assert "their cost is kept apart" in section.words
-    assert "Held out" not in Page(html(a_report(heldout=None))).section("stands").words
+    assert "Their cost is not part of any curve or round." in section.words
+    assert "Held out" not in Page(html(a_report(heldout=None))).section("status").words
 
 
 def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
@@ -93,7 +93,7 @@ def test_rounds_show_what_they_picked_and_what_became_of_it() -> None:
 def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
     pictures = {"image": JPEG + b"1", "prediction": JPEG + b"2", "uncertainty": JPEG + b"3"}
     first = [ShownPick("a.jpg", "depth", 0.75, 2.0, "unsure", pictures), ShownPick("b.jpg", "semseg", None, 1.0, "")]
-    section = Page(html(a_report(picked=Picked(3, 40, first)))).section("picks")
+    section = Page(html(a_report(picked=RoundPicks(3, 40, first)))).section("picks")
     assert "The first 2 of the 40 picks of round 3, best first." in section.words
     assert "1. depth a.jpg" in section.words and "score 0.75, cost 2: unsure" in section.words
     assert section.words.endswith("2. semseg b.jpg cost 1")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from labelgrid.report.statistics import compare, holm, interval, mean_height, reaches, sign_flip_p
+from labelgrid.report.statistics import compare, first_crossing, holm, interval, mean_over, sign_flip_p
 
 RNG = np.random.default_rng(0)
 
@@ -14,16 +14,16 @@ RNG = np.random.default_rng(0)
 def test_the_area_under_a_curve_is_that_of_fine_steps() -> None:
     x, y = np.array([100.0, 340.0, 580.0]), np.array([6.0, 5.5, 5.4])
     fine = np.linspace(150, 500, 100_001)
-    assert mean_height((x, y), 150, 500) == pytest.approx(np.interp(fine, x, y).mean(), abs=1e-5)
-    assert mean_height((x, y), 340, 340) == 5.5
+    assert mean_over((x, y), 150, 500) == pytest.approx(np.interp(fine, x, y).mean(), abs=1e-5)
+    assert mean_over((x, y), 340, 340) == 5.5
 
 
 def test_labels_needed_lie_on_the_curve_or_nowhere() -> None:
     falling = np.array([100.0, 200.0, 300.0]), np.array([6.0, 5.0, 5.5])
-    assert reaches(falling, 5.25, "lower") == 175
-    assert reaches(falling, 7.0, "lower") == 100
-    assert reaches(falling, 4.9, "lower") == np.inf
-    assert reaches((falling[0], -falling[1]), -5.25, "higher") == 175
+    assert first_crossing(falling, 5.25, "lower") == 175
+    assert first_crossing(falling, 7.0, "lower") == 100
+    assert first_crossing(falling, 4.9, "lower") == np.inf
+    assert first_crossing((falling[0], -falling[1]), -5.25, "higher") == 175
 
 
 def test_p_is_the_share_of_sign_flips_as_extreme() -> None:
@@ -55,10 +55,10 @@ def test_holm_is_the_smallest_level_at_which_the_step_down_test_rejects() -> Non
 def test_the_interval_is_scipys_bootstrap() -> None:
     values = RNG.normal(1, 2, 12)
     level = 1 - 2 * stats.norm.cdf(-np.sqrt(12 / 11) * stats.t.ppf(0.975, 11))
-    wanted = stats.bootstrap(
+    expected = stats.bootstrap(
         (values,), np.mean, method="percentile", confidence_level=level, rng=np.random.default_rng(5)
     ).confidence_interval
-    assert interval(values, 5) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
+    assert interval(values, 5) == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
 @pytest.mark.parametrize("seeds", [6, 12])

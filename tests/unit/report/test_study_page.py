@@ -4,23 +4,23 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.report.asked import RequestHistory
-from labelgrid.report.content import Picked, ShownPick
+from labelgrid.report.content import RoundPicks, ShownPick
 from labelgrid.report.page import render
+from labelgrid.report.request_history import RequestHistory
+from labelgrid.report.study_content import RunDetails, StudyReport
 from labelgrid.report.study_page import study_page
-from labelgrid.report.trials import Seen, StudyReport
-from tests.unit.report.made import network, planted, study, trial
+from tests.unit.report.made import network, planted, point_results, study
 from tests.unit.report.reading import JPEG, Page
 
-COVERS = ["labelgrid.report.comparing", "labelgrid.report.bought", "labelgrid.report.parts"]
+COVERS = ["labelgrid.report.comparison_blocks", "labelgrid.report.spending", "labelgrid.report.shared_blocks"]
 
 NO = np.zeros((2, 2), bool)
-SEEN = Seen(
+SEEN = RunDetails(
     "partal",
     0,
     RequestHistory(["semseg", "depth"], np.array([[1, 2], [-1, -1]]), NO, NO),
     {"dropout": {"semseg": {2: 0.5, 3: 0.25}, "depth": {3: 0.75}}},
-    Picked(3, 9, [ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", dict.fromkeys(("image", "truth"), JPEG))]),
+    RoundPicks(3, 9, [ShownPick("a.jpg", "depth", 0.5, 1.0, "unsure", dict.fromkeys(("image", "truth"), JPEG))]),
 )
 
 
@@ -29,15 +29,15 @@ def page(report: StudyReport) -> Page:
 
 
 def test_the_verdicts_and_the_overall_curve_come_before_all_else() -> None:
-    shown = page(study(trial(planted("partal", 0.2), 8)))
+    shown = page(study(point_results(planted("partal", 0.2), 8)))
     words = shown.words[: shown.words.index("Learning curves")]
-    assert "partal is better than random_cells at 8 seeds." in words
+    assert "partal is better than random_cells with 8 seeds." in words
     first = shown.named("img")[0]["alt"]
-    assert first.startswith("loss_mtl against labels learned from: partal from") and "every label: 3" in first
+    assert first.startswith("loss_mtl against training labels: partal from") and "every label: 3" in first
 
 
 def test_every_curve_has_its_numbers_and_the_dashed_line_its_value() -> None:
-    section = page(study(trial())).section("curves")
+    section = page(study(point_results())).section("curves")
     assert len(section.named("img")) == 2 * 3 and len(section.tables) == 3
     overall, _, depth = section.tables
     assert overall[1][:4] == ["partal", "0", "20", "110"] and len(overall) == 1 + 2 * 4 + 1
@@ -47,33 +47,35 @@ def test_every_curve_has_its_numbers_and_the_dashed_line_its_value() -> None:
 
 
 def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
-    section = page(study(trial(planted("partal", 0.2), 8))).section("differences")
-    by_strategy, area, *_ = section.tables
-    assert by_strategy[0] == ["figure", "partal", "random_cells"] and len(section.tables) == 1 + len(by_strategy) - 1
+    section = page(study(point_results(planted("partal", 0.2), 8))).section("differences")
+    strategy_table, area, *_ = section.tables
+    assert (
+        strategy_table[0] == ["figure", "partal", "random_cells"] and len(section.tables) == 1 + len(strategy_table) - 1
+    )
     assert area[1][0] == "partal − random_cells" and area[1][3:] == ["0.007812", "0.007812", "8", "partal is better"]
-    few = page(study(trial())).section("differences").words
-    assert "With 3 seeds no p can be below 0.25" in few and "(Holm)" in few
+    few = page(study(point_results())).section("differences").words
+    assert "With 3 seeds, p cannot be below 0.25" in few and "(Holm)" in few
 
 
 def test_labels_and_costs_are_those_of_each_task_and_round() -> None:
-    table = page(study(trial())).section("bought").tables[0]
+    table = page(study(point_results())).section("bought").tables[0]
     assert table[1] == ["partal", "0", "3", "10", "10", "20", "100", "10", "110"]
     assert table[4][1:6] == ["3", "3", "25", "25", "50"] and len(table) == 9
 
 
 def test_a_run_is_looked_at_closely() -> None:
-    shown = page(study(replace(trial(), seen=[SEEN, Seen("random_cells", 0)])))
-    grid, unsure, cells = (shown.section(name) for name in ("grid", "uncertainty", "cells"))
+    shown = page(study(replace(point_results(), details=[SEEN, RunDetails("random_cells", 0)])))
+    grid, uncertainty, cells = (shown.section(name) for name in ("grid", "uncertainty", "cells"))
     assert grid.tables[0][1] == ["semseg", "1", "0", "0", "0", "1"] and "partal, seed 0" in grid.words
-    assert unsure.tables[0][1:] == [["2", "0.5", "–"], ["3", "0.25", "0.75"]]
-    assert "equations 1 and 8" in unsure.words
+    assert uncertainty.tables[0][1:] == [["2", "0.5", "–"], ["3", "0.25", "0.75"]]
+    assert "equations 1 and 8" in uncertainty.words
     assert [image["alt"] for image in cells.named("img")] == ["image of pick 1", "truth of pick 1"]
-    assert "The truth is the label that came in since." in cells.words
+    assert "The truth is the label that came in after the pick." in cells.words
 
 
 def test_unfinished_and_failed_runs_are_named_at_the_head_and_in_the_table() -> None:
-    whole = trial()
-    cut = [replace(r, ending="failed", fault="no memory") if r.key == "partal-seed1" else r for r in whole.runs]
+    whole = point_results()
+    cut = [replace(r, state="failed", fault="no memory") if r.key == "partal-seed1" else r for r in whole.runs]
     shown = page(study(replace(whole, runs=cut)))
     assert "1 of 9 runs are not done: partal-seed1 (failed)." in shown.words[:300]
     row = next(row for row in shown.section("runs").tables[0] if row[0] == "partal-seed1")
@@ -82,7 +84,9 @@ def test_unfinished_and_failed_runs_are_named_at_the_head_and_in_the_table() -> 
 
 
 def test_each_point_of_a_grid_has_sections_of_its_own() -> None:
-    shown = page(study(replace(trial(), point="train.steps=5"), replace(trial(), point="train.steps=9")))
+    shown = page(
+        study(replace(point_results(), point="train.steps=5"), replace(point_results(), point="train.steps=9"))
+    )
     places = [attributes["id"] for _, attributes in shown.tags if "id" in attributes]
     assert len(places) == len(set(places)) and {"curves", "curves-2", "differences-2"} <= set(places)
     assert {link["href"][1:] for link in shown.named("a")} == set(places)
@@ -90,23 +94,23 @@ def test_each_point_of_a_grid_has_sections_of_its_own() -> None:
 
 
 def test_a_run_that_points_share_is_told_once() -> None:
-    left = [replace(run, ending="unfinished") if run.key == "full-seed0" else run for run in trial().runs]
-    points = [replace(trial(), runs=left, point=f"score.dropout.passes={count}") for count in (5, 9)]
+    left = [replace(run, state="unfinished") if run.key == "full-seed0" else run for run in point_results().runs]
+    points = [replace(point_results(), runs=left, point=f"score.dropout.passes={count}") for count in (5, 9)]
     shown = page(study(*points))
     assert "1 of 9 runs are not done: full-seed0 (unfinished)." in shown.words[:300]
     assert len(shown.section("runs").tables[0]) == 1 + 9
 
 
 def test_a_study_that_has_only_begun_still_makes_a_page() -> None:
-    whole = trial(seeds=1)
-    none = [replace(run, measured=[], ending="not begun") for run in whole.runs]
+    whole = point_results(seeds=1)
+    none = [replace(run, measured=[], state="not started") for run in whole.runs]
     shown = page(study(replace(whole, runs=none)))
     assert "nothing to compare yet" in shown.words and not shown.named("img")
-    one = [replace(run, measured=[network(0, 6.0)], ending="unfinished") for run in whole.runs]
+    one = [replace(run, measured=[network(0, 6.0)], state="unfinished") for run in whole.runs]
     assert "No run of a strategy is finished yet." in page(study(replace(whole, runs=one))).words
 
 
 def test_names_from_outside_never_become_markup() -> None:
     evil = "<script>alert(1)</script>\"'"
-    shown = page(replace(study(trial(strategies=(evil, "random_cells"))), name=evil, about={evil: evil}))
+    shown = page(replace(study(point_results(strategies=(evil, "random_cells"))), name=evil, about={evil: evil}))
     assert not shown.named("script") and evil in shown.text

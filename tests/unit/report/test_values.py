@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from labelgrid.report.values import study_values
-from tests.unit.report.made import planted, study, trial
+from tests.unit.report.made import planted, point_results, study
 
 
 def test_every_comparison_and_distance_is_there_with_its_seeds() -> None:
-    values = json.loads(json.dumps(study_values(study(trial(planted("partal", 0.2), 8))), allow_nan=False))
+    values = json.loads(json.dumps(study_values(study(point_results(planted("partal", 0.2), 8))), allow_nan=False))
     (point,) = values["points"]
     names = [measure["name"] for measure in point["measures"]]
     assert names[0] == "Mean loss_mtl over labels" and {"δ of semseg (mIoU)", "δ of depth (RMSE)"} <= set(names)
@@ -21,8 +21,8 @@ def test_every_comparison_and_distance_is_there_with_its_seeds() -> None:
 
 
 def test_one_seed_has_no_deviation_and_unfinished_runs_are_named() -> None:
-    one = trial(seeds=1)
-    cut = [replace(run, ending="failed", fault="out of memory") if run.kind == "full" else run for run in one.runs]
+    one = point_results(seeds=1)
+    cut = [replace(run, state="failed", fault="out of memory") if run.kind == "full" else run for run in one.runs]
     values = study_values(study(replace(one, runs=cut)))
     assert values["points"][0]["measures"][0]["strategies"]["partal"]["deviation"] is None
     assert values["unfinished"] == [{"run": "full-seed0", "point": "", "state": "failed", "fault": "out of memory"}]

@@ -1,25 +1,25 @@
 """Laws of verdicts on made outcomes: nothing is found in nothing, what is planted is, and one seed tells nothing."""
 
-from labelgrid.report.findings import measures
-from labelgrid.report.verdicts import power, verdicts
-from tests.unit.report.made import HEADLINES, noise, nothing, planted, trial
+from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.verdicts import power_statement, verdicts
+from tests.unit.report.made import HEADLINES, noise, nothing, planted, point_results
 
 THREE = ("partal", "random_cells", "random_images")
 
 
 def first(found: object) -> object:
-    return measures(found, HEADLINES, "random_cells")[0]
+    return campaign_figures(found, HEADLINES, "random_cells")[0]
 
 
 def said(effect: object, seeds: int, strategies: tuple[str, ...] = THREE) -> list[str]:
-    return [line for line, _ in verdicts(first(trial(effect, seeds, strategies)))]
+    return [line for line, _ in verdicts(first(point_results(effect, seeds, strategies)))]
 
 
 def test_a_study_of_nothing_finds_no_difference() -> None:
     for seed in range(5):
         lines = said(noise(seed), 8)
         assert lines == [
-            f"No difference seen between {a} and {b} at 8 seeds."
+            f"No difference seen between {a} and {b} with 8 seeds."
             for a, b in (THREE[:2], (THREE[0], THREE[2]), THREE[1:])
         ]
     assert all("No difference" in line for line in said(nothing, 8))
@@ -27,26 +27,28 @@ def test_a_study_of_nothing_finds_no_difference() -> None:
 
 def test_a_planted_difference_is_found_with_eight_seeds_and_said_first() -> None:
     assert said(planted("random_images", 0.2), 8) == [
-        "partal is worse than random_images at 8 seeds.",
-        "random_cells is worse than random_images at 8 seeds.",
-        "No difference seen between partal and random_cells at 8 seeds.",
+        "partal is worse than random_images with 8 seeds.",
+        "random_cells is worse than random_images with 8 seeds.",
+        "No difference seen between partal and random_cells with 8 seeds.",
     ]
-    line, rests_on = verdicts(first(trial(planted("partal", 0.2), 8)))[0]
-    assert line == "partal is better than random_cells at 8 seeds."
+    line, rests_on = verdicts(first(point_results(planted("partal", 0.2), 8)))[0]
+    assert line == "partal is better than random_cells with 8 seeds."
     assert rests_on.startswith("Mean loss_mtl over labels, partal − random_cells: −0.1")
 
 
 def test_a_few_seeds_show_no_difference_however_large_and_say_so() -> None:
     for seeds in (1, 2, 3):
         assert all("No difference" in line for line in said(planted("partal", 3.0), seeds))
-    pairs = first(trial(planted("partal", 3.0), 3, THREE)).pairs()
-    assert "With 3 seeds no p can be below 0.25" in power(pairs)
-    assert "no difference can be seen, however large. At 5 % it takes 7 seeds at least." in power(pairs)
-    six = power(first(trial(planted("partal", 3.0), 6, THREE)).pairs())  # enough for one pair, not for three
-    assert "no p can be below 0.03125, nor below 0.09375 corrected for 3 pairs: no difference can be seen" in six
-    assert "takes" not in power(first(trial(nothing, 8, THREE)).pairs())
-    assert "One seed shows no difference" in power(first(trial(nothing, 1)).pairs())
-    assert "nothing to compare" in power({})
+    pairs = first(point_results(planted("partal", 3.0), 3, THREE)).pairs()
+    assert "With 3 seeds, p cannot be below 0.25" in power_statement(pairs)
+    assert "no difference can be seen, however large. A level of 5 % takes at least 7 seeds." in power_statement(pairs)
+    six = power_statement(
+        first(point_results(planted("partal", 3.0), 6, THREE)).pairs()
+    )  # enough for one pair, not for three
+    assert "p cannot be below 0.03125, or below 0.09375 after correction for 3 pairs: no difference can be seen" in six
+    assert "takes" not in power_statement(first(point_results(nothing, 8, THREE)).pairs())
+    assert "One seed cannot show a difference" in power_statement(first(point_results(nothing, 1)).pairs())
+    assert "nothing to compare" in power_statement({})
 
 
 def test_many_pairs_are_summed_up_but_for_the_differences() -> None:

@@ -12,7 +12,7 @@ from labelgrid.files import write_text
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
-from labelgrid.reporting.project_view import asked_of, data_hash, picked_of, unsure_of
+from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of
 from labelgrid.score.table import Axis, Table, write_table
 from labelgrid.tasks.pictures import jpeg
 from tests.campaigns import ask, cells_of, make_project
@@ -53,13 +53,13 @@ def pick(project: ProjectFolder, cell: Cell) -> None:
 def test_cells_are_asked_for_in_the_round_that_asked_and_held_out_ones_are_none(
     project: ProjectFolder, data: Made
 ) -> None:
-    assert asked_of(project) is None
+    assert request_history(project) is None
     cells = cells_of(data)
     ask(project, cells[:2], 1)
     ask(project, cells[2:4], 2)
     project.store.move([Move(cells[0], State.LABELLED, 1), Move(cells[1], State.SKIPPED, 1)])
     project.store.move([Move(cells[6], State.LABELLED)])
-    found = asked_of(project)
+    found = request_history(project)
     assert found is not None and found.round.tolist() == [[1, 1], [2, 2], [-1, -1]]
     assert found.waiting.tolist() == [[False, False], [True, True], [False, False]]
     assert found.skipped.sum() == 1 and found.counts()["depth"]["skipped"] == 1
@@ -74,7 +74,7 @@ def test_the_uncertainty_is_of_cells_that_had_no_label_when_they_were_scored(
     ask(project, cells[2:3], 2)
     scores(project, data, 1, [[0.0, 1.0], [2.0, 1.0], [4.0, 3.0]])
     scores(project, data, 2, [[9.0, 1.0], [1.0, 1.0], [2.0, 3.0]])
-    found = unsure_of(project)
+    found = uncertainty_of(project)
     assert list(found) == ["dropout"]  # a row of features is no uncertainty
     assert found["dropout"]["semseg"] == {1: 0.5, 2: 1.5 / 4}
     assert found["dropout"]["depth"] == pytest.approx({1: 1 / 3, 2: 1 / 3})
@@ -82,22 +82,22 @@ def test_the_uncertainty_is_of_cells_that_had_no_label_when_they_were_scored(
 
 def test_a_project_without_scores_has_no_uncertainty(project: ProjectFolder, data: Made) -> None:
     ask(project, cells_of(data)[:1], 1)
-    assert unsure_of(project) == {}
+    assert uncertainty_of(project) == {}
 
 
 def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(project: ProjectFolder, data: Made) -> None:
     cell = Cell(data.names[0], "depth")
     ask(project, [cell], 1)
     pick(project, cell)
-    assert set(picked_of(project, 1).first[0].pictures) == {"image"}
+    assert set(round_picks(project, 1).first[0].pictures) == {"image"}
     import_labels(project, data.root / "labels")
-    shown = picked_of(project, 1).first[0].pictures
+    shown = round_picks(project, 1).first[0].pictures
     picture = cv2.imdecode(np.frombuffer(shown["truth"], np.uint8), cv2.IMREAD_COLOR)
     assert list(shown) == ["image", "truth"] and picture.shape == (16, 24, 3)
     (row,) = project.store.find([cell]).values()
     project.inside(row.path).unlink()
-    assert set(picked_of(project, 1).first[0].pictures) == {"image"}  # a lost file costs the page its truth alone
-    assert picked_of(project, 0) is None and picked_of(project, 9) is None
+    assert set(round_picks(project, 1).first[0].pictures) == {"image"}  # a lost file costs the page its truth alone
+    assert round_picks(project, 0) is None and round_picks(project, 9) is None
 
 
 def test_the_data_hash_is_of_images_and_contents_and_of_no_label(

@@ -12,8 +12,8 @@ from labelgrid.errors import ProjectError
 from labelgrid.files import write_text
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.reporting.study_data import gather_study, is_study
-from labelgrid.reporting.write import report_of
+from labelgrid.reporting.study_data import is_study, study_report
+from labelgrid.reporting.write import write_report
 from labelgrid.results import Result
 from labelgrid.simulation import results
 from labelgrid.simulation.campaign import create_run, settings_of
@@ -62,30 +62,30 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_what_the_runs_measured_is_there_by_kind_strategy_and_seed(out: Path) -> None:
-    (trial,) = gather_study(out).trials
-    assert [run.key for run in trial.runs] == [
+    (point,) = study_report(out).points
+    assert [run.key for run in point.runs] == [
         f"{name}-seed{seed}" for seed in (0, 1) for name in ("start", "random_cells", "full")
     ]
-    assert {run.ending for run in trial.runs} == {"done"}
-    assert [one.loss_mtl for one in trial.of("random_cells")[1].measured] == [5.0, 4.0]
-    assert set(trial.full) == {0, 1}
-    (seen,) = trial.seen
-    assert seen.asked.counts()["depth"] == {
-        **{"round 1": 1, "round 2": 1, "no answer yet": 0, "skipped": 0, "not asked for": 2}
+    assert {run.state for run in point.runs} == {"done"}
+    assert [one.loss_mtl for one in point.of("random_cells")[1].measured] == [5.0, 4.0]
+    assert set(point.full) == {0, 1}
+    (details,) = point.details
+    assert details.requests.counts()["depth"] == {
+        **{"round 1": 1, "round 2": 1, "no answer yet": 0, "skipped": 0, "not requested": 2}
     }
 
 
 def test_runs_whose_folders_are_gone_are_read_from_the_table(out: Path) -> None:
-    before = gather_study(out).trials[0]
+    before = study_report(out).points[0]
     shutil.rmtree(out / "runs")
-    after = gather_study(out).trials[0]
+    after = study_report(out).points[0]
     for old, new in zip(before.runs, after.runs, strict=True):
         known = [replace(one, model="", heldout_labels={}) for one in old.measured]
         assert [replace(one, labels={}) for one in new.measured] == [replace(one, labels={}) for one in known]
-        assert new.ending == "done" and [one.labels["depth"] for one in new.measured] == [
+        assert new.state == "done" and [one.labels["depth"] for one in new.measured] == [
             one.labels["depth"] for one in old.measured
         ]
-    assert after.seen == []
+    assert after.details == []
 
 
 def test_unfinished_failed_and_runs_not_begun_are_told_apart(out: Path) -> None:
@@ -94,10 +94,10 @@ def test_unfinished_failed_and_runs_not_begun_are_told_apart(out: Path) -> None:
     shutil.rmtree(out / "runs" / "full-seed1")
     (out / "outcomes.parquet").unlink()
     write_text(out / "runs.json", json.dumps({"random_cells-seed1": {"state": "failed", "fault": "no memory"}}))
-    endings = {run.key: (run.ending, run.fault) for run in gather_study(out).trials[0].runs}
+    endings = {run.key: (run.state, run.fault) for run in study_report(out).points[0].runs}
     assert endings["random_cells-seed0"] == ("unfinished", "")
     assert endings["random_cells-seed1"] == ("failed", "no memory")
-    assert endings["full-seed1"] == ("not begun", "") and endings["full-seed0"] == ("done", "")
+    assert endings["full-seed1"] == ("not started", "") and endings["full-seed0"] == ("done", "")
 
 
 def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> None:
@@ -105,18 +105,18 @@ def test_a_run_that_ended_early_is_done_where_it_is_written_down(out: Path) -> N
     kept["study"]["rounds"] = 9
     write_text(out / "study.json", json.dumps(kept))
 
-    def ending(seed: int) -> str:
-        return gather_study(out).trials[0].of("random_cells")[seed].ending
+    def state(seed: int) -> str:
+        return study_report(out).points[0].of("random_cells")[seed].state
 
-    assert ending(0) == "unfinished"
+    assert state(0) == "unfinished"
     write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "done"}}))
-    assert (ending(0), ending(1)) == ("done", "unfinished")
+    assert (state(0), state(1)) == ("done", "unfinished")
     study = parse(Study, kept["study"], "")
     other = Run("strategy", "random_cells", 1)
     write_text(out / "runs" / other.key / "done.json", other.done_text(replace(study, rounds=8)))
-    assert ending(1) == "unfinished"  # it ended where fewer rounds were asked for
+    assert state(1) == "unfinished"  # it ended where fewer rounds were asked for
     write_text(out / "runs" / other.key / "done.json", other.done_text(study))
-    assert ending(1) == "done"
+    assert state(1) == "done"
 
 
 def test_a_failed_run_stays_failed_when_its_folder_is_gone(out: Path) -> None:
@@ -125,38 +125,38 @@ def test_a_failed_run_stays_failed_when_its_folder_is_gone(out: Path) -> None:
     write_text(out / "study.json", json.dumps(kept))
     write_text(out / "runs.json", json.dumps({"random_cells-seed0": {"state": "failed", "fault": "no memory"}}))
     shutil.rmtree(out / "runs")
-    endings = {run.key: run.ending for run in gather_study(out).trials[0].runs}
+    endings = {run.key: run.state for run in study_report(out).points[0].runs}
     assert (endings["random_cells-seed0"], endings["random_cells-seed1"]) == ("failed", "unfinished")
 
 
 def test_points_of_a_grid_are_trials_of_their_own(tmp_path: Path) -> None:
     out = make(tmp_path, replace(STUDY, seeds=1, grid={"train.steps": (5, 9)}))
-    assert [trial.point for trial in gather_study(out).trials] == ["train.steps=5", "train.steps=9"]
-    assert all(len(trial.runs) == 3 for trial in gather_study(out).trials)
+    assert [point.point for point in study_report(out).points] == ["train.steps=5", "train.steps=9"]
+    assert all(len(point.runs) == 3 for point in study_report(out).points)
 
 
 def test_a_study_tells_the_digest_of_the_pictures_it_began_with(tmp_path: Path) -> None:
     out = make(tmp_path, replace(STUDY, seeds=1))
     kept = json.loads((out / "study.json").read_text())
     (out / "study.json").write_text(json.dumps(kept | {"pictures": "c0ffee"}))
-    assert gather_study(out).about["Data hash"] == "c0ffee (ids, splits and pixels of all images)"
+    assert study_report(out).about["Data hash"] == "c0ffee (ids, splits and pixels of all images)"
 
 
 def test_a_study_s_folder_makes_a_page_and_a_project_s_still_does(out: Path, tmp_path: Path) -> None:
     assert is_study(out) and not is_study(out / "runs" / "full-seed0")
-    shown = Page(report_of(out, tmp_path / "a.html").page.read_text())
-    assert "One strategy alone: there is nothing to compare it with." in shown.words
+    shown = Page(write_report(out, tmp_path / "a.html").page.read_text())
+    assert "There is only one strategy, so there is nothing to compare." in shown.words
     assert len(shown.section("runs").tables[0]) == 1 + 6
     assert "contents are not known" in shown.section("settings").words
-    run = report_of(out / "runs" / Run("full", "full", 0).key, tmp_path / "b.html", tmp_path / "plots")
+    run = write_report(out / "runs" / Run("full", "full", 0).key, tmp_path / "b.html", tmp_path / "plots")
     assert run.drawings == len(list((tmp_path / "plots").iterdir())) > 0
-    assert Page(run.page.read_text()).section("stands")
+    assert Page(run.page.read_text()).section("status")
 
 
 def test_a_damaged_study_is_refused_and_nothing_is_written(out: Path, tmp_path: Path) -> None:
     (out / "study.json").write_text("{")
     with pytest.raises(ProjectError, match=r"A file of the study is damaged"):
-        report_of(out, tmp_path / "a.html")
+        write_report(out, tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()
 
 
@@ -164,9 +164,9 @@ def test_a_damaged_study_is_refused_and_nothing_is_written(out: Path, tmp_path: 
 def test_damaged_files_of_a_study_are_named(out: Path, file: str, text: str) -> None:
     (out / file).write_text(text)
     with pytest.raises(ProjectError, match=file):
-        gather_study(out)
+        study_report(out)
 
 
 def test_an_ending_that_is_no_table_says_nothing(out: Path) -> None:
     (out / "runs.json").write_text('{"random_cells-seed0": 3}')
-    assert {run.ending for run in gather_study(out).trials[0].runs} == {"done"}
+    assert {run.state for run in study_report(out).points[0].runs} == {"done"}

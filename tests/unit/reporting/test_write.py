@@ -14,8 +14,8 @@ from labelgrid.files import write_text
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.reporting.project_data import gather
-from labelgrid.reporting.write import report
+from labelgrid.reporting.project_data import project_report
+from labelgrid.reporting.write import write_project_report
 from labelgrid.results import Result
 from tests.campaigns import cells_of, make_project, snapshot
 from tests.support import Made
@@ -88,7 +88,7 @@ def fit(project: ProjectFolder, labels: int, rmse: float, *, measured: str = "th
 
 def page(project: ProjectFolder) -> Page:
     """The report, written and read."""
-    return Page(report(project, project.folder / "report.html").page.read_text(encoding="utf-8"))
+    return Page(write_project_report(project, project.folder / "report.html").page.read_text(encoding="utf-8"))
 
 
 def test_a_new_project_s_report_says_what_is_missing_and_how_to_go_on(project: ProjectFolder) -> None:
@@ -107,30 +107,30 @@ def test_a_project_that_holds_nothing_out_says_that_it_measures_nothing(data: Ma
     with make_project(tmp_path / "project", data) as project:
         label(project, *cells_of(data))
         shown = page(project)
-    assert "This project holds no images out" in shown.section("curves").words
+    assert "This project has no held-out images" in shown.section("curves").words
     assert "labelgrid init NEW --images IMAGES --task TASK --holdout 50" in shown.section("curves").words
-    assert "Held out" not in shown.section("stands").words
+    assert "Held out" not in shown.section("status").words
     assert f"labelgrid fit {project.folder}" in shown.section("training").words
 
 
 def test_the_strategy_is_named_with_its_options(project: ProjectFolder) -> None:
-    assert gather(project).about["Strategy"] == "partal"
+    assert project_report(project).about["Strategy"] == "partal"
     chosen = PluginChoice("random_cells", {"spread": 2, "keep": "first"})
     other = ProjectFolder(project.folder, replace(project.settings, strategy=chosen), project.store)
-    assert gather(other).about["Strategy"] == "random_cells (spread = 2, keep = first)"
+    assert project_report(other).about["Strategy"] == "random_cells (spread = 2, keep = first)"
 
 
 def test_cells_and_costs_are_counted_and_held_out_ones_apart(project: ProjectFolder, data: Made) -> None:
     label(project, *cells_of(data)[:3], *cells_of(data)[-4:-2])
     query(project, cells_of(data)[3])
-    learnt, asked, heldout = page(project).section("stands").tables
+    learnt, requests, heldout = page(project).section("status").tables
     assert learnt[1:] == [
         ["semseg", "semseg", "2", "0", "0", "2", "10", "20", "0"],
         ["depth", "depth", "1", "1", "0", "2", "1", "1", "1"],
         ["all tasks", "", "3", "1", "0", "4", "", "21", "1"],
     ]
-    assert asked == [
-        ["task", "outside the rounds", "no answer yet", "skipped", "not asked for"],
+    assert requests == [
+        ["task", "outside the rounds", "no answer yet", "skipped", "not requested"],
         ["semseg", "2", "0", "0", "2"],
         ["depth", "1", "1", "0", "2"],
     ]
@@ -144,8 +144,8 @@ def test_cells_and_costs_are_counted_and_held_out_ones_apart(project: ProjectFol
 def test_images_of_other_splits_have_a_table_of_their_own(data: Made, tmp_path: Path) -> None:
     splits = {data.names[0]: "val", data.names[1]: "test"}
     with make_project(tmp_path / "project", data, splits) as project:
-        assert [(part.name.split()[1], part.images) for part in gather(project).parts] == [
-            *(("learn", 4), ("choosing", 1), ("a", 1))
+        assert [(part.name.split()[0], part.images) for part in project_report(project).parts] == [
+            *(("Training", 4), ("Validation", 1), ("Test", 1))
         ]
 
 
@@ -176,21 +176,21 @@ def test_a_campaign_s_figures_rounds_picks_and_training_are_all_there(project: P
     ]
     assert shown.section("training").tables[0] == [["epoch", "depth"], ["1", "0.375"]]
     assert "pad_net on mobilenetv2_100" in shown.words and project.store.pool_hash() in shown.words
-    assert gather(project).hints == {}
+    assert project_report(project).hints == {}
 
 
 def test_a_round_s_cancelled_picks_are_neither_answered_nor_waited_for(project: ProjectFolder, data: Made) -> None:
     cells = cells_of(data)
     query(project, *cells[:3])
     project.store.move([Move(cells[0], State.MISSING), Move(cells[1], State.LABELLED, cost=1.0)])
-    assert gather(project).rounds[0].now == {"labelled": 1, "skipped": 0, "requested": 1}
+    assert project_report(project).rounds[0].now == {"labelled": 1, "skipped": 0, "requested": 1}
 
 
 def test_one_measured_round_asks_for_a_second(project: ProjectFolder, data: Made) -> None:
     label(project, *cells_of(data)[-4:])
     fit(project, 1, 1.125)
     words = page(project).section("curves").words
-    assert "One round is measured. Curves need two" in words and "1.125" in words
+    assert "One round is measured. Curves need two." in words and "1.125" in words
 
 
 def test_labels_that_no_network_was_measured_on_ask_for_a_fit(project: ProjectFolder, data: Made) -> None:
@@ -201,7 +201,7 @@ def test_labels_that_no_network_was_measured_on_ask_for_a_fit(project: ProjectFo
 def test_figures_of_weights_that_were_trained_over_are_left_out(project: ProjectFolder, data: Made) -> None:
     label(project, *cells_of(data)[-4:])
     fit(project, 1, 1.125, measured="an older model")
-    assert gather(project).measured == []
+    assert project_report(project).measured == []
     assert "No network has been measured" in page(project).section("curves").words
 
 
@@ -225,7 +225,7 @@ def test_picks_of_an_open_round_were_never_asked_for_and_are_not_shown(project: 
     number = project.store.open_round().number
     first = project.round_folder(1) / "picks.json"
     write_text(project.round_folder(number) / "picks.json", first.read_text())
-    found = gather(project)
+    found = project_report(project)
     assert found.picked and found.picked.round == 1
     assert found.rounds[1].picks == {}
 
@@ -242,7 +242,7 @@ def test_only_the_first_picks_are_shown_and_all_are_counted(
 ) -> None:
     monkeypatch.setattr("labelgrid.reporting.project_view.SHOWN", 2)
     query(project, *cells_of(data)[:3])
-    found = gather(project).picked
+    found = project_report(project).picked
     assert found and (len(found.first), found.total) == (2, 3)
     assert [pick.score for pick in found.first] == [1 / 2, 1 / 3]
 
@@ -264,7 +264,7 @@ def test_reporting_changes_nothing_but_the_report(project: ProjectFolder, data: 
     label(project, *cells_of(data)[:2])
     fit(project, 1, 1.0)
     before = snapshot(project)
-    path = report(project, project.folder / "report.html").page
+    path = write_project_report(project, project.folder / "report.html").page
     *others, files = snapshot(project)
     assert files.pop("report.html") == path.read_bytes()
     assert (*others, files) == before
@@ -272,40 +272,40 @@ def test_reporting_changes_nothing_but_the_report(project: ProjectFolder, data: 
 
 def test_a_report_is_written_over_an_older_one_and_over_nothing_else(project: ProjectFolder, tmp_path: Path) -> None:
     out = tmp_path / "out.html"
-    report(project, out)
+    write_project_report(project, out)
     out.write_text(out.read_text() + "older")
-    report(project, out)
+    write_project_report(project, out)
     assert out.read_text().endswith("</html>")
     precious = project.folder / "labelgrid.toml"
     before = precious.read_bytes()
-    with pytest.raises(ProjectError, match=r"There is a file that is no labelgrid report") as caught:
-        report(project, precious)
+    with pytest.raises(ProjectError, match=r"The file exists and is not a labelgrid report") as caught:
+        write_project_report(project, precious)
     assert caught.value.unchanged == "Nothing was written." and precious.read_bytes() == before
 
 
 def test_a_place_that_cannot_hold_the_report_is_refused(project: ProjectFolder, tmp_path: Path) -> None:
-    with pytest.raises(ProjectError, match="There is no folder to write the report in") as caught:
-        report(project, tmp_path / "nowhere" / "report.html")
-    assert f"Make {tmp_path / 'nowhere'}" in caught.value.next_step and not (tmp_path / "nowhere").exists()
-    with pytest.raises(ProjectError, match="this is a folder") as caught:
-        report(project, tmp_path)
+    with pytest.raises(ProjectError, match="The report's folder does not exist") as caught:
+        write_project_report(project, tmp_path / "nowhere" / "report.html")
+    assert f"Create {tmp_path / 'nowhere'}" in caught.value.next_step and not (tmp_path / "nowhere").exists()
+    with pytest.raises(ProjectError, match="but this is a folder") as caught:
+        write_project_report(project, tmp_path)
     assert str(tmp_path / "report.html") in caught.value.next_step
 
 
 def test_a_damaged_file_stops_the_report_and_leaves_the_older_one(project: ProjectFolder, data: Made) -> None:
-    out = report(project, project.folder / "report.html").page
+    out = write_project_report(project, project.folder / "report.html").page
     before = out.read_bytes()
     query(project, cells_of(data)[0])
     (project.round_folder(1) / "picks.json").write_text("[")
     with pytest.raises(ProjectError, match=r"A file of a round is damaged"):
-        report(project, out)
+        write_project_report(project, out)
     assert out.read_bytes() == before
 
 
 def test_reporting_loads_no_torch(project: ProjectFolder) -> None:
     code = (
         "import sys; from pathlib import Path; from labelgrid.project.folder import ProjectFolder;"
-        "from labelgrid.reporting.write import report; folder = Path(sys.argv[1]);"
-        "report(ProjectFolder.open(folder), folder / 'report.html'); sys.exit('torch' in sys.modules)"
+        "from labelgrid.reporting.write import write_project_report; folder = Path(sys.argv[1]);"
+        "write_project_report(ProjectFolder.open(folder), folder / 'report.html'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(project.folder)], check=False).returncode == 0

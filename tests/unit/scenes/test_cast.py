@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from labelgrid.scenes.cast import Seen, cast, directions
+from labelgrid.scenes.cast import RayHits, cast, directions
 from labelgrid.scenes.maps import TASKS, labels_of
 from labelgrid.scenes.rooms import CLASSES, Scene, make_scene
-from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, put, scaled, tube, turned
+from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_object, scaled, tube, turned
 
 COVERS = ["labelgrid.scenes.maps"]
 SIZE = (24, 32)
@@ -23,13 +23,13 @@ def scene(*solids: Solid) -> Scene:
     return Scene((*room, *solids), moved(), 60.0)
 
 
-def seen(made: Scene) -> tuple[Seen, dict[str, np.ndarray]]:
+def hits(made: Scene) -> tuple[RayHits, dict[str, np.ndarray]]:
     found = cast(made, SIZE)
     return found, {name: label.value for name, label in labels_of(made, found).items()}
 
 
 def test_depth_and_normals_of_a_wall_are_along_the_axis_and_in_the_cameras_frame() -> None:
-    found, labels = seen(scene())
+    found, labels = hits(scene())
     wall = labels["semseg"][..., 0] == CLASSES.index("wall")
     assert wall.any() and np.allclose(found.depth[wall], 8.0, atol=1e-4)
     assert np.allclose(found.normals[wall], [0, 0, 1], atol=1e-5)
@@ -42,7 +42,7 @@ def test_depth_and_normals_of_a_wall_are_along_the_axis_and_in_the_cameras_frame
 
 def test_a_ball_is_where_geometry_has_it() -> None:
     centre, radius = np.array([0.8, 0.3, -4.0]), 0.7
-    found, labels = seen(scene(*put([ball((radius,) * 3, centre, RED, "ball")], moved(), 1)))
+    found, labels = hits(scene(*place_object([ball((radius,) * 3, centre, RED, "ball")], moved(), 1)))
     direction = directions(60.0, SIZE)
     a, b, c = (direction**2).sum(-1), direction @ centre, centre @ centre - radius**2
     inside = b**2 - a * c > 0
@@ -56,7 +56,7 @@ def test_a_ball_is_where_geometry_has_it() -> None:
 
 
 def test_parts_saliency_and_edges_follow_the_solids() -> None:
-    figure = put(
+    figure = place_object(
         [
             ball((0.3, 0.3, 0.3), (0, 0.5, 0), RED, "person", "head"),
             cube((0.6, 0.8, 0.4), (0, -0.3, 0), RED, "person", "torso"),
@@ -64,8 +64,8 @@ def test_parts_saliency_and_edges_follow_the_solids() -> None:
         moved(-0.8, 0, -4),
         1,
     )
-    other = put([tube(0.6, 1.6, (0, 0, 0), RED, "bin")], moved(1.0, 0, -4), 2)
-    _, labels = seen(scene(*figure, *other))
+    other = place_object([tube(0.6, 1.6, (0, 0, 0), RED, "bin")], moved(1.0, 0, -4), 2)
+    _, labels = hits(scene(*figure, *other))
     named = labels["semseg"][..., 0]
     assert set(np.unique(labels["parts"])) == {0, 1, 2}
     assert ((labels["parts"][..., 0] > 0) == (named == CLASSES.index("person"))).all()
@@ -77,7 +77,7 @@ def test_parts_saliency_and_edges_follow_the_solids() -> None:
 
 
 def test_a_tube_shows_its_side_and_its_lid() -> None:
-    found, labels = seen(scene(*put([tube(0.5, 1.0, (0, -1.2, 0), RED, "bin")], moved(0, 0, -4), 1)))
+    found, labels = hits(scene(*place_object([tube(0.5, 1.0, (0, -1.2, 0), RED, "bin")], moved(0, 0, -4), 1)))
     hit = labels["semseg"][..., 0] == CLASSES.index("bin")
     points = found.depth[..., None] * directions(60.0, SIZE) - [0, -1.2, -4]
     lid = hit & (np.abs(points[..., 1] - 0.5) < 1e-5)
@@ -98,11 +98,11 @@ def test_from_within_a_solid_its_inside_is_seen_and_what_is_behind_the_camera_is
 
 @pytest.mark.parametrize("shape", ["cube", "sphere", "tube"])
 def test_a_camera_moved_with_its_scene_sees_the_same(shape: str) -> None:
-    place = moved(0.3, -0.2, -4) @ turned("y", 33) @ turned("x", 20) @ scaled(0.9, 0.6, 1.2)
-    made = Solid(shape, place, RED, "box", thing=1)  # type: ignore[arg-type]
+    transform = moved(0.3, -0.2, -4) @ turned("y", 33) @ turned("x", 20) @ scaled(0.9, 0.6, 1.2)
+    made = Solid(shape, transform, RED, "box", thing=1)  # type: ignore[arg-type]
     still = cast(Scene((made,), moved(), 60.0), SIZE)
     going = moved(2, 1, -3) @ turned("y", 50) @ turned("x", -12)
-    found = cast(Scene(tuple(put([made], going, 1)), going, 60.0), SIZE)
+    found = cast(Scene(tuple(place_object([made], going, 1)), going, 60.0), SIZE)
     assert np.array_equal(found.solid, still.solid) and (still.solid == 0).sum() > 20
     assert np.allclose(found.depth, still.depth, atol=1e-5) and np.allclose(found.normals, still.normals, atol=1e-5)
 

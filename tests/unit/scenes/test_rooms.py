@@ -23,7 +23,7 @@ def scenes() -> list[Scene]:
 def same(one: Scene, other: Scene) -> bool:
     pairs = zip(one.solids, other.solids, strict=True)
     return np.array_equal(one.camera, other.camera) and all(
-        np.array_equal(a.place, b.place) and a.material == b.material and a.label == b.label for a, b in pairs
+        np.array_equal(a.transform, b.transform) and a.material == b.material and a.label == b.label for a, b in pairs
     )
 
 
@@ -38,14 +38,14 @@ def test_some_scenes_look_again_at_the_room_before_from_nearby(scenes: list[Scen
     assert 0.1 < len(again) / MANY < 0.3
     for index in again[:10]:
         before, now = scenes[index - 1], scenes[index]
-        assert all(np.array_equal(a.place, b.place) for a, b in zip(before.solids, now.solids, strict=True))
+        assert all(np.array_equal(a.transform, b.transform) for a, b in zip(before.solids, now.solids, strict=True))
         assert 0 < np.abs(before.camera[:3, 3] - now.camera[:3, 3]).max() < 0.8
 
 
 def test_classes_have_a_long_tail_and_every_one_comes(scenes: list[Scene]) -> None:
-    seen = Counter(label for scene in scenes for label in {solid.label for solid in scene.solids})
-    assert set(seen) == set(CLASSES)
-    assert seen["wall"] == MANY and 0 < seen["ladder"] < MANY / 20
+    hits = Counter(label for scene in scenes for label in {solid.label for solid in scene.solids})
+    assert set(hits) == set(CLASSES)
+    assert hits["wall"] == MANY and 0 < hits["ladder"] < MANY / 20
     assert sum(kind.share for kind in KINDS.values()) == pytest.approx(1)
 
 
@@ -76,7 +76,7 @@ def test_a_figure_is_seen_in_about_a_third_of_the_pictures(scenes: list[Scene]) 
 
 def corners(solid: Solid) -> np.ndarray:
     unit = np.array([(x, y, z, 1.0) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]).T
-    return (solid.place @ unit)[:3].T
+    return (solid.transform @ unit)[:3].T
 
 
 @pytest.mark.parametrize("name", [*STANDING, *LYING, PERSON])

@@ -12,11 +12,11 @@ from labelgrid.progress import Silent
 from labelgrid.project.task_spec import task_rows
 from labelgrid.scenes.maps import TASKS
 from labelgrid.scenes.sheet import contact_sheet
-from labelgrid.scenes.write import Wanted, write_scenes
+from labelgrid.scenes.write import SceneSettings, write_scenes
 from labelgrid.tasks.task import definitions
 
 COVERS = ["labelgrid.scenes.sheet"]
-WANTED = Wanted((24, 32), seed=3, samples=2)
+WANTED = SceneSettings((24, 32), seed=3, samples=2)
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -54,7 +54,7 @@ def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(wri
 def test_other_scenes_and_other_files_are_left_alone(written: Path, tmp_path: Path) -> None:
     before = contents(written)
     with pytest.raises(ProjectError, match="another size, seed or number of samples"):
-        write_scenes(written, 6, Wanted((24, 32), seed=4, samples=2), Silent())
+        write_scenes(written, 6, SceneSettings((24, 32), seed=4, samples=2), Silent())
     assert contents(written) == before
     assert write_scenes(written, 2, WANTED, Silent(), jobs=1) == (6, 0)  # fewer than there are
     assert contents(written) == before

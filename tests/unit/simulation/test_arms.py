@@ -10,8 +10,8 @@ from labelgrid.errors import LabelgridError, RecipeError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.report.trials import PointResults
-from labelgrid.reporting.study_data import gather_study
+from labelgrid.report.study_content import PointResults
+from labelgrid.reporting.study_data import study_report
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
@@ -190,9 +190,9 @@ def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names
     labels = {name: sorted({r.labels for r in done.outcomes() if r.strategy == name}) for name in arms}
     assert labels == {"mtl": [6, 11], "depth-alone": [8], "partial": [8, 13]}
     assert {r.task for r in done.outcomes() if r.strategy == "depth-alone"} == {"depth", "all"}
-    (point,) = gather_study(request.out).trials
+    (point,) = study_report(request.out).points
     assert isinstance(point, PointResults) and list(point.strategies) == list(arms)
-    ends = {run.strategy: (run.ending, run.measured[-1].loss_mtl) for run in point.runs if run.kind == "strategy"}
+    ends = {run.strategy: (run.state, run.measured[-1].loss_mtl) for run in point.runs if run.kind == "strategy"}
     assert {ending for ending, _ in ends.values()} == {"done"}
     assert [name for name, (_, loss) in ends.items() if re.match("nan", str(loss))] == ["depth-alone"]
     again = run_study(request)

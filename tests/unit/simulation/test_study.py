@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.files import load_recipe
-from labelgrid.simulation.runs import Run, point_text, runs_at, runs_of
+from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import SIMULATE, make_recipe
 
@@ -75,7 +75,7 @@ def test_points_share_the_runs_that_none_of_their_values_reaches() -> None:
     assert next(run for run in runs if run.kind == "full").overrides(study) == {"train": {"steps": 9}}
     assert len(list(runs_at(study, 1, {"train.steps": 0, "score.dropout.passes": 3}))) == 3
     wider = Study("folder", TASKS, strategies=("a",), seeds=1, grid=grid | {"train.batch": (2, 4)}, changes=own)
-    starts = {point_text(run.point) for run in runs_of(wider) if run.kind == "start"}
+    starts = {describe_point(run.point) for run in runs_of(wider) if run.kind == "start"}
     assert starts == {"train.batch=2", "train.batch=4"}
 
 

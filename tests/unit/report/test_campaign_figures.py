@@ -6,23 +6,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.report.findings import loss, means, measures, metric
-from labelgrid.report.trials import PointResults
-from tests.unit.report.made import HEADLINES, network, nothing, planted, runs, trial
+from labelgrid.report.campaign_figures import campaign_figures, loss, means_by_round, metric
+from labelgrid.report.study_content import PointResults
+from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, runs
 
-COVERS = ["labelgrid.report.trials"]
+COVERS = ["labelgrid.report.study_content"]
 
 
 def named(found: PointResults, word: str, reference: str = "random_cells") -> object:
-    (one,) = [m for m in measures(found, HEADLINES, reference) if word in m.name]
+    (one,) = [m for m in campaign_figures(found, HEADLINES, reference) if word in m.name]
     return one
 
 
 def test_a_mean_is_over_the_runs_that_got_so_far() -> None:
     own = [run for run in runs(["a"], 3, nothing) if run.kind == "strategy"]
     own[0] = replace(own[0], measured=own[0].measured[:2])
-    found = means(own, loss)
-    assert [(m.place, m.seeds, m.labels, m.cost) for m in found] == [
+    found = means_by_round(own, loss)
+    assert [(m.rounds_bought, m.seeds, m.labels, m.cost) for m in found] == [
         (0, 3, 20, 110),
         (1, 3, 30, 165),
         (2, 2, 40, 220),
@@ -31,24 +31,24 @@ def test_a_mean_is_over_the_runs_that_got_so_far() -> None:
     values = [run.measured[2].loss_mtl for run in own[1:]]
     assert found[2].value == pytest.approx(np.mean(values))
     assert found[2].deviation == pytest.approx(np.std(values, ddof=1))
-    assert math.isnan(means(own[:1], loss)[0].deviation)
+    assert math.isnan(means_by_round(own[:1], loss)[0].deviation)
 
 
 def test_a_figure_that_is_no_number_counts_in_no_mean() -> None:
     own = [run for run in runs(["a"], 2, nothing) if run.kind == "strategy"]
     own[0] = replace(own[0], measured=[network(0, math.nan), *own[0].measured[1:]])
-    assert [m.seeds for m in means(own, loss)] == [1, 2, 2, 2]
-    assert means(own, metric("semseg", "no such figure")) == []
+    assert [m.seeds for m in means_by_round(own, loss)] == [1, 2, 2, 2]
+    assert means_by_round(own, metric("semseg", "no such figure")) == []
 
 
 def test_the_area_is_the_mean_loss_on_the_way() -> None:
-    found = named(trial(), "over labels")
+    found = named(point_results(), "over labels")
     base = [0.3 * np.sin(seed) for seed in range(3)]
     assert [found.values["partal"][s] for s in range(3)] == pytest.approx([6 + b - 0.75 for b in base])
 
 
 def test_curves_of_other_lengths_are_compared_where_both_are() -> None:
-    whole = trial(planted("partal", 0.2), seeds=1)
+    whole = point_results(planted("partal", 0.2), seeds=1)
     short = [replace(r, measured=r.measured[:2]) if r.strategy == "random_cells" else r for r in whole.runs]
     found = named(replace(whole, runs=short), "over labels")
     first = next(r for r in short if r.strategy == "partal").measured
@@ -56,52 +56,52 @@ def test_curves_of_other_lengths_are_compared_where_both_are() -> None:
 
 
 def test_curves_that_begin_at_other_places_are_compared_from_where_the_last_begins() -> None:
-    whole = trial(seeds=1)
+    whole = point_results(seeds=1)
     late = [replace(r, measured=r.measured[1:]) if r.strategy == "random_cells" else r for r in whole.runs]
     found = named(replace(whole, runs=late), "over labels")
     assert found.values["partal"] == found.values["random_cells"] == pytest.approx({0: 5.0})
 
 
 def test_a_pair_is_compared_over_the_seeds_that_both_have_finished() -> None:
-    whole = trial(seeds=3)
+    whole = point_results(seeds=3)
     gaps = {"partal-seed0", "random_cells-seed2"}
-    left = [replace(run, ending="unfinished") if run.key in gaps else run for run in whole.runs]
-    for measure in measures(replace(whole, runs=left), HEADLINES, "random_cells"):
+    left = [replace(run, state="unfinished") if run.key in gaps else run for run in whole.runs]
+    for measure in campaign_figures(replace(whole, runs=left), HEADLINES, "random_cells"):
         assert [compared.seeds for compared in measure.pairs().values()] == [1]
 
 
 def test_labels_to_the_reference_s_final_loss_are_counted_and_runs_that_never_got_there_are_said() -> None:
-    found = named(trial(lambda name, seed, place: -0.5 if name == "partal" else 0.0), "Labels to reach")
+    found = named(point_results(lambda name, seed, place: -0.5 if name == "partal" else 0.0), "Labels to reach")
     assert found.values["partal"] == pytest.approx({0: 40.0, 1: 40.0, 2: 40.0})
     assert found.values["random_cells"] == pytest.approx({0: 50.0, 1: 50.0, 2: 50.0})
-    worse = named(trial(lambda name, seed, place: 0.5 if name == "partal" else 0.0), "Labels to reach")
+    worse = named(point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0), "Labels to reach")
     assert worse.values["partal"] == {0: 50.0, 1: 50.0, 2: 50.0} and worse.reached == {"partal": 0, "random_cells": 3}
-    assert not [m for m in measures(trial(), HEADLINES, "absent") if "Labels to reach" in m.name]
+    assert not [m for m in campaign_figures(point_results(), HEADLINES, "absent") if "Labels to reach" in m.name]
 
 
 def test_delta_is_the_distance_to_the_network_with_every_label_of_the_same_seed() -> None:
-    found = named(trial(), "δ of depth")
+    found = named(point_results(), "δ of depth")
     assert found.values["partal"] == pytest.approx(dict.fromkeys(range(3), (4.5 - 3.0) / 2))
     assert (found.unit, found.better) == ("m", "lower")
-    assert named(trial(), "δ of semseg").values["partal"] == pytest.approx(dict.fromkeys(range(3), 15.0))
-    whole = trial()
+    assert named(point_results(), "δ of semseg").values["partal"] == pytest.approx(dict.fromkeys(range(3), 15.0))
+    whole = point_results()
     without = replace(whole, runs=[run for run in whole.runs if run.kind != "full"])
-    assert not [m for m in measures(without, HEADLINES, "random_cells") if "δ" in m.name]
+    assert not [m for m in campaign_figures(without, HEADLINES, "random_cells") if "δ" in m.name]
 
 
 def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
-    whole = trial(seeds=2)
-    for ending in ("unfinished", "failed"):
-        cut = [replace(r, ending=ending) if r.key == "partal-seed1" else r for r in whole.runs]
-        for measure in measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
+    whole = point_results(seeds=2)
+    for state in ("unfinished", "failed"):
+        cut = [replace(r, state=state) if r.key == "partal-seed1" else r for r in whole.runs]
+        for measure in campaign_figures(replace(whole, runs=cut), HEADLINES, "random_cells"):
             assert set(measure.values["partal"]) == {0}
             assert [c.seeds for c in measure.pairs().values()] == [1]
 
 
 def test_a_run_that_ended_early_has_no_last_round_to_compare_and_did_not_need_fewer_labels() -> None:
-    whole = trial(lambda name, seed, place: 0.5 if name == "partal" else 0.0)
+    whole = point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0)
     cut = [replace(r, measured=r.measured[:2]) if r.key == "partal-seed0" else r for r in whole.runs]
-    for measure in measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
+    for measure in campaign_figures(replace(whole, runs=cut), HEADLINES, "random_cells"):
         if measure.name.startswith(("loss_mtl after", "δ")):
             assert set(measure.values["partal"]) == set(measure.values["random_cells"]) == {1, 2}
         if measure.name.startswith("Labels to reach"):

@@ -1,4 +1,4 @@
-"""What was asked for of the grid, and in which round."""
+"""Records which cells of the grid were requested, and in which round."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,19 +6,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-#: Cells that no round has a label of.
-NEVER, WAITING, SKIPPED = "not asked for", "no answer yet", "skipped"
+#: The kinds of cells without a label.
+NEVER, WAITING, SKIPPED = "not requested", "no answer yet", "skipped"
 OTHERS = (WAITING, SKIPPED, NEVER)
 
 
 @dataclass(frozen=True)
 class RequestHistory:
-    """What was asked for of n images × t tasks.
+    """The requests for the cells of n images × t tasks.
 
     Args:
-        tasks: their names.
-        round: int [n, t], in which round a cell was asked for; 0 is outside any, -1 never.
-        waiting, skipped: bool [n, t], cells without an answer yet, and refused ones.
+        tasks: t task names.
+        round: int [n, t], the round that requested each cell; 0 is outside the rounds, -1 never requested.
+        waiting: bool [n, t], requested cells without an answer.
+        skipped: bool [n, t], cells that the annotator refused.
     """
 
     tasks: Sequence[str]
@@ -28,21 +29,21 @@ class RequestHistory:
 
     @property
     def kinds(self) -> list[str]:
-        """What there is to tell apart: rounds with a label, then what is none."""
+        """The names of all kinds of cells: rounds with a label first, then the kinds without one."""
         rounds = np.unique(self.round[(self.round >= 0) & ~self.waiting & ~self.skipped])
-        return [name_of(int(number)) for number in rounds] + list(OTHERS)
+        return [round_name(int(number)) for number in rounds] + list(OTHERS)
 
     def codes(self) -> NDArray[np.int64]:
-        """Int [n, t], each cell's place among the kinds."""
-        kinds = {kind: place for place, kind in enumerate(self.kinds)}
+        """Int [n, t], the index of each cell's kind in `kinds`."""
+        kinds = {kind: index for index, kind in enumerate(self.kinds)}
         codes = np.full(self.round.shape, kinds[NEVER])
         for number in np.unique(self.round[self.round >= 0]):
-            codes[self.round == number] = kinds.get(name_of(int(number)), 0)
+            codes[self.round == number] = kinds.get(round_name(int(number)), 0)
         codes[self.waiting], codes[self.skipped] = kinds[WAITING], kinds[SKIPPED]
         return codes
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """By task, how many cells are of each kind.
+        """The number of cells of each kind, by task.
 
         Example:
             >>> no = np.zeros((2, 1), bool)
@@ -56,6 +57,6 @@ class RequestHistory:
         }
 
 
-def name_of(number: int) -> str:
-    """A round as the picture names it; 0 is outside any."""
+def round_name(number: int) -> str:
+    """The name of a round in the picture; 0 means outside the rounds."""
     return f"round {number}" if number else "outside the rounds"

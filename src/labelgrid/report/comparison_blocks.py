@@ -1,0 +1,100 @@
+"""Builds a study's curves and comparison tables, by strategy and by pair of strategies."""
+
+from collections.abc import Mapping, Sequence
+
+from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
+from labelgrid.report.campaign_figures import (
+    CampaignFigure,
+    RoundMean,
+    ValueGetter,
+    label_cost,
+    label_count,
+    loss,
+    mean_and_deviation,
+    means_by_round,
+    metric,
+)
+from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.study_content import PointResults
+from labelgrid.report.wording import number, rough, spread, with_unit
+
+#: Explains the lines and bands of the curves.
+BAND = (
+    "Each line is the mean over seeds. Its band is one standard deviation over seeds to either side; with one seed "
+    "there is none. The dashed line is the mean of the networks trained on every label of the pool. Bands include "
+    "variation between seeds that all strategies share. The comparisons exclude it, because they are made seed by seed."
+)
+
+
+def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> list[Block]:
+    """The overall curve and one curve per task, against labels and against cost."""
+    blocks: list[Block] = [Heading("All tasks together: loss_mtl, lower is better")]
+    blocks.append(curve_figure(results, loss, "loss_mtl", f"{name}-overall"))
+    for task, own in headlines.items():
+        of_runs = (one.metrics.get(task, {}).get(own) for run in results.runs for one in run.measured)
+        known = next((result for result in of_runs if result), None)
+        if known:
+            unit = f" in {known.unit}" if known.unit else ""
+            blocks.append(Heading(f"{task}: {own}{unit}, {known.better} is better"))
+            blocks.append(curve_figure(results, metric(task, own), with_unit(own, known.unit), f"{name}-task-{task}"))
+    return blocks
+
+
+def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True) -> Figure:
+    """The curves of all strategies against labels and, with `cost`, against cost."""
+    lines = {s: means_by_round(list(results.of(s).values()), value_of) for s in results.strategies}
+    full = list(results.full.values())
+    level, deviation = mean_and_deviation([value_of(one) for one in full])
+    levels = [Level(f"every label: {number(level)}", level)] if full else []
+    drawings = []
+    if any(lines.values()):
+        labels = [_line(own, points, [p.labels for p in points]) for own, points in lines.items() if points]
+        costs = [_line(own, points, [p.cost for p in points]) for own, points in lines.items() if points]
+        drawings = [Chart(f"{name}-labels", "training labels", label, labels, levels, whole=True)]
+        drawings += [Chart(f"{name}-cost", "cost of training labels", label, costs, levels)] if cost else []
+    columns = [Column("strategy"), *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds")]
+    rows: list[list[Value]] = [
+        [strategy, p.rounds_bought, p.labels, p.cost, p.value, p.deviation, p.seeds]
+        for strategy, points in lines.items()
+        for p in points
+    ]
+    if full:
+        count, spent = (mean_and_deviation([getter(one) for one in full])[0] for getter in (label_count, label_cost))
+        rows.append(["every label", None, count, spent, level, deviation, len(full)])
+    return Figure(drawings, DataTable(columns, rows))
+
+
+def _line(name: str, points: Sequence[RoundMean], x: Sequence[float]) -> Line:
+    low = [p.value - p.deviation for p in points]
+    high = [p.value + p.deviation for p in points]
+    return Line(name, x, [p.value for p in points], low, high)
+
+
+def strategy_table(figures: Sequence[CampaignFigure], strategies: Sequence[str]) -> DataTable:
+    """Each figure of whole campaigns by strategy: mean and standard deviation over seeds."""
+    rows: list[list[Value]] = []
+    for figure in figures:
+        row: list[Value] = [with_unit(figure.name, figure.unit)]
+        for strategy in strategies:
+            mean, deviation, seeds = figure.summary(strategy)
+            reached = (figure.reached or {}).get(strategy, seeds)
+            never = f" (reached by {reached} of {seeds})" if reached < seeds else ""
+            row.append(f"{spread(mean, deviation)}{never}" if seeds else None)
+        rows.append(row)
+    return DataTable([Column("figure"), *numeric(*strategies)], rows)
+
+
+def pair_blocks(figure: CampaignFigure) -> list[Block]:
+    """The differences and verdicts of a figure, pair by pair; an empty list if no pair can be compared."""
+    pairs = figure.pairs()
+    span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "smallest to largest"
+    columns = [Column("pair"), *numeric("difference", span, "p", "p corrected", "seeds"), Column("verdict")]
+    rows: list[list[Value]] = []
+    for (first, second), c in pairs.items():
+        verdict = c.verdict if c.verdict == "no difference seen" else f"{first} is {c.verdict}"
+        interval = f"{rough(c.low)} to {rough(c.high)}"
+        rows.append([f"{first} − {second}", rough(c.mean), interval, c.p, c.holm, c.seeds, verdict])
+    if not rows:
+        return []
+    text = f"{figure.method} {figure.better.capitalize()} is better."
+    return [Heading(with_unit(figure.name, figure.unit)), Text(text, "small"), DataTable(columns, rows)]

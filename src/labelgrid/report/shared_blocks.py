@@ -1,0 +1,61 @@
+"""Builds the blocks that project and study pages share: the grid's picture, uncertainty charts, picked cells."""
+
+from labelgrid.report.blocks import Block, Cards, Column, DataTable, Figure, Text, Value, numeric
+from labelgrid.report.charts import Chart, Line
+from labelgrid.report.content import PoolUncertainty, RoundPicks
+from labelgrid.report.gridmap import GridMap
+from labelgrid.report.request_history import RequestHistory
+from labelgrid.report.wording import number
+
+
+def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:
+    """A picture of the grid, with its counts."""
+    drawing = GridMap(name, requests, title)
+    counts, colours = requests.counts(), drawing.colours()
+    columns = [Column("task"), *(Column(kind, True, colours[kind]) for kind in requests.kinds)]
+    rows: list[list[Value]] = [[task, *(kinds[kind] for kind in requests.kinds)] for task, kinds in counts.items()]
+    return Figure([drawing], DataTable(columns, rows), wide=True)
+
+
+def uncertainty_charts(uncertainty: PoolUncertainty, name: str, title: str = "") -> list[Block]:
+    """Charts of the pool's mean normalised uncertainty over the rounds, one chart per statistic."""
+    blocks: list[Block] = []
+    for statistic, tasks in uncertainty.items():
+        rounds = sorted(set().union(*tasks.values()))
+        lines = [Line(task, list(values), list(values.values())) for task, values in tasks.items()]
+        label = f"mean normalised {statistic}"
+        chart = Chart(f"{name}-{statistic}", "round", label, lines, whole=True, title=title)
+        table = DataTable(
+            numeric("round", *tasks), [[r, *(values.get(r) for values in tasks.values())] for r in rounds]
+        )
+        blocks.append(Figure([chart], table))
+    return blocks
+
+
+#: Explains the charts of `uncertainty_charts`.
+UNCERTAINTY_METHOD = (
+    "This is the mean of (u − min) / (max − min) over the cells without a label. A task's min and max come from its "
+    "first scored round (PartAL, equations 1 and 8). The mean should fall as labels come in."
+)
+
+
+def picked_cells(picked: RoundPicks) -> list[Block]:
+    """A round's first picks with their pictures."""
+    blocks: list[Block] = [
+        Text(
+            f"The first {len(picked.first)} of the {number(picked.total)} picks of round {picked.round}, best first. "
+            "A higher score means: label this first."
+        )
+    ]
+    kinds = {what for pick in picked.first for what in pick.pictures}
+    if kinds:
+        truth = " The truth is the label that came in after the pick." if "truth" in kinds else ""
+        blocks.append(
+            Text(
+                "The prediction comes from the network that scored the pool. Uncertainty runs from dark (certain) to "
+                "bright (uncertain), distance from bright (near) to dark (far). Each picture has its own scale. "
+                f"Hatched pixels have no value.{truth}",
+                "small",
+            )
+        )
+    return [*blocks, Cards(picked.first)]

@@ -1,0 +1,109 @@
+"""Defines the content of a study's report as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from labelgrid.report.content import Hint, Measured, PoolUncertainty, RoundPicks
+from labelgrid.report.request_history import RequestHistory
+
+#: The state of a run.
+RunState = Literal["done", "failed", "unfinished", "not started"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of one run.
+
+    Args:
+        key: its name, unique in the study.
+        kind: start, strategy or full.
+        strategy: its name.
+        seed: of the run.
+        measured: the figures of its networks, in order; all strategies of a seed share the first network.
+        state: of the run.
+        fault: why it failed.
+        expected: the number of networks it trains at most.
+        point: the values of recipe keys that it depends on, as text.
+    """
+
+    key: str
+    kind: str
+    strategy: str
+    seed: int
+    measured: Sequence[Measured]
+    state: RunState = "done"
+    fault: str = ""
+    expected: int = 0
+    point: str = ""
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """Details of one run: its requests, the uncertainty of its pool, and its last picks."""
+
+    strategy: str
+    seed: int
+    requests: RequestHistory | None = None
+    uncertainty: PoolUncertainty = field(default_factory=dict)
+    picked: RoundPicks | None = None
+
+
+@dataclass(frozen=True)
+class PointResults:
+    """The runs of one point of the study's grid; they are compared with each other.
+
+    Args:
+        point: its values of recipe keys, as text; "" without a grid.
+        strategies: in display order.
+        runs: all runs of the point.
+        details: of one run of each strategy.
+    """
+
+    point: str
+    strategies: Sequence[str]
+    runs: Sequence[RunResult]
+    details: Sequence[RunDetails] = ()
+
+    def of(self, strategy: str) -> dict[int, RunResult]:
+        """The runs of a strategy with at least one measured network, finished or not, by seed."""
+        return {r.seed: r for r in self.runs if r.kind == "strategy" and r.strategy == strategy and r.measured}
+
+    def finished(self, strategy: str) -> dict[int, RunResult]:
+        """The finished runs of a strategy by seed; only these may be compared."""
+        return {seed: run for seed, run in self.of(strategy).items() if run.state == "done"}
+
+    @property
+    def full(self) -> dict[int, Measured]:
+        """By seed, the figures of the network that was trained on every label."""
+        return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """The content of a study's report.
+
+    Args:
+        name: of the study.
+        made: when the report was made, as text.
+        about: settings and versions, one per line.
+        headlines: by task, the metric of its curve.
+        costs: by task, the cost of a label.
+        reference: the strategy whose final loss is the goal for the others.
+        points: of the study's grid.
+        hints: what each section lacks.
+    """
+
+    name: str
+    made: str
+    about: Mapping[str, str]
+    headlines: Mapping[str, str]
+    costs: Mapping[str, float]
+    reference: str
+    points: Sequence[PointResults]
+    hints: Mapping[str, Hint] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> list[RunResult]:
+        """All runs, each once; points of the grid may share start runs and full runs."""
+        return list({run.key: run for results in self.points for run in results.runs}.values())
