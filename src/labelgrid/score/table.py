@@ -19,8 +19,8 @@ FILE = "scores.parquet"
 #: What a statistic's numbers are of: each cell, float64 [n, t]; each image, float64 [n]; or a vector of features an
 #: image, float32 [n, d].
 Axis = Literal["cell", "image", "feature"]
-#: Rows that are read at once.
-ROWS = 4096
+#: Numbers that are read at once: few, since Arrow holds several such batches.
+NUMBERS = 2**18
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def _read(file: pq.ParquetFile) -> Table:
     values = {name: _empty(axis, count, width) for name, (axis, width) in about.items()}
     own = {name: [column for column in names if column == name or column.startswith(f"{name}/")] for name in about}
     images: list[str] = []
-    for batch in file.iter_batches(ROWS):
+    widest = sum(width for _, width in about.values())
+    for batch in file.iter_batches(max(1, NUMBERS // max(widest, 1))):
         rows = slice(len(images), len(images) + len(batch))
         for name, columns in own.items():
             if axes[name] == "feature" and columns == [name]:

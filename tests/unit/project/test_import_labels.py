@@ -159,7 +159,7 @@ def test_a_limit_draws_whole_images_by_the_seed(made: Callable[..., Made], tmp_p
 def test_a_ledger_that_changed_meanwhile_is_not_written(
     project: ProjectFolder, answered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = import_labels_module._keep
+    real = import_labels_module._copy_labels
 
     def keep(*arguments: object) -> list[str]:
         project.store.move([Move(Cell("0000.jpg", "depth"), State.MISSING)])

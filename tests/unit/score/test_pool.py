@@ -117,7 +117,6 @@ def test_a_table_of_before_axes_were_declared_is_read(tmp_path):
 
 
 MEMORY = """
-import resource
 import sys
 from pathlib import Path
 
@@ -130,7 +129,8 @@ def made(part):
     values = np.full((rows, width), part, np.float32)
     return Table([f"{part * rows + row:08d}" for row in range(rows)], {"x": values}, ("a",), {}, {"x": "feature"})
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    lines = Path("/proc/self/status").read_text().splitlines()  # ru_maxrss begins with the parent process's
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 write_tables([made(0)], path)
 read_table(path)
 before = peak()
@@ -142,11 +142,12 @@ print(written - before, peak() - before, found.nbytes / 2**20)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_a_table_of_features_is_written_in_parts_and_read_into_one_array(tmp_path):
     words = [sys.executable, "-c", MEMORY, str(tmp_path / "t.parquet")]
     ran = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     written, read, size = map(float, ran.stdout.split())
-    assert written < 0.5 * size and read < 1.6 * size, (written, read, size)
+    assert written < 0.5 * size and read < 1.5 * size, (written, read, size)
 
 
 def test_numbers_of_another_shape_than_the_axis_says_are_refused(made, tmp_path):
