@@ -77,7 +77,8 @@ def vector_target(prediction: Tensor) -> Target:
     """Vectors [b, c, h, w] at unit length, valid where they are finite and have one."""
     safe, finite = _safe(prediction)
     squares = safe.square().unbind(1)
-    length = torch.sqrt(sum(squares[1:], squares[0]))[:, None]
+    # In float64, since torch rounds roots of float32 otherwise than NumPy does, and label files were made by NumPy.
+    length = sum(squares[1:], squares[0]).double().sqrt().float()[:, None]
     return Target(safe / torch.where(length > 0, length, 1), finite & (length > 0))
 
 
