@@ -43,7 +43,7 @@ def ours_add(path: Path, images: int, tasks: int) -> None:
 def ours_label(path: Path, images: int, tasks: int) -> None:
     with Store.open(path) as store:
         cells = (Cell(name, f"task{number}") for name in names(images) for number in range(tasks))
-        store.move([Move(cell, State.LABELLED, path=f"{cell.image}.png", cost=1.0) for cell in cells])
+        store.move([Move(cell, State.LABELLED, path=f"{cell.image_id}.png", cost=1.0) for cell in cells])
 
 
 def ours_counts(path: Path, images: int, tasks: int) -> list[int]:

@@ -36,7 +36,7 @@ def uncertainties(images: int, tasks: int) -> np.ndarray:
 
 def ours(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:
     found = build(Options()).select(PoolView(grid, {"dropout": values}, seed=7), Budget(budget))
-    return [(pick.cell.image, pick.cell.task) for pick in found.picks]
+    return [(pick.cell.image_id, pick.cell.task) for pick in found.picks]
 
 
 def naive(values: np.ndarray, grid: Grid, budget: int) -> list[tuple[str, str]]:

@@ -30,13 +30,13 @@ class Table:
         """The image ids: their paths."""
         return sorted({name for names in self.members.values() for name in names})
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """RGB, upright."""
-        return read_image(self.root / name)
+        return read_image(self.root / image_id)
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """The label of a cell; no line in the table means that it is missing."""
-        path = self.labels.get((name, task.name))
+        path = self.labels.get((image_id, task.name))
         return task.read(self.root / path) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:

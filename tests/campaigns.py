@@ -103,7 +103,7 @@ def snapshot(project: ProjectFolder) -> tuple[object, ...]:
 
 def put(folder: Path, cell: Cell, pixels: np.ndarray) -> Path:
     """Write a label as `<task>/<image>.png` below a folder."""
-    path = folder / cell.task / f"{cell.image}.png"
+    path = folder / cell.task / f"{cell.image_id}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), pixels)
     return path
@@ -120,4 +120,4 @@ def refusal(project: ProjectFolder, folder: Path, **options: object) -> ImportRe
 
 def held(project: ProjectFolder) -> list[str]:
     """The held-out images."""
-    return [row.name for row in project.store.images(("heldout",))]
+    return [row.image_id for row in project.store.images(("heldout",))]

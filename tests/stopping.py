@@ -49,4 +49,4 @@ def round_of(
     done = fit.fit(project, Silent(), changes=changes)
     score.score(project, Silent())
     picked = query.query(project, Budget(3), Silent())
-    return done, [f"{pick.cell.image} {pick.cell.task} {pick.score:.9g}" for pick in picked.picks]
+    return done, [f"{pick.cell.image_id} {pick.cell.task} {pick.score:.9g}" for pick in picked.picks]

@@ -107,9 +107,9 @@ class Made:
     def labels(self) -> Path:
         return self.root / "labels"
 
-    def label(self, name: str, task: str) -> Path:
+    def label(self, image_id: str, task: str) -> Path:
         """Where a cell's label file lies."""
-        return (self.labels / task / name).with_suffix(".png")
+        return (self.labels / task / image_id).with_suffix(".png")
 
 
 def make_dataset(

@@ -64,7 +64,7 @@ def spent(picks: list[Pick], grid: Grid, unit: str) -> float:
     if unit == "labels":
         return len(picks)
     if unit == "images":
-        return len({pick.cell.image for pick in picks})
+        return len({pick.cell.image_id for pick in picks})
     return sum(grid.cost[list(grid.tasks).index(pick.cell.task)] for pick in picks)
 
 
@@ -77,7 +77,7 @@ def at_most_the_budget_is_spent_and_on_missing_cells_alone(strategy: Strategy) -
         picks, grid = strategy.select(pool, Budget(amount, unit)).picks, pool.grid
         assert spent(list(picks), grid, unit) <= amount + 1e-6
         missing = {(i, t) for r, i in enumerate(grid.images) for c, t in enumerate(TASKS) if grid.state[r, c] == 0}
-        cells = [(p.cell.image, p.cell.task) for p in picks]
+        cells = [(p.cell.image_id, p.cell.task) for p in picks]
         assert set(cells) <= missing and len(set(cells)) == len(cells)
 
     check()

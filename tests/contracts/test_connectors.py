@@ -57,7 +57,7 @@ class Place:
         return self.base / out
 
     def label(self, cell: Cell) -> Path:
-        return self.made.label(cell.image, cell.task)
+        return self.made.label(cell.image_id, cell.task)
 
     def answer(self, sent: Path, *skipped: Cell) -> Path:
         labels = {self.ids[cell]: self.label(cell) for cell in self.ids if cell not in skipped}
@@ -106,7 +106,7 @@ def sent_twice_nothing_changes_and_answers_stay(place: Place) -> None:
 
 
 def sent_again_the_request_is_what_is_open_now(place: Place) -> None:
-    answered = {place.ids[cell]: place.label(cell) for cell in place.ids if cell.image == place.made.names[0]}
+    answered = {place.ids[cell]: place.label(cell) for cell in place.ids if cell.image_id == place.made.names[0]}
     place.receive(place.annotator.answer(place.send(), answered, {}))
     assert {name for name in listing(place.send()) if name.startswith("images/")} == {f"images/{place.made.names[1]}"}
     assert {name for name in listing(place.send("fresh")) if name.startswith("images/")} == {

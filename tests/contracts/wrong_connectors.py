@@ -20,7 +20,7 @@ class Swaps(FolderConnector):
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)
         other = dict(zip(index.images(), reversed(index.images()), strict=True))
-        found.labels = [dataclasses.replace(o, cell=Cell(other[o.cell.image], o.cell.task)) for o in found.labels]
+        found.labels = [dataclasses.replace(o, cell=Cell(other[o.cell.image_id], o.cell.task)) for o in found.labels]
         return found
 
 

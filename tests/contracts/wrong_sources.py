@@ -20,11 +20,11 @@ class Wrapped:
     def images(self) -> Sequence[str]:
         return self.dataset.images()
 
-    def image(self, name: str) -> Any:
-        return self.dataset.image(name)
+    def image(self, image_id: str) -> Any:
+        return self.dataset.image(image_id)
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        return self.dataset.label(name, task)
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        return self.dataset.label(image_id, task)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         return self.dataset.splits()
@@ -40,32 +40,32 @@ class Twice(Wrapped):
 class Floats(Wrapped):
     """Images from 0 to 1."""
 
-    def image(self, name: str) -> Any:
-        return self.dataset.image(name) / 255
+    def image(self, image_id: str) -> Any:
+        return self.dataset.image(image_id) / 255
 
 
 class Crops(Wrapped):
     """Labels without their last row."""
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        found = super().label(name, task)
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        found = super().label(image_id, task)
         return LabelArray(found.value[:-1], found.valid[:-1]) if found else None
 
 
 class FillsIn(Wrapped):
     """A missing label is one that is valid nowhere."""
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        height, width = self.dataset.image(name).shape[:2]
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        height, width = self.dataset.image(image_id).shape[:2]
         nothing = LabelArray(np.zeros((height, width, 1), np.float32), np.zeros((height, width), np.bool_))
-        return super().label(name, task) or nothing
+        return super().label(image_id, task) or nothing
 
 
 class OffByOne(Wrapped):
     """Class numbers, and depths, that are one too high."""
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        found = super().label(name, task)
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        found = super().label(image_id, task)
         return LabelArray(found.value + 1, found.valid) if found else None
 
 
@@ -87,9 +87,9 @@ class Unpicklable(Wrapped):
 class BlackOut(Wrapped):
     """An image that cannot be read is black."""
 
-    def image(self, name: str) -> Any:
+    def image(self, image_id: str) -> Any:
         try:
-            return super().image(name)
+            return super().image(image_id)
         except LabelgridError:
             return np.zeros((16, 24, 3), np.uint8)
 

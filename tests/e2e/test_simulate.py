@@ -121,7 +121,7 @@ def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None
     hidden = 0
     for path in (tmp_path / "data" / "labels").rglob("*.*"):
         task, name = path.relative_to(tmp_path / "data" / "labels").parts[0], path.stem
-        if not any(cell.task == task and Path(cell.image).stem == name for cell in granted):
+        if not any(cell.task == task and Path(cell.image_id).stem == name for cell in granted):
             path.write_bytes(b"nobody may read this")
             hidden += 1
     assert 0 < hidden < 22

@@ -31,7 +31,7 @@ def three(moments: list[str]) -> list[int]:
 def answered(project: ProjectFolder, made: Made, sent: Path) -> Path:
     """Answer all open requests of the pool but the best, which is skipped."""
     rows = list(project.store.cells(state=State.REQUESTED))
-    labels = {row.request_id: made.label(row.cell.image, row.cell.task) for row in rows[1:]}
+    labels = {row.request_id: made.label(row.cell.image_id, row.cell.task) for row in rows[1:]}
     return answer(sent, labels, {rows[0].request_id: "too dark"})
 
 

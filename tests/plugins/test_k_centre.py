@@ -53,7 +53,7 @@ def test_picks_are_those_of_a_brute_force_in_float64(seed):
     found = k_centre.build(k_centre.Options()).select(
         PoolView(grid, {k_centre.FEATURES: features}), Budget(9, "images")
     )
-    images = list(dict.fromkeys(pick.cell.image for pick in found.picks))
+    images = list(dict.fromkeys(pick.cell.image_id for pick in found.picks))
     open_rows = set(np.flatnonzero(grid.eligible.any(1)).tolist())
     assert images == [f"i{row}" for row in brute_force(features, centres, open_rows, 9)]
     scores = [pick.score for pick in found.picks]
@@ -92,10 +92,10 @@ def test_a_round_is_killed_while_it_scores_and_picks_what_a_brute_force_does(tmp
         for batch in pool_batches(score.scoring_job(crew, model, {}, {}), names):
             with torch.inference_mode():
                 features |= dict(zip(batch.batch.ids, batch.features.deepest.mean((2, 3)).numpy(), strict=True))
-        centres = [row for row, name in enumerate(names) if any(cell.image == name for cell in crew.source.labels)]
+        centres = [row for row, name in enumerate(names) if any(cell.image_id == name for cell in crew.source.labels)]
         stacked = np.stack([features[name] for name in names])
         rows = brute_force(stacked, centres, set(range(10)) - set(centres), 3)
-        assert list(dict.fromkeys(pick.cell.image for pick in asked.picks)) == [names[row] for row in rows]
+        assert list(dict.fromkeys(pick.cell.image_id for pick in asked.picks)) == [names[row] for row in rows]
         kept = json.loads((project.round_folder(2) / "picks.json").read_text())
         assert [row["terms"]["distance"] for row in kept] == [row["score"] for row in kept]
         answer(project, made)

@@ -73,6 +73,6 @@ def test_a_round_is_trained_with_images_that_lack_tasks(tmp_path):
     with project:
         cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("train",))]
         lacking = [cell for cell in cells if cell.task != "depth"]
-        project.store.move([Move(Cell(cell.image, cell.task), State.MISSING) for cell in lacking[:-1]])
+        project.store.move([Move(Cell(cell.image_id, cell.task), State.MISSING) for cell in lacking[:-1]])
         done = fit.fit(project, Silent(), changes={**CHANGES, "train": {"epochs": 2, "batch": 1, "norm": "frozen"}})
         assert sum(done.labels.values()) == len(cells) - len(lacking) + 1

@@ -43,7 +43,7 @@ def test_what_the_model_of_the_round_before_says_of_cells_without_a_label_become
     with copied(second, tmp_path / "flat") as project:
         done = fit_killed(project, CHANGES, 3)
         labels = {(c.image, c.task) for c in fit.context_of(project).source.labels}
-        names = [row.name for row in project.store.images(("train",))]
+        names = [row.image_id for row in project.store.images(("train",))]
         found = {(p.stem, p.parent.name) for p in folder_of(project).rglob("*.npz")}
         assert found == {(name, task) for name in names for task in project.tasks() if (name, task) not in labels}
         with copied(second, tmp_path / "twin") as twin:

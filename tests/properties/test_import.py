@@ -36,7 +36,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Path]:
 
 
 def _truth(data: Made) -> dict[Cell, bytes]:
-    return {cell: (data.labels / cell.task / f"{cell.image}.png").read_bytes() for cell in cells_of(data)}
+    return {cell: (data.labels / cell.task / f"{cell.image_id}.png").read_bytes() for cell in cells_of(data)}
 
 
 def _labels(project: ProjectFolder) -> dict[Cell, bytes]:
@@ -76,7 +76,7 @@ def test_exported_labels_come_back_whatever_the_images_are_called(
     made, _ = template
     names = data.draw(st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
     some = Made(made.root, tuple(sorted(names)), made.rows)
-    truth = {cell: label for cell, label in _truth(made).items() if cell.image in names}
+    truth = {cell: label for cell, label in _truth(made).items() if cell.image_id in names}
     with tempfile.TemporaryDirectory() as place, make_project(Path(place, "one"), some) as one:
         ask(one, cells_of(some), number=1)
         (request,) = export(one).folders

@@ -142,7 +142,7 @@ class Ledger(RuleBasedStateMachine):
         for splits in (None, ("heldout",)):
             inside = {name for name, split in self.split.items() if splits is None or split in splits}
             for task, count in self.store.counts(splits).items():  # type: ignore[arg-type]
-                states = [row.state for cell, row in self.rows.items() if cell.task == task and cell.image in inside]
+                states = [row.state for cell, row in self.rows.items() if cell.task == task and cell.image_id in inside]
                 found = (count.requested, count.labelled, count.skipped)
                 assert found == tuple(states.count(state) for state in list(State)[1:])
                 assert count.missing == len(inside) - len(states)
@@ -151,7 +151,7 @@ class Ledger(RuleBasedStateMachine):
                     for _, step in self.events
                     if step.to in (State.LABELLED, State.SKIPPED)
                     and step.cell.task == task
-                    and step.cell.image in inside
+                    and step.cell.image_id in inside
                 )
 
     @invariant()

@@ -79,7 +79,7 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
         fit = project.fit(epochs=1)
         found = project.query(3)
     assert (fit.model, fit.labels) == (trained["model"], trained["labels"])
-    assert [[p.cell.image, p.cell.task, p.score] for p in found.picks] == [
+    assert [[p.cell.image_id, p.cell.task, p.score] for p in found.picks] == [
         [p["cell"]["image"], p["cell"]["task"], p["score"]] for p in picked["picks"]
     ]
     events = [ledger(place / name / "labelgrid.db")["events"] for name in ("typed", "called")]

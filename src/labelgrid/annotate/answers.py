@@ -50,7 +50,7 @@ class Fault:
     cell: Cell | None = None
 
     def __str__(self) -> str:
-        whose = f" [{self.cell.image}, {self.cell.task}]" if self.cell else ""
+        whose = f" [{self.cell.image_id}, {self.cell.task}]" if self.cell else ""
         return f"{self.where}{whose}: {self.what} {self.next_step}".rstrip()
 
 

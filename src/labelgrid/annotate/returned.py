@@ -171,7 +171,7 @@ def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, _List
     stems = {stem(name) for name in names}
     ids = ids | {PurePosixPath(s).name for s in stems} | {entry.request_id for entry in listed.values()} - {""}
     wanted = {"/".join(PurePosixPath(s).parts[skip:]) for s in stems for skip in (1, 2)}
-    exact = {entry.cell.image for entry in listed.values()}
+    exact = {entry.cell.image_id for entry in listed.values()}
     images: set[str] = set()
     by_stem: dict[str, list[str]] = defaultdict(list)
     for image in index.images():
@@ -186,11 +186,11 @@ def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | F
     cell = entry.cell
     if not is_inside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.", cell)
-    if cell.task not in known.tasks or cell.image not in known.images:
+    if cell.task not in known.tasks or cell.image_id not in known.images:
         return Fault(name, "The label is of an unknown image or task.", _unknown(cell, known), cell)
     requested = known.requests.get(entry.request_id, cell)
     if requested != cell:
-        what = f"Its list says request {entry.request_id}, which is about [{requested.image}, {requested.task}]."
+        what = f"Its list says request {entry.request_id}, which is about [{requested.image_id}, {requested.task}]."
         return Fault(name, what, "Put the exported list back.", cell)
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
@@ -210,7 +210,7 @@ def _by_name(name: str, known: _Known) -> Cell | Fault:
     if not found:
         return Fault(name, "The label is of an unknown image or task.")
     if len(found) > 1:
-        cells = " or ".join(f"[{cell.image}, {cell.task}]" for cell in sorted(found))
+        cells = " or ".join(f"[{cell.image_id}, {cell.task}]" for cell in sorted(found))
         return Fault(name, f"It could be the label of {cells}.", "Keep the image's extension: TASK/IMAGE.jpg.png.")
     cell = found.pop()
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell

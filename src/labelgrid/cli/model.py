@@ -90,8 +90,6 @@ def query(
 
     Example: [bold]labelgrid query flat --budget 240 --strategy partal[/]
     """
-    from dataclasses import asdict
-
     from labelgrid.project.folder import ProjectFolder
     from labelgrid.rounds import query
     from labelgrid.select.strategy import Budget
@@ -101,12 +99,12 @@ def query(
             project, Budget(budget, unit.value), bar, strategy=strategy, dry_run=dry_run, prelabels=prelabels
         )
     if json:
-        screen.as_json(asdict(asked) | {"dry_run": dry_run})
+        screen.as_json(asked.as_json() | {"dry_run": dry_run})
         return
     counts: dict[str, int] = {}
     for pick in asked.picks:
         counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
-    rows = [[p.cell.image, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
+    rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
     screen.table(f"The first of {len(asked.picks)} picks", ["image", "task", "score", "why"], rows)
     parts = ", ".join(f"{count} {task}" for task, count in counts.items())
     verb = "would request" if dry_run else "requested"

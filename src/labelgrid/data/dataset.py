@@ -16,14 +16,14 @@ class ImageSource(Protocol):
     def images(self) -> Sequence[str]:
         """The image ids."""
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """RGB [h, w, 3], upright; `ImageError` says what is wrong with the file."""
 
 
 class Source(ImageSource, Protocol):
     """Images and their labels: what a network is trained and measured on."""
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """The label of a cell at its image's size, or None where it is missing."""
 
 
@@ -38,16 +38,16 @@ class Dataset(Source, Protocol):
 class Weighted(Protocol):
     """A source whose cells have weights in training, as a strategy may have chosen them."""
 
-    def weight(self, name: str, task: str) -> float:
+    def weight(self, image_id: str, task: str) -> float:
         """The weight of a cell's label in training."""
 
 
-def weight_of(source: Source | ImageSource, name: str, task: str) -> float:
+def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
     """The weight of a cell's label in training: the source's own if it is `Weighted`, else 1."""
-    return source.weight(name, task) if isinstance(source, Weighted) else 1.0
+    return source.weight(image_id, task) if isinstance(source, Weighted) else 1.0
 
 
-def labels_of(source: Source, tasks: Mapping[str, TaskDef], name: str) -> dict[str, LabelArray]:
+def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:
     """The labels that a source has of an image, by task."""
-    found = {task: source.label(name, definition) for task, definition in tasks.items()}
+    found = {task: source.label(image_id, definition) for task, definition in tasks.items()}
     return {task: label for task, label in found.items() if label is not None}

@@ -44,13 +44,13 @@ class Folder:
         """The image ids: paths below the folder of images."""
         return self.names
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
-        return read_image(self.root / self.image_folder / name)
+        return read_image(self.root / self.image_folder / image_id)
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        path = label_file(self.root / self.label_folder / task.name, name, task, self.whole)
+        path = label_file(self.root / self.label_folder / task.name, image_id, task, self.whole)
         return task.read(path) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:

@@ -49,11 +49,11 @@ class Nyud:
         """The image ids: file names in `images/`."""
         return list(self.names.values())
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
-        return read_image(self.root / "images" / name)
+        return read_image(self.root / "images" / image_id)
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; the files' numbers mean what the layout says, whatever the task declares for its own.
 
         A task of a kind that the data set has not is missing throughout.
@@ -63,7 +63,7 @@ class Nyud:
         """
         if task.kind not in FOLDERS:
             return None
-        path = _file(self.root / FOLDERS[task.kind], Path(name).stem)
+        path = _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
         return _READERS[task.kind](path, task, self.axes) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:

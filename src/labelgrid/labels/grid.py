@@ -40,7 +40,7 @@ LEGAL: frozenset[tuple[State, State]] = frozenset(
 class Cell:
     """One (image, task): the unit that is picked, requested, paid for and trained on."""
 
-    image: str
+    image_id: str
     task: str
 
 
@@ -56,9 +56,9 @@ class TaskRow:
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image in the ledger. `name` is its id: the path below `root`, with forward slashes."""
+    """An image in the ledger; its id is the path below `root`, with forward slashes."""
 
-    name: str
+    image_id: str
     root: str
     digest: str = ""
     height: int = 0

@@ -54,11 +54,11 @@ class _Working:
 
     def knows(self, cell: Cell) -> bool:
         """Whether the cell's image and task exist."""
-        return cell.image in self.image_ids and cell.task in self.task_ids
+        return cell.image_id in self.image_ids and cell.task in self.task_ids
 
     def key(self, cell: Cell) -> dict[str, int]:
         """The cell's key in the database."""
-        return {"image_id": self.image_ids[cell.image], "task_id": self.task_ids[cell.task]}
+        return {"image_id": self.image_ids[cell.image_id], "task_id": self.task_ids[cell.task]}
 
 
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
@@ -81,7 +81,7 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     working = _Working(task_ids={row.name: number for number, row in roster.tasks(connection).items()})
     names = {number: name for name, number in working.task_ids.items()}
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(CELLS, CELLS.c.image_id == IMAGES.c.id)
-    for batch in roster.batches(dict.fromkeys(cell.image for cell in cells)):
+    for batch in roster.batches(dict.fromkeys(cell.image_id for cell in cells)):
         for image_id, number, _, task_id, state, *rest in connection.execute(joined.where(IMAGES.c.name.in_(batch))):
             working.image_ids[image_id] = number
             if task_id is not None:
@@ -91,8 +91,8 @@ def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
 
 
 def _check(working: _Working, old: CellRow, step: Move) -> None:
-    if step.cell.image not in working.image_ids:
-        raise roster.unknown_image(step.cell.image)
+    if step.cell.image_id not in working.image_ids:
+        raise roster.unknown_image(step.cell.image_id)
     if step.cell.task not in working.task_ids:
         raise LedgerError(
             f"The ledger has no task '{step.cell.task}'.",
@@ -179,7 +179,7 @@ def _values(row: CellRow) -> dict[str, Any]:
 
 
 def _name(cell: Cell) -> str:
-    return f"The cell ({cell.image}, {cell.task})"
+    return f"The cell ({cell.image_id}, {cell.task})"
 
 
 def _word(state: State) -> str:

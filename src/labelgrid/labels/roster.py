@@ -44,10 +44,10 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
     statement = update(IMAGES).where(IMAGES.c.name == bindparam("known"))
     changed = 0
     for batch in batches(rows):
-        count = connection.execute(statement, [_values(row) | {"known": row.name} for row in batch]).rowcount
+        count = connection.execute(statement, [_values(row) | {"known": row.image_id} for row in batch]).rowcount
         if count < len(batch):
             known = _roots(connection, batch)
-            raise unknown_image(next(row.name for row in batch if row.name not in known))
+            raise unknown_image(next(row.image_id for row in batch if row.image_id not in known))
         changed += count
     return changed
 
@@ -110,13 +110,13 @@ def unknown_image(image_id: str) -> LedgerError:
 
 def _values(row: ImageRow) -> dict[str, Any]:
     try:
-        key = image_key(row.name)
+        key = image_key(row.image_id)
     except UnicodeEncodeError as error:
         raise LedgerError(
-            f"The image name {row.name!r} is not Unicode text.", next_step="Rename the file.", unchanged=UNCHANGED
+            f"The image name {row.image_id!r} is not Unicode text.", next_step="Rename the file.", unchanged=UNCHANGED
         ) from error
     return {
-        "name": row.name,
+        "name": row.image_id,
         "key": key,
         "root": row.root,
         "digest": row.digest,
@@ -132,16 +132,16 @@ def _image(row: Any) -> ImageRow:
 
 
 def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
-    named = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_([row.name for row in batch]))
+    named = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_([row.image_id for row in batch]))
     return {row.name: row.root for row in connection.execute(named)}
 
 
 def _refuse_duplicate_ids(connection: Connection, batch: Sequence[ImageRow]) -> None:
     roots = _roots(connection, batch)
     for row in batch:
-        if roots[row.name] != row.root:
+        if roots[row.image_id] != row.root:
             raise LedgerError(
-                f"Two images have the id '{row.name}': one in {roots[row.name]}, one in {row.root}.",
+                f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, one in {row.root}.",
                 next_step="Rename one of them, or give the folder above both.",
                 unchanged="Nothing was added.",
             )

@@ -197,7 +197,7 @@ class Store:
 
     def history(self, cell: Cell) -> tuple[Event, ...]:
         """All events of one cell; those to `labelled` are the versions of its label."""
-        return tuple(self.events(image_id=cell.image, task=cell.task))
+        return tuple(self.events(image_id=cell.image_id, task=cell.task))
 
     def pool_hash(self) -> str:
         """A hash that changes with any move, any new task, and any image that is added or updated."""

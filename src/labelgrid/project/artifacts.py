@@ -1,13 +1,14 @@
-"""Reads the files of a round as typed records. Loads no torch."""
+"""Reads and writes the files of a round as typed records. Loads no torch."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.files import write_text
 from labelgrid.report.content import Measured
 
 T = TypeVar("T")
@@ -59,7 +60,18 @@ class MemberRecord:
 
 @dataclass(frozen=True)
 class PickRecord:
-    """A pick: an entry of `picks.json`; `terms` are what its score was made of, by name."""
+    """A pick: an entry of `picks.json`.
+
+    Args:
+        image: its id.
+        task: its name.
+        score: of the strategy.
+        cost: of its label.
+        why: the reason, in words.
+        terms: what the score was made of, by name.
+        request_id: of its request.
+        weight: in training.
+    """
 
     image: str
     task: str
@@ -67,6 +79,8 @@ class PickRecord:
     cost: float
     why: str
     terms: Mapping[str, float] = field(default_factory=dict)
+    request_id: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +100,16 @@ def read_fit(folder: Path) -> Fit | None:
     """
     path = folder / "fit.json"
     return _record(Fit, _json(path), path) if path.is_file() else None
+
+
+def write_fit(folder: Path, fit: Fit) -> None:
+    """Write the record of a finished training into a round's folder."""
+    _write(folder / "fit.json", asdict(fit))
+
+
+def write_member(folder: Path, name: str, record: MemberRecord) -> None:
+    """Write the record of a finished member into a round's folder."""
+    _write(folder / "fit" / "members" / name / "member.json", asdict(record))
 
 
 def read_members(folder: Path) -> dict[str, MemberRecord]:
@@ -108,6 +132,18 @@ def read_measured(folder: Path) -> Measured | None:
     return _record(Measured, _json(path), path) if path.is_file() else None
 
 
+def write_measured(folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]) -> None:
+    """Write the figures of a round's network on the held-out labels.
+
+    Args:
+        folder: the round's.
+        measured: the figures.
+        heldout_spent: the cost of the held-out labels.
+        losses: by task.
+    """
+    _write(folder / "heldout.json", asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)})
+
+
 def read_picks(folder: Path) -> list[PickRecord]:
     """The picks of a round, best first.
 
@@ -121,6 +157,12 @@ def read_picks(folder: Path) -> list[PickRecord]:
     if not isinstance(values, list):
         raise _damaged(path, "a list was expected")
     return [_record(PickRecord, value, path) for value in values]
+
+
+def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
+    """Write the picks of a round, best first; terms only where a score has some."""
+    rows = (asdict(pick) for pick in picks)
+    _write(folder / "picks.json", [{k: v for k, v in row.items() if k != "terms" or v} for row in rows])
 
 
 def read_log(folder: Path) -> list[EpochRecord] | None:
@@ -147,6 +189,10 @@ def val_figures(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, flo
     if Path(checkpoint).name == BEST and measured:
         return min(reversed(measured), key=lambda val: val["loss_mtl"])
     return log[-1].val if log else {}
+
+
+def _write(path: Path, values: Any) -> None:
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def _json(path: Path) -> Any:

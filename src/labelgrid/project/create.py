@@ -118,7 +118,7 @@ def hold_out(store: Store, seed: int, count: int) -> None:
     if not count:
         return
     rows = list(store.images(("train",)))
-    keys = np.array([image_key(row.group or row.name) for row in rows], np.uint64)
+    keys = np.array([image_key(row.group or row.image_id) for row in rows], np.uint64)
     draws = keyed_uniform(keys, seed_of(seed, "holdout"))
     held: list[ImageRow] = []
     for index in np.lexsort((keys, draws)):
@@ -132,4 +132,4 @@ def hold_out(store: Store, seed: int, count: int) -> None:
             next_step="Hold out fewer, or give a finer --group.",
         )
     store.update_images(replace(row, split="heldout") for row in held)
-    request_heldout(store, [row.name for row in held], [task.name for task in store.tasks()])
+    request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])

@@ -89,24 +89,26 @@ def export(
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
     tasks = project.tasks()
-    names = {cell.image for cell in moves}
+    names = {cell.image_id for cell in moves}
     whole = whole_names(names, project.store.grid(SPLITS).images)
     items, prelabels = [], {}
     for cell, move in moves.items():
         task = tasks[cell.task]
-        name = label_name(cell.image, codec(task.spec.codec).EXTENSIONS[0], cell.image in whole)
+        name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], cell.image_id in whole)
         path = f"labels/{cell.task}/{name}"
         items.append(
-            RequestItem(move.request_id, cell.image, cell.task, path, task.spec.codec, move.score, move.cost, move.why)
+            RequestItem(
+                move.request_id, cell.image_id, cell.task, path, task.spec.codec, move.score, move.cost, move.why
+            )
         )
-        if given := prelabel(project, move, task, cell.image in whole):
+        if given := prelabel(project, move, task, cell.image_id in whole):
             prelabels[cell] = given
     return Request(items, tasks, {name: _unchanged(project.store.image(name)) for name in names}, prelabels)
 
 
 def _unchanged(image: ImageRow) -> Path:
     """The image's file, if it is still the one that was added."""
-    path = Path(image.root) / image.name
+    path = Path(image.root) / image.image_id
     with files.disk(path):
         if image.digest and digest(path) != image.digest:
             raise changed_image(path)
@@ -140,12 +142,12 @@ def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | Non
 def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path]]:
     """The lines of the list, and each label's file."""
     kept = list(project.store.cells(state=State.LABELLED))
-    names = {row.cell.image for row in kept}
+    names = {row.cell.image_id for row in kept}
     whole = whole_names(names, project.store.grid(SPLITS).images)
     split = {name: project.store.image(name).split for name in names}
     lines: list[tuple[dict[str, object], Path]] = []
     for row in kept:
-        image, task, source = row.cell.image, row.cell.task, project.inside(row.path)
+        image, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
         path = f"{task}/{label_name(image, source.suffix, image in whole)}"
         values = (image, task, path, row.round, row.cost, row.weight, split[image])
         lines.append((dict(zip(COLUMNS, values, strict=True)), source))

@@ -50,21 +50,21 @@ def add(
     store, group = project.store, project.settings.group
     rows = list(rows_of(find_images(images), check, group, progress)) if images else []
     with store.transaction():
-        known = {row.name: row for row in store.images()}
-        moved = [_updated(known[row.name], row) for row in rows if _has_moved(row, known)]
-        changed = [_updated(known[row.name], row) for row in rows if _has_changed(row, known)]
+        known = {row.image_id: row for row in store.images()}
+        moved = [_updated(known[row.image_id], row) for row in rows if _has_moved(row, known)]
+        changed = [_updated(known[row.image_id], row) for row in rows if _has_changed(row, known)]
         _refuse_answered(project, known, changed)
         splits = {row.group: row.split for row in known.values() if row.group and row.split != "train"}
         placed = [replace(row, split=splits.get(row.group, "train")) for row in rows]
         _refuse_twins(placed, known)
         for task in tasks:
             store.add_task(task)
-        held = {row.name for row in known.values() if row.split == "heldout"}
+        held = {row.image_id for row in known.values() if row.split == "heldout"}
         store.update_images([*moved, *changed])
         if changed:
             store.put(CONTENTS, store.get(CONTENTS, 0) + 1)
         added = store.add_images(placed)
-        new = [row.name for row in store.images(("heldout",)) if row.name not in held]
+        new = [row.image_id for row in store.images(("heldout",)) if row.image_id not in held]
         request_heldout(store, new, [task.name for task in store.tasks()])
         request_heldout(store, sorted(held), [task.name for task in tasks])
     return Added(added, len(moved), len(changed))
@@ -78,14 +78,14 @@ def _updated(old: ImageRow, row: ImageRow) -> ImageRow:
 
 
 def _has_moved(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
-    old = known.get(row.name)
-    if old is None or old.root == row.root or Path(old.root, old.name).exists():
+    old = known.get(row.image_id)
+    if old is None or old.root == row.root or Path(old.root, old.image_id).exists():
         return False
     return not old.digest or old.digest == row.digest
 
 
 def _has_changed(row: ImageRow, known: Mapping[str, ImageRow]) -> bool:
-    old = known.get(row.name)
+    old = known.get(row.image_id)
     return old is not None and old.root == row.root and bool(row.digest) and old.digest != row.digest
 
 
@@ -94,16 +94,16 @@ def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], chan
 
     If the old content is unknown, a label of another size shows that the picture differs.
     """
-    rows, tasks, answered = {row.name: row for row in changed}, project.tasks(), set()
+    rows, tasks, answered = {row.image_id: row for row in changed}, project.tasks(), set()
     for cell in project.store.cells() if rows else ():
-        row = rows.get(cell.cell.image)
-        if row is None or row.name in answered:
+        row = rows.get(cell.cell.image_id)
+        if row is None or row.image_id in answered:
             continue
-        if known[row.name].digest:
-            answered.add(row.name)
+        if known[row.image_id].digest:
+            answered.add(row.image_id)
         elif cell.state == State.LABELLED:
             label = tasks[cell.cell.task].read(project.inside(cell.path))
-            answered |= {row.name} if label.size != (row.height, row.width) else set()
+            answered |= {row.image_id} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(
             f"{len(answered)} images with labels or requests changed on disk since they were added; the first is "
@@ -117,8 +117,8 @@ def _refuse_twins(rows: Sequence[ImageRow], known: Mapping[str, ImageRow]) -> No
     measuring = {row.digest: row for row in known.values() if row.digest and row.split != "train"}
     for row in rows:
         twin = measuring.get(row.digest)
-        if twin and row.split == "train" and row.name not in known:
+        if twin and row.split == "train" and row.image_id not in known:
             raise ImageError(
-                f"'{row.name}' is the same picture as '{twin.name}' of split '{twin.split}', not for training.",
+                f"'{row.image_id}' is the same picture as '{twin.image_id}' of split '{twin.split}', not for training.",
                 next_step="Take it out; or, if the folder was moved, give the folder that image ids are relative to.",
             )

@@ -123,10 +123,10 @@ def needs_root(build: Callable[..., object]) -> bool:
 
 def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
     """The labels of `limit` images, drawn by their ids: the same images in any order of the files."""
-    names = sorted({answer.cell.image for answer in labels})
+    names = sorted({answer.cell.image_id for answer in labels})
     draws = keyed_uniform(np.array([image_key(name) for name in names], np.uint64), seed_of(seed, "import"))
     drawn = {names[int(place)] for place in np.argsort(draws, kind="stable")[:limit]}
-    return [answer for answer in labels if answer.cell.image in drawn]
+    return [answer for answer in labels if answer.cell.image_id in drawn]
 
 
 def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress) -> list[str]:
@@ -157,7 +157,7 @@ def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
     if label.status == "unchanged":
         return label.row.path
     cell = label.row.cell
-    start, end = f"labels/{cell.task}/{stem(cell.image)}.", label.suffix.lower()
+    start, end = f"labels/{cell.task}/{stem(cell.image_id)}.", label.suffix.lower()
     short = f"{start}{label.digest[:8]}{end}"
     there = project.folder / short
     return short if not there.exists() or digest(there) == label.digest else f"{start}{label.digest}{end}"

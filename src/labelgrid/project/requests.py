@@ -33,7 +33,7 @@ def request_id(round: int, cell: Cell) -> str:
         >>> request_id(3, Cell("a.jpg", "depth")) == request_id(3, Cell("a.jpg", "depth"))
         True
     """
-    return f"r{round}-{seed_of(0, cell.image, cell.task):016x}"
+    return f"r{round}-{seed_of(0, cell.image_id, cell.task):016x}"
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:
@@ -66,7 +66,7 @@ def prelabel(project: ProjectFolder, row: CellRow | Move, task: TaskDef, whole: 
     """
     folder = project.round_folder(row.round) / "prelabels" / task.name
     extensions = codec(task.spec.codec).EXTENSIONS
-    kept = (folder / label_name(row.cell.image, extension, whole=True) for extension in extensions)
-    replaced = (folder / label_name(row.cell.image, extension, whole=False) for extension in extensions)
+    kept = (folder / label_name(row.cell.image_id, extension, whole=True) for extension in extensions)
+    replaced = (folder / label_name(row.cell.image_id, extension, whole=False) for extension in extensions)
     places = kept if whole else (*kept, *replaced)
     return next((path for path in places if path.is_file()), None)

@@ -36,19 +36,19 @@ class ProjectSource:
         """The image ids."""
         return list(self.files)
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
-        root, digest = self.files[name]
-        return read_image(Path(root) / name, digest)
+        root, digest = self.files[image_id]
+        return read_image(Path(root) / image_id, digest)
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        kept = self.labels.get(Cell(name, task.name))
+        kept = self.labels.get(Cell(image_id, task.name))
         return task.read(kept[0]) if kept else None
 
-    def weight(self, name: str, task: str) -> float:
+    def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
-        kept = self.labels.get(Cell(name, task))
+        kept = self.labels.get(Cell(image_id, task))
         return kept[1] if kept else 1.0
 
 
@@ -68,17 +68,17 @@ class OracleSource:
         """The image ids."""
         return self.data.images()
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
-        return self.data.image(name)
+        return self.data.image(image_id)
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`; a label that was not granted is missing."""
-        return self.data.label(name, task) if Cell(name, task.name) in self.labels else None
+        return self.data.label(image_id, task) if Cell(image_id, task.name) in self.labels else None
 
-    def weight(self, name: str, task: str) -> float:
+    def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
-        kept = self.labels.get(Cell(name, task))
+        kept = self.labels.get(Cell(image_id, task))
         return kept[1] if kept else 1.0
 
 
@@ -94,7 +94,7 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
         granted = {row.cell: (Path(), row.weight) for row in project.store.cells(state=State.LABELLED)}
         return OracleSource(dataset_of(project.settings.oracle), granted)
     labels = {row.cell: (project.inside(row.path), row.weight) for row in project.store.cells(state=State.LABELLED)}
-    return ProjectSource({row.name: (row.root, row.digest) for row in project.store.images()}, labels)
+    return ProjectSource({row.image_id: (row.root, row.digest) for row in project.store.images()}, labels)
 
 
 @dataclass(frozen=True)
@@ -129,13 +129,13 @@ class ImageFiles:
         """As `ImageSource.images`."""
         return list(self.paths)
 
-    def image(self, name: str) -> NDArray[np.uint8]:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`."""
-        return read_image(self.paths[name], self.digests.get(name, ""))
+        return read_image(self.paths[image_id], self.digests.get(image_id, ""))
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        path = label_file(self.labels / task.name, name, task, self.whole) if self.labels else None
+        path = label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
         return task.read(path) if path else None
 
 

@@ -87,7 +87,7 @@ def validate_labels(
         elif found:
             labels.append(found)
     skips, refused = _skips(answers.skips, rows)
-    moved, stuck = _moved(project, {label.row.cell.image for label in labels}, split)
+    moved, stuck = _moved(project, {label.row.cell.image_id for label in labels}, split)
     return ValidatedLabels(labels, skips, moved, [*faults, *refused, *stuck])
 
 
@@ -120,7 +120,7 @@ class LabelValidator:
         if row.state == State.LABELLED and row.digest == content:
             return AcceptedLabel(answer, row, content, path.suffix, "unchanged")
         height, width = task.read(path).size
-        if (height, width) != (size := _size(self.project.store.image(answer.cell.image))):
+        if (height, width) != (size := _size(self.project.store.image(answer.cell.image_id))):
             own = f" ({step} times its file's)" if (step := task.form.stride) > 1 else ""
             what = f"The label is {height}x{width}{own}, its image is {size[0]}x{size[1]} (height x width)."
             wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
@@ -164,7 +164,7 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
 
 def _size(image: ImageRow) -> tuple[int, int]:
     """Height and width; read from the image's header where the ledger does not know them."""
-    return (image.height, image.width) if image.height else image_size(Path(image.root) / image.name)
+    return (image.height, image.width) if image.height else image_size(Path(image.root) / image.image_id)
 
 
 def _twice(answers: Answers) -> Iterator[Fault]:
@@ -194,16 +194,18 @@ def _moved(project: ProjectFolder, names: set[str], split: Split | None) -> tupl
     """The images, with the others of their groups, that are not in the split yet; and those that may not go there."""
     if split is None:
         return [], []
-    groups = {row.group for row in project.store.images() if row.name in names and row.group}
+    groups = {row.group for row in project.store.images() if row.image_id in names and row.group}
     moving = [
-        row for row in project.store.images() if row.split != split and (row.name in names or row.group in groups)
+        row for row in project.store.images() if row.split != split and (row.image_id in names or row.group in groups)
     ]
-    labelled = {row.cell.image for row in project.store.cells(state=State.LABELLED)}
+    labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:
         if row.split == "heldout":
-            faults.append(Fault(row.name, f"The image is held out; it cannot go to '{split}'.", "Leave out --split."))
-        elif row.name in labelled:
+            faults.append(
+                Fault(row.image_id, f"The image is held out; it cannot go to '{split}'.", "Leave out --split.")
+            )
+        elif row.image_id in labelled:
             what = f"The image has labels in the split '{row.split}'; it cannot go to '{split}'."
-            faults.append(Fault(row.name, what, f"Use --split {row.split}, or remove the label."))
+            faults.append(Fault(row.image_id, what, f"Use --split {row.split}, or remove the label."))
     return moving, faults

@@ -32,8 +32,8 @@ def versions() -> dict[str, str]:
 def data_hash(project: ProjectFolder) -> str:
     """One digest of the ids, splits and content hashes of all images in the ledger."""
     digest = hashlib.blake2b(digest_size=16)
-    for row in sorted(project.store.images(), key=lambda row: row.name):
-        digest.update(f"{row.name}\0{row.split}\0{row.digest}\n".encode())
+    for row in sorted(project.store.images(), key=lambda row: row.image_id):
+        digest.update(f"{row.image_id}\0{row.split}\0{row.digest}\n".encode())
     return digest.hexdigest()
 
 
@@ -51,8 +51,8 @@ def _rounds(project: ProjectFolder, grid: Grid) -> np.ndarray:
     rounds = np.full(grid.state.shape, -1, np.int64)
     rows, columns = ({name: index for index, name in enumerate(names)} for names in (grid.images, grid.tasks))
     for cell in project.store.cells():
-        if cell.cell.image in rows and cell.state != State.MISSING:
-            rounds[rows[cell.cell.image], columns[cell.cell.task]] = cell.round
+        if cell.cell.image_id in rows and cell.state != State.MISSING:
+            rounds[rows[cell.cell.image_id], columns[cell.cell.task]] = cell.round
     return rounds
 
 

@@ -57,7 +57,7 @@ def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None =
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
     """The images of a split with at least one label, by name."""
-    names = {row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))}
+    names = {row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))}
     return sorted(names)
 
 

@@ -1,19 +1,18 @@
 """How a project's network is measured: on a split, or on a folder of labels."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import write_text
 from labelgrid.labels.grid import Split, State
 from labelgrid.labels.images import list_images
 from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit
+from labelgrid.project.artifacts import Fit, write_measured
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles, _labels
+from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.train.evaluate import Evaluation, evaluate
@@ -27,9 +26,10 @@ def measure_heldout(
     measured = measure(project, context, model, "heldout", progress)
     if measured is not None:
         spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
-        kept = {"round": done.round, "model": done.model, "labels": done.labels, "spent": done.spent}
-        kept |= {"heldout_labels": measured.labels, "heldout_spent": spent, **as_json(measured)}
-        write_text(project.round_folder(done.round) / "heldout.json", json.dumps(kept, indent=1) + "\n")
+        record = Measured(
+            done.round, done.model, done.labels, done.spent, measured.labels, measured.metrics, measured.loss_mtl.value
+        )
+        write_measured(project.round_folder(done.round), record, spent, measured.losses)
     return measured
 
 
@@ -37,7 +37,7 @@ def measure(
     project: ProjectFolder, context: RoundContext, model: TrainedModel, split: Split, progress: Progress
 ) -> Evaluation | None:
     """The network on a split's labels; None where it has none."""
-    names = sorted({row.cell.image for row in project.store.cells(state=State.LABELLED, splits=(split,))})
+    names = sorted({row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))})
     if not names:
         return None
     recipe = context.recipe
@@ -93,7 +93,10 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         paths, digests = {name: own / name for name in list_images(own)}, {}
     else:
         rows = list(project.store.images())
-        paths, digests = {row.name: Path(row.root) / row.name for row in rows}, {row.name: row.digest for row in rows}
+        paths, digests = (
+            {row.image_id: Path(row.root) / row.image_id for row in rows},
+            {row.image_id: row.digest for row in rows},
+        )
     source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
     tasks = context.definitions.values()
     names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]

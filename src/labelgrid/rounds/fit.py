@@ -2,17 +2,17 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from labelgrid.errors import TrainingError
-from labelgrid.files import remove_folder, write_text
+from labelgrid.files import remove_folder
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit
+from labelgrid.project.artifacts import Fit, write_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
@@ -47,15 +47,15 @@ def splits_for_training(context: RoundContext, project: ProjectFolder) -> tuple[
                 f"val_share = {options.val_share} took all labelled images.", next_step="Take a smaller share."
             )
         if options.images == "all":
-            return sorted({row.name for row in project.store.images(("train",))} - drawn), val
+            return sorted({row.image_id for row in project.store.images(("train",))} - drawn), val
     elif options.images == "all":
-        return sorted(row.name for row in project.store.images(("train",))), val
+        return sorted(row.image_id for row in project.store.images(("train",))), val
     return train, val
 
 
 def _drawn(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
     """A share of the training images, whole groups."""
-    groups = {row.name: row.group or row.name for row in project.store.images(("train",))}
+    groups = {row.image_id: row.group or row.image_id for row in project.store.images(("train",))}
     keys = np.array([image_key(group) for group in groups.values()], np.uint64)
     chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < share
     return {name for name, held in zip(groups, chosen, strict=True) if held}
@@ -105,9 +105,9 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     """What a training is of: all that shapes its weights. A checkpoint of another is not resumed."""
     used = {*train, *val}
     labels = sorted(
-        (cell.image, cell.task, path.name, weight)
+        (cell.image_id, cell.task, path.name, weight)
         for cell, (path, weight) in context.source.labels.items()
-        if cell.image in used
+        if cell.image_id in used
     )
     recipe = json.loads(context.recipe.json()) | {"train": context.recipe.train.shaping()}
     del recipe["score"]
@@ -153,7 +153,7 @@ def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: d
         seed=context.seed,
         trained=sorted(_trained(context, plan.train)),
         images=len(used),
-        labels=dict(Counter(cell.task for cell in context.source.labels if cell.image in used)),
+        labels=dict(Counter(cell.task for cell in context.source.labels if cell.image_id in used)),
         spent=spent,
     )
     _keep(project, done)
@@ -174,7 +174,7 @@ def _make_way(project: ProjectFolder, number: int, identity: str, progress: Prog
 
 def _keep(project: ProjectFolder, done: Fit) -> None:
     """Write a finished training down; the round may have been closed by a query meanwhile."""
-    write_text(project.round_folder(done.round) / "fit.json", json.dumps(asdict(done), indent=1) + "\n")
+    write_fit(project.round_folder(done.round), done)
     with project.store.transaction():
         row = project.store.current_round()
         if row and row.number == done.round:
@@ -183,4 +183,4 @@ def _keep(project: ProjectFolder, done: Fit) -> None:
 
 def _trained(context: RoundContext, images: Any) -> set[str]:
     known = set(images)
-    return {cell.task for cell in context.source.labels if cell.image in known}
+    return {cell.task for cell in context.source.labels if cell.image_id in known}

@@ -1,11 +1,10 @@
 """How further networks are trained beside a round's: the members of a deep ensemble."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-from labelgrid.files import remove_folder, write_text
+from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, MemberRecord, read_members
+from labelgrid.project.artifacts import Fit, MemberRecord, read_members, write_member
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext, as_fitted
 from labelgrid.rounds.fit import plan_of, splits_for_training
@@ -49,5 +48,5 @@ def train_member(
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)
     record = MemberRecord(checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest)
-    write_text(folder / "member.json", json.dumps(asdict(record), indent=1) + "\n")
+    write_member(project.round_folder(fit.round), name, record)
     return restore_member(context, fit, name, record)

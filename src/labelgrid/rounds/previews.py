@@ -37,7 +37,7 @@ def write_prelabels(scorer: PoolScorer, picks: Sequence[Pick], number: int) -> N
     context, folder, progress = scorer.context, scorer.project.round_folder(number), scorer.progress
     wanted: dict[str, list[str]] = {}
     for pick in picks:
-        wanted.setdefault(pick.cell.image, []).append(pick.cell.task)
+        wanted.setdefault(pick.cell.image_id, []).append(pick.cell.task)
     whole = whole_names(wanted, context.source.images())
     definitions, data = context.definitions, context.recipe.data
     progress.start("Predicting the picks", len(wanted), "images")
@@ -118,7 +118,7 @@ class Pictures:
         job = scoring_job(self.context, self.model, {}, {})
         places: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):
-            places.setdefault(pick.cell.image, []).append((index, pick.cell.task))
+            places.setdefault(pick.cell.image_id, []).append((index, pick.cell.task))
         self.folder.mkdir(parents=True, exist_ok=True)
         for pool in pool_batches(job, sorted(places)):
             with torch.inference_mode():

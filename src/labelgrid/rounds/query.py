@@ -1,8 +1,7 @@
 """How a round ends: cells are picked within the budget and requested, in one ledger transaction."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import remove_folder, write_text
+from labelgrid.files import remove_folder
 from labelgrid.labels.grid import Grid, Move, Pick, State
 from labelgrid.progress import Progress
+from labelgrid.project.artifacts import PickRecord, write_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_id
 from labelgrid.recipes.files import hash_of
@@ -42,6 +42,12 @@ class QueryResult:
     strategy: str
     picks: list[Pick]
     cost: float
+
+    def as_json(self) -> dict[str, Any]:
+        """As JSON values; a cell is `{"image": ID, "task": NAME}`."""
+        cells = [{"image": pick.cell.image_id, "task": pick.cell.task} for pick in self.picks]
+        picks = [asdict(pick) | {"cell": cell} for pick, cell in zip(self.picks, cells, strict=True)]
+        return asdict(self) | {"picks": picks}
 
 
 def query(
@@ -146,7 +152,7 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
 
 def _warn_of_rest(budget: Budget, asked: QueryResult, progress: Progress) -> None:
     """What whole images, or prices, leave of a budget is not spent unawares."""
-    images = {pick.cell.image for pick in asked.picks}
+    images = {pick.cell.image_id for pick in asked.picks}
     spent = {"labels": len(asked.picks), "images": len(images), "cost": asked.cost}[budget.unit]
     if budget.amount - spent > 1e-9:  # prices are sums of floats
         rest = f"{budget.amount - spent:g} of {budget.amount:g} {budget.unit}"
@@ -216,10 +222,10 @@ def terms_of(selection: Selection, grid: Grid) -> list[dict[str, float]]:
     """The terms of each pick's score, in the order of the picks."""
     if not selection.terms:
         return [{} for _ in selection.picks]
-    wanted = {pick.cell.image for pick in selection.picks}
+    wanted = {pick.cell.image_id for pick in selection.picks}
     rows = {name: row for row, name in enumerate(grid.images) if name in wanted}
     columns = {task: column for column, task in enumerate(grid.tasks)}
-    cells = [(rows[pick.cell.image], columns[pick.cell.task]) for pick in selection.picks]
+    cells = [(rows[pick.cell.image_id], columns[pick.cell.task]) for pick in selection.picks]
     return [
         {name: float(values[cell] if values.ndim == 2 else values[cell[0]]) for name, values in selection.terms.items()}
         for cell in cells
@@ -254,8 +260,9 @@ def _requests(
         )
         for pick in asked.picks
     ]
-    kept = ("request_id", "score", "cost", "weight", "why")
-    lines = [{**vars(m.cell), **{name: getattr(m, name) for name in kept}} for m in moves]
-    lines = [line | ({"terms": dict(own)} if own else {}) for line, own in zip(lines, terms, strict=True)]
-    write_text(project.round_folder(asked.round) / "picks.json", json.dumps(lines, indent=1) + "\n")
+    records = [
+        PickRecord(m.cell.image_id, m.cell.task, m.score, m.cost, m.why, own, m.request_id, m.weight)
+        for m, own in zip(moves, terms, strict=True)
+    ]
+    write_picks(project.round_folder(asked.round), records)
     return moves

@@ -110,7 +110,7 @@ def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Prog
         cells = read_cells(Path(project.settings.oracle.root) / plan.file)
     else:
         drawn = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False).picks
-        names = sorted({pick.cell.image for pick in drawn})
+        names = sorted({pick.cell.image_id for pick in drawn})
         cells = initial_cells(plan, names, list(project.tasks()), project.settings.seed)
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [

@@ -71,7 +71,7 @@ def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
     plan, tasks = run.initial(study), len(study.rows(run.arm))
     if plan.file:
         cells = read_cells(root / plan.file)
-        return len({cell.image for cell in cells}), len(cells)
+        return len({cell.image_id for cell in cells}), len(cells)
     images = min(plan.images or pool, pool)
     return images, most_labels(plan, images, tasks)
 

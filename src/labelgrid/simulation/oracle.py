@@ -17,7 +17,7 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
     rows = store.find(cells)
     moves = []
     for cell, row in rows.items():
-        label = source.label(cell.image, tasks[cell.task])
+        label = source.label(cell.image_id, tasks[cell.task])
         if label is not None and label.valid.any():
             moves.append(
                 Move(cell, State.LABELLED, row.round, row.request_id, cost=costs[cell.task], weight=row.weight)

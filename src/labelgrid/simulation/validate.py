@@ -136,10 +136,10 @@ def _check_cells(request: StudyRequest) -> None:
             continue
         path, tasks = request.root / plan.file, {row.name for row in study.rows(name)}
         pool = set(study.splits(request.root)[study.pool])
-        unknown = [cell for cell in read_cells(path) if cell.image not in pool or cell.task not in tasks]
+        unknown = [cell for cell in read_cells(path) if cell.image_id not in pool or cell.task not in tasks]
         if unknown:
             raise RecipeError(
-                f"The pool of '{name}' has no cell ({unknown[0].image}, {unknown[0].task}).",
+                f"The pool of '{name}' has no cell ({unknown[0].image_id}, {unknown[0].task}).",
                 where=str(path),
                 next_step=f"List images of the split {study.pool} and tasks of the arm: {', '.join(sorted(tasks))}.",
                 unchanged="Nothing was run.",

@@ -55,7 +55,7 @@ def faults(store: Store, folder: Path) -> list[str]:
 
 def listed(*rows: tuple[str, Cell, str]) -> str:
     keys = ("request_id", "image", "task", "path")
-    return json.dumps([dict(zip(keys, (i, cell.image, cell.task, path), strict=True)) for i, cell, path in rows])
+    return json.dumps([dict(zip(keys, (i, cell.image_id, cell.task, path), strict=True)) for i, cell, path in rows])
 
 
 @pytest.mark.parametrize(

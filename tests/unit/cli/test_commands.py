@@ -34,7 +34,7 @@ def data(made: Callable[..., Made]) -> Made:
 def flat(data: Made, tmp_path: Path) -> Iterator[Path]:
     """A project whose first image is held out, with two open requests of round 1."""
     with make_project(tmp_path / "flat", data, splits={data.names[0]: "heldout"}) as project:
-        ask(project, [cell for cell in cells_of(data) if cell.image == data.names[1]], number=1)
+        ask(project, [cell for cell in cells_of(data) if cell.image_id == data.names[1]], number=1)
     yield tmp_path / "flat"
 
 

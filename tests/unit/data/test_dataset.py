@@ -49,7 +49,7 @@ def test_its_batches_are_those_of_any_source(table):
 
 def test_a_source_with_weights_gives_them_and_one_without_weighs_every_label_1(table):
     class Weighing:
-        def weight(self, name, task):
+        def weight(self, image_id, task):
             return 3.0 if task == "depth" else 0.5
 
     source = resolve("data", "table_dataset:build")(table.root)

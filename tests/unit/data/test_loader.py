@@ -134,7 +134,7 @@ def test_evaluation_keeps_the_order_and_every_batch_has_one_size(source, tasks, 
 
 def test_known_labels_become_targets_and_no_other_label_is_read(source, tasks, data):
     class Blind(type(source)):
-        def label(self, name, task):
+        def label(self, image_id, task):
             raise AssertionError("a label was read")
 
     blind = Blind(source.root, source.names, source.whole)

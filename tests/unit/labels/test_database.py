@@ -118,7 +118,7 @@ def test_a_name_with_url_characters_is_only_a_name(tmp_path: Path) -> None:
 
 def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Path) -> None:
     with Store.open(path) as store:
-        assert [row.name for row in store.images()] == ["a.png"]
+        assert [row.image_id for row in store.images()] == ["a.png"]
     assert "mood" in columns(path, "rounds")
 
 

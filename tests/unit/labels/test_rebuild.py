@@ -31,7 +31,7 @@ def damage(store: Store, statement: str) -> None:
 
 def test_a_sound_ledger_is_what_its_events_say(store: Store) -> None:
     before = list(store.cells())
-    assert [row.cell.image for row in before] == ["a", "b", "c"]
+    assert [row.cell.image_id for row in before] == ["a", "b", "c"]
     assert store.rebuild() == 0
     assert list(store.cells()) == before
 

@@ -31,20 +31,20 @@ def test_an_image_comes_back_as_it_was_given(store: Store) -> None:
 def test_images_come_in_the_order_of_their_names_code_points(store: Store) -> None:
     names = ["b.png", "a/10.png", "a/9.png", "Z.png", "ä.png", "a.png", "\U0001f600.png", "\uffee.png"]
     store.add_images(map(image, names))
-    assert [row.name for row in store.images()] == sorted(names)
+    assert [row.image_id for row in store.images()] == sorted(names)
     assert store.grid().images == sorted(names)
 
 
 def test_images_are_listed_and_counted_by_split(store: Store) -> None:
     store.add_images([image("a"), replace(image("b"), split="heldout"), replace(image("c"), split="val")])
-    assert [row.name for row in store.images(("heldout", "val"))] == ["b", "c"]
+    assert [row.image_id for row in store.images(("heldout", "val"))] == ["b", "c"]
     assert (store.count_images(), store.count_images(("train",)), store.count_images(())) == (3, 1, 0)
 
 
 def test_an_image_given_again_is_counted_once_and_stays_as_it_is(store: Store) -> None:
     assert store.add_images([image("a"), image("a"), image("b")]) == 2
     assert store.add_images([replace(image("a"), split="test"), image("c")]) == 1
-    assert [(row.name, row.split) for row in store.images()] == [("a", "train"), ("b", "train"), ("c", "train")]
+    assert [(row.image_id, row.split) for row in store.images()] == [("a", "train"), ("b", "train"), ("c", "train")]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -27,7 +27,7 @@ cells = [Cell(f"{number:04d}", "depth") for number in range(2000)]
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store.create(tmp_path / "ledger.db") as store:
         store.add_task(TaskRow("depth", "depth", 1.0))
-        store.add_images(ImageRow(cell.image, "photos") for cell in CELLS)
+        store.add_images(ImageRow(cell.image_id, "photos") for cell in CELLS)
         yield store
 
 
@@ -49,8 +49,8 @@ def killed(process: "subprocess.Popen[str]", lines: int, later: float = 0.0) -> 
 
 LABEL_ALL = """
 for cell in cells:
-    store.move([Move(cell, State.LABELLED, path=cell.image)])
-    print(cell.image)
+    store.move([Move(cell, State.LABELLED, path=cell.image_id)])
+    print(cell.image_id)
 """
 
 

@@ -102,7 +102,7 @@ def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None
 )
 def test_cells_are_those_that_fit_all_that_is_given(store: Store, wanted: dict[str, object], cells: list[str]) -> None:
     found = store.cells(**wanted)  # type: ignore[arg-type]
-    assert [f"{row.cell.image} {row.cell.task}" for row in found] == cells
+    assert [f"{row.cell.image_id} {row.cell.task}" for row in found] == cells
 
 
 def test_events_come_in_their_order_and_can_be_followed_from_any(store: Store) -> None:

@@ -5,7 +5,22 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.project.artifacts import EpochRecord, Fit, PickRecord, read_fit, read_log, read_measured, read_picks
+from labelgrid.project.artifacts import (
+    EpochRecord,
+    Fit,
+    MemberRecord,
+    PickRecord,
+    read_fit,
+    read_log,
+    read_measured,
+    read_members,
+    read_picks,
+    write_fit,
+    write_measured,
+    write_member,
+    write_picks,
+)
+from labelgrid.report.content import Measured
 from labelgrid.results import Result
 
 PICK = {"request_id": "r1-1", "image": "a.jpg", "task": "depth", "score": 0.5, "cost": 2.0, "weight": 1.0, "why": "it"}
@@ -39,8 +54,8 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
     (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_fit(tmp_path) == Fit(**FIT)
     assert read_picks(tmp_path) == [
-        PickRecord("a.jpg", "depth", 0.5, 2.0, "it"),
-        PickRecord("a.jpg", "depth", None, 2.0, "it"),
+        PickRecord("a.jpg", "depth", 0.5, 2.0, "it", request_id="r1-1"),
+        PickRecord("a.jpg", "depth", None, 2.0, "it", request_id="r1-1"),
     ]
     assert read_log(tmp_path) == [EpochRecord(1, {"depth": 1.5}), EpochRecord(2, {}, {"loss_mtl": 2.5})]
 
@@ -77,3 +92,17 @@ def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, conte
             read(tmp_path)
     assert caught.value.what.startswith("A file of a round is damaged: ") and fault in caught.value.what
     assert caught.value.where == str(tmp_path / name)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    fit, member = Fit(**FIT), MemberRecord("rounds/0001/fit/members/a/last.ckpt", "abc")
+    picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"spread": 0.25}, "r1-1", 2.0)]
+    metrics = {"depth": {"RMSE": Result("RMSE", 0.5, "m", "lower")}}
+    measured = Measured(1, "abc", {"depth": 3}, 6.0, {"depth": 2}, metrics, 1.5)
+    write_fit(tmp_path, fit)
+    write_member(tmp_path, "a", member)
+    write_picks(tmp_path, picks)
+    write_measured(tmp_path, measured, 4.0, {"depth": 0.25})
+    assert (read_fit(tmp_path), read_members(tmp_path)) == (fit, {"a": member})
+    assert (read_picks(tmp_path), read_measured(tmp_path)) == (picks, measured)
+    assert json.loads((tmp_path / "heldout.json").read_text())["losses"] == {"depth": 0.25}

@@ -20,7 +20,7 @@ COVERS = ["labelgrid.project.image_files"]
 def test_a_project_knows_its_images_by_path_size_and_content(make: Make, photos: Made) -> None:
     with make() as project:
         rows = list(project.store.images())
-        assert [row.name for row in rows] == list(photos.names)
+        assert [row.image_id for row in rows] == list(photos.names)
         height, width, digest = check_image(photos.images / photos.names[4])
         assert rows[4] == ImageRow(photos.names[4], str(photos.images), digest, height, width)
         assert project.store.tasks() == (DEPTH, NORMALS) and not states(project)

@@ -31,13 +31,13 @@ class Published:
     def images(self) -> Sequence[str]:
         return (self.root / "ids.txt").read_text().split()
 
-    def label(self, name: str, task: TaskDef) -> LabelArray | None:
-        if task.name != "depth" or "none" in name:
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        if task.name != "depth" or "none" in image_id:
             return None
-        if "broken" in name:
-            raise LabelError("The file is broken.", where=name, next_step="Fetch it again.")
-        size = (8, 8) if "small" in name else (16, 24)
-        return LabelArray(np.full((*size, 1), 2 + len(name) / 100, np.float32), np.ones(size, np.bool_))
+        if "broken" in image_id:
+            raise LabelError("The file is broken.", where=image_id, next_step="Fetch it again.")
+        size = (8, 8) if "small" in image_id else (16, 24)
+        return LabelArray(np.full((*size, 1), 2 + len(image_id) / 100, np.float32), np.ones(size, np.bool_))
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         return {path.stem: path.read_text().split() for path in self.root.glob("split/*.txt")}
@@ -80,7 +80,7 @@ def test_taken_twice_nothing_changes(project: ProjectFolder, source: Callable[..
 def test_a_split_takes_the_images_of_the_data_set_s_split(project: ProjectFolder, source: Callable[..., Path]) -> None:
     folder = source("0000", "0001", "0002", val="0001", test="0002")
     import_labels(project, folder, format=FORMAT, split="val")
-    assert [(row.name, row.split) for row in project.store.images()] == [
+    assert [(row.image_id, row.split) for row in project.store.images()] == [
         *(("0000.jpg", "train"), ("0001.jpg", "val"), ("0002.jpg", "train"))
     ]
     assert set(states(project)) == {Cell("0001.jpg", "depth")}

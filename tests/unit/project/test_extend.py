@@ -70,10 +70,10 @@ def test_images_that_were_moved_are_found_again(make: Make, photos: Made, tmp_pa
         rows = list(project.store.images())
         photos.images.rename(tmp_path / "away")
         with pytest.raises(ImageError, match="cannot be read"):
-            source_of(project).image(rows[0].name)
+            source_of(project).image(rows[0].image_id)
         assert extend.add(project, [tmp_path / "away"], [], "full", Silent()) == Added(0, 12, 0)
         assert list(project.store.images()) == [replace(row, root=str(tmp_path / "away")) for row in rows]
-        assert source_of(project).image(rows[0].name).shape == (8, 12, 3)
+        assert source_of(project).image(rows[0].image_id).shape == (8, 12, 3)
 
 
 def test_a_namesake_is_no_moved_image(make: Make, photos: Made, tmp_path: Path) -> None:

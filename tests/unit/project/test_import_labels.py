@@ -30,11 +30,11 @@ def test_an_exported_request_comes_back_filled(project: ProjectFolder, data: Mad
     assert str(done) == "semseg: 3 new.\ndepth: 3 new."
     assert set(states(project).values()) == {"labelled"}
     for row in project.store.cells():
-        original = data.label(row.cell.image, row.cell.task)
+        original = data.label(row.cell.image_id, row.cell.task)
         assert project.inside(row.path).read_bytes() == original.read_bytes()
         assert row.digest == digest(original)
         assert (row.round, row.weight, row.cost) == (2, 2.0, 1.0)
-        assert row.path == f"labels/{row.cell.task}/{row.cell.image[:-4]}.{row.digest[:8]}.png"
+        assert row.path == f"labels/{row.cell.task}/{row.cell.image_id[:-4]}.{row.digest[:8]}.png"
 
 
 def test_importing_twice_changes_nothing(project: ProjectFolder, answered: Path) -> None:
@@ -81,7 +81,7 @@ def test_skips_mark_cells_and_a_label_later_fills_them(project: ProjectFolder, d
     (answered / "skips.csv").unlink()
     copy(data.label(*(row["image"], row["task"])), answered / row["path"])
     assert import_labels(project, answered).tasks["semseg"] == Tally(new=1, unchanged=2)
-    (kept,) = project.store.cells(image_id=cell.image, task=cell.task)
+    (kept,) = project.store.cells(image_id=cell.image_id, task=cell.task)
     assert (kept.state, kept.round, kept.request_id, kept.weight) == (State.LABELLED, 2, row["request_id"], 2.0)
 
 
@@ -90,7 +90,7 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
 ) -> None:
     import_labels(project, answered)
     cell = Cell(data.names[0], "depth")
-    (old,) = project.store.cells(image_id=cell.image, task=cell.task)
+    (old,) = project.store.cells(image_id=cell.image_id, task=cell.task)
     path = next(answered / row["path"] for row in manifest(answered) if Cell(row["image"], row["task"]) == cell)
     assert cv2.imwrite(str(path), np.full((16, 24), 1500, np.uint16))
     (fault,) = refusal(project, answered).rows
@@ -101,7 +101,7 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
     project.store.close_round(project.store.open_round())
     done = import_labels(project, answered, replace=True)
     assert done.tasks["depth"] == Tally(replaced=1, unchanged=2)
-    (new,) = project.store.cells(image_id=cell.image, task=cell.task)
+    (new,) = project.store.cells(image_id=cell.image_id, task=cell.task)
     assert (new.round, new.request_id, new.weight) == (old.round, old.request_id, old.weight)
     assert project.inside(old.path).is_file()
     assert project.inside(new.path).read_bytes() == path.read_bytes()
@@ -112,8 +112,8 @@ def test_other_content_is_refused_and_replace_keeps_the_old_version(
 def test_a_prediction_that_comes_back_as_it_was_is_counted(project: ProjectFolder, data: Made) -> None:
     ask(project, cells_of(data), number=1)
     for cell in cells_of(data)[:3]:
-        name = cell.image.replace(".jpg", ".png")
-        copy(data.label(cell.image, cell.task), project.round_folder(1) / "prelabels" / cell.task / name)
+        name = cell.image_id.replace(".jpg", ".png")
+        copy(data.label(cell.image_id, cell.task), project.round_folder(1) / "prelabels" / cell.task / name)
     done = export(project)
     assert done.prelabels == 3
     shutil.copytree(done.folders[0] / "prelabels", done.folders[0] / "labels", dirs_exist_ok=True)

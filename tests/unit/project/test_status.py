@@ -65,6 +65,6 @@ def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, dat
 @pytest.mark.parametrize("split", ["heldout", "val", "test"])
 def test_only_images_to_learn_from_can_be_queried(data: Made, tmp_path: Path, split: str) -> None:
     with make_project(tmp_path / "flat", data, splits={data.names[0]: split}) as project:  # type: ignore[dict-item]
-        label(project, *(cell for cell in cells_of(data) if cell.image != data.names[0]))
+        label(project, *(cell for cell in cells_of(data) if cell.image_id != data.names[0]))
         assert status_of(project)["tasks"]["depth"]["missing"] == 1
         assert status_of(project)["next"] == f"labelgrid fit {project.folder}"

@@ -109,7 +109,7 @@ def test_a_skip_of_a_request_that_is_closed_is_refused(project: ProjectFolder, a
 
 
 def test_an_image_whose_size_the_ledger_does_not_know_is_measured(project: ProjectFolder, data: Made) -> None:
-    rows = [row.__class__(row.name, row.root) for row in project.store.images()]
+    rows = [row.__class__(row.image_id, row.root) for row in project.store.images()]
     project.store.update_images(rows)
     put(data.labels, Cell("0000.jpg", "depth"), np.ones((8, 24), np.uint16))
     (data.labels / "depth/0000.png").unlink()
@@ -122,7 +122,7 @@ def test_labels_put_their_images_into_a_split_with_their_groups(made: Callable[.
     with make_project(tmp_path / "project", data, group="room") as project:
         copy(data.label(data.names[0], "depth"), tmp_path / "answers/depth/room_00/0000.png")
         import_labels(project, tmp_path / "answers", split="val")
-        splits = {row.name: row.split for row in project.store.images()}
+        splits = {row.image_id: row.split for row in project.store.images()}
         assert [name for name, split in splits.items() if split == "val"] == list(data.names[:2])
         (fault,) = refusal(project, tmp_path / "answers", split="test").rows[:1]
         assert fault.what == "The image has labels in the split 'val'; it cannot go to 'test'."

@@ -44,7 +44,7 @@ def scores(project: ProjectFolder, data: Made, number: int, values: list[list[fl
 
 def pick(project: ProjectFolder, cell: Cell) -> None:
     """The list of picks of round 1, and its picture of the image."""
-    row = f'[{{"image": "{cell.image}", "task": "{cell.task}", "score": 0.5, "cost": 1.0, "why": "unsure"}}]'
+    row = f'[{{"image": "{cell.image_id}", "task": "{cell.task}", "score": 0.5, "cost": 1.0, "why": "unsure"}}]'
     write_text(project.round_folder(1) / "picks.json", row)
     (project.round_folder(1) / "pictures").mkdir()
     (project.round_folder(1) / "pictures" / "000-image.jpg").write_bytes(b"image")

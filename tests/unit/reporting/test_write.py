@@ -53,7 +53,7 @@ def query(project: ProjectFolder, *cells: Cell) -> None:
     ]
     folder = project.round_folder(row.number)
     kept = [
-        {"request_id": s.request_id, "image": s.cell.image, "task": s.cell.task, "score": s.score, "cost": s.cost}
+        {"request_id": s.request_id, "image": s.cell.image_id, "task": s.cell.task, "score": s.score, "cost": s.cost}
         | {"weight": s.weight, "why": s.why}
         for s in steps
     ]

@@ -204,8 +204,10 @@ def test_history_has_labels_cost_and_val_figures_of_each_training(project):
 def test_picks_are_the_same_with_held_out_labels_and_figures_made_unreadable(project, tmp_path, strategy):
     shutil.copytree(project.folder, tmp_path / "blind")
     with ProjectFolder.open(tmp_path / "blind") as blind:
-        held = {row.name for row in blind.store.images(("heldout", "test"))}
-        spoilt = [blind.inside(row.path) for row in blind.store.cells(state=State.LABELLED) if row.cell.image in held]
+        held = {row.image_id for row in blind.store.images(("heldout", "test"))}
+        spoilt = [
+            blind.inside(row.path) for row in blind.store.cells(state=State.LABELLED) if row.cell.image_id in held
+        ]
         spoilt += blind.folder.glob("rounds/*/heldout.json")
         assert len(spoilt) == 2 * 3 + 2
         for path in spoilt:

@@ -71,7 +71,7 @@ def events(project):
 
 def test_a_fit_says_what_it_learnt_from_and_never_touches_held_out_images(project):
     done = models.latest(project)
-    held = {row.name for row in project.store.images(("heldout",))}
+    held = {row.image_id for row in project.store.images(("heldout",))}
     crew = fit.context_of(project)
     train, val = fit.plan_of(crew, project, models.restore(project, done)[1].network).train, []
     assert done.round == 2 and done.labels == {"semseg": 3, "depth": 3, "normals": 3} and done.images == 3
@@ -95,9 +95,9 @@ def test_a_finished_fit_is_found_again_and_a_changed_pool_is_trained_anew(projec
     first = models.latest(project)
     assert fit.fit(project, Silent()).model == first.model
     image = next(
-        row.name
+        row.image_id
         for row in project.store.images(("train",))
-        if project.store.find([Cell(row.name, "depth")])[Cell(row.name, "depth")].state == State.MISSING
+        if project.store.find([Cell(row.image_id, "depth")])[Cell(row.image_id, "depth")].state == State.MISSING
     )
     label = prepared[1].label(image, "depth")
     shutil.copy(label, project.folder / "labels" / "extra.png")
@@ -125,8 +125,8 @@ def test_prelabels_and_pictures_of_the_picks_can_be_read(project):
     asked = query.query(project, Budget(5), Silent())
     folder, tasks = project.round_folder(2), project.tasks()
     for pick in asked.picks:
-        (path,) = (folder / "prelabels" / pick.cell.task).glob(pick.cell.image.replace(".jpg", ".*"))
-        row = project.store.image(pick.cell.image)
+        (path,) = (folder / "prelabels" / pick.cell.task).glob(pick.cell.image_id.replace(".jpg", ".*"))
+        row = project.store.image(pick.cell.image_id)
         assert tasks[pick.cell.task].read(path).size == (row.height, row.width)
     assert len(list((folder / "pictures").glob("*.jpg"))) == 15
     assert [p["task"] for p in json.loads((folder / "picks.json").read_text())] == [p.cell.task for p in asked.picks]
@@ -153,7 +153,7 @@ def test_stale_scores_are_refused_with_the_command_to_run(project, prepared):
 def test_a_task_without_any_label_is_drawn_at_random_and_that_is_said(tmp_path):
     project, made = make_project(tmp_path)
     with project:
-        names = [row.name for row in project.store.images(("train",))]
+        names = [row.image_id for row in project.store.images(("train",))]
         for name in names[:4]:
             shutil.copy(made.label(name, "depth"), project.folder / f"{name}.png")
             project.store.move([Move(Cell(name, "depth"), State.LABELLED, path=f"{name}.png", digest=name, cost=1.0)])
@@ -215,9 +215,9 @@ def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_
     tasks = project.tasks()
     for row in project.store.images():
         for name, task in tasks.items():
-            first = next((plain / name).glob(row.name.replace(".jpg", ".*")))
+            first = next((plain / name).glob(row.image_id.replace(".jpg", ".*")))
             assert task.read(first).size == (row.height, row.width)
-            second = next((fed / name).glob(row.name.replace(".jpg", ".*")))
+            second = next((fed / name).glob(row.image_id.replace(".jpg", ".*")))
             if name == "depth":
                 assert first.read_bytes() == second.read_bytes()
     assert any(p.read_bytes() != (fed / p.relative_to(plain)).read_bytes() for p in (plain / "normals").iterdir())
@@ -225,7 +225,7 @@ def test_predictions_are_label_files_at_the_images_size_and_known_labels_change_
 
 def test_metrics_of_a_folder_equal_those_of_the_ledgers_split(project, prepared):
     split = evaluate.evaluate_split(project, "heldout", Silent())
-    held = [row.name for row in project.store.images(("heldout",))]
+    held = [row.image_id for row in project.store.images(("heldout",))]
     made = prepared[1]
     labels = project.folder.parent / "given"
     for task in ("semseg", "depth", "normals"):

@@ -39,7 +39,7 @@ def chosen(strategy, pool, budget, seed=0, calibration=None, **statistics):
 
 
 def cells(selection):
-    return [(pick.cell.image, pick.cell.task) for pick in selection.picks]
+    return [(pick.cell.image_id, pick.cell.task) for pick in selection.picks]
 
 
 def test_min_max_of_equal_scores_is_zero_and_of_unknown_scores_is_drawn():
@@ -48,7 +48,7 @@ def test_min_max_of_equal_scores_is_zero_and_of_unknown_scores_is_drawn():
     strategy = partal.build(partal.Options())
     found = chosen(strategy, pool, (4,), dropout=u)
     assert found.calibration == {"a": [2.0, 2.0]}
-    scores = {(pick.cell.image, pick.cell.task): pick.score for pick in found.picks}
+    scores = {(pick.cell.image_id, pick.cell.task): pick.score for pick in found.picks}
     assert scores["i0", "a"] == scores["i1", "a"] == 0
     assert all(0 <= scores[image, "b"] < 1 for image in ("i0", "i1"))
     later = chosen(strategy, pool, (4,), calibration=found.calibration, dropout=np.ones((2, 2)))
@@ -99,8 +99,8 @@ def test_random_images_takes_whole_images_and_random_cells_does_not():
     pool = grid([[0, 0]] * 50)
     of = {m: m.build(m.Options()) for m in (random_images, random_cells)}
     picked = {m: chosen(s, pool, (20,), seed=4).picks for m, s in of.items()}
-    assert len({p.cell.image for p in picked[random_images]}) == 10
-    assert len({p.cell.image for p in picked[random_cells]}) > 10
+    assert len({p.cell.image_id for p in picked[random_images]}) == 10
+    assert len({p.cell.image_id for p in picked[random_cells]}) > 10
     assert chosen(of[random_cells], pool, (20,), seed=5).picks != picked[random_cells]
 
 

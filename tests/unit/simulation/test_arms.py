@@ -168,11 +168,11 @@ def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_
             assert step(project, run, request.study, Silent()) and step(project, run, request.study, Silent())
             cells[name] = {row.cell for row in project.store.cells(splits=("train",)) if row.path == ""}
             assert project.store.current_round() is None and len(project.store.rounds()) == 1
-    images = {cell.image for cell in cells["whole"]}
+    images = {cell.image_id for cell in cells["whole"]}
     assert len(images) == 4 and len(cells["whole"]) == 8
-    assert {cell.image for cell in cells["one"]} == images == {cell.image for cell in cells["alone"]}
+    assert {cell.image_id for cell in cells["one"]} == images == {cell.image_id for cell in cells["alone"]}
     assert len(cells["one"]) == len(cells["alone"]) == 4 and {cell.task for cell in cells["alone"]} == {"depth"}
-    assert {(cell.image, cell.task) for cell in cells["file"]} == {("0001.jpg", "semseg"), ("0003.jpg", "depth")}
+    assert {(cell.image_id, cell.task) for cell in cells["file"]} == {("0001.jpg", "semseg"), ("0003.jpg", "depth")}
 
 
 def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_hidden_labels_stay_hidden(place: Path, tmp_path: Path, monkeypatch: pyt
             while True:
                 asked = {row.cell for row in guarded.store.cells(state=State.REQUESTED)}
                 open_ones = asked | {row.cell for row in guarded.store.cells(state=State.LABELLED)}
-                readable = {f"{cell.task}/{Path(cell.image).stem}" for cell in open_ones}
+                readable = {f"{cell.task}/{Path(cell.image_id).stem}" for cell in open_ones}
                 for path in files:
                     hidden = path.with_name(path.name + ".hidden")
                     wanted = f"{path.parent.name}/{path.stem}" in readable

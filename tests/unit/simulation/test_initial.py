@@ -27,7 +27,7 @@ def test_the_order_of_the_pool_changes_no_cell_and_another_seed_does(plan: Initi
     shuffled = random.Random(0).sample(IMAGES, len(IMAGES))
     assert initial_cells(plan, shuffled, TASKS, seed=3) == cells
     assert (initial_cells(plan, IMAGES, TASKS, seed=4) == cells) == (plan.plan == "images")
-    assert {cell.image for cell in cells} == set(IMAGES) and len(set(cells)) == len(cells)
+    assert {cell.image_id for cell in cells} == set(IMAGES) and len(set(cells)) == len(cells)
     assert len(cells) <= most_labels(plan, len(IMAGES), len(TASKS))
 
 
@@ -35,7 +35,7 @@ def test_the_order_of_the_pool_changes_no_cell_and_another_seed_does(plan: Initi
 def test_an_image_draws_the_same_in_any_company(plan: InitialLabels) -> None:
     whole = initial_cells(plan, IMAGES, TASKS, seed=0)
     few = initial_cells(plan, IMAGES[50:60], TASKS, seed=0)
-    assert few == [cell for cell in whole if cell.image in IMAGES[50:60]]
+    assert few == [cell for cell in whole if cell.image_id in IMAGES[50:60]]
 
 
 def test_one_label_per_image_spreads_evenly_over_the_tasks() -> None:
@@ -46,7 +46,7 @@ def test_one_label_per_image_spreads_evenly_over_the_tasks() -> None:
 
 def test_random_labels_are_from_one_to_all_tasks_of_each_image() -> None:
     cells = initial_cells(InitialLabels("random"), IMAGES, TASKS, seed=0)
-    sizes = Counter(Counter(cell.image for cell in cells).values())
+    sizes = Counter(Counter(cell.image_id for cell in cells).values())
     assert set(sizes) == {1, 2, 3} and all(45 < count < 90 for count in sizes.values())
     assert all(100 < count < 170 for count in Counter(cell.task for cell in cells).values())
 

@@ -78,8 +78,8 @@ def test_known_labels_are_fed_in_and_change_the_other_tasks_alone(parts):
         def __getattr__(self, name):
             return getattr(source_of(made), name)
 
-        def label(self, name, task):
-            return source_of(made).label(name, task) if task.name == "depth" else None
+        def label(self, image_id, task):
+            return source_of(made).label(image_id, task) if task.name == "depth" else None
 
     plain, fed = run(parts).flat(), run(parts, known=DepthOnly()).flat()
     assert plain["depth/RMSE"] == fed["depth/RMSE"]
