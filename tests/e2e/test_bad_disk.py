@@ -113,7 +113,7 @@ PERMISSIONS = f"Free some space or fix the folder's permissions, {AGAIN}"
 SEALED = {
     "import FLAT DATA/labels": "The disk reports an error: Permission denied (FLAT).\n"
     f"  {PERMISSIONS} Nothing was imported.",
-    "export FLAT": "The disk reports an error: Permission denied (FLAT/rounds/0000/request).\n"
+    "export FLAT": "The disk reports an error: Permission denied (FLAT/rounds/0000/request/manifest.json).\n"
     f"  {PERMISSIONS} Labels that lay in it are still there.",
     "query FLAT --budget 3": "The disk reports an error: Permission denied (FLAT/rounds/0002/picks.json).\n"
     f"  {PERMISSIONS} Nothing was requested.",

@@ -94,7 +94,7 @@ def faults(folder: Path, *lines: str) -> str:
         [
             f"The import has {count} ({folder}).",
             *lines,
-            f"Mend {them} and run the same command again. Nothing was imported.",
+            f"Fix {them} and run the same command again. Nothing was imported.",
         ]
     )
 
@@ -179,7 +179,7 @@ def test_an_image_that_is_gone_stops_fit_and_says_which(project: Copied, data: M
     found = typed("fit", flat)
     assert found.code == 1 and said(found.err) == (
         f"The image cannot be read: No such file or directory ({images / gone}).\n"
-        "  Put it back; where a project's images were moved, `labelgrid add --images` finds them again. "
+        "  Put it back; if the project's images were moved, `labelgrid add --images` finds them again. "
         "Labels and earlier rounds are unchanged."
     )
     after = ledger(flat / "labelgrid.db")

@@ -42,10 +42,10 @@ def said(function, *arguments):
 def within(module, monkeypatch):
     """Let a benchmark do in this process what it does in processes of their own, which would load torch each time."""
     if module.__name__ == "ledger":
-        monkeypatch.setattr(module, "alone", lambda *words: json.loads(said(module.run_step, *words)))
-    elif hasattr(module, "alone"):
+        monkeypatch.setattr(module, "run_isolated", lambda *words: json.loads(said(module.run_step, *words)))
+    elif hasattr(module, "run_isolated"):
         monkeypatch.setattr(
-            module, "alone", lambda _, *words: json.loads(said(module.main, [*map(str, words)]).splitlines()[-1])
+            module, "run_isolated", lambda _, *words: json.loads(said(module.main, [*map(str, words)]).splitlines()[-1])
         )
 
 
