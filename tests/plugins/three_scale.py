@@ -22,7 +22,12 @@ SCALES = 3
 
 @dataclass(frozen=True)
 class Options:
-    """Channels of all heads, and dropout before their last convolutions."""
+    """The heads.
+
+    Args:
+        width: channels of all heads.
+        dropout: rate before their last convolutions.
+    """
 
     width: int = 16
     dropout: float = 0.2
