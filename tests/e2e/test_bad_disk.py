@@ -54,8 +54,8 @@ FULL: dict[str, tuple[int, str]] = {
     "fit ROOM/asked": (
         200,
         "The checkpoint cannot be written: No space left on device (ROOM/asked/rounds/0002/fit/last.ckpt).\n"
-        f"  Free some space or mend the folder's permissions, {AGAIN} "
-        "The state after the last epoch that could be written is kept.",
+        f"  Free some space or fix the folder's permissions, {AGAIN} "
+        "The checkpoint of the last epoch that could be written is kept.",
     ),
     "query ROOM/fitted --budget 5": (
         40,

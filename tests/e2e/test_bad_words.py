@@ -132,8 +132,8 @@ BUDGETS = {
     "  Ask for at most 8, or add images with `labelgrid add`.",
     "--budget inf --unit cost": "The budget of inf cost is larger than the pool, which holds 96.\n"
     "  Ask for at most 96, or add images with `labelgrid add`.",
-    "--budget 2": "The budget of 2 labels does not pay for a single choice of 'random_images'.\n"
-    "  An image has up to 3 labels; ask for so many at least.",
+    "--budget 2": "The budget of 2 labels does not pay for a single pick of 'random_images'.\n"
+    "  An image has up to 3 labels; ask for at least that many.",
     "--budget 3 --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
     f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",
 }
@@ -150,14 +150,14 @@ def test_a_model_is_needed_for_some_commands_and_they_say_how_to_get_one(project
     flat = project("new")
     assert refused(tmp_path, "score", flat) == (
         f"There is no model to score with yet ({flat}).\n  Run `labelgrid fit` first; "
-        "with no labels at all, `labelgrid query` picks at random. Nothing was scored."
+        "without any label, `labelgrid query` picks at random. Nothing was scored."
     )
     for words in (["predict", flat, tmp_path, "--out", tmp_path / "out"], ["evaluate", flat]):
         found = refused(tmp_path, *words)
         assert found == f"There is no model yet ({flat}).\n  Run `labelgrid fit {flat}` first."
     assert refused(tmp_path, "fit", flat) == (
         f"There is no label to learn from ({flat}).\n"
-        "  `labelgrid query`, then `labelgrid export`, then `labelgrid import` get some. Nothing was trained."
+        "  Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels. Nothing was trained."
     )
 
 

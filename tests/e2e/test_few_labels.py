@@ -17,7 +17,7 @@ def words(text: str) -> str:
 def test_without_any_label_images_are_drawn_and_that_is_said(project: Copied) -> None:
     flat = project("new")
     found = done("query", flat, "--budget", 6, "--json")
-    said = "There is no model yet, so 'partal' has nothing to go by: picking images at random."
+    said = "There is no model yet, so 'partal' has no scores: picking images at random."
     assert words(found.err) == said
     asked = json.loads(found.out)
     assert asked["strategy"] == "random_images" and len(asked["picks"]) == 6
@@ -35,7 +35,7 @@ def test_a_task_without_any_label_is_said_and_drawn_at_random(project: Copied, d
     done("import", flat, labels.parent)
     found = done("fit", flat)
     for task in ("semseg", "normals"):
-        lines = f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random."
+        lines = f"No label of '{task}' yet: its head is not trained, and its cells will be picked at random."
         assert lines in words(found.err)
     assert "'depth'" not in found.err and "trained on 4 images with 4 depth labels" in words(found.out)
     asked = json.loads(done("query", flat, "--budget", 12, "--json").out)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.batch import SoftLabel, SoftLabels
-from labelgrid.data.frame import Frame, restore
+from labelgrid.data.frame import Frame, to_original
 from labelgrid.files import atomic_write
 from labelgrid.labels.codec import LabelArray
 from labelgrid.nets.network import Network
@@ -90,7 +90,7 @@ class PseudoLabels(Term):
 
     def label(self, task: Task, raw: Tensor, frame: Frame) -> SoftLabel:
         """A raw output [c, h', w'] as a soft label of the image's size."""
-        prediction = task.activate(restore(raw, frame)[None])[0].cpu()
+        prediction = task.activate(to_original(raw, frame)[None])[0].cpu()
         valid = torch.ones(prediction.shape[-2:], dtype=torch.bool)
         confidence = torch.full(prediction.shape[-2:], self.options.trust)
         if task.label_channels != task.channels:  # one class of several

@@ -143,11 +143,11 @@ def test_a_changed_probe_makes_the_scores_stale(copies):
     path, state = weights(project)
     kept = read_weights(path)
     write_weights(path, kept | {"state": {name: value + 1 for name, value in state.items()}})
-    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were made"):
+    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were computed"):
         query.query(project, Budget(2), Silent())
     assert not np.allclose(score.score(project, Silent()).statistics[probe.STATISTIC], before)
     path.unlink()
-    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were made"):
+    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were computed"):
         query.query(project, Budget(2), Silent())
     np.testing.assert_array_equal(score.score(project, Silent()).statistics[probe.STATISTIC], before)
 
@@ -156,7 +156,7 @@ def test_its_options_are_read_from_the_recipe_and_are_part_of_the_stamp(copies):
     project, _ = copies
     score.score(project, Silent())
     project.settings = replace(project.settings, changes={"score": {probe.STATISTIC: {"epochs": 1}}})
-    with pytest.raises(ProjectError, match="The scores are stale: the recipe changed since they were made"):
+    with pytest.raises(ProjectError, match="The scores are stale: the recipe changed since they were computed"):
         query.query(project, Budget(2), Silent())
     project.settings = replace(project.settings, changes={"score": {probe.STATISTIC: {"epoch": 1}}})
     with pytest.raises(Exception, match="did you mean 'epochs'"):

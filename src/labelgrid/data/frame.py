@@ -52,7 +52,7 @@ def _part(content: slice, size: int, length: int) -> slice:
     return slice(start, max(round(content.stop * length / size), start + 1))
 
 
-def restore(raw: Tensor, frame: Frame, rows: slice | None = None) -> Tensor:
+def to_original(raw: Tensor, frame: Frame, rows: slice | None = None) -> Tensor:
     """A network's output [..., h', w'] at the original image's pixels: [..., rows, W], bilinear, in one step.
 
     As `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads' resolution straight to

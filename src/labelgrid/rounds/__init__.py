@@ -1,1 +1,1 @@
-"""What a round does: fit, score, query, evaluate, predict, previews."""
+"""Runs the steps of a round: fit, score, query, evaluate, predict, previews."""

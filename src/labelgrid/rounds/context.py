@@ -1,4 +1,4 @@
-"""What every step of a round needs: recipe, tasks, images and labels, and the round's number."""
+"""Builds the context of a round's steps: recipe, tasks, images and labels; and finds or opens the round."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from labelgrid.tasks.task import Task, TaskDef, build_all
 
 @dataclass(frozen=True)
 class RoundContext:
-    """What every step of a round needs: the recipe, the tasks and the project's images and labels as they are."""
+    """The context of every step of a round: the recipe, the tasks, and the project's current images and labels."""
 
     project: ProjectFolder
     recipe: Recipe
@@ -29,7 +29,7 @@ class RoundContext:
 
 
 def recipe_of(project: ProjectFolder, recipe: str = "", changes: dict[str, object] | None = None) -> Recipe:
-    """The recipe of a project's settings; `recipe` and `changes` (from the command line) override them."""
+    """Load the recipe of a project's settings; `recipe` and `changes` (from the command line) override them."""
     settings = project.settings
     overrides = merge(settings.changes, changes or {})
     return load_recipe(recipe or settings.recipe, overrides, beside=project.folder)
@@ -41,7 +41,7 @@ def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, obje
 
 
 def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
-    """The context of a project for a recipe that is parsed already."""
+    """The context of a project with a given recipe."""
     for folder, tables in (("score", recipe.score), ("train.terms", recipe.terms)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
@@ -50,23 +50,22 @@ def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
 
 
 def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None) -> RoundContext:
-    """The context with the recipe and the seed that a training had; `score` replaces the recipe's [score]."""
+    """The context with the recipe and the seed of a training; `score` replaces the recipe's [score]."""
     recipe = parse(Recipe, {**fit.recipe, **({"score": score} if score is not None else {})}, "fit.json")
     return replace(context, recipe=recipe, seed=fit.seed)
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
-    """The images of a split with at least one label, by name."""
-    names = {row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))}
-    return sorted(names)
+    """The sorted ids of the images of a split with at least one label."""
+    return sorted({row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))})
 
 
 def round_number(project: ProjectFolder) -> int:
-    """The number of the open round, or of the one to open next."""
+    """The number of the open round, or of the next round if none is open."""
     current = project.store.current_round()
     return current.number if current else max((row.number for row in project.store.rounds()), default=0) + 1
 
 
 def open_round(project: ProjectFolder) -> RoundRow:
-    """The open round; opens one if none is."""
+    """The open round; opens a round if there is none."""
     return project.store.current_round() or project.store.open_round()

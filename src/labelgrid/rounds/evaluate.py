@@ -1,11 +1,11 @@
-"""How a project's network is measured: on a split, or on a folder of labels."""
+"""Evaluates a project's network on a split, or on a folder of labels."""
 
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Split, State
+from labelgrid.labels.grid import Split
 from labelgrid.labels.images import list_images
 from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
@@ -13,32 +13,32 @@ from labelgrid.project.artifacts import Fit, write_measured
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles, _labels
 from labelgrid.report.content import Measured
-from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 
 
 def measure_heldout(
-    project: ProjectFolder, context: RoundContext, model: TrainedModel, done: Fit, progress: Progress
+    project: ProjectFolder, context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
 ) -> Evaluation | None:
-    """Measure a round's network on the held-out labels there are, for the report; their cost is kept apart."""
-    measured = measure(project, context, model, "heldout", progress)
-    if measured is not None:
+    """Evaluate a round's network on the held-out labels, and write the result for the report with their cost."""
+    result = measure(project, context, model, "heldout", progress)
+    if result is not None:
         spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
         record = Measured(
-            done.round, done.model, done.labels, done.spent, measured.labels, measured.metrics, measured.loss_mtl.value
+            fit.round, fit.model, fit.labels, fit.spent, result.labels, result.metrics, result.loss_mtl.value
         )
-        write_measured(project.round_folder(done.round), record, spent, measured.losses)
-    return measured
+        write_measured(project.round_folder(fit.round), record, spent, result.losses)
+    return result
 
 
 def measure(
     project: ProjectFolder, context: RoundContext, model: TrainedModel, split: Split, progress: Progress
 ) -> Evaluation | None:
-    """The network on a split's labels; None where it has none."""
-    names = sorted({row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))})
-    if not names:
+    """Evaluate a network on the labels of a split; None if the split has no label."""
+    image_ids = labelled_images(project, split)
+    if not image_ids:
         return None
     recipe = context.recipe
     return evaluate(
@@ -46,7 +46,7 @@ def measure(
         context.tasks,
         context.definitions,
         context.source,
-        names,
+        image_ids,
         recipe.data,
         recipe.objective,
         workers=recipe.train.workers,
@@ -54,43 +54,42 @@ def measure(
     )
 
 
-def as_json(measured: Evaluation) -> dict[str, Any]:
+def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as JSON values."""
     return {
-        "metrics": {t: {name: asdict(r) for name, r in group.items()} for t, group in measured.metrics.items()},
-        "losses": dict(measured.losses),
-        "loss_mtl": measured.loss_mtl.value,
+        "metrics": {t: {name: asdict(r) for name, r in group.items()} for t, group in evaluation.metrics.items()},
+        "losses": dict(evaluation.losses),
+        "loss_mtl": evaluation.loss_mtl.value,
     }
 
 
 def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> dict[str, Any]:
-    """Measure the newest model on a split of the project; held-out figures are kept for the report.
+    """Evaluate the newest model on a split of the project. Held-out results are also written for the report.
 
     Raises:
         ProjectError: there is no model, or the split has no label.
     """
-    done = model_of(project)
-    context, model = restore(project, done)
+    fit = model_of(project)
+    context, model = restore(project, fit)
     if split == "heldout":
-        measured = measure_heldout(project, context, model, done, progress)
+        result = measure_heldout(project, context, model, fit, progress)
     else:
-        measured = measure(project, context, model, split, progress)
-    if measured is None:
-        raise ProjectError(f"The {split} split has no label.", next_step="Import some first.")
-    return {"labels": dict(measured.labels), **as_json(measured)}
+        result = measure(project, context, model, split, progress)
+    if result is None:
+        raise ProjectError(f"The {split} split has no label.", next_step="Import labels for it first.")
+    return {"labels": dict(result.labels), **as_json(result)}
 
 
 def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) -> dict[str, Any]:
-    """Measure the newest model on a folder of labels: of the images in its `images/`, or of the project's own.
+    """Evaluate the newest model on a folder of labels, for the images in its `images/` or else the project's images.
 
     Raises:
         ProjectError: there is no model, or no image has a label. LabelError: a label cannot be read.
     """
-    done = model_of(project)
-    context, model = restore(project, done)
-    own = labels / "images"
-    if own.is_dir():
-        paths, digests = {name: own / name for name in list_images(own)}, {}
+    context, model = restore(project, model_of(project))
+    image_folder = labels / "images"
+    if image_folder.is_dir():
+        paths, digests = {image_id: image_folder / image_id for image_id in list_images(image_folder)}, {}
     else:
         rows = list(project.store.images())
         paths, digests = (
@@ -99,13 +98,15 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         )
     source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
     tasks = context.definitions.values()
-    names = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
-    if not names:
+    image_ids = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
+    if not image_ids:
         raise ProjectError(
-            "No image has a label there.", where=str(labels), next_step="Labels lie at TASK/IMAGE.png below it."
+            "No image has a label in the folder.",
+            where=str(labels),
+            next_step="Put labels at TASK/IMAGE.png below the folder.",
         )
     recipe = context.recipe
-    measured = evaluate(
-        model, context.tasks, context.definitions, source, names, recipe.data, recipe.objective, progress=progress
+    result = evaluate(
+        model, context.tasks, context.definitions, source, image_ids, recipe.data, recipe.objective, progress=progress
     )
-    return {"labels": dict(measured.labels), **as_json(measured)}
+    return {"labels": dict(result.labels), **as_json(result)}

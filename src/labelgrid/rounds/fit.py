@@ -1,7 +1,8 @@
-"""How a round's network is trained."""
+"""Trains a round's network."""
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -29,22 +30,23 @@ from labelgrid.train.seeding import keyed
 
 
 def splits_for_training(context: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
-    """Training and val images: never test or held-out ones.
+    """The ids of the training images and of the val images; never test or held-out images.
 
-    Where no image of the val split has a label, groups of training images are drawn for val with `val_share`.
+    If no image of the val split has a label, val images are drawn from the training images, in whole groups, with
+    `val_share`.
 
     Raises:
-        TrainingError: the draw leaves no label to learn from.
+        TrainingError: the draw leaves no label for training.
     """
     train = labelled_images(project, "train")
     val = labelled_images(project, "val")
     options = context.recipe.train
     if options.val_share and not val:
-        drawn = _drawn(context, project, options.val_share)
-        val, train = [name for name in train if name in drawn], [name for name in train if name not in drawn]
+        drawn = _draw_val_images(context, project, options.val_share)
+        val, train = [image for image in train if image in drawn], [image for image in train if image not in drawn]
         if not train:
             raise TrainingError(
-                f"val_share = {options.val_share} took all labelled images.", next_step="Take a smaller share."
+                f"val_share = {options.val_share} took all labelled images.", next_step="Set a smaller val_share."
             )
         if options.images == "all":
             return sorted({row.image_id for row in project.store.images(("train",))} - drawn), val
@@ -53,29 +55,29 @@ def splits_for_training(context: RoundContext, project: ProjectFolder) -> tuple[
     return train, val
 
 
-def _drawn(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
-    """A share of the training images, whole groups."""
+def _draw_val_images(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
+    """Draw a share of the training images, in whole groups."""
     groups = {row.image_id: row.group or row.image_id for row in project.store.images(("train",))}
     keys = np.array([image_key(group) for group in groups.values()], np.uint64)
     chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < share
-    return {name for name, held in zip(groups, chosen, strict=True) if held}
+    return {image_id for image_id, is_chosen in zip(groups, chosen, strict=True) if is_chosen}
 
 
-#: Training and val images.
+#: The ids of the training images and of the val images.
 Splits = tuple[list[str], list[str]]
 
 
 def plan_of(
     context: RoundContext, project: ProjectFolder, network: Network, start: str = "", splits: Splits | None = None
 ) -> Plan:
-    """The training plan of the labels there are now.
+    """The training plan for the project's current labels.
 
     Args:
-        context: of the project.
-        project: whose labels are learnt from.
+        context: the project's context.
+        project: the project with the labels.
         network: with its initial weights.
-        start: the digest of the model whose weights the network begins with, where it continues from one.
-        splits: training and val images; None draws them from the seed, as the recipe says.
+        start: the digest of the model from whose weights the network starts; "" if it starts from initial weights.
+        splits: training and val images; None: as by `splits_for_training`.
     """
     recipe, objective = context.recipe, context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
@@ -102,7 +104,7 @@ def plan_of(
 
 
 def identity_of(context: RoundContext, train: list[str], val: list[str], start: str) -> str:
-    """What a training is of: all that shapes its weights. A checkpoint of another is not resumed."""
+    """Everything that affects the trained weights, as JSON. A checkpoint with another identity is not resumed."""
     used = {*train, *val}
     labels = sorted(
         (cell.image_id, cell.task, path.name, weight)
@@ -112,75 +114,80 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     recipe = json.loads(context.recipe.json()) | {"train": context.recipe.train.shaping()}
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
-    kept = {"recipe": recipe, "seed": context.seed, "tasks": tasks, "data": hash_of(train, val, labels), "start": start}
-    return json.dumps(kept, sort_keys=True)
+    data = hash_of(train, val, labels)
+    identity = {"recipe": recipe, "seed": context.seed, "tasks": tasks, "data": data, "start": start}
+    return json.dumps(identity, sort_keys=True)
 
 
 def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: dict[str, Any] | None = None) -> Fit:
-    """Train the open round's network on the labels there are, or resume a training that was stopped.
+    """Train the open round's network on the current labels, or resume its training.
 
-    Then measure it on the held-out images that have labels.
+    Then evaluate it on the held-out labels.
 
     Raises:
-        TrainingError: there is no label, or a loss is not a number. RecipeError, ModelError: see their text.
+        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong.
+        ModelError: the network or its weights cannot be used.
     """
     context = context_of(project, recipe, changes)
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
             where=str(project.folder),
-            next_step="`labelgrid query`, then `labelgrid export`, then `labelgrid import` get some.",
+            next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels.",
             unchanged="Nothing was trained.",
         )
     network = new_network(context, project, progress)
     number = open_round(project).number
-    before = None if context.recipe.train.restart else latest(project, before=number)
-    if before:
-        continue_from(before, project, network, progress)
-    plan = plan_of(context, project, network, start=before.model if before else "")
+    previous = None if context.recipe.train.restart else latest(project, before=number)
+    if previous:
+        continue_from(previous, project, network, progress)
+    plan = plan_of(context, project, network, start=previous.model if previous else "")
     used = {*plan.train, *plan.val}
     spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
-    _make_way(project, number, plan.identity, progress)
-    for task in sorted(context.tasks.keys() - _trained(context, plan.train)):
-        progress.say(f"No label of '{task}' yet: its head stays as it was drawn, its cells will be picked at random.")
+    _remove_outdated_fit(project, number, plan.identity, progress)
+    for task in sorted(context.tasks.keys() - _trained_tasks(context, plan.train)):
+        progress.say(f"No label of '{task}' yet: its head is not trained, and its cells will be picked at random.")
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
-    done = Fit(
+    record = Fit(
         round=number,
         checkpoint=checkpoint.relative_to(project.folder).as_posix(),
         model=model.digest,
         recipe=json.loads(context.recipe.json()),
         seed=context.seed,
-        trained=sorted(_trained(context, plan.train)),
+        trained=sorted(_trained_tasks(context, plan.train)),
         images=len(used),
         labels=dict(Counter(cell.task for cell in context.source.labels if cell.image_id in used)),
         spent=spent,
     )
-    _keep(project, done)
-    measure_heldout(project, context, model, done, progress)
-    return done
+    _write_record(project, record)
+    measure_heldout(project, context, model, record, progress)
+    return record
 
 
-def _make_way(project: ProjectFolder, number: int, identity: str, progress: Progress) -> None:
-    """Remove what the round has of another training: its record first, so that none points to nothing."""
+def _remove_outdated_fit(project: ProjectFolder, number: int, identity: str, progress: Progress) -> None:
+    """Remove a training of the round with another identity; the record first, so that it never lacks its checkpoint."""
     folder = project.round_folder(number)
     last = folder / "fit" / "last.ckpt"
     if last.exists() and load(last).identity != identity:
-        progress.say("The recipe, the tasks or the labels changed since this round's last fit: training anew.")
+        progress.say(
+            "The recipe, the tasks or the labels changed since this round's last fit: restarting the training."
+        )
         for name in ("fit.json", "heldout.json"):
             (folder / name).unlink(missing_ok=True)
         remove_folder(folder / "fit")
 
 
-def _keep(project: ProjectFolder, done: Fit) -> None:
-    """Write a finished training down; the round may have been closed by a query meanwhile."""
-    write_fit(project.round_folder(done.round), done)
+def _write_record(project: ProjectFolder, fit: Fit) -> None:
+    """Write the record of a finished training, also into the ledger unless a query has closed the round meanwhile."""
+    write_fit(project.round_folder(fit.round), fit)
     with project.store.transaction():
         row = project.store.current_round()
-        if row and row.number == done.round:
-            project.store.update_round(replace(row, recipe=hash_of(done.recipe), model=done.model))
+        if row and row.number == fit.round:
+            project.store.update_round(replace(row, recipe=hash_of(fit.recipe), model=fit.model))
 
 
-def _trained(context: RoundContext, images: Any) -> set[str]:
-    known = set(images)
-    return {cell.task for cell in context.source.labels if cell.image_id in known}
+def _trained_tasks(context: RoundContext, images: Sequence[str]) -> set[str]:
+    """The tasks with a label of one of the images."""
+    image_ids = set(images)
+    return {cell.task for cell in context.source.labels if cell.image_id in image_ids}

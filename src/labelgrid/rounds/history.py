@@ -1,4 +1,4 @@
-"""What strategies may know of a campaign's trainings: labels, cost and val figures, nothing of held-out labels."""
+"""Reads the history that strategies may see: labels, cost and val metrics of trainings, never held-out metrics."""
 
 from pathlib import Path
 
@@ -7,15 +7,15 @@ from labelgrid.select.strategy import TrainedRound
 
 
 def history_of(folder: Path) -> tuple[TrainedRound, ...]:
-    """The finished trainings of a project's folder, by round.
+    """The finished trainings in a project's folder, by round.
 
     Raises:
         ProjectError: a file of a round is damaged.
     """
-    found = []
+    history = []
     for path in sorted(folder.glob("rounds/*/fit.json")):
-        done = read_fit(path.parent)
-        if done:
-            val = val_figures(read_log(path.parent) or [], done.checkpoint)
-            found.append(TrainedRound(done.round, done.labels, done.spent, val))
-    return tuple(found)
+        fit = read_fit(path.parent)
+        if fit:
+            val = val_figures(read_log(path.parent) or [], fit.checkpoint)
+            history.append(TrainedRound(fit.round, fit.labels, fit.spent, val))
+    return tuple(history)

@@ -1,4 +1,4 @@
-"""How further networks are trained beside a round's: the members of a deep ensemble."""
+"""Trains the members of a deep ensemble: further networks beside a round's own."""
 
 from dataclasses import replace
 
@@ -17,34 +17,35 @@ from labelgrid.train.model import TrainedModel
 def train_member(
     context: RoundContext, project: ProjectFolder, fit: Fit, name: str, progress: Progress
 ) -> TrainedModel:
-    """Train another network on a round's labels, from weights and with draws of a stream of its own, or resume that.
+    """Train another network on a round's labels under its own seed, or resume its training.
 
-    It is kept in the round's folder of the fit and is a member of the model whenever that is restored. One that is
-    trained already is restored. It learns and chooses on the same images as the round's own network.
+    A member that is already trained is restored. The member is saved in the folder of the round's fit, and is part of
+    the model from then on. It uses the same training and val images as the round's own network.
 
     Args:
-        context: of the project.
-        project: whose labels are learnt from.
-        fit: the record of the round's training, whose recipe it has.
-        name: of the member, a folder's name; each draws from a stream of its own.
-        progress: to report to.
+        context: the project's context.
+        project: the project with the labels.
+        fit: the record of the round's training; the member uses the same recipe.
+        name: the member's name and the name of its folder; its seed depends on it.
+        progress: receives the progress.
 
     Returns:
-        the member.
+        The trained member.
 
     Raises:
-        TrainingError: a loss is not a number. ModelError: a network or its checkpoint cannot be used.
+        TrainingError: a loss is not finite. ModelError: a network or its checkpoint cannot be used.
     """
     folder = project.round_folder(fit.round) / "fit" / "members" / name
-    kept = read_members(project.round_folder(fit.round)).get(name)
-    if kept:
-        return restore_member(context, fit, name, kept)
+    existing = read_members(project.round_folder(fit.round)).get(name)
+    if existing:
+        return restore_member(context, fit, name, existing)
     fitted = as_fitted(context, fit)
-    own = replace(fitted, seed=member_seed(fit, name))
-    plan = plan_of(own, project, new_network(own, project, progress), splits=splits_for_training(fitted, project))
+    seeded = replace(fitted, seed=member_seed(fit, name))
+    splits = splits_for_training(fitted, project)
+    plan = plan_of(seeded, project, new_network(seeded, project, progress), splits=splits)
     last = folder / "last.ckpt"
     if last.exists() and load(last).identity != plan.identity:
-        progress.say(f"The labels changed since member '{name}' was begun: training anew.")
+        progress.say(f"The labels changed since the training of member '{name}' started: restarting it.")
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)
     record = MemberRecord(checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest)

@@ -1,4 +1,4 @@
-"""How a round's network and terms are built, and restored from their checkpoint."""
+"""Builds a round's network and terms, and restores them from their checkpoint."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,12 +23,12 @@ from labelgrid.train.term import Term
 
 
 def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:
-    """The network with its initial weights: the backbone's from a file or fetched, the rest drawn from the seed.
+    """Build the network. The backbone's weights are read from a file or fetched, all others are random from the seed.
 
     Args:
-        context: of the project.
+        context: the project's context.
         weights: a local file of backbone weights; None fetches them if the recipe says so.
-        pretrained: False leaves the backbone random, for a checkpoint to fill.
+        pretrained: False leaves the backbone's weights random, for a checkpoint to overwrite.
     """
     options = context.recipe.backbone
     if not pretrained:
@@ -40,57 +40,57 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
 
 
 def new_network(context: RoundContext, project: ProjectFolder, progress: Progress) -> Network:
-    """The network with its initial weights, which can take images of the training size.
+    """Build the network with its initial weights, and check that it accepts images of the training size.
 
     Raises:
-        ModelError: it cannot, or its weights cannot be had.
+        ModelError: it does not accept them, or its weights cannot be read or fetched.
     """
     weights, backbone = project.weights(), context.recipe.backbone
     if backbone.pretrained and weights is None:
-        progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are here from an earlier time.")
+        progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local cache.")
     network = network_of(context, weights)
     check_size(network, context.recipe.data.size)
     return network
 
 
 def check_size(network: Network, size: tuple[int, int]) -> None:
-    """Refuse a training size that the network cannot take (some backbones are made for one size).
+    """Check that the network accepts images of the training size (some backbones accept one size only).
 
     Raises:
-        ModelError: with the backbone's own words.
+        ModelError: it does not; quotes the backbone's error.
     """
     try:
         with torch.inference_mode():
             network.eval()(torch.zeros(1, 3, *size))
     except (AssertionError, RuntimeError, ValueError) as error:
         raise ModelError(
-            f"The network cannot take images of {size[0]}x{size[1]}: {error}.",
+            f"The network does not accept images of {size[0]}x{size[1]}: {error}.",
             next_step="Set another `size` in [data], or another backbone.",
             unchanged="Nothing was trained.",
         ) from error
 
 
-def continue_from(before: Fit, project: ProjectFolder, network: Network, progress: Progress) -> None:
-    """Take over the weights of an earlier round's network; what is new (a task's heads) stays as drawn."""
-    old, own = load(project.inside(before.checkpoint)).counting, network.state_dict()
-    fitting = {name: value for name, value in old.items() if name in own and own[name].shape == value.shape}
-    progress.say(f"Continuing from the weights of round {before.round}.")
-    if len(fitting) < len(own):
-        progress.say(f"{len(own) - len(fitting)} of {len(own)} tensors are new and start as drawn.")
-    network.load_state_dict(fitting, strict=False)
+def continue_from(previous: Fit, project: ProjectFolder, network: Network, progress: Progress) -> None:
+    """Load the weights of an earlier round's network; new tensors (a new task's heads) keep their initial weights."""
+    old, new = load(project.inside(previous.checkpoint)).counting, network.state_dict()
+    matching = {name: value for name, value in old.items() if name in new and new[name].shape == value.shape}
+    progress.say(f"Continuing from the weights of round {previous.round}.")
+    if len(matching) < len(new):
+        progress.say(f"{len(new) - len(matching)} of {len(new)} tensors are new and start from random weights.")
+    network.load_state_dict(matching, strict=False)
 
 
 def latest(project: ProjectFolder, before: int = 0) -> Fit | None:
-    """The newest finished training, or the newest of a round before `before`."""
+    """The newest finished training, or the newest one of a round before `before`; None if there is none."""
     for path in sorted(project.folder.glob("rounds/*/fit.json"), reverse=True):
-        done = read_fit(path.parent)
-        if done and (not before or done.round < before):
-            return done
+        fit = read_fit(path.parent)
+        if fit and (not before or fit.round < before):
+            return fit
     return None
 
 
 def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
-    """The recipe's terms, each with random weights of a stream of its own."""
+    """Build the recipe's terms, each with random weights from its own stream."""
     terms: dict[str, Term] = {}
     for name, options in context.recipe.terms.items():
         with keyed(context.seed, "init", "term", name):
@@ -99,53 +99,53 @@ def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
 
 
 def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
-    """The model of a finished training: network, terms, and the members that were trained beside it.
+    """Restore the model of a finished training: its network, its terms, and its members.
 
     Args:
-        context: of the project; recipe and seed are the training's, whatever this one's are.
+        context: the project's context; its recipe and seed are replaced by the training's.
         fit: the record of the training.
 
     Raises:
-        ModelError: a checkpoint is not the one that was kept, or was trained for other tasks.
+        ModelError: a checkpoint is missing, is not the recorded one, or was trained for other tasks.
     """
     fitted = as_fitted(context, fit)
-    model = _restored(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
-    kept = read_members(context.project.round_folder(fit.round))
-    return replace(model, members=tuple(restore_member(context, fit, name, record) for name, record in kept.items()))
+    model = _restore(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
+    records = read_members(context.project.round_folder(fit.round))
+    return replace(model, members=tuple(restore_member(context, fit, name, record) for name, record in records.items()))
 
 
 def restore_member(context: RoundContext, fit: Fit, name: str, record: MemberRecord) -> TrainedModel:
-    """One further network of a finished training.
+    """Restore one member of a finished training.
 
     Raises:
         ModelError: as `restore_model`.
     """
-    own = replace(as_fitted(context, fit), seed=member_seed(fit, name))
-    return _restored(own, record.checkpoint, record.model, f"member '{name}'")
+    seeded = replace(as_fitted(context, fit), seed=member_seed(fit, name))
+    return _restore(seeded, record.checkpoint, record.model, f"member '{name}'")
 
 
-def _restored(context: RoundContext, checkpoint: str, digest: str, name: str) -> TrainedModel:
-    path = context.project.inside(checkpoint)
-    kept = load(path) if path.is_file() else None
-    if kept is None or kept.digest != digest:
+def _restore(context: RoundContext, path_in_project: str, digest: str, name: str) -> TrainedModel:
+    path = context.project.inside(path_in_project)
+    checkpoint = load(path) if path.is_file() else None
+    if checkpoint is None or checkpoint.digest != digest:
         raise ModelError(
-            "The checkpoint is gone or not the one that was trained.",
+            "The checkpoint is missing, or is not the one that was recorded after the training.",
             where=str(path),
             next_step="Run `labelgrid fit` again.",
         )
     network = network_of(context, None, pretrained=False)
     try:
-        return with_states(kept, network, terms_of(context, network))
+        return with_states(checkpoint, network, terms_of(context, network))
     except OtherTasksError as error:
         error.what, error.where = f"The model of {name} was trained for other tasks, or with other terms.", str(path)
         raise
 
 
 def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
-    """The model of the newest round before `number`; None where there is none, or it knew other tasks.
+    """The model of the newest round before `number`; None if there is none, or if it was trained for other tasks.
 
     Raises:
-        ModelError: its checkpoint is not the one that was kept.
+        ModelError: its checkpoint is missing, or is not the recorded one.
     """
     fit = latest(context.project, before=number)
     try:
@@ -155,12 +155,12 @@ def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
 
 
 def member_seed(fit: Fit, name: str) -> int:
-    """The seed of a further network of a training."""
+    """The seed of a member of a training."""
     return seed_of(fit.seed, "member", name)
 
 
 def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedModel]:
-    """The model of a finished training and the context to use it with.
+    """Restore the model of a finished training, and build the context to use it with.
 
     Raises:
         ModelError: as `restore_model`.
@@ -170,16 +170,16 @@ def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedMode
 
 
 def model_of(project: ProjectFolder) -> Fit:
-    """The newest training.
+    """The record of the newest finished training.
 
     Raises:
         ProjectError: there is none.
     """
-    done = latest(project)
-    if done is None:
+    fit = latest(project)
+    if fit is None:
         raise ProjectError(
             "There is no model yet.",
             where=str(project.folder),
             next_step=f"Run `labelgrid fit {project.folder}` first.",
         )
-    return done
+    return fit

@@ -1,4 +1,4 @@
-"""How a project's network predicts images, as label files."""
+"""Predicts images with a project's network, and writes the predictions as label files."""
 
 from pathlib import Path
 
@@ -20,33 +20,36 @@ def predict(
     Args:
         project: with a trained model.
         images: a folder or one file.
-        out: files go to `out/<task>/<image path>.<ext>`.
+        out: the folder for the files `<task>/<image path>.<ext>`.
         known: a folder of labels to feed in.
-        progress: told of each batch.
-        soft: write the predictions themselves too (class probabilities, say), beside each label file; `labels.soft`
-            reads them.
+        progress: receives the progress.
+        soft: also write the soft predictions (class probabilities, say) beside each label file; `labels.soft` reads
+            them.
 
     Returns:
-        how many label files were written.
+        The number of label files written.
 
     Raises:
-        LabelgridError: there is no model, no image, or one that cannot be read.
+        LabelgridError: there is no model or no image, or a file cannot be read.
     """
-    done, source = model_of(project), ImageFiles.of(images, known)
-    context, model = restore(project, done)
-    names, data, written = list(source.images()), context.recipe.data, 0
-    progress.start("Predicting", len(names), "images")
-    fed, whole = known is not None, whole_names(names, names)
-    for name, raws, frame in predictions(model, context.definitions, source, names, data, known=fed, progress=progress):
+    fit, source = model_of(project), ImageFiles.of(images, known)
+    context, model = restore(project, fit)
+    definitions, image_ids, written = context.definitions, list(source.images()), 0
+    progress.start("Predicting", len(image_ids), "images")
+    whole = whole_names(image_ids, image_ids)
+    outputs = predictions(
+        model, definitions, source, image_ids, context.recipe.data, known=known is not None, progress=progress
+    )
+    for image_id, raws, frame in outputs:
         for task, raw in raws.items():
-            path = label_path(out, context.definitions[task], name, name in whole)
+            path = label_path(out, definitions[task], image_id, image_id in whole)
             try:
-                write_label(context.tasks[task], context.definitions[task], raw, frame, path)
+                write_label(context.tasks[task], definitions[task], raw, frame, path)
                 if soft:
                     write_soft_prediction(context.tasks[task], raw, frame, path)
                 written += 1
             except LabelError as error:
-                if isinstance(error.__cause__, OSError):  # the disk refuses: not this label's fault
+                if isinstance(error.__cause__, OSError):  # a failed write is not specific to this label
                     raise
-                progress.say(f"{task} of {name} was not written: {error.what}")
+                progress.say(f"{task} of {image_id} was not written: {error.what}")
     return written

@@ -1,4 +1,4 @@
-"""How the pool is scored with a round's model, and when such scores are stale."""
+"""Scores the pool with a round's model, and refuses stale scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from labelgrid.train.model import TrainedModel
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
-    """The strategy: the one named, or the settings'."""
+    """The name and the strategy: the given one, or else that of the settings."""
     chosen = project.settings.strategy
     options = chosen.options if name in ("", chosen.name) else {}
     return name or chosen.name, build_plugin("select", PluginChoice(name or chosen.name, options))
@@ -36,33 +36,34 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
 
 @dataclass(frozen=True)
 class PoolScorer:
-    """Scores a project's pool with a trained model; recipe and model are read once, when they are first needed.
+    """Scores a project's pool with a trained model. It reads the recipe and the model once, on first use.
 
     Args:
-        done: the training whose model scores.
-        strategy: what needs the scores.
-        progress: told of long work.
+        project: the project.
+        fit: the record of the training whose model scores.
+        strategy: the strategy that needs the scores.
+        progress: receives the progress.
     """
 
     project: ProjectFolder
-    done: Fit
+    fit: Fit
     strategy: Strategy
     progress: Progress
 
     @cached_property
     def options(self) -> Mapping[str, Mapping[str, Any]]:
-        """The [score] tables of the project's recipe as it is now."""
+        """The [score] tables of the project's current recipe."""
         return self._recipe.score
 
     @cached_property
     def context(self) -> RoundContext:
-        """The training's recipe with the [score] tables of now, the tasks and the labels."""
-        return as_fitted(context_with(self.project, self._recipe), self.done, self.options)
+        """The context with the training's recipe and the current [score] tables."""
+        return as_fitted(context_with(self.project, self._recipe), self.fit, self.options)
 
     @cached_property
     def model(self) -> TrainedModel:
-        """The training's network and terms."""
-        return restore_model(self.context, self.done)
+        """The trained model."""
+        return restore_model(self.context, self.fit)
 
     @cached_property
     def _recipe(self) -> Recipe:
@@ -70,43 +71,43 @@ class PoolScorer:
 
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
-        """What the strategy needs, by name."""
+        """The statistics that the strategy needs, by name."""
         return {
-            name: build_plugin("score", PluginChoice(name, self.options.get(name, {})), self.done.seed)
+            name: build_plugin("score", PluginChoice(name, self.options.get(name, {})), self.fit.seed)
             for name in sorted(self.strategy.needs)
         }
 
     @cached_property
     def stamp(self) -> dict[str, str]:
-        """What scores are of: the model with its terms, the scoring recipe, and the pool with its labels."""
+        """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels."""
         needs, options = sorted(self.strategy.needs), self.options
         return {
-            "model": self.done.model,
-            "recipe": hash_of(self.done.recipe["data"], {n: options.get(n, {}) for n in needs}, self.done.seed),
+            "model": self.fit.model,
+            "recipe": hash_of(self.fit.recipe["data"], {n: options.get(n, {}) for n in needs}, self.fit.seed),
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
         }
 
     def folder(self, number: int) -> Path:
-        """Where a round's scores lie."""
+        """The folder of a round's scores."""
         return self.project.round_folder(number) / "scores"
 
     def fresh(self, number: int) -> Table | None:
-        """The round's scores; None where there are none.
+        """The round's scores; None if there are none.
 
         Raises:
-            ProjectError: they are of another model, recipe, pool, terms or weights.
+            ProjectError: they are stale: computed with another model, recipe, pool, terms or weights.
         """
         folder = self.folder(number)
         if not (folder / FILE).exists():
             return None
         trained = [name for name, one in self.statistics.items() if isinstance(one, TrainedStatistic)]
         weights = weights_stamp(folder, trained) if trained else {}
-        wanted, found = {**self.stamp, **weights}, read_stamp(folder / FILE)
-        stale = sorted(key for key, value in wanted.items() if found.get(key) != value)
+        expected, stored = {**self.stamp, **weights}, read_stamp(folder / FILE)
+        stale = sorted(key for key, value in expected.items() if stored.get(key) != value)
         if stale:
             raise ProjectError(
-                f"The scores are stale: the {' and the '.join(stale)} changed since they were made.",
+                f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
                 where=str(folder / FILE),
                 next_step=f"Run `labelgrid score {self.project.folder}` again.",
                 unchanged="Nothing was requested.",
@@ -117,45 +118,43 @@ class PoolScorer:
         """Score the round's pool; a killed run resumes where it stopped.
 
         Raises:
-            ProjectError: the model was trained without a term that is read.
+            ProjectError: the model was trained without a term that a statistic reads.
         """
         self._check_terms()
-        if self.done.round != number:
-            self.progress.say(
-                f"Scoring with the network of round {self.done.round}: this round has none of its own yet."
-            )
+        if self.fit.round != number:
+            self.progress.say(f"Scoring with the network of round {self.fit.round}: this round has no network yet.")
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
-        wide = any(statistic.scope == "all" for statistic in self.statistics.values())
+        all_images = any(statistic.scope == "all" for statistic in self.statistics.values())
         labelled = labelled_images(self.project, "train")
-        images = FitImages(labelled, missing, self.done.seed, self._train_member)
+        images = FitImages(labelled, missing, self.fit.seed, self._train_member)
         job, folder = scoring_job(self.context, self.model, self.statistics, self.stamp), self.folder(number)
         job = fit_statistics(job, images, folder, self.progress)
-        return gather(job, list(grid.images) if wide else missing, folder, self.progress)
+        return gather(job, list(grid.images) if all_images else missing, folder, self.progress)
 
     def _check_terms(self) -> None:
-        """Refuse a model that was trained without a term that a statistic reads.
+        """Check that the model was trained with every term that a statistic reads.
 
         Raises:
-            ProjectError: with the command that trains one.
+            ProjectError: it was not; names the command that trains such a model.
         """
         for name, statistic in self.statistics.items():
-            lacking = sorted(statistic.terms - self.done.recipe.get("terms", {}).keys())
+            lacking = sorted(statistic.terms - self.fit.recipe.get("terms", {}).keys())
             if lacking:
                 raise ProjectError(
                     f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was trained without it.",
                     where=str(self.project.folder),
-                    next_step=f'Put a table [terms."{lacking[0]}"] into the recipe and run '
+                    next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
                     f"`labelgrid fit {self.project.folder}`.",
                     unchanged="Nothing was scored.",
                 )
 
     def _train_member(self, name: str) -> TrainedModel:
-        """Train another network on the same labels, under a seed of its own, or resume that."""
-        return train_member(self.context, self.project, self.done, name, self.progress)
+        """Train another network on the same labels under its own seed, or resume its training."""
+        return train_member(self.context, self.project, self.fit, name, self.progress)
 
 
 def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Table:
-    """Gather what the strategy needs for the images of the pool with the newest model.
+    """Compute the statistics that the strategy needs for the images of the pool, with the newest model.
 
     A killed run resumes where it stopped. The table is stamped with model, recipe and pool.
 
@@ -163,24 +162,24 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
         ProjectError: there is no model yet, or it was trained without a term that is needed.
     """
     name, chosen = strategy_of(project, strategy)
-    done = latest(project)
-    if done is None:
+    fit = latest(project)
+    if fit is None:
         raise ProjectError(
             "There is no model to score with yet.",
             where=str(project.folder),
-            next_step="Run `labelgrid fit` first; with no labels at all, `labelgrid query` picks at random.",
+            next_step="Run `labelgrid fit` first; without any label, `labelgrid query` picks at random.",
             unchanged="Nothing was scored.",
         )
     if not chosen.needs:
         progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
         return Table([], {}, tuple(project.tasks()), {}, {})
-    return PoolScorer(project, done, chosen, progress).scored(round_number(project), project.store.grid())
+    return PoolScorer(project, fit, chosen, progress).scored(round_number(project), project.store.grid())
 
 
 def scoring_job(
     context: RoundContext, model: TrainedModel, statistics: Mapping[str, Statistic], stamp: Mapping[str, str]
 ) -> ScoringJob:
-    """A pass over the pool with a restored model."""
+    """The description of a pass over the pool with a restored model."""
     return ScoringJob(
         model=model,
         tasks=context.tasks,

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import Frame, restore
+from labelgrid.data.frame import Frame, to_original
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
@@ -162,7 +162,7 @@ def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows:
     for raws in passes:
         for name, raw in raws.items():
             for part, moment in moments[name]:
-                moment.update(tasks[name].activate(restore(raw[0], frame, part)[None]))
+                moment.update(tasks[name].activate(to_original(raw[0], frame, part)[None]))
     return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}
 
 

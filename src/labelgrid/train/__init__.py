@@ -1,1 +1,1 @@
-"""The training loop, its objective, terms and balancers."""
+"""Trains networks: the loop, the objective, terms and balancers."""

@@ -1,4 +1,4 @@
-"""The terms of one training under way: what each sees of a step, when it acts, and what it declares."""
+"""Runs the terms of a training: prepares them, builds their steps, collects their losses and steps their optimisers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -23,28 +23,28 @@ from labelgrid.train.term import Preparation, Step
 
 
 class ActiveTerms:
-    """The terms of a plan; `soft` reads the soft labels of those that have some."""
+    """The terms of a running training. `soft` holds the readers of soft labels, by term."""
 
     def __init__(self, plan: Plan, fabric: Fabric) -> None:
         self.plan, self.device = plan, fabric.device
         self.own = OwnOptimisers(fabric, plan.network, plan.terms)
         self.soft: dict[str, SoftLabels] = {}
-        self.evaluated()  # refuses terms that contradict each other before any work
+        self.evaluated()  # raises at the start where terms contradict each other
 
     def evaluated(self) -> Mapping[str, Tensor] | None:
-        """The weights that are evaluated where a term gives some; None: the trained ones.
+        """The network weights to evaluate, as given by a term; None: the trained weights.
 
         Raises:
-            PluginError: two terms give some.
+            PluginError: two terms give weights.
         """
-        found = {name: weights for name, term in self.plan.terms.items() if (weights := term.evaluated()) is not None}
-        if len(found) > 1:
+        by_term = {name: weights for name, term in self.plan.terms.items() if (weights := term.evaluated()) is not None}
+        if len(by_term) > 1:
             raise PluginError(
-                f"The terms {' and '.join(found)} both say which weights are evaluated.",
+                f"The terms {' and '.join(by_term)} both choose the weights to evaluate.",
                 next_step="Leave one of them out of [terms].",
                 unchanged="Nothing was trained.",
             )
-        return next(iter(found.values()), None)
+        return next(iter(by_term.values()), None)
 
     @cached_property
     def _restored(self) -> TrainedModel | None:
@@ -54,19 +54,19 @@ class ActiveTerms:
         return model
 
     def previous(self) -> TrainedModel | None:
-        """The model of the round before, on the device; restored once."""
+        """The previous round's model, on the device; restored once."""
         return self._restored
 
     def prepare(
         self, folder: Path, progress: Progress, batches: Callable[[int], Iterator[Batch]], *, resumed: bool
     ) -> None:
-        """Let the terms make what must exist before the first step, unless that was done, and read their soft labels.
+        """Prepare the terms before the first step, unless an earlier run did, and get their readers of soft labels.
 
         Args:
-            folder: holds a folder a term.
-            progress: to report to.
-            batches: an epoch's number -> its batches.
-            resumed: the terms were prepared in an earlier run.
+            folder: the parent of one folder per term.
+            progress: receives the progress.
+            batches: maps the number of an epoch to its batches.
+            resumed: whether an earlier run has prepared the terms.
         """
         for name, term in self.plan.terms.items():
             seed = seed_of(self.plan.seed, "term", name, "prepare")
@@ -98,16 +98,16 @@ class ActiveTerms:
         )
 
     def steps(self, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int) -> dict[str, Step]:
-        """What each term sees of a training step, by its name."""
+        """The `Step` of each term for one training step, by the term's name."""
         return {name: self._step(name, batch, output, losses, number) for name in self.plan.terms}
 
     def _step(self, name: str, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int) -> Step:
         plan = self.plan
         draws = Draws(seed_of(plan.seed, "term", name), number, batch.ids, plan.train, self._read)
         views = {}
-        for view, make in plan.terms[name].views().items():
-            other = make(batch, draws.of_view(view))
-            views[view] = (other, plan.network(other.images))
+        for view, make_view in plan.terms[name].views().items():
+            view_batch = make_view(batch, draws.of_view(view))
+            views[view] = (view_batch, plan.network(view_batch.images))
         return Step(
             batch=batch,
             output=output,
@@ -123,18 +123,18 @@ class ActiveTerms:
         )
 
     def _read(self, ids: Sequence[str], seed: int) -> Batch:
-        """Training images of a term's own choice, on the device."""
+        """An augmented batch of the training images that a term asks for, on the device."""
         plan = self.plan
         batch = train_batch(plan.source, plan.definitions, ids, plan.data, seed=seed, soft=self.soft)
         return batch.to(self.device)
 
     def losses(self, steps: Mapping[str, Step]) -> dict[str, Tensor]:
-        """All terms' losses, [b] each, by `term.name`."""
+        """The losses of all terms, [b] each, by `term.name`."""
         terms = self.plan.terms
         return {f"{name}.{key}": loss for name, step in steps.items() for key, loss in terms[name].loss(step).items()}
 
     def after_step(self, steps: Mapping[str, Step], check: Check) -> None:
-        """Step the terms' own optimisers, whose losses go through `check`, and let the terms end the step."""
+        """Step the terms' own optimisers, then call `Term.after_step`. `check` refuses losses that are not finite."""
         for name, step in steps.items():
             self.own.step(name, step, check)
             with torch.no_grad():

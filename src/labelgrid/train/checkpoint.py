@@ -1,4 +1,4 @@
-"""How a training's complete state is written, so that a kill at any moment loses at most the epoch under way."""
+"""Saves and loads the complete state of a training, so that a kill loses at most the current epoch."""
 
 import hashlib
 import json
@@ -14,26 +14,26 @@ import torch
 from labelgrid.errors import ModelError
 
 FORMAT = 3
-#: Formats that can be read. Format 2 had the balancer among the parts, and neither averaged weights nor own optimisers.
+#: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and no own optimisers.
 READABLE = (2, FORMAT)
 
 
 @dataclass
 class Checkpoint:
-    """Everything a training needs to resume bit for bit: tensors and plain values only.
+    """The complete state of a training, from which it resumes bit for bit: tensors and plain values only.
 
     Args:
-        epoch: epochs done.
-        step: optimiser steps done.
+        epoch: the number of finished epochs.
+        step: the number of finished optimiser steps.
         network: the network's state.
         optimiser: the optimiser's state.
-        scaler: the loss scaler's, in half precision; else empty.
-        parts: states of the terms, by name.
-        history: the log, a record an epoch.
-        identity: what was trained on what, as JSON.
-        evaluated: the network's state that is evaluated where that is another one (averaged weights); else empty.
+        scaler: the loss scaler's state in half precision; else empty.
+        parts: the states of the terms, by name.
+        history: the log, one record per epoch.
+        identity: the recipe, seed, tasks and data of the training, as JSON.
+        evaluated: the network's state to evaluate if it is not the trained one (averaged weights); else empty.
         balancer: the balancer's state.
-        own: states of the terms' own optimisers, by term and name.
+        own: the states of the terms' own optimisers, by term and name.
     """
 
     epoch: int
@@ -51,12 +51,12 @@ class Checkpoint:
 
     @property
     def counting(self) -> dict[str, Any]:
-        """The network's weights that are evaluated."""
+        """The network's state to evaluate."""
         return self.evaluated or self.network
 
     @property
     def digest(self) -> str:
-        """The hash that stamps what the model made: of the weights that are evaluated, and of the terms' states."""
+        """A hash of the evaluated weights and the terms' states; it stamps everything computed with the model."""
         terms = {name: weights_hash(dict(_tensors(state))) for name, state in self.parts.items() if state}
         own = weights_hash(self.counting)
         if not terms:
@@ -65,10 +65,10 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write atomically: the file at `path` is the old one or the new one, never half of one.
+    """Write the checkpoint atomically and durably.
 
     Raises:
-        ModelError: the disk refuses.
+        ModelError: the file cannot be written.
     """
     partial = path.with_suffix(path.suffix + ".partial")
     try:
@@ -78,15 +78,15 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except (OSError, RuntimeError) as error:  # torch hides the disk's refusal behind an error of its own
+    except (OSError, RuntimeError) as error:  # torch wraps the OSError in a RuntimeError
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         cause = error if isinstance(error, OSError) else error.__context__
         raise ModelError(
             f"The checkpoint cannot be written: {getattr(cause, 'strerror', None) or error}.",
             where=str(path),
-            next_step="Free some space or mend the folder's permissions, and run the same command again.",
-            unchanged="The state after the last epoch that could be written is kept.",
+            next_step="Free some space or fix the folder's permissions, and run the same command again.",
+            unchanged="The checkpoint of the last epoch that could be written is kept.",
         ) from error
 
 
@@ -100,7 +100,7 @@ def load(path: Path) -> Checkpoint:
         values: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError("There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first.") from error
-    except Exception as error:  # torch raises many kinds for damaged files
+    except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The checkpoint cannot be read ({type(error).__name__}).",
             where=str(path),
@@ -119,7 +119,7 @@ def load(path: Path) -> Checkpoint:
 
 
 def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
-    """What a state holds, each value as a tensor with a name of its own."""
+    """All values of a nested state as named tensors."""
     for key, value in state.items():
         if isinstance(value, Mapping):
             yield from _tensors(value, f"{prefix}{key}/")
@@ -130,7 +130,7 @@ def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """The hash of a network's weights alone, so that two equal trainings have the same.
+    """The hash of named tensors. It does not depend on their order, so two equal trainings have the same hash.
 
     Example:
         >>> a, b = torch.zeros(2), torch.ones(1)

@@ -1,4 +1,4 @@
-"""What a term draws in a step: numbers and further training images, the same whenever that step is run."""
+"""Gives a term its random numbers and further training images in a step, the same each time that step is run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,14 +11,14 @@ from labelgrid.streams import seed_of, stream
 
 @dataclass(frozen=True)
 class Draws:
-    """The random draws of one term, or of one of its views, in one step. A resumed training draws the same.
+    """The random draws of one term, or of one of its views, in one step. A resumed training draws the same values.
 
     Args:
-        seed: of the term's own stream.
-        step: optimiser steps done before this one.
-        ids: the images of the step's batch.
-        pool: the training images.
-        load: reads images under a seed: an augmented batch on the device.
+        seed: the seed of the term's own stream.
+        step: the number of optimiser steps before this one.
+        ids: the ids of the images in the step's batch.
+        pool: the ids of all training images.
+        load: reads images by id and returns an augmented batch on the device; the second argument is a seed.
 
     Example:
         >>> draws = Draws(0, 7, ("a.jpg",), ("a.jpg", "b.jpg"), lambda ids, seed: None)
@@ -33,22 +33,23 @@ class Draws:
     load: Callable[[Sequence[str], int], Batch]
 
     def of_view(self, name: str) -> "Draws":
-        """The draws of one of the term's views, which are independent of the others'."""
+        """The draws of one of the term's views, independent of all other draws."""
         return replace(self, seed=seed_of(self.seed, "view", name))
 
     def generator(self, *names: str) -> torch.Generator:
-        """A new generator on the CPU, keyed by the step and by `names`: an image's id, for draws of that image."""
+        """A new CPU generator, keyed by the step and by `names` (an image id, for draws that belong to that image)."""
         return torch.Generator().manual_seed(seed_of(self.seed, self.step, *names))
 
     def images(self, ids: Sequence[str]) -> Batch:
-        """These training images with their labels, augmented anew, on the device."""
+        """The given training images with their labels, with a new augmentation, on the device."""
         return self.load(ids, seed_of(self.seed, "images", self.step))
 
     def others(self, count: int) -> Batch:
-        """So many other training images, drawn at random, as `images` gives them.
+        """`count` other training images, drawn at random, loaded as by `images`.
 
-        They are not of this batch, as far as the training set has others, and none comes twice if there are enough.
+        They come from outside this batch, unless the batch is the whole training set. No image is drawn twice if there
+        are enough.
         """
         others = sorted(set(self.pool) - set(self.ids)) or sorted(self.pool)
-        drawn = stream(self.seed, "others", self.step).choice(len(others), count, replace=len(others) < count)
-        return self.images([others[i] for i in drawn.tolist()])
+        indices = stream(self.seed, "others", self.step).choice(len(others), count, replace=len(others) < count)
+        return self.images([others[i] for i in indices.tolist()])

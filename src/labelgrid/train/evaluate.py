@@ -1,4 +1,4 @@
-"""How good a network is on a set of labels: metrics and losses at the images' original size, in bounded memory."""
+"""Evaluates a network on a set of labels: metrics and losses at the images' original size, in bounded memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.dataset import Source, labels_of
-from labelgrid.data.frame import Frame, restore, target_of
+from labelgrid.data.frame import Frame, target_of, to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import LabelError
@@ -22,20 +22,20 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights
 from labelgrid.train.options import ObjectiveOptions
 
-#: Maps of more numbers than this are handled in strips of rows, unless they have as few channels as an image: those
-#: come whole, since a saliency loss weighs by the whole image's share.
+#: Maps with more values than STRIP are processed in strips of rows. Maps with at most FEW channels stay whole, because
+#: the saliency loss needs the share of salient pixels in the whole image.
 STRIP, FEW = 2**24, 4
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured on a set.
+    """The metrics and losses of a network on a set of labels.
 
     Args:
         metrics: by task, then by metric name.
-        losses: by task, the per-pixel mean over the set of the final prediction's loss.
-        loss_mtl: the weighted sum of the losses, weights fixed by the recipe.
-        labels: how many labels of each task were there.
+        losses: by task, the loss of the final prediction, a mean over all valid pixels of the set.
+        loss_mtl: the weighted sum of the losses, with the recipe's fixed weights.
+        labels: the number of labels by task.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]
@@ -44,13 +44,13 @@ class Evaluation:
     labels: Mapping[str, int]
 
     def flat(self) -> dict[str, float]:
-        """The numbers by `task/metric`, and `loss_mtl`."""
-        named = {f"{t}/{name}": r.value for t, group in self.metrics.items() for name, r in group.items()}
-        return {**named, "loss_mtl": self.loss_mtl.value}
+        """The values by `task/metric`, and `loss_mtl`."""
+        values = {f"{t}/{name}": r.value for t, group in self.metrics.items() for name, r in group.items()}
+        return {**values, "loss_mtl": self.loss_mtl.value}
 
 
 def strips(channels: int, height: int, width: int) -> Iterator[slice]:
-    """The rows of a map cut so that a strip of `channels` holds at most `STRIP` numbers, or what an image holds.
+    """Split the rows of a map into strips of at most `STRIP` values, or of as many as a map with `FEW` channels has.
 
     Example:
         >>> [(s.start, s.stop) for s in strips(40, 240, 320)]
@@ -65,7 +65,7 @@ def predictions(
     model: TrainedModel,
     definitions: Mapping[str, TaskDef],
     source: Source,
-    names: Sequence[str],
+    image_ids: Sequence[str],
     data: DataOptions,
     *,
     batch: int = 8,
@@ -73,24 +73,24 @@ def predictions(
     known: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[tuple[str, Raw, Frame]]:
-    """Each image's final raw outputs [channels, h', w'] and its frame, in order; the network in evaluation mode.
+    """Yield the id, the final raw outputs [channels, h', w'] and the frame of each image, in the given order.
 
-    With `known`, the labels that `source` has are fed in (PartAL section 3.3).
+    The network runs in evaluation mode. With `known`, the labels of `source` are fed in (PartAL section 3.3).
     """
     network = model.network
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    own = partial(labels_of, source, definitions) if known else None
+    labels = partial(labels_of, source, definitions) if known else None
     try:
-        for part in eval_batches(source, definitions, names, data, batch=batch, workers=workers, known=own):
-            moved = part.to(device)
+        for cpu_batch in eval_batches(source, definitions, image_ids, data, batch=batch, workers=workers, known=labels):
+            device_batch = cpu_batch.to(device)
             with torch.inference_mode():
-                final = network(moved.images, moved.targets or None).final
-            for i, name in enumerate(part.ids):
-                yield name, {task: raw[i] for task, raw in final.items()}, part.frames[i]
+                final = network(device_batch.images, device_batch.targets or None).final
+            for i, image_id in enumerate(cpu_batch.ids):
+                yield image_id, {task: raw[i] for task, raw in final.items()}, cpu_batch.frames[i]
             if progress:
-                progress.advance(len(part.ids))
+                progress.advance(len(cpu_batch.ids))
     finally:
         network.train(was_training)
 
@@ -100,7 +100,7 @@ def evaluate(
     tasks: Mapping[str, Task],
     definitions: Mapping[str, TaskDef],
     source: Source,
-    names: Sequence[str],
+    image_ids: Sequence[str],
     data: DataOptions,
     objective: ObjectiveOptions,
     *,
@@ -109,20 +109,20 @@ def evaluate(
     known: Source | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Metrics and losses of the final predictions on the labels that `source` has for `names`.
+    """Compute metrics and losses of the final predictions on the labels of `source` for the given images.
 
-    Labels that `known` has of the same images are fed in; a task's own label never reaches its own output.
+    The labels of `known` for the same images are fed in; a task's own label never reaches its own output.
     """
     progress = progress or Silent()
-    progress.start("Evaluating", len(names), "images")
+    progress.start("Evaluating", len(image_ids), "images")
     measures = {name: Measure(task) for name, task in tasks.items()}
-    seen, fed = known or source, known is not None
+    inputs, feed = known or source, known is not None
     outputs = predictions(
-        model, definitions, seen, names, data, batch=batch, workers=workers, known=fed, progress=progress
+        model, definitions, inputs, image_ids, data, batch=batch, workers=workers, known=feed, progress=progress
     )
-    for name, raws, frame in outputs:
+    for image_id, raws, frame in outputs:
         for task, measure in measures.items():
-            label = source.label(name, definitions[task])
+            label = source.label(image_id, definitions[task])
             if label is not None:
                 measure.add(raws[task], frame, label)
     weights = fixed_weights(tasks, objective)
@@ -137,7 +137,7 @@ def evaluate(
 
 
 class Measure:
-    """One task's metric and loss over a set, added image by image, strip by strip."""
+    """Accumulates one task's metric and loss over a set, image by image, strip by strip."""
 
     def __init__(self, task: Task) -> None:
         self.task, self.metric = task, task.metric()
@@ -145,14 +145,14 @@ class Measure:
 
     @property
     def loss(self) -> float:
-        """The per-pixel mean over the set."""
+        """The mean loss over all valid pixels."""
         return self.total / max(self.pixels, 1)
 
     def add(self, raw: Tensor, frame: Frame, label: LabelArray) -> None:
-        """Add one image: raw [channels, h', w'] against its label at original size.
+        """Add one image: its raw output [channels, h', w'] and its label at original size.
 
         Raises:
-            LabelError: the label is of another size than its image.
+            LabelError: the label and its image differ in size.
         """
         height, width = label.size
         if (height, width) != frame.original:
@@ -162,7 +162,7 @@ class Measure:
             )
         with torch.inference_mode():
             for rows in strips(self.task.channels, height, width):
-                strip = restore(raw, frame, rows)[None]
+                strip = to_original(raw, frame, rows)[None]
                 target = as_target(label, rows, strip.device)
                 self.metric.update(self.task.activate(strip), target)
                 self.total += float(self.task.pixel_loss(strip, target).double().sum())
@@ -172,5 +172,5 @@ class Measure:
 
 
 def as_target(label: LabelArray, rows: slice, device: torch.device | str = "cpu") -> Target:
-    """Rows of a label as a batch of one."""
+    """Rows of a label as a target with batch size 1."""
     return target_of(label, rows).to(device)

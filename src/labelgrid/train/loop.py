@@ -1,4 +1,4 @@
-"""The one training loop: epochs, a complete state after each, exact resume, the model that counts."""
+"""Trains a network: runs epochs, saves a checkpoint after each, resumes exactly, and chooses the final checkpoint."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,21 +20,21 @@ from labelgrid.train.trainer import Trainer
 
 
 def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
-    """Train, or resume a training that was cut short.
+    """Train a network, or resume its training.
 
-    Writes `last.ckpt` (and `best.ckpt` where a val split chooses) and `log.jsonl` into `folder`.
+    Writes `last.ckpt`, `log.jsonl` and, if there is a val split, `best.ckpt` into `folder`.
 
     Returns:
-        the checkpoint that counts.
+        The final checkpoint: `best.ckpt` if the val split chooses the model, else `last.ckpt`.
 
     Raises:
-        TrainingError: there is no label, a loss is not a number, or the checkpoint there is another recipe's.
+        TrainingError: there is no label, a loss is not finite, or the checkpoint in `folder` has another identity.
     """
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(plan)
         last, best = folder / "last.ckpt", folder / "best.ckpt"
         if plan.options.choose == "best" and not plan.val:
-            progress.say("There is no val image to choose the best epoch on: the last epoch counts.")
+            progress.say("There is no val image to choose the best epoch by: using the last epoch.")
         resumed = trainer.resume(last)
         if trainer.epoch < plan.epochs:
             if resumed:
@@ -50,8 +50,8 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
             if plan.val and due:
                 record["val"] = _validate(trainer).flat()
             trainer.history.append(record)
-            chosen = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
-            if "val" in record and record["val"]["loss_mtl"] == chosen:
+            lowest = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
+            if "val" in record and record["val"]["loss_mtl"] == lowest:
                 save(trainer.checkpoint(), best)
             save(trainer.checkpoint(), last)
             write_log(folder, trainer.history, plan.options.tensorboard)
@@ -59,7 +59,7 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
 
 
 def _validate(trainer: Trainer) -> Evaluation:
-    """The weights that are evaluated, on the val split."""
+    """Evaluate the evaluated weights on the val split."""
     plan = trainer.plan
     with weights_of(plan.network, trainer.terms.evaluated()):
         model = TrainedModel(plan.network, plan.terms)
@@ -68,20 +68,20 @@ def _validate(trainer: Trainer) -> Evaluation:
 
 @contextmanager
 def weights_of(network: Network, weights: Mapping[str, Tensor] | None) -> Iterator[None]:
-    """The network with other weights inside the block; None leaves its own."""
+    """Load other weights into the network inside the block; None keeps its own."""
     if weights is None:
         yield
         return
-    own = {name: value.clone() for name, value in network.state_dict().items()}
+    trained = {name: value.clone() for name, value in network.state_dict().items()}
     network.load_state_dict(weights)
     try:
         yield
     finally:
-        network.load_state_dict(own)
+        network.load_state_dict(trained)
 
 
 def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: bool) -> None:
-    """Write the history as JSON lines, and the newest record to TensorBoard where asked for."""
+    """Write the history as JSON lines and, if `tensorboard` is set, the newest record to TensorBoard."""
     with disk(folder, "The last epoch's checkpoint is kept."):
         write_text(folder / "log.jsonl", "".join(json.dumps(record) + "\n" for record in history))
     if tensorboard and history:

@@ -1,4 +1,4 @@
-"""What a training leaves: the network with the weights that are evaluated, and the terms it was trained with."""
+"""Defines the trained model: the network with its evaluated weights, and the terms trained with it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from labelgrid.train.checkpoint import Checkpoint
 
 
 class OtherTasksError(ModelError):
-    """A checkpoint is of other tasks, another network or other terms."""
+    """A checkpoint belongs to other tasks, another network or other terms."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A trained network and what was trained with it.
+    """A trained network and the terms that were trained with it.
 
     Args:
-        network: holds the weights that are evaluated, in evaluation mode.
-        terms: by name, with their trained states, in evaluation mode; a statistic may read one.
-        digest: of the network's weights and the terms' states; stamps what the model made.
-        members: further networks of a deep ensemble, each trained under a seed of its own; most models have none.
+        network: holds the evaluated weights, in evaluation mode.
+        terms: by name, with their trained states, in evaluation mode; statistics may read them.
+        digest: a hash of the network's weights and the terms' states; stamps everything computed with the model.
+        members: further networks of a deep ensemble, each trained under its own seed; most models have none.
     """
 
     network: Network
@@ -32,10 +32,10 @@ class TrainedModel:
 
 
 def with_states(checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn.Module]) -> TrainedModel:
-    """The model of a checkpoint, in modules that were built as its training built them.
+    """Load a checkpoint into a network and terms that were built as for its training.
 
     Raises:
-        OtherTasksError: they are of other tasks, another network or other terms.
+        OtherTasksError: the checkpoint belongs to other tasks, another network or other terms.
     """
     try:
         network.load_state_dict(checkpoint.counting)

@@ -1,4 +1,4 @@
-"""What is minimised: supervised losses of the labels there are, over both stages, and nothing of those missing."""
+"""Computes the supervised loss over all stages of a network; missing labels contribute nothing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,25 +14,28 @@ from labelgrid.train.options import ObjectiveOptions
 
 
 def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[str, float]:
-    """The weight of each task's loss: the recipe's, or its kind's.
+    """The weight of each task's loss: from the recipe, or else the default of its kind.
 
     Raises:
-        RecipeError: the recipe weighs something that is no task.
+        RecipeError: the recipe has a weight for an unknown task.
     """
-    given = options.weights or {}
-    unknown = given.keys() - tasks.keys()
+    recipe_weights = options.weights or {}
+    unknown = recipe_weights.keys() - tasks.keys()
     if unknown:
         raise RecipeError(
-            f"objective.weights names {', '.join(sorted(unknown))}, which is no task.",
+            f"objective.weights names {', '.join(sorted(unknown))}, which is not a task.",
             next_step=f"The tasks are: {', '.join(tasks)}.",
         )
-    return {name: given.get(name, task.weight) for name, task in tasks.items()}
+    return {name: recipe_weights.get(name, task.weight) for name, task in tasks.items()}
 
 
 def task_losses(
     tasks: Mapping[str, Task], output: Output, targets: Mapping[str, Target], initial: float
 ) -> dict[str, Tensor]:
-    """Per-image losses [b] of each task, both stages, each a mean over the image's valid pixels; 0 where missing."""
+    """The per-image losses [b] of each task, final plus weighted initial stages; 0 where the label is missing.
+
+    The loss of each stage is a mean over the image's valid pixels. `initial` is the weight of the initial stages.
+    """
     losses = {}
     for name, task in tasks.items():
         loss = task.loss(at_size(output.final[name], targets[name]), targets[name])
@@ -44,12 +47,12 @@ def task_losses(
 
 
 def at_size(raw: Tensor, target: Target) -> Tensor:
-    """A raw output brought to its target's size (bilinear, as the survey does)."""
+    """A raw output resized to its target's size (bilinear, as in the survey)."""
     return functional.interpolate(raw, size=target.value.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
-    """The supervised loss, a scalar: weighted per-image losses [b] by task, and who has which label, bool [b, t].
+    """The supervised loss, a scalar, from weighted per-image losses [b] by task and the mask of labels, bool [b, t].
 
     Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. An image without a label adds 0.
 
@@ -67,10 +70,10 @@ def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) ->
 
 
 def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:
-    """Bool [b, t]: which image has a valid pixel of which task."""
+    """Bool [b, t]: True where an image has a valid pixel of a task."""
     return torch.stack([targets[name].present for name in names], 1)
 
 
-def finite(losses: Mapping[str, Tensor]) -> Raw:
-    """The losses that are not finite numbers, by task."""
+def not_finite(losses: Mapping[str, Tensor]) -> Raw:
+    """The losses with a value that is not finite, by name."""
     return {name: loss for name, loss in losses.items() if not bool(torch.isfinite(loss).all())}

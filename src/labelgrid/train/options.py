@@ -1,4 +1,4 @@
-"""The options of training and of its objective. Loads no torch."""
+"""Defines the options of training and of the objective. Loads no torch."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,8 +12,8 @@ class ObjectiveOptions:
     Args:
         reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1), or `task_sum`, the sum
             over tasks of the mean over the images that have the label (PartAL, the survey).
-        initial: weight of the initial predictions' losses (deep supervision; the survey's and PartAL's is 1).
-        weights: fixed task weights; a task not named has its kind's.
+        initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL use 1).
+        weights: fixed task weights; other tasks have the default weight of their kind.
     """
 
     reduction: Literal["image_mean", "task_sum"] = "image_mean"
@@ -23,23 +23,24 @@ class ObjectiveOptions:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a network is trained; the defaults are PartAL A.4's.
+    """How a network is trained; the defaults are those of PartAL A.4.
 
     Args:
         epochs: length in passes over the training images.
         steps: length in optimiser steps instead, if above 0.
-        power: of the polynomial decay of the learning rate, (1 - e / E) ** power by epochs; by optimiser steps where
-            the length is in steps.
-        warmup: share of the training over which the learning rate rises, so that heads as drawn spoil no encoder.
+        power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by epochs, or by optimiser
+            steps if the length is given in steps.
+        warmup: share of the training over which the learning rate rises from almost 0, so that heads with random
+            weights disturb the pretrained encoder less.
         clip: largest gradient norm; 0 does not clip.
-        norm: "batch" trains with each batch's statistics; "frozen" keeps the encoder's, for small batches.
+        norm: "batch" normalises with each batch's statistics; "frozen" keeps the encoder's, for small batches.
         known: probability with which a labelled cell's label is fed in as known (two-stage networks).
-        images: train on the images with a label, or on all of the train split (terms may learn from them).
-        choose: the model that counts: the last epoch's, or the best epoch's on the val split.
-        val_share: share of the labelled training images (whole groups) kept for model choice where the project has
-            no val split.
+        images: train on the images with a label, or on all images of the train split (terms may learn from them).
+        choose: the final model: the last epoch's, or the best epoch's on the val split.
+        val_share: share of the labelled training images (whole groups) kept for model selection if the project has no
+            val split.
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
-        restart: each round starts from the initial weights; false goes on from the round before.
+        restart: start each round from the initial weights; false continues from the previous round's weights.
     """
 
     epochs: int = 100
@@ -64,24 +65,24 @@ class TrainOptions:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
-        for name, value in {**least, "val_every": 0}.items():
+        minimum = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
+        for name, value in {**minimum, "val_every": 0}.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
         if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):
-            found = f"{self.known}, {self.val_share} and {self.warmup}"
-            raise ValueError(f"known, val_share and warmup are shares; they are {found}")
+            shares = f"{self.known}, {self.val_share} and {self.warmup}"
+            raise ValueError(f"known, val_share and warmup are shares; they are {shares}")
         if self.choose == "best" and not self.val_every:
             raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
 
     def steps_per_pass(self, images: int) -> int:
-        """Optimiser steps of one pass: an incomplete last batch is left out, unless it is all there is."""
+        """The number of optimiser steps of one pass: an incomplete last batch is dropped, unless it is the only one."""
         return max(images // self.batch, min(images, 1))
 
     def length(self, images: int) -> int:
-        """Optimiser steps of a training on so many images.
+        """The number of optimiser steps of a training on `images` images.
 
         Example:
             >>> TrainOptions(epochs=10, batch=8).length(100), TrainOptions(steps=500).length(100)
@@ -90,6 +91,6 @@ class TrainOptions:
         return self.steps or self.epochs * self.steps_per_pass(images)
 
     def shaping(self) -> dict[str, Any]:
-        """The options that change the trained weights; the others may change while a training is resumed."""
-        apart = {"workers", "device", "tensorboard", "val_every"}
-        return {name: value for name, value in asdict(self).items() if name not in apart}
+        """The options that affect the trained weights; the others may differ when a training is resumed."""
+        without_effect = {"workers", "device", "tensorboard", "val_every"}
+        return {name: value for name, value in asdict(self).items() if name not in without_effect}

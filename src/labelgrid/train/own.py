@@ -1,4 +1,4 @@
-"""How the terms' own optimisers are stepped, their gradients kept apart from the training's."""
+"""Steps the terms' own optimisers, and separates their gradients from the training's."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +12,12 @@ from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network
 from labelgrid.train.term import OwnOptimiser, Step, Term
 
-#: Refuses losses that are no numbers.
+#: Raises an error for losses that are not finite.
 Check = Callable[[Mapping[str, Tensor]], None]
 
 
 class OwnOptimisers:
-    """The own optimisers of all terms, by `term/name`."""
+    """The optimisers that the terms declare, by `term/name`."""
 
     def __init__(self, fabric: Fabric, network: Network, terms: Mapping[str, Term]) -> None:
         self.fabric = fabric
@@ -26,7 +26,7 @@ class OwnOptimisers:
         for term, module in terms.items():
             kept = {id(p) for p in module.parameters()}
             if kept & shared:
-                raise _wrong(term, "keeps the network among its modules", "Take it from `step.network`, or copy it.")
+                raise _wrong(term, "keeps the network among its modules", "Use `step.network`, or copy it.")
             self.declared[term] = dict(module.optimisers())
             if any(id(p) not in kept for own in self.declared[term].values() for p in own.parameters):
                 raise _wrong(term, "has an optimiser of parameters that are not its own", "Make them its modules'.")
@@ -41,7 +41,7 @@ class OwnOptimisers:
 
     @contextmanager
     def constant(self) -> Iterator[None]:
-        """Inside the block gradients go through these parameters, and none reaches them."""
+        """Freeze these parameters inside the block: gradients flow through them, but do not accumulate in them."""
         for parameter in self.parameters:
             parameter.requires_grad_(False)
         try:
@@ -51,7 +51,7 @@ class OwnOptimisers:
                 parameter.requires_grad_(True)
 
     def step(self, term: str, step: Step, check: Check) -> None:
-        """Step a term's optimisers: their losses' gradients reach their own parameters alone."""
+        """Step a term's optimisers. The gradients of their losses reach their own parameters only."""
         for name, own in self.declared[term].items():
             optimiser, key = self.optimisers[f"{term}/{name}"], f"{term}.{name}"
             with self.fabric.autocast():
@@ -66,11 +66,11 @@ class OwnOptimisers:
             optimiser.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, Any]:
-        """The optimisers' states."""
+        """The states of the optimisers."""
         return {key: optimiser.state_dict() for key, optimiser in self.optimisers.items()}
 
     def load(self, states: Mapping[str, Any]) -> None:
-        """Take the states back."""
+        """Load the states of the optimisers."""
         for key, optimiser in self.optimisers.items():
             optimiser.load_state_dict(states[key])
 

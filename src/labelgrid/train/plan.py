@@ -1,4 +1,4 @@
-"""What one training is made of, how long it is and how its learning rate falls."""
+"""Defines the plan of one training: its parts, its length and its learning rate."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,26 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 from labelgrid.train.term import Previous, Term
 
-#: A training with a length in steps has at most so many epochs, however few its images.
+#: The largest number of epochs of a training whose length is given in steps.
 MOST_EPOCHS = 100
 
 
 def no_model() -> TrainedModel | None:
-    """There is no round before."""
+    """Return None: there is no previous round."""
     return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that one training is made of.
+    """Everything that one training needs.
 
     Args:
         network: with its initial weights.
-        train: ids of the training images; val: ids for model choice, never of test or held-out images.
-        identity: what this training is of, as JSON; a checkpoint of another is not resumed.
-        previous: restores the model of the round before, for terms that read it.
+        train: the ids of the training images.
+        val: the ids of the images for model selection, never test or held-out images.
+        identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with another identity is not
+            resumed.
+        previous: restores the previous round's model, for terms that read it.
     """
 
     network: Network
@@ -50,40 +52,42 @@ class Plan:
 
     @property
     def steps_per_pass(self) -> int:
-        """Optimiser steps of one pass over the training images."""
+        """The number of optimiser steps of one pass over the training images."""
         return self.options.steps_per_pass(len(self.train))
 
     @property
     def passes(self) -> int:
-        """Passes an epoch: one, or as many as keep a length in steps at `MOST_EPOCHS` checkpoints and log lines."""
+        """Passes per epoch: one, or as many as limit a training of `steps` to `MOST_EPOCHS` checkpoints."""
         return max(1, math.ceil(self.options.steps / self.steps_per_pass / MOST_EPOCHS))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps of a full epoch."""
+        """The number of optimiser steps of a full epoch."""
         return self.steps_per_pass * self.passes
 
     @property
     def drop_last(self) -> bool:
-        """Whether an incomplete last batch is left out: always, unless it is all there is."""
+        """Whether to drop an incomplete last batch: always, unless it is the only one."""
         return len(self.train) > self.options.batch
 
     @property
     def epochs(self) -> int:
-        """Length in epochs; the last may be cut short when the length is in steps."""
+        """The length in epochs; if it is given in steps, the last epoch may be shorter."""
         steps = self.options.steps
         return math.ceil(steps / self.steps_per_epoch) if steps else self.options.epochs
 
     @property
     def steps(self) -> int:
-        """Length in steps."""
+        """The length in optimiser steps."""
         return self.options.length(len(self.train))
 
     def learning_rate(self, epoch: int, step: int, start: float = 0.0) -> float:
-        """The rate of an optimiser step: warm-up times polynomial decay of `start`, or of the options' rate if it is 0.
+        """The learning rate of an optimiser step: warm-up times polynomial decay.
 
-        Source: PartAL A.4 decays by epochs. Deviates where the length is in steps: few long epochs would end the
-        training at a high rate, so it decays by steps.
+        The decay starts from `start`, or from the options' rate if `start` is 0.
+
+        Source: PartAL A.4 decays by epochs. Deviation: if the length is given in steps, the rate decays by steps,
+        because a few long epochs would end the training at a high rate.
         """
         options = self.options
         done = step / self.steps if options.steps else epoch / self.epochs

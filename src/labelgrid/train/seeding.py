@@ -1,4 +1,4 @@
-"""How everything with random weights gets a stream of its own, whatever was drawn before it."""
+"""Seeds the construction of each module with random weights from its own named stream."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from labelgrid.streams import seed_of
 
 @contextmanager
 def keyed(seed: int, *names: str | int) -> Iterator[None]:
-    """Inside the block torch draws from the stream `names` of `seed`; the caller's own stream is not moved.
+    """Seed torch from the stream `names` of `seed` inside the block, and restore its state afterwards.
 
     Modules with random weights are built in such a block: the network in ("init",), a term in ("init", "term", name),
-    the balancer in ("init", "balance"), a trainable statistic in ("init", "score", name).
+    the balancer in ("init", "balance"), a trained statistic in ("init", "score", name).
 
     Example:
         >>> with keyed(0, "init", "term", "crop"):

@@ -1,4 +1,4 @@
-"""What is added to the supervised loss, and what it may look at, draw, train and keep."""
+"""Defines the interface of terms, which add losses to the supervised loss."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.draws import Draws
 from labelgrid.train.model import TrainedModel
 
-#: Makes a further view: another batch, of the same images or of others, of any size.
+#: Makes a further view of a batch: another batch with the same or other images, of any size.
 View = Callable[[Batch, Draws], Batch]
-#: The model of the round before, on the training's device; None in a first round. Restored when first asked for.
+#: Returns the previous round's model on the training's device, None in the first round. Restored on the first call.
 Previous = Callable[[], TrainedModel | None]
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a term may look at in one training step.
+    """The data of one training step that a term may read.
 
     Args:
-        batch: images, targets and the terms' soft targets of the supervised view.
-        output: the network's output for them.
+        batch: images, targets and soft targets of the supervised view.
+        output: the network's output for `batch`.
         views: the term's further views by name, each with the network's output for it.
         losses: per-image supervised losses by task, [b].
-        progress: 0 at the start of training, 1 at its end.
-        network: the network itself.
+        progress: 0 at the start of the training, 1 at its end.
+        network: the network.
         tasks: the tasks by name.
-        number: optimiser steps done before this one.
+        number: the number of optimiser steps before this one.
         draws: the term's random draws in this step.
-        previous: the model of the round before.
-        name: the term's, under which its soft targets are in `batch.soft`.
+        previous: returns the previous round's model.
+        name: the term's name; its soft targets are in `batch.soft[name]`.
     """
 
     batch: Batch
@@ -55,22 +55,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a term may use before the first step.
+    """The data and tools that a term may use before the first step.
 
     Args:
-        batches: an epoch's number -> its augmented training batches, on the device.
+        batches: maps the number of an epoch to its augmented training batches, on the device.
         network: with its initial weights, on the device.
-        tasks: the tasks by name, and their definitions (label files).
+        tasks: the tasks by name.
         definitions: the tasks without torch: names, kinds, label files.
-        source: of images and granted labels.
-        images: ids of the training images.
-        data: how images become a network's input.
-        previous: the model of the round before.
-        progress: to report to.
-        seed: of the term's own stream. Torch's global stream is seeded from it, too.
-        folder: the term's own, kept while the training is resumed and removed with it: what is made in steps goes
-            there, so that a killed preparation does not begin again.
-        device: of the training.
+        source: the images and granted labels.
+        images: the ids of the training images.
+        data: the transform from image to network input.
+        previous: returns the previous round's model.
+        progress: receives the progress.
+        seed: the seed of the term's own stream. Torch's global generator is seeded from it, too.
+        folder: the term's own folder, kept until the training is removed. Save partial results in it, so that a
+            preparation that is killed can resume.
+        device: the training's device.
     """
 
     batches: Callable[[int], Iterator[Batch]]
@@ -89,14 +89,14 @@ class Preparation:
 
 @dataclass(frozen=True)
 class OwnOptimiser:
-    """An optimiser of a term's own, which the loop steps after its own.
+    """A term's own optimiser, which the loop steps after the training's optimiser.
 
-    Its parameters are the term's and no others. In the training's own backward pass they are constants: gradients go
-    through them, never to them. Its loss's gradients in turn reach no other parameter.
+    It may hold the term's own parameters only. They are frozen in the training's backward pass: gradients flow through
+    them, but do not accumulate in them. The gradients of `loss` reach no other parameter.
 
     Args:
-        optimiser: made by the term over some of its parameters; the loop changes none of its rates.
-        loss: of the step -> named losses, [b] each; computed under autocast, after the training's own step.
+        optimiser: built by the term over some of its parameters; the loop does not change its learning rates.
+        loss: maps the step to named losses, [b] each; computed under autocast, after the training's own step.
     """
 
     optimiser: torch.optim.Optimizer
@@ -104,51 +104,50 @@ class OwnOptimiser:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What it trains."""
+        """The parameters that it trains."""
         return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
 
 
 class Term(nn.Module):
-    """An addition to the loss: override what you use.
+    """The base class of terms. Override the methods that you need.
 
-    `build(tasks, network, options)` makes it, before any state is loaded: modules and buffers are all made there, so
-    that a resumed training has the same ones. The network may be copied, but is not kept: each step has it. Its
-    parameters are trained with the network's, its whole `state_dict` is in the checkpoint.
+    `build(tasks, network, options)` builds it before any state is loaded. Create all modules and buffers there, so that
+    a resumed training has the same ones. A term may copy the network, but must not keep it: each step provides it. The
+    term's parameters are trained with the network's, and its whole `state_dict` is saved in the checkpoint.
     """
 
     def views(self) -> Mapping[str, View]:
-        """Further views of the batch it needs, by name; names are the term's own."""
+        """The further views of the batch that it needs, by name. Two terms may use the same name."""
         return {}
 
     def prepare(self, data: Preparation) -> None:
-        """Train or make what must exist before the first step. Not called when a training is resumed.
+        """Prepare the term before the first step, for example train a module. Not called when a training is resumed.
 
-        What it leaves in the term's parameters and buffers is in the checkpoints, what it leaves in `data.folder` is
-        there when the training is resumed.
+        The checkpoints keep its parameters and buffers; `data.folder` keeps its files until the training is removed.
         """
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
-        """Targets with confidence from files of the round (pseudo-labels): what reads those of an image and a task.
+        """Return a function that reads the soft label of an image and a task (a pseudo-label); None: there are none.
 
-        Called after `prepare`, and when a training is resumed. They go through the batch's geometry as labels do and
-        arrive in `step.batch.soft[step.name]`. Worker processes read them.
+        Called after `prepare`, and when a training is resumed. Soft labels are flipped, zoomed and cropped as labels
+        are, and are in `step.batch.soft[step.name]`. Worker processes call the function.
         """
         return None
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Named losses, [b] each, already weighted."""
+        """The named losses, [b] each, already weighted."""
         return {}
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
-        """Optimisers of its own, by name (a discriminator's, an auto-encoder's)."""
+        """The term's own optimisers, by name (for a discriminator, an auto-encoder)."""
         return {}
 
     def after_step(self, step: Step) -> None:
-        """After all optimisers' steps (moving averages), without gradients."""
+        """Update state after all optimiser steps (moving averages, say), without gradients."""
 
     def evaluated(self) -> Mapping[str, Tensor] | None:
-        """The network's weights that are evaluated, scored and predicted with (averaged ones), as its `state_dict`.
+        """The network weights to evaluate, score and predict with (averaged ones, say), as a `state_dict`.
 
-        None: the trained ones. They are what the val split measures and what a restored model holds.
+        None: the trained weights. The val split is evaluated with them, and a restored model holds them.
         """
         return None

@@ -1,4 +1,4 @@
-"""One training under way: its modules, its steps, and its complete state."""
+"""Runs the epochs and optimiser steps of a training, and saves and loads its complete state."""
 
 import itertools
 import time
@@ -20,12 +20,12 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load
-from labelgrid.train.objective import finite, targets_present, task_losses
+from labelgrid.train.objective import not_finite, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
 
 class Trainer:
-    """One training: its modules, and where it is."""
+    """A running training: its modules, its optimiser and its position."""
 
     def __init__(self, plan: Plan) -> None:
         if not plan.train:
@@ -36,20 +36,20 @@ class Trainer:
             )
         self.plan, self.network, options = plan, plan.network, plan.options
         self.fabric = _fabric(options.device, options.precision)
-        # The network is not wrapped by Fabric: a wrapper would take its outputs, frozen dataclasses, apart.
+        # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen dataclasses.
         for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
         self.terms = ActiveTerms(plan, self.fabric)
         groups, self.rates = self._groups()
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
-        optimiser = kind(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
+        optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
+        optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
         self.optimiser = self.fabric.setup_optimizers(optimiser)
         self.shared = plan.network.shared_parameters()
         self.epoch, self.step, self.rate = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
     def _groups(self) -> tuple[list[dict[str, Any]], list[float]]:
-        """The optimiser's groups and their first rates: the balancer's own has its own rate and no weight decay."""
+        """The optimiser's parameter groups and their initial rates; the balancer's group has no weight decay."""
         plan, own = self.plan, {id(p) for p in self.terms.own.parameters}
         modules = (plan.network, *plan.terms.values())
         parameters = [p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in own]
@@ -60,42 +60,49 @@ class Trainer:
         return groups, [0.0, plan.balancer.learning_rate][: len(groups)]
 
     def resume(self, path: Path) -> bool:
-        """Take the state of the checkpoint at `path` if there is one of this very training."""
+        """Load the checkpoint at `path`, if there is one.
+
+        Returns:
+            Whether there was a checkpoint.
+
+        Raises:
+            TrainingError: it has another identity, or does not fit the modules. ModelError: it cannot be read.
+        """
         if not path.exists():
             return False
-        kept = load(path)
-        if kept.identity != self.plan.identity:
+        checkpoint = load(path)
+        if checkpoint.identity != self.plan.identity:
             raise TrainingError(
-                "The checkpoint is of another recipe, other tasks or other labels.",
+                "The checkpoint belongs to another recipe, other tasks or other labels.",
                 where=str(path),
-                next_step="Remove it to start anew, or go back to its recipe.",
+                next_step="Remove it to restart the training, or use its recipe again.",
                 unchanged="Nothing was trained.",
             )
         try:
-            self._take(kept)
-        except (KeyError, RuntimeError, ValueError) as error:  # what torch raises where modules are other ones
+            self._load_states(checkpoint)
+        except (KeyError, RuntimeError, ValueError) as error:  # torch raises these if the modules differ
             raise TrainingError(
                 "The checkpoint does not fit the network, the terms or the balancer as they are built now.",
                 where=str(path),
-                next_step="Remove it to start anew, or go back to the code that wrote it.",
+                next_step="Remove it to restart the training, or use the code that wrote it again.",
                 unchanged="Nothing was trained.",
             ) from error
-        self.epoch, self.step, self.history = kept.epoch, kept.step, kept.history
+        self.epoch, self.step, self.history = checkpoint.epoch, checkpoint.step, checkpoint.history
         return True
 
-    def _take(self, kept: Checkpoint) -> None:
+    def _load_states(self, checkpoint: Checkpoint) -> None:
         """Load the states of all modules and optimisers."""
-        self.network.load_state_dict(kept.network)
-        self.plan.balancer.load_state_dict(kept.balancer)
+        self.network.load_state_dict(checkpoint.network)
+        self.plan.balancer.load_state_dict(checkpoint.balancer)
         for name, term in self.plan.terms.items():
-            term.load_state_dict(kept.parts.get(name, {}))
-        self.optimiser.load_state_dict(kept.optimiser)
-        self.terms.own.load(kept.own)
-        if kept.scaler:  # none where it was begun on a CPU
-            self.fabric.strategy.precision.load_state_dict(kept.scaler)
+            term.load_state_dict(checkpoint.parts.get(name, {}))
+        self.optimiser.load_state_dict(checkpoint.optimiser)
+        self.terms.own.load(checkpoint.own)
+        if checkpoint.scaler:  # empty if the training started on a CPU
+            self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
 
     def checkpoint(self) -> Checkpoint:
-        """The complete state."""
+        """The complete state of the training."""
         return Checkpoint(
             epoch=self.epoch,
             step=self.step,
@@ -111,11 +118,11 @@ class Trainer:
         )
 
     def prepare(self, folder: Path, progress: Progress, *, resumed: bool) -> None:
-        """Let the terms make what must exist before the first step; see `ActiveTerms.prepare`."""
+        """Prepare the terms before the first step; see `ActiveTerms.prepare`."""
         self.terms.prepare(folder, progress, self._batches, resumed=resumed)
 
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
-        """Train one epoch; its draws depend on the seed and its number alone."""
+        """Train one epoch and return its log record. Its random draws depend only on the seed and its number."""
         plan, started = self.plan, time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
         self._modes()
@@ -132,16 +139,16 @@ class Trainer:
         return {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": means}
 
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
-        """One optimiser step on one batch; returns the unweighted task losses [b] and who has a label [b, t]."""
+        """Do one optimiser step; return the unweighted task losses, [b] each, and the mask of labels, bool [b, t]."""
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
         with self.fabric.autocast(), self.terms.own.constant():
             output = self._forward(batch, index)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
             steps = self.terms.steps(batch, output, losses, self.step)
-            added = self.terms.losses(steps)
-            self._refuse_nan(added, batch)
-            other = sum((loss.mean() for loss in added.values()), torch.zeros((), device=self.fabric.device))
+            term_losses = self.terms.losses(steps)
+            self._refuse_nan(term_losses, batch)
+            other = sum((loss.mean() for loss in term_losses.values()), torch.zeros((), device=self.fabric.device))
         present = targets_present(batch.targets, list(plan.tasks))
         weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
         self._set_rates()
@@ -151,7 +158,7 @@ class Trainer:
         if plan.options.clip:
             self.fabric.clip_gradients(
                 self.network, self.optimiser, max_norm=plan.options.clip, error_if_nonfinite=False
-            )  # all the optimiser's parameters; an overflow in half precision is the loss scaler's to skip
+            )  # clips all the optimiser's parameters; the loss scaler skips a step that overflows in half precision
         self.optimiser.step()
         self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
@@ -169,15 +176,15 @@ class Trainer:
             if "more than 1 value per channel" not in str(error):
                 raise
             raise TrainingError(
-                "One image so small has no statistics to normalise with.",
+                "The batch is one image that is too small for batch normalisation.",
                 where=", ".join(batch.ids),
                 next_step='Set a larger `size` in [data] or norm = "frozen" in [train], or label more images.',
-                unchanged="The state after the last epoch is kept.",
+                unchanged="The checkpoint of the last epoch is kept.",
             ) from error
         return output
 
     def _known(self, batch: Batch, index: int) -> dict[str, Target] | None:
-        """A random part of the batch's labels, to be fed in as known."""
+        """A random part of the batch's labels, which the network gets as known labels."""
         share = self.plan.options.known
         if not share:
             return None
@@ -211,17 +218,17 @@ class Trainer:
         )
 
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
-        for name, loss in finite(losses).items():
+        for name, loss in not_finite(losses).items():
             raise TrainingError(
                 f"The loss of '{name}' is {loss.detach().mean().item()} in epoch {self.epoch + 1}.",
                 where=f"images {', '.join(batch.ids)}",
                 next_step="Look at these images and labels, or lower the learning rate or set `clip`.",
-                unchanged="The state after the last whole epoch is kept.",
+                unchanged="The checkpoint of the last whole epoch is kept.",
             )
 
 
 def _fabric(device: str, precision: str) -> Fabric:
-    """The device and precision of a training.
+    """A Fabric with the device and precision of a training.
 
     Raises:
         TrainingError: there is no such device.
@@ -230,7 +237,7 @@ def _fabric(device: str, precision: str) -> Fabric:
         return Fabric(accelerator=device, devices=1, precision=precision)
     except (RuntimeError, ValueError) as error:  # Lightning raises both
         raise TrainingError(
-            f"There is no device '{device}' here that can be trained on.",
+            f"There is no device '{device}' here to train on.",
             next_step='Set device = "auto" in [train].',
             unchanged="Nothing was trained.",
         ) from error

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from labelgrid.data.frame import Frame, restore, to_input
+from labelgrid.data.frame import Frame, to_input, to_original
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
@@ -24,8 +24,8 @@ def frame_of(size: tuple[int, int], fit: str, canvas: tuple[int, int] = (96, 128
 def test_restoring_a_resized_image_is_one_bilinear_interpolation(size, heads):
     raw = torch.randn(3, *heads, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = functional.interpolate(raw[None], size=size, mode="bilinear", align_corners=False)[0]
-    assert torch.allclose(restore(raw, frame_of(size, "resize")), expected, atol=1e-10)
-    assert torch.allclose(restore(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5)
+    assert torch.allclose(to_original(raw, frame_of(size, "resize")), expected, atol=1e-10)
+    assert torch.allclose(to_original(raw.float(), frame_of(size, "resize")), expected.float(), atol=1e-5)
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -33,10 +33,10 @@ def test_restoring_a_resized_image_is_one_bilinear_interpolation(size, heads):
 def test_strips_equal_the_whole_bitwise(size, fit):
     raw = torch.randn(2, 5, 24, 32, generator=torch.Generator().manual_seed(0))
     frame = frame_of(size, fit)
-    whole = restore(raw, frame)
+    whole = to_original(raw, frame)
     assert whole.shape == (2, 5, *size)
     for rows in (1, 7, 50):
-        strips = [restore(raw, frame, slice(i, min(i + rows, size[0]))) for i in range(0, size[0], rows)]
+        strips = [to_original(raw, frame, slice(i, min(i + rows, size[0]))) for i in range(0, size[0], rows)]
         assert torch.equal(torch.cat(strips, -2), whole)
 
 
@@ -47,7 +47,7 @@ def test_a_point_of_the_original_gets_what_the_network_said_at_its_place(size, f
     down = torch.arange(frame.input[0]) + 0.5
     across = torch.arange(frame.input[1]) + 0.5
     raw = torch.stack([down[:, None].expand(frame.input), across[None].expand(frame.input)])
-    back = restore(raw, frame)
+    back = to_original(raw, frame)
     for axis in range(2):
         content = frame.content[axis]
         points = (torch.arange(size[axis]) + 0.5) * (content.stop - content.start) / size[axis] + content.start
@@ -59,12 +59,12 @@ def test_a_point_of_the_original_gets_what_the_network_said_at_its_place(size, f
 def test_half_precision_is_restored_in_full_precision():
     raw = torch.randn(2, 24, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
     frame = frame_of((300, 400), "resize")
-    assert torch.allclose(restore(raw, frame), restore(raw.float(), frame), atol=1e-6)
+    assert torch.allclose(to_original(raw, frame), to_original(raw.float(), frame), atol=1e-6)
 
 
 def test_gradients_pass_through():
     raw = torch.randn(1, 4, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: restore(x, frame_of((9, 11), "pad", (16, 16))), raw)
+    assert torch.autograd.gradcheck(lambda x: to_original(x, frame_of((9, 11), "pad", (16, 16))), raw)
 
 
 @pytest.mark.parametrize("fit", FITS)

@@ -147,7 +147,7 @@ def test_a_term_that_is_not_the_one_that_was_trained_is_refused(project):
     kept = load(path)
     next(iter(kept.parts[f"{HERE}:build"].values())).add_(1)
     save(kept, path)
-    with pytest.raises(ModelError, match="not the one that was trained"):
+    with pytest.raises(ModelError, match="not the one that was recorded after the training"):
         restore(project, done)
 
 

@@ -46,7 +46,7 @@ def prepared(tmp_path_factory):
         assert "There is no model yet" in said.lines[0]
         said = Said()
         query.query(project, Budget(3), said, dry_run=True)
-        assert said.lines[0] == "9 requests of earlier rounds are still open; what is picked now comes on top."
+        assert said.lines[0] == "9 requests of earlier rounds are still open; the new picks are added to them."
         assert answer(project, made) == 9 + 2 * 3
         fit.fit(project, Silent())
     return folder, made
@@ -105,7 +105,7 @@ def test_a_finished_fit_is_found_again_and_a_changed_pool_is_trained_anew(projec
     said = Said()
     again = fit.fit(project, said)
     assert again.model != first.model and again.labels["depth"] == 4
-    assert "training anew" in said.lines[0]
+    assert "restarting the training" in said.lines[0]
 
 
 def test_a_query_asks_for_the_most_uncertain_cells_and_closes_the_round(project):
@@ -187,7 +187,7 @@ def test_fit_without_a_label_and_score_without_a_fit_are_refused(tmp_path):
 
 
 def test_a_budget_too_small_for_a_single_choice_is_refused(project):
-    with pytest.raises(LabelgridError, match="does not pay for a single choice of 'random_images'"):
+    with pytest.raises(LabelgridError, match="does not pay for a single pick of 'random_images'"):
         query.query(project, Budget(1), Silent(), strategy="random_images")
     assert project.store.current_round().number == 2
 
@@ -236,7 +236,7 @@ def test_metrics_of_a_folder_equal_those_of_the_ledgers_split(project, prepared)
     assert folder["labels"] == split["labels"] and folder["loss_mtl"] == pytest.approx(split["loss_mtl"], rel=1e-3)
     with pytest.raises(ProjectError, match="The val split has no label"):
         evaluate.evaluate_split(project, "val", Silent())
-    with pytest.raises(ProjectError, match="No image has a label there"):
+    with pytest.raises(ProjectError, match="No image has a label in the folder"):
         evaluate.evaluate_folder(project, project.folder / "rounds", Silent())
 
 
@@ -245,7 +245,7 @@ def test_a_checkpoint_that_is_not_the_one_that_was_trained_is_refused(project):
     kept = load(path)
     next(iter(kept.network.values())).add_(1)
     save(kept, path)
-    with pytest.raises(ModelError, match="not the one that was trained"):
+    with pytest.raises(ModelError, match="not the one that was recorded after the training"):
         score.score(project, Silent())
 
 
@@ -280,7 +280,7 @@ def test_adding_a_task_after_a_fit_trains_anew_and_goes_on(project):
         score.score(project, Silent())
     said = Said()
     done = fit.fit(project, said)
-    assert "training anew" in said.lines[0] and "edges" not in done.trained
+    assert "restarting the training" in said.lines[0] and "edges" not in done.trained
     assert "edges" in {pick.cell.task for pick in query.query(project, Budget(20), Silent()).picks}
 
 
@@ -289,7 +289,7 @@ def test_continuing_takes_over_what_fits_when_a_task_is_new(project, prepared):
     project.store.add_task(TaskRow("edges", "edges", 5.0))
     said = Said()
     fit.fit(project, said, changes={"train": {"restart": False, "epochs": 1}})
-    assert said.lines[0] == "Continuing from the weights of round 2." and "start as drawn" in said.lines[1]
+    assert said.lines[0] == "Continuing from the weights of round 2." and "start from random weights" in said.lines[1]
 
 
 def test_what_does_not_shape_the_weights_may_change_between_fits(project):
@@ -351,7 +351,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(proje
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"objective": {"weights": {"semsge": 5.0}}}, "objective.weights names semsge, which is no task"),
+        ({"objective": {"weights": {"semsge": 5.0}}}, "objective.weights names semsge, which is not a task"),
         ({"score": {"dropuot": {}}}, "no score plug-in 'dropuot'"),
         ({"score": {"dropout": {"rate": 1.0}}}, "a dropout rate lies between 0 and 1"),
         ({"score": {"dropout": {"passes": 0}}}, "passes must be at least 1"),
@@ -381,7 +381,7 @@ def test_what_whole_images_leave_of_a_budget_is_told(project):
     said = Said()
     asked = query.query(project, Budget(tasks + 1), said, strategy="random_images", dry_run=True)
     assert len(asked.picks) == tasks
-    assert f"1 of {tasks + 1} labels are not spent: no further choice of 'random_images' fits." in said.lines
+    assert f"1 of {tasks + 1} labels are not spent: no further pick of 'random_images' fits." in said.lines
     said = Said()
     query.query(project, Budget(tasks), said, strategy="random_images", dry_run=True)
     assert not any("not spent" in line for line in said.lines)
@@ -394,4 +394,4 @@ def test_what_rounding_leaves_of_a_cost_budget_is_not_told(project):
     query._warn_of_rest(Budget(0.8, "cost"), query.QueryResult(1, "partal", [], spent), said)
     assert said.lines == []
     query._warn_of_rest(Budget(0.9, "cost"), query.QueryResult(1, "partal", [], spent), said)
-    assert said.lines == ["0.1 of 0.9 cost are not spent: no further choice of 'partal' fits."]
+    assert said.lines == ["0.1 of 0.9 cost are not spent: no further pick of 'partal' fits."]

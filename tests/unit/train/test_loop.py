@@ -201,7 +201,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
         TrainingError, match=r"The loss of '\w+' is nan in epoch 2 \(images .*\.jpg, .*\.jpg\)"
     ) as caught:
         fit(plan, tmp_path, Failing())
-    assert "The state after the last whole epoch is kept." in str(caught.value)
+    assert "The checkpoint of the last whole epoch is kept." in str(caught.value)
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
 
 
@@ -216,7 +216,7 @@ def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):
 def test_a_checkpoint_of_terms_that_are_built_otherwise_now_is_refused(data, tmp_path):
     one = replace(QUICK, epochs=1)
     fit(toy_plan(data, one, terms={"remembering": Remembering()}), tmp_path, Silent())
-    with pytest.raises(TrainingError, match=r"does not fit the network, the terms or the balancer(.|\n)*start anew"):
+    with pytest.raises(TrainingError, match=r"does not fit the network, the terms or the balancer(.|\n)*to restart"):
         fit(toy_plan(data, one, terms={"remembering": Term()}), tmp_path, Silent())
 
 

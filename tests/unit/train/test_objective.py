@@ -7,7 +7,7 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.objective import at_size, finite, fixed_weights, supervised, targets_present, task_losses
+from labelgrid.train.objective import at_size, fixed_weights, not_finite, supervised, targets_present, task_losses
 from labelgrid.train.options import ObjectiveOptions
 
 TASKS = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
@@ -97,4 +97,4 @@ def test_raw_outputs_are_brought_to_the_targets_size():
 
 
 def test_losses_that_are_no_numbers_are_named():
-    assert set(finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}
+    assert set(not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}

@@ -136,5 +136,5 @@ def test_averaged_weights_of_two_terms_are_refused(data):
             return {}
 
     plan = toy_plan(data, TrainOptions())
-    with pytest.raises(PluginError, match=r"The terms a and b both say which weights are evaluated(.|\n)*\[terms\]"):
+    with pytest.raises(PluginError, match=r"The terms a and b both choose the weights to evaluate(.|\n)*\[terms\]"):
         Trainer(replace(plan, terms={"a": Averaging(), "b": Averaging()}))

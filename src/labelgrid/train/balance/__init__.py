@@ -1,1 +1,1 @@
-"""One file a balancer of task losses."""
+"""Balancers of task losses, one file each."""

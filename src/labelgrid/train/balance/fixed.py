@@ -1,6 +1,6 @@
-"""Fixed task weights: the plain weighted loss of the papers.
+"""Weighs each task's loss by a fixed weight: the plain weighted loss of the papers.
 
-The weights are the recipe's, `[objective] weights`; there are no options.
+The weights come from the recipe's `[objective] weights`. It has no options.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class Options:
 
 
 class Fixed(Balancer):
-    """Weighs each task's loss by a constant and back-propagates their reduction in one pass."""
+    """Multiplies each task's loss by a constant, reduces them, and back-propagates in one pass."""
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce) -> None:
         super().__init__()
@@ -32,5 +32,5 @@ class Fixed(Balancer):
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fixed:
-    """The balancer of these tasks."""
+    """Build the balancer."""
     return Fixed(weights, reduce)

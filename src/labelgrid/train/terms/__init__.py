@@ -1,1 +1,1 @@
-"""One file a term added to the supervised loss."""
+"""Terms that are added to the supervised loss, one file each."""
