@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what these modules import is loaded by the call that needs 
     from labelgrid.project.extend import Added
     from labelgrid.project.import_labels import Imported
     from labelgrid.reporting.write import WrittenReport
-    from labelgrid.rounds.query import QueryResult
+    from labelgrid.rounds.choose import QueryResult
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 #: A file or folder; one or several.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.store import Store
+from labelgrid.labels.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 from labelgrid.tasks.task import TaskDef, definitions
 
@@ -46,6 +46,16 @@ class ProjectFolder:
     def tasks(self) -> dict[str, TaskDef]:
         """The tasks by name, in the order they were added."""
         return definitions(self.store.tasks())
+
+    @property
+    def round_number(self) -> int:
+        """The number of the open round, or of the next one."""
+        current = self.store.current_round()
+        return current.number if current else max((row.number for row in self.store.rounds()), default=0) + 1
+
+    def open_round(self) -> RoundRow:
+        """The open round; opens one if there is none."""
+        return self.store.current_round() or self.store.open_round()
 
     def round_folder(self, number: int) -> Path:
         """The folder with a round's files."""

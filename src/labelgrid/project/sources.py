@@ -123,7 +123,7 @@ class ImageFiles:
         if not place.exists():
             raise ImageError("There is no such image or folder.", where=str(place), next_step="Check the path.")
         names = {place.name: place} if place.is_file() else {name: place / name for name in list_images(place)}
-        return cls(names, _labels(labels) if labels else None, whole_names(names, names))
+        return cls(names, labels_folder(labels) if labels else None, whole_names(names, names))
 
     def images(self) -> Sequence[str]:
         """As `ImageSource.images`."""
@@ -139,7 +139,7 @@ class ImageFiles:
         return task.read(path) if path else None
 
 
-def _labels(folder: Path) -> Path:
+def labels_folder(folder: Path) -> Path:
     if not folder.is_dir():
         raise LabelError("There is no such folder of labels.", where=str(folder), next_step="Check the path.")
     return folder / "labels" if (folder / "labels").is_dir() else folder

@@ -6,7 +6,6 @@ from typing import Any
 
 from labelgrid.config import merge, parse
 from labelgrid.labels.grid import Split, State
-from labelgrid.labels.store import RoundRow
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
@@ -58,14 +57,3 @@ def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None =
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
     """The sorted ids of the images of a split with at least one label."""
     return sorted({row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))})
-
-
-def round_number(project: ProjectFolder) -> int:
-    """The number of the open round, or of the next round if none is open."""
-    current = project.store.current_round()
-    return current.number if current else max((row.number for row in project.store.rounds()), default=0) + 1
-
-
-def open_round(project: ProjectFolder) -> RoundRow:
-    """The open round; opens a round if there is none."""
-    return project.store.current_round() or project.store.open_round()

@@ -11,7 +11,7 @@ from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, write_measured
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import ImageFiles, _labels
+from labelgrid.project.sources import ImageFiles, labels_folder
 from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.models import model_of, restore
@@ -96,7 +96,7 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
             {row.image_id: Path(row.root) / row.image_id for row in rows},
             {row.image_id: row.digest for row in rows},
         )
-    source = ImageFiles(paths, _labels(labels), whole_names(paths, paths), digests)
+    source = ImageFiles(paths, labels_folder(labels), whole_names(paths, paths), digests)
     tasks = context.definitions.values()
     image_ids = [name for name in source.images() if any(source.label(name, task) is not None for task in tasks)]
     if not image_ids:

@@ -17,7 +17,7 @@ from labelgrid.project.artifacts import Fit, write_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
-from labelgrid.rounds.context import RoundContext, context_of, labelled_images, open_round, round_number
+from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, latest, new_network, previous_model, terms_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
@@ -68,7 +68,12 @@ Splits = tuple[list[str], list[str]]
 
 
 def plan_of(
-    context: RoundContext, project: ProjectFolder, network: Network, start: str = "", splits: Splits | None = None
+    context: RoundContext,
+    project: ProjectFolder,
+    network: Network,
+    start: str = "",
+    splits: Splits | None = None,
+    number: int = 0,
 ) -> Plan:
     """The training plan for the project's current labels.
 
@@ -78,6 +83,7 @@ def plan_of(
         network: with its initial weights.
         start: the digest of the model from whose weights the network starts; "" if it starts from initial weights.
         splits: training and val images; None: as by `splits_for_training`.
+        number: the round that is trained; 0: the current one.
     """
     recipe, objective = context.recipe, context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
@@ -99,7 +105,7 @@ def plan_of(
         seed=context.seed,
         terms=terms_of(context, network),
         identity=identity_of(context, train, val, start),
-        previous=partial(previous_model, context, round_number(project)),
+        previous=partial(previous_model, context, number or project.round_number),
     )
 
 
@@ -137,7 +143,7 @@ def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: d
             unchanged="Nothing was trained.",
         )
     network = new_network(context, project, progress)
-    number = open_round(project).number
+    number = project.open_round().number
     previous = None if context.recipe.train.restart else latest(project, before=number)
     if previous:
         continue_from(previous, project, network, progress)

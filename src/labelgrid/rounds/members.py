@@ -1,7 +1,9 @@
 """Trains the members of a deep ensemble: further networks beside a round's own."""
 
+import json
 from dataclasses import replace
 
+from labelgrid.errors import ModelError
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, MemberRecord, read_members, write_member
@@ -12,6 +14,7 @@ from labelgrid.rounds.models import member_seed, new_network, restore_member
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.plan import Plan
 
 
 def train_member(
@@ -42,7 +45,8 @@ def train_member(
     fitted = as_fitted(context, fit)
     seeded = replace(fitted, seed=member_seed(fit, name))
     splits = splits_for_training(fitted, project)
-    plan = plan_of(seeded, project, new_network(seeded, project, progress), splits=splits)
+    plan = plan_of(seeded, project, new_network(seeded, project, progress), splits=splits, number=fit.round)
+    _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
     if last.exists() and load(last).identity != plan.identity:
         progress.say(f"The labels changed since the training of member '{name}' started: restarting it.")
@@ -51,3 +55,19 @@ def train_member(
     record = MemberRecord(checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest)
     write_member(project.round_folder(fit.round), name, record)
     return restore_member(context, fit, name, record)
+
+
+def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
+    """Refuse to train a member on other labels than the round's own network.
+
+    Raises:
+        ModelError: the labels have changed since the round's training.
+    """
+    own, other = json.loads(load(project.inside(fit.checkpoint)).identity), json.loads(plan.identity)
+    if own["data"] != other["data"]:
+        raise ModelError(
+            f"The labels changed since the training of round {fit.round}, so a member would learn from others.",
+            where=str(project.folder),
+            next_step=f"Run `labelgrid fit {project.folder}` first.",
+            unchanged="Nothing was trained.",
+        )

@@ -1,7 +1,7 @@
 """Scores the pool with a round's model, and refuses stale scores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ import numpy as np
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit
+from labelgrid.project.artifacts import Fit, MemberRecord, read_members
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.rounds.context import RoundContext, as_fitted, context_with, labelled_images, recipe_of, round_number
+from labelgrid.rounds.context import RoundContext, as_fitted, context_with, labelled_images, recipe_of
 from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import latest, restore_model
 from labelgrid.score.fit import FitImages, fit_statistics, weights_stamp
@@ -25,6 +25,7 @@ from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import FILE, Table, read_stamp, read_table
 from labelgrid.select.strategy import Strategy
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.seeding import keyed
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
@@ -72,10 +73,14 @@ class PoolScorer:
     @cached_property
     def statistics(self) -> dict[str, Statistic]:
         """The statistics that the strategy needs, by name."""
-        return {
-            name: build_plugin("score", PluginChoice(name, self.options.get(name, {})), self.fit.seed)
-            for name in sorted(self.strategy.needs)
-        }
+        return {name: self._build(name) for name in sorted(self.strategy.needs)}
+
+    def _build(self, name: str) -> Statistic:
+        """A statistic with random weights of its own stream, where it has some."""
+        choice = PluginChoice(name, self.options.get(name, {}))
+        with keyed(self.fit.seed, "init", "score", name, "build"):
+            statistic: Statistic = build_plugin("score", choice, self.fit.seed)
+        return statistic
 
     @cached_property
     def stamp(self) -> dict[str, str]:
@@ -103,7 +108,7 @@ class PoolScorer:
             return None
         trained = [name for name, one in self.statistics.items() if isinstance(one, TrainedStatistic)]
         weights = weights_stamp(folder, trained) if trained else {}
-        expected, stored = {**self.stamp, **weights}, read_stamp(folder / FILE)
+        expected, stored = {**self.stamp, **weights, **self._members_stamp()}, read_stamp(folder / FILE)
         stale = sorted(key for key, value in expected.items() if stored.get(key) != value)
         if stale:
             raise ProjectError(
@@ -125,10 +130,13 @@ class PoolScorer:
             self.progress.say(f"Scoring with the network of round {self.fit.round}: this round has no network yet.")
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
         all_images = any(statistic.scope == "all" for statistic in self.statistics.values())
-        labelled = labelled_images(self.project, "train")
+        labelled, members = labelled_images(self.project, "train"), self._members()
         images = FitImages(labelled, missing, self.fit.seed, self._train_member)
         job, folder = scoring_job(self.context, self.model, self.statistics, self.stamp), self.folder(number)
         job = fit_statistics(job, images, folder, self.progress)
+        if self._members() != members:  # a statistic trained one
+            job = replace(job, model=restore_model(self.context, self.fit))
+        job = replace(job, stamp={**job.stamp, **self._members_stamp()})
         return gather(job, list(grid.images) if all_images else missing, folder, self.progress)
 
     def _check_terms(self) -> None:
@@ -147,6 +155,15 @@ class PoolScorer:
                     f"`labelgrid fit {self.project.folder}`.",
                     unchanged="Nothing was scored.",
                 )
+
+    def _members(self) -> dict[str, MemberRecord]:
+        """The members that were trained beside the model, by name."""
+        return read_members(self.project.round_folder(self.fit.round))
+
+    def _members_stamp(self) -> dict[str, str]:
+        """The entry of the stamp for the model's members; none without members."""
+        members = self._members()
+        return {"members": hash_of({name: member.model for name, member in members.items()})} if members else {}
 
     def _train_member(self, name: str) -> TrainedModel:
         """Train another network on the same labels under its own seed, or resume its training."""
@@ -173,7 +190,7 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
     if not chosen.needs:
         progress.say(f"Strategy '{name}' needs no scores: nothing was done.")
         return Table([], {}, tuple(project.tasks()), {}, {})
-    return PoolScorer(project, fit, chosen, progress).scored(round_number(project), project.store.grid())
+    return PoolScorer(project, fit, chosen, progress).scored(project.round_number, project.store.grid())
 
 
 def scoring_job(

@@ -74,7 +74,8 @@ def _fit(
     """Give a statistic its trained modules: kept ones, or else newly trained ones, which are kept from then on."""
     path, identity = weights_path(folder, name), json.dumps(dict(job.stamp), sort_keys=True)
     with keyed(images.seed, "init", "score", name):
-        statistic.setup(next(pool_batches(replace(job, batch=1), images.pool[:1])))
+        example = (images.pool or images.labelled)[:1]
+        statistic.setup(next(pool_batches(replace(job, batch=1), example)))
         statistic.to(next(job.model.network.parameters()).device)
         kept = read_weights(path) if path.is_file() else {}
         if kept.get("identity") != identity:

@@ -1,5 +1,7 @@
 """What a strategy is: scores for cells, then picks within a budget; higher score = label first."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.labels.grid import Grid, Pick, Unit
 
 #: Named arrays whose rows are those of the grid: float64 [n, t] of cells, float64 [n] of images or float32 [n, d] of
@@ -99,6 +101,37 @@ class Strategy(Protocol):
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """Choose within the budget."""
+
+
+def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) -> None:
+    """Refuse picks that no strategy may make; nothing was done with them yet.
+
+    Raises:
+        PluginError: a cell is picked twice, is not missing, has no finite score, or the picks exceed the budget.
+    """
+    cells = [pick.cell for pick in picks]
+    rows = {image_id: row for row, image_id in enumerate(grid.images)} if cells else {}
+    columns = {task: column for column, task in enumerate(grid.tasks)}
+    faults = [f"({cell.image_id}, {cell.task}) twice" for cell, count in Counter(cells).items() if count > 1]
+    for pick in picks:
+        row, column = rows.get(pick.cell.image_id), columns.get(pick.cell.task)
+        if row is None or column is None or not grid.eligible[row, column]:
+            faults.append(f"({pick.cell.image_id}, {pick.cell.task}), which is not missing")
+        elif not math.isfinite(pick.score):
+            faults.append(f"({pick.cell.image_id}, {pick.cell.task}) with the score {pick.score}")
+    spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
+    used = {"labels": len(cells), "images": len({c.image_id for c in cells}), "cost": spent}[budget.unit]
+    # A strategy of cells may spread the labels of a budget in images over more images.
+    most = budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
+    if (len(cells) if budget.unit == "images" else used) > most + 1e-6:
+        faults.append(f"more than the budget of {budget.amount:g} {budget.unit}: {used:g}")
+    if faults:
+        raise PluginError(
+            f"The strategy '{name}' picked {faults[0]}"
+            + (f", and {len(faults) - 1} more faults." if faults[1:] else "."),
+            next_step="Fix the strategy; labelgrid list select shows others.",
+            unchanged="Nothing was requested.",
+        )
 
 
 def left_of(grid: Grid, unit: Unit) -> float:

@@ -20,7 +20,7 @@ from labelgrid.project.requests import request_id
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import context, fit, query, score
+from labelgrid.rounds import fit, query, score
 from labelgrid.select.strategy import Budget, left_of
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.initial import initial_cells, read_cells
@@ -88,7 +88,7 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
         return True
     if answer(project):
         return True
-    folder = project.round_folder(context.round_number(project))
+    folder = project.round_folder(project.round_number)
     if read_fit(folder) is None or read_measured(folder) is None:
         fit.fit(project, progress)
         return True
@@ -118,7 +118,7 @@ def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Prog
         for cell in cells
     ]
     with project.store.transaction():
-        row = context.open_round(project)
+        row = project.open_round()
         strategy = f"initial/{plan.plan}"
         project.store.close_round(replace(row, strategy=strategy, seed=project.settings.seed, budget=len(cells)), moves)
 
@@ -160,7 +160,7 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
 
 def _higher_is_better(project: ProjectFolder, name: str) -> bool:
     """Of `task/metric`, or `loss_mtl`."""
-    measured = read_measured(project.round_folder(context.round_number(project)))
+    measured = read_measured(project.round_folder(project.round_number))
     task, _, metric = name.partition("/")
     results = measured.metrics.get(task, {}) if measured else {}
     return metric in results and results[metric].better == "higher"

@@ -1,5 +1,6 @@
 """Runs the terms of a training: prepares them, builds their steps, collects their losses and steps their optimisers."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -70,13 +71,18 @@ class ActiveTerms:
         """
         for name, term in self.plan.terms.items():
             seed = seed_of(self.plan.seed, "term", name, "prepare")
-            data = self._preparation(folder / name.replace(":", "-"), progress, batches, seed)
+            data = self._preparation(self._folder(folder, name), progress, batches, seed)
             with keyed(seed):
                 if not resumed:
                     term.prepare(data)
                 soft = term.soft_labels(data)
             if soft is not None:
                 self.soft[name] = soft
+
+    def _folder(self, parent: Path, name: str) -> Path:
+        """The folder of a term's preparation. Another recipe, other tasks or other labels have another one."""
+        identity = hashlib.blake2b(self.plan.identity.encode(), digest_size=8).hexdigest()
+        return parent / f"{name.replace(':', '-')}.{identity}"
 
     def _preparation(
         self, folder: Path, progress: Progress, batches: Callable[[int], Iterator[Batch]], seed: int

@@ -22,7 +22,8 @@ class TrainedModel:
         network: holds the evaluated weights, in evaluation mode.
         terms: by name, with their trained states, in evaluation mode; statistics may read them.
         digest: a hash of the network's weights and the terms' states; stamps everything computed with the model.
-        members: further networks of a deep ensemble, each trained under its own seed; most models have none.
+        members: further networks of a deep ensemble, each trained under its own seed; most models have none. Evaluation
+            and prediction use `network` alone; a statistic may use all.
     """
 
     network: Network

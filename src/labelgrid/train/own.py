@@ -42,12 +42,13 @@ class OwnOptimisers:
     @contextmanager
     def constant(self) -> Iterator[None]:
         """Freeze these parameters inside the block: gradients flow through them, but do not accumulate in them."""
-        for parameter in self.parameters:
+        trained = [parameter for parameter in self.parameters if parameter.requires_grad]
+        for parameter in trained:
             parameter.requires_grad_(False)
         try:
             yield
         finally:
-            for parameter in self.parameters:
+            for parameter in trained:
                 parameter.requires_grad_(True)
 
     def step(self, term: str, step: Step, check: Check) -> None:

@@ -15,13 +15,14 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings, settings_text
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import context, evaluate, fit, models, predict, query, score
+from labelgrid.rounds import choose, context, evaluate, fit, models, predict, query, score
 from labelgrid.score.table import write_table
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, save
 from tests.projects import Said, answer, make_project
 
 COVERS = [
+    "labelgrid.rounds.choose",
     "labelgrid.rounds.context",
     "labelgrid.rounds.fit",
     "labelgrid.rounds.history",
@@ -391,7 +392,7 @@ def test_what_rounding_leaves_of_a_cost_budget_is_not_told(project):
     spent = sum([0.1] * 8)
     assert spent < 0.8
     said = Said()
-    query._warn_of_rest(Budget(0.8, "cost"), query.QueryResult(1, "partal", [], spent), said)
+    choose._warn_of_unspent_budget(Budget(0.8, "cost"), choose.QueryResult(1, "partal", [], spent), said)
     assert said.lines == []
-    query._warn_of_rest(Budget(0.9, "cost"), query.QueryResult(1, "partal", [], spent), said)
+    choose._warn_of_unspent_budget(Budget(0.9, "cost"), choose.QueryResult(1, "partal", [], spent), said)
     assert said.lines == ["0.1 of 0.9 cost are not spent: no further pick of 'partal' fits."]

@@ -1,0 +1,181 @@
+"""Chooses cells by a strategy, and requests them in one ledger transaction. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from labelgrid.errors import ProjectError
+from labelgrid.labels.grid import Grid, Move, Pick, State
+from labelgrid.progress import Progress
+from labelgrid.project.artifacts import PickRecord, write_picks
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import request_id
+from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_picks
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """The result of a query.
+
+    Args:
+        round: the number of the round.
+        strategy: the strategy that picked; before there is a model this may be a random one.
+        picks: best first.
+        cost: the total cost of the picks.
+    """
+
+    round: int
+    strategy: str
+    picks: list[Pick]
+    cost: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
+        cells = [{"image": pick.cell.image_id, "task": pick.cell.task} for pick in self.picks]
+        picks = [asdict(pick) | {"cell": cell} for pick, cell in zip(self.picks, cells, strict=True)]
+        return asdict(self) | {"picks": picks}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a strategy chose, before it is requested.
+
+    Args:
+        result: the picks.
+        records: the picks as `picks.json` keeps them.
+        calibration: what the ledger keeps of the strategy.
+        budget: what was chosen within.
+        seed: of the round's draws.
+    """
+
+    result: QueryResult
+    records: Sequence[PickRecord]
+    calibration: Mapping[str, Any]
+    budget: Budget
+    seed: int
+
+
+def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: Budget, progress: Progress) -> Choice:
+    """Choose missing cells worth at most the budget.
+
+    Args:
+        name: the strategy's name.
+        strategy: the strategy.
+        number: of the round.
+        pool: what the strategy sees.
+        budget: the most that the picks may take.
+        progress: receives the warnings.
+
+    Raises:
+        ProjectError: the budget does not pay for a single pick. PluginError: a pick is not allowed.
+    """
+    grid = pool.grid
+    selection = strategy.select(pool, budget)
+    if not selection.picks:
+        raise _too_little(budget, name, grid)
+    check_picks(name, selection.picks, grid, budget)
+    costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
+    picks = list(selection.picks)
+    result = QueryResult(number, name, picks, float(sum(costs[pick.cell.task] for pick in picks)))
+    _warn_of_unspent_budget(budget, result, progress)
+    records = [
+        PickRecord(
+            pick.cell.image_id,
+            pick.cell.task,
+            pick.score,
+            costs[pick.cell.task],
+            pick.why,
+            terms,
+            request_id(number, pick.cell),
+            pick.weight,
+        )
+        for pick, terms in zip(picks, pick_terms(selection, grid), strict=True)
+    ]
+    return Choice(result, records, selection.calibration, budget, pool.seed)
+
+
+def request(project: ProjectFolder, choice: Choice, stamp: str, key: str) -> None:
+    """Request the picks and close the round, in one transaction.
+
+    Args:
+        project: the project.
+        choice: the picks.
+        stamp: of the pool that they were chosen from.
+        key: of the strategy's calibration in the ledger.
+
+    Raises:
+        ProjectError: another process has changed the pool meanwhile. Nothing was requested.
+    """
+    result, budget = choice.result, choice.budget
+    with project.store.transaction():
+        check_unchanged(project, stamp, result.round)
+        project.store.put(key, dict(choice.calibration))
+        row = replace(project.open_round(), strategy=result.strategy, seed=choice.seed, pool=stamp)
+        write_picks(project.round_folder(result.round), choice.records)
+        moves = [_move(pick, record, result.round) for pick, record in zip(result.picks, choice.records, strict=True)]
+        project.store.close_round(replace(row, budget=budget.amount, unit=budget.unit), moves)
+
+
+def check_unchanged(project: ProjectFolder, stamp: str, number: int) -> None:
+    """Refuse to request picks if another process has changed the pool meanwhile.
+
+    Raises:
+        ProjectError: it has.
+    """
+    if project.store.pool_hash() != stamp or project.round_number != number:
+        raise ProjectError(
+            "Another command changed the pool while the picks were chosen.",
+            where=str(project.folder),
+            next_step="Run the same command again.",
+            unchanged="Nothing was requested.",
+        )
+
+
+def _move(pick: Pick, record: PickRecord, number: int) -> Move:
+    """The move that requests a pick."""
+    return Move(
+        pick.cell,
+        State.REQUESTED,
+        number,
+        record.request_id,
+        cost=record.cost,
+        score=pick.score,
+        weight=pick.weight,
+        why=pick.why,
+    )
+
+
+def _warn_of_unspent_budget(budget: Budget, result: QueryResult, progress: Progress) -> None:
+    """Warn of a rest of the budget that no further image or label fits into."""
+    images = {pick.cell.image_id for pick in result.picks}
+    spent = {"labels": len(result.picks), "images": len(images), "cost": result.cost}[budget.unit]
+    if budget.amount - spent > 1e-9:  # costs are sums of floats
+        rest = f"{budget.amount - spent:g} of {budget.amount:g} {budget.unit}"
+        progress.say(f"{rest} are not spent: no further pick of '{result.strategy}' fits.")
+
+
+def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
+    least = {
+        "labels": f"An image has up to {len(grid.tasks)} labels; ask for at least that many.",
+        "images": "Ask for at least 1.",
+        "cost": f"The most expensive label costs {grid.cost.max():g}, an image at most {grid.cost.sum():g}.",
+    }
+    return ProjectError(
+        f"The budget of {budget.amount:g} {budget.unit} does not pay for a single pick of '{name}'.",
+        next_step=least[budget.unit],
+        unchanged="Nothing was requested.",
+    )
+
+
+def pick_terms(selection: Selection, grid: Grid) -> list[dict[str, float]]:
+    """The named terms of each pick's score, in the order of the picks."""
+    if not selection.terms:
+        return [{} for _ in selection.picks]
+    picked = {pick.cell.image_id for pick in selection.picks}
+    rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
+    columns = {task: column for column, task in enumerate(grid.tasks)}
+    cells = [(rows[pick.cell.image_id], columns[pick.cell.task]) for pick in selection.picks]
+    return [
+        {name: float(values[cell] if values.ndim == 2 else values[cell[0]]) for name, values in selection.terms.items()}
+        for cell in cells
+    ]
