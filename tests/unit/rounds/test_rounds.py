@@ -391,7 +391,7 @@ def test_what_rounding_leaves_of_a_cost_budget_is_not_told(project):
     spent = sum([0.1] * 8)
     assert spent < 0.8
     said = Said()
-    query._warn_of_rest(Budget(0.8, "cost"), query.QueryResult(1, "partal", [], spent), said)
+    query._warn_of_unspent_budget(Budget(0.8, "cost"), query.QueryResult(1, "partal", [], spent), said)
     assert said.lines == []
-    query._warn_of_rest(Budget(0.9, "cost"), query.QueryResult(1, "partal", [], spent), said)
+    query._warn_of_unspent_budget(Budget(0.9, "cost"), query.QueryResult(1, "partal", [], spent), said)
     assert said.lines == ["0.1 of 0.9 cost are not spent: no further pick of 'partal' fits."]
