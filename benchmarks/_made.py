@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from labelgrid.data.folder import Folder, build
+from labelgrid.data.folder import FolderDataset, build
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
@@ -44,7 +44,7 @@ def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
 
-def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> Folder:
+def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0) -> FolderDataset:
     """Photograph-like images and, for every second cell, a label."""
     rng, tasks = np.random.default_rng(seed), task_definitions()
     for number in range(count):
@@ -80,5 +80,5 @@ def label(rng: np.random.Generator, kind: str, size: tuple[int, int]) -> LabelAr
     return LabelArray(value, valid)
 
 
-def names_of(source: Folder, count: int) -> Sequence[str]:
+def names_of(source: FolderDataset, count: int) -> Sequence[str]:
     return source.images()[:count]

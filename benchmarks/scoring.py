@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
-from labelgrid.data.folder import Folder
+from labelgrid.data.folder import FolderDataset
 from labelgrid.data.loader import eval_batches
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
@@ -107,7 +107,7 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
     return kept
 
 
-def predict_only(network: Network, source: Folder, names: list[str], known: bool) -> None:
+def predict_only(network: Network, source: FolderDataset, names: list[str], known: bool) -> None:
     """A plain loop over the files, as in an evaluation: load, forward."""
     labels = partial(labels_of, source, task_definitions()) if known else None
     with torch.inference_mode():
@@ -115,7 +115,7 @@ def predict_only(network: Network, source: Folder, names: list[str], known: bool
             network(batch.images, batch.targets or None)
 
 
-def of_files(network: Network, tasks: dict[str, Task], source: Folder, options: argparse.Namespace) -> None:
+def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> None:
     """The whole path from files to the score table."""
     names = list(source.images())
     rounds: list[list[float]] = []

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.folder import Folder
+from labelgrid.data.folder import FolderDataset
 from labelgrid.data.loader import train_batches
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target
@@ -79,7 +79,7 @@ class Bare:
         return (raw / length - value).abs().mean(1, keepdim=True)
 
 
-def plan_of(network: Network, source: Folder, workers: int, known: float) -> Plan:
+def plan_of(network: Network, source: FolderDataset, workers: int, known: float) -> Plan:
     found, definitions = recipe(), task_definitions()
     tasks = build_all(definitions)
     weights = fixed_weights(tasks, found.objective)
@@ -99,14 +99,14 @@ def plan_of(network: Network, source: Folder, workers: int, known: float) -> Pla
     )
 
 
-def sides_of(network: Network, source: Folder, workers: int, known: float) -> tuple[Trainer, Bare]:
+def sides_of(network: Network, source: FolderDataset, workers: int, known: float) -> tuple[Trainer, Bare]:
     """Both sides, with equal weights."""
     plan = plan_of(network, source, workers, known)
     options = plan.options
     return Trainer(plan), Bare(copy.deepcopy(network), options.learning_rate, options.weight_decay, known)
 
 
-def check_equal(source: Folder, batch: Batch) -> None:
+def check_equal(source: FolderDataset, batch: Batch) -> None:
     """Check that one step gives both sides the same gradients, without dropout and known labels, whose draws differ."""
     trainer, bare = sides_of(network_of(build_all(task_definitions())).eval(), source, 0, 0.0)
     trainer.train_step(batch, 0)
@@ -115,7 +115,7 @@ def check_equal(source: Folder, batch: Batch) -> None:
         torch.testing.assert_close(mine.grad, its.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
-def epoch(source: Folder, workers: int, number: int) -> tuple[float, float]:
+def epoch(source: FolderDataset, workers: int, number: int) -> tuple[float, float]:
     """The seconds of the loader alone to an epoch's first batch, and from there to its last."""
     start = time.perf_counter()
     options = recipe()
@@ -136,7 +136,7 @@ def epoch(source: Folder, workers: int, number: int) -> tuple[float, float]:
     return first - start, time.perf_counter() - first
 
 
-def loaders(source: Folder, workers: int, step: float, repeats: int) -> bool:
+def loaders(source: FolderDataset, workers: int, step: float, repeats: int) -> bool:
     """Whether `workers` workers read faster than steps of `step` seconds consume batches."""
     size = recipe().train.batch
     found = [epoch(source, workers, number) for number in range(repeats)]

@@ -179,7 +179,7 @@ BAD_RECIPES = {
     '"small"': ('"smal"', f"There is no recipe 'smal'.\n  Shipped: {SHIPPED}; "),
     "mobilenetv2_035": (
         "mobilnet",
-        "timm cannot make the backbone 'mobilnet' with feature maps: Unknown model (mobilnet).\n"
+        "timm cannot build the backbone 'mobilnet' with feature maps: Unknown model (mobilnet).\n"
         "  `timm.list_models()` lists the names.",
     ),
     "[network]": (
@@ -211,7 +211,7 @@ def test_weights_that_are_gone_or_none_are_refused(project: Copied, tmp_path: Pa
     for content in (b"", b"hello", b"\x80\x04K\x01."):
         weights.write_bytes(content)
         found = refused(tmp_path, *words)
-        assert found.startswith(("This is no weights file (", "The file holds more than tensors"))
+        assert found.startswith(("This is not a weights file (", "The file contains objects other than tensors"))
         assert str(weights) in found and found.endswith(end)
 
 

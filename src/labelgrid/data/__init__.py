@@ -1,1 +1,1 @@
-"""Images and labels as batches: one file a source."""
+"""Reads images and labels, and turns them into batches; one file per layout of a data set."""

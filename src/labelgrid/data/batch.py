@@ -1,4 +1,4 @@
-"""What a batch is: images, targets and weights as tensors, and how examples become one."""
+"""Defines batches of images, targets and weights as tensors, and collates items into batches."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,19 +18,19 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class SoftLabel:
-    """A label that nobody gave, of an image's size, and how far each pixel is trusted: confidence [h, w] in 0..1."""
+    """A label that no annotator gave (a pseudo-label), at image size, with its confidence [h, w] in 0..1 by pixel."""
 
     label: LabelArray
     confidence: NDArray[np.float32]
 
 
-#: Reads an image's soft label of a task; None where there is none.
+#: Reads the soft label of an image and a task; None if there is none.
 SoftLabels = Callable[[str, TaskDef], SoftLabel | None]
 
 
 @dataclass(frozen=True)
 class SoftTarget:
-    """Soft labels of a batch: a target [b, c, h, w], and float32 confidence [b, 1, h, w], 0 where it is not valid."""
+    """The soft labels of a batch: a target [b, c, h, w], and its confidence, float32 [b, 1, h, w], 0 where invalid."""
 
     target: Target
     confidence: Tensor
@@ -42,15 +42,15 @@ class SoftTarget:
 
 @dataclass(frozen=True)
 class Batch:
-    """Several images of one size and what is known of them.
+    """Several images of one size, with their targets.
 
     Args:
         ids: b image ids.
         images: float32 [b, 3, h, w], normalised.
-        targets: a target [b, c, h, w] a task; a missing label is valid nowhere.
-        weights: float32 [b, t], of each cell's label in training, in the order of the tasks.
-        frames: b frames of images that were fitted whole; none in training.
-        soft: in training, soft targets by term and task, of the terms that read soft labels.
+        targets: by task, a target [b, c, h, w]; a missing label has no valid pixel.
+        weights: the weight of each cell's label in training, float32 [b, t], in the order of the tasks.
+        frames: the b frames of whole images; empty in training.
+        soft: in training, soft targets by term and task, for the terms that read soft labels.
     """
 
     ids: tuple[str, ...]
@@ -64,15 +64,21 @@ class Batch:
         """The batch on another device."""
         targets = {name: target.to(device) for name, target in self.targets.items()}
         images, weights = self.images.to(device, non_blocking=True), self.weights.to(device, non_blocking=True)
-        soft = {term: {name: own.to(device) for name, own in group.items()} for term, group in self.soft.items()}
+        soft = {term: {name: target.to(device) for name, target in group.items()} for term, group in self.soft.items()}
         return replace(self, images=images, targets=targets, weights=weights, soft=soft)
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image of a batch to be: RGB [h, w, 3], its labels, its cells' weights, and what else it has.
+    """One image before it is collated into a batch.
 
-    That is its frame, where it was fitted whole, and its soft labels by `term/task`.
+    Args:
+        id: the image id.
+        image: RGB, uint8 [h, w, 3].
+        labels: by task.
+        weights: of its cells, in the order of the tasks.
+        frame: its frame, if it is a whole image.
+        soft: its soft labels, by `term/task`.
     """
 
     id: str
@@ -86,7 +92,7 @@ class Item:
 def collate(
     items: Sequence[Item], tasks: Mapping[str, TaskDef], options: DataOptions, terms: Sequence[str] = ()
 ) -> Batch:
-    """One batch of items of one size, with soft targets of `terms`; a missing label is zero values, valid nowhere."""
+    """Collate items of one size into a batch, with soft targets of `terms`. A missing label is 0 and nowhere valid."""
     size = items[0].image.shape[:2]
     return Batch(
         tuple(item.id for item in items),
@@ -99,7 +105,7 @@ def collate(
 
 
 def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
-    """RGB [b, h, w, 3] as a network's input: float32 [b, 3, h, w], (image / 255 - mean) / std.
+    """Convert RGB, uint8 [b, h, w, 3], to a network's input, float32 [b, 3, h, w]: (image / 255 - mean) / std.
 
     Example:
         >>> normalised(np.zeros((1, 2, 2, 3), np.uint8), DataOptions(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))).max()
@@ -111,16 +117,16 @@ def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
 
 
 def _soft(items: Sequence[Item], key: str, task: TaskDef, size: tuple[int, ...]) -> SoftTarget:
-    """One term's soft target of one task."""
-    own = [item.soft.get(key) for item in items]
-    target = _target([soft.label if soft else None for soft in own], task, size)
-    confidence = np.stack([soft.confidence if soft else np.zeros(size, np.float32) for soft in own])
+    """The soft target of one term and task."""
+    softs = [item.soft.get(key) for item in items]
+    target = _target([soft.label if soft else None for soft in softs], task, size)
+    confidence = np.stack([soft.confidence if soft else np.zeros(size, np.float32) for soft in softs])
     return SoftTarget(target, torch.from_numpy(confidence)[:, None] * target.valid)
 
 
 def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int, ...]) -> Target:
-    form = codec(task.spec.codec)
-    value = np.zeros((len(labels), *size, form.CHANNELS), cast("Any", form.DTYPE))
+    label_format = codec(task.spec.codec)
+    value = np.zeros((len(labels), *size, label_format.CHANNELS), cast("Any", label_format.DTYPE))
     valid = np.zeros((len(labels), *size), np.bool_)
     for i, label in enumerate(labels):
         if label is not None:
@@ -130,9 +136,9 @@ def _target(labels: Sequence[LabelArray | None], task: TaskDef, size: tuple[int,
 
 
 def _annotated(labels: Sequence[LabelArray | None]) -> Tensor | None:
-    """Bool [b, classes]; None where every label has all classes annotated."""
-    said = [None if label is None else label.annotated for label in labels]
-    some = next((classes for classes in said if classes is not None), None)
-    if some is None:
+    """The mask of annotated classes, bool [b, classes]; None if every label has all classes annotated."""
+    masks = [None if label is None else label.annotated for label in labels]
+    first = next((mask for mask in masks if mask is not None), None)
+    if first is None:
         return None
-    return torch.from_numpy(np.stack([np.ones_like(some) if classes is None else classes for classes in said]))
+    return torch.from_numpy(np.stack([np.ones_like(first) if mask is None else mask for mask in masks]))

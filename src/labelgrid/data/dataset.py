@@ -1,4 +1,4 @@
-"""What a source of images and labels offers: images, labels, splits and weights are protocols of their own."""
+"""Defines the interfaces of data sources: images, labels, splits and weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -11,43 +11,47 @@ from labelgrid.tasks.task import TaskDef
 
 
 class ImageSource(Protocol):
-    """Images by id; nothing is held in memory, every call reads."""
+    """Images by id. Every call reads the file; no image is kept in memory."""
 
     def images(self) -> Sequence[str]:
         """The image ids."""
 
     def image(self, image_id: str) -> NDArray[np.uint8]:
-        """RGB [h, w, 3], upright; `ImageError` says what is wrong with the file."""
+        """Read an image: RGB, uint8 [h, w, 3], upright.
+
+        Raises:
+            ImageError: the file cannot be read.
+        """
 
 
 class Source(ImageSource, Protocol):
-    """Images and their labels: what a network is trained and measured on."""
+    """Images and their labels, on which a network is trained and evaluated."""
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """The label of a cell at its image's size, or None where it is missing."""
+        """Read the label of a cell at its image's size; None if it is missing."""
 
 
 class Dataset(Source, Protocol):
-    """A published data set: images, labels and named splits (what a plug-in of `labelgrid.data` builds from a root)."""
+    """A published data set: images, labels and named splits. The plug-ins of `labelgrid.data` build one from a root."""
 
     def splits(self) -> Mapping[str, Sequence[str]]:
-        """The ids of each named split; empty where the data set has none."""
+        """The image ids of each named split; empty if the data set has no splits."""
 
 
 @runtime_checkable
 class Weighted(Protocol):
-    """A source whose cells have weights in training, as a strategy may have chosen them."""
+    """A source whose labels have weights in training, which a strategy may have set."""
 
     def weight(self, image_id: str, task: str) -> float:
         """The weight of a cell's label in training."""
 
 
 def weight_of(source: Source | ImageSource, image_id: str, task: str) -> float:
-    """The weight of a cell's label in training: the source's own if it is `Weighted`, else 1."""
+    """The weight of a cell's label in training: from the source if it is `Weighted`, else 1."""
     return source.weight(image_id, task) if isinstance(source, Weighted) else 1.0
 
 
 def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> dict[str, LabelArray]:
-    """The labels that a source has of an image, by task."""
-    found = {task: source.label(image_id, definition) for task, definition in tasks.items()}
-    return {task: label for task, label in found.items() if label is not None}
+    """Read the labels that a source has of an image, by task."""
+    labels = {task: source.label(image_id, definition) for task, definition in tasks.items()}
+    return {task: label for task, label in labels.items() if label is not None}

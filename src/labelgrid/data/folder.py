@@ -1,4 +1,4 @@
-"""Plain folders as a data set: images of any size, and the labels that exist.
+"""Reads plain folders as a data set: images of any size, and any labels of them.
 
 Below the root: `images/PATH.jpg`, `labels/TASK/PATH.png`, `splits/NAME.txt`.
 """
@@ -25,13 +25,15 @@ splits/NAME.txt             optional: the images of a split, one path below imag
 
 
 @dataclass(frozen=True)
-class Folder:
-    """A `labelgrid.data.dataset.Dataset` over folders; it holds names, every call reads.
+class FolderDataset:
+    """A `labelgrid.data.dataset.Dataset` of plain folders. It holds image ids; every call reads files.
 
     Args:
-        root: what the layout is below.
+        root: the folder of the layout.
         names: the image ids, sorted.
-        whole: those of them whose labels carry the image's extension, because several images share the rest.
+        whole: the image ids whose label files keep the image's extension, because several images share the rest.
+        image_folder: the folder of images below the root.
+        label_folder: the folder of labels below the root.
     """
 
     root: Path
@@ -41,7 +43,7 @@ class Folder:
     label_folder: str = "labels"
 
     def images(self) -> Sequence[str]:
-        """The image ids: paths below the folder of images."""
+        """The image ids: paths relative to the folder of images."""
         return self.names
 
     def image(self, image_id: str) -> NDArray[np.uint8]:
@@ -54,64 +56,67 @@ class Folder:
         return task.read(path) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
-        """The ids of each file in `splits/`.
+        """The image ids of each split, from the files in `splits/`.
 
         Raises:
-            ImageError: a split names an image that is not there.
+            ImageError: a split names an image that does not exist.
         """
-        found = {path.stem: read_list(path) for path in sorted((self.root / "splits").glob("*.txt"))}
-        known = set(self.names)
-        for split, names in found.items():
-            absent = [name for name in names if name not in known]
-            if absent:
+        splits = {path.stem: read_list(path) for path in sorted((self.root / "splits").glob("*.txt"))}
+        existing = set(self.names)
+        for split, image_ids in splits.items():
+            missing = [image_id for image_id in image_ids if image_id not in existing]
+            if missing:
                 raise ImageError(
-                    f"{len(absent)} images of the split are not there, the first is '{absent[0]}'.",
+                    f"{len(missing)} images of the split do not exist, the first is '{missing[0]}'.",
                     where=str(self.root / "splits" / f"{split}.txt"),
                 )
-        return found
+        return splits
 
 
-def build(root: Path | str, images: str = "images", labels: str = "labels") -> Folder:
-    """The folder source below `root`.
+def build(root: Path | str, images: str = "images", labels: str = "labels") -> FolderDataset:
+    """Build the data set below `root`.
 
     Args:
-        root: what the layout is below.
-        images: the folder of images in it; "." for the root itself.
-        labels: the folder of labels in it.
+        root: the folder of the layout.
+        images: the folder of images below it; "." for the root itself.
+        labels: the folder of labels below it.
 
     Raises:
         ImageError: there are no images.
     """
     names = tuple(list_images(Path(root) / images))
-    return Folder(Path(root), names, whole_names(names, names), images, labels)
+    return FolderDataset(Path(root), names, whole_names(names, names), images, labels)
 
 
-def label_file(folder: Path, name: str, task: TaskDef, whole: Collection[str] = ()) -> Path | None:
-    """The file of an image's label in a task's folder, or None: `PATH.png`, or `PATH.jpg.png` for image `PATH.jpg`.
+def label_file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str] = ()) -> Path | None:
+    """Find the file of an image's label in a task's folder: `PATH.png`, or `PATH.jpg.png` for image `PATH.jpg`.
 
     Args:
-        folder: of the task's labels.
-        name: the image id.
-        task: whose label it is; its format says which extensions count.
-        whole: the images whose labels need the image's extension; see `labelgrid.labels.naming.whole_names`.
+        folder: the folder of the task's labels.
+        image_id: the image.
+        task: its format gives the extensions of label files.
+        whole: the image ids whose labels need the image's extension; see `labelgrid.labels.naming.whole_names`.
+
+    Returns:
+        The file; None if there is none.
 
     Raises:
-        LabelError: two files could be meant, or one file could be meant for two images.
+        LabelError: two files match the image, or one file matches several images.
     """
     extensions = codec(task.spec.codec).EXTENSIONS
-    full = [path for extension in extensions if (path := folder / f"{name}{extension}").is_file()]
-    short = [path for extension in extensions if (path := folder / f"{stem(name)}{extension}").is_file()]
-    if short and name in whole and not full:
+    full = [path for extension in extensions if (path := folder / f"{image_id}{extension}").is_file()]
+    short = [path for extension in extensions if (path := folder / f"{stem(image_id)}{extension}").is_file()]
+    if short and image_id in whole and not full:
         raise LabelError(
-            f"Several images are called '{stem(name)}', so this label could be any one's.",
+            f"Several images are called '{stem(image_id)}', so this label could belong to any of them.",
             where=str(short[0]),
-            next_step=f"Name it after its image with the extension: '{Path(name).name}{short[0].suffix}'.",
+            next_step=f"Name it after its image with the extension: '{Path(image_id).name}{short[0].suffix}'.",
         )
-    found = full if name in whole else full + short
-    if len(found) > 1:
+    paths = full if image_id in whole else full + short
+    if len(paths) > 1:
         raise LabelError(
-            f"Two files could be the {task.name} label of image '{name}': '{found[0].name}' and '{found[1].name}'.",
-            where=str(found[0].parent),
-            next_step="Take one away.",
+            f"Two files could be the {task.name} label of image '{image_id}': '{paths[0].name}' and '{paths[1].name}'.",
+            where=str(paths[0].parent),
+            next_step="Remove one of them.",
         )
-    return found[0] if found else None
+    return paths[0] if paths else None

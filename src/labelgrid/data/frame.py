@@ -1,4 +1,4 @@
-"""How a network's input lies over the original image, and how its outputs get back to the original's pixels."""
+"""Maps between an original image and a network's input: outputs back to original size, labels to input size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class Frame:
-    """The whole of an original image, stretched over the `content` box of an input.
+    """The position of a whole original image in a network's input: stretched over the box `content`.
 
     Args:
-        original: height and width of the image.
-        input: height and width of the network's input.
-        content: rows and columns of the input that show the image; the rest is padding.
+        original: the image's height and width.
+        input: the height and width of the network's input.
+        content: the rows and columns of the input that show the image; the rest is padding.
     """
 
     original: Size
@@ -30,11 +30,11 @@ class Frame:
 
     @classmethod
     def of(cls, original: Size, placement: Placement) -> "Frame":
-        """The frame of an image that was placed whole, as `transforms.fitted` does."""
+        """The frame of a whole image that was placed as by `transforms.fitted`."""
         return cls(original, placement.canvas, placement.target)
 
     def box(self, height: int, width: int) -> tuple[slice, slice]:
-        """The part of a map [height, width] over the input that shows the image, in whole pixels, at least one.
+        """The rows and columns of a map [height, width] over the input that show the image; at least one pixel each.
 
         Example:
             >>> Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96))).box(24, 24)
@@ -53,16 +53,16 @@ def _part(content: slice, size: int, length: int) -> slice:
 
 
 def to_original(raw: Tensor, frame: Frame, rows: slice | None = None) -> Tensor:
-    """A network's output [..., h', w'] at the original image's pixels: [..., rows, W], bilinear, in one step.
+    """Resize a network's output [..., h', w'] to the original image's pixels [..., rows, W], bilinearly, in one step.
 
-    As `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads' resolution straight to
-    the original's. Rows can be asked for in strips, so that large images take bounded memory: a strip holds bitwise
-    what the whole holds there.
+    Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads' resolution directly
+    to the original's. Rows may be requested in strips, to bound the memory for large images; a strip is bitwise equal
+    to the same rows of the whole result.
 
     Args:
-        raw: over the whole input, at any resolution.
-        frame: the frame of its input.
-        rows: of the original; all by default.
+        raw: an output over the whole input, at any resolution.
+        frame: the frame of the input.
+        rows: rows of the original; all by default.
     """
     height, width = frame.original
     start, stop, _ = (rows or slice(None)).indices(height)
@@ -79,7 +79,7 @@ def to_original(raw: Tensor, frame: Frame, rows: slice | None = None) -> Tensor:
 
 
 def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Runs of rows that lie between the same two rows of `wide`, and these two; on a GPU all rows, and two for each."""
+    """Yield runs of rows between the same two rows of `wide`, with these two; on a GPU all rows at once."""
     if wide.is_cuda:
         yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
         return
@@ -90,25 +90,25 @@ def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, T
 
 
 def _neighbours(pixels: Tensor, original: int, content: slice, size: int, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The two cells along the last axis of `raw` that each original pixel lies between, and the second one's share."""
-    cells = raw.shape[-1]
+    """The two positions along the last axis of `raw` around each original pixel, and the weight of the second one."""
+    length = raw.shape[-1]
     on_input = content.start + (pixels.double() + 0.5) * ((content.stop - content.start) / original)
-    place = (on_input * (cells / size) - 0.5).clamp(0, cells - 1)
-    low = place.floor().long()
-    high = (low + 1).clamp(max=cells - 1)
-    share = (place - low).to(torch.promote_types(raw.dtype, torch.float32))  # half precision is too coarse for places
+    position = (on_input * (length / size) - 0.5).clamp(0, length - 1)
+    low = position.floor().long()
+    high = (low + 1).clamp(max=length - 1)
+    share = (position - low).to(torch.promote_types(raw.dtype, torch.float32))  # half precision is too coarse
     return low.to(raw.device), high.to(raw.device), share.to(raw.device)
 
 
 def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:
-    """A label at original size as a target [1, c, h, w] at input size: what a network takes as known."""
+    """Convert a label at original size to a target [1, c, h, w] at input size, which a network accepts as known."""
     height, width = frame.original
     whole = Placement((slice(0, height), slice(0, width)), frame.content, frame.input)
     return target_of(place_label(label, whole, task))
 
 
 def target_of(label: LabelArray, rows: slice | None = None) -> Target:
-    """A label, or rows of it, as a target [1, c, h, w]."""
+    """Convert a label, or some rows of it, to a target [1, c, h, w]."""
     rows = rows or slice(None)
     value = torch.from_numpy(label.value[rows]).permute(2, 0, 1)[None].contiguous()
     annotated = None if label.annotated is None else torch.from_numpy(label.annotated)[None]
@@ -116,7 +116,7 @@ def target_of(label: LabelArray, rows: slice | None = None) -> Target:
 
 
 def label_of(target: Target, image: int = 0) -> LabelArray:
-    """One image of a target as a label in NumPy, for a format to write."""
+    """Convert one image of a target to a label in NumPy, which a format can write."""
     value, valid = target.value[image].movedim(0, 2).contiguous(), target.valid[image, 0]
     annotated = None if target.annotated is None else target.annotated[image].cpu().numpy()
     return LabelArray(value.cpu().numpy(), valid.cpu().numpy(), annotated)

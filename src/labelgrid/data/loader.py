@@ -1,4 +1,4 @@
-"""How batches stream from a source: the order and every draw depend on the seed, the epoch and the image alone."""
+"""Loads batches from a source; their order and augmentation depend only on the seed, the epoch and the image."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef
 
 Tasks = Mapping[str, TaskDef]
-#: The labels of an image that are fed to the network as known, at original size.
+#: Returns the labels of an image, at original size, that the network gets as known labels.
 Known = Callable[[str], Mapping[str, LabelArray]]
 
 
@@ -40,48 +40,48 @@ def train_batches(
     passes: int = 1,
     soft: Mapping[str, SoftLabels] | None = None,
 ) -> Iterator[Batch]:
-    """One epoch of augmented batches: a new order of all ids, each image with draws of its own, `passes` times.
+    """Yield one epoch of augmented batches: `passes` passes over all images, each in a new random order.
 
-    The number of workers and the order of `ids` change nothing: the order is drawn over the sorted ids, and each
-    image's augmentation from the stream (seed, "augment", epoch, id).
+    The result depends neither on the number of workers nor on the order of `ids`: the sorted ids are shuffled, and each
+    image's augmentation is drawn from the stream (seed, "augment", epoch, id).
 
     Args:
-        source: of images and labels.
-        tasks: whose labels are read.
-        ids: of the images.
-        options: of the input and its augmentation.
-        batch: images in a batch.
-        seed: of the training.
-        epoch: which is drawn anew.
-        workers: processes that read ahead; 0: this one reads.
-        drop_last: leave an incomplete last batch of a pass out.
-        passes: over all ids in one epoch, one stream of batches.
-        soft: what reads the soft labels of each term that has some.
+        source: the images and labels.
+        tasks: the tasks whose labels are read.
+        ids: the image ids.
+        options: the network input and its augmentation.
+        batch: the number of images in a batch.
+        seed: the training's seed.
+        epoch: the number of the epoch.
+        workers: the number of processes that read ahead; 0: this process reads.
+        drop_last: drop an incomplete last batch of a pass.
+        passes: the number of passes over all ids in one epoch.
+        soft: the readers of soft labels, by term.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
+        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
     """
     chunks: list[Chunk] = []
     for number in range(epoch * passes, (epoch + 1) * passes):
         order = stream(seed, "order", number).permutation(len(ids))
-        names = np.array(sorted(ids), dtype=object)[order].tolist()
+        ordered = np.array(sorted(ids), dtype=object)[order].tolist()
         if drop_last:
-            names = names[: len(names) // batch * batch]
-        chunks += _chunks(_Train(source, tasks, options, seed, number, soft or {}), names, batch)
+            ordered = ordered[: len(ordered) // batch * batch]
+        chunks += _chunks(_Train(source, tasks, options, seed, number, soft or {}), ordered, batch)
     return _stream(_Parts(chunks), workers)
 
 
 def train_batch(
     source: Source, tasks: Tasks, ids: Sequence[str], options: DataOptions, *, seed: int, soft: Mapping[str, SoftLabels]
 ) -> Batch:
-    """One batch of these images in this order, read here and now, augmented by draws of `seed` and each image alone.
+    """Load one augmented batch of the given images in this process; each augmentation depends on `seed` and image only.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
+        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
     """
     reader = _Train(source, tasks, options, seed, 0, soft)
-    (found,) = reader.batches([reader.item(name) for name in ids])
-    return found
+    (batch,) = reader.batches([reader.item(image_id) for image_id in ids])
+    return batch
 
 
 def eval_batches(
@@ -94,19 +94,20 @@ def eval_batches(
     workers: int = 0,
     known: Known | None = None,
 ) -> Iterator[Batch]:
-    """Batches of whole images in the given order, not augmented, each with its frame; all of a batch have one size.
+    """Yield batches of whole images in the given order, without augmentation, with their frames.
 
     Args:
-        source: of the images.
-        tasks: of the targets.
-        ids: of the images.
-        options: of the input.
-        batch: images in a batch; fewer where sizes change (fit "crop" keeps each image's shape).
-        workers: processes that read ahead; 0: this one reads.
-        known: gives each image's labels that become the targets; without it there are none.
+        source: the images.
+        tasks: the tasks of the targets.
+        ids: the image ids.
+        options: the network input.
+        batch: the largest number of images in a batch. All images of a batch have one size, so a batch ends where the
+            size changes (fit "crop" keeps each image's shape).
+        workers: the number of processes that read ahead; 0: this process reads.
+        known: returns the labels of an image, which become the targets; None: there are no targets.
 
     Raises:
-        ImageError: an image cannot be read. LabelError: a label cannot be, or is not of its image's size.
+        ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
     """
     return _stream(_Parts(_chunks(_Whole(source, tasks, options, known), list(ids), batch)), workers)
 
@@ -120,26 +121,27 @@ class _Train:
     epoch: int
     soft: Mapping[str, SoftLabels] = field(default_factory=dict)
 
-    def item(self, name: str) -> Item:
-        image = self.source.image(name)
-        found = {task.name: self.source.label(name, task) for task in self.tasks.values()}
-        labels = {task: label for task, label in found.items() if label is not None}
-        soft, tasks = self._soft(name), self.tasks
+    def item(self, image_id: str) -> Item:
+        image = self.source.image(image_id)
+        by_task = {task.name: self.source.label(image_id, task) for task in self.tasks.values()}
+        labels = {task: label for task, label in by_task.items() if label is not None}
+        soft, tasks = self._soft(image_id), self.tasks
         if soft:
-            labels |= {key: own.label for key, own in soft.items()}
+            labels |= {key: label.label for key, label in soft.items()}
             tasks = {**tasks, **{key: tasks[key.rpartition("/")[2]] for key in soft}}
-        _check_sizes(name, image.shape[:2], labels)
-        rng = stream(self.seed, "augment", self.epoch, name)
-        view = augment(Example(image, labels, {k: own.confidence for k, own in soft.items()}), tasks, self.options, rng)
+        _check_sizes(image_id, image.shape[:2], labels)
+        rng = stream(self.seed, "augment", self.epoch, image_id)
+        confidences = {key: label.confidence for key, label in soft.items()}
+        view = augment(Example(image, labels, confidences), tasks, self.options, rng)
         placed = {key: SoftLabel(view.labels[key], view.maps[key]) for key in soft}
-        weights = [weight_of(self.source, name, task) for task in self.tasks]
-        return Item(name, view.image, view.labels, weights, soft=placed)
+        weights = [weight_of(self.source, image_id, task) for task in self.tasks]
+        return Item(image_id, view.image, view.labels, weights, soft=placed)
 
-    def _soft(self, name: str) -> dict[str, SoftLabel]:
+    def _soft(self, image_id: str) -> dict[str, SoftLabel]:
         """An image's soft labels, by `term/task`."""
-        every = ((term, own, task) for term, own in self.soft.items() for task in self.tasks.values())
-        read = {f"{term}/{task.name}": own(name, task) for term, own, task in every}
-        return {key: label for key, label in read.items() if label is not None}
+        readers = ((term, read, task) for term, read in self.soft.items() for task in self.tasks.values())
+        labels = {f"{term}/{task.name}": read(image_id, task) for term, read, task in readers}
+        return {key: label for key, label in labels.items() if label is not None}
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         return [collate(items, self.tasks, self.options, list(self.soft))]
@@ -152,42 +154,43 @@ class _Whole:
     options: DataOptions
     known: Known | None
 
-    def item(self, name: str) -> Item:
-        image = self.source.image(name)
-        labels = dict(self.known(name)) if self.known else {}
+    def item(self, image_id: str) -> Item:
+        image = self.source.image(image_id)
+        labels = dict(self.known(image_id)) if self.known else {}
         height, width = image.shape[:2]
-        _check_sizes(name, (height, width), labels)
+        _check_sizes(image_id, (height, width), labels)
         placement = fitted((height, width), self.options)
         view = place(Example(image, labels), placement, self.tasks, self.options)
         frame = Frame.of((height, width), placement)
-        return Item(name, view.image, view.labels, [weight_of(self.source, name, task) for task in self.tasks], frame)
+        weights = [weight_of(self.source, image_id, task) for task in self.tasks]
+        return Item(image_id, view.image, view.labels, weights, frame)
 
     def batches(self, items: Sequence[Item]) -> list[Batch]:
         tasks = self.tasks if self.known else {}
         return [collate(list(run), tasks, self.options) for _, run in groupby(items, lambda item: item.image.shape)]
 
 
-def _check_sizes(name: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
+def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, LabelArray]) -> None:
     for task, label in labels.items():
         if label.size != tuple(size):
-            found, wanted = ("x".join(map(str, shape)) for shape in (label.size, size))
+            label_size, image_size = ("x".join(map(str, shape)) for shape in (label.size, size))
             raise LabelError(
-                f"The {task} label is {found}, its image {wanted}.",
-                where=name,
+                f"The {task} label is {label_size}, its image {image_size}.",
+                where=image_id,
                 next_step="Export the label at its image's size and import it again.",
             )
 
 
-#: The ids of a batch, and what reads them.
+#: The reader and the image ids of a batch.
 Chunk = tuple[_Train | _Whole, list[str]]
 
 
-def _chunks(reader: _Train | _Whole, names: list[str], batch: int) -> list[Chunk]:
-    return [(reader, names[i : i + batch]) for i in range(0, len(names), batch)]
+def _chunks(reader: _Train | _Whole, image_ids: list[str], batch: int) -> list[Chunk]:
+    return [(reader, image_ids[i : i + batch]) for i in range(0, len(image_ids), batch)]
 
 
 class _Parts(Dataset[Any]):
-    """An item is the batches of a chunk, or the error that stopped it."""
+    """A torch data set whose items are the batches of a chunk, or the error that occurred."""
 
     def __init__(self, chunks: list[Chunk]) -> None:
         self.chunks = chunks
@@ -196,24 +199,24 @@ class _Parts(Dataset[Any]):
         return len(self.chunks)
 
     def __getitem__(self, index: int) -> list[Batch] | LabelgridError:
-        reader, names = self.chunks[index]
+        reader, image_ids = self.chunks[index]
         try:
-            return reader.batches([reader.item(name) for name in names])
+            return reader.batches([reader.item(image_id) for image_id in image_ids])
         except LabelgridError as error:
-            return error  # a value, because torch would wrap what a worker raises in its own words
+            return error  # returned, because torch would wrap an exception of a worker
 
 
 def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
-    """The batches of all parts; workers are forked: ones that import torch anew each epoch cost more than they read."""
+    """Yield the batches of all parts. Workers are forked: importing torch again in each epoch would take too long."""
     count = min(workers, len(parts))
     loader = DataLoader(
         parts,
         batch_size=None,
         num_workers=count,
-        collate_fn=_as_it_is,
-        worker_init_fn=_begin,
+        collate_fn=_identity,
+        worker_init_fn=_init_worker,
         multiprocessing_context="fork" if count and sys.platform == "linux" else None,
-        generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator is moved on
+        generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator advances
     )
     for part in _started(loader):
         if isinstance(part, LabelgridError):
@@ -222,7 +225,7 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's iterator, its workers begun while OpenCV has no thread here: a fork would wait for it for good."""
+    """The loader's iterator. Workers are forked while OpenCV has one thread: with more, they would deadlock."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -231,11 +234,11 @@ def _started(loader: DataLoader[Any]) -> Iterator[Any]:
         cv2.setNumThreads(threads)
 
 
-def _as_it_is(part: Any) -> Any:
+def _identity(part: Any) -> Any:
     return part
 
 
-def _begin(_: int) -> None:
-    """One OpenCV thread a worker, which ends with its parent."""
+def _init_worker(_: int) -> None:
+    """Limit a worker to one OpenCV thread, and end it with its parent process."""
     cv2.setNumThreads(1)
     end_with_parent()

@@ -1,4 +1,4 @@
-"""NYUD_MT as a data set: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021).
+"""Reads NYUD_MT: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021).
 
 Below the root: `images/`, `segmentation/` (0 = not labelled, 1 to 40), `depth/` and `normals/` (`.npy` or `.png`),
 `edge/`, `gt_sets/SPLIT.txt`.
@@ -27,18 +27,18 @@ edge/ID.npy            0 or 1; or ID.png: 1 bit, or 8 bits of 0 and 255
 gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
 
-#: Kind -> the folder of its labels. Other kinds are not in this data set.
+#: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
 FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
 
 
 @dataclass(frozen=True)
 class Nyud:
-    """A `labelgrid.data.dataset.Dataset` over the NYUD_MT layout; it holds names, every call reads.
+    """A `labelgrid.data.dataset.Dataset` of the NYUD_MT layout. It holds image ids; every call reads files.
 
     Args:
-        root: what the layout is below.
-        names: ID -> image id (the file's name in `images/`).
-        axes: where the axes of the normals' files point.
+        root: the folder of the layout.
+        names: maps an ID to its image id (the file name in `images/`).
+        axes: the directions of the axes in the files of normals.
     """
 
     root: Path
@@ -54,12 +54,12 @@ class Nyud:
         return read_image(self.root / "images" / image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`; the files' numbers mean what the layout says, whatever the task declares for its own.
+        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
 
-        A task of a kind that the data set has not is missing throughout.
+        Returns None for a task of a kind that the data set does not have.
 
         Raises:
-            LabelError: the file is wrong.
+            LabelError: the file is damaged, or does not follow the layout.
         """
         if task.kind not in FOLDERS:
             return None
@@ -67,29 +67,29 @@ class Nyud:
         return _READERS[task.kind](path, task, self.axes) if path else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
-        """The ids of each file in `gt_sets/`.
+        """The image ids of each split, from the files in `gt_sets/`.
 
         Raises:
-            ImageError: a split names an image that is not there.
+            ImageError: a split names an image that does not exist.
         """
         return {path.stem: self._split(path) for path in sorted((self.root / "gt_sets").glob("*.txt"))}
 
     def _split(self, path: Path) -> list[str]:
         ids = path.read_text(encoding="utf-8").split()
-        absent = [name for name in ids if name not in self.names]
-        if absent:
+        missing = [name for name in ids if name not in self.names]
+        if missing:
             raise ImageError(
-                f"{len(absent)} images of the split are not there, the first is '{absent[0]}'.", where=str(path)
+                f"{len(missing)} images of the split do not exist, the first is '{missing[0]}'.", where=str(path)
             )
         return [self.names[name] for name in ids]
 
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:
-    """The NYUD_MT source below `root`.
+    """Build the NYUD_MT data set below `root`.
 
     Args:
-        root: what the layout is below.
-        axes: where the axes of the normals' files point, a key of `labelgrid.labels.formats.normals.AXES`.
+        root: the folder of the layout.
+        axes: the directions of the axes in the files of normals, a key of `labelgrid.labels.formats.normals.AXES`.
 
     Raises:
         ImageError: there are no images.
@@ -99,7 +99,7 @@ def build(root: Path | str, axes: str = "x right, y up, z toward the camera") ->
 
 
 def check(root: Path | str) -> list[str]:
-    """What is wrong with the layout below `root`: a sentence each, none if all is there.
+    """Check the layout below `root`; return one sentence per fault.
 
     Raises:
         ImageError: there are no images.
@@ -111,19 +111,19 @@ def check(root: Path | str) -> list[str]:
     except ImageError as error:
         faults.append(f"{error.where}: {error.what}")
     for folder in FOLDERS.values():
-        absent = [name for name in source.names if not _file(source.root / folder, name)]
-        if absent:
-            faults.append(f"{len(absent)} of {len(source.names)} images have no {folder}, the first is {absent[0]}.")
+        missing = [name for name in source.names if not _file(source.root / folder, name)]
+        if missing:
+            faults.append(f"{len(missing)} of {len(source.names)} images have no {folder}, the first is {missing[0]}.")
     return faults
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    found = [path for extension in (".png", ".npy") if (path := folder / f"{name}{extension}").is_file()]
-    if len(found) > 1:
+    paths = [path for extension in (".png", ".npy") if (path := folder / f"{name}{extension}").is_file()]
+    if len(paths) > 1:
         raise LabelError(
-            f"Both '{found[0].name}' and '{found[1].name}' are there.", where=str(folder), next_step="Take one away."
+            f"Both '{paths[0].name}' and '{paths[1].name}' exist.", where=str(folder), next_step="Remove one of them."
         )
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
 def _segmentation(path: Path, task: TaskDef, _: str) -> LabelArray:
@@ -146,7 +146,7 @@ def _edges(path: Path, _: TaskDef, __: str) -> LabelArray:
         return binary.read(path, binary.Options())
     stored = one_channel(samples(path), path, "An edge map")
     if not np.isin(stored, (0, 1)).all():
-        raise LabelError("An edge map in .npy holds 0 and 1 alone.", where=str(path))
+        raise LabelError("An edge map in .npy may hold 0 and 1 only.", where=str(path))
     return LabelArray(stored.astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))
 
 

@@ -1,4 +1,4 @@
-"""How an image and its labels are brought to the training size together: fit, zoom and flip as one placement."""
+"""Transforms an image and its labels to the network's input size together: fit, zoom and flip as one placement."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,18 +20,18 @@ Jitter = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class DataOptions:
-    """How images become a network's input.
+    """The transform from image to network input.
 
     Args:
-        size: height and width in training, and the size that images are fitted to everywhere.
-        fit: "resize" stretches the image to the size; "crop" keeps its shape and covers the size (in training a part is
-            cut out; else the whole image goes in, in its own shape); "pad" keeps its shape within the size, and what is
-            left is not valid in any label.
+        size: height and width in training, and the size that images are fitted to in evaluation.
+        fit: "resize" stretches the image to the size; "crop" keeps its aspect ratio and covers the size (training uses
+            a crop; evaluation uses the whole image with its aspect ratio); "pad" keeps its aspect ratio within the
+            size, and the padding is not valid in any label.
         flip: probability of a left-right flip in training.
-        zoom: factors of which training draws one; below 1 the image shrinks, and what is left is padding.
-        at: where training cuts parts out: "random", or always about the "centre" (the survey's zoom).
-        jitter: brightness, contrast and saturation change by up to this share in training; 0: not at all.
-        mean, std: of the normalised input's channels (RGB in 0..1); ImageNet's.
+        zoom: factors of which training draws one; below 1 the image shrinks, and the rest is padding.
+        at: position of crops in training: "random", or always the "centre" (the survey's zoom).
+        jitter: brightness, contrast and saturation change by up to this share in training; 0: no change.
+        mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are ImageNet's.
     """
 
     size: Size = (96, 128)
@@ -56,9 +56,12 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Example:
-    """An image and its labels, of one size: RGB [h, w, 3], and a label a task (missing ones are not there).
+    """An image and its labels, of one size.
 
-    Maps [h, w] go where labels go and keep their values; padding is 0.
+    Args:
+        image: RGB, uint8 [h, w, 3].
+        labels: by task; missing labels are left out.
+        maps: float32 [h, w], transformed as the labels, with unchanged values; their padding is 0.
     """
 
     image: Pixels
@@ -67,7 +70,7 @@ class Example:
 
 
 def fitted(size: Size, options: DataOptions) -> Placement:
-    """Where an image of `size` goes without augmentation: always the whole of it.
+    """The placement of an image of `size` without augmentation: always the whole image.
 
     Example:
         >>> fitted((480, 640), DataOptions(size=(96, 96), fit="pad")).target
@@ -82,14 +85,14 @@ def fitted(size: Size, options: DataOptions) -> Placement:
 
 
 def drawn(size: Size, options: DataOptions, rng: np.random.Generator) -> Placement:
-    """Where an image of `size` goes in training: the fit with a drawn zoom, place and flip.
+    """Draw the placement of an image of `size` in training: the fit with a random zoom, position and flip.
 
-    Always draws the same number of times, so that one option does not shift another's draws.
+    The number of draws is always the same, so that one option does not change the draws of another.
     """
     flip = bool(rng.random() < options.flip)
     zoom = options.zoom[int(rng.random() * len(options.zoom))]  # integers(1) would draw nothing
-    place = rng.random(2)
-    at = (float(place[0]), float(place[1])) if options.at == "random" else (0.5, 0.5)
+    position = rng.random(2)
+    at = (float(position[0]), float(position[1])) if options.at == "random" else (0.5, 0.5)
     return replace(_placed(size, options, zoom, at), flip=flip)
 
 
@@ -102,7 +105,7 @@ def _placed(size: Size, options: DataOptions, zoom: float, at: tuple[float, floa
 
 
 def _axis(length: int, canvas: int, scale: float, at: float) -> tuple[slice, slice]:
-    """Along one axis: the part of the image and the part of the canvas it fills, centred where it is smaller."""
+    """Along one axis: the part of the image that is used, and the part of the canvas that it fills, centred."""
     window = min(_whole(canvas / scale), length)
     filled = min(_whole(length * scale), canvas)
     start, offset = round(at * (length - window)), (canvas - filled) // 2
@@ -114,7 +117,7 @@ def _whole(length: float) -> int:
 
 
 def place_image(image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None = None) -> Pixels:
-    """The image on its canvas [H, W, 3]: area means where it shrinks, linear where it grows; padding is the mean."""
+    """Place an image on its canvas [H, W, 3]: area averaging to shrink, bilinear to enlarge; padding is `mean`."""
     part = image[placement.source]
     height, width = placement.extent
     shrinks = part.shape[0] >= height and part.shape[1] >= width
@@ -130,7 +133,7 @@ def place_image(image: Pixels, placement: Placement, options: DataOptions, jitte
 
 
 def _jittered(image: Pixels, brightness: float, contrast: float, saturation: float) -> Pixels:
-    """Blend with black, with the mean grey and with each pixel's grey (ITU-R BT.601)."""
+    """Change brightness, contrast and saturation: blend with black, the mean grey and each pixel's grey (BT.601)."""
     colours = image.astype(np.float32) * brightness
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     middle = (colours @ weights).mean()
@@ -140,7 +143,7 @@ def _jittered(image: Pixels, brightness: float, contrast: float, saturation: flo
 
 
 def place_label(label: LabelArray, placement: Placement, task: TaskDef) -> LabelArray:
-    """The label on its canvas, as the task's kind moves and changes its values; padding is not valid."""
+    """Place a label on its canvas with its kind's `transform`; padding is not valid."""
     value, valid = task.transform(label.value, label.valid, placement)
     return replace(label, value=value, valid=valid)
 
@@ -152,14 +155,14 @@ def place(
     options: DataOptions,
     jitter: Jitter | None = None,
 ) -> Example:
-    """An image and its labels on the canvas of one placement."""
+    """Place an image and its labels on the canvas of one placement."""
     labels = {name: place_label(label, placement, tasks[name]) for name, label in example.labels.items()}
     maps = {name: placement.nearest(values) for name, values in example.maps.items()}
     return Example(place_image(example.image, placement, options, jitter), labels, maps)
 
 
 def augment(example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator) -> Example:
-    """A training view of an example, drawn from `rng`: the placement first, then the colours."""
+    """Augment an example with draws from `rng`: the placement first, then the colours."""
     height, width = example.image.shape[:2]
     placement = drawn((height, width), options, rng)
     brightness, contrast, saturation = (1 + options.jitter * rng.uniform(-1, 1, 3)).tolist()

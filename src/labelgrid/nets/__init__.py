@@ -1,1 +1,1 @@
-"""Networks: one file each, all with encode, decode and predict."""
+"""Defines networks, one file each, with the methods encode, decode and predict."""

@@ -1,4 +1,4 @@
-"""Which encoder: any timm backbone, its weights, and the fusion of its scales into one map at 1/4."""
+"""Builds encoders from timm backbones, loads their weights, and fuses their scales into one map at 1/4."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +17,11 @@ from labelgrid.nets.options import BackboneOptions
 
 
 class Encoder(nn.Module):
-    """A timm backbone whose scales from 1/4 on are brought to 1/4, concatenated and mixed by a 1×1 convolution.
+    """A timm backbone whose scales from 1/4 on are resized to 1/4, concatenated and mixed by a 1×1 convolution.
 
-    `channels` are the fused map's, `level_channels` and `strides` those of the scales themselves, finest first.
-    An image whose sides the coarsest scale does not divide is padded with zeros below and on the right, and the maps
-    are cut to the image again (HRNet adds its scales up, which fails where they are rounded each for itself).
+    `channels` is the number of channels of the fused map; `level_channels` and `strides` are those of the scales,
+    finest first. If the coarsest stride does not divide the image's sides, the image is padded with zeros at the bottom
+    and right, and the maps are cropped to the image (HRNet adds its scales, which fails if each is rounded separately).
 
     Example:
         >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
@@ -49,18 +49,18 @@ class Encoder(nn.Module):
         )
 
     def forward(self, image: Tensor) -> Features:
-        """[b, 3, h, w] -> the fused map at the finest used scale, and all used scales."""
+        """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
         height, width = image.shape[-2:]
         padded = functional.pad(image, (0, -width % self.reduction, 0, -height % self.reduction))
         maps = [scale for i, scale in enumerate(self.backbone(padded)) if i in self.used]
         sizes = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
         levels = tuple(scale[..., :rows, :columns] for scale, (rows, columns) in zip(maps, sizes, strict=True))
-        return Features(self._mixed(maps, *sizes[0]), levels)
+        return Features(self._fuse(maps, *sizes[0]), levels)
 
-    def _mixed(self, maps: list[Tensor], rows: int, columns: int) -> Tensor:
-        """What `mix` makes of all scales raised to the finest, concatenated and cut to the image.
+    def _fuse(self, maps: list[Tensor], rows: int, columns: int) -> Tensor:
+        """Apply `mix` to all scales, upsampled to the finest, concatenated and cropped to the image.
 
-        A 1×1 convolution and raising are both linear, so each scale is convolved where it is small.
+        A 1×1 convolution and upsampling are both linear, so each scale is convolved before it is upsampled.
         """
         weight, bias = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
@@ -76,53 +76,57 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:
-    # timm's HRNet gives classification features unless told to give its raw branches.
+    # timm's HRNet returns classification features unless it is configured to return its raw branches.
     extra = {"feature_location": ""} if options.name.startswith("hrnet") else {}
     try:
         return timm.create_model(options.name, pretrained=load, features_only=True, **extra)
-    except Exception as error:  # timm and its hub raise many kinds
+    except Exception as error:  # timm and its hub raise many types
         if not load:
             raise ModelError(
-                f"timm cannot make the backbone '{options.name}' with feature maps: {error}.",
+                f"timm cannot build the backbone '{options.name}' with feature maps: {error}.",
                 next_step="`timm.list_models()` lists the names.",
             ) from error
         raise ModelError(
             f"The ImageNet weights of '{options.name}' could not be fetched ({type(error).__name__}).",
             next_step="Give a local file with --weights FILE, or set `pretrained = false` in [backbone] to start "
-            "from random weights (which needs many more labels).",
+            "from random weights (which need many more labels).",
             unchanged="Nothing was trained.",
         ) from error
 
 
 def load_weights(backbone: nn.Module, path: Path) -> None:
-    """Load a backbone's weights from a .safetensors or PyTorch file; a classifier in it is left out.
+    """Load a backbone's weights from a .safetensors or PyTorch file; a classifier in it is ignored.
 
     Raises:
         ModelError: the file is missing, cannot be read, or does not fit the backbone.
     """
     state = read_state(path)
-    wanted = backbone.state_dict()
-    prefixes = {key[: key.index(name)] for key in state for name in (next(iter(wanted)),) if key.endswith(name)}
+    expected = backbone.state_dict()
+    prefixes = {key[: key.index(name)] for key in state for name in (next(iter(expected)),) if key.endswith(name)}
     prefix = min(prefixes, key=len, default="")
-    fitting = {
+    matching = {
         key.removeprefix(prefix): value
         for key, value in state.items()
-        if key.startswith(prefix) and key.removeprefix(prefix) in wanted
+        if key.startswith(prefix) and key.removeprefix(prefix) in expected
     }
-    lacking = [key for key in wanted if key not in fitting and not key.endswith("num_batches_tracked")]
-    wrong = [key for key, value in fitting.items() if value.shape != wanted[key].shape]
-    if lacking or wrong:
+    missing = [key for key in expected if key not in matching and not key.endswith("num_batches_tracked")]
+    misshapen = [key for key, value in matching.items() if value.shape != expected[key].shape]
+    if missing or misshapen:
         raise ModelError(
-            f"The weights do not fit the backbone: {len(lacking)} of {len(wanted)} tensors are absent, "
-            f"{len(wrong)} have another shape (first: {(lacking + wrong)[0]}).",
+            f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are missing, "
+            f"{len(misshapen)} have another shape (first: {(missing + misshapen)[0]}).",
             where=str(path),
-            next_step="Name the backbone these weights were made for.",
+            next_step="Name the backbone that these weights were trained for.",
         )
-    backbone.load_state_dict(fitting, strict=False)
+    backbone.load_state_dict(matching, strict=False)
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """The tensors of a weights file, without unpickling objects."""
+    """Read the tensors of a weights file, without unpickling objects.
+
+    Raises:
+        ModelError: the file is missing, or holds anything else than tensors.
+    """
     if not path.is_file():
         raise ModelError("There is no such weights file.", where=str(path), next_step="Check the path.")
     try:
@@ -132,13 +136,13 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         return state.get("state_dict", state)
     except UnpicklingError as error:
         raise ModelError(
-            "The file holds more than tensors and is not opened.",
+            "The file contains objects other than tensors, and was not opened.",
             where=str(path),
-            next_step="Save the plain state_dict, best as .safetensors.",
+            next_step="Save the plain state_dict, preferably as .safetensors.",
         ) from error
-    except Exception as error:  # torch raises many kinds for files that are none of its own
+    except Exception as error:  # torch raises many types for files of another format
         raise ModelError(
-            f"This is no weights file ({type(error).__name__}).",
+            f"This is not a weights file ({type(error).__name__}).",
             where=str(path),
             next_step="Give a .safetensors file or a PyTorch state_dict.",
         ) from error

@@ -1,4 +1,4 @@
-"""The pieces two-stage networks share: bottleneck heads, and labels in the form of initial predictions."""
+"""Provides the blocks of two-stage networks: bottleneck heads, and known labels as initial predictions."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,7 @@ from labelgrid.tasks.task import Task
 
 
 def bottlenecks(inputs: int, width: int) -> nn.Sequential:
-    """Two bottleneck blocks to `width` channels; the first has a 1×1 shortcut (facts: PAD-Net's heads).
+    """Two bottleneck blocks to `width` channels, the first with a 1×1 shortcut (as in PAD-Net's heads).
 
     Example:
         >>> bottlenecks(8, 16)(torch.zeros(2, 8, 4, 4)).shape
@@ -25,7 +25,7 @@ def bottlenecks(inputs: int, width: int) -> nn.Sequential:
 
 
 class Predict(nn.Module):
-    """Dropout and the last 1×1 convolution of a head: features -> raw output."""
+    """The dropout and the last 1×1 convolution of a head, from features to raw outputs."""
 
     def __init__(self, width: int, channels: int, dropout: float, stage: str) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class Predict(nn.Module):
         self.convolution = nn.Conv2d(width, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[b, width, h, w] -> [b, channels, h, w]."""
+        """Map features [b, width, h, w] to raw outputs [b, channels, h, w]."""
         if self.dropout.mask is None:
             raw: Tensor = self.convolution(self.dropout(features))
             return raw
-        # Given masks are laid on the weights: the same sums, and no masked copy of the features is made.
+        # Applying the masks to the weights gives the same sums, and needs no masked copy of the features.
         bias = self.convolution.get_parameter("bias")
         masked = self.convolution.weight.flatten(1) * self.dropout.mask.flatten(1)[:, None]
         batch, _, height, width = features.shape
@@ -45,10 +45,10 @@ class Predict(nn.Module):
 
 
 def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """A label as the prediction that says just this, at the heads' size: its mean over each area's valid pixels.
+    """Convert a label to a prediction at the heads' size: its mean over the valid pixels of each output pixel's area.
 
     Returns:
-        values [b, channels, h, w] and bool [b, 1, h, w]: valid where at least half of the area is.
+        The values [b, channels, h, w], and a mask, bool [b, 1, h, w]: valid if at least half of the area is valid.
     """
     valid = target.valid.float()
     share = functional.adaptive_avg_pool2d(valid, size)
@@ -57,7 +57,7 @@ def known_prediction(task: Task, target: Target, size: tuple[int, int]) -> tuple
 
 
 def with_known(tasks: Mapping[str, Task], predictions: Raw, known: Mapping[str, Target]) -> Raw:
-    """Initial predictions with known labels in their place where those are valid (PartAL section 3.3)."""
+    """Replace initial predictions by known labels where these are valid (PartAL section 3.3)."""
     replaced = dict(predictions)
     for name, target in known.items():
         height, width = predictions[name].shape[-2:]

@@ -1,4 +1,4 @@
-"""Where a network can be unsure: channel dropout whose masks can be given, keyed by image."""
+"""Provides channel dropout whose masks can be set, and masks that are keyed by image."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from labelgrid.streams import keyed_uniform, seed_of
 
 
 class ChannelDropout(nn.Module):
-    """`Dropout2d` that takes given masks when scoring.
+    """`Dropout2d` that uses given masks when scoring.
 
     Args:
-        rate: share of channels dropped.
-        channels: of the input.
-        stage: "encoder", "initial" or "final": which passes of MC-dropout it takes part in.
+        rate: the share of dropped channels.
+        channels: the number of input channels.
+        stage: "encoder", "initial" or "final"; the option `where` of MC-dropout selects by it.
 
     Example:
         >>> ChannelDropout(0.5, 3, "final").eval()(torch.ones(1, 3, 1, 1)).flatten()
@@ -32,7 +32,7 @@ class ChannelDropout(nn.Module):
         self.mask: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, c, h, w] -> the same shape."""
+        """Apply dropout to [b, c, h, w]; the shape stays."""
         if self.mask is not None:
             return x * self.mask
         return functional.dropout2d(x, self.rate, self.training)
@@ -47,19 +47,19 @@ STAGES: dict[Where, frozenset[str]] = {
 
 
 def sites(network: nn.Module, where: Where, rate: float = 0.0) -> dict[str, tuple[ChannelDropout, float]]:
-    """The dropouts that `where` turns on and their rates (`rate`, or their own if that is 0), by module name."""
-    found = {
+    """The dropout modules that `where` selects, with their rates (`rate`, or their own if `rate` is 0), by name."""
+    selected = {
         name: (module, rate or module.rate)
         for name, module in network.named_modules()
         if isinstance(module, ChannelDropout) and module.stage in STAGES[where]
     }
-    return {name: (module, used) for name, (module, used) in found.items() if used > 0}
+    return {name: (module, used) for name, (module, used) in selected.items() if used > 0}
 
 
 def masks(site: str, channels: int, rate: float, keys: NDArray[np.uint64], seed: int, index: int) -> Tensor:
-    """The masks [b, c, 1, 1] of pass `index`: drawn from seed, site, pass, channel and the image's key alone."""
-    spread = np.arange(channels, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
-    kept = keyed_uniform(keys[:, None] ^ spread[None], seed_of(seed, "dropout", site, index)) >= rate
+    """Draw the masks [b, c, 1, 1] of pass `index`; they depend on seed, module, pass, channel and image key only."""
+    channel_keys = np.arange(channels, dtype=np.uint64) * np.uint64(0xD6E8FEB86659FD93)
+    kept = keyed_uniform(keys[:, None] ^ channel_keys[None], seed_of(seed, "dropout", site, index)) >= rate
     return torch.from_numpy(kept / (1 - rate)).float()[:, :, None, None]
 
 
@@ -72,9 +72,9 @@ def keyed_dropout(
     rate: float = 0.0,
     device: torch.device | str = "cpu",
 ) -> Iterator[Callable[[int], None]]:
-    """Give the network's dropouts masks keyed by image; yields a function that sets those of pass d.
+    """Use masks keyed by image in the network's dropout modules; yields a function that sets the masks of a pass.
 
-    Whatever the order or company of the images, an image meets the same masks. No mask is left behind.
+    The masks of an image depend neither on the order nor on the rest of the batch. They are removed at the end.
     """
     active = sites(network, where, rate)
 

@@ -1,4 +1,4 @@
-"""What every network offers: encode once, decode many times, predict more often still."""
+"""Defines the interface of networks: encode, decode and predict, and the features and outputs they return."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -13,13 +13,13 @@ Raw = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Features:
-    """What the encoder made of b images.
+    """The encoder's features of b images.
 
-    A network whose encoder makes more subclasses it: fields that are tensors, tuples or mappings of them with a leading
-    axis b are indexed and repeated along.
+    A network whose encoder returns more features subclasses it. Further fields must be tensors, or tuples or mappings
+    of tensors, with a leading axis b; they are indexed and repeated, too.
 
     Args:
-        shared: [b, c, h, w], what all tasks start from: where gradients of tasks are balanced.
+        shared: [b, c, h, w], the map from which all tasks are predicted and at which balancers compare gradients.
         levels: the encoder's maps, finest first.
     """
 
@@ -32,7 +32,7 @@ class Features:
         return self.levels[-1]
 
     def pooled(self) -> Tensor:
-        """[b, d]: the mean of the deepest map over its pixels, an embedding of each image."""
+        """An embedding of each image, [b, d]: the mean of the deepest map over its pixels."""
         return self.deepest.mean((2, 3))
 
     def __getitem__(self, rows: slice | Tensor) -> Self:
@@ -40,7 +40,7 @@ class Features:
         return self._each(lambda part: part[rows])
 
     def repeat(self, n: int) -> Self:
-        """Each image n times, its copies side by side: [n * b, ...].
+        """Repeat each image n times, copies next to each other: [n * b, ...].
 
         Example:
             >>> import torch
@@ -67,12 +67,12 @@ class Output:
     """A network's raw outputs, by task.
 
     Args:
-        initial: first-stage outputs, a dict a scale, finest first; empty for one-stage networks. Training sums the
-            losses of all scales.
-        final: the outputs that count, [b, channels, h', w'] at the heads' resolution.
-        features: of the encoder.
-        task_features: the final heads' features, just before their dropout and last convolution.
-        initial_features: the initial heads' features, likewise, a dict a scale as in `initial`.
+        initial: the first stage's outputs, one dict per scale, finest first; empty for one-stage networks. Training
+            sums the losses of all scales.
+        final: the final outputs, [b, channels, h', w'] at the heads' resolution.
+        features: the encoder's features.
+        task_features: the final heads' features before their dropout and last convolution.
+        initial_features: the initial heads' features before these layers, one dict per scale as in `initial`.
     """
 
     initial: tuple[Raw, ...]
@@ -85,31 +85,31 @@ class Output:
 class Network(nn.Module):
     """A network that predicts several tasks from images [b, 3, h, w].
 
-    `known` are labels of any size that replace initial predictions where valid; one-stage networks have no use
-    for them. Laws (tests/contracts/test_networks.py): in evaluation mode no valid known label gives bitwise
-    the output without `known`; an image's labels leave the others' outputs untouched; a task's own label never
+    `known` holds labels of any size that replace initial predictions where they are valid; one-stage networks ignore
+    it. Laws (tests/contracts/test_networks.py): in evaluation mode, known labels without a valid pixel give bitwise the
+    output without `known`; an image's labels do not change the outputs of other images; a task's own label never
     reaches its own output.
 
-    Args:
-        encoder: all that `encode` runs, whatever it is; frozen statistics and shared parameters are looked for here.
+    Attributes:
+        encoder: contains every module that `encode` runs; `norm = "frozen"` and `shared_parameters` use it.
     """
 
     encoder: nn.Module
 
     def encode(self, image: Tensor) -> Features:
-        """The encoder alone."""
+        """Run the encoder."""
         raise NotImplementedError
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Everything after the encoder; the initial heads' dropout acts here."""
+        """Run everything after the encoder, including the initial heads' dropout."""
         raise NotImplementedError
 
     def predict(self, task_features: Raw) -> Raw:
-        """The last dropout and convolution of the final heads: what `decode` ends with."""
+        """Run the dropout and the last convolution of the final heads, as `decode` does at its end."""
         raise NotImplementedError
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """The parameters that every task's loss depends on, where balancers compare tasks: the encoder's."""
+        """The parameters that every task's loss depends on, by which balancers compare tasks: the encoder's."""
         return [p for p in self.get_submodule("encoder").parameters() if p.requires_grad]
 
     def forward(self, image: Tensor, known: Mapping[str, Target] | None = None) -> Output:

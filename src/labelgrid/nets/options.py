@@ -1,4 +1,4 @@
-"""The options of the encoder, and what options of networks share. Loads no torch."""
+"""Defines the options of the encoder, and the check of dropout rates. Loads no torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,10 +7,14 @@ Where = Literal["final", "heads", "all"]
 
 
 def check_rates(*rates: float) -> None:
-    """Refuse dropout rates outside [0, 1)."""
+    """Check that dropout rates lie in [0, 1).
+
+    Raises:
+        ValueError: one does not.
+    """
     for rate in rates:
         if not 0 <= rate < 1:
-            raise ValueError(f"a dropout rate lies between 0 and 1, 1 excluded; it is {rate}")
+            raise ValueError(f"a dropout rate must be at least 0 and below 1; it is {rate}")
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,9 @@ class BackboneOptions:
     """The encoder.
 
     Args:
-        name: of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`.
-        pretrained: fetch timm's ImageNet weights; a local file goes beside the recipe, as `weights`.
-        fused: channels of the fused map; 0 keeps the sum of the scales' channels, as the papers do.
+        name: the name of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`.
+        pretrained: start from ImageNet weights, fetched by timm or read from the settings' `weights`.
+        fused: channels of the fused map; 0 keeps the sum of the scales' channels, as in the papers.
     """
 
     name: str = "hrnet_w18_small_v2"

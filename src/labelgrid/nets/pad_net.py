@@ -1,7 +1,7 @@
-"""PAD-Net: initial predictions, re-embedded and distilled into each other, then final predictions.
+"""PAD-Net: makes initial predictions, distils each task's prediction into the others, and makes final predictions.
 
-Every task's initial prediction is sent to the others through attention gates (Xu et al. 2018; PartAL figure 3). Labels
-that are known take the place of initial predictions.
+Each task's initial prediction is embedded and passed to the other tasks through attention gates (Xu et al. 2018; PartAL
+figure 3). Known labels replace initial predictions.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ class Options:
 
     Args:
         width: channels of heads and messages, a multiple of 4; 256 in the papers, 48 in `small`.
-        gate: whose features open a message's gate: the `"target"`'s (PAD-Net's paper) or the `"source"`'s (public
-            code).
-        own: what a target's own feature is made of: its initial `"prediction"` (the paper) or its initial head's
-            `"features"` (public code). Messages always come from re-embedded predictions, so that a known label can
-            take a prediction's place.
-        dropout: rate of the channel dropout before the last convolution of every head; PartAL gives neither rate nor
-            place.
-        encoder_dropout: rate of the channel dropout of the encoder's fused map.
+        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or the `"source"`
+            (public code).
+        own: the input of a target's own feature: its initial `"prediction"` (the paper) or its initial head's
+            `"features"` (public code). Messages always come from embedded predictions, so that a known label can
+            replace a prediction.
+        dropout: rate of the channel dropout before the last convolution of every head; PartAL gives neither the rate
+            nor the layer.
+        encoder_dropout: rate of the channel dropout on the encoder's fused map.
     """
 
     width: int = 256
@@ -49,7 +49,7 @@ class Options:
 
 
 class Embed(nn.Sequential):
-    """A prediction as features: 3×3 convolution, batch norm, ReLU."""
+    """Embeds a prediction: 3×3 convolution, batch norm, ReLU."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__(
@@ -76,18 +76,20 @@ class Distil(nn.Module):
         self.gates = nn.ModuleDict({n: _wide(width, gates) for n in names if others})
 
     def forward(self, own: Raw, sources: Raw) -> Raw:
-        """[b, width, h, w] a task, twice -> [b, width, h, w] a task."""
+        """Refine the tasks' own features with messages from the sources; all are [b, width, h, w], by task."""
         refined = dict(own)
         if not self.messages:
             return refined
-        opened = {t: torch.sigmoid(gate(own[t])) for t, gate in self.gates.items()} if self.gate == "target" else {}
+        target_gates = (
+            {t: torch.sigmoid(gate(own[t])) for t, gate in self.gates.items()} if self.gate == "target" else {}
+        )
         for a in self.names:
             targets = [t for t in self.names if t != a]
             parts = self.messages[a](sources[a]).chunk(len(targets), 1)
             if self.gate == "source":
                 gates = torch.sigmoid(self.gates[a](sources[a])).chunk(len(targets), 1)
             else:
-                gates = tuple(opened[t] for t in targets)
+                gates = tuple(target_gates[t] for t in targets)
             for t, part, gate in zip(targets, parts, gates, strict=True):
                 refined[t] = refined[t] + gate * part
         return refined
@@ -98,7 +100,7 @@ def _wide(width: int, times: int) -> nn.Conv2d:
 
 
 class PadNet(Network):
-    """Encoder, initial heads, distillation of re-embedded predictions, final heads.
+    """Encoder, initial heads, distillation of embedded predictions, final heads.
 
     Source: Xu et al. 2018; PartAL section 3.3 (known labels replace initial predictions).
     """
@@ -116,12 +118,12 @@ class PadNet(Network):
         self.final = nn.ModuleDict({n: Predict(width, t.channels, rate, "final") for n, t in tasks.items()})
 
     def encode(self, image: Tensor) -> Features:
-        """The encoder alone."""
+        """Run the encoder."""
         features: Features = self.encoder(image)
         return features
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Both stages. A target's own feature never sees its own label; its messages see the others'."""
+        """Run both stages. A task's own feature does not depend on its own label; its messages depend on the others'."""
         fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = {name: self.initial[name](x) for name, x in heads.items()}
@@ -136,10 +138,10 @@ class PadNet(Network):
         return {name: self.embed[name](x) for name, x in predictions.items()}
 
     def predict(self, task_features: Raw) -> Raw:
-        """The final heads' dropout and last convolution."""
+        """Run the final heads' dropout and last convolution."""
         return {name: self.final[name](x) for name, x in task_features.items()}
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> PadNet:
-    """The network of these tasks; `encoder` makes the recipe's."""
+    """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return PadNet(tasks, encoder(), options)

@@ -1,6 +1,6 @@
-"""One encoder, one head a task: the plain multi-task network every other is measured against.
+"""The plain multi-task network, the baseline of all others: one encoder and one head per task.
 
-A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels change nothing.
+A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels have no effect.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,10 +22,10 @@ class Options:
     """The heads.
 
     Args:
-        width: channels of a head; 0 keeps those of the fused map, as the survey's HRNet head does.
-        kernel: size of a head's first convolution; the survey's is 1, `small-shared-heads` takes 3.
+        width: channels of a head; 0: as many as the fused map has, as in the survey's HRNet head.
+        kernel: kernel size of a head's first convolution; 1 in the survey, 3 in `small-shared-heads`.
         dropout: rate of the channel dropout before each head's last convolution; PartAL does not give it.
-        encoder_dropout: rate of the channel dropout of the encoder's fused map.
+        encoder_dropout: rate of the channel dropout on the encoder's fused map.
     """
 
     width: int = 0
@@ -61,21 +61,21 @@ class SharedHeads(Network):
         return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
     def encode(self, image: Tensor) -> Features:
-        """The encoder alone."""
+        """Run the encoder."""
         features: Features = self.encoder(image)
         return features
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """The heads; a one-stage network has no use for known labels."""
+        """Run the heads; known labels are ignored."""
         fused = self.dropout(features.shared)
         task_features = {name: body(fused) for name, body in self.bodies.items()}
         return Output((), self.predict(task_features), features, task_features)
 
     def predict(self, task_features: Raw) -> Raw:
-        """The heads' dropout and last convolution."""
+        """Run the heads' dropout and last convolution."""
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> SharedHeads:
-    """The network of these tasks; `encoder` makes the recipe's."""
+    """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
     return SharedHeads(tasks, encoder(), options)

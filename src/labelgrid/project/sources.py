@@ -140,6 +140,11 @@ class ImageFiles:
 
 
 def labels_folder(folder: Path) -> Path:
+    """The folder of label files: the given one, or its `labels/`.
+
+    Raises:
+        LabelError: there is no such folder.
+    """
     if not folder.is_dir():
         raise LabelError("There is no such folder of labels.", where=str(folder), next_step="Check the path.")
     return folder / "labels" if (folder / "labels").is_dir() else folder

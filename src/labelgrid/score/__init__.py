@@ -1,1 +1,1 @@
-"""Statistics of the pool: one file each."""
+"""Computes statistics of the pool; one file per statistic."""

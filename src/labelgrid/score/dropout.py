@@ -1,7 +1,7 @@
-"""How unsure the network is of each task on each image: MC-dropout, its moments streamed.
+"""Computes the network's uncertainty of each task on each image with MC-dropout.
 
-The mean over an image's pixels of the uncertainty under D passes with dropout (PartAL A.1). Known labels of other tasks
-are fed in. Masks depend on the seed and the image's id alone.
+The uncertainty of D passes with dropout is averaged over the image's pixels (PartAL A.1). Known labels of other tasks
+are fed in. The dropout masks depend only on the seed and the image's id.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,22 +22,22 @@ from labelgrid.pixel.target import Target
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import Task
 
-#: Most numbers of one task's map held at once at original size, and how many of them a processor works on at a time:
-#: so many stay in its cache.
+#: The largest number of values of one task's map in memory at original size; and the number of them that a CPU
+#: processes at a time, chosen to fit its cache.
 STRIP, CACHED = 2**22, 2**20
 
 
 @dataclass(frozen=True)
 class Options:
-    """MC-dropout (PartAL A.1; rate, place and D are not given there).
+    """MC-dropout (PartAL A.1, which gives neither the rate, nor the layers, nor D).
 
     Args:
         passes: D, the number of passes. `normals` needs at least 4.
-        where: dropout of the `"final"` heads alone, of both stages' `"heads"`, or of `"all"`: those and the fused map.
-            `"final"` costs little more than one pass.
+        where: dropout in the `"final"` heads only, in both stages' `"heads"`, or in `"all"`: the heads and the fused
+            map. `"final"` costs little more than one pass.
         rate: dropout rate in scoring; 0 keeps the network's own.
-        at: uncertainty of maps at the images' `"original"` size, as the papers score, or at the `"head"`'s resolution,
-            many times faster on large images.
+        at: compute uncertainty at the images' `"original"` size, as in the papers, or at the `"head"`'s resolution,
+            which is many times faster on large images.
     """
 
     passes: int = 10
@@ -53,10 +53,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Passes:
-    """D dropout passes over some images: iterating gives the raw outputs of one pass after another.
+    """D dropout passes over a batch of images; iterating yields the raw outputs of each pass.
 
-    The encoder is not run again, and with `where = "final"` nothing but the last convolutions is. Masks are
-    keyed by image.
+    The encoder is not repeated; with `where = "final"` only the last convolutions are. The masks are keyed by image.
     """
 
     network: Network
@@ -76,7 +75,7 @@ class Passes:
         return cls(network, options, seed, pool.keys, pool.features, known, fixed)
 
     def only(self, index: int) -> "Passes":
-        """The passes over one image of the batch: the same masks."""
+        """The passes over one image of the batch, with the same masks."""
         rows = slice(index, index + 1)
         known = {name: target[rows] for name, target in self.known.items()} if self.known else None
         return replace(
@@ -100,10 +99,10 @@ class Passes:
 
 @dataclass(frozen=True)
 class Dropout(Statistic):
-    """The mean over pixels of each task's uncertainty under dropout, nats; known labels fed in.
+    """The mean over pixels of each task's uncertainty under dropout, in nats; known labels are fed in.
 
-    Moments are streamed: memory grows neither with the number of passes nor with the pool, and an image at its
-    original size is handled in strips of rows.
+    Moments are accumulated pass by pass, and images at their original size are processed in strips of rows, so memory
+    grows neither with the number of passes nor with the pool.
 
     Source: PartAL A.1.1 and A.1.2, section 3.3.
     """
@@ -112,7 +111,7 @@ class Dropout(Statistic):
     seed: int
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
-        """[b, t]."""
+        """The mean uncertainties of a batch, float64 [b, t], in nats."""
         if not sites(batch.model.network, self.options.where, self.options.rate):
             raise ModelError(
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
@@ -125,7 +124,7 @@ class Dropout(Statistic):
 
 
 def head_maps(passes: Passes, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
-    """Uncertainty maps [b, h', w'] at the heads' resolution, by task, nats."""
+    """Uncertainty maps [b, h', w'] at the heads' resolution, by task, in nats."""
     moments = {name: task.moments() for name, task in tasks.items()}
     for raws in passes:
         for name, raw in raws.items():
@@ -134,7 +133,7 @@ def head_maps(passes: Passes, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
 
 
 def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, ...]) -> NDArray[np.float64]:
-    """Mean uncertainties [b, t] at the heads' resolution, over the part of the maps that shows the image."""
+    """Mean uncertainties [b, t] at the heads' resolution, over the part of the maps that shows the image, in nats."""
     means = []
     for maps in head_maps(passes, tasks).values():
         boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
@@ -143,7 +142,7 @@ def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, .
 
 
 def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> NDArray[np.float64]:
-    """Mean uncertainties [t] of one image at its original size."""
+    """Mean uncertainties [t] of one image at its original size, in nats."""
     height, width = frame.original
     totals = np.zeros(len(tasks))
     for rows in _cut(slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width):
@@ -153,7 +152,7 @@ def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> N
 
 
 def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice) -> dict[str, Tensor]:
-    """Uncertainty maps [rows, width] of one image at its original size, by task, nats."""
+    """Uncertainty maps [rows, width] of one image at its original size, by task, in nats."""
     limit = STRIP if passes.features.shared.is_cuda else CACHED
     moments = {
         name: [(part, task.moments()) for part in _cut(rows, limit, task.channels * frame.original[1])]
@@ -166,13 +165,13 @@ def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows:
     return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}
 
 
-def _cut(rows: slice, limit: int, numbers: int) -> Iterator[slice]:
-    """The rows in strips of at most `limit` numbers, at least one row each; a row has `numbers`."""
-    step = max(1, limit // numbers)
+def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:
+    """Split rows into strips of at most `limit` values, at least one row each; a row has `row_values` values."""
+    step = max(1, limit // row_values)
     for start in range(rows.start, rows.stop, step):
         yield slice(start, min(start + step, rows.stop))
 
 
 def build(seed: int, options: Options) -> Dropout:
-    """The statistic."""
+    """Build the statistic."""
     return Dropout(options, seed)

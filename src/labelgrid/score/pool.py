@@ -1,4 +1,4 @@
-"""How statistics of the pool are gathered: streamed, in parts that a killed run does not repeat, stamped."""
+"""Computes statistics of the pool batch by batch, in parts that a killed run does not repeat."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,16 @@ from labelgrid.train.model import TrainedModel
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """What a pass over the pool is made of; `stamp` says of which model, recipe and pool the numbers are.
+    """The description of a pass over the pool.
 
     The labels that `source` has of the pool's images are fed in as known (PartAL section 3.3).
 
     Args:
-        model: whose network is in evaluation mode.
-        statistics: by name; those with modules of their own are trained already, see `score.fit`.
-        batch: images in a batch; part: images in a file of what a killed run keeps.
+        model: the trained model, in evaluation mode.
+        statistics: by name; those with modules are already trained, see `score.fit`.
+        stamp: identifies the model, the recipe and the pool.
+        batch: the number of images in a batch.
+        part: the number of images in a partial file, the unit that a killed run does not repeat.
     """
 
     model: TrainedModel
@@ -46,70 +48,70 @@ class ScoringJob:
     part: int = 256
 
 
-def gather(job: ScoringJob, names: Sequence[str], folder: Path, progress: Progress) -> Table:
-    """The statistics of all images `names`, in the order of their ids, written to `folder/scores.parquet`.
+def gather(job: ScoringJob, image_ids: Sequence[str], folder: Path, progress: Progress) -> Table:
+    """Compute the statistics of the given images, in the order of their ids, and write `folder/scores.parquet`.
 
-    Each part of the pool is a file of its own until all are there; parts of this stamp are not done again.
-    While the pool is scored, memory does not grow with it: a part holds its numbers only.
+    Each part of the pool is a separate file until all parts are finished. A part with the same stamp is not computed
+    again. Memory does not grow with the pool while it is scored.
 
     Raises:
-        PluginError: a statistic's numbers have another shape than its axis says.
+        PluginError: the shape of a statistic's values does not match its axis.
     """
-    ordered = sorted(names)
+    ordered = sorted(image_ids)
     parts = [ordered[start : start + job.part] for start in range(0, len(ordered), job.part)] or [[]]
     paths = [folder / f"scores-{index:05d}.part" for index in range(len(parts))]
     folder.mkdir(parents=True, exist_ok=True)
     progress.start("Scoring", len(ordered), "images")
-    for path, images in zip(paths, parts, strict=True):
+    for path, part in zip(paths, parts, strict=True):
         table = read_table(path) if path.exists() else None
-        if table is None or dict(table.stamp) != dict(job.stamp) or list(table.images) != images:
-            write_table(_part(job, images, progress), path)
+        if table is None or dict(table.stamp) != dict(job.stamp) or list(table.images) != part:
+            write_table(_score_part(job, part, progress), path)
         else:
-            progress.advance(len(images), "done before")
+            progress.advance(len(part), "done before")
     write_tables(map(read_table, paths), folder / FILE)
     for path in paths:
         path.unlink(missing_ok=True)
     return read_table(folder / FILE)
 
 
-def pool_batches(job: ScoringJob, names: Sequence[str]) -> Iterator[PoolBatch]:
-    """Images batch by batch, encoded without gradients, in the order of `names`."""
+def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatch]:
+    """Yield the images in batches, encoded without gradients, in the given order."""
     network = job.model.network.eval()
     device = next(network.parameters()).device
     known = partial(labels_of, job.source, job.definitions)
     loaded = eval_batches(
-        job.source, job.definitions, names, job.data, batch=job.batch, workers=job.workers, known=known
+        job.source, job.definitions, image_ids, job.data, batch=job.batch, workers=job.workers, known=known
     )
-    for part in loaded:
-        batch = part.to(device)
-        keys = np.array([image_key(name) for name in batch.ids], np.uint64)
+    for cpu_batch in loaded:
+        batch = cpu_batch.to(device)
+        keys = np.array([image_key(image_id) for image_id in batch.ids], np.uint64)
         with torch.no_grad():
             features = network.encode(batch.images)
         yield PoolBatch(batch, keys, features, job.model, job.tasks)
 
 
-def _part(job: ScoringJob, names: Sequence[str], progress: Progress) -> Table:
+def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:
     axes: dict[str, Axis] = {name: statistic.axis for name, statistic in job.statistics.items()}
-    found: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
-    for batch in pool_batches(job, names):
+    chunks: dict[str, list[NDArray[Any]]] = {name: [] for name in job.statistics}
+    for batch in pool_batches(job, image_ids):
         for name, statistic in job.statistics.items():
             with torch.inference_mode():
-                found[name].append(_checked(name, statistic, batch))
+                chunks[name].append(_checked(name, statistic, batch))
         progress.advance(len(batch.batch.ids))
-    values = {name: np.concatenate(arrays) for name, arrays in found.items() if arrays}
-    return Table(names, values, tuple(job.tasks), job.stamp, {name: axes[name] for name in values})
+    values = {name: np.concatenate(arrays) for name, arrays in chunks.items() if arrays}
+    return Table(image_ids, values, tuple(job.tasks), job.stamp, {name: axes[name] for name in values})
 
 
 def _checked(name: str, statistic: Statistic, batch: PoolBatch) -> NDArray[Any]:
-    """A statistic's numbers of a batch, in the precision of its axis."""
+    """A statistic's values for a batch, in the precision of its axis, with their shape checked."""
     axis = statistic.axis
     values = np.asarray(statistic(batch), np.float32 if axis == "feature" else np.float64)
     b, t = len(batch.batch.ids), len(batch.tasks)
-    right = values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
-    if not right or (axis == "feature" and values.ndim != 2):
+    matches = values.shape == {"cell": (b, t), "image": (b,), "feature": (b, *values.shape[1:2])}[axis]
+    if not matches or (axis == "feature" and values.ndim != 2):
         raise PluginError(
-            f"The statistic '{name}' gives numbers of shape {list(values.shape)} for {b} images and {t} tasks.",
-            next_step=f"Its axis is '{axis}': [b, t] is of cells, [b] of images, [b, d] of features.",
+            f"The statistic '{name}' returns values of shape {list(values.shape)} for {b} images and {t} tasks.",
+            next_step=f"Its axis is '{axis}': return [b, t] for 'cell', [b] for 'image', [b, d] for 'feature'.",
             unchanged="Nothing was scored.",
         )
     return values

@@ -1,4 +1,4 @@
-"""What a statistic of the pool is: what it declares, what it reads of a batch, and how it may be trained."""
+"""Defines the interface of statistics: their declarations, their input, and their optional training."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from labelgrid.score.table import Axis
 from labelgrid.tasks.task import Task
 from labelgrid.train.model import TrainedModel
 
-#: Which images are scored: those with a missing cell, or all of the train split.
+#: Which images are scored: those with a missing cell, or all images of the train split.
 Scope = Literal["pool", "all"]
 
 
 @dataclass(frozen=True)
 class PoolBatch:
-    """One batch of images as statistics see it: the network in evaluation mode, the encoder already run.
+    """The input of statistics: one batch of encoded images.
 
     Args:
         batch: b images, with known labels as targets, and frames.
-        keys: uint64 [b] of the images.
-        features: the encoder's.
-        model: the network in evaluation mode, and the terms it was trained with.
-        tasks: by name.
+        keys: the images' keys, uint64 [b].
+        features: the encoder's features of the images.
+        model: the trained model, in evaluation mode.
+        tasks: the tasks by name.
     """
 
     batch: Batch
@@ -40,15 +40,15 @@ class PoolBatch:
 
 
 class Statistic:
-    """Reads numbers off the model for each image: a subclass declares which and gives `__call__`.
+    """Computes values of each image from the model. A subclass sets the attributes and implements `__call__`.
 
-    Laws (tests/contracts/test_statistics.py): an image's numbers depend on the image alone, not on its place or on the
-    others of its batch; what lies behind an invalid pixel of a label changes nothing; the model is left as it was.
+    Laws (tests/contracts/test_statistics.py): an image's values depend on that image only, not on its position or on
+    the rest of its batch; label values of invalid pixels have no effect; the model is not changed.
 
     Attributes:
-        scope: "pool", the images with a missing cell, or "all" images of the train split (labelled ones among them).
-        axis: what the numbers are of; it says their shape, see `Axis`.
-        terms: names of the terms it reads, as the recipe names them; a model that was trained without is refused.
+        scope: "pool" for the images with a missing cell, or "all" for all images of the train split.
+        axis: what a value belongs to, which determines the shape; see `Axis`.
+        terms: names of the terms it reads, as in the recipe; a model that was trained without them is refused.
     """
 
     scope: Scope = "pool"
@@ -56,23 +56,23 @@ class Statistic:
     terms: frozenset[str] = frozenset()
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
-        """The numbers of a batch: [b, t] (cell), [b] (image) or [b, d] (feature)."""
+        """The values of a batch: [b, t] (cell), [b] (image) or [b, d] (feature)."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class FitContext:
-    """What a statistic may use to train modules of its own; gradients are on.
+    """The data and tools with which a statistic may train its own modules; gradients are enabled.
 
     Args:
-        model: frozen, in evaluation mode. It must be left as it is: neither parameters nor buffers may change.
-        tasks: by name.
-        labelled: batches of the train split's images with a label, in an order drawn for the given epoch.
-        pool: batches of the images with a missing cell, in an order drawn for the given epoch.
-        seed: of this statistic's draws.
-        folder: for what must outlive a stopped training; it is the same on the next attempt, and removed at the end.
-        progress: told how far the training is.
-        train_member: trains a further network like the model's under a named seed, resumably.
+        model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
+        tasks: the tasks by name.
+        labelled: maps an epoch to batches of the train split's images with a label, in random order.
+        pool: maps an epoch to batches of the images with a missing cell, in random order.
+        seed: the seed of this statistic's random draws.
+        folder: keeps files of a training that was stopped until it is resumed; removed at the end of the training.
+        progress: receives the progress.
+        train_member: trains or resumes a further network with the model's recipe, under a seed derived from a name.
     """
 
     model: TrainedModel
@@ -86,16 +86,16 @@ class FitContext:
 
 
 class TrainedStatistic(Statistic, nn.Module):
-    """A statistic with modules of its own, trained on the frozen model before the pool is scored.
+    """A statistic with its own modules, which are trained on the frozen model before the pool is scored.
 
-    `setup` builds the modules, `fit` trains them. Their state is kept beside the scores and loaded, after another
-    `setup`, when the same scores are made again.
+    `setup` builds the modules, `fit` trains them. Their state is saved beside the scores. When the same scores are
+    computed again, it is loaded after `setup`.
     """
 
     def setup(self, example: PoolBatch) -> None:
-        """Build the modules, shaped by a first batch; random weights are drawn from a stream of the statistic's own."""
+        """Build the modules, shaped by an example batch. Random weights are drawn from the statistic's own stream."""
         raise NotImplementedError
 
     def fit(self, context: FitContext) -> None:
-        """Train the modules; after an interruption, go on from what is in `context.folder`."""
+        """Train the modules; after an interruption, resume from the files in `context.folder`."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""How statistics are kept: Parquet with a stamp, one row an image, read and written part by part. Loads no torch."""
+"""Reads and writes score tables: Parquet files with a stamp and one row per image. Loads no torch."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 from labelgrid.errors import ProjectError
 from labelgrid.files import atomic_write
 
-#: The name of the file that holds a pool's.
+#: The file name of a pool's score table.
 FILE = "scores.parquet"
-#: What a statistic's numbers are of: each cell, float64 [n, t]; each image, float64 [n]; or a vector of features an
-#: image, float32 [n, d].
+#: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature vector per image,
+#: float32 [n, d].
 Axis = Literal["cell", "image", "feature"]
-#: Numbers that are read at once: few, since Arrow holds several such batches.
-NUMBERS = 2**18
+#: The number of values that are read at once; small, because Arrow buffers several such batches.
+VALUES_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True)
 class Table:
-    """Statistics of n images by name.
+    """The statistics of n images.
 
     Args:
         images: n image ids.
-        statistics: arrays with a row an image, shaped as their axis says.
-        tasks: t names, the columns of statistics of cells.
-        stamp: which model, recipe and pool the numbers are of.
-        axes: by statistic.
+        statistics: arrays by name, with one row per image and the shape of their axis.
+        tasks: t names, the columns of statistics with axis "cell".
+        stamp: identifies the model, the recipe and the pool.
+        axes: the axis of each statistic.
     """
 
     images: Sequence[str]
@@ -42,11 +42,11 @@ class Table:
     axes: Mapping[str, Axis]
 
     def aligned(self, images: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """The statistics at the rows of `images`; NaN for an image that was not scored."""
+        """The statistics of the given images, in their order; NaN for an image that was not scored."""
         if list(images) == list(self.images):
-            return dict(self.statistics)  # features of a large pool are not copied
-        place = {name: row for row, name in enumerate(self.images)}
-        rows = np.array([place.get(name, -1) for name in images], np.intp)
+            return dict(self.statistics)  # avoids a copy of a large pool's features
+        row_of = {image_id: row for row, image_id in enumerate(self.images)}
+        rows = np.array([row_of.get(image_id, -1) for image_id in images], np.intp)
         aligned = {}
         for name, values in self.statistics.items():
             out = np.full((len(images), *values.shape[1:]), np.nan, values.dtype)
@@ -56,16 +56,16 @@ class Table:
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write atomically.
+    """Write a table atomically.
 
-    A statistic of cells is a column a task, `name/task`; one of images a column `name`; features are a column of
+    Axis "cell" becomes one column `name/task` per task, axis "image" a column `name`, axis "feature" a column `name` of
     vectors.
     """
     write_tables([table], path)
 
 
 def write_tables(tables: Iterable[Table], path: Path) -> None:
-    """Write the rows of several tables of the same statistics, at least one, one after another, atomically."""
+    """Write the rows of one or more tables with the same statistics as one table, atomically."""
     with atomic_write(path, durable=True) as temporary:
         writer = None
         for table in tables:
@@ -78,13 +78,13 @@ def write_tables(tables: Iterable[Table], path: Path) -> None:
 
 def _arrow(table: Table) -> pa.Table:
     columns: dict[str, pa.Array] = {"image": pa.array(list(table.images), pa.string())}
-    kept = {}
+    shapes = {}
     for name, values in table.statistics.items():
         axis = table.axes[name]
         columns |= _columns(name, axis, values, table.tasks)
-        kept[name] = {"axis": axis, "width": values.shape[1] if values.ndim > 1 else 1}
-    said = {"stamp": dict(table.stamp), "tasks": list(table.tasks), "statistics": kept}
-    return pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(said)})
+        shapes[name] = {"axis": axis, "width": values.shape[1] if values.ndim > 1 else 1}
+    metadata = {"stamp": dict(table.stamp), "tasks": list(table.tasks), "statistics": shapes}
+    return pa.table(columns).replace_schema_metadata({"labelgrid": json.dumps(metadata)})
 
 
 def _columns(name: str, axis: Axis, values: NDArray[Any], tasks: Sequence[str]) -> dict[str, pa.Array]:
@@ -97,7 +97,7 @@ def _columns(name: str, axis: Axis, values: NDArray[Any], tasks: Sequence[str]) 
 
 
 def read_table(path: Path) -> Table:
-    """The table in a file, each statistic read straight into one array.
+    """Read a table, each statistic directly into one array.
 
     Raises:
         ProjectError: the file is not a score table.
@@ -114,31 +114,33 @@ def read_table(path: Path) -> Table:
 
 
 def _read(file: pq.ParquetFile) -> Table:
-    kept, count = json.loads(file.schema_arrow.metadata[b"labelgrid"]), file.metadata.num_rows
-    tasks, names = tuple(kept["tasks"]), file.schema_arrow.names
-    about = {name: _shape(said, len(tasks)) for name, said in kept["statistics"].items()}
-    axes = {name: axis for name, (axis, _) in about.items()}
-    values = {name: _empty(axis, count, width) for name, (axis, width) in about.items()}
-    own = {name: [column for column in names if column == name or column.startswith(f"{name}/")] for name in about}
+    metadata, count = json.loads(file.schema_arrow.metadata[b"labelgrid"]), file.metadata.num_rows
+    tasks, names = tuple(metadata["tasks"]), file.schema_arrow.names
+    shapes = {name: _shape(entry, len(tasks)) for name, entry in metadata["statistics"].items()}
+    axes = {name: axis for name, (axis, _) in shapes.items()}
+    values = {name: _empty(axis, count, width) for name, (axis, width) in shapes.items()}
+    columns_of = {
+        name: [column for column in names if column == name or column.startswith(f"{name}/")] for name in shapes
+    }
     images: list[str] = []
-    widest = sum(width for _, width in about.values())
-    for batch in file.iter_batches(max(1, NUMBERS // max(widest, 1))):
+    row_width = sum(width for _, width in shapes.values())
+    for batch in file.iter_batches(max(1, VALUES_AT_ONCE // max(row_width, 1))):
         rows = slice(len(images), len(images) + len(batch))
-        for name, columns in own.items():
+        for name, columns in columns_of.items():
             if axes[name] == "feature" and columns == [name]:
                 values[name][rows] = batch[name].flatten().to_numpy().reshape(len(batch), -1)
             else:
-                found = [batch[column].to_numpy() for column in columns]
-                values[name][rows] = found[0] if axes[name] == "image" else np.stack(found, 1)
+                arrays = [batch[column].to_numpy() for column in columns]
+                values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
         images += batch["image"].to_pylist()
-    return Table(images, values, tasks, kept["stamp"], axes)
+    return Table(images, values, tasks, metadata["stamp"], axes)
 
 
-def _shape(said: Any, tasks: int) -> tuple[Axis, int]:
-    """A statistic's axis and width. Tables of the first version keep widths alone: columns of floats."""
-    if isinstance(said, int):
-        return ("cell" if said == tasks else "feature"), said
-    return said["axis"], said["width"]
+def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
+    """A statistic's axis and width. Tables of the first version store the width only, and features as float columns."""
+    if isinstance(entry, int):
+        return ("cell" if entry == tasks else "feature"), entry
+    return entry["axis"], entry["width"]
 
 
 def _empty(axis: Axis, count: int, width: int) -> NDArray[Any]:
@@ -148,7 +150,7 @@ def _empty(axis: Axis, count: int, width: int) -> NDArray[Any]:
 
 
 def read_stamp(path: Path) -> Mapping[str, str]:
-    """The stamp of a score table, without its numbers."""
+    """Read the stamp of a score table, without its values."""
     metadata = pq.read_schema(path).metadata or {}
     stamp: Mapping[str, str] = json.loads(metadata.get(b"labelgrid", b"{}")).get("stamp", {})
     return stamp

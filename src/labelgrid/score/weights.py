@@ -1,4 +1,4 @@
-"""How what a statistic has trained is kept: tensors and plain values, written whole or not at all."""
+"""Saves and loads the trained weights of a statistic: tensors and plain values, written atomically."""
 
 import io
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ def write_weights(path: Path, values: Mapping[str, Any]) -> None:
     """Write states atomically and durably.
 
     Raises:
-        ProjectError: the disk refuses.
+        ProjectError: the file cannot be written.
     """
     with disk(path), atomic_write(path, durable=True) as temporary:
-        memory = io.BytesIO()  # torch would hide the disk's refusal behind an error of its own
+        memory = io.BytesIO()  # torch would wrap an OSError of the disk in a RuntimeError
         torch.save(dict(values), memory)
         temporary.write_bytes(memory.getbuffer())
 
@@ -31,7 +31,7 @@ def read_weights(path: Path) -> dict[str, Any]:
     """
     try:
         values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for damaged files
+    except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The weights of a statistic cannot be read ({type(error).__name__}).",
             where=str(path),

@@ -1,1 +1,1 @@
-"""Strategies that choose cells: one file each. No torch."""
+"""Chooses cells to label; one file per strategy. Loads no torch."""

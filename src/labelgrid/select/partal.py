@@ -1,6 +1,6 @@
-"""PartAL: the most uncertain (image, task) cells, uncertainties made comparable by a fixed min-max per task.
+"""PartAL: picks the most uncertain (image, task) cells, with uncertainties normalised by a fixed min-max per task.
 
-The cells are those of the whole grid (Durasov, Dorndorf & Fua 2022). It needs the statistic `dropout`.
+It picks from the whole grid (Durasov, Dorndorf & Fua 2022). It needs the statistic `dropout`.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Options:
     """Switches of the ablations.
 
     Args:
-        normalise: bounds of the min–max: of the task's `"first"` scored round, kept in the ledger (eq. 1, A.3),
-            computed anew `"each"` round, or `"none"` (figure 12's ablation).
-        unit: picks single `"cells"`, or all missing cells of the `"images"` with the best mean.
+        normalise: bounds of the min–max: those of the task's `"first"` scored round, kept in the ledger (eq. 1, A.3);
+            recomputed in `"each"` round; or `"none"` (ablation of figure 12).
+        unit: picks single `"cells"`, or all missing cells of the `"images"` with the highest mean score.
     """
 
     normalise: Literal["first", "each", "none"] = "first"
@@ -24,7 +24,7 @@ class Options:
 
 
 def build(options: Options) -> Composed:
-    """The strategy of Durasov, Dorndorf & Fua 2022.
+    """Build the strategy of Durasov, Dorndorf & Fua 2022.
 
     Source: PartAL section 3.2, eq. 1; uncertainties of A.1 with known labels fed in (section 3.3).
     """

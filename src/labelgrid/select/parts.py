@@ -1,4 +1,4 @@
-"""What strategies are composed of: scorer × normaliser × unit × selector."""
+"""Provides the parts of strategies: scorers, normalisers, and the selection of cells or images within a budget."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,35 +11,35 @@ from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
-#: Why a cell was picked that has no score of its own.
+#: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: the network has learnt nothing of this task yet"
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a scorer gives: scores [n, t], NaN where nobody knows, and the terms [n, t] or [n] they are made of."""
+    """The result of a scorer: scores [n, t], NaN where unknown, and the named terms [n, t] or [n] of these scores."""
 
     values: Scores
     terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-#: Raw scores of a pool.
+#: Computes the raw scores of a pool.
 Scorer = Callable[[PoolView], Scored]
 
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
-    """A uniform draw a cell, keyed by image and task."""
+    """Uniform draws [n, t] in [0, 1), one per cell, keyed by image and task."""
     return np.stack([keyed_uniform(grid.keys, seed_of(seed, "cell", task)) for task in grid.tasks], 1)
 
 
 def draw_images(grid: Grid, seed: int) -> Scores:
-    """A uniform draw an image, the same for all its cells."""
+    """Uniform draws [n, t] in [0, 1), one per image, the same for all its cells."""
     return np.repeat(keyed_uniform(grid.keys, seed_of(seed, "image"))[:, None], len(grid.tasks), 1)
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Scores that are drawn: `draw_cells` or `draw_images` of the round's seed."""
+    """Scores cells at random: by `draw_cells` or `draw_images` with the round's seed."""
 
     draw: Callable[[Grid, int], Scores]
 
@@ -50,7 +50,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Read:
-    """The scores that a statistic of cells holds."""
+    """Scores cells by a statistic with axis "cell"."""
 
     statistic: str
 
@@ -64,22 +64,22 @@ class AsIs:
     """Leaves scores as they are."""
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Nothing is added."""
+        """The calibration, unchanged."""
         return calibration
 
     def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
-        """The same scores."""
+        """The scores, unchanged."""
         return scores
 
 
 @dataclass(frozen=True)
 class MinMax:
-    """(u - min) / (max - min) for each task, bounds taken over the pool and kept from the task's first round on.
+    """Normalises by (u - min) / (max - min) for each task, with bounds taken over the pool.
 
-    Later scores are not clipped. A task whose scores are all equal gets 0.
+    Scores outside the bounds are not clipped. If all scores of a task are equal, they become 0.
 
     Args:
-        keep: "first" keeps the first round's bounds (PartAL A.3), "each" takes them anew each round.
+        keep: "first" keeps the bounds of the task's first round (PartAL A.3), "each" recomputes them in each round.
 
     Source: PartAL eq. 1.
     """
@@ -87,7 +87,7 @@ class MinMax:
     keep: Literal["first", "each"] = "first"
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The bounds by task: kept ones as they are, new ones for tasks that have scores for the first time."""
+        """The bounds by task: the kept ones unchanged, and new ones for tasks that have scores for the first time."""
         bounds = dict(calibration) if self.keep == "first" else {}
         for column, task in enumerate(grid.tasks):
             known = scores[:, column][grid.eligible[:, column]]
@@ -97,7 +97,7 @@ class MinMax:
         return bounds
 
     def apply(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Scores:
-        """Normalised scores; NaN where a task has no bounds yet."""
+        """The normalised scores [n, t]; NaN if a task has no bounds yet."""
         bounds = [calibration.get(task, [np.nan, np.nan]) for task in grid.tasks]
         low, high = np.array(bounds, np.float64).reshape(-1, 2).T
         spread = np.where(high > low, high - low, np.inf)
@@ -106,15 +106,17 @@ class MinMax:
 
 @dataclass(frozen=True)
 class Composed:
-    """A strategy put together from parts.
+    """A strategy composed of parts.
 
-    A missing cell without a score (its task had no label when the network was trained) gets a uniform draw in
-    [0, 1), keyed by image and task: among normalised scores such a task gets its share, at random images.
+    A missing cell without a score (its task had no label when the network was trained) gets a uniform draw in [0, 1),
+    keyed by image and task. Among normalised scores, such a task gets a share of the picks, at random images.
 
     Args:
         needs: the statistics it reads.
-        unit: picks single cells, or whole images (all missing cells of the image with the best mean score).
-        why: said of each pick.
+        scorer: computes the raw scores.
+        normaliser: makes the scores of different tasks comparable.
+        unit: picks single cells, or whole images (all missing cells of the images with the highest mean score).
+        why: the reason given for each pick.
     """
 
     needs: frozenset[str]
@@ -124,7 +126,7 @@ class Composed:
     why: str
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`: the scorer runs once."""
+        """As `Strategy.select`. The scorer runs once."""
         raw, grid = self.scorer(pool), pool.grid
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
@@ -140,41 +142,50 @@ class Composed:
 def best_cells(
     scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None
 ) -> list[Pick]:
-    """The best cells over the whole grid that the budget affords, one by one, ties by image key.
+    """Pick the cells with the highest scores in the whole grid within the budget; ties are broken by image key.
 
-    A budget in images is worth K cells an image, so that strategies of both units spend equal labels. The cells that
-    are `drawn` [n, t] are said to be.
+    A budget of one image is worth t cells, so that strategies of both units spend equally many labels. `drawn`, bool
+    [n, t], marks the scores that were drawn at random; the picks state it.
     """
     n, t = scores.shape
     amount = budget.amount * t if budget.unit == "images" else budget.amount
-    price = grid.cost if budget.unit == "cost" else np.ones(t)
-    prices = np.broadcast_to(price, (n, t)).ravel()
+    task_costs = grid.cost if budget.unit == "cost" else np.ones(t)
+    costs = np.broadcast_to(task_costs, (n, t)).ravel()
     picks = []
-    for place in buy(scores.ravel(), np.repeat(grid.keys, t), prices, amount):
-        row, column = divmod(int(place), t)
+    for index in buy(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
+        row, column = divmod(int(index), t)
         reason = DRAWN if drawn is not None and drawn[row, column] else why
         picks.append(Pick(grid.cell(row, column), float(scores[row, column]), why=reason))
     return picks
 
 
 def best_images(scores: Scores, grid: Grid, budget: Budget, why: str) -> list[Pick]:
-    """All missing cells of the images with the best mean score over their missing cells, within the budget."""
+    """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget."""
     eligible = grid.eligible
     count = eligible.sum(1)
     total = np.where(eligible, scores, 0.0).sum(1)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    price = {"labels": count, "images": (count > 0), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
+    costs = {"labels": count, "images": (count > 0), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
     picks = []
-    for row in buy(mean, grid.keys, price.astype(np.float64), budget.amount):
+    for row in buy(mean, grid.keys, costs.astype(np.float64), budget.amount):
         columns = np.flatnonzero(eligible[row])
         picks += [Pick(grid.cell(row, int(column)), float(mean[row]), why=why) for column in columns]
     return picks
 
 
-def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], prices: NDArray[np.float64], amount: float) -> list[int]:
-    """Places with a finite score, highest first, each taken if what is left of `amount` pays for it.
+def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], costs: NDArray[np.float64], amount: float) -> list[int]:
+    """Go through the items with a finite score, highest first, and take each that the rest of `amount` pays for.
 
-    Ties go by key, then by place (a cell's task). Only as many of the best are sorted as could be afforded.
+    Ties are broken by key, then by index (a cell's task). Only the best items that `amount` could pay for are sorted.
+
+    Args:
+        scores: float64 [n]; NaN items are never taken.
+        keys: uint64 [n].
+        costs: float64 [n], in the unit of `amount`.
+        amount: what may be spent.
+
+    Returns:
+        The indices of the taken items, highest score first.
 
     Example:
         >>> keys = np.array([3, 2, 1, 0], np.uint64)
@@ -184,31 +195,32 @@ def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], prices: NDArray[n
     known = np.flatnonzero(np.isfinite(scores))
     if not len(known):
         return []
-    cheapest = float(prices[known].min())
+    cheapest = float(costs[known].min())
     count = int((amount + 1e-9) // cheapest) if cheapest else 0  # labels may be free
     top = known
     if 0 < count < len(known):
         values = scores[known]
         top = known[values >= np.partition(values, -count)[-count]]
-    taken, left = _take(top, scores, keys, prices, amount)
+    taken, left = _take(top, scores, keys, costs, amount)
     if left >= cheapest and len(top) < len(known):
-        taken, _ = _take(known, scores, keys, prices, amount)
+        taken, _ = _take(known, scores, keys, costs, amount)
     return taken
 
 
 def _take(
-    places: NDArray[np.intp],
+    items: NDArray[np.intp],
     scores: NDArray[np.float64],
     keys: NDArray[np.uint64],
-    prices: NDArray[np.float64],
+    costs: NDArray[np.float64],
     amount: float,
 ) -> tuple[list[int], float]:
-    order = places[np.lexsort((keys[places], -scores[places]))]
-    taken, left, cheapest = [], amount + 1e-9, float(prices[order].min())
-    for place in order:
+    """The taken items among `items`, and the rest of the amount."""
+    order = items[np.lexsort((keys[items], -scores[items]))]
+    taken, left, cheapest = [], amount + 1e-9, float(costs[order].min())
+    for item in order:
         if left < cheapest:
             break
-        if prices[place] <= left:
-            taken.append(int(place))
-            left -= float(prices[place])
+        if costs[item] <= left:
+            taken.append(int(item))
+            left -= float(costs[item])
     return taken, left

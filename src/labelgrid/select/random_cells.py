@@ -1,6 +1,6 @@
-"""Random (image, task) cells: PartAL's ablation of partial labels alone (figure 13).
+"""Picks random (image, task) cells: PartAL's ablation with partial labels only (figure 13).
 
-There are no options.
+It has no options.
 """
 
 from dataclasses import dataclass
@@ -14,5 +14,5 @@ class Options:
 
 
 def build(options: Options) -> Composed:
-    """Uniform draws over the missing cells, keyed by image and task."""
+    """Build the strategy: uniform draws over the missing cells, keyed by image and task."""
     return Composed(frozenset(), Draw(draw_cells), AsIs(), "cells", "random cell")

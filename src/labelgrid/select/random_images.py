@@ -1,6 +1,6 @@
-"""Random images with all their missing labels: the baseline of every comparison (PartAL section 4.1).
+"""Picks random images with all their missing labels: the baseline of every comparison (PartAL section 4.1).
 
-There are no options.
+It has no options.
 """
 
 from dataclasses import dataclass
@@ -14,5 +14,5 @@ class Options:
 
 
 def build(options: Options) -> Composed:
-    """Uniform draws over the images, keyed by image."""
+    """Build the strategy: uniform draws over the images, keyed by image."""
     return Composed(frozenset(), Draw(draw_images), AsIs(), "images", "random image")

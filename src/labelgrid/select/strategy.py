@@ -1,4 +1,4 @@
-"""What a strategy is: scores for cells, then picks within a budget; higher score = label first."""
+"""Defines the interface of strategies, which pick cells within a budget; higher score = label first."""
 
 import math
 from collections import Counter
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.labels.grid import Grid, Pick, Unit
 
-#: Named arrays whose rows are those of the grid: float64 [n, t] of cells, float64 [n] of images or float32 [n, d] of
-#: features, as each statistic declares; a cell or image nobody knows about is NaN.
+#: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32 [n, d] for features,
+#: as each statistic declares; NaN where unknown.
 Statistics = Mapping[str, NDArray[Any]]
 #: Float64 [n, t]; higher = label first.
 Scores = NDArray[np.float64]
@@ -22,7 +22,7 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Budget:
-    """How much may be spent: labels, images (an image's missing cells) or cost."""
+    """The most that may be spent, in labels, images (all missing cells of an image) or cost."""
 
     amount: float
     unit: Unit = "labels"
@@ -30,13 +30,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class TrainedRound:
-    """A training of the campaign, as its history keeps it: never a figure on held-out or test labels.
+    """A finished training in the campaign's history. It holds no metric on held-out or test labels.
 
     Args:
-        round: its number.
-        labels: how many labels of each task were learned from, or used to choose the model.
-        cost: of all labels of the splits train and val by then.
-        val: figures on the validation images by `task/metric`, and `loss_mtl`; empty where there are none.
+        round: the number of the round.
+        labels: the number of labels by task that were used for training or for model selection.
+        cost: the cost of all labels in the splits train and val at that time.
+        val: metrics on the val images by `task/metric`, and `loss_mtl`; empty if there are none.
     """
 
     round: int
@@ -47,14 +47,14 @@ class TrainedRound:
 
 @dataclass(frozen=True)
 class PoolView:
-    """What a strategy chooses from.
+    """The pool from which a strategy picks.
 
     Args:
-        grid: the states of all images of the train split.
-        statistics: what the strategy needs, at the grid's rows.
-        seed: of this round's draws.
-        calibration: what `Selection.calibration` kept in earlier rounds.
-        read_history: see `history`.
+        grid: the states of all cells of the train split.
+        statistics: the statistics that the strategy needs, with the grid's rows.
+        seed: the seed of this round's draws.
+        calibration: the `Selection.calibration` of earlier rounds.
+        read_history: returns the history; see `history`.
     """
 
     grid: Grid
@@ -65,18 +65,18 @@ class PoolView:
 
     @cached_property
     def history(self) -> Sequence[TrainedRound]:
-        """The campaign's trainings by round, this round's last; read when it is first asked for."""
+        """The campaign's finished trainings, the newest last; read on first use."""
         return self.read_history()
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What a strategy chose.
+    """The result of a strategy.
 
     Args:
         picks: missing cells worth at most the budget, best first.
-        terms: what scores are made of, by name: [n, t] of cells or [n] of images; kept with the picks.
-        calibration: what is fixed once and kept in the ledger (JSON values): the pool's with what this round adds.
+        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks.
+        calibration: JSON values that are fixed once and kept in the ledger: the pool's and those added in this round.
     """
 
     picks: Sequence[Pick]
@@ -85,22 +85,22 @@ class Selection:
 
 
 class Strategy(Protocol):
-    """Chooses cells. Most are compositions of `labelgrid.select.parts`.
+    """Picks cells. Most strategies are composed of `labelgrid.select.parts`.
 
-    Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget, and the same cells in
-    any order of the pool; a budget of the whole pool buys the whole pool.
+    Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget; they do not depend on
+    the order of the pool; a budget of the whole pool buys the whole pool.
     """
 
     @property
     def needs(self) -> frozenset[str]:
-        """The statistics it reads: plug-ins of `labelgrid.score`, or "module:function"."""
+        """The statistics that it reads: plug-ins of `labelgrid.score`, or "module:function"."""
 
     @property
     def unit(self) -> Literal["cells", "images"]:
-        """What it picks: single cells, or all missing cells of an image."""
+        """The unit of its picks: single cells, or all missing cells of an image."""
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """Choose within the budget."""
+        """Pick cells within the budget."""
 
 
 def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) -> None:
@@ -135,7 +135,7 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) ->
 
 
 def left_of(grid: Grid, unit: Unit) -> float:
-    """What is left of the pool to buy, in a budget's unit."""
+    """The size of the remaining pool, in a budget's unit."""
     eligible = grid.eligible
     return {
         "labels": float(eligible.sum()),
@@ -145,16 +145,16 @@ def left_of(grid: Grid, unit: Unit) -> float:
 
 
 def check_budget(budget: Budget, grid: Grid) -> None:
-    """Refuse a budget that buys nothing or more than there is.
+    """Check that a budget is above 0 and not larger than the pool.
 
     Raises:
-        LabelgridError: it is not above 0, or larger than the pool, or the pool is empty.
+        LabelgridError: it is not, or the pool is empty.
     """
-    have = left_of(grid, budget.unit)
+    available = left_of(grid, budget.unit)
     if not budget.amount > 0:
         raise LabelgridError(
             f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
-            next_step=f"Ask for at most {have:g}.",
+            next_step=f"Ask for at most {available:g}.",
             unchanged="Nothing was requested.",
         )
     if not grid.eligible.any():
@@ -163,9 +163,9 @@ def check_budget(budget: Budget, grid: Grid) -> None:
             next_step="Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
-    if budget.amount > have:
+    if budget.amount > available:
         raise LabelgridError(
-            f"The budget of {budget.amount:g} {budget.unit} is larger than the pool, which holds {have:g}.",
-            next_step=f"Ask for at most {have:g}, or add images with `labelgrid add`.",
+            f"The budget of {budget.amount:g} {budget.unit} is larger than the pool, which holds {available:g}.",
+            next_step=f"Ask for at most {available:g}, or add images with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )

@@ -79,7 +79,7 @@ def test_a_missing_label_is_missing_and_two_files_for_one_are_refused(tmp_path):
     make_nyud(tmp_path, npy=False)
     source = nyud.build(tmp_path)
     np.save(tmp_path / "depth" / "0003.npy", np.ones(SIZE))
-    with pytest.raises(LabelError, match=r"Both '0003.png' and '0003.npy' are there"):
+    with pytest.raises(LabelError, match=r"Both '0003.png' and '0003.npy' exist"):
         source.label("0003.jpg", TASKS["depth"])
     for suffix in (".png", ".npy"):
         (tmp_path / "depth" / f"0003{suffix}").unlink()
@@ -97,7 +97,7 @@ def test_disparity_is_not_what_the_data_set_holds(tmp_path):
 def test_an_edge_npy_of_other_numbers_is_refused(tmp_path):
     make_nyud(tmp_path, npy=True)
     np.save(tmp_path / "edge" / "0003.npy", np.full(SIZE, 0.5))
-    with pytest.raises(LabelError, match="0 and 1 alone"):
+    with pytest.raises(LabelError, match="0 and 1 only"):
         nyud.build(tmp_path).label("0003.jpg", TASKS["edges"])
 
 

@@ -106,7 +106,7 @@ def test_a_statistic_that_changes_a_buffer_of_the_network_is_refused(made, tmp_p
         network.encode(torch.zeros(2, 3, 32, 64))
         network.eval()
 
-    with pytest.raises(PluginError, match="'line' changed the trained model while it was trained itself: network"):
+    with pytest.raises(PluginError, match="'line' changed the trained model during its own training: network"):
         fitted(made, tmp_path, Line(spoil))
     assert not list(tmp_path.glob("*.weights"))
 
@@ -116,7 +116,7 @@ def test_a_statistic_that_trains_a_term_is_refused(made, tmp_path):
         with torch.no_grad():
             context.model.terms["own"].weight.add_(1)
 
-    with pytest.raises(PluginError, match="changed the trained model while it was trained itself: own"):
+    with pytest.raises(PluginError, match="changed the trained model during its own training: own"):
         fitted(made, tmp_path, Line(spoil))
 
 

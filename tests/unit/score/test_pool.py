@@ -154,7 +154,7 @@ def test_numbers_of_another_shape_than_the_axis_says_are_refused(made, tmp_path)
     class Wrong(Counting):
         axis = "image"
 
-    with pytest.raises(PluginError, match=r"'count' gives numbers of shape \[2, 2\] for 2 images and 2 tasks"):
+    with pytest.raises(PluginError, match=r"'count' returns values of shape \[2, 2\] for 2 images and 2 tasks"):
         run(made, tmp_path, Wrong())
 
 
