@@ -1,4 +1,4 @@
-"""A strategy of one's own: uncertainty per unit of cost, as `--strategy cheapest_strategy:build`."""
+"""A strategy of your own: uncertainty per unit of cost. Use it with `--strategy cheapest_strategy:build`."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class Options:
 
 
 def per_cost(pool: PoolView) -> Scored:
-    """Each cell's uncertainty, scaled to [0, 1] over the pool, divided by what its label costs."""
+    """Each cell's uncertainty, scaled to [0, 1] over the pool, divided by the cost of its label."""
     grid = pool.grid
     uncertainty = np.where(grid.eligible, pool.statistics["dropout"], np.nan)
     bounds = MinMax("each").calibrate(uncertainty, grid, {})
@@ -23,5 +23,5 @@ def per_cost(pool: PoolView) -> Scored:
 
 
 def build(options: Options) -> Composed:
-    """Most uncertainty for the money."""
-    return Composed(frozenset({"dropout"}), per_cost, AsIs(), "cells", "uncertain for its price")
+    """Build the strategy."""
+    return Composed(frozenset({"dropout"}), per_cost, AsIs(), "cells", "uncertain for its cost")

@@ -1,4 +1,4 @@
-"""A network of one's own: heads of two convolutions, as `[network] name = "deep_heads_network:build"`."""
+"""A network of your own: heads of two convolutions. Use it with `[network] name = "deep_heads_network:build"`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from labelgrid.tasks.task import Task
 
 @dataclass(frozen=True)
 class Options:
-    """Channels of the heads, and dropout before their last convolution."""
+    """The channels of the heads, and the dropout before their last convolution."""
 
     width: int = 32
     dropout: float = 0.2
 
 
 class DeepHeads(Network):
-    """An encoder and, for each task, two 3×3 convolutions and a prediction."""
+    """An encoder and, for each task, two 3×3 convolutions and a prediction layer."""
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
@@ -35,20 +35,20 @@ class DeepHeads(Network):
         return nn.Sequential(first, nn.BatchNorm2d(width), nn.ReLU(), second, nn.BatchNorm2d(width), nn.ReLU())
 
     def encode(self, image: Tensor) -> Features:
-        """The encoder alone."""
+        """Run the encoder."""
         features: Features = self.encoder(image)
         return features
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """The heads; known labels have no use in one stage."""
+        """Run the heads; a one-stage network does not use known labels."""
         task_features = {name: body(features.shared) for name, body in self.bodies.items()}
         return Output((), self.predict(task_features), features, task_features)
 
     def predict(self, task_features: Raw) -> Raw:
-        """What `decode` ends with."""
+        """Run the prediction layers, the last part of `decode`."""
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> DeepHeads:
-    """`encoder()` makes the recipe's; a network may bring its own instead."""
+    """Build the network; `encoder()` builds the recipe's encoder, and a network may use its own instead."""
     return DeepHeads(tasks, encoder(), options)

@@ -1,4 +1,4 @@
-"""The whole loop from Python: make a project, and go round by round with an `answer` that labels requests."""
+"""Runs the active learning loop from Python: creates a project and runs rounds; `answer` labels the requests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ import labelgrid
 def campaign(
     folder: Path, images: Path, tasks: list[str], answer: Callable[[Path], None], rounds: int = 2, **settings: Any
 ) -> Path:
-    """Rounds of labelling; `answer` puts label files into a request's folder. Returns the report."""
+    """Run rounds of labelling; `answer` writes label files into a request's folder. Returns the report's path."""
     with labelgrid.Project.create(folder, images, tasks, holdout=2, **settings) as project:
         for number in range(rounds):
             project.query(6, "labels")
@@ -18,5 +18,5 @@ def campaign(
             answer(request)
             print(project.import_labels(request))
             done = project.fit()
-            print(f"Round {done.round}: learned from {done.images} images with {dict(done.labels)} labels")
+            print(f"Round {done.round}: trained on {done.images} images with {dict(done.labels)} labels")
         return project.report().page

@@ -1,4 +1,4 @@
-"""A kind of task of your own in one file: depth that is learned as its inverse, so that near things count most.
+"""A kind of task of your own in one file: depth with a loss on its inverse, so that near objects count most.
 
 Put this folder on PYTHONPATH and give the task the kind "inverse_depth_task:build": a module and its function.
 """
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from labelgrid.pixel.target import Target
 
-#: The farthest distance that can be predicted, in metres.
+#: The largest distance that can be predicted, in metres.
 FARTHEST = 100.0
 
-# What is known without torch: label files, pictures and geometry are those of depth.
+# Plain data, without torch: label files, pictures and geometry are the same as for depth.
 SPEC = Spec(
     kind="inverse_depth_task:build",
     codec="depth",
@@ -34,7 +34,7 @@ SPEC = Spec(
 
 
 def inverse(raw: Tensor) -> Tensor:
-    """1 / distance of a raw output: positive whatever the network says."""
+    """1 / distance of a raw output; always positive."""
     from torch.nn.functional import softplus
 
     return softplus(raw) + 1 / FARTHEST
@@ -46,13 +46,13 @@ def distance(raw: Tensor) -> Tensor:
 
 
 def inverse_error(raw: Tensor, target: Target) -> Tensor:
-    """|1 / prediction - 1 / label|; invalid labels stand at 1 m, where the arithmetic is harmless."""
+    """|1 / prediction - 1 / label|; invalid labels are replaced by 1 m, which keeps the arithmetic finite."""
     error = (inverse(raw) - 1 / target.safe(fill=1.0)).abs()
     return error * target.valid
 
 
 def build(task: TaskDef) -> Task:
-    """The functions of this kind, most of them depth's."""
+    """The functions of this kind; most are the same as for depth."""
     from labelgrid.pixel import disagreement, metrics, prediction, uncertainty
 
     return Task(

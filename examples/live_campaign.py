@@ -1,7 +1,7 @@
-"""A whole live campaign on real frames: init, then rounds of query, export, label, import, fit; then the report.
+"""Runs a live campaign on real frames: init, then rounds of query, export, label, import, fit; then the report.
 
-The labels that each request asks for are put into the request's folder by `answer`, which stands where people,
-sensors or a labelling service would be. Everything else is the command line as a user types it.
+`answer` writes the labels that each request asks for into the request's folder; it replaces people, sensors or a
+labelling service. All other steps are commands as a user types them.
 
     python examples/live_campaign.py --data nyud --root NYUV2 --classes NYUV2/classes40.txt --weights FILE --out flat
 """
@@ -19,28 +19,28 @@ from labelgrid.project.folder import ProjectFolder
 
 
 def run(*words: str | Path) -> None:
-    """Run one labelgrid command and show it."""
+    """Print one labelgrid command and run it."""
     print(f"\n$ labelgrid {' '.join(map(str, words))}", flush=True)
     subprocess.run([sys.executable, "-m", "labelgrid", *map(str, words)], check=True)
 
 
 def answer(request: Path, source: Source, project: Path) -> int:
-    """Put every label that a request's manifest asks for where it is expected; say which cannot be had."""
+    """Write every label that a request's manifest lists to its expected path; skip those that do not exist."""
     with ProjectFolder.open(project) as opened:
         tasks = opened.tasks()
-    given, skips = 0, ["request_id,reason"]
-    for wanted in json.loads((request / "manifest.json").read_text()):
-        label = source.label(wanted["image"], tasks[wanted["task"]])
+    labelled, skips = 0, ["request_id,reason"]
+    for item in json.loads((request / "manifest.json").read_text()):
+        label = source.label(item["image"], tasks[item["task"]])
         if label is None or not label.valid.any():
-            skips.append(f"{wanted['request_id']},no label can be made")
+            skips.append(f"{item['request_id']},no label available")
             continue
-        path = request / wanted["path"]
+        path = request / item["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        tasks[wanted["task"]].write(path, label)
-        given += 1
+        tasks[item["task"]].write(path, label)
+        labelled += 1
     (request / "skips.csv").write_text("\n".join(skips) + "\n")
-    print(f"(labelled {given} cells, skipped {len(skips) - 1})", flush=True)
-    return given
+    print(f"(labelled {labelled} cells, skipped {len(skips) - 1})", flush=True)
+    return labelled
 
 
 def parse() -> argparse.Namespace:
@@ -48,13 +48,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", default="nyud", help="the layout of ROOT: a data plug-in")
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--classes", required=True, help="a file of class names")
-    parser.add_argument("--weights", type=Path, help="backbone weights; without them the recipe's are fetched")
+    parser.add_argument("--weights", type=Path, help="a file of backbone weights; by default they are downloaded")
     parser.add_argument("--recipe", default="small")
     parser.add_argument("--out", type=Path, required=True, help="the project's folder")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--holdout", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--budget", type=int, default=36, help="labels a round")
+    parser.add_argument("--budget", type=int, default=36, help="labels per round")
     parser.add_argument("--strategy", default="partal")
     parser.add_argument("--epochs", type=int, default=0, help="instead of the recipe's")
     return parser.parse_args()
@@ -64,16 +64,16 @@ def main() -> None:
     options = parse()
     started = time.monotonic()
     source: Source = plugins.resolve("data", options.data)(options.root)
-    names = sorted(source.images())
-    chosen = names[:: max(1, len(names) // options.frames)][: options.frames]
-    listed = options.root.absolute() / "images"
-    # A list file names images below its own folder; ROOT is not ours to write in, so the images are linked.
+    image_ids = sorted(source.images())
+    chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
+    originals = options.root.absolute() / "images"
+    # Paths in a list file are below its own folder, and ROOT must not be changed, so the images are linked.
     images = options.out.with_name(options.out.name + "-images")
-    for name in chosen:
-        link = images / name
+    for image_id in chosen:
+        link = images / image_id
         link.parent.mkdir(parents=True, exist_ok=True)
         if not link.exists():
-            link.symlink_to(listed / name)
+            link.symlink_to(originals / image_id)
     weights = ["--weights", options.weights] if options.weights else []
     tasks = ["--task", f"semseg:{options.classes}", "--task", "depth", "--task", "normals"]
     run("init", options.out, "--images", images, *tasks, "--holdout", str(options.holdout), "--recipe", options.recipe,

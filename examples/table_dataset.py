@@ -1,7 +1,7 @@
 """A dataset of your own in one file: a table `labels.csv` with the columns image, task, label and split.
 
 Put this folder on PYTHONPATH and name the source "table_dataset:build": a module and its function. Geometry, masks and
-batches come from labelgrid; a source says which images there are, and reads one image or one label.
+batches come from labelgrid; a source lists the images, and reads one image or one label.
 """
 
 import csv
@@ -20,22 +20,22 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class Table:
-    """Images and labels by the lines of a table; paths are relative to it."""
+    """Images and labels listed in a table; paths are relative to it."""
 
     root: Path
     labels: Mapping[tuple[str, str], str]
     members: Mapping[str, Sequence[str]]
 
     def images(self) -> Sequence[str]:
-        """The image ids: their paths."""
-        return sorted({name for names in self.members.values() for name in names})
+        """The image ids, which are their paths."""
+        return sorted({image_id for image_ids in self.members.values() for image_id in image_ids})
 
     def image(self, image_id: str) -> NDArray[np.uint8]:
-        """RGB, upright."""
+        """Read an image as RGB, upright."""
         return read_image(self.root / image_id)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """The label of a cell; no line in the table means that it is missing."""
+        """Read the label of a cell; None if the table has no line for it."""
         path = self.labels.get((image_id, task.name))
         return task.read(self.root / path) if path else None
 
@@ -45,7 +45,7 @@ class Table:
 
 
 def build(root: Path | str) -> Table:
-    """The source of the table in `root`."""
+    """Read the table in `root`."""
     labels: dict[tuple[str, str], str] = {}
     members: dict[str, dict[str, None]] = defaultdict(dict)
     with (Path(root) / "labels.csv").open(newline="", encoding="utf-8") as file:
@@ -53,4 +53,4 @@ def build(root: Path | str) -> Table:
             members[line["split"]][line["image"]] = None
             if line["label"]:
                 labels[line["image"], line["task"]] = line["label"]
-    return Table(Path(root), labels, {split: list(names) for split, names in members.items()})
+    return Table(Path(root), labels, {split: list(image_ids) for split, image_ids in members.items()})

@@ -1,8 +1,8 @@
-"""Commands one after another in a process of its own: `python -m tests.e2e.alone FOLDER < steps.json`.
+"""Runs commands one after another in its own process: `python -m tests.e2e.alone FOLDER < steps.json`.
 
-Each step is `{"words": [...]}`, or with `"left": N` too: while it runs, a file in the folder is so large that only N
-kilobytes of its disk are left. Printed as JSON, a step each: exit status, output, and whether below the folder all
-cells are as they were, whether the whole ledgers are, and whether all files are.
+Each step is `{"words": [...]}`, optionally with `"left": N`: while it runs, a large file leaves only N kilobytes free
+on the folder's disk. Prints for each step, as JSON: exit status, output, and whether all cells below the folder are
+unchanged, whether the whole ledgers are, and whether all files are.
 """
 
 import json
@@ -16,10 +16,10 @@ FILLER = "filler"
 
 
 def fill(folder: Path, left: int) -> None:
-    """Leave so many kilobytes of the folder's disk."""
-    room = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+    """Fill the folder's disk until this many kilobytes are free."""
+    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
     with (folder / FILLER).open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(room - left * 1024, 1))
+        os.posix_fallocate(file.fileno(), 0, max(free - left * 1024, 1))
 
 
 def main(folder: Path) -> None:
@@ -28,12 +28,12 @@ def main(folder: Path) -> None:
         before = state(folder)
         if "left" in step:
             fill(folder, step["left"])
-        found = typed(*step["words"])
+        result = typed(*step["words"])
         (folder / FILLER).unlink(missing_ok=True)
         after = state(folder)
-        moved = [{name: base["events"] for name, base in ledgers.items()} for ledgers in (before[1], after[1])]
-        same = {"cells": moved[0] == moved[1], "ledger": before[1] == after[1], "files": before[0] == after[0]}
-        results.append({"code": found.code, "out": found.out, "err": found.err, **same})
+        events = [{name: base["events"] for name, base in ledgers.items()} for ledgers in (before[1], after[1])]
+        same = {"cells": events[0] == events[1], "ledger": before[1] == after[1], "files": before[0] == after[0]}
+        results.append({"code": result.code, "out": result.out, "err": result.err, **same})
     json.dump(results, sys.stdout)
 
 

@@ -1,4 +1,4 @@
-"""How end-to-end tests type commands, and what of a project they compare."""
+"""Helpers of the end-to-end tests: run commands, and read the state of a project."""
 
 import io
 import json
@@ -45,7 +45,7 @@ class Done:
 
 
 def typed(*words: object) -> Done:
-    """Run `labelgrid WORDS` in this process; an exception that a user would see as a traceback is the test's."""
+    """Run `labelgrid WORDS` in this process; an exception that a user would see as a traceback fails the test."""
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", ["labelgrid", *map(str, words)]),
@@ -62,23 +62,23 @@ def typed(*words: object) -> Done:
 
 
 def done(*words: object) -> Done:
-    """Run a command that must work."""
-    found = typed(*words)
-    assert found.code == 0, found.err
-    return found
+    """Run a command that must succeed."""
+    result = typed(*words)
+    assert result.code == 0, result.err
+    return result
 
 
 def refused(folder: Path, *words: object, code: int = 1) -> str:
-    """Run a command that must be refused and must leave everything below the folder alone; returns what it says."""
+    """Run a command that must be refused and must change nothing below the folder; returns the error message."""
     before = state(folder)
-    found = typed(*words)
-    assert (found.code, found.out) == (code, ""), found
+    result = typed(*words)
+    assert (result.code, result.out) == (code, ""), result
     assert state(folder) == before
-    return said(found.err)
+    return said(result.err)
 
 
 def said(err: str) -> str:
-    """The refusal alone: progress bars are left out."""
+    """The error message, without progress bars."""
     assert "Traceback" not in err, err
     return err[err.index("Error: ") + len("Error: ") :].rstrip()
 
@@ -97,31 +97,31 @@ def state(folder: Path) -> tuple[dict[str, Any], ...]:
 
 
 def ledger(path: Path) -> dict[str, list[tuple[object, ...]]] | bytes:
-    """All rows of all tables of a ledger but the times of events; a broken one's bytes."""
-    found = {}
-    # A ledger with a log beside it was left by a killed process: the log counts. Reading one needs to write.
-    how = "" if path.with_name(f"{path.name}-wal").exists() else "?immutable=1"
+    """All rows of all tables of a ledger, without the times of events; the bytes of a damaged ledger."""
+    tables = {}
+    # A killed process leaves a write-ahead log, which must be read too; reading it needs write access.
+    mode = "" if path.with_name(f"{path.name}-wal").exists() else "?immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}{how}", uri=True)) as base:
+        with closing(sqlite3.connect(f"{path.as_uri()}{mode}", uri=True)) as base:
             for (table,) in base.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
             ).fetchall():
                 columns = [row[1] for row in base.execute(f"PRAGMA table_info({table})") if row[1] != "at"]
                 order = f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(columns)}"
-                found[table] = base.execute(order).fetchall()
+                tables[table] = base.execute(order).fetchall()
     except sqlite3.DatabaseError:
         return path.read_bytes()
-    return found
+    return tables
 
 
 def manifest(request: Path) -> list[dict[str, Any]]:
-    """What a request asks for."""
+    """The manifest of a request."""
     rows: list[dict[str, Any]] = json.loads((request / "manifest.json").read_text())
     return rows
 
 
 def answer(request: Path, made: Made) -> None:
-    """Put the made label of every cell that a request asks for where it is expected."""
+    """Write the made label of every requested cell to its expected path."""
     for row in manifest(request):
         path = request / row["path"]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,13 +129,13 @@ def answer(request: Path, made: Made) -> None:
 
 
 def status(project: Path) -> dict[str, Any]:
-    """What `status --json` says."""
+    """The result of `status --json`."""
     values: dict[str, Any] = json.loads(done("status", project, "--json").out)
     return values
 
 
 def task_words(made: Made) -> Iterator[str]:
-    """The options that name a made dataset's tasks; its `classes.txt` lies beside its images."""
+    """The `--task` options of a made dataset; its `classes.txt` is in its root."""
     for row in made.rows:
         yield "--task"
         yield f"semseg:{made.root / 'classes.txt'}" if row.kind == "semseg" else row.name
@@ -146,7 +146,7 @@ def cells(project: Path, *states: str) -> set[tuple[str, str]]:
     names = ("missing", "requested", "labelled", "skipped")
     query = (
         "SELECT images.name, tasks.name FROM cells JOIN images ON images.id = image_id JOIN tasks ON tasks.id = task_id"
-        f" WHERE state IN ({', '.join(str(names.index(one)) for one in states)})"
+        f" WHERE state IN ({', '.join(str(names.index(state)) for state in states)})"
     )
     with closing(sqlite3.connect(project / "labelgrid.db")) as base:
         return set(base.execute(query))
@@ -159,7 +159,7 @@ def held_out(project: Path) -> set[str]:
 
 
 def fixed(project: Path, strategy: str) -> Any:
-    """What a strategy fixed once and keeps in the ledger."""
+    """The calibration that a strategy stored in the ledger."""
     with closing(sqlite3.connect(project / "labelgrid.db")) as base:
         (value,) = base.execute("SELECT value FROM notes WHERE key LIKE ?", (f"fixed/{strategy}%",)).fetchone()
     return json.loads(value)

@@ -1,4 +1,4 @@
-"""What end-to-end tests share: made images, and projects at three places of the way, to be copied."""
+"""Fixtures of the end-to-end tests: made images, and projects at three stages, to copy."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.support import CLASSES, Made, make_dataset
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Equal sums in every run, and no fight for the cores."""
+    """Use one thread: equal sums in every run, and no competition for cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -22,7 +22,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Ten images with labels of three tasks, `classes.txt` and `tiny.toml` beside them."""
+    """Ten images with labels of three tasks, with `classes.txt` and `tiny.toml` in the same folder."""
     made = make_dataset(tmp_path_factory.mktemp("data"), n=10, size=(32, 64), tasks=("semseg", "depth", "normals"))
     (made.root / "classes.txt").write_text("\n".join(CLASSES))
     (made.root / "tiny.toml").write_text(RECIPE)
@@ -31,7 +31,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 @pytest.fixture(scope="session")
 def stages(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Projects to copy: `new` (two images held out), `asked` (a round requested), `fitted` (it was answered)."""
+    """Projects to copy: `new` (two images held out), `asked` (a round requested), `fitted` (answered and trained)."""
     folder = tmp_path_factory.mktemp("stages")
     new, asked, fitted = (folder / name for name in ("new", "asked", "fitted"))
     words = ["--images", data.images, *task_words(data), "--holdout", 2, "--recipe", data.root / "tiny.toml"]
@@ -50,7 +50,7 @@ def stages(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(stages: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of its own of a stage's project, `flat`."""
+    """Copy a stage's project to `flat`."""
 
     def copied(stage: str) -> Path:
         return Path(shutil.copytree(stages / stage, tmp_path / "flat"))

@@ -1,8 +1,8 @@
-"""How end-to-end tests run a command as a process of its own that dies by SIGKILL at a chosen moment.
+"""Runs commands in their own processes, which are killed by SIGKILL at a chosen moment.
 
-A *moment* is right before the process makes something last: before it flushes a file, gives a file its name or commits
-to the ledger. A file that was written, but neither flushed nor named, when the process was killed is cut in half, as if
-it had been killed while it wrote.
+A *moment* is right before the process makes a change durable: before it flushes or renames a file, or commits to the
+ledger. A file that was written, but neither flushed nor renamed when the process was killed, is truncated to half its
+size, as if the process had been killed while writing.
 """
 
 import multiprocessing
@@ -15,7 +15,7 @@ from typing import Any
 
 #: The exit status after Ctrl-C.
 STOPPED = 130
-#: Loaded once, so that a new process is there at once.
+#: Loaded once, so that new processes start fast.
 PRELOADED = [
     "pytest",
     "alembic.command",
@@ -24,12 +24,12 @@ PRELOADED = [
     "labelgrid.rounds.query",
     "tests.e2e.commands",
 ]
-#: Images a part of the pool: several parts, so that a killed `score` has some to keep.
+#: Images per part of the pool: several parts, so that a killed `score` has finished some.
 PART = 3
 
 
 class Moments:
-    """Notes moments by kind; sends this process a signal before number `last`."""
+    """Records moments by kind; sends this process a signal before moment number `last`."""
 
     def __init__(self, last: int, by: signal.Signals) -> None:
         self.kinds: list[str] = []
@@ -48,31 +48,31 @@ class Moments:
             os.truncate(path, path.stat().st_size // 2)
         self.passed("flush")
 
-    def placed(self, source: object, target: object) -> None:
+    def renamed(self, source: object, target: object) -> None:
         self.named[Path(str(target)).resolve()] = Path(str(source)).stat().st_mtime_ns
         self.passed("name")
 
-    def before(self, function: Callable[..., Any], noted: Callable[..., None]) -> Callable[..., Any]:
-        def watched(*arguments: Any) -> Any:
-            noted(*arguments)
+    def watched(self, function: Callable[..., Any], record: Callable[..., None]) -> Callable[..., Any]:
+        def recorded(*arguments: Any) -> Any:
+            record(*arguments)
             return function(*arguments)
 
-        return watched
+        return recorded
 
     def watch(self) -> None:
-        """From now on, in this process."""
+        """Watch this process from now on."""
         from sqlalchemy import Engine, event
 
-        os.fsync = self.before(os.fsync, self.flushed)
-        os.replace, os.rename = self.before(os.replace, self.placed), self.before(os.rename, self.placed)
+        os.fsync = self.watched(os.fsync, self.flushed)
+        os.replace, os.rename = self.watched(os.replace, self.renamed), self.watched(os.rename, self.renamed)
         event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 
 def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> list[str]:
-    """Run `labelgrid WORDS` as a process that is killed (SIGKILL) or stopped (SIGINT) before moment `die` (0: never).
+    """Run `labelgrid WORDS` in a process that is killed (SIGKILL) or stopped (SIGINT) before moment `die` (0: never).
 
     Returns:
-        the kinds of its moments, or nothing if it was killed or stopped.
+        the kinds of its moments; empty if it was killed or stopped.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
@@ -98,11 +98,11 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     from labelgrid.rounds import score
     from tests.e2e.commands import typed
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background test run inherits an ignored SIGINT
     torch.set_num_threads(1)  # equal sums in every run
     score.ScoringJob = partial(score.ScoringJob, part=PART)  # type: ignore[assignment,misc]
     moments = Moments(die, by)
     moments.watch()
-    found = typed(*words)
-    sender.send((found.code, found.out + found.err, moments.kinds))
+    result = typed(*words)
+    sender.send((result.code, result.out + result.err, moments.kinds))
     sender.close()

@@ -1,4 +1,4 @@
-"""A disk that is full and a project that may not be written: refused with a sentence, and no cell has moved."""
+"""A full disk and a read-only project: commands are refused with a clear error, and no cell changes."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from tests.support import Made
 
 ROOT = Path(__file__).resolve().parents[2]
 AGAIN = "and run the same command again."
-#: Mounts a small disk at $1 (seen by this process alone), copies the projects there, and goes on as the rest says.
+#: Mounts a small disk at $1 (visible to this process only), copies the projects there, and runs the rest.
 SMALL_DISK = 'mount -t tmpfs -o size=24m none "$1" && cp -r "$2" "$3" "$1" && shift 3 && exec "$@"'
 
 
 def alone(folder: Path, steps: Sequence[dict[str, Any]], *before: str) -> list[dict[str, Any]]:
-    """The results of steps that are done in a process of their own, started by the words `before`."""
+    """The results of steps that run in their own process, started with the words `before`."""
     done = subprocess.run(
         [*before, sys.executable, "-m", "tests.e2e.alone", str(folder)],
         input=json.dumps(steps),
@@ -39,7 +39,7 @@ def works(*words: str) -> bool:
     return bool(shutil.which(words[0])) and subprocess.run(words, capture_output=True, check=False).returncode == 0
 
 
-#: Command -> how many kilobytes of the disk are left, and what is said; ROOM is the disk, DATA the made images.
+#: Command -> kilobytes left on the disk, and the error; ROOM is the disk, DATA the made images.
 FULL: dict[str, tuple[int, str]] = {
     "import ROOM/asked ROOM/asked/rounds/0001/request": (
         40,
@@ -60,7 +60,7 @@ FULL: dict[str, tuple[int, str]] = {
     "query ROOM/fitted --budget 5": (
         40,
         "The label could not be written: No space left on device (ROOM/fitted/rounds/0002/prelabels/semseg/0004.png).\n"
-        "  Free some space or check the folder's permissions. A file that was there before is still there.",
+        "  Free some space or check the folder's permissions. An existing file was not changed.",
     ),
     "report ROOM/fitted": (
         64,
@@ -72,7 +72,7 @@ FULL: dict[str, tuple[int, str]] = {
 
 @pytest.fixture(scope="module")
 def full(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[dict[str, Any], ...]]:
-    """Command -> its results on a full disk, and again with space enough."""
+    """Command -> its results on a full disk, and then with enough space."""
     mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     disk = tmp_path_factory.mktemp("disk")
     if not works(*mounts, "mount", "-t", "tmpfs", "none", str(disk)):
@@ -103,18 +103,18 @@ LEDGER = (
     "The ledger cannot be used: it cannot be written (FLAT/labelgrid.db).\n"
     "  Make its folder and its files writable for you and run again. Nothing was changed."
 )
-#: Commands on a project that may not be written at all: to read a ledger safely is to write beside it.
+#: Commands on a read-only project: reading a ledger safely needs files beside it.
 LOCKED = [
     *("status FLAT", "import FLAT FLAT/rounds/0001/request", "add FLAT --task edges", "query FLAT --budget 3"),
     *("export FLAT", "cancel FLAT --round 1", "report FLAT"),
 ]
 PERMISSIONS = f"Free some space or fix the folder's permissions, {AGAIN}"
-#: Commands on a project whose folders of labels and rounds may not be written -> what is said.
+#: Commands on a project whose folders of labels and rounds are read-only -> the error.
 SEALED = {
     "import FLAT DATA/labels": "The disk reports an error: Permission denied (FLAT).\n"
     f"  {PERMISSIONS} Nothing was imported.",
     "export FLAT": "The disk reports an error: Permission denied (FLAT/rounds/0000/request/manifest.json).\n"
-    f"  {PERMISSIONS} Labels that lay in it are still there.",
+    f"  {PERMISSIONS} Labels in it were not changed.",
     "query FLAT --budget 3": "The disk reports an error: Permission denied (FLAT/rounds/0002/picks.json).\n"
     f"  {PERMISSIONS} Nothing was requested.",
     "init FLAT/labels/new --images DATA/images --task depth": "The project cannot be created: Permission denied "
@@ -123,18 +123,22 @@ SEALED = {
 }
 
 
-def locked(folder: Path, places: Sequence[Path], commands: Sequence[str], data: Made) -> dict[str, dict[str, Any]]:
-    """Command -> its result while the places, and all that is below them, may not be written; FLAT is folder/flat."""
+def locked(folder: Path, paths: Sequence[Path], commands: Sequence[str], data: Made) -> dict[str, dict[str, Any]]:
+    """Command -> its result while the paths, and everything below them, are read-only; FLAT is folder/flat."""
     flat = folder / "flat"
-    obeying = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
-    before = obeying if os.geteuid() == 0 else []  # root may write what nobody may, unless it gives that right up
+    unprivileged = [
+        "setpriv",
+        "--bounding-set=-dac_override,-dac_read_search",
+        "--inh-caps=-dac_override,-dac_read_search",
+    ]
+    before = unprivileged if os.geteuid() == 0 else []  # root can write everywhere unless it drops that capability
     if before and not works(*before, "true"):
-        pytest.skip("root cannot give up its right to write everywhere here (setpriv)")
+        pytest.skip("root cannot drop its capability to write everywhere here (setpriv)")
     steps = [
         {"words": [word.replace("FLAT", str(flat)).replace("DATA", str(data.root)) for word in command.split()]}
         for command in commands
     ]
-    modes = {path: path.stat().st_mode for place in places for path in (place, *place.rglob("*"))}
+    modes = {path: path.stat().st_mode for top in paths for path in (top, *top.rglob("*"))}
     try:
         for path, mode in reversed(modes.items()):
             path.chmod(mode & ~0o222)

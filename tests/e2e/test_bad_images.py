@@ -1,4 +1,4 @@
-"""Images that cannot be used are refused with a sentence and nothing is made; odd ones are read right."""
+"""Unusable images are refused with a clear error and nothing is created; unusual ones are read correctly."""
 
 import io
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.e2e.commands import done, manifest, refused, status
 PIXELS = np.random.default_rng(0).integers(30, 255, (20, 30, 3), dtype=np.uint8)
 
 
-def coded(kind: str, pixels: np.ndarray = PIXELS, mode: str = "RGB", **options: object) -> bytes:
+def encoded(kind: str, pixels: np.ndarray = PIXELS, mode: str = "RGB", **options: object) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).convert(mode).save(buffer, kind, **options)
     return buffer.getvalue()
@@ -37,7 +37,7 @@ def write(folder: Path, **files: bytes) -> Path:
 
 BAD = {
     "cut short": (
-        coded("jpeg")[:300],
+        encoded("jpeg")[:300],
         "The image is damaged, cut short or not an image: Truncated File Read. "
         "Copy it again or take it out of the folder.",
     ),
@@ -48,7 +48,7 @@ BAD = {
         "Copy it again or take it out of the folder.",
     ),
     "for print": (
-        coded("jpeg", mode="CMYK"),
+        encoded("jpeg", mode="CMYK"),
         "The image is CMYK (for print). Its colours depend on a printer's profile. "
         "Convert it to RGB in an image editor.",
     ),
@@ -62,25 +62,25 @@ BAD = {
 
 @pytest.mark.parametrize(("content", "fault"), BAD.values(), ids=BAD)
 def test_one_image_that_cannot_be_used_stops_init_and_add(tmp_path: Path, content: bytes, fault: str) -> None:
-    bad = write(tmp_path / "photos", a_png=coded("png"), b_jpg=content)
+    bad = write(tmp_path / "photos", a_png=encoded("png"), b_jpg=content)
     begins = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Fix or remove them. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
     assert found == f"{begins}Nothing was made."
-    done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=coded("png")), "--task", "depth")
+    done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=encoded("png")), "--task", "depth")
     found = refused(tmp_path, "add", tmp_path / "flat", "--images", bad, "--task", "normals")
     assert found == f"{begins}Nothing was added."
 
 
 TURNED = Image.Exif()
-TURNED[0x0112] = 6  # to be turned a quarter to the right
+TURNED[0x0112] = 6  # rotate by 90 degrees to the right
 ODD = {
     "16-bit colour": (sixteen_bits(PIXELS[..., ::-1].astype(np.uint16) * 257), PIXELS),
     "16-bit grey": (sixteen_bits(PIXELS[..., 0].astype(np.uint16) * 257), PIXELS[..., [0, 0, 0]]),
-    "8-bit grey": (coded("png", PIXELS[..., 1]), None),
-    "grey": (coded("png", PIXELS, "L"), np.asarray(Image.fromarray(PIXELS).convert("L"))[..., None].repeat(3, 2)),
-    "palette": (coded("png", PIXELS // 128 * 128, "P"), None),
-    "transparent": (coded("png", np.dstack([PIXELS, PIXELS[..., 0]]), "RGBA"), PIXELS),
-    "turned": (coded("png", exif=TURNED), np.rot90(PIXELS, -1)),
+    "8-bit grey": (encoded("png", PIXELS[..., 1]), None),
+    "grey": (encoded("png", PIXELS, "L"), np.asarray(Image.fromarray(PIXELS).convert("L"))[..., None].repeat(3, 2)),
+    "palette": (encoded("png", PIXELS // 128 * 128, "P"), None),
+    "transparent": (encoded("png", np.dstack([PIXELS, PIXELS[..., 0]]), "RGBA"), PIXELS),
+    "turned": (encoded("png", exif=TURNED), np.rot90(PIXELS, -1)),
 }
 
 
@@ -97,7 +97,7 @@ def test_odd_images_are_read_as_a_viewer_shows_them(tmp_path: Path, content: byt
 
 
 def test_a_turned_photograph_is_learnt_from_and_labelled_upright(tmp_path: Path) -> None:
-    photos = write(tmp_path / "photos", a_jpg=coded("jpeg", exif=TURNED, quality=100))
+    photos = write(tmp_path / "photos", a_jpg=encoded("jpeg", exif=TURNED, quality=100))
     flat, labels = tmp_path / "flat", tmp_path / "labels"
     done("init", flat, "--images", photos, "--task", "depth")
     lying = np.full((20, 30), 1000, np.uint16)
@@ -117,7 +117,7 @@ def test_a_turned_photograph_is_learnt_from_and_labelled_upright(tmp_path: Path)
 
 
 def test_images_of_one_name_in_two_folders_are_two_images_below_one_root(tmp_path: Path) -> None:
-    photos = write(tmp_path / "photos", a__1_png=coded("png"), b__1_png=coded("png", PIXELS[::-1]))
+    photos = write(tmp_path / "photos", a__1_png=encoded("png"), b__1_png=encoded("png", PIXELS[::-1]))
     flat = tmp_path / "flat"
     done("init", flat, "--images", photos, "--task", "depth")
     done("query", flat, "--budget", 2)
@@ -131,7 +131,7 @@ def test_images_of_one_name_in_two_folders_are_two_images_below_one_root(tmp_pat
 
 
 def test_images_of_one_name_below_two_roots_are_refused(tmp_path: Path) -> None:
-    photos = write(tmp_path / "photos", a__1_png=coded("png"), b__1_png=coded("png", PIXELS[::-1]))
+    photos = write(tmp_path / "photos", a__1_png=encoded("png"), b__1_png=encoded("png", PIXELS[::-1]))
     one, other, flat = photos / "a", photos / "b", tmp_path / "flat"
     assert refused(tmp_path, "init", flat, "--images", one, "--images", other, "--task", "depth") == (
         f"Two images have the id '1.png': one below {one}, one below {other}.\n"

@@ -1,4 +1,4 @@
-"""Labels that cannot be taken in: every fault has its sentence, and nothing is imported."""
+"""Unusable labels are refused: every fault has a clear message, and nothing is imported."""
 
 import shutil
 from collections.abc import Callable
@@ -21,7 +21,7 @@ WRONG[:2, 5] = 9
 PARTLY = np.ones(SIZE, np.float32)
 PARTLY[0, :3] = (np.nan, np.inf, -1)
 
-#: File -> what it holds, what is wrong with it and what to do.
+#: Fault -> the file, its content, and the message.
 BAD: dict[str, tuple[str, Any, str]] = {
     "0 bytes": (
         "depth/0000.png",
@@ -38,13 +38,13 @@ BAD: dict[str, tuple[str, Any, str]] = {
         "semseg/0000.png",
         WRONG,
         "[0000.jpg, semseg]: It holds indices without a class: 9 (2 pixels): its 4 classes are 0 to 3. "
-        "Mend the label, or declare the numbers that mean 'not labelled' (ignore).",
+        "Fix the label, or declare the numbers that mean 'not labelled' (ignore).",
     ),
     "8-bit depth": (
         "depth/0000.png",
         CLASSES,
-        "[0000.jpg, depth]: The depth is 32x64 uint8, and nobody said what one step means. "
-        "Declare the task's scale in metres a step, or write a 16-bit PNG of millimetres.",
+        "[0000.jpg, depth]: The depth is 32x64 uint8, and its scale is not declared. "
+        "Declare the task's scale in metres per step, or write a 16-bit PNG of millimetres.",
     ),
     "depth that is nowhere a number": (
         "depth/0000.npy",
@@ -56,7 +56,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
         "normals/0000.npy",
         np.ones((*SIZE, 3), np.float32),
         "[0000.jpg, normals]: 2048 of 2048 normals are not of unit length (within 0.05); the median length is 1.73. "
-        "Normalise the vectors, and code them as (n + 1) / 2 of the PNG's range.",
+        "Normalise the vectors, and encode them as (n + 1) / 2 of the PNG's range.",
     ),
     "no labelled pixel": (
         "semseg/0000.png",
@@ -67,7 +67,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
     "an image that is not there": (
         "depth/9999.png",
         DEPTH,
-        ": The label is of an unknown image or task. Add the image with `labelgrid add`, or take the file out.",
+        ": The label is of an unknown image or task. Add the image with `labelgrid add`, or remove the file.",
     ),
     "a task that is not there": (
         "dept/0000.png",
@@ -88,7 +88,7 @@ def write(path: Path, content: Any) -> None:
 
 
 def faults(folder: Path, *lines: str) -> str:
-    """The whole refusal of a folder."""
+    """The whole error for a folder."""
     count, them = (f"{len(lines)} faults", "them") if len(lines) > 1 else ("1 fault", "it")
     return "\n  ".join(
         [
@@ -108,12 +108,12 @@ def test_one_wrong_label_stops_an_import(project: Copied, tmp_path: Path, name: 
     assert refused(tmp_path, "import", flat, labels) == faults(labels, f"{name}{space}{fault}")
 
 
-def test_every_fault_of_a_folder_is_told_at_once(project: Copied, tmp_path: Path) -> None:
+def test_every_fault_of_a_folder_is_listed_at_once(project: Copied, tmp_path: Path) -> None:
     flat, labels = project("new"), tmp_path / "labels"
-    told = [BAD[name] for name in ("0 bytes", "a class that is none", "normals of another length")]
-    for name, content, _ in told:
+    bad = [BAD[name] for name in ("0 bytes", "a class that is none", "normals of another length")]
+    for name, content, _ in bad:
         write(labels / name, content)
-    expected = faults(labels, *sorted(f"{name} {fault}" for name, _, fault in told))
+    expected = faults(labels, *sorted(f"{name} {fault}" for name, _, fault in bad))
     assert refused(tmp_path, "import", flat, labels) == expected
 
 
@@ -126,7 +126,7 @@ def test_single_pixels_of_depth_that_are_no_numbers_are_left_out_and_the_rest_co
     assert cells(flat, "labelled") == {("0000.jpg", "depth")}
 
 
-def test_a_label_with_other_content_needs_a_word_and_the_old_one_is_kept(project: Copied, tmp_path: Path) -> None:
+def test_a_label_with_other_content_needs_replace_and_the_old_one_is_kept(project: Copied, tmp_path: Path) -> None:
     flat, labels = project("new"), tmp_path / "labels"
     write(labels / "depth" / "0000.png", DEPTH)
     done("import", flat, labels)
@@ -153,16 +153,16 @@ def test_a_folder_without_an_answer_is_refused(project: Copied, tmp_path: Path) 
     )
 
 
-def test_a_spoilt_request_is_refused_whole(project: Copied, data: Made, tmp_path: Path) -> None:
+def test_a_damaged_request_is_refused_whole(project: Copied, data: Made, tmp_path: Path) -> None:
     flat = project("asked")
     request = Path(shutil.copytree(flat / "rounds" / "0001" / "request", tmp_path / "request"))
     (request / "skips.csv").write_text("request_id,reason\nr1-nobody,too dark\n")
     assert refused(tmp_path, "import", flat, request) == faults(
-        request, "skips.csv line 2: No request 'r1-nobody' waits for an answer. Check the id."
+        request, "skips.csv line 2: The project has no request 'r1-nobody'. Check the id."
     )
     (request / "manifest.json").write_text("{}")
     found = refused(tmp_path, "import", flat, request)
-    assert "\n  manifest.json: It is not a request's manifest. Put the exported one back.\n" in found
+    assert "\n  manifest.json: The file is not a request's manifest. Restore the exported one.\n" in found
 
 
 def test_an_image_that_is_gone_stops_fit_and_says_which(project: Copied, data: Made, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands, options and settings that cannot be: each refusal has its sentence, and nothing has changed."""
+"""Wrong commands, options and settings are refused with a clear error, and nothing is changed."""
 
 import sqlite3
 from collections.abc import Callable
@@ -16,7 +16,7 @@ SHIPPED = ", ".join(plugins.recipes())
 RECIPES = f"Shipped: {SHIPPED}; give your own by its path, such as mine.toml."
 OWN_CODE = "code of your own goes by 'package.module:name'."
 
-#: What is added to `init flat --images photos` -> what it says.
+#: Words after `init flat --images photos` -> the error.
 BAD_INITS = {
     "--task Depth": "'Depth' is not a valid task name.\n  Use small letters, digits and _, a letter first.",
     "--task deptj": "There is no tasks plug-in 'deptj'.\n  Did you mean 'depth'? labelgrid/tasks has: depth, edges, "
@@ -52,7 +52,7 @@ def test_init_makes_a_whole_project_or_nothing(data: Made, tmp_path: Path, words
     assert found == f"{BAD_INITS[words]} {end}"
 
 
-#: Commands that are typed wrongly -> what is said of it.
+#: Mistyped commands -> the error.
 MISTYPED = {
     "initt flat": "No such command 'initt'. Did you mean 'init'?",
     "init": "Missing argument 'DIR'.",
@@ -60,7 +60,8 @@ MISTYPED = {
     "init flat --imagse photos": "No such option: --imagse (Possible options: --images)",
     "init flat --images photos --task depth --weights nowhere.pt": "Invalid value for '--weights': "
     "file 'nowhere.pt' does not exist.",
-    "add flat": "Neither images nor tasks were named.\n  Say --images FOLDER or --task depth, say. Nothing was added.",
+    "add flat": "Neither images nor tasks were named.\n  Add --images FOLDER, or --task NAME, such as --task depth. "
+    "Nothing was added.",
     "query flat": "Missing option '--budget'.",
     "query flat --budget many": "Invalid value for '--budget': ",
     "query flat --budget 1 --unit pixels": "Invalid value for '--unit': ",
@@ -70,10 +71,10 @@ MISTYPED = {
     "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
     "import flat labels --seed 1": "--seed draws the images of --limit, and none was given.\n  Add --limit N. "
     "Nothing was imported.",
-    "export flat --labels --round 1": "--labels writes all labels: it goes with neither --round nor --link.\n"
-    "  Leave them away.",
-    "export flat --labels --link": "--labels writes all labels: it goes with neither --round nor --link.\n"
-    "  Leave them away.",
+    "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round or --link.\n"
+    "  Leave them out.",
+    "export flat --labels --link": "--labels writes all labels: it cannot be combined with --round or --link.\n"
+    "  Leave them out.",
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",
     "list selekt": "There is no folder 'selekt'.\n  There are: tasks, data, nets, train.balance, train.terms, score, "
@@ -253,11 +254,11 @@ def test_a_ledger_that_is_none_or_gone_is_refused(project: Copied, tmp_path: Pat
     base.write_bytes(b"hello" * 1000)
     assert refused(tmp_path, "status", flat) == (
         f"The ledger cannot be used: it is not a labelgrid database ({base}).\n"
-        "  Give the folder that `labelgrid init` made. Nothing was changed."
+        "  Name the folder that `labelgrid init` created. Nothing was changed."
     )
     base.unlink()
     found = refused(tmp_path, "status", flat)
-    assert found == f"There is no ledger ({base}).\n  Make one with `labelgrid init`."
+    assert found == f"There is no ledger ({base}).\n  Create one with `labelgrid init`."
 
 
 def test_cancelling_what_is_not_requested_names_it(project: Copied, tmp_path: Path) -> None:
@@ -290,13 +291,11 @@ def test_a_stop_by_the_user_is_no_fault(project: Copied, monkeypatch: pytest.Mon
     assert found.err == "Stopped. Finished work is kept. Run the same command to resume.\n"
 
 
-def test_a_disk_that_refuses_in_a_place_nobody_thought_of_is_told_in_a_sentence(
-    project: Copied, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refusing(*_: object) -> None:
+def test_an_unexpected_disk_error_has_a_clear_message(project: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: object) -> None:
         raise OSError(28, "No space left on device", "/a/file")
 
-    monkeypatch.setattr("labelgrid.project.status.status_of", refusing)
+    monkeypatch.setattr("labelgrid.project.status.status_of", failing)
     found = typed("status", project("new"))
     assert (found.code, said(found.err)) == (
         1,

@@ -1,4 +1,4 @@
-"""The examples of one file each do what they say, in a real campaign."""
+"""Each example works in a real campaign."""
 
 import json
 import sys
@@ -38,10 +38,10 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
     rows = {row.name: TaskDef.of(row) for row in made.rows}
 
     def answer(request):
-        for wanted in json.loads((request / "manifest.json").read_text()):
-            path, task = request / wanted["path"], rows[wanted["task"]]
+        for item in json.loads((request / "manifest.json").read_text()):
+            path, task = request / item["path"], rows[item["task"]]
             path.parent.mkdir(parents=True, exist_ok=True)
-            task.write(path, task.read(made.label(wanted["image"], wanted["task"])))
+            task.write(path, task.read(made.label(item["image"], item["task"])))
 
     tasks = [f"semseg:{tmp_path / 'classes.txt'},cost=10", "depth:cost=1"]
     settings = {"recipe": str(tmp_path / "tiny.toml"), "strategy": "cheapest_strategy:build"}

@@ -1,4 +1,4 @@
-"""Little is known at first: no label at all, no label of one task, one task alone. All work and say what they do."""
+"""Campaigns with few labels: none at all, none of one task, or one task only. All work and report what they do."""
 
 import json
 from collections.abc import Callable

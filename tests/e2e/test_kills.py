@@ -1,4 +1,4 @@
-"""A command killed by `kill -9` and typed again leaves the project that it leaves when nothing happens to it."""
+"""A command that is killed by `kill -9` and run again gives the same project as an undisturbed command."""
 
 import json
 import shutil
@@ -24,14 +24,14 @@ STEPS: dict[str, list[object]] = {
     "score": ["score", "DIR"],
     "query": ["query", "DIR", "--budget", 5],
 }
-#: Where between a command's first and last moment it is killed, or between its first and last flush (which an export
-#: does not do).
-PLACES = {"first": 0.0, "early": 0.35, "late": 0.7, "last": 1.0, "flush": 0.3}
+#: When a command is killed, as a share between its first and last moment, or between its first and last flush (an
+#: export has none).
+SHARES = {"first": 0.0, "early": 0.35, "late": 0.7, "last": 1.0, "flush": 0.3}
 
 
 @dataclass(frozen=True)
 class Twin:
-    """The campaign that nothing happened to: the project before and after each step, and each step's moments."""
+    """The undisturbed campaign: the project before and after each step, and each step's moments."""
 
     folder: Path
     moments: dict[str, list[str]]
@@ -42,10 +42,10 @@ class Twin:
     def after(self, step: str) -> Path:
         return self.folder / step / "after"
 
-    def moment(self, step: str, place: float, kind: str = "") -> int:
-        """The number of the moment at a place between the first (0) and the last (1)."""
+    def moment(self, step: str, share: float, kind: str = "") -> int:
+        """The number of the moment at a share between the first (0) and the last (1)."""
         numbers = [number for number, found in enumerate(self.moments[step], 1) if kind in ("", found)]
-        return numbers[round(place * (len(numbers) - 1))]
+        return numbers[round(share * (len(numbers) - 1))]
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +60,14 @@ def twin(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Twin:
     return found
 
 
-def keep(project: Path, place: Path) -> None:
+def keep(project: Path, copy: Path) -> None:
     """A copy of the project, if there is one yet."""
     if project.exists():
-        shutil.copytree(project, place)
+        shutil.copytree(project, copy)
 
 
 def words(step: str, project: Path, data: Made) -> list[object]:
-    """What is typed for a step."""
+    """The command of a step."""
     typed = [str(word).replace("DIR", str(project)) for word in STEPS[step]]
     if step == "init":
         typed += ["--images", str(data.images), "--recipe", str(data.root / "tiny.toml"), *task_words(data)]
@@ -75,13 +75,13 @@ def words(step: str, project: Path, data: Made) -> list[object]:
 
 
 def answer_all(project: Path, data: Made) -> None:
-    """Answer all that was ever asked."""
+    """Answer every request."""
     for request in sorted(project.glob("rounds/*/request")):
         answer(request, data)
 
 
 def lasting(project: Path) -> dict[str, Any]:
-    """All of a project that is read again later: the ledger's rows and the files, but for times and leftovers."""
+    """Everything in a project that is read later: the ledger's rows and the files, without times and leftovers."""
     found: dict[str, Any] = {"ledger": ledger(project / "labelgrid.db")}
     for path in sorted(project.rglob("*")):
         name = path.relative_to(project).as_posix()
@@ -95,19 +95,19 @@ def lasting(project: Path) -> dict[str, Any]:
 
 
 def is_leftover(path: Path) -> bool:
-    """A half-made file that no command reads."""
+    """A partial file that no command reads."""
     return path.suffix == ".partial" or (path.name.startswith(".") and path.suffix == ".part")
 
 
 @pytest.mark.parametrize(
-    ("step", "place"), [(step, place) for step in STEPS for place in PLACES if (step, place) != ("export", "flush")]
+    ("step", "when"), [(step, when) for step in STEPS for when in SHARES if (step, when) != ("export", "flush")]
 )
 def test_a_killed_command_that_is_typed_again_leaves_the_same_project(
-    twin: Twin, data: Made, tmp_path: Path, step: str, place: str
+    twin: Twin, data: Made, tmp_path: Path, step: str, when: str
 ) -> None:
     project = tmp_path / "flat"
     keep(twin.before(step), project)
-    moment = twin.moment(step, PLACES[place], "flush" if place == "flush" else "")
+    moment = twin.moment(step, SHARES[when], "flush" if when == "flush" else "")
     assert not command(*words(step, project, data), die=moment)
     assert not project.exists() or lasting(project) != lasting(twin.after(step))
     command(*words(step, project, data))
@@ -131,8 +131,8 @@ def test_a_campaign_whose_every_command_is_killed_twice_asks_for_the_same_cells(
     project, kills = tmp_path / "flat", 0
     for step in STEPS:
         answer_all(project, data)
-        for place in (0.2, 0.8):
-            kills += not command(*words(step, project, data), die=twin.moment(step, place))
+        for when in (0.2, 0.8):
+            kills += not command(*words(step, project, data), die=twin.moment(step, when))
         command(*words(step, project, data))
     assert kills >= len(STEPS)
     picks = "rounds/0002/picks.json"

@@ -20,7 +20,7 @@ ROUNDS, BUDGET, HELD = 3, 6, 2
 
 @pytest.fixture(scope="module")
 def flat(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project that the example leaves after three rounds."""
+    """The project of the example after three rounds."""
     folder = tmp_path_factory.mktemp("live") / "flat"
     words = {
         "data": "folder",
@@ -34,13 +34,13 @@ def flat(data: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("labelgrid.train.trainer.train_batches", note_names(folder.parent / "seen"))
         typed = [str(word) for name, value in words.items() for word in (f"--{name}", value)]
         patch.setattr(sys, "argv", [str(EXAMPLE), *typed])
-        patch.setitem(example["main"].__globals__, "run", done)  # in this process: the same words, sooner
+        patch.setitem(example["main"].__globals__, "run", done)  # in this process, which is faster
         example["main"]()
     return folder
 
 
 def note_names(path: Path) -> Callable[..., object]:
-    """`train_batches`, writing down which images it is given."""
+    """`train_batches`, recording its image ids."""
 
     def noted(source: object, tasks: object, names: list[str], *rest: object, **options: object) -> object:
         with path.open("a") as file:
@@ -64,7 +64,7 @@ def test_every_round_asks_for_its_budget_and_gets_its_answers(flat: Path) -> Non
         *((number, BUDGET, "labels", "closed") for number in range(1, ROUNDS + 1)),
         (ROUNDS + 1, 0, "labels", "open"),
     ]
-    # Nothing was known at first, so images were drawn; afterwards the model's doubts chose.
+    # The first round has no model, so images are drawn at random; later rounds use uncertainty.
     assert [r["strategy"] for r in values["rounds"]] == ["random_images", "partal", "partal", ""]
     assert not cells(flat, "requested", "skipped")
     assert len(cells(flat, "labelled")) == ROUNDS * BUDGET + HELD * 3
@@ -91,14 +91,14 @@ def test_held_out_images_are_measured_and_never_learnt_from(flat: Path) -> None:
 
 def test_what_the_held_out_labels_cost_is_counted_apart(flat: Path) -> None:
     values, last = status(flat), read(flat, ROUNDS + 1, "heldout.json")
-    prices = {"semseg": 10, "depth": 1, "normals": 1}
-    assert {task: values["heldout"][task]["spent"] for task in prices} == {t: HELD * p for t, p in prices.items()}
+    costs = {"semseg": 10, "depth": 1, "normals": 1}
+    assert {task: values["heldout"][task]["spent"] for task in costs} == {t: HELD * c for t, c in costs.items()}
     picked = [pick for number in range(1, ROUNDS + 1) for pick in read(flat, number, "picks.json")]
-    assert last["spent"] == sum(prices[pick["task"]] for pick in picked)
-    assert last["heldout_spent"] == HELD * sum(prices.values())
-    for task, price in prices.items():
-        own = sum(pick["task"] == task for pick in picked) * price
-        assert values["tasks"][task]["spent"] == own + values["heldout"][task]["spent"]
+    assert last["spent"] == sum(costs[pick["task"]] for pick in picked)
+    assert last["heldout_spent"] == HELD * sum(costs.values())
+    for task, cost in costs.items():
+        paid = sum(pick["task"] == task for pick in picked) * cost
+        assert values["tasks"][task]["spent"] == paid + values["heldout"][task]["spent"]
 
 
 def test_the_first_rounds_bounds_of_the_scores_are_kept(flat: Path) -> None:

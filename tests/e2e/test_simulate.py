@@ -1,4 +1,4 @@
-"""A study by the command line: killed twice, it ends in the same tables; another in its folder is refused; reported."""
+"""Studies from the command line: kill and resume, refusal of another study in the folder, and the report."""
 
 import json
 import os
@@ -30,7 +30,7 @@ COVERS = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     make_data(folder / "data")
     make_recipe(folder)
@@ -38,43 +38,43 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(place: Path, out: str, recipe: str = "study.toml") -> list[object]:
-    return ["simulate", place / recipe, "--data", place / "data", "--out", place / out, "--jobs", "2"]
+def words(studies: Path, out: str, recipe: str = "study.toml") -> list[object]:
+    return ["simulate", studies / recipe, "--data", studies / "data", "--out", studies / out, "--jobs", "2"]
 
 
-def begin(place: Path, out: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "labelgrid", *map(str, words(place, out))]
+def begin(studies: Path, out: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "labelgrid", *map(str, words(studies, out))]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_every_run_round_task_and_metric_has_its_record(place: Path) -> None:
-    records = results.read_outcomes(place / "whole")
+def test_every_run_round_task_and_metric_has_its_record(studies: Path) -> None:
+    records = results.read_outcomes(studies / "whole")
     assert {record.strategy for record in records} == {"start", "partal", "random_cells", "full"}
     for strategy in ("partal", "random_cells"):
         rounds = sorted({(r.round, r.labels) for r in records if r.strategy == strategy})
         assert [labels for _, labels in rounds] == [6, 11, 16]
     firsts = {r.strategy: r.value for r in records if r.labels == 6 and r.task == "all" and r.kind != "full"}
-    assert len(set(firsts.values())) == 1  # all go on from one first network
-    lines = (place / "whole" / "outcomes.csv").read_text().splitlines()
+    assert len(set(firsts.values())) == 1  # all continue from the same first network
+    lines = (studies / "whole" / "outcomes.csv").read_text().splitlines()
     assert len(lines) == 1 + len(records) and lines[0].startswith('"kind","strategy","seed"')
 
 
-def test_killed_twice_a_study_ends_in_the_same_tables(place: Path) -> None:
-    out = place / "killed"
+def test_killed_twice_a_study_ends_in_the_same_tables(studies: Path) -> None:
+    out = studies / "killed"
     for least in (1, 3):
-        process = begin(place, "killed")
+        process = begin(studies, "killed")
         limit = time.monotonic() + 120
         while len(list(out.glob("runs/*/rounds/*/fit.json"))) < least and time.monotonic() < limit:
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    done(*words(place, "killed"))
-    assert (out / "outcomes.csv").read_bytes() == (place / "whole" / "outcomes.csv").read_bytes()
+    done(*words(studies, "killed"))
+    assert (out / "outcomes.csv").read_bytes() == (studies / "whole" / "outcomes.csv").read_bytes()
 
 
-def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place: Path, tmp_path: Path) -> None:
+def test_its_report_has_every_section_and_its_numbers_are_the_records_own(studies: Path, tmp_path: Path) -> None:
     out, plots = tmp_path / "study.html", tmp_path / "plots"
-    assert "files in" in done("report", place / "whole", "--out", out, "--plots", plots).out
+    assert "files in" in done("report", studies / "whole", "--out", out, "--plots", plots).out
     page = Page(out.read_text())
     assert {"semseg", "depth"} <= {row[0] for row in page.section("grid").tables[0]}
     assert page.section("uncertainty").named("img") and len(page.section("curves").named("img")) == 6
@@ -82,17 +82,17 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(place:
     assert kinds == {"image", "prediction", "uncertainty", "truth"}
     names = {path.name for path in plots.iterdir()}
     assert {"curve-overall-labels.svg", "curve-overall-labels.png", "grid-1.png"} <= names
-    values = json.loads(done("report", place / "whole", "--out", out, "--json").out)
+    values = json.loads(done("report", studies / "whole", "--out", out, "--json").out)
     final = next(m for m in values["points"][0]["measures"] if m["name"] == "loss_mtl after the last round")
-    records = results.read_outcomes(place / "whole")
+    records = results.read_outcomes(studies / "whole")
     last = next(r for r in records if (r.strategy, r.labels, r.task) == ("partal", 16, "all"))
     assert final["strategies"]["partal"]["seeds"] == {"0": last.value}
     assert values["unfinished"] == []
 
 
-def test_pictures_drawn_later_are_those_that_were_drawn_when_the_cells_were_picked(place: Path, tmp_path: Path) -> None:
-    out, words = tmp_path / "study.html", ("report", place / "whole", "--out", tmp_path / "study.html")
-    (folder,) = sorted(place.glob("whole/runs/partal-seed0/rounds/*/pictures"))[-1:]
+def test_pictures_made_later_are_those_that_were_made_when_the_cells_were_picked(studies: Path, tmp_path: Path) -> None:
+    out, words = tmp_path / "study.html", ("report", studies / "whole", "--out", tmp_path / "study.html")
+    (folder,) = sorted(studies.glob("whole/runs/partal-seed0/rounds/*/pictures"))[-1:]
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     shutil.rmtree(folder)
     done(*words)
@@ -102,10 +102,10 @@ def test_pictures_drawn_later_are_those_that_were_drawn_when_the_cells_were_pick
     assert Page(out.read_text()).section("cells").named("img")
 
 
-def test_the_runs_read_a_recipe_that_no_edit_can_change(place: Path) -> None:
-    frozen, own = load_recipe(str(place / "whole" / "recipe.toml")), load_recipe(str(place / "study.toml"))
+def test_the_runs_read_a_recipe_that_no_edit_can_change(studies: Path) -> None:
+    frozen, own = load_recipe(str(studies / "whole" / "recipe.toml")), load_recipe(str(studies / "study.toml"))
     assert frozen == own
-    with ProjectFolder.open(place / "whole" / "runs" / "partal-seed0") as project:
+    with ProjectFolder.open(studies / "whole" / "runs" / "partal-seed0") as project:
         assert load_recipe(project.settings.recipe, beside=project.folder) == own
 
 
@@ -129,22 +129,22 @@ def test_labels_that_no_run_was_granted_are_never_opened(tmp_path: Path) -> None
     assert (tmp_path / "hidden" / "outcomes.csv").read_bytes() == (tmp_path / "open" / "outcomes.csv").read_bytes()
 
 
-def test_a_strategy_that_is_added_stays_beside_those_there_are(place: Path) -> None:
-    shutil.copytree(place / "whole", place / "more")
-    assert "5 of 5 runs are done" in done(*words(place, "more"), "--strategy", "random_images").out
-    assert {r.strategy for r in results.read_outcomes(place / "more")} >= {"partal", "random_cells", "random_images"}
+def test_a_strategy_that_is_added_stays_beside_those_there_are(studies: Path) -> None:
+    shutil.copytree(studies / "whole", studies / "more")
+    assert "5 of 5 runs are done" in done(*words(studies, "more"), "--strategy", "random_images").out
+    assert {r.strategy for r in results.read_outcomes(studies / "more")} >= {"partal", "random_cells", "random_images"}
 
 
-def test_another_budget_is_refused(place: Path) -> None:
-    text = (place / "study.toml").read_text()
-    (place / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))
-    found = refused(place / "whole", *words(place, "whole", "other.toml"))
+def test_another_budget_is_refused(studies: Path) -> None:
+    text = (studies / "study.toml").read_text()
+    (studies / "other.toml").write_text(text.replace("budget = 5", "budget = 4"))
+    found = refused(studies / "whole", *words(studies, "whole", "other.toml"))
     assert "with other settings: simulate.budget changed" in found and "Nothing was run" in found
 
 
-def test_a_dry_run_lists_the_runs_and_makes_nothing(place: Path) -> None:
-    shown = done(*words(place, "dry"), "--strategy", "partal", "--dry-run").out
+def test_a_dry_run_lists_the_runs_and_makes_nothing(studies: Path) -> None:
+    shown = done(*words(studies, "dry"), "--strategy", "partal", "--dry-run").out
     assert "partal-seed0" in shown and "random_cells" not in shown
     assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
-    assert not (place / "dry").exists()
-    assert "All runs are done" in done(*words(place, "whole"), "--dry-run").out
+    assert not (studies / "dry").exists()
+    assert "All runs are done" in done(*words(studies, "whole"), "--dry-run").out

@@ -1,1 +1,1 @@
-"""Requests out, labels in: one file a tool. No torch."""
+"""Connectors to labelling tools, one file each: send requests, receive labels. Loads no torch."""

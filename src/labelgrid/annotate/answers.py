@@ -1,4 +1,4 @@
-"""What a labelling tool answers: labels, skips, and faults, file by file."""
+"""Represents an answer: the labels, skips and faults that were received from a labelling tool."""
 
 import bisect
 import difflib
@@ -10,9 +10,9 @@ from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell
 
-#: Rows of a refusal's table that are shown in its text.
+#: The number of faults that an error message lists.
 SHOWN = 20
-#: Names around a wrong one's place in the alphabet that are compared with it.
+#: How many names on either side, in alphabetical order, are compared with a wrong name.
 NEIGHBOURS = 1000
 
 
@@ -21,9 +21,9 @@ class Answer:
     """A label that was received for a cell.
 
     Args:
-        cell: whose label it is.
-        where: the file or line, as the user knows it.
-        label: the label's file, or a function that reads the label; it returns None where there is none.
+        cell: the cell that it labels.
+        where: the file or line, for messages.
+        label: the label's file, or a function that reads the label and returns None if there is none.
     """
 
     cell: Cell
@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Skip:
-    """A request that cannot be labelled: its cell, the file or line that says so, and the reason."""
+    """A request that cannot be labelled: its cell, the file or line that skips it, and the reason."""
 
     cell: Cell
     where: str
@@ -42,7 +42,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with one file or line: a row of the table that a refused import shows."""
+    """An error in one file or line; a refused import lists all of them."""
 
     where: str
     what: str
@@ -50,19 +50,19 @@ class Fault:
     cell: Cell | None = None
 
     def __str__(self) -> str:
-        whose = f" [{self.cell.image_id}, {self.cell.task}]" if self.cell else ""
-        return f"{self.where}{whose}: {self.what} {self.next_step}".rstrip()
+        cell = f" [{self.cell.image_id}, {self.cell.task}]" if self.cell else ""
+        return f"{self.where}{cell}: {self.what} {self.next_step}".rstrip()
 
 
 @dataclass
 class Answers:
-    """All that was received.
+    """Everything that was received in one answer.
 
     Args:
-        labels: by cell, each file once.
-        skips: what could not be labelled.
-        faults: files and lines that are neither.
-        foreign: images with labels there that the project does not have.
+        labels: the labels, each file once.
+        skips: the requests that cannot be labelled.
+        faults: files and lines that are neither labels nor skips.
+        foreign: the number of images with labels that are not in the project.
     """
 
     labels: list[Answer] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Answers:
 
 
 class ImportRefused(LabelError):
-    """An import that was refused whole; `rows` is the table of what is wrong.
+    """An import that was refused as a whole; `rows` lists the faults.
 
     Example:
         >>> print(ImportRefused([Fault("depth/a.png", "The file is empty.", "Export it again.")], "answers"))
@@ -96,12 +96,12 @@ class ImportRefused(LabelError):
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """A hint at the name that was meant, or nothing; of very many sorted names, only the neighbours are looked at.
+    """A "Did you mean" hint, or an empty string; of very many sorted names only the neighbours are compared.
 
     Example:
         >>> nearest("dept", ["depth", "normals"])
         "Did you mean 'depth'?"
     """
-    place = bisect.bisect(names, name)
-    near = difflib.get_close_matches(name, names[max(0, place - NEIGHBOURS) : place + NEIGHBOURS], 1)
+    index = bisect.bisect(names, name)
+    near = difflib.get_close_matches(name, names[max(0, index - NEIGHBOURS) : index + NEIGHBOURS], 1)
     return f"Did you mean '{near[0]}'?" if near else ""

@@ -1,4 +1,4 @@
-"""What connects labelgrid with a labelling tool: a request is sent to it, and its answer is received."""
+"""Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +13,10 @@ from labelgrid.tasks.task import TaskDef
 
 
 class ProjectIndex:
-    """What an answer can be about: the project's tasks, images and requests, read from its ledger on demand.
+    """The project's tasks, images and requests, to which an answer can refer; read from the ledger on demand.
 
     Args:
-        store: the project's ledger, which is only read.
+        store: the project's ledger; it is only read.
         tasks: the project's tasks by name.
     """
 
@@ -29,40 +29,40 @@ class ProjectIndex:
         return self._store.grid(SPLITS).images
 
     def requests(self, ids: Collection[str]) -> dict[str, Cell]:
-        """Request id -> its cell, of those that are open or answered; ids the project does not know are left out."""
+        """Request id -> cell, for open and answered requests; unknown ids are left out."""
         return {row.request_id: row.cell for row in self._store.cells() if row.request_id in ids}
 
 
 class Connector(Protocol):
-    """A labelling tool, both ways: `send` writes a request in the tool's form, `receive` reads what it answers.
+    """Connects a labelling tool: `send` writes a request in the tool's format, `receive` reads the answer.
 
     A plug-in of `labelgrid.annotate` has a `build()` that returns one. `labelgrid export --to NAME` calls `send`,
-    `labelgrid import --format NAME` calls `receive`. What must hold of both is in `tests/contracts/test_connectors.py`.
+    `labelgrid import --format NAME` calls `receive`. `tests/contracts/test_connectors.py` tests every connector.
     """
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
         """Write the request to the folder `out`.
 
-        Sent again, `out` becomes what the request is now, and answers in it stay. A run after a killed one completes
-        the folder.
+        If `out` holds an earlier request, it is updated, and answers in it are kept. After a kill, calling it again
+        completes the folder.
 
         Args:
             request: the cells, images and prelabels.
-            out: a folder; missing, empty, or an earlier request of this connector.
-            progress: told of each file.
-            link: link to the images instead of copying them, where the tool's form has image files.
+            out: a folder: new, empty, or with an earlier request of this connector.
+            progress: reports each file.
+            link: link to the images instead of copying them, if the tool's format has image files.
 
         Raises:
-            ProjectError: the folder holds something else, which is left as it is, or the disk refuses.
+            ProjectError: the folder holds something else, which is not changed, or the disk reports an error.
         """
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """The labels and skips in an answer. What is wrong with a file or line is a fault, not an exception.
+        """Read the labels and skips of an answer. An error in a file or line is returned as a fault, not raised.
 
         Args:
-            answer: the folder or file that the tool left.
+            answer: the folder or file that the tool wrote.
             index: the project's tasks, images and requests.
 
         Raises:
-            LabelError: there is no answer at all.
+            LabelError: there is no answer.
         """

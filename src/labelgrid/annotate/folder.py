@@ -1,4 +1,4 @@
-"""A plain folder that any tool or script can fill: images, a manifest and prelabels out, label files and skips in."""
+"""Exchanges requests and labels as a plain folder, which any tool or script can read and fill."""
 
 import csv
 import io
@@ -22,33 +22,32 @@ from labelgrid.progress import Progress
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
 
-manifest.json (manifest.csv says the same) lists what is asked for, best first. Put each label at its `path`, below
-this folder. A file that is named after its request id, as in `<request_id>.png`, is found anywhere in here.
+manifest.json (manifest.csv has the same content) lists the requests, best first. Put each label at its `path`, below
+this folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
 
-images/     the images. A label has exactly its image's size (unless its task below says otherwise), turned upright as
-            the image's EXIF orientation says.
-prelabels/  what the model would answer, where there is a model: a start, not a label. Mend a copy of it.
-skips.csv   for what cannot be labelled: a line each, `request_id,reason`.
+images/     the images. A label has exactly its image's size (unless its task says otherwise, see below), after the
+            image's EXIF orientation is applied.
+prelabels/  the model's predictions, if there is a model: a starting point, not a label. Correct a copy of them.
+skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
 
-Files that are no labels do not belong into labels/. When done, or in between: labelgrid import PROJECT THIS_FOLDER
+Put only labels into labels/. When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
 """
 
 
 class FolderConnector:
-    """Requests as folders, answers from folders: a `labelgrid.annotate.connector.Connector`."""
+    """Writes requests as folders and reads answers from folders; see `labelgrid.annotate.connector.Connector`."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
-        """Write the request; sent again, the folder becomes what the request is now, and labels in it stay.
+        """Write the request; an earlier request in the folder is updated, and labels in it are kept.
 
-        The manifest is written first: it marks the folder as a request, so that a run after a killed one completes
-        what it lists.
+        The manifest is written first: it marks the folder as a request, so that a call after a kill completes it.
 
         Raises:
-            ProjectError: the folder holds something else, or the disk refuses.
+            ProjectError: the folder holds something else, or the disk reports an error.
         """
-        with files.disk(out, "Labels that lay in it are still there."):
-            before, wanted = _before(out), _files(request)
-            files.remove_files(out, before - wanted.keys())
+        with files.disk(out, "Labels in it were not changed."):
+            earlier, wanted = _earlier_files(out), _files(request)
+            files.remove_files(out, earlier - wanted.keys())
             files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in request.items], indent=1) + "\n")
             files.write_text(out / "manifest.csv", _table(request.items))
             files.write_text(out / README, _readme(request))
@@ -61,7 +60,7 @@ class FolderConnector:
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """The labels and skips in a folder: an answered request, or any folder of labels; see `returned`."""
+        """Read the labels and skips of a folder: an answered request, or any folder of labels; see `returned`."""
         return returned.read_answers(answer, index)
 
 
@@ -69,21 +68,21 @@ build = FolderConnector
 
 
 def _files(request: Request) -> dict[str, tuple[Path, bool]]:
-    """Name below the folder -> the file it is a copy of, and whether it may be a link."""
+    """Path below the folder -> the source file, and whether it may be a link."""
     wanted = {f"{IMAGES}/{name}": (path, True) for name, path in sorted(request.images.items())}
-    given = ((item, request.prelabels.get(item.cell)) for item in request.items)
-    return wanted | {_prelabel(item.path): (path, False) for item, path in given if path}
+    prelabels = ((item, request.prelabels.get(item.cell)) for item in request.items)
+    return wanted | {_prelabel(item.path): (path, False) for item, path in prelabels if path}
 
 
 def _prelabel(path: str) -> str:
     return PRELABELS + path.removeprefix(LABELS)
 
 
-def _before(out: Path) -> set[str]:
-    """The names of the copies that an earlier request put into the folder.
+def _earlier_files(out: Path) -> set[str]:
+    """The paths of the files that an earlier request copied into the folder.
 
     Raises:
-        ProjectError: the folder holds something else than a request.
+        ProjectError: the folder holds something other than a request.
     """
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
@@ -111,8 +110,8 @@ def _readme(request: Request) -> str:
     text = _TEXT.format(labels=len(request.items), images=len(request.images))
     for name, count in sorted(Counter(item.task for item in request.items).items()):
         task = request.tasks[name]
-        form = codec(task.spec.codec)
-        text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(form.EXTENSIONS)}\n"
+        label_codec = codec(task.spec.codec)
+        text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(label_codec.EXTENSIONS)}\n"
         for line in task.describe().splitlines():
             text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"
     return text

@@ -1,4 +1,4 @@
-"""How connectors find the cell and the file of an answer: by request id, inside its folder, in a known format."""
+"""Matches answers with cells and files: looks up request ids, checks paths and extensions."""
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -10,28 +10,28 @@ from labelgrid.tasks.task import TaskDef
 
 
 def cell_of(request_id: str, where: str, requests: Mapping[str, Cell]) -> Cell | Fault:
-    """The cell of a request id.
+    """The cell of a request id, or a fault.
 
     Example:
         >>> str(cell_of("r1-7", "answers line 3", {}))
-        "answers line 3: No request 'r1-7' waits for an answer. Check the id."
+        "answers line 3: The project has no request 'r1-7'. Check the id."
     """
     cell = requests.get(request_id)
-    return cell or Fault(where, f"No request '{request_id}' waits for an answer.", "Check the id.")
+    return cell or Fault(where, f"The project has no request '{request_id}'.", "Check the id.")
 
 
-def leaves(path: PurePosixPath) -> bool:
-    """Whether a relative path leads out of the folder it is relative to.
+def leads_outside(path: PurePosixPath) -> bool:
+    """Whether a relative path leads out of its base folder.
 
     Example:
-        >>> leaves(PurePosixPath("../a.png")), leaves(PurePosixPath("depth/a.png"))
+        >>> leads_outside(PurePosixPath("../a.png")), leads_outside(PurePosixPath("depth/a.png"))
         (True, False)
     """
     return path.is_absolute() or ".." in path.parts
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether the file of this name below the folder lies in it, links followed."""
+    """Whether a file, given by its path below the folder, is inside the folder after following links."""
     return (folder / name).resolve().is_relative_to(folder.resolve())
 
 
@@ -41,8 +41,8 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
     A path or link that leads out of the folder, a missing file and a wrong extension are faults.
     """
     path = PurePosixPath(name)
-    if leaves(path):
-        return Fault(where, f"The path '{path}' leaves the folder.", "Put the label into the folder.", cell)
+    if leads_outside(path):
+        return Fault(where, f"The path '{path}' leads out of the folder.", "Put the label into the folder.", cell)
     if not is_inside(folder, name):
         return Fault(where, LINK, "Copy the label itself into the folder.", cell)
     if not (folder / name).is_file():
@@ -50,15 +50,16 @@ def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) 
     return wrong_extension(name, where, cell, task) or folder / name
 
 
-#: What is said of a link to a file elsewhere.
-LINK = "The file is a link that leaves the folder."
+#: The fault of a link to a file outside the folder.
+LINK = "The file is a link that leads out of the folder."
 
 
 def wrong_extension(name: str, where: str, cell: Cell, task: TaskDef) -> Fault | None:
-    """What is wrong with a label file's extension, if anything."""
+    """A fault if the label file's extension does not fit the task's format, else None."""
     extensions = codec(task.spec.codec).EXTENSIONS
     ending = PurePosixPath(name).suffix
     if ending.lower() in extensions:
         return None
-    read = " or ".join(extensions)
-    return Fault(where, f"Labels of {cell.task} are {read} files, not '{ending}'.", "Convert it, or take it out.", cell)
+    expected = " or ".join(extensions)
+    what = f"Labels of {cell.task} are {expected} files, not '{ending}'."
+    return Fault(where, what, "Convert it, or remove it.", cell)

@@ -1,4 +1,4 @@
-"""What a request is: the cells whose labels are wanted, with their images and the model's predictions."""
+"""Defines a request: the cells to label, with their images and the model's predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ class RequestItem:
     """One requested cell: a line of a request's manifest.
 
     Args:
-        request_id: what the ledger knows the request by.
-        image: the image's id.
+        request_id: the request's id in the ledger.
+        image: the image id; the manifest's key is `image`.
         task: the task's name.
-        path: where the label is expected, below the request's folder.
+        path: the expected path of the label, below the request's folder.
         format: the label format, a module of `labelgrid.labels.formats`.
-        score: why it was picked, as a number, where a strategy picked it.
-        cost: what the label is to cost.
-        why: why it was picked, in words.
+        score: its acquisition score, or None if no strategy picked it.
+        cost: the cost of the label.
+        why: the reason for the pick, in words.
     """
 
     request_id: str
@@ -34,19 +34,19 @@ class RequestItem:
 
     @property
     def cell(self) -> Cell:
-        """The cell."""
+        """The requested cell."""
         return Cell(self.image, self.task)
 
 
 @dataclass(frozen=True)
 class Request:
-    """All that a connector is given to send.
+    """The content of a request, for a connector to send.
 
     Args:
         items: the requested cells, best first.
         tasks: the definitions of their tasks.
-        images: image id -> its file.
-        prelabels: cell -> a label file with the model's own prediction, where there is one.
+        images: image id -> image file.
+        prelabels: cell -> label file with the model's prediction, if there is one.
     """
 
     items: Sequence[RequestItem]

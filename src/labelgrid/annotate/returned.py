@@ -1,4 +1,4 @@
-"""Which cell each file of an answered folder labels: by the lists in the folder, by request id, or by file name."""
+"""Reads an answered folder: matches each file with a cell by the folder's lists, by request id, or by file name."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from typing import Any
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.matching import LINK, cell_of, is_inside, leaves, wrong_extension
+from labelgrid.annotate.matching import LINK, cell_of, is_inside, leads_outside, wrong_extension
 from labelgrid.errors import LabelError
 from labelgrid.labels.grid import Cell
 from labelgrid.labels.naming import stem
@@ -19,13 +19,13 @@ from labelgrid.tasks.task import TaskDef
 
 MANIFEST, README, SKIPS, LABEL_LIST = "manifest.json", "README.txt", "skips.csv", "labels.csv"
 IMAGES, LABELS, PRELABELS = "images", "labels", "prelabels"
-#: Files that belong to a request or to a system, and are no labels.
-_NO_LABELS = frozenset({MANIFEST, "manifest.csv", README, SKIPS, LABEL_LIST, "Thumbs.db", "desktop.ini"})
+#: Files of a request or of an operating system, which are not labels.
+_OTHER_FILES = frozenset({MANIFEST, "manifest.csv", README, SKIPS, LABEL_LIST, "Thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True)
 class _Listed:
-    """A label file as a list in the folder names it."""
+    """The cell of a label file, according to a list in the folder."""
 
     cell: Cell
     request_id: str = ""
@@ -33,7 +33,7 @@ class _Listed:
 
 @dataclass
 class _Known:
-    """The tasks, requests and images of the project that names in the folder may mean."""
+    """The tasks, requests and images of the project that file names in the folder may refer to."""
 
     tasks: Mapping[str, TaskDef]
     requests: dict[str, Cell]
@@ -44,9 +44,9 @@ class _Known:
 def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     """Match the files below a folder with cells.
 
-    A file is a label if (a) `manifest.json` or `labels.csv` in the folder names its path, (b) its name is a request
-    id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, the image's extension replaced or kept. A file
-    that is none of these, or could be two, is a fault, and so are two files for one cell.
+    A file is a label if (a) `manifest.json` or `labels.csv` in the folder lists its path, (b) its name is a request
+    id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, with the image's extension replaced or kept. A
+    file that is none of these, or is ambiguous, is a fault.
 
     Raises:
         LabelError: there is no such folder, or no answer in it.
@@ -60,11 +60,11 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     known = _known(index, [n for n in names if n not in listed], listed, {line[1] for line in skips})
     unmatched: list[tuple[str, Fault]] = []
     for name in names:
-        found = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, known)
-        if isinstance(found, Fault):
-            unmatched.append((name, found))
+        match = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, known)
+        if isinstance(match, Fault):
+            unmatched.append((name, match))
         else:
-            answers.labels.append(Answer(found, name, folder / name))
+            answers.labels.append(Answer(match, name, folder / name))
     answers.faults += _with_hints(unmatched, index)
     for where, request_id, reason in skips:
         _add_skip(answers, known, where, request_id, reason)
@@ -79,24 +79,24 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
 
 
 def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
-    """The rows of a manifest, or None where the file is not one."""
+    """The rows of a manifest, or None if the file is not a manifest."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return None
     keys = ("request_id", "image", "task", "path")
-    fits = isinstance(rows, list) and all(
+    is_manifest = isinstance(rows, list) and all(
         isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows
     )
-    return rows if fits else None
+    return rows if is_manifest else None
 
 
 def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
-    """The files below the folder that should be labels, through links too, each folder once."""
+    """The files below the folder that should be labels; links are followed, each folder is visited once."""
     seen: set[str] = set()
-    for place, folders, names in os.walk(folder, onerror=_shut, followlinks=True):
-        real = os.path.realpath(place)
-        top = Path(place) == folder
+    for current, folders, names in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
+        real = os.path.realpath(current)
+        top = Path(current) == folder
         folders[:] = sorted(
             f for f in folders if not f.startswith(".") and not (top and f in {IMAGES, PRELABELS} - tasks)
         )
@@ -104,24 +104,24 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
             folders.clear()
             continue
         seen.add(real)
-        prefix = "" if top else Path(place).relative_to(folder).as_posix() + "/"
+        prefix = "" if top else Path(current).relative_to(folder).as_posix() + "/"
         for name in sorted(names):
-            if not name.startswith(".") and not (top and name in _NO_LABELS):
+            if not name.startswith(".") and not (top and name in _OTHER_FILES):
                 yield prefix + name
 
 
-def _shut(error: OSError) -> None:
+def _refuse_unreadable(error: OSError) -> None:
     where, what = str(error.filename), f"The folder cannot be read: {error.strerror}."
     raise LabelError(what, where=where, next_step="Fix its permissions.", unchanged="Nothing was imported.") from error
 
 
 def _lists(folder: Path, faults: list[Fault]) -> dict[str, _Listed]:
-    """Path below the folder -> whose label it is, from the manifest and the list of labels."""
+    """Path below the folder -> cell, from the manifest and the list of labels."""
     rows: list[tuple[str, dict[str, Any]]] = []
     if (folder / MANIFEST).is_file():
         manifest = manifest_rows(folder / MANIFEST)
         if manifest is None:
-            faults.append(Fault(MANIFEST, "It is not a request's manifest.", "Put the exported one back."))
+            faults.append(Fault(MANIFEST, "The file is not a request's manifest.", "Restore the exported one."))
         rows += [(MANIFEST, row) for row in manifest or []]
     if (folder / LABEL_LIST).is_file():
         table = _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
@@ -130,17 +130,17 @@ def _lists(folder: Path, faults: list[Fault]) -> dict[str, _Listed]:
     for where, row in rows:
         path = PurePosixPath(row["path"])
         entry = _Listed(Cell(row["image"], row["task"]), row.get("request_id", ""))
-        if leaves(path):
+        if leads_outside(path):
             faults.append(
-                Fault(where, f"The path '{path}' leaves the folder.", "Put the exported list back.", entry.cell)
+                Fault(where, f"The path '{path}' leads out of the folder.", "Restore the exported list.", entry.cell)
             )
         elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
-            faults.append(Fault(where, f"Two cells have the path '{path}'.", "Put the exported list back.", entry.cell))
+            faults.append(Fault(where, f"Two cells have the path '{path}'.", "Restore the exported list.", entry.cell))
     return listed
 
 
 def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:
-    """The lines of a CSV file with their numbers; one that lacks a column is a fault."""
+    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, restval="")
@@ -150,16 +150,14 @@ def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tu
             if not missing:
                 return [(reader.line_num, row) for row in reader if any(row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(Fault(path.name, f"It cannot be read: {error}.", "Write it as CSV in UTF-8."))
+        faults.append(Fault(path.name, f"The file cannot be read: {error}.", "Write it as CSV in UTF-8."))
         return []
-    faults.append(
-        Fault(path.name, f"Its first line names no column '{missing[0]}'.", f"Begin it with {','.join(columns)}.")
-    )
+    faults.append(Fault(path.name, f"The first line has no column '{missing[0]}'.", f"Make it {','.join(columns)}."))
     return []
 
 
 def _skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
-    """Where, request id, reason of each skip."""
+    """The line, request id and reason of each skip."""
     if not (folder / SKIPS).is_file():
         return []
     table = _table(folder / SKIPS, ("request_id", "reason"), faults)
@@ -167,18 +165,18 @@ def _skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]
 
 
 def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, _Listed], ids: set[str]) -> _Known:
-    """Look up what the names may be about: each table of the ledger is read through once, and little is kept."""
+    """Look up the tasks, requests and images that the names may refer to; each table of the ledger is read once."""
     stems = {stem(name) for name in names}
     ids = ids | {PurePosixPath(s).name for s in stems} | {entry.request_id for entry in listed.values()} - {""}
     wanted = {"/".join(PurePosixPath(s).parts[skip:]) for s in stems for skip in (1, 2)}
     exact = {entry.cell.image_id for entry in listed.values()}
     images: set[str] = set()
     by_stem: dict[str, list[str]] = defaultdict(list)
-    for image in index.images():
-        if image in wanted or image in exact:
-            images.add(image)
-        if (own := stem(image)) in wanted:
-            by_stem[own].append(image)
+    for image_id in index.images():
+        if image_id in wanted or image_id in exact:
+            images.add(image_id)
+        if (image_stem := stem(image_id)) in wanted:
+            by_stem[image_stem].append(image_id)
     return _Known(index.tasks, index.requests(ids), frozenset(images), by_stem)
 
 
@@ -190,29 +188,29 @@ def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | F
         return Fault(name, "The label is of an unknown image or task.", _unknown(cell, known), cell)
     requested = known.requests.get(entry.request_id, cell)
     if requested != cell:
-        what = f"Its list says request {entry.request_id}, which is about [{requested.image_id}, {requested.task}]."
-        return Fault(name, what, "Put the exported list back.", cell)
+        what = f"The list gives it request {entry.request_id}, which is for [{requested.image_id}, {requested.task}]."
+        return Fault(name, what, "Restore the exported list.", cell)
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
 def _unknown(cell: Cell, known: _Known) -> str:
     if cell.task not in known.tasks:
         return nearest(cell.task, sorted(known.tasks)) or f"The tasks are {', '.join(known.tasks)}."
-    return "Add the image with `labelgrid add`, or give the folder to its own project."
+    return "Add the image with `labelgrid add`, or import the folder into its own project."
 
 
 def _by_name(name: str, known: _Known) -> Cell | Fault:
     path = PurePosixPath(stem(name))
-    found = {known.requests[path.name]} if path.name in known.requests else set()
+    matches = {known.requests[path.name]} if path.name in known.requests else set()
     task, image = _parts(path)
     if task in known.tasks:
-        found |= {Cell(whose, task) for whose in _images(image, known)}
-    if not found:
+        matches |= {Cell(image_id, task) for image_id in _images(image, known)}
+    if not matches:
         return Fault(name, "The label is of an unknown image or task.")
-    if len(found) > 1:
-        cells = " or ".join(f"[{cell.image_id}, {cell.task}]" for cell in sorted(found))
+    if len(matches) > 1:
+        cells = " or ".join(f"[{cell.image_id}, {cell.task}]" for cell in sorted(matches))
         return Fault(name, f"It could be the label of {cells}.", "Keep the image's extension: TASK/IMAGE.jpg.png.")
-    cell = found.pop()
+    cell = matches.pop()
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
@@ -223,15 +221,15 @@ def _parts(path: PurePosixPath) -> tuple[str, str]:
 
 
 def _images(name: str, known: _Known) -> set[str]:
-    kept = {name} if name in known.images else set()
-    return kept | set(known.by_stem.get(name, ()))
+    exact = {name} if name in known.images else set()
+    return exact | set(known.by_stem.get(name, ()))
 
 
 def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iterator[Fault]:
-    """The faults, with the name that was meant where the fault says nothing better."""
+    """The faults, with the closest known name as a hint where a fault has no next step."""
     tasks, images = index.tasks, None
-    for place, (name, fault) in enumerate(unmatched):
-        if fault.next_step or place >= SHOWN:  # looking for a near name takes its time
+    for number, (name, fault) in enumerate(unmatched):
+        if fault.next_step or number >= SHOWN:  # searching for close names is slow
             yield fault
             continue
         task, image = _parts(PurePosixPath(stem(name)))
@@ -239,8 +237,8 @@ def _with_hints(unmatched: list[tuple[str, Fault]], index: ProjectIndex) -> Iter
             hint = nearest(task, sorted(tasks)) or f"Name it REQUEST_ID.png or TASK/IMAGE.png ({', '.join(tasks)})."
         else:
             images = index.images() if images is None else images
-            hint = nearest(image, images) or "Add the image with `labelgrid add`, or take the file out."
-        shown = name.encode(errors="replace").decode()  # a name may be no Unicode
+            hint = nearest(image, images) or "Add the image with `labelgrid add`, or remove the file."
+        shown = name.encode(errors="replace").decode()  # a file name may not be valid Unicode
         yield Fault(shown, fault.what, hint)
 
 

@@ -1,4 +1,4 @@
-"""Commands on the grid: create and extend a project, import labels, export requests, show status. Without torch."""
+"""Commands on the grid: create and extend a project, import labels, export requests, show status. Loads no torch."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,13 +13,15 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The project's folde
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Images = Annotated[
     list[Path] | None,
-    typer.Option(help="A folder of images, or a list file with one path a line. May be given several times."),
+    typer.Option(help="A folder of images, or a list file with one path per line. Repeatable."),
 ]
 Tasks = Annotated[
     list[str] | None,
-    typer.Option("--task", help="NAME[:KEY=VALUE,...], as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt."),
+    typer.Option(
+        "--task", help="NAME[:KEY=VALUE,...], such as depth:scale=0.001 or parts:kind=semseg,classes=parts.txt."
+    ),
 ]
-TaskFile = Annotated[Path | None, typer.Option("--tasks", help="A TOML file of tasks, a table each.")]
+TaskFile = Annotated[Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")]
 Weights = Annotated[Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)]
 
 
@@ -31,14 +33,14 @@ class Check(StrEnum):
 
 
 class Split(StrEnum):
-    """Where images belong."""
+    """The splits that an import can choose."""
 
     train = "train"
     val = "val"
     test = "test"
 
 
-Checking = Annotated[Check, typer.Option(help="Read every image to its end first, or open none (a million images).")]
+Checking = Annotated[Check, typer.Option(help="Read every image completely, or open none (for very many images).")]
 
 
 @with_unchanged("Nothing was made.")
@@ -47,15 +49,17 @@ def init(
     images: Images = None,
     tasks: Tasks = None,
     task_file: TaskFile = None,
-    holdout: Annotated[int, typer.Option(help="Images drawn at random for measuring, labelled first.")] = 0,
-    group: Annotated[str, typer.Option(help="Regular expression on ids; images that match alike stay together.")] = "",
+    holdout: Annotated[int, typer.Option(help="Number of images to hold out for measuring, drawn at random.")] = 0,
+    group: Annotated[
+        str, typer.Option(help="Regular expression on ids; images with equal matches stay together.")
+    ] = "",
     recipe: Annotated[str, typer.Option(help="A shipped recipe, or the path of one.")] = "small",
-    strategy: Annotated[str, typer.Option(help="What picks cells: see `labelgrid list select`.")] = "partal",
+    strategy: Annotated[str, typer.Option(help="Strategy that picks cells; see `labelgrid list select`.")] = "partal",
     weights: Weights = None,
-    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,
 ) -> None:
-    """Make a project from images and tasks.
+    """Create a project from images and tasks.
 
     Example: [bold]labelgrid init flat --images photos --task semseg:classes.txt --task depth --holdout 50[/]
     """
@@ -81,10 +85,10 @@ def init(
             form = task.describe().splitlines()[0]
             screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {form}")
         screen.say(
-            "  If your costs or label files are others, make it again with, say, --task depth:scale=0.01,cost=2."
+            "  If your costs or label files differ, create it again with, for example, --task depth:scale=0.01,cost=2."
         )
-        go_on = f"labelgrid export {folder}" if held else f"labelgrid query {folder} --budget 60"
-        screen.say(f"Next: {go_on}" + ("   (the held-out images' labels come first)" if held else ""))
+        next_command = f"labelgrid export {folder}" if held else f"labelgrid query {folder} --budget 60"
+        screen.say(f"Next: {next_command}" + ("   (the held-out images' labels come first)" if held else ""))
 
 
 def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type: ignore[type-arg]
@@ -110,7 +114,10 @@ def add(
     from labelgrid.project.folder import ProjectFolder
 
     if not (images or tasks or task_file):
-        raise UsageError("Neither images nor tasks were named.", next_step="Say --images FOLDER or --task depth, say.")
+        raise UsageError(
+            "Neither images nor tasks were named.",
+            next_step="Add --images FOLDER, or --task NAME, such as --task depth.",
+        )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
         added = extend.add(project, images or [], rows, check.value, bar)
@@ -122,15 +129,15 @@ def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
     format: Annotated[
-        str, typer.Option(help="The labelling tool or data set layout: see `labelgrid list annotate` and `list data`.")
+        str, typer.Option(help="The labelling tool or data set layout; see `labelgrid list annotate` and `list data`.")
     ] = "folder",
     split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
-    limit: Annotated[int, typer.Option(help="Of a data set: only this many images, drawn by --seed.")] = 0,
-    seed: Annotated[int | None, typer.Option(help="Of the draw of --limit; 0 if not said.")] = None,
+    limit: Annotated[int, typer.Option(help="Import only this many images, drawn with --seed.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draw of --limit; 0 by default.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Import labels: all of them, or none and a table of what is wrong.
+    """Import labels: all of them, or none and a list of faults.
 
     Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
     """
@@ -151,11 +158,11 @@ def import_(
             seed=seed or 0,
             progress=bar,
         )
-    showing_imported(done, json)
+    show_imported(done, json)
 
 
-def showing_imported(done: object, json: bool) -> None:
-    """Print what an import did."""
+def show_imported(done: object, json: bool) -> None:
+    """Print the result of an import."""
     from dataclasses import asdict
 
     values = asdict(done)  # type: ignore[call-overload]
@@ -166,7 +173,7 @@ def showing_imported(done: object, json: bool) -> None:
 
 
 def _connector(name: str) -> str:
-    """The name, if there is such a connector."""
+    """Check that there is a connector of this name."""
     from labelgrid import plugins
     from labelgrid.errors import PluginError
 
@@ -180,14 +187,16 @@ def _connector(name: str) -> str:
 def export(
     folder: Folder,
     to: Annotated[
-        str, typer.Option(help="The labelling tool: see `labelgrid list annotate`.", callback=_connector)
+        str, typer.Option(help="The labelling tool; see `labelgrid list annotate`.", callback=_connector)
     ] = "folder",
-    out: Annotated[Path | None, typer.Option(help="Where to; else below the round's folder.")] = None,
-    round: Annotated[int | None, typer.Option(help="Only this round's requests; 0 is the held-out images'.")] = None,
-    labels: Annotated[bool, typer.Option("--labels", help="Write all labels instead.")] = False,
+    out: Annotated[Path | None, typer.Option(help="The folder to write; by default below the round's folder.")] = None,
+    round: Annotated[
+        int | None, typer.Option(help="Only this round's requests; 0: those of the held-out images.")
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Write all labels instead of requests.")] = False,
     link: Annotated[bool, typer.Option("--link", help="Link images instead of copying them.")] = False,
 ) -> None:
-    """Write open requests (or all labels) as files, any number of times.
+    """Write the open requests (or all labels) as files; run again, it updates the folder.
 
     Example: [bold]labelgrid export flat --to folder --out to-label[/]
     """
@@ -197,7 +206,7 @@ def export(
 
     if labels and (link or round is not None):
         raise UsageError(
-            "--labels writes all labels: it goes with neither --round nor --link.", next_step="Leave them away."
+            "--labels writes all labels: it cannot be combined with --round or --link.", next_step="Leave them out."
         )
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if labels:
@@ -210,11 +219,15 @@ def export(
 @with_unchanged("Nothing was cancelled.")
 def cancel(
     folder: Folder,
-    cells: Annotated[list[str] | None, typer.Argument(metavar="[CELLS]", help="IMAGE:TASK or request ids.")] = None,
-    round: Annotated[int | None, typer.Option(help="All open requests of this round.")] = None,
-    requeue: Annotated[bool, typer.Option("--requeue", help="Skipped cells instead: they may be asked again.")] = False,
+    cells: Annotated[
+        list[str] | None, typer.Argument(metavar="[CELLS]", help="Cells as IMAGE:TASK, or request ids.")
+    ] = None,
+    round: Annotated[int | None, typer.Option(help="Cancel all open requests of this round.")] = None,
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="Make skipped cells missing instead, so that they can be picked again.")
+    ] = False,
 ) -> None:
-    """Cancel requests; with no cells and no round, all open ones except the held-out images'.
+    """Cancel requests; without cells and --round, all open ones except those of held-out images.
 
     Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
     """

@@ -1,4 +1,4 @@
-"""The command that runs studies: many simulated campaigns over a data set."""
+"""Defines the command `simulate`, which runs many simulated campaigns on a data set."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,13 +20,15 @@ def simulate(
     data: Annotated[Path, typer.Option(help="The data set's root.", exists=True, file_okay=False)],
     weights: Weights = None,
     strategy: Annotated[
-        str, typer.Option(help="Arms or strategies instead of the recipe's, separated by commas.")
+        str, typer.Option(help="Arms or strategies to run instead of the recipe's, separated by commas.")
     ] = "",
-    tasks: Annotated[str, typer.Option(help="Only these of the recipe's, separated by commas.")] = "",
-    seeds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=1)] = None,
-    rounds: Annotated[int | None, typer.Option(help="Instead of the recipe's.", min=0)] = None,
-    jobs: Annotated[int, typer.Option(help="Runs at a time; 0: one per processor core.", min=0)] = 0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, and for how long.")] = False,
+    tasks: Annotated[str, typer.Option(help="Only these of the recipe's tasks, separated by commas.")] = "",
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds instead of the recipe's.", min=1)] = None,
+    rounds: Annotated[int | None, typer.Option(help="Number of rounds instead of the recipe's.", min=0)] = None,
+    jobs: Annotated[int, typer.Option(help="Parallel runs; 0: one per processor core.", min=0)] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the runs and the estimated time; run nothing.")
+    ] = False,
 ) -> None:
     """Run simulated campaigns: arms × seeds × recipe keys, labels hidden until they are bought.
 
@@ -36,10 +38,8 @@ def simulate(
     from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import run_study
 
-    named = {"strategies": strategy, "only": tasks}
-    changes: dict[str, Any] = {
-        name: [word.strip() for word in words.split(",")] for name, words in named.items() if words
-    }
+    lists = {"strategies": strategy, "only": tasks}
+    changes: dict[str, Any] = {key: [name.strip() for name in text.split(",")] for key, text in lists.items() if text}
     changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
     request = StudyRequest.of(recipe, data, out, weights=weights, changes=changes, jobs=jobs)
     if dry_run:
@@ -64,11 +64,11 @@ def _refuse_failed(failed: dict[str, str]) -> None:
 
 
 def _show_estimate(estimate: "StudyEstimate") -> None:
-    """Print what is left to be run, and what it takes."""
+    """Print the remaining runs, and their estimated time and memory."""
     from labelgrid.report.wording import counted
 
     rows = [
-        [key, estimate.kinds[key], len(one.steps), one.labels, sum(one.steps)] for key, one in estimate.left.items()
+        [key, estimate.kinds[key], len(work.steps), work.labels, sum(work.steps)] for key, work in estimate.left.items()
     ]
     screen.table("", ["run", "kind", "trainings left", "labels at most", "steps left at most"], rows)
     if not estimate.runs:

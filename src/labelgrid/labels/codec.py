@@ -1,4 +1,4 @@
-"""How label files become arrays and back: one form for all formats, each format one file in `formats/`."""
+"""Defines the label codec: the protocol that each module of `formats/` implements, and labels as arrays."""
 
 import hashlib
 import importlib
@@ -19,12 +19,12 @@ O_contra = TypeVar("O_contra", contravariant=True)
 
 @dataclass(frozen=True)
 class LabelArray:
-    """A label as arrays; "ignore" numbers end here and are a mask from now on.
+    """A label as arrays; the file's "ignore" numbers have become a mask.
 
     Args:
         value: [h, w, c]: int64 class indices (c = 1) or float32 values; undefined where not valid.
         valid: bool [h, w].
-        annotated: bool [classes], the classes that were looked for; None: all. A pixel says nothing of the others.
+        annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing about other classes.
     """
 
     value: NDArray[Any]
@@ -39,25 +39,25 @@ class LabelArray:
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What every format can be told.
+    """The options that every label format has.
 
     Args:
-        stride: the image's sides are so many times as long as the label's; each number of the label stands for a
-            square of so many pixels. In ledgers, `tasks.toml` and `--task` also by its old name, `coarser`.
+        stride: the image's sides divided by the label's; each number of the label stands for a square of so many
+            pixels. Ledgers, `tasks.toml` and `--task` may use its old name, `coarser`.
     """
 
     stride: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.stride <= 64:
-            raise ValueError(f"stride lies between 1 and 64; it is {self.stride}")
+            raise ValueError(f"stride must be from 1 to 64; it is {self.stride}")
 
     def kept(self) -> dict[str, Any]:
-        """All options as plain values under the names in checkpoints, where the stride is still `coarser`."""
+        """All options as plain values under their names in checkpoints, where the stride is called `coarser`."""
         return {("coarser" if name == "stride" else name): value for name, value in asdict(self).items()}
 
     def upsample(self, label: LabelArray) -> LabelArray:
-        """A file's label at its image's size.
+        """Repeat a file's label to its image's size.
 
         Example:
             >>> small = LabelArray(np.array([[[1], [2]]]), np.array([[True, False]]))
@@ -70,52 +70,52 @@ class Form:
         return replace(label, value=value, valid=valid)
 
     def downsample(self, label: LabelArray) -> LabelArray:
-        """A label of an image's size as its file holds it: the middle number of each square of `stride` pixels.
+        """Reduce a label of an image's size to its file's: take the middle number of each square of `stride` pixels.
 
         Raises:
-            LabelError: the image's sides are no multiples of `stride`.
+            LabelError: the image's sides are not multiples of `stride`.
         """
         step, (height, width) = self.stride, label.size
         if height % step or width % step:
             raise LabelError(
-                f"The image is {height}x{width}, and the task's labels have a stride of {step}: that is no whole size."
+                f"The image is {height}x{width}, which the stride of the task's labels, {step}, does not divide."
             )
-        taken = (slice(step // 2, None, step),) * 2
-        return replace(label, value=label.value[taken], valid=label.valid[taken])
+        middles = (slice(step // 2, None, step),) * 2
+        return replace(label, value=label.value[middles], valid=label.valid[middles])
 
 
 class Codec(Protocol[O_contra]):
-    """What a module of `formats/` offers beside its frozen dataclass `Options`."""
+    """The functions of a module of `formats/`, which also has a frozen dataclass `Options`."""
 
-    EXTENSIONS: tuple[str, ...]  #: what it reads, the first is what it writes
-    CHANNELS: int  #: c of its arrays
-    DTYPE: type[np.generic]  #: of its values: int64 for class indices, float32 for all else
+    EXTENSIONS: tuple[str, ...]  #: the extensions that it reads; it writes the first
+    CHANNELS: int  #: c of its arrays' values
+    DTYPE: type[np.generic]  #: type of the values: int64 for class indices, float32 otherwise
 
     def read(self, path: Path, options: O_contra) -> LabelArray:
-        """The label in the file; `LabelError` says what is wrong with it."""
+        """Read the label in the file; raises `LabelError` if it is wrong."""
 
     def write(self, path: Path, label: LabelArray, options: O_contra) -> None:
-        """Write the label so that `read` gives it back."""
+        """Write the label so that `read` returns it."""
 
     def describe(self, options: O_contra) -> str:
-        """What a file holds, for those who make labels: one line that stands alone, and lines for what it lists."""
+        """Describe the file to annotators: one line that stands alone, then one line per listed item."""
 
 
 def codec(name: str) -> Codec[Any]:
-    """The format module `name`, or the object `"package.module:object"` of one's own."""
+    """The format module `name`, or your own object `"package.module:object"`."""
     if ":" in name:
         return cast("Codec[Any]", plugins.resolve("labels.formats", name))
     return cast("Codec[Any]", importlib.import_module(f"labelgrid.labels.formats.{name}"))
 
 
 def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
-    """The checked options of a format from plain values; `coarser`, the old name of `stride`, is read too."""
+    """Check the options of a format; `coarser`, the old name of `stride`, is accepted."""
     if "stride" not in values:
         values = {("stride" if key == "coarser" else key): value for key, value in values.items()}
     return parse(cast("Any", codec(name)).Options, values, where)
 
 
 def digest(path: Path) -> str:
-    """The content hash of a file, as the ledger keeps it."""
+    """The content hash of a file, as stored in the ledger."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

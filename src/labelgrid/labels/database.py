@@ -1,4 +1,4 @@
-"""How the ledger's database is created, opened, upgraded and shared, and how its faults become sentences."""
+"""Creates, opens and migrates the ledger's database, and turns its errors into `LedgerError`s."""
 
 import json
 import threading
@@ -18,15 +18,15 @@ UNCHANGED = "Nothing was changed."
 
 
 class Database:
-    """One ledger's database and its connections; safe to share between threads and between processes.
+    """A ledger's database and its connections; safe to use from several threads and processes.
 
     A writer always sees the newest state, and writers of several processes wait for each other. Readers are never
-    blocked. Every commit is flushed to the disk: labels cost money, commits are few, so neither a killed process
-    nor a power cut loses one that was acknowledged.
+    blocked. Every commit is flushed to the disk, so that neither a kill nor a power cut loses it: labels cost money,
+    and commits are few.
 
     Args:
-        path: of the ledger.
-        dialect: how its kind of database does that.
+        path: the ledger's file.
+        dialect: the kind of database; SQLite by default.
     """
 
     def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
@@ -36,39 +36,39 @@ class Database:
             connect_args=self.dialect.arguments(),
             json_serializer=partial(json.dumps, sort_keys=True, ensure_ascii=False, allow_nan=False),
         )
-        self._own = threading.local()
+        self._local = threading.local()
         self.dialect.attach(self._engine)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One unchanging picture of the database; inside `writing`, that transaction's own."""
-        outer = getattr(self._own, "connection", None)
+        """Open a read transaction: one consistent snapshot; inside `writing`, the same transaction."""
+        outer = getattr(self._local, "connection", None)
         if outer is not None:
             yield outer
             return
-        with self._sentences(), self._engine.connect() as connection:
+        with self._translated_errors(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction: all of it or nothing. Inside another one: a part of it that fails alone."""
-        outer = getattr(self._own, "connection", None)
+        """Open a write transaction; inside another one, a savepoint."""
+        outer = getattr(self._local, "connection", None)
         if outer is not None:
-            with self._sentences(), outer.begin_nested():
+            with self._translated_errors(), outer.begin_nested():
                 yield outer
             return
-        with self._sentences(), self._engine.connect() as connection:
+        with self._translated_errors(), self._engine.connect() as connection:
             connection.execution_options(writing=True)
             with connection.begin():
-                self._own.connection = connection
+                self._local.connection = connection
                 try:
                     yield connection
                 finally:
-                    self._own.connection = None
+                    self._local.connection = None
 
     def share(self) -> None:
-        """Let readers and a writer work at once."""
-        with self._sentences(), self._engine.connect() as connection:
+        """Allow readers and one writer to work at the same time."""
+        with self._translated_errors(), self._engine.connect() as connection:
             self.dialect.share(connection)
 
     def close(self) -> None:
@@ -76,32 +76,32 @@ class Database:
         self._engine.dispose()
 
     @contextmanager
-    def _sentences(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except (DBAPIError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
-            raise self._fault(error) from error
+            raise self._ledger_error(error) from error
 
-    def _fault(self, error: Exception) -> LedgerError:
+    def _ledger_error(self, error: Exception) -> LedgerError:
         cause = getattr(error, "orig", error)
-        what, next_step = self.dialect.meaning(cause) or (f"the database says '{cause}'", "Run again.")
-        return LedgerError(_sentence(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED)
+        what, next_step = self.dialect.meaning(cause) or (f"the database reports '{cause}'", "Run again.")
+        return LedgerError(_message(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED)
 
 
 def create_database(path: Path, dialect: Dialect | None = None) -> Database:
-    """Make a new database; an empty file of a stopped call is used.
+    """Create a new database; an empty file left by a stopped call is used.
 
     Raises:
-        LedgerError: there is one already, or the place cannot be written.
+        LedgerError: it exists already, or it cannot be written.
     """
     if not path.parent.is_dir():
-        raise LedgerError("There is no such folder.", where=str(path.parent), next_step="Make it and run again.")
+        raise LedgerError("There is no such folder.", where=str(path.parent), next_step="Create it and run again.")
     database = Database(path, dialect)
     try:
         _refuse_tables(database)
         database.share()
         with database.writing() as connection:
-            _refuse_tables(database)  # once more: another process may have been quicker
+            _refuse_tables(database)  # again: another process may have created it meanwhile
             _migrate(connection)
     except BaseException:
         database.close()
@@ -110,13 +110,13 @@ def create_database(path: Path, dialect: Dialect | None = None) -> Database:
 
 
 def open_database(path: Path) -> Database:
-    """Open a database, bringing an older one up to date in one transaction.
+    """Open a database; an older one is migrated in one transaction.
 
     Raises:
         LedgerError: it is missing, not a ledger, newer than this program, or cannot be written.
     """
     if not path.is_file():
-        raise LedgerError("There is no ledger.", where=str(path), next_step="Make one with `labelgrid init`.")
+        raise LedgerError("There is no ledger.", where=str(path), next_step="Create one with `labelgrid init`.")
     database = Database(path)
     try:
         with database.reading() as connection:
@@ -134,7 +134,7 @@ def _refuse_tables(database: Database) -> None:
     with database.reading() as connection:
         if inspect(connection).get_table_names():
             raise LedgerError(
-                "There is a database already.",
+                "A database exists already.",
                 where=str(database.path),
                 next_step="Open it, or choose another folder.",
                 unchanged=UNCHANGED,
@@ -147,7 +147,7 @@ def _is_current(connection: Connection, path: Path) -> bool:
     version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if ours else None
     if version is None:
         what, next_step = FOREIGN
-        raise LedgerError(_sentence(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)
+        raise LedgerError(_message(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)
     if version not in known:
         raise LedgerError(
             f"The ledger was made by a newer labelgrid: its tables have revision {version}, this program knows "
@@ -169,5 +169,5 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _sentence(what: str) -> str:
+def _message(what: str) -> str:
     return f"The ledger cannot be used: {what}."

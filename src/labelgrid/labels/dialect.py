@@ -1,4 +1,4 @@
-"""What one kind of database does its own way: addresses, locking, durability, and the names of its faults."""
+"""Wraps what is specific to a kind of database: its URL, locking, durability and error codes."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -8,58 +8,58 @@ from typing import Any, ClassVar, Protocol, cast
 from sqlalchemy import URL, Connection, Engine, Insert, Table, event
 from sqlalchemy.dialects import sqlite
 
-#: How long a process waits for another one's writing.
+#: How long a process waits for another one's write transaction.
 WAIT_SECONDS = 60
-#: A fault's meaning, and what to do about it.
+#: An error's meaning, and what to do about it.
 Meaning = tuple[str, str]
-#: The file or database is none of ours.
-FOREIGN: Meaning = ("it is not a labelgrid database", "Give the folder that `labelgrid init` made.")
+#: The file is not a labelgrid database.
+FOREIGN: Meaning = ("it is not a labelgrid database", "Name the folder that `labelgrid init` created.")
 #: The key of a connection's `info` under which its dialect is found.
 _KEY = "labelgrid.dialect"
 
 
 class Dialect(Protocol):
-    """One kind of database. All else in `labelgrid.labels` is SQLAlchemy that SQLite and PostgreSQL both run."""
+    """One kind of database. All other code in `labelgrid.labels` is SQLAlchemy that runs on SQLite and PostgreSQL."""
 
     def url(self, path: Path) -> URL:
-        """The address of the ledger of a path."""
+        """The URL of the ledger at a path."""
 
     def arguments(self) -> dict[str, Any]:
-        """Arguments of the driver's `connect`."""
+        """The arguments of the driver's `connect`."""
 
     def attach(self, engine: Engine) -> None:
-        """Set up each connection of the engine, and say how its transactions begin.
+        """Set up each connection of the engine, and how its transactions begin.
 
         A transaction whose connection has the execution option `writing` sees the newest state and makes other
         writers wait. Every commit is flushed to the disk.
         """
 
     def share(self, connection: Connection) -> None:
-        """Let readers and a writer work at once, from now on."""
+        """Allow readers and one writer to work at the same time, from now on."""
 
     def insert_new(self, table: Table) -> Insert:
-        """An INSERT that leaves rows of known keys as they are, and counts the others."""
+        """An INSERT that skips rows with existing keys; its row count is the number of new rows."""
 
     def append_only(self, table: str) -> Sequence[str]:
-        """The statements after which rows of a table can be neither changed nor removed."""
+        """The statements that make a table's rows impossible to change or delete."""
 
     def meaning(self, cause: BaseException) -> Meaning | None:
-        """What the driver's error means, if it has a common cause."""
+        """The meaning of the driver's error, if it has a known cause."""
 
 
 def dialect_of(connection: Connection) -> Dialect:
-    """The dialect whose `attach` set up the connection."""
+    """The dialect that set up the connection."""
     return cast("Dialect", connection.info[_KEY])
 
 
-_LOCKED = (f"another process has kept it locked for {WAIT_SECONDS} s", "Let it end, or stop it, and run again.")
+_LOCKED = (f"another process has kept it locked for {WAIT_SECONDS} s", "Wait for it or stop it, and run again.")
 _READ_ONLY = ("it cannot be written", "Make its folder and its files writable for you and run again.")
 
 
 class SQLite:
-    """SQLite: one file, its write-ahead log beside it."""
+    """SQLite: one file, with its write-ahead log beside it."""
 
-    #: The beginning of SQLite's name for a fault -> its meaning.
+    #: Prefix of SQLite's error name -> meaning.
     FAULTS: ClassVar[Mapping[str, Meaning]] = {
         "SQLITE_FULL": ("the disk is full", "Free some space and run again."),
         "SQLITE_READONLY": _READ_ONLY,
@@ -68,13 +68,13 @@ class SQLite:
         "SQLITE_BUSY": _LOCKED,
         "SQLITE_LOCKED": _LOCKED,
         "SQLITE_NOTADB": FOREIGN,
-        "SQLITE_CORRUPT": ("it is damaged", "Put back a copy of it; `sqlite3 FILE .recover` may save the rest."),
-        "SQLITE_IOERR": ("the disk failed", "Look at the disk (space, quota, network) and run again."),
+        "SQLITE_CORRUPT": ("it is damaged", "Restore a copy; `sqlite3 FILE .recover` may save what is readable."),
+        "SQLITE_IOERR": ("the disk reports an error", "Check the disk (space, quota, network) and run again."),
     }
     SETTINGS = ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536")
 
     def url(self, path: Path) -> URL:
-        """As `Dialect.url`: the file's."""
+        """As `Dialect.url`: the file's URL."""
         return URL.create("sqlite", database=str(path.absolute()))
 
     def arguments(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class SQLite:
 
         def connect(connection: sqlite3.Connection, record: Any) -> None:
             record.info[_KEY] = self
-            connection.isolation_level = None  # transactions begin where `begin` says, not where the driver guesses
+            connection.isolation_level = None  # transactions begin in `begin`, not where the driver decides
             for setting in self.SETTINGS:
                 connection.execute(f"PRAGMA {setting}")
 
@@ -98,7 +98,7 @@ class SQLite:
         event.listen(engine, "begin", begin)
 
     def share(self, connection: Connection) -> None:
-        """As `Dialect.share`: a write-ahead log; the file remembers it."""
+        """As `Dialect.share`: a write-ahead log; the setting is stored in the file."""
         cast("sqlite3.Connection", connection.connection.driver_connection).execute("PRAGMA journal_mode=WAL")
 
     def insert_new(self, table: Table) -> Insert:

@@ -1,14 +1,13 @@
-"""How far two predictions of one task are apart, pixel by pixel (TCD's inconsistency of stages).
+"""Measures how much two predictions of one task differ at each pixel (TCD's inconsistency of stages).
 
-The TCD paper names no per-pixel measure; these are this project's reading of it: the information gained from
-the initial to the refined prediction for probabilities (nats), a distance for the rest. All are >= 0, and 0 for
-equal predictions.
+The TCD paper names no per-pixel measure. This project uses the information gain from the initial to the refined
+prediction for probabilities (nats), and a distance for other values. All are >= 0, and 0 for equal predictions.
 """
 
 import torch
 from torch import Tensor
 
-#: The least probability an initial prediction is taken to give: bounds the divergences at about 16 nats.
+#: Initial probabilities are raised to this value, which bounds the divergences at about 16 nats.
 LEAST = 1e-7
 
 

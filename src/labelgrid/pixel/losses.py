@@ -1,8 +1,8 @@
-"""What a pixel's error costs in training: one loss map a task, from raw outputs and partial labels.
+"""Provides the pixel losses: one loss map per task, from raw outputs and partial labels.
 
-Every function takes raw outputs [b, c, h, w] and a target of their size and gives [b, 1, h, w], 0 where the
-target is not valid. Label values are made safe before any arithmetic, so garbage (NaN too) behind an invalid
-mask reaches neither a loss nor a gradient. Each image's losses depend on that image alone.
+Every function takes raw outputs [b, c, h, w] and a target of their size and returns [b, 1, h, w], 0 where the
+target is not valid. Invalid label values are replaced before any arithmetic, so that garbage (including NaN) reaches
+neither a loss nor a gradient. Each image's losses depend on that image alone.
 """
 
 import torch
@@ -20,7 +20,7 @@ def _kept(loss: Tensor, target: Target) -> Tensor:
 def cross_entropy(raw: Tensor, target: Target) -> Tensor:
     """Negative log probability of the true class, nats; raw outputs are logits [b, classes, h, w].
 
-    Among the classes that were annotated in the image, where not all were: the others get no gradient.
+    If only some classes were annotated in an image, the softmax is over these; the others get no gradient.
 
     Example:
         >>> target = Target(torch.tensor([[[[1, 255]]]]), torch.tensor([[[[True, False]]]]))
@@ -33,7 +33,7 @@ def cross_entropy(raw: Tensor, target: Target) -> Tensor:
 
 
 def balanced_bce(raw: Tensor, target: Target, positive: float | Tensor = 0.95) -> Tensor:
-    """Binary cross entropy of logits [b, 1, h, w]: edge pixels weigh `positive`, others 1 - `positive`.
+    """Binary cross entropy of logits [b, 1, h, w]: edge pixels have the weight `positive`, others 1 - `positive`.
 
     Labels of 0.5 and more are positive.
 
@@ -45,13 +45,13 @@ def balanced_bce(raw: Tensor, target: Target, positive: float | Tensor = 0.95) -
 
 
 def area_balanced_bce(raw: Tensor, target: Target) -> Tensor:
-    """Binary cross entropy of logits [b, 1, h, w]; positives weigh the image's share of negative pixels.
+    """Binary cross entropy of logits [b, 1, h, w]; the weight of positives is the image's share of negatives.
 
     Source: the survey's saliency loss (Vandenhende et al. 2021).
     """
-    # Deviates from the survey: it takes the share over the batch; here over each image's valid pixels, so that
-    # a loss belongs to one image. An image of one class alone weighs 1/2 throughout, where the survey's
-    # formula would give a weight, hence a loss, of zero.
+    # Deviates from the survey: it computes the share over the batch; here it is over each image's valid
+    # pixels, so that a loss depends on one image only. In an image with a single class all pixels have the weight 1/2,
+    # where the survey's formula would give a weight, and so a loss, of zero.
     positives = ((target.safe() >= 0.5) & target.valid).sum((1, 2, 3), keepdim=True)
     total = target.valid.sum((1, 2, 3), keepdim=True)
     mixed = (positives > 0) & (positives < total)
@@ -78,7 +78,7 @@ def unit_vector_l1(raw: Tensor, target: Target) -> Tensor:
 def unit_vector_cosine(raw: Tensor, target: Target) -> Tensor:
     """1 - cosine of the angle between the raw vector and the label's.
 
-    In place of `unit_vector_l1` by `dataclasses.replace(task, pixel_loss=unit_vector_cosine)`.
+    Use it with `dataclasses.replace(task, pixel_loss=unit_vector_cosine)`.
 
     Source: MTAN's and MTPSL's normals loss.
     """

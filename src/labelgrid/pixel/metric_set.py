@@ -1,4 +1,4 @@
-"""Several metrics of one task over one set, used as one."""
+"""Combines several metrics of one task into one."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -11,23 +11,23 @@ from labelgrid.results import Result
 
 
 class MetricSet:
-    """Metrics that count the same predictions; their figures one after another."""
+    """Several metrics of the same predictions, used as one `Metric`."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self.metrics = tuple(metrics)
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count predictions in each metric."""
+        """Add predictions to each metric."""
         for metric in self.metrics:
             metric.update(prediction, target)
 
     def end_image(self) -> None:
-        """Say to each metric that the images are complete."""
+        """Mark the images as complete in each metric."""
         for metric in self.metrics:
             metric.end_image()
 
     def merge(self, other: Self) -> None:
-        """Add what another set of the same metrics counted over other images."""
+        """Add the counts of another set of the same metrics over other images."""
         for metric, counted in zip(self.metrics, other.metrics, strict=True):
             metric.merge(counted)
 

@@ -1,8 +1,8 @@
-"""How good predictions are over a set: sums over its valid pixels, mergeable, and the figures made of them.
+"""Provides the metrics: mergeable sums over a set's valid pixels, and figures computed from them.
 
-`update` takes images whole or in strips of rows, in batches of any size; the figures come out the same. Only the
-saliency metric averages over images and needs to know where one ends, but every user of a metric says so.
-An empty set has figures that are not numbers (NaN).
+`update` takes whole images or strips of rows, in batches of any size, with the same result. Only the saliency metric
+averages over images and needs to know where an image ends, but every caller must call `end_image`.
+The figures of an empty set are NaN.
 """
 
 from typing import Literal, Protocol, Self
@@ -31,20 +31,20 @@ class Metric(Protocol):
     """
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count predictions [b, channels, h, w] of b images, or of a strip of rows of each of b images."""
+        """Add predictions [b, channels, h, w] of b images, or of a strip of rows of each of b images."""
 
     def end_image(self) -> None:
-        """Say that the images of the updates since the last call are complete; the next update starts others."""
+        """Mark the images of the updates since the last call as complete; the next update starts new images."""
 
     def merge(self, other: Self) -> None:
-        """Add what another metric of the same making counted, elsewhere, over other images."""
+        """Add the counts of another metric with the same options over other images."""
 
     def compute(self) -> dict[str, Result]:
-        """The figures over everything counted, by name; the metric may go on counting afterwards."""
+        """The figures over everything added so far, by name; more may be added afterwards."""
 
 
 class SumMetric:
-    """A metric whose figures follow from sums over the set, kept in float64 on the CPU."""
+    """A metric whose figures are computed from sums over the set, held in float64 on the CPU."""
 
     def __init__(self, *shape: int) -> None:
         self.sums = torch.zeros(shape, dtype=torch.float64)
@@ -60,13 +60,14 @@ class SumMetric:
         """Add the other's sums."""
         if self.sums.shape != other.sums.shape:
             raise ValueError(
-                f"Metrics of one making are merged; found sums of {[*self.sums.shape]} and {[*other.sums.shape]}."
+                "Only metrics with the same options can be merged; "
+                f"found sums of {[*self.sums.shape]} and {[*other.sums.shape]}."
             )
         self.add(other.sums)
 
 
 def _at_valid(values: Tensor, target: Target) -> Tensor:
-    """The rows [n, c] of a map [b, c, h, w] at the valid pixels."""
+    """The values [n, c] of a map [b, c, h, w] at the valid pixels."""
     return values.movedim(1, -1)[target.valid[:, 0]]
 
 
@@ -78,8 +79,8 @@ class SegmentationMetric(SumMetric):
     """mIoU of the confusion matrix summed over the set, and pixel accuracy, in percent.
 
     Args:
-        classes: their number.
-        absent: a class found neither in truth nor in predictions is left out of the mean ("skip", as MTAN does),
+        classes: the number of classes.
+        absent: a class that is neither in labels nor in predictions is left out of the mean ("skip", as MTAN does),
             or counts as IoU 0 ("zero", as the survey's code does).
 
     Source: Vandenhende et al. 2021 (the survey); summed, never averaged over batches or images.
@@ -97,14 +98,14 @@ class SegmentationMetric(SumMetric):
         self.classes, self.absent = classes, absent
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count class probabilities [b, classes, h, w]; the first of equal ones is the prediction.
+        """Add class probabilities [b, classes, h, w]; the first of equal ones is the prediction.
 
-        Where not all classes were annotated in an image, its prediction is the likeliest of those that were.
+        If only some classes were annotated in an image, the prediction is the likeliest of these.
         """
         prediction, target = target.judged(prediction, -1.0)
-        found = _at_valid(prediction.argmax(1, keepdim=True), target)
+        predicted = _at_valid(prediction.argmax(1, keepdim=True), target)
         truth = _at_valid(target.value, target).long()
-        pairs = torch.bincount((truth * self.classes + found).flatten(), minlength=self.classes**2)
+        pairs = torch.bincount((truth * self.classes + predicted).flatten(), minlength=self.classes**2)
         self.add(pairs.view(self.classes, self.classes))
 
     def compute(self) -> dict[str, Result]:
@@ -122,7 +123,7 @@ class DepthMetric(SumMetric):
 
     Args:
         unit: of the values; a disparity has none.
-        least: predictions below it count as it (the survey's rule for predictions <= 0).
+        least: predictions are raised to at least this value first (the survey's rule for predictions <= 0).
 
     Source: Vandenhende et al. 2021 (the survey): over pixels of the set, not a mean of images.
     """
@@ -132,9 +133,9 @@ class DepthMetric(SumMetric):
         self.unit, self.least = unit, least
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count values [b, 1, h, w]."""
-        found = _at_valid(prediction, target).double().clamp(min=self.least)
-        error = found - _at_valid(target.value, target).double()
+        """Add values [b, 1, h, w]."""
+        predicted = _at_valid(prediction, target).double().clamp(min=self.least)
+        error = predicted - _at_valid(target.value, target).double()
         self.add(torch.stack([error.square().sum(), error.abs().sum(), error.new_tensor(error.numel())]))
 
     def compute(self) -> dict[str, Result]:
@@ -147,7 +148,7 @@ class DepthMetric(SumMetric):
 class NormalsMetric(SumMetric):
     """Mean angle in degrees over the set's pixels, and the shares of pixels below 11.25, 22.5 and 30 degrees.
 
-    Lengths do not matter, of predictions or of labels from 8-bit files; a zero vector is 90 degrees off.
+    Vectors are normalised first, so lengths do not matter; a zero vector has an error of 90 degrees.
 
     Source: Vandenhende et al. 2021 (the survey).
     """
@@ -158,11 +159,11 @@ class NormalsMetric(SumMetric):
         super().__init__(2 + len(self.LIMITS))
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count vectors [b, 3, h, w]."""
-        found = F.normalize(_at_valid(prediction, target).double())
+        """Add vectors [b, 3, h, w]."""
+        predicted = F.normalize(_at_valid(prediction, target).double())
         truth = F.normalize(_at_valid(target.value, target).double())
-        # Equal to acos(found · truth), but exact for small angles too.
-        angle = torch.rad2deg(2 * torch.atan2((found - truth).norm(dim=1), (found + truth).norm(dim=1)))
+        # Equal to acos(predicted · truth), but exact for small angles too.
+        angle = torch.rad2deg(2 * torch.atan2((predicted - truth).norm(dim=1), (predicted + truth).norm(dim=1)))
         below = [(angle < limit).sum() for limit in self.LIMITS]
         self.add(torch.stack([angle.sum(), angle.new_tensor(angle.numel()), *below]))
 
@@ -177,8 +178,8 @@ class NormalsMetric(SumMetric):
 class SaliencyMetric(SumMetric):
     """IoU and maxF in percent: best over 15 thresholds of figures averaged over images.
 
-    At each threshold an image has the IoU of its foreground (1 if there is nothing to find and nothing found),
-    a precision and a recall (0 if there is nothing to divide by). F is that of mean precision and mean recall.
+    At each threshold an image has the IoU of its foreground (1 if neither label nor prediction has a positive),
+    a precision and a recall (0 if the denominator is 0). F is that of mean precision and mean recall.
     Images without a valid pixel do not count.
 
     Args:
@@ -195,26 +196,26 @@ class SaliencyMetric(SumMetric):
         self.open: Tensor | None = None  # [b, 2, 16]: pixels by image, truth, thresholds exceeded
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count probabilities [b, 1, h, w]."""
-        found = _at_valid(prediction, target)[:, 0].double()
+        """Add probabilities [b, 1, h, w]."""
+        predicted = _at_valid(prediction, target)[:, 0].double()
         if self.eight_bit:
-            found = (found * 255).floor() / 255
-        exceeded = torch.bucketize(found, self.THRESHOLDS.to(found.device))
+            predicted = (predicted * 255).floor() / 255
+        exceeded = torch.bucketize(predicted, self.THRESHOLDS.to(predicted.device))
         truth = (_at_valid(target.value, target)[:, 0] >= 0.5).long()
         image = target.valid[:, 0].nonzero()[:, 0]
         shape = (len(prediction), 2, len(self.THRESHOLDS) + 1)
-        place = (image * 2 + truth) * shape[2] + exceeded
-        counted = torch.bincount(place, minlength=shape[0] * shape[1] * shape[2]).view(shape).cpu()
+        bins = (image * 2 + truth) * shape[2] + exceeded
+        counted = torch.bincount(bins, minlength=shape[0] * shape[1] * shape[2]).view(shape).cpu()
         if self.open is not None and self.open.shape != counted.shape:
             raise ValueError(f"{len(counted)} images follow {len(self.open)} unended ones; call `end_image` between.")
         self.open = counted if self.open is None else self.open + counted
 
     def end_image(self) -> None:
-        """Average in the images counted since the last call."""
+        """Add the images since the last call to the averages."""
         if self.open is None:
             return
         seen = self.open[self.open.sum((1, 2)) > 0]
-        # Positive at threshold j are the pixels that exceed more than j thresholds.
+        # A pixel is positive at threshold j if it exceeds more than j thresholds.
         positive = seen.flip(2).cumsum(2).flip(2)[:, :, 1:].double()
         false, hits = positive.unbind(1)
         truths = seen[:, 1].sum(1, keepdim=True).double()
@@ -226,7 +227,7 @@ class SaliencyMetric(SumMetric):
         self.open = None
 
     def merge(self, other: Self) -> None:
-        """Add the other's sums; both have ended their images."""
+        """Add the other's sums; `end_image` must have been called on both."""
         self._need_ended()
         other._need_ended()
         super().merge(other)
@@ -249,7 +250,7 @@ class EdgeMetric(SumMetric):
 
     Pixels whose probabilities share one of the histogram's 4,096 equal steps count as ties.
 
-    Source: the sum of precision times gain in recall, from the most certain step down (no interpolation).
+    Source: the sum of precision times gain in recall, from the highest probability down (no interpolation).
     """
 
     STEPS = 4096
@@ -258,15 +259,15 @@ class EdgeMetric(SumMetric):
         super().__init__(2, self.STEPS)
 
     def update(self, prediction: Tensor, target: Target) -> None:
-        """Count probabilities [b, 1, h, w]."""
-        found = _at_valid(prediction, target)[:, 0]
-        step = (found.double() * self.STEPS).long().clamp(0, self.STEPS - 1)
+        """Add probabilities [b, 1, h, w]."""
+        predicted = _at_valid(prediction, target)[:, 0]
+        step = (predicted.double() * self.STEPS).long().clamp(0, self.STEPS - 1)
         truth = (_at_valid(target.value, target)[:, 0] >= 0.5).long()
         counted = torch.bincount(truth * self.STEPS + step, minlength=2 * self.STEPS)
         self.add(counted.view(2, self.STEPS))
 
     def compute(self) -> dict[str, Result]:
-        """`AP`; NaN for a set without an edge."""
+        """`AP`; NaN for a set without an edge pixel."""
         others, edges = self.sums.flip(1)
         hits = edges.cumsum(0)
         precision = hits / (hits + others.cumsum(0)).clamp(min=1)

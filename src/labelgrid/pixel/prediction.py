@@ -1,4 +1,4 @@
-"""How raw outputs become predictions, label values become predictions, and predictions become labels."""
+"""Converts raw outputs to predictions, label values to predictions, and predictions to labels."""
 
 import torch
 from torch import Tensor
@@ -23,13 +23,13 @@ def unit_vectors(raw: Tensor, eps: float = 1e-6) -> Tensor:
         tensor([0.6000, 0.0000, 0.8000])
     """
     # `F.normalize` reduces over a few channels tens of times slower on a CPU.
-    wide = raw.to(torch.promote_types(raw.dtype, torch.float32))  # squares leave half precision's range
+    wide = raw.to(torch.promote_types(raw.dtype, torch.float32))  # squares exceed half precision's range
     length = wide.square().sum(1, keepdim=True).clamp(min=eps**2).sqrt()
     return raw / length.to(raw.dtype)
 
 
 def unchanged(values: Tensor) -> Tensor:
-    """The values themselves, for tasks whose labels, outputs and predictions are one thing."""
+    """Return the values unchanged, for tasks whose labels, outputs and predictions are the same."""
     return values
 
 
@@ -41,8 +41,8 @@ def one_hot(values: Tensor, classes: int) -> Tensor:
         tensor([0., 0., 1.])
     """
     batch, _, height, width = values.shape
-    made = torch.zeros(batch, classes, height, width, device=values.device)
-    return made.scatter_(1, values.long(), 1.0)
+    zeros = torch.zeros(batch, classes, height, width, device=values.device)
+    return zeros.scatter_(1, values.long(), 1.0)
 
 
 def unit_mean(mean: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def unit_mean(mean: Tensor) -> Tensor:
 
 
 def class_target(prediction: Tensor) -> Target:
-    """The likeliest class of probabilities [b, classes, h, w], the first of equal ones; valid where they are finite.
+    """The class of highest probability [b, classes, h, w], the first of equal ones; valid where finite.
 
     Example:
         >>> class_target(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).value.flatten()
@@ -62,22 +62,22 @@ def class_target(prediction: Tensor) -> Target:
 
 
 def binary_target(prediction: Tensor, threshold: float = 0.5) -> Target:
-    """1 where a probability [b, 1, h, w] is above the threshold, else 0; valid where it is finite."""
+    """1 where a probability [b, 1, h, w] is above the threshold, else 0; valid where finite."""
     safe, finite = _safe(prediction)
     return Target((safe > threshold).float(), finite)
 
 
 def positive_target(prediction: Tensor) -> Target:
-    """The values [b, 1, h, w] themselves, valid where they are finite and positive, as distances are."""
+    """The values [b, 1, h, w] themselves, valid where finite and positive, as distances are."""
     safe, finite = _safe(prediction)
     return Target(safe, finite & (safe[:, :1] > 0))
 
 
 def vector_target(prediction: Tensor) -> Target:
-    """Vectors [b, c, h, w] at unit length, valid where they are finite and have one."""
+    """Vectors [b, c, h, w] normalised to unit length, valid where finite and not zero."""
     safe, finite = _safe(prediction)
     squares = safe.square().unbind(1)
-    # In float64, since torch rounds roots of float32 otherwise than NumPy does, and label files were made by NumPy.
+    # In float64: torch and NumPy round square roots of float32 differently, and label files are written with NumPy.
     length = sum(squares[1:], squares[0]).double().sqrt().float()[:, None]
     return Target(safe / torch.where(length > 0, length, 1), finite & (length > 0))
 
@@ -88,6 +88,6 @@ def value_target(prediction: Tensor) -> Target:
 
 
 def _safe(prediction: Tensor) -> tuple[Tensor, Tensor]:
-    """A prediction in float32 with 0 wherever a channel is not finite, and where all are."""
+    """A prediction in float32, 0 wherever a channel is not finite; and the mask of where all channels are finite."""
     finite = prediction.isfinite().all(1, keepdim=True)
     return torch.where(finite, prediction.detach(), 0).float(), finite

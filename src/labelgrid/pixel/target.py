@@ -1,4 +1,4 @@
-"""What a label is in memory: values, and where they are valid."""
+"""Holds the labels of a batch: values, and a mask of where they are valid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ class Target:
     Args:
         value: [b, c, h, w]: class indices (int64, c = 1), or float32 values; undefined where not valid.
         valid: bool [b, 1, h, w].
-        annotated: bool [b, classes], the classes that were looked for in each image; None: all. A class that was not
-            counts neither for nor against a prediction.
+        annotated: bool [b, classes], the classes that were annotated in each image; None: all. Other classes count
+            neither for nor against a prediction.
 
     Example:
         >>> Target(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4, 4, dtype=torch.bool)).present
@@ -42,16 +42,16 @@ class Target:
     def judged(self, values: Tensor, fill: float) -> tuple[Tensor, "Target"]:
         """Class values [b, classes, h, w] and labels without the classes that were not annotated.
 
-        The values get `fill` there, and pixels of such a class are not valid; both stay where all were annotated.
+        The values of such a class become `fill`, and its pixels invalid. Nothing changes where all were annotated.
         """
         if self.annotated is None:
             return values, self
         known = self.annotated[:, :, None, None]
-        own = known.expand(-1, -1, *self.valid.shape[-2:]).gather(1, self.safe().long())
-        return values.masked_fill(~known, fill), replace(self, valid=self.valid & own)
+        pixels = known.expand(-1, -1, *self.valid.shape[-2:]).gather(1, self.safe().long())
+        return values.masked_fill(~known, fill), replace(self, valid=self.valid & pixels)
 
     def to(self, device: torch.device | str) -> "Target":
-        """The target on another device."""
+        """Move the target to another device."""
         annotated = None if self.annotated is None else self.annotated.to(device, non_blocking=True)
         return Target(self.value.to(device, non_blocking=True), self.valid.to(device, non_blocking=True), annotated)
 
@@ -61,7 +61,7 @@ class Target:
 
     @staticmethod
     def cat(parts: Sequence["Target"]) -> "Target":
-        """Batches of equal size one after another."""
+        """Concatenate batches of the same image size."""
         some = next((part.annotated for part in parts if part.annotated is not None), None)
         annotated = None if some is None else torch.cat([part._all(some) for part in parts])
         return Target(torch.cat([p.value for p in parts]), torch.cat([p.valid for p in parts]), annotated)

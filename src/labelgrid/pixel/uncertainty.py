@@ -1,4 +1,4 @@
-"""How unsure many predictions of one input are: pixelwise entropies in nats, from streamed moments.
+"""Computes the uncertainty of many predictions of one input: pixelwise entropies in nats, from streamed moments.
 
 Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values: differential
 entropy of a Gaussian with the predictions' covariance (eq. 4). An image's uncertainty is the mean over its pixels.
@@ -15,7 +15,7 @@ class Moments(Protocol):
     """Statistics of a stream of predictions; their size does not grow with the number of predictions."""
 
     def update(self, prediction: Tensor) -> None:
-        """Take in one more prediction [b, c, h, w] of the same input."""
+        """Add one more prediction [b, c, h, w] of the same input."""
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats, of the predictions so far; `ValueError` before the first."""
@@ -49,7 +49,7 @@ class ClassMoments:
         self.total = torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
-        """Take in one more prediction."""
+        """Add one more prediction."""
         wide = _wide(prediction)
         self.total = self.total.add_(wide) if self.count else wide.clone()
         self.count += 1
@@ -86,7 +86,7 @@ class _Covariance:
         self.mean, self.products = torch.zeros(()), torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
-        """Take in one more prediction."""
+        """Add one more prediction."""
         wide = _wide(prediction)
         self.count += 1
         rows, columns = torch.triu_indices(wide.shape[1], wide.shape[1])
@@ -107,8 +107,8 @@ class GaussianMoments(_Covariance):
     """Differential entropy of a one-dimensional Gaussian with the variance of values [b, 1, h, w].
 
     Args:
-        floor: the least variance, in the values' unit squared; also what one prediction alone is given.
-        ddof: the variance is the sum of squares over D - ddof. The paper is silent; 0 is the moment itself.
+        floor: the smallest variance, in the values' unit squared; also the variance of a single prediction.
+        ddof: the variance is the sum of squares over D - ddof. The paper does not say; 0 is the plain second moment.
 
     Source: PartAL eq. 4 with N = 1.
 
@@ -134,7 +134,7 @@ class VectorMoments(_Covariance):
 
     Args:
         jitter: added to the three variances. Unit vectors vary little along their mean, and fewer than four
-            predictions not at all in some direction.
+            predictions have a singular covariance.
         ddof: as in `GaussianMoments`.
 
     Source: PartAL eq. 4 with N = 3.
@@ -153,8 +153,8 @@ class VectorMoments(_Covariance):
 def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
     """The pivots of covariance + jitter·I [b, 6, h, w]; their product is its determinant.
 
-    In exact arithmetic none is below the jitter. Holding rounded ones to that keeps the logarithm finite, where
-    expanding the determinant would lose all digits of a near-singular one.
+    In exact arithmetic none is below the jitter. Clamping rounded ones to it keeps the logarithm finite; expanding the
+    determinant would lose all digits of a near-singular one.
     """
     xx, xy, xz, yy, yz, zz = covariance.unbind(1)
     first = xx + jitter
@@ -169,7 +169,7 @@ def _gaussian_entropy(log_determinant: Tensor, dimensions: int) -> Tensor:
 
 
 def _wide(prediction: Tensor) -> Tensor:
-    """Without its graph, in float32 at least."""
+    """Detached from the graph, in at least float32."""
     return prediction.detach().to(torch.promote_types(prediction.dtype, torch.float32))
 
 

@@ -1,4 +1,4 @@
-"""Which labels of a published data set belong to a project's images."""
+"""Finds the labels of a published data set that belong to a project's images."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,23 +16,22 @@ if TYPE_CHECKING:
 
 
 def answers_of(dataset: "Dataset", project: ProjectFolder, split: Split | None, where: str) -> Answers:
-    """The data set's labels of the project's images; with a split, of those in the data set's split of that name.
+    """The data set's labels of the project's images; with `split`, only of images in the data set's split of that name.
 
-    An image of the data set is the project's image of the same id or, if there is exactly one, of the same file name
-    without its extension.
+    Images match by id or, if exactly one image of the project has it, by file name without extension.
 
     Raises:
         LabelError: the data set has splits, but not this one.
     """
-    names = _of_split(dataset, split, where)
-    ours, ambiguous = _project_images(names, project)
+    source_ids = _of_split(dataset, split, where)
+    matches, ambiguous = _project_images(source_ids, project)
     tasks = project.tasks()
     labels = [
-        Answer(Cell(image, task.name), f"{name} ({task.name})", partial(dataset.label, name, task))
-        for name, image in ours.items()
+        Answer(Cell(image_id, task.name), f"{source_id} ({task.name})", partial(dataset.label, source_id, task))
+        for source_id, image_id in matches.items()
         for task in tasks.values()
     ]
-    return Answers(labels, [], ambiguous, foreign=len(names) - len(ours) - len(ambiguous))
+    return Answers(labels, [], ambiguous, foreign=len(source_ids) - len(matches) - len(ambiguous))
 
 
 def _of_split(dataset: "Dataset", split: Split | None, where: str) -> Sequence[str]:
@@ -49,27 +48,27 @@ def _of_split(dataset: "Dataset", split: Split | None, where: str) -> Sequence[s
     return splits[split]
 
 
-def _project_images(names: Sequence[str], project: ProjectFolder) -> tuple[dict[str, str], list[Fault]]:
-    """Data set's id -> project's id; and a fault for each id that could mean several of the project's images."""
-    ids, bare = set(names), {_bare(name) for name in names}
-    same: set[str] = set()
-    alike: dict[str, list[str]] = defaultdict(list)
-    for image in project.store.grid(SPLITS).images:
-        if image in ids:
-            same.add(image)
-        if (own := _bare(image)) in bare:
-            alike[own].append(image)
-    ours: dict[str, str] = {}
+def _project_images(source_ids: Sequence[str], project: ProjectFolder) -> tuple[dict[str, str], list[Fault]]:
+    """Data set's id -> project's id; and a fault for each id that matches several of the project's images."""
+    ids, stems = set(source_ids), {_stem(source_id) for source_id in source_ids}
+    same_id: set[str] = set()
+    same_stem: dict[str, list[str]] = defaultdict(list)
+    for image_id in project.store.grid(SPLITS).images:
+        if image_id in ids:
+            same_id.add(image_id)
+        if (stem := _stem(image_id)) in stems:
+            same_stem[stem].append(image_id)
+    matches: dict[str, str] = {}
     faults: list[Fault] = []
-    for name in names:
-        found = [name] if name in same else alike[_bare(name)]
+    for source_id in source_ids:
+        found = [source_id] if source_id in same_id else same_stem[_stem(source_id)]
         if len(found) == 1:
-            ours[name] = found[0]
+            matches[source_id] = found[0]
         elif found:
             what = f"It could be the image {' or '.join(found[:3])}{' or others' if len(found) > 3 else ''}."
-            faults.append(Fault(name, what, "Name the project's images as the data set does."))
-    return ours, faults
+            faults.append(Fault(source_id, what, "Name the project's images as the data set does."))
+    return matches, faults
 
 
-def _bare(name: str) -> str:
-    return PurePosixPath(name).stem
+def _stem(image_id: str) -> str:
+    return PurePosixPath(image_id).stem

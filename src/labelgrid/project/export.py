@@ -1,4 +1,4 @@
-"""How requests and labels are exported as files. Loads no torch."""
+"""Exports open requests and labels as files. Loads no torch."""
 
 import csv
 import io
@@ -25,12 +25,13 @@ LIST = "labels.csv"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """The result of an export.
 
     Args:
-        folders: where.
-        tasks: task -> how many labels are requested, or were copied.
-        prelabels: how many come with the model's own prediction.
+        folders: the written folders.
+        tasks: task -> the number of requests, or of copied labels.
+        prelabels: the number of requests with a prediction of the model.
+        what: what was written, for messages: requests or labels.
     """
 
     folders: tuple[Path, ...]
@@ -40,8 +41,8 @@ class Exported:
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {task}" for task, count in self.tasks.items())
-        with_them = f", {self.prelabels} of them with the model's own prediction" if self.prelabels else ""
-        return f"Wrote {self.what} ({counts}{with_them}) to {', '.join(map(str, self.folders))}."
+        predicted = f", {self.prelabels} of them with the model's prediction" if self.prelabels else ""
+        return f"Wrote {self.what} ({counts}{predicted}) to {', '.join(map(str, self.folders))}."
 
 
 def export(
@@ -53,19 +54,19 @@ def export(
     tool: str = "folder",
     progress: Progress | None = None,
 ) -> Exported:
-    """Write the open requests for a labelling tool; any number of times, each time as the requests are now.
+    """Write the open requests for a labelling tool; called again, it updates the folder.
 
     Args:
-        project: whose requests.
-        out: the folder to write; None: `rounds/NNNN/request` in the project, one a round.
-        round: only this round's requests; 0 is the held-out images'.
+        project: the project.
+        out: the folder to write; None: `rounds/NNNN/request` in the project, one per round.
+        round: only this round's requests; 0: those of the held-out images.
         link: link to the images instead of copying them.
         tool: a connector: a plug-in of `labelgrid.annotate`, or "package.module:build".
-        progress: told of each file.
+        progress: reports each file.
 
     Raises:
         PluginError: there is no such connector.
-        ProjectError: no request is open, the folder holds something else, or the disk refuses.
+        ProjectError: no request is open, the folder holds something else, or the disk reports an error.
     """
     requested = open_requests(project, round)
     if not requested:
@@ -89,8 +90,8 @@ def export(
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
     tasks = project.tasks()
-    names = {cell.image_id for cell in moves}
-    whole = whole_names(names, project.store.grid(SPLITS).images)
+    image_ids = {cell.image_id for cell in moves}
+    whole = whole_names(image_ids, project.store.grid(SPLITS).images)
     items, prelabels = [], {}
     for cell, move in moves.items():
         task = tasks[cell.task]
@@ -101,13 +102,14 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
                 move.request_id, cell.image_id, cell.task, path, task.spec.codec, move.score, move.cost, move.why
             )
         )
-        if given := prelabel(project, move, task, cell.image_id in whole):
-            prelabels[cell] = given
-    return Request(items, tasks, {name: _unchanged(project.store.image(name)) for name in names}, prelabels)
+        if prelabel_path := prelabel(project, move, task, cell.image_id in whole):
+            prelabels[cell] = prelabel_path
+    images = {image_id: _unchanged(project.store.image(image_id)) for image_id in image_ids}
+    return Request(items, tasks, images, prelabels)
 
 
 def _unchanged(image: ImageRow) -> Path:
-    """The image's file, if it is still the one that was added."""
+    """The image's file; raises `ImageError` if its content changed since it was added."""
     path = Path(image.root) / image.image_id
     with files.disk(path):
         if image.digest and digest(path) != image.digest:
@@ -118,19 +120,19 @@ def _unchanged(image: ImageRow) -> Path:
 def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | None = None) -> Exported:
     """Copy all labels to `<out>/<task>/<image path>.<ext>`, with a list of them, `labels.csv`.
 
-    Importing that folder into a project with the same images gives the same labels. Written again, the folder
-    becomes what the labels are now.
+    Importing that folder into a project with the same images gives the same labels. Called again, it updates the
+    folder.
 
     Raises:
-        ProjectError: there is no label, the folder holds something else, or the disk refuses.
+        ProjectError: there is no label, the folder holds something else, or the disk reports an error.
     """
     progress = progress or Silent()
     rows = _labels(project)
     if not rows:
         raise ProjectError("There are no labels yet.", where=str(project.folder), unchanged="Nothing was written.")
     with files.disk(out):
-        before = _listed(out)
-        files.remove_files(out, before - {str(row["path"]) for row, _ in rows})
+        earlier = _earlier_files(out)
+        files.remove_files(out, earlier - {str(row["path"]) for row, _ in rows})
         files.write_text(out / LIST, _table(row for row, _ in rows))
         progress.start("Copying labels", len(rows), "files")
         for row, source in rows:
@@ -141,24 +143,24 @@ def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | Non
 
 def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path]]:
     """The lines of the list, and each label's file."""
-    kept = list(project.store.cells(state=State.LABELLED))
-    names = {row.cell.image_id for row in kept}
-    whole = whole_names(names, project.store.grid(SPLITS).images)
-    split = {name: project.store.image(name).split for name in names}
+    cells = list(project.store.cells(state=State.LABELLED))
+    image_ids = {row.cell.image_id for row in cells}
+    whole = whole_names(image_ids, project.store.grid(SPLITS).images)
+    split = {image_id: project.store.image(image_id).split for image_id in image_ids}
     lines: list[tuple[dict[str, object], Path]] = []
-    for row in kept:
-        image, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
-        path = f"{task}/{label_name(image, source.suffix, image in whole)}"
-        values = (image, task, path, row.round, row.cost, row.weight, split[image])
+    for row in cells:
+        image_id, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
+        path = f"{task}/{label_name(image_id, source.suffix, image_id in whole)}"
+        values = (image_id, task, path, row.round, row.cost, row.weight, split[image_id])
         lines.append((dict(zip(COLUMNS, values, strict=True)), source))
     return lines
 
 
-def _listed(out: Path) -> set[str]:
-    """The copies that an earlier export made.
+def _earlier_files(out: Path) -> set[str]:
+    """The paths of the files that an earlier export copied.
 
     Raises:
-        ProjectError: the folder holds something else than an export of labels.
+        ProjectError: the folder holds something other than an export of labels.
     """
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()

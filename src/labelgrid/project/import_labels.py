@@ -1,4 +1,4 @@
-"""How labels are imported: all of them in one ledger transaction, or none and a table of faults."""
+"""Imports labels: all of them in one ledger transaction, or none and a list of faults."""
 
 import dataclasses
 import inspect
@@ -27,7 +27,7 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class Tally:
-    """What an import did to one task's cells, and how many new labels are the model's own prediction, unchanged."""
+    """The counts of one task in an import; `predicted` are new labels identical to the model's prediction."""
 
     new: int = 0
     replaced: int = 0
@@ -42,7 +42,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did, by task; `foreign` counts images with labels that the project does not have."""
+    """The result of an import, by task; `foreign` counts labelled images that are not in the project."""
 
     tasks: Mapping[str, Tally]
     foreign: int = 0
@@ -50,9 +50,9 @@ class Imported:
     def __str__(self) -> str:
         lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
         if predicted := sum(tally.predicted for tally in self.tasks.values()):
-            lines.append(f"{predicted} of the new labels are the model's own predictions, unchanged.")
+            lines.append(f"{predicted} of the new labels are the model's predictions, unchanged.")
         if self.foreign:
-            lines.append(f"{self.foreign} more images with labels there are not in the project.")
+            lines.append(f"{self.foreign} other labelled images are not in the project.")
         return "\n".join(lines)
 
 
@@ -67,24 +67,24 @@ def import_labels(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Imported:
-    """Import labels, all of them or none, in any order, any number of times; a killed import changes no cell.
+    """Import labels, all of them or none; importing again changes nothing, and a killed import changes no cell.
 
-    Files are copied first, under names that hold a part of their content's hash, so that none is ever overwritten;
-    then one ledger transaction labels all cells.
+    Files are copied first, under names with a part of their content's hash, so that no file is ever overwritten.
+    Then one ledger transaction labels all cells.
 
     Args:
-        project: gets the labels.
+        project: the project that gets the labels.
         folder: the answer of a labelling tool (a folder or a file), a folder of labels, or a data set's root.
         format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or "package.module:build" of either.
-        split: puts the labels' images (and all others of their groups) into this split.
-        replace: a label that differs from the cell's replaces it; the old file and event stay.
-        limit: only this many images, drawn by `seed`; 0: all.
+        split: moves the labels' images (and all others of their groups) into this split.
+        replace: replace labels of cells that have another label; the old file and event are kept.
+        limit: import only this many images, drawn with `seed`; 0: all.
         seed: of that draw.
-        progress: told of each file.
+        progress: reports each file.
 
     Raises:
         ImportRefused: lists every fault. LabelError: there is no label. PluginError: there is no such format.
-        ProjectError: the disk refuses. LedgerError: the ledger cannot be written. In each case no cell has moved.
+        ProjectError: the disk reports an error. LedgerError: the ledger cannot be written. No cell was changed.
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
@@ -102,7 +102,7 @@ def import_labels(
 
 
 def _received(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
-    """The answers of a connector, or the labels of a data set, whose `build` needs its root."""
+    """The answers from a connector, or the labels of a data set; the `build` of a data set needs its root."""
     build = plugins.resolve_in(("annotate", "data"), format)
     if needs_root(build):
         return answers_of(build(folder), project, split, str(folder))
@@ -122,18 +122,19 @@ def needs_root(build: Callable[..., object]) -> bool:
 
 
 def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
-    """The labels of `limit` images, drawn by their ids: the same images in any order of the files."""
-    names = sorted({answer.cell.image_id for answer in labels})
-    draws = keyed_uniform(np.array([image_key(name) for name in names], np.uint64), seed_of(seed, "import"))
-    drawn = {names[int(place)] for place in np.argsort(draws, kind="stable")[:limit]}
+    """The labels of `limit` images, drawn by image id: the order of the files does not matter."""
+    image_ids = sorted({answer.cell.image_id for answer in labels})
+    keys = np.array([image_key(image_id) for image_id in image_ids], np.uint64)
+    draws = keyed_uniform(keys, seed_of(seed, "import"))
+    drawn = {image_ids[int(index)] for index in np.argsort(draws, kind="stable")[:limit]}
     return [answer for answer in labels if answer.cell.image_id in drawn]
 
 
 def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progress: Progress) -> list[str]:
-    """Copy the labels into the project, flushed to the disk; returns their paths in it."""
-    tasks, inside = project.tasks(), project.folder.resolve()
+    """Copy the labels into the project and flush them to the disk; returns their paths in the project."""
+    tasks, root = project.tasks(), project.folder.resolve()
     paths: list[str] = []
-    kept: list[Path] = []
+    copies: list[Path] = []
     with files.disk(project.folder, UNCHANGED):
         progress.start("Copying labels", len(labels), "files")
         for label in labels:
@@ -142,25 +143,25 @@ def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progre
             if not target.exists():
                 _copy(label, tasks[label.row.cell.task], target)
             if label.status != "unchanged":
-                kept.append(target)
+                copies.append(target)
             progress.advance()
-        progress.start("Flushing labels to the disk", len(kept), "files")
-        for _ in files.flush(kept):
+        progress.start("Flushing labels to the disk", len(copies), "files")
+        for _ in files.flush(copies):
             progress.advance()
-        names = {folder for path in {path.parent for path in kept} for folder in (path, *path.parents)}
-        list(files.flush(folder for folder in names if folder.is_relative_to(inside)))
+        folders = {folder for path in {path.parent for path in copies} for folder in (path, *path.parents)}
+        list(files.flush(folder for folder in folders if folder.is_relative_to(root)))
     return paths
 
 
 def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
-    """The label's path in the project; no other label's file has it."""
+    """The label's path in the project; no other label has the same path."""
     if label.status == "unchanged":
         return label.row.path
     cell = label.row.cell
     start, end = f"labels/{cell.task}/{stem(cell.image_id)}.", label.suffix.lower()
     short = f"{start}{label.digest[:8]}{end}"
-    there = project.folder / short
-    return short if not there.exists() or digest(there) == label.digest else f"{start}{label.digest}{end}"
+    existing = project.folder / short
+    return short if not existing.exists() or digest(existing) == label.digest else f"{start}{label.digest}{end}"
 
 
 def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
@@ -200,7 +201,7 @@ def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[
 
 
 def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
-    """The moves that make the cell labelled; what its request or older label said of it stays."""
+    """The moves that make the cell labelled; its round, request id and weight are kept."""
     row = label.row
     if label.status == "unchanged":
         return

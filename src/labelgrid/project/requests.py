@@ -1,4 +1,4 @@
-"""Which requests of a project are open, their ids, and the predictions that go with them. Loads no torch."""
+"""Provides a project's requests: their ids, which are open, and their prelabels. Loads no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +12,16 @@ from labelgrid.streams import seed_of
 from labelgrid.tasks.task import TaskDef
 
 
-def request_heldout(store: Store, names: Sequence[str], tasks: Sequence[str]) -> None:
+def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
     """Request the missing cells of held-out images for these tasks, as round 0."""
-    cells = [Cell(name, task) for name in names for task in tasks]
+    cells = [Cell(image_id, task) for image_id in image_ids for task in tasks]
     cost = {task.name: task.cost for task in store.tasks()}
-    known = store.find(cells)
+    rows = store.find(cells)
     store.move(
         [
             Move(cell, State.REQUESTED, 0, request_id(0, cell), cost=cost[cell.task], why="held out for measuring")
             for cell in cells
-            if known[cell].state == State.MISSING
+            if rows[cell].state == State.MISSING
         ]
     )
 
@@ -37,36 +37,36 @@ def request_id(round: int, cell: Cell) -> str:
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:
-    """The cells that wait for a label -> the move that requested them, in the order they were requested: best first.
+    """Requested cell -> the move that requested it, in the order of the requests: best first.
 
     Args:
-        project: which one.
-        round: only of this round; None: of all, by round.
+        project: the project.
+        round: only requests of this round; None: all, ordered by round.
     """
-    waiting = {row.cell: row for row in project.store.cells(state=State.REQUESTED, round=round)}
-    found: dict[Cell, Move] = {}
-    for number in sorted({row.round for row in waiting.values()}):
+    open_cells = {row.cell: row for row in project.store.cells(state=State.REQUESTED, round=round)}
+    requests: dict[Cell, Move] = {}
+    for number in sorted({row.round for row in open_cells.values()}):
         for event in project.store.events(round=number):
             move = event.move
-            row = waiting.get(move.cell)
+            row = open_cells.get(move.cell)
             if row and move.to == State.REQUESTED and (move.round, move.request_id) == (row.round, row.request_id):
-                found.pop(move.cell, None)  # requested, cancelled and requested again: the last time counts
-                found[move.cell] = move
-    return found
+                requests.pop(move.cell, None)  # requested, cancelled and requested again: the last request counts
+                requests[move.cell] = move
+    return requests
 
 
 def prelabel(project: ProjectFolder, row: CellRow | Move, task: TaskDef, whole: bool = False) -> Path | None:
-    """The label file with the model's own prediction that came with a request, if there is one.
+    """The label file with the model's prediction for a request, if there is one.
 
     Args:
-        project: which one.
+        project: the project.
         row: the requested cell.
         task: the cell's task.
-        whole: only a file that carries the image's whole name is this image's; see `naming.whole_names`.
+        whole: accept only a file with the image's whole name; see `naming.whole_names`.
     """
     folder = project.round_folder(row.round) / "prelabels" / task.name
     extensions = codec(task.spec.codec).EXTENSIONS
-    kept = (folder / label_name(row.cell.image_id, extension, whole=True) for extension in extensions)
-    replaced = (folder / label_name(row.cell.image_id, extension, whole=False) for extension in extensions)
-    places = kept if whole else (*kept, *replaced)
-    return next((path for path in places if path.is_file()), None)
+    kept_extension = (folder / label_name(row.cell.image_id, extension, whole=True) for extension in extensions)
+    replaced_extension = (folder / label_name(row.cell.image_id, extension, whole=False) for extension in extensions)
+    paths = kept_extension if whole else (*kept_extension, *replaced_extension)
+    return next((path for path in paths if path.is_file()), None)

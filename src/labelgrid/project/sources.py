@@ -1,4 +1,4 @@
-"""The images and granted labels of a project, as training and scoring read them. Loads no torch."""
+"""Provides a project's images and granted labels for training and scoring. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,10 +22,10 @@ from labelgrid.tasks.task import TaskDef
 
 @dataclass(frozen=True)
 class ProjectSource:
-    """A snapshot of a project as a `Source` with weights; it holds names and paths and can be pickled to workers.
+    """A snapshot of a project as a `Source` with weights; it holds ids and paths, so workers can unpickle it.
 
     Args:
-        files: image id -> the folder its path is below, and its content's digest ("" where that is not known).
+        files: image id -> the root folder of its path, and the digest of its content ("" if unknown).
         labels: cell -> label file and training weight.
     """
 
@@ -43,22 +43,22 @@ class ProjectSource:
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        kept = self.labels.get(Cell(image_id, task.name))
-        return task.read(kept[0]) if kept else None
+        entry = self.labels.get(Cell(image_id, task.name))
+        return task.read(entry[0]) if entry else None
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
-        kept = self.labels.get(Cell(image_id, task))
-        return kept[1] if kept else 1.0
+        entry = self.labels.get(Cell(image_id, task))
+        return entry[1] if entry else 1.0
 
 
 @dataclass(frozen=True)
 class OracleSource:
-    """A data set of which only the labels that the ledger has granted can be read; a `Source` with weights.
+    """A data set of which only granted labels can be read; a `Source` with weights.
 
     Args:
         data: the data set.
-        labels: granted cell -> no file, and training weight.
+        labels: granted cell -> an unused path, and training weight.
     """
 
     data: Source
@@ -78,18 +78,18 @@ class OracleSource:
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
-        kept = self.labels.get(Cell(image_id, task))
-        return kept[1] if kept else 1.0
+        entry = self.labels.get(Cell(image_id, task))
+        return entry[1] if entry else 1.0
 
 
 def dataset_of(oracle: Oracle) -> Dataset:
-    """The data set that answers a simulated campaign."""
+    """Open the data set that answers a simulated campaign."""
     dataset: Dataset = plugins.resolve("data", oracle.data)(oracle.root)
     return dataset
 
 
 def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
-    """The project's images and granted labels as they are now."""
+    """A snapshot of the project's images and granted labels."""
     if project.settings.oracle:
         granted = {row.cell: (Path(), row.weight) for row in project.store.cells(state=State.LABELLED)}
         return OracleSource(dataset_of(project.settings.oracle), granted)
@@ -99,13 +99,13 @@ def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Images anywhere, with the labels `<task>/<image path>.<ext>` of a folder if one is given: a `Source`.
+    """Any images, with the labels `<task>/<image path>.<ext>` of an optional folder: a `Source`.
 
     Args:
         paths: image id -> file.
         labels: the folder of labels, or the folder above its `labels/`.
-        whole: the images whose labels carry the image's extension.
-        digests: of images whose content is known.
+        whole: the images whose labels have the image's extension in their names.
+        digests: image id -> expected content digest, for images with a known one.
     """
 
     paths: Mapping[str, Path]
@@ -114,16 +114,16 @@ class ImageFiles:
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, place: Path, labels: Path | None = None) -> "ImageFiles":
+    def of(cls, path: Path, labels: Path | None = None) -> "ImageFiles":
         """The images of a folder, or the one image at a path.
 
         Raises:
-            ImageError: there is none. LabelError: there is no such folder of labels.
+            ImageError: there is no such image or folder. LabelError: there is no such folder of labels.
         """
-        if not place.exists():
-            raise ImageError("There is no such image or folder.", where=str(place), next_step="Check the path.")
-        names = {place.name: place} if place.is_file() else {name: place / name for name in list_images(place)}
-        return cls(names, labels_folder(labels) if labels else None, whole_names(names, names))
+        if not path.exists():
+            raise ImageError("There is no such image or folder.", where=str(path), next_step="Check the path.")
+        paths = {path.name: path} if path.is_file() else {name: path / name for name in list_images(path)}
+        return cls(paths, labels_folder(labels) if labels else None, whole_names(paths, paths))
 
     def images(self) -> Sequence[str]:
         """As `ImageSource.images`."""

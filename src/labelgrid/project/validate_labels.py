@@ -1,4 +1,4 @@
-"""Which of the labels to import are valid: each is read, measured and compared with the ledger."""
+"""Validates the labels of an import: reads each label, checks its size, and compares it with the ledger."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,12 +28,12 @@ class AcceptedLabel:
     """A label that can be imported.
 
     Args:
-        answer: the answer it is from.
+        answer: the answer that holds it.
         row: the ledger's row of its cell.
-        digest: of its file's content.
-        suffix: of its file's name.
-        status: whether it is new, replaces the cell's label, or is that label.
-        predicted: it is the model's own prediction, unchanged.
+        digest: the content hash of its file.
+        suffix: the suffix of its file's name.
+        status: whether it is new, replaces the cell's label, or is the same label.
+        predicted: whether it is identical to the model's prediction.
     """
 
     answer: Answer
@@ -46,12 +46,12 @@ class AcceptedLabel:
 
 @dataclass(frozen=True)
 class ValidatedLabels:
-    """What an import would change.
+    """The changes that an import would make.
 
     Args:
-        labels: to import, in order of cells.
-        skips: of requested cells, in order of cells.
-        moved: images that are to change their split.
+        labels: the labels to import, ordered by cell.
+        skips: the skips of requested cells, ordered by cell.
+        moved: the images that change their split.
         faults: the reasons to refuse the import; empty if there are none.
     """
 
@@ -64,40 +64,40 @@ class ValidatedLabels:
 def validate_labels(
     project: ProjectFolder, answers: Answers, *, split: Split | None, replace: bool, progress: Progress
 ) -> ValidatedLabels:
-    """Read, measure and compare every label with the ledger; all faults are collected.
+    """Read every label, check its size, and compare it with the ledger; collects all faults.
 
     Args:
-        project: whose labels they are to be.
-        answers: what was received.
-        split: the split that the labels' images are to be in; None: they stay where they are.
-        replace: a label that differs from the cell's replaces it.
-        progress: told of each label.
+        project: the project that gets the labels.
+        answers: the received answers.
+        split: the new split of the labels' images; None: unchanged.
+        replace: accept labels of cells that have another label.
+        progress: reports each label.
     """
-    faults = [*answers.faults, *_twice(answers)]
+    faults = [*answers.faults, *_duplicates(answers)]
     cells = [answer.cell for answer in answers.labels] + [skip.cell for skip in answers.skips]
     rows = project.store.find(cells)
     labels: list[AcceptedLabel] = []
     progress.start("Checking labels", len(answers.labels), "files")
     validator = LabelValidator(project, rows, replace)
     for answer in sorted(answers.labels, key=lambda answer: answer.cell):
-        found = validator.validate(answer)
+        result = validator.validate(answer)
         progress.advance()
-        if isinstance(found, Fault):
-            faults.append(found)
-        elif found:
-            labels.append(found)
+        if isinstance(result, Fault):
+            faults.append(result)
+        elif result:
+            labels.append(result)
     skips, refused = _skips(answers.skips, rows)
-    moved, stuck = _moved(project, {label.row.cell.image_id for label in labels}, split)
-    return ValidatedLabels(labels, skips, moved, [*faults, *refused, *stuck])
+    moved, fixed = _moved(project, {label.row.cell.image_id for label in labels}, split)
+    return ValidatedLabels(labels, skips, moved, [*faults, *refused, *fixed])
 
 
 class LabelValidator:
-    """Validates one label at a time; none is kept in memory.
+    """Validates one label at a time; no label stays in memory.
 
     Args:
-        project: whose labels they are to be.
-        rows: the ledger's rows of their cells.
-        replace: a label that differs from the cell's replaces it.
+        project: the project that gets the labels.
+        rows: the ledger's rows of the labels' cells.
+        replace: accept labels of cells that have another label.
     """
 
     def __init__(self, project: ProjectFolder, rows: Mapping[Cell, CellRow], replace: bool) -> None:
@@ -105,7 +105,7 @@ class LabelValidator:
         self.tasks = project.tasks()
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
-        """The label if it can be imported, what is wrong with it, or None if the source has none for this cell."""
+        """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
         try:
             with as_file(answer, self.tasks[answer.cell.task]) as path:
                 return self._compared(answer, path) if path else None
@@ -121,8 +121,8 @@ class LabelValidator:
             return AcceptedLabel(answer, row, content, path.suffix, "unchanged")
         height, width = task.read(path).size
         if (height, width) != (size := _size(self.project.store.image(answer.cell.image_id))):
-            own = f" ({step} times its file's)" if (step := task.form.stride) > 1 else ""
-            what = f"The label is {height}x{width}{own}, its image is {size[0]}x{size[1]} (height x width)."
+            scaled = f" ({step} times its file's)" if (step := task.form.stride) > 1 else ""
+            what = f"The label is {height}x{width}{scaled}, its image is {size[0]}x{size[1]} (height x width)."
             wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
             return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
         if row.state == State.LABELLED and not self.replace:
@@ -132,17 +132,17 @@ class LabelValidator:
         return AcceptedLabel(answer, row, content, path.suffix, status, self._predicted(row, task, content))
 
     def _predicted(self, row: CellRow, task: TaskDef, content: str) -> bool:
-        """Whether the answer is the very file that came with the request."""
-        given = prelabel(self.project, row, task)
-        return given is not None and digest(given) == content
+        """Whether the answer is identical to the prelabel of the request."""
+        path = prelabel(self.project, row, task)
+        return path is not None and digest(path) == content
 
 
 @contextmanager
 def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
-    """The label as a file: its own, or one that is written for as long as it is needed; None if there is no label.
+    """Provide the label as a file: its own, or a temporary one; None if there is no label.
 
     Raises:
-        LabelError: the label cannot be read, or is none of this task. ProjectError: the disk refuses.
+        LabelError: the label cannot be read, or is not a label of this task. ProjectError: the disk reports an error.
     """
     if isinstance(answer.label, Path):
         yield answer.label
@@ -163,15 +163,15 @@ def as_file(answer: Answer, task: TaskDef) -> Iterator[Path | None]:
 
 
 def _size(image: ImageRow) -> tuple[int, int]:
-    """Height and width; read from the image's header where the ledger does not know them."""
+    """Height and width; read from the image's header if they are not in the ledger."""
     return (image.height, image.width) if image.height else image_size(Path(image.root) / image.image_id)
 
 
-def _twice(answers: Answers) -> Iterator[Fault]:
-    """Cells answered twice: by two files, or by a file and a skip."""
+def _duplicates(answers: Answers) -> Iterator[Fault]:
+    """A fault for each cell that is answered twice: by two files, or by a file and a skip."""
     first: dict[Cell, str] = {}
-    every: list[Answer | Skip] = [*answers.labels, *answers.skips]
-    for answer in sorted(every, key=lambda one: one.where):
+    both: list[Answer | Skip] = [*answers.labels, *answers.skips]
+    for answer in sorted(both, key=lambda answer: answer.where):
         other = first.setdefault(answer.cell, answer.where)
         if other is not answer.where:
             yield Fault(answer.where, f"{other} answers the same cell.", "Remove one of the two.", answer.cell)
@@ -190,22 +190,24 @@ def _skips(skips: Sequence[Skip], rows: Mapping[Cell, CellRow]) -> tuple[list[Sk
     return new, faults
 
 
-def _moved(project: ProjectFolder, names: set[str], split: Split | None) -> tuple[list[ImageRow], list[Fault]]:
-    """The images, with the others of their groups, that are not in the split yet; and those that may not go there."""
+def _moved(project: ProjectFolder, image_ids: set[str], split: Split | None) -> tuple[list[ImageRow], list[Fault]]:
+    """The images, with the others of their groups, that must change their split; and a fault for each that cannot."""
     if split is None:
         return [], []
-    groups = {row.group for row in project.store.images() if row.image_id in names and row.group}
+    groups = {row.group for row in project.store.images() if row.image_id in image_ids and row.group}
     moving = [
-        row for row in project.store.images() if row.split != split and (row.image_id in names or row.group in groups)
+        row
+        for row in project.store.images()
+        if row.split != split and (row.image_id in image_ids or row.group in groups)
     ]
     labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:
         if row.split == "heldout":
             faults.append(
-                Fault(row.image_id, f"The image is held out; it cannot go to '{split}'.", "Leave out --split.")
+                Fault(row.image_id, f"The image is held out; it cannot move to '{split}'.", "Leave out --split.")
             )
         elif row.image_id in labelled:
-            what = f"The image has labels in the split '{row.split}'; it cannot go to '{split}'."
+            what = f"The image has labels in the split '{row.split}'; it cannot move to '{split}'."
             faults.append(Fault(row.image_id, what, f"Use --split {row.split}, or remove the label."))
     return moving, faults

@@ -1,1 +1,1 @@
-"""Studies: grids of simulated campaigns, the oracle, the runner, results."""
+"""Simulated campaigns: studies, their runs, the oracle that answers requests, and the results."""

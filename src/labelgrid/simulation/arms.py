@@ -1,4 +1,4 @@
-"""What an arm of a study is: a strategy with tasks, initial labels, overrides and rounds of its own. No torch."""
+"""Defines an arm of a study: a strategy with its own tasks, initial labels, overrides and rounds. Loads no torch."""
 
 import re
 from collections.abc import Mapping
@@ -7,25 +7,25 @@ from typing import Any, Literal
 
 from labelgrid.recipes.schema import PluginChoice
 
-#: How initial labels are distributed; `labelgrid.simulation.initial` says what each draws.
+#: How initial labels are distributed; see `labelgrid.simulation.initial`.
 InitialPlan = Literal["images", "one", "random", "shares", "cells"]
-#: What an arm may be called: it names folders of runs.
+#: Valid names of arms; they are parts of folder names.
 NAME = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
-#: Names of other runs.
+#: Names that other runs use.
 RESERVED = re.compile(r"start(\..*)?|full")
 
 
 @dataclass(frozen=True)
 class InitialLabels:
-    """The labels a run begins with. The same images are drawn for all arms of a seed that begin with equally many.
+    """The labels a run starts with. Arms of a seed with equally many initial images get the same images.
 
     Args:
         plan: "images": all tasks' labels of each image; "one": one label per image, of a random task; "random": a
             random number of labels per image, at least one; "shares": one label per image, tasks in the ratio of
             `shares`; "cells": the cells listed in `file`.
         images: how many images; 0: the whole pool; None: the study's `initial`. Not used by "cells".
-        shares: task -> its part, as { semseg = 1, depth = 9 }.
-        file: below the data set's root: a CSV file with the columns image and task.
+        shares: task -> its share, such as { semseg = 1, depth = 9 }.
+        file: a CSV file with the columns image and task; its path below the data set's root.
     """
 
     plan: InitialPlan = "images"
@@ -37,23 +37,23 @@ class InitialLabels:
         if self.images is not None and self.images < 0:
             raise ValueError(f"initial.images must be a number of at least 0; it is {self.images}")
         if bool(self.shares) != (self.plan == "shares"):
-            raise ValueError("initial.shares and the plan 'shares' need each other")
+            raise ValueError("the plan 'shares' needs initial.shares, and no other plan uses it")
         if bool(self.file) != (self.plan == "cells"):
-            raise ValueError("initial.file and the plan 'cells' need each other")
+            raise ValueError("the plan 'cells' needs initial.file, and no other plan uses it")
         if self.shares and not (min(self.shares.values()) >= 0 < sum(self.shares.values())):
-            raise ValueError("initial.shares are numbers from 0 up, one of them above 0")
+            raise ValueError("initial.shares must be numbers of at least 0, at least one of them above 0")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to spend the labels, compared with others under a name of its own.
+    """One way to spend labels, compared with others under its own name.
 
     Args:
-        strategy: what chooses cells: a strategy, one of the study's variants, or a table with name and options.
-        tasks: of the study's; all if empty.
-        initial: the labels it begins with; None: the study's `initial` images with all labels.
-        rounds: how many budgets it spends; None: as many as the study.
-        changes: overrides of the recipe, which win over the study's `grid` and `changes`.
+        strategy: a strategy, one of the study's variants, or a table with name and options.
+        tasks: which of the study's tasks; all if empty.
+        initial: the labels it starts with; None: the study's `initial` images with all labels.
+        rounds: how many budgets it spends; None: the study's.
+        changes: overrides of the recipe; they take precedence over the study's `grid` and `changes`.
     """
 
     strategy: str | PluginChoice = "random_images"
@@ -68,14 +68,14 @@ class Arm:
 
 
 def check_names(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
-    """Refuse names that cannot be folders or mean other runs, and tasks that the study has not.
+    """Refuse names that cannot be folders or that other runs use, and tasks that the study does not have.
 
     Raises:
-        ValueError: names the arm and what is wrong.
+        ValueError: names the arm and the error.
     """
     for name, arm in arms.items():
         if not NAME.fullmatch(name) or RESERVED.fullmatch(name):
-            raise ValueError(f"arms.{name}: choose another name, of letters, digits and _.=+-, and not start or full")
+            raise ValueError(f"arms.{name}: choose another name of letters, digits and _.=+-, other than start or full")
         shares = arm.initial.shares if arm.initial else {}
         unknown = [task for task in arm.tasks if task not in tasks]
         unknown += [task for task in shares if task not in (arm.tasks or tasks)]

@@ -1,7 +1,7 @@
-"""One simulated campaign: the rounds of a live one, whose requests a data set answers.
+"""Runs one simulated campaign: the rounds of a live campaign, with a data set that answers the requests.
 
-The split that measures is the project's held-out one, so that a simulated project is measured, reported and looked at
-as a live one.
+The test split becomes the project's held-out split, so that a simulated project is measured and reported like a live
+one.
 """
 
 import shutil
@@ -28,9 +28,9 @@ from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
 
-#: The strategy that draws the images that a run begins with.
+#: The strategy that draws a run's initial images.
 FIRST = "random_images"
-#: The figure of `until` that is no task's.
+#: The figure in `until` that belongs to no task.
 LOSS = "loss_mtl"
 
 
@@ -42,10 +42,10 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
 
 
 def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") -> None:
-    """Create a run's project with the tasks of an arm: no label in the pool, all labels in the split that measures.
+    """Create a run's project with an arm's tasks: no labels in the pool, all labels in the test and val splits.
 
     Raises:
-        RecipeError: the split that measures has no label.
+        RecipeError: the test split has no label.
     """
     assert settings.oracle is not None
     source = dataset_of(settings.oracle)
@@ -54,33 +54,33 @@ def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") ->
         splits[study.val] = "val"
     known = source.splits()
     with new_project(folder, settings, study.rows(arm)) as store:
-        for split, own in splits.items():
-            names = known[split]
+        for split, role in splits.items():
             store.add_images(
-                ImageRow(name, settings.oracle.root, split=own, group=group_of(study.group, name)) for name in names
+                ImageRow(image_id, settings.oracle.root, split=role, group=group_of(study.group, image_id))
+                for image_id in known[split]
             )
         tasks = [row.name for row in store.tasks()]
-        open_ones = [name for split, own in splits.items() if own != "train" for name in known[split]]
-        grant(store, source, [Cell(name, task) for name in open_ones for task in tasks])
+        measured = [image_id for split, role in splits.items() if role != "train" for image_id in known[split]]
+        grant(store, source, [Cell(image_id, task) for image_id in measured for task in tasks])
         if not any(count.labelled for count in store.counts(("heldout",)).values()):
             raise RecipeError(
-                f"The split '{study.test}' has no label of these tasks, so nothing could be measured.",
+                f"The split '{study.test}' has no label of these tasks, so nothing can be measured.",
                 where=settings.oracle.root,
                 next_step="Name another split as `test` in [simulate], or other tasks.",
             )
 
 
 def copy_run(start: Path, folder: Path, settings: Settings) -> None:
-    """Create a run's project as a copy of the one it continues: whole, or not at all."""
+    """Create a run's project as a copy of the run it continues, atomically."""
     with atomic_project(folder, settings) as building:
         shutil.copytree(start, building)
         (building / DONE).unlink(missing_ok=True)
 
 
 def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
-    """Take the next step of a campaign, whichever it is; False where there is none.
+    """Do the next step of a campaign; returns False if none is left.
 
-    Each step is whole in the ledger or in the round's files, so that a killed run resumes after its last one.
+    Each step is atomic in the ledger or in the round's files, so that a killed run resumes after its last step.
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
@@ -92,14 +92,14 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     if read_fit(folder) is None or read_measured(folder) is None:
         fit.fit(project, progress)
         return True
-    reached = _reached(project, study, folder)  # in every run, so that a figure nobody measures ends the first one
+    reached = _reached(project, study, folder)  # in every run, so that an unknown figure fails in the first one
     if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
         return False
     return _query(project, run, study, progress)
 
 
 def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Progress) -> None:
-    """Request the initial labels, as round 1."""
+    """Request the initial labels as round 1."""
     pool = project.store.count_images(("train",))
     images = Budget(min(plan.images or pool, pool), "images")
     if plan.plan == "images":
@@ -110,8 +110,8 @@ def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Prog
         cells = read_cells(Path(project.settings.oracle.root) / plan.file)
     else:
         drawn = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False).picks
-        names = sorted({pick.cell.image_id for pick in drawn})
-        cells = initial_cells(plan, names, list(project.tasks()), project.settings.seed)
+        image_ids = sorted({pick.cell.image_id for pick in drawn})
+        cells = initial_cells(plan, image_ids, list(project.tasks()), project.settings.seed)
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(cell, State.REQUESTED, 1, request_id(1, cell), cost=costs[cell.task], why=f"initial: {plan.plan}")
@@ -124,9 +124,9 @@ def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Prog
 
 
 def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:
-    """Request a round's labels, or the rest of the pool; False where there is no rest.
+    """Request a round's labels, or the rest of the pool; returns False if nothing is left.
 
-    The first seed's scored picks get pictures for the report, while their labels are still hidden.
+    For seed 0, pictures of scored picks are made for the report, while their labels are still hidden.
     """
     grid = project.store.grid()
     left = left_of(grid, study.unit)
@@ -140,7 +140,7 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
 
 
 def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
-    """Whether the labels have cost `spend`, or the val metrics of the run's tasks have reached `until`."""
+    """Whether the labels cost at least `spend`, or the val metrics of the run's tasks reached `until`."""
     done = read_fit(folder)
     if study.spend and done and done.spent >= study.spend:
         return True
@@ -159,7 +159,7 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
 
 
 def _higher_is_better(project: ProjectFolder, name: str) -> bool:
-    """Of `task/metric`, or `loss_mtl`."""
+    """Whether higher is better for a figure: `task/metric`, or `loss_mtl`."""
     measured = read_measured(project.round_folder(project.round_number))
     task, _, metric = name.partition("/")
     results = measured.metrics.get(task, {}) if measured else {}

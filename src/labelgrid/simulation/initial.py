@@ -1,4 +1,4 @@
-"""Which cells the initial label plans draw: keyed by seed and image id, whatever the order of the pool."""
+"""Draws the cells of the initial label plans, keyed by seed and image id, independent of the pool's order."""
 
 import csv
 from collections.abc import Callable, Mapping, Sequence
@@ -11,18 +11,18 @@ from labelgrid.labels.grid import Cell
 from labelgrid.simulation.arms import InitialLabels, InitialPlan
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 
-#: Images, tasks, what the plan says, seed -> cells.
+#: Image ids, tasks, plan, seed -> cells.
 Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
 
 
 def initial_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int) -> list[Cell]:
-    """The cells whose labels a run begins with, by image, then task.
+    """The cells whose labels a run starts with, ordered by image id, then task.
 
     Args:
         plan: any but "cells", whose file lists them (`read_cells`).
-        images: the images that were drawn, in any order.
+        images: the ids of the drawn images, in any order.
         tasks: the run's tasks.
-        seed: of the run.
+        seed: the run's seed.
 
     Example:
         >>> len(initial_cells(InitialLabels("one"), ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
@@ -32,7 +32,7 @@ def initial_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[st
 
 
 def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
-    """How many labels a plan draws at most, of so many images and tasks."""
+    """The largest number of labels that a plan draws for this many images and tasks."""
     return images * _PER_IMAGE.get(plan.plan, tasks)
 
 
@@ -40,7 +40,7 @@ def read_cells(path: Path) -> list[Cell]:
     """The cells that a file lists.
 
     Raises:
-        RecipeError: it is missing, is no CSV with the columns image and task, or lists nothing.
+        RecipeError: the file is missing, is not CSV with the columns image and task, or lists no cell.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -48,7 +48,7 @@ def read_cells(path: Path) -> list[Cell]:
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
     if not cells:
-        raise _no_cells(path, "The file of initial cells lists none.")
+        raise _no_cells(path, "The file of initial cells lists no cell.")
     return cells
 
 
@@ -56,15 +56,15 @@ def _no_cells(path: Path, what: str) -> RecipeError:
     return RecipeError(
         what,
         where=str(path),
-        next_step="It is a CSV file below the data set's root whose first line is image,task.",
+        next_step="Give a CSV file below the data set's root whose first line is image,task.",
         unchanged="Nothing was run.",
     )
 
 
-def _uniform(names: Sequence[str], seed: int) -> Mapping[str, float]:
-    """A number in [0, 1) for each name, whatever the others are."""
-    draws = keyed_uniform(np.array([image_key(name) for name in names], np.uint64), seed)
-    return dict(zip(names, draws.tolist(), strict=True))
+def _uniform(image_ids: Sequence[str], seed: int) -> Mapping[str, float]:
+    """A number in [0, 1) for each image id, independent of the other ids."""
+    draws = keyed_uniform(np.array([image_key(image_id) for image_id in image_ids], np.uint64), seed)
+    return dict(zip(image_ids, draws.tolist(), strict=True))
 
 
 def _all_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, __: int) -> list[Cell]:
@@ -88,7 +88,7 @@ def _random_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels
 
 
 def _shares(images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int) -> list[Cell]:
-    """Source: MTPSL section 4, labels of the tasks in the ratio p:q. Counts are exact to one label."""
+    """Source: MTPSL section 4, labels of the tasks in the ratio p:q. The counts are exact to one label."""
     draws = _uniform(images, seed)
     order = sorted(images, key=lambda image: (draws[image], image))
     ends = np.cumsum([plan.shares.get(task, 0.0) for task in tasks])
@@ -104,5 +104,5 @@ _DRAWS: Mapping[InitialPlan, Draw] = {
     "random": _random_labels,
     "shares": _shares,
 }
-#: Labels per image, of plans that do not go up to all tasks.
+#: Labels per image, of plans with a fixed number below all tasks.
 _PER_IMAGE: Mapping[InitialPlan, int] = {"one": 1, "shares": 1}

@@ -1,4 +1,4 @@
-"""The runs of a study as jobs: the folder of each, and the work it is at most."""
+"""Turns the runs of a study into jobs: each with its folder and an upper bound of its work."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,49 +17,49 @@ from labelgrid.simulation.study import Study
 
 
 @dataclass(frozen=True)
-class Expected:
+class RunWork:
     """The work of a run, at most.
 
     Args:
-        labels: of the pool, at its end.
-        steps: optimiser steps of each of its trainings.
-        scored: images that are scored for its picks, over all rounds.
+        labels: the labels of the pool's images at the end.
+        steps: optimiser steps of each training.
+        scored: images that are scored for picks, over all rounds.
     """
 
     labels: int
     steps: Sequence[int]
     scored: int = 0
 
-    def after(self, trained: int) -> "Expected":
-        """What is left once so many of its trainings are done.
+    def after(self, trained: int) -> "RunWork":
+        """The remaining work after this many finished trainings.
 
         Example:
-            >>> Expected(90, [100, 200, 300], scored=60).after(1)
-            Expected(labels=90, steps=[200, 300], scored=40)
+            >>> RunWork(90, [100, 200, 300], scored=60).after(1)
+            RunWork(labels=90, steps=[200, 300], scored=40)
         """
         left = self.steps[trained:]
         return replace(self, steps=left, scored=self.scored * len(left) // max(len(self.steps), 1))
 
 
-def expected(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> Expected:
-    """The work of a run at most, for a pool of so many images; less where several labels of an image are bought.
+def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> RunWork:
+    """The work of a run, at most; it is less if several labels of an image are bought.
 
     Args:
-        run: of the study.
-        study: says its arms and budgets.
-        recipe: that the runs override.
-        pool: images in the pool.
-        root: of the data set, below which files of initial cells are.
+        run: a run of the study.
+        study: the study, with its arms and budgets.
+        recipe: the recipe, before overrides.
+        pool: the number of images in the pool.
+        root: the data set's root, below which files of initial cells are.
     """
     train, rows = load_recipe(recipe, run.overrides(study)).train, study.rows(run.arm)
     images, labels = _initial(run, study, pool, root)
     if run.kind != "strategy":
-        return Expected(labels, [train.length(images)])
+        return RunWork(labels, [train.length(images)])
     rounds, (more_labels, more_images) = run.rounds(study), _bought(study, rows, pool)
     sizes = [min(pool, images + more_images * number) for number in range(rounds + 1)]
     chosen = study.chosen(run.name)
     needs = build_plugin("select", PluginChoice(chosen.name, chosen.options)).needs
-    return Expected(
+    return RunWork(
         min(pool * len(rows), labels + more_labels * rounds),
         [train.length(size) for size in sizes[1:]],
         scored=_scored(labels, pool, images, rows) * rounds if needs else 0,
@@ -67,7 +67,7 @@ def expected(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()
 
 
 def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
-    """Images and labels that a run begins with, at most."""
+    """The numbers of initial images and labels, at most."""
     plan, tasks = run.initial(study), len(study.rows(run.arm))
     if plan.file:
         cells = read_cells(root / plan.file)
@@ -77,12 +77,12 @@ def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
 
 
 def _scored(labels: int, pool: int, images: int, rows: Sequence[TaskRow]) -> int:
-    """Images with a missing cell, at most: those that begin with all labels have none."""
+    """The number of images with a missing cell, at most: initial images with all labels have none."""
     return pool - images if labels == images * len(rows) else pool
 
 
 def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:
-    """Labels and images that a round's budget buys at most; of free labels, all of them."""
+    """The numbers of labels and images that a round's budget buys, at most; free labels are all bought."""
     if study.unit == "images":
         return int(study.budget) * len(rows), int(study.budget)
     cheapest = 1.0 if study.unit == "labels" else min(row.cost for row in rows)
@@ -92,13 +92,13 @@ def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]
 
 @dataclass(frozen=True)
 class Job:
-    """A run, and the folders it is carried out in.
+    """A run and its folders.
 
     Args:
-        folder: of its project.
-        start: of the project it continues, or None.
-        takes: its work, at most.
-        threads: of its process; 0 leaves the library's choice.
+        folder: the folder of its project.
+        start: the folder of the project it continues, or None.
+        max_work: its work, at most.
+        threads: of its process; 0 uses the library's default.
     """
 
     run: Run
@@ -106,7 +106,7 @@ class Job:
     study: Study
     folder: Path
     start: Path | None
-    takes: Expected
+    max_work: RunWork
     threads: int = 0
 
     @property
@@ -116,8 +116,8 @@ class Job:
 
     @property
     def work(self) -> int:
-        """How much work it is, in optimiser steps; at least 1, so that shares of it are numbers."""
-        return max(sum(self.takes.steps), 1)
+        """Its optimiser steps; at least 1, so that shares can be computed."""
+        return max(sum(self.max_work.steps), 1)
 
 
 def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
@@ -132,7 +132,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             folder=folder / run.key,
             start=folder / run.start(study).key if run.kind == "strategy" else None,
             threads=request.threads_each,
-            takes=expected(run, study, request.recipe, pool, root),
+            max_work=work_of(run, study, request.recipe, pool, root),
         )
         for run in runs
     }

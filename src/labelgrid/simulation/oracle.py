@@ -1,4 +1,4 @@
-"""How a data set answers the requests of a simulated campaign: its labels are granted, not copied."""
+"""Answers the requests of a simulated campaign from a data set: labels are granted, not copied."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from labelgrid.project.sources import dataset_of
 
 
 def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
-    """Make cells labelled whose label the data set has; others are skipped if requested, else stay missing."""
+    """Label the cells whose label the data set has; others are skipped if requested, else stay missing."""
     from labelgrid.tasks.task import definitions
 
     tasks, costs = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
@@ -28,7 +28,7 @@ def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
 
 
 def answer(project: ProjectFolder) -> int:
-    """Grant every open request; returns how many there were."""
+    """Answer every open request; returns their number."""
     assert project.settings.oracle is not None
     cells = [row.cell for row in project.store.cells(state=State.REQUESTED)]
     if cells:

@@ -1,4 +1,4 @@
-"""What is requested of a study: recipe, data set, folder, and how many runs at a time. Loads no torch."""
+"""Defines the request for a study: recipe, data set, folder and number of parallel runs. Loads no torch."""
 
 import json
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ class StudyRequest:
     Args:
         recipe: a shipped recipe's name, or the absolute path of one.
         study: the runs and their budgets.
-        root: of the data set.
-        weights: a local file of backbone weights, absolute; "" fetches them where the recipe asks for it.
+        root: the data set's root.
+        weights: the absolute path of a local file of backbone weights; "" downloads them if the recipe needs them.
         out: the folder of all runs; an existing one is resumed.
-        jobs: runs at a time; 0: one per processor core.
+        jobs: the number of parallel runs; 0: one per processor core.
         threads: of each run; 0: the cores divided among the runs.
     """
 
@@ -47,7 +47,7 @@ class StudyRequest:
         changes: Mapping[str, Any] | None = None,
         jobs: int = 0,
     ) -> "StudyRequest":
-        """The request for a recipe's study.
+        """Create the request for a recipe's study.
 
         Args:
             recipe: a shipped recipe's name, or a path.
@@ -55,7 +55,7 @@ class StudyRequest:
             out: the folder of all runs.
             weights: a local file of backbone weights.
             changes: values of [simulate] that replace the recipe's.
-            jobs: runs at a time; 0: one per processor core.
+            jobs: the number of parallel runs; 0: one per processor core.
 
         Raises:
             RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
@@ -65,16 +65,16 @@ class StudyRequest:
 
     @property
     def at_once(self) -> int:
-        """Runs at a time."""
+        """The number of parallel runs."""
         return self.jobs or cores()
 
     @property
     def threads_each(self) -> int:
-        """Threads of each run."""
+        """The number of threads of each run."""
         return self.threads or max(1, cores() // self.at_once)
 
-    def kept(self) -> dict[str, Any]:
-        """As `study.json` keeps it."""
+    def to_json(self) -> dict[str, Any]:
+        """The content of `study.json`."""
         recipe = json.loads(load_recipe(self.recipe).json())
         cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
         return {
@@ -84,8 +84,8 @@ class StudyRequest:
             "weights": digest(Path(self.weights)) if self.weights else "",
         } | ({"cells": cells} if cells else {})
 
-    def before(self) -> dict[str, Any] | None:
-        """The `study.json` of the runs that the folder has; None where it has none.
+    def previous(self) -> dict[str, Any] | None:
+        """The `study.json` of the folder's earlier runs, or None if there is none.
 
         Raises:
             ProjectError: the file is damaged.

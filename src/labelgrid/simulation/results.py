@@ -1,4 +1,4 @@
-"""What the runs of a study measured, as named records: one per run, round, task and metric. Loads no torch."""
+"""Collects, writes and reads the results of a study: one record per run, round, task and metric. Loads no torch."""
 
 import json
 import math
@@ -24,12 +24,13 @@ OVERALL, LOSS = "all", "loss_mtl"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A figure of a run's network after a round, on the images that measure.
+    """A figure of a run's network after a round, on the test split.
 
     Args:
         strategy: the run's name: its arm's, or its kind's.
-        labels: that it was trained on or, on the split val, chosen by, of all tasks; task_labels: of the figure's task.
-        cost: what these had cost by then.
+        labels: the labels of all tasks for training, and on the val split for model choice.
+        task_labels: those of the figure's task.
+        cost: the cost of the labels so far.
         point: the run's values of recipe keys, `train.steps=500, …`.
     """
 
@@ -49,9 +50,9 @@ class Outcome:
 
 
 def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
-    """What a run has measured by now, by round."""
-    for place in sorted(folder.glob("rounds/*")):
-        measured = read_measured(place)
+    """The records of a run so far, by round."""
+    for round_folder in sorted(folder.glob("rounds/*")):
+        measured = read_measured(round_folder)
         if measured is None:
             continue
         total = sum(measured.labels.values())
@@ -61,7 +62,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
             for result in group.values()
         ]
         overall = Result(LOSS, measured.loss_mtl, "", "lower")
-        for task, result, own in [*results, (OVERALL, overall, total)]:
+        for task, result, task_labels in [*results, (OVERALL, overall, total)]:
             yield Outcome(
                 kind=run.kind,
                 strategy=run.name,
@@ -69,7 +70,7 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
                 point=describe_point(run.point),
                 round=measured.round,
                 labels=total,
-                task_labels=own,
+                task_labels=task_labels,
                 cost=measured.spent,
                 task=task,
                 metric=result.name,
@@ -80,10 +81,10 @@ def outcomes_of(run: Run, folder: Path) -> Iterator[Outcome]:
 
 
 def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
-    """Write `outcomes.parquet` and `outcomes.csv`, each whole or not at all.
+    """Write `outcomes.parquet` and `outcomes.csv`, each atomically.
 
     Raises:
-        ProjectError: the disk refuses.
+        ProjectError: the disk reports an error.
     """
     rows = [asdict(outcome) for outcome in outcomes]
     table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA)
@@ -95,38 +96,38 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:
-    """The records that `write_outcomes` wrote.
+    """Read the records that `write_outcomes` wrote.
 
     Raises:
-        ProjectError: they are damaged.
+        ProjectError: the file is damaged.
     """
     path = folder / "outcomes.parquet"
     try:
         return [Outcome(**row) for row in pq.read_table(path).to_pylist()]
     except (pa.ArrowInvalid, TypeError) as error:
         raise ProjectError(
-            f"The table of records is damaged: {error}.",
+            f"The table of outcomes is damaged: {error}.",
             where=str(path),
             next_step="Remove it; `labelgrid simulate` writes it again from the runs.",
         ) from error
 
 
 def key_of(kind: str, strategy: str, seed: int, point: str) -> str:
-    """What names a run in the table of outcomes."""
+    """The key of a run in the table of outcomes."""
     return json.dumps([kind, strategy, seed, point])
 
 
 def by_run(records: Sequence[Outcome]) -> dict[str, list[Measured]]:
-    """A table of outcomes as what each run measured, by `key_of`."""
-    found: dict[str, dict[int, list[Outcome]]] = {}
+    """Group outcomes into the measurements of each run, by `key_of`."""
+    grouped: dict[str, dict[int, list[Outcome]]] = {}
     for record in records:
         key = key_of(record.kind, record.strategy, record.seed, record.point)
-        found.setdefault(key, {}).setdefault(record.round, []).append(record)
-    return {key: [_measured(rounds[number]) for number in sorted(rounds)] for key, rounds in found.items()}
+        grouped.setdefault(key, {}).setdefault(record.round, []).append(record)
+    return {key: [_measured(rounds[number]) for number in sorted(rounds)] for key, rounds in grouped.items()}
 
 
 def _measured(records: Sequence[Outcome]) -> Measured:
-    """The records of one round as its network's figures; what it was measured on is not in them."""
+    """The records of one round as measurements; the records do not hold what was measured on."""
     first, loss = records[0], math.nan
     metrics: dict[str, dict[str, Result]] = {}
     labels: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""How a study is run, in one call: validated, started or resumed, and its records written."""
+"""Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
 
 import fcntl
 import json
@@ -22,19 +22,19 @@ from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK
 from labelgrid.simulation.validate import digest_images, validate_study, widened
 
-#: The recipe that the runs read, two folders above each.
+#: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
 
 
 class StudyProgress(Progress, Protocol):
-    """Progress of a study: of reading its images, then of all its runs."""
+    """Progress of a study: reading its images, then all its runs."""
 
     def show(self, statuses: Mapping[str, JobStatus]) -> None:
         """The status of each run, by key; called a few times a second."""
 
 
 class SilentStudy(Silent):
-    """Says nothing."""
+    """Shows nothing."""
 
     def show(self, statuses: Mapping[str, JobStatus]) -> None:
         """As `StudyProgress.show`."""
@@ -42,7 +42,7 @@ class SilentStudy(Silent):
 
 @dataclass(frozen=True)
 class StudyResult:
-    """How the runs of a study ended.
+    """The result of a study's runs.
 
     Args:
         out: the folder of all runs; its `outcomes.csv` and `outcomes.parquet` hold the records.
@@ -54,19 +54,19 @@ class StudyResult:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Key of each run that failed -> why."""
+        """Key of each failed run -> the reason."""
         return {key: status.fault for key, status in self.runs.items() if status.state == "failed"}
 
     def outcomes(self) -> list[results.Outcome]:
-        """All records that were written."""
+        """Read all records."""
         return results.read_outcomes(self.out)
 
 
 def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
-    """Carry out all runs of a study that are not done, then write the records of all.
+    """Execute all runs of a study that are not done, then write the records of all runs.
 
-    An existing folder of the same study is resumed, with its strategies, seeds and rounds. A run that fails does not
-    end the others; see `StudyResult.failed`.
+    An existing folder of the same study is resumed, with its strategies, seeds and rounds. A failed run does not stop
+    the others; see `StudyResult.failed`.
 
     Raises:
         LabelgridError: the study is refused (a name is unknown, a value wrong, an image unreadable, the folder holds
@@ -76,43 +76,44 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     request = widened(request)
     runs = validate_study(request)
     images = digest_images(request, progress)
-    with _alone(request.out):
+    with _locked(request.out):
         with files.disk(request.out):
-            (request.out / ENDINGS).unlink(missing_ok=True)  # it may not be true of what is requested now
-        write_text(request.out / KEPT, json.dumps(request.kept() | {"pictures": images}, indent=1) + "\n")
+            (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
+        write_text(request.out / KEPT, json.dumps(request.to_json() | {"pictures": images}, indent=1) + "\n")
         _freeze(request)
-        _clear(request.out)
+        _remove_partial(request.out)
         try:
             statuses = Runner(_jobs(request, runs), request.at_once, progress.show).run()
-        finally:  # a stopped call leaves the records of what it has measured
-            own = (o for run in runs for o in results.outcomes_of(run, request.out / "runs" / run.key))
-            results.write_outcomes(own, request.out)
-        ends = {key: asdict(status) for key, status in statuses.items()}
-        write_text(request.out / ENDINGS, json.dumps(ends, indent=1) + "\n")
+        finally:  # a stopped call writes the records so far, too
+            outcomes = (o for run in runs for o in results.outcomes_of(run, request.out / "runs" / run.key))
+            results.write_outcomes(outcomes, request.out)
+        endings = {key: asdict(status) for key, status in statuses.items()}
+        write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
     return StudyResult(request.out, statuses)
 
 
 def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
-    """The jobs, which read the frozen recipe."""
+    """The jobs of the runs; they read the frozen recipe."""
     jobs = jobs_of(request, runs)
     return {key: replace(job, settings=replace(job.settings, recipe=f"../../{FROZEN}")) for key, job in jobs.items()}
 
 
 def _freeze(request: StudyRequest) -> None:
-    """Keep the whole recipe, which the runs read, so that an edit of its file changes none of them."""
+    """Write the complete recipe into the study's folder, so that later edits of the recipe's file change no run."""
     tables = json.loads(load_recipe(request.recipe).json())
-    said = "# What all runs here are made by; written by `labelgrid simulate`.\n"
-    write_text(request.out / FROZEN, said + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()))
+    header = "# The recipe of all runs here; written by `labelgrid simulate`.\n"
+    write_text(request.out / FROZEN, header + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()))
 
 
-def _clear(out: Path) -> None:
+def _remove_partial(out: Path) -> None:
     """Remove the incomplete projects of killed runs."""
-    for left in (out / "runs").glob(".*.partial"):
-        remove_folder(left)
+    for folder in (out / "runs").glob(".*.partial"):
+        remove_folder(folder)
 
 
 @contextmanager
-def _alone(out: Path) -> Iterator[None]:
+def _locked(out: Path) -> Iterator[None]:
+    """Hold the study's lock."""
     with files.disk(out):
         out.mkdir(parents=True, exist_ok=True)
         file = (out / LOCK).open("w")
@@ -121,7 +122,7 @@ def _alone(out: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ProjectError(
-                "Another process works on these runs.",
+                "Another process is working on these runs.",
                 where=str(out),
                 next_step="Wait for it, or stop it.",
                 unchanged="Nothing was run.",

@@ -1,4 +1,4 @@
-"""How the runs of a study are carried out: in worker processes, resumable, restarted when a process dies."""
+"""Executes the runs of a study in worker processes: resumable, and restarted if a process dies."""
 
 import time
 import traceback
@@ -14,22 +14,25 @@ from labelgrid.files import write_text
 from labelgrid.processes import init_worker
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
-from labelgrid.simulation.jobs import Expected, Job
+from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.runs import DONE
 
-#: A process that ended without a result (killed, out of memory) is restarted so many times.
+#: How many times a process that ended without a result (killed, out of memory) is restarted.
 RETRIES = 2
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
 @dataclass
 class JobStatus:
-    """How a job is doing.
+    """The status of a job.
 
     Args:
-        what: it does now; fault: why it failed.
-        tries: processes started for it.
-        work: it has in all; done: of it by now; found: done before this call.
+        what: the current activity.
+        fault: why it failed.
+        tries: the number of processes started for it.
+        work: its total work, in optimiser steps.
+        done: the finished part of it.
+        found: the part that was finished before this call.
     """
 
     state: JobState = "waiting"
@@ -59,11 +62,11 @@ class PipeProgress:
             self.pipe.send(("what", f"{self.what} {self.done}/{self.total} {note}"))
 
     def say(self, text: str) -> None:
-        """As `Progress.say`: what a live command prints is of no use to a table of runs."""
+        """As `Progress.say`: ignored, since a table of runs shows no messages."""
 
 
 def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
-    """Do all that is left of a run, in a process of its own."""
+    """Execute the rest of a run; the target of a worker process."""
     init_worker(job.threads)
     try:
         if not job.folder.exists():
@@ -79,7 +82,7 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
         pipe.send(("end", ""))
     except LabelgridError as error:
         pipe.send(("end", str(error)))
-    except Exception as error:  # a worker that was killed, no memory left, a fault of ours
+    except Exception as error:  # a killed data worker, no memory left, a bug
         trace = job.folder.with_name(f"{job.run.key}.error.txt")
         write_text(trace, traceback.format_exc())
         pipe.send(("died", f"{type(error).__name__}: {error} (see {trace})."))
@@ -87,103 +90,103 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
 
 
 def trained(job: Job) -> int:
-    """How many of a run's own trainings are finished; it begins with a copy of the one it continues."""
-    found = len(list(job.folder.glob("rounds/*/fit.json")))
-    return max(found - 1, 0) if job.start else found
+    """The number of finished trainings of a run, without that of the run it continues, which it was copied from."""
+    fits = len(list(job.folder.glob("rounds/*/fit.json")))
+    return max(fits - 1, 0) if job.start else fits
 
 
-def work_left(job: Job) -> Expected:
-    """What is left of a run."""
-    return job.takes.after(len(job.takes.steps) if job.is_done else trained(job))
+def work_left(job: Job) -> RunWork:
+    """The remaining work of a run."""
+    return job.max_work.after(len(job.max_work.steps) if job.is_done else trained(job))
 
 
 @dataclass
 class Runner:
-    """Carries out jobs, so many at a time, each after the one it continues.
+    """Executes jobs in parallel processes, each after the job it continues.
 
     Args:
-        jobs: by key; a job whose `start` is another's folder waits for it.
-        at_once: processes.
-        show: called a few times a second with the reports by key.
+        jobs: by key; a job whose `start` is another job's folder waits for it.
+        at_once: the number of parallel processes.
+        show: called a few times a second with the statuses by key.
     """
 
     jobs: Mapping[str, Job]
     at_once: int
     show: Callable[[Mapping[str, JobStatus]], None]
-    reports: dict[str, JobStatus] = field(default_factory=dict)
-    _working: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(default_factory=dict)
+    statuses: dict[str, JobStatus] = field(default_factory=dict)
+    _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(default_factory=dict)
 
     def run(self) -> Mapping[str, JobStatus]:
-        """Until every job is done or has failed; returns how each ended."""
+        """Run until every job is done or failed; returns the final statuses."""
         for key, job in self.jobs.items():
             done = JobStatus("done", work=job.work, done=job.work, found=job.work)
-            self.reports[key] = done if job.is_done else JobStatus(work=job.work)
+            self.statuses[key] = done if job.is_done else JobStatus(work=job.work)
         try:
-            while self._fill():
-                self._hear()
-                self.show(self.reports)
+            while self._start_ready():
+                self._receive()
+                self.show(self.statuses)
         finally:
-            for process, _ in self._working.values():
+            for process, _ in self._running.values():
                 process.terminate()
-        self.show(self.reports)
-        return self.reports
+        self.show(self.statuses)
+        return self.statuses
 
-    def _fill(self) -> bool:
-        """Start the jobs that can start; whether any is running."""
+    def _start_ready(self) -> bool:
+        """Start the jobs that can start; returns whether any is running."""
         for key, job in self.jobs.items():
-            if len(self._working) < self.at_once and self.reports[key].state == "waiting" and self._is_ready(key, job):
+            if len(self._running) < self.at_once and self.statuses[key].state == "waiting" and self._is_ready(key, job):
                 self._start(key, job)
-        return bool(self._working)
+        return bool(self._running)
 
     def _is_ready(self, key: str, job: Job) -> bool:
-        """Whether the run it continues is done; if that failed, so has this."""
-        before = next((self.reports[k] for k, other in self.jobs.items() if other.folder == job.start), None)
-        if before and before.state == "failed":
-            self.reports[key] = JobStatus("failed", fault="The run it continues failed.")
-        return before is None or before.state == "done"
+        """Whether the run it continues is done; if that failed, this job fails too."""
+        start = next((self.statuses[k] for k, other in self.jobs.items() if other.folder == job.start), None)
+        if start and start.state == "failed":
+            self.statuses[key] = JobStatus("failed", fault="The run it continues failed.")
+        return start is None or start.state == "done"
 
     def _start(self, key: str, job: Job) -> None:
-        context, report = get_context("spawn"), self.reports[key]
+        context, status = get_context("spawn"), self.statuses[key]
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=run_job, args=(job, theirs), name=key)
         process.start()
         theirs.close()
-        report.state, report.tries = "running", report.tries + 1
-        self._working[key] = (process, ours)
+        status.state, status.tries = "running", status.tries + 1
+        self._running[key] = (process, ours)
 
-    def _hear(self) -> None:
-        """Receive the processes' messages, and note which have ended."""
-        ready = wait([pipe for _, pipe in self._working.values()], timeout=0.5)
-        for key, (process, pipe) in list(self._working.items()):
+    def _receive(self) -> None:
+        """Receive the processes' messages, and handle ended processes."""
+        ready = wait([pipe for _, pipe in self._running.values()], timeout=0.5)
+        for key, (process, pipe) in list(self._running.items()):
             if pipe not in ready:
                 continue
             try:
-                word, said = pipe.recv()
+                kind, message = pipe.recv()
             except EOFError:
                 process.join()
-                self._end(key, f"Its process ended without a result, with code {process.exitcode}.", again=True)
+                self._finish(key, f"Its process ended without a result, with code {process.exitcode}.", again=True)
                 continue
-            if word in ("end", "died"):
+            if kind in ("end", "died"):
                 process.join()
-                self._end(key, said, again=word == "died")
-            elif word == "trained":
-                self._note(key, said)
+                self._finish(key, message, again=kind == "died")
+            elif kind == "trained":
+                self._update(key, message)
             else:
-                self.reports[key].what = said
+                self.statuses[key].what = message
 
-    def _note(self, key: str, trained: int) -> None:
-        """So many of a run's own trainings are finished."""
-        job, report = self.jobs[key], self.reports[key]
-        report.done = report.work * trained / max(job.run.rounds(job.study), 1)
-        report.found = report.done if report.found is None else report.found
+    def _update(self, key: str, trained: int) -> None:
+        """Update the finished work from the number of finished trainings."""
+        job, status = self.jobs[key], self.statuses[key]
+        status.done = status.work * trained / max(job.run.rounds(job.study), 1)
+        status.found = status.done if status.found is None else status.found
 
-    def _end(self, key: str, fault: str, again: bool = False) -> None:
-        """A process ended: well (""), with an error of the user's, or in a way that may not happen again."""
-        _, pipe = self._working.pop(key)
+    def _finish(self, key: str, fault: str, again: bool = False) -> None:
+        """Handle an ended process: no fault (""), an error, or a fault that a restart (`again`) may avoid."""
+        _, pipe = self._running.pop(key)
         pipe.close()
-        report = self.reports[key]
-        if again and report.tries <= RETRIES:
-            report.state, report.what = "waiting", ""
+        status = self.statuses[key]
+        if again and status.tries <= RETRIES:
+            status.state, status.what = "waiting", ""
             return
-        report.fault = f"{fault} It was tried {report.tries} times." if again else fault
-        report.state, report.done = ("failed", report.done) if report.fault else ("done", report.work)
+        status.fault = f"{fault} It was tried {status.tries} times." if again else fault
+        status.state, status.done = ("failed", status.done) if status.fault else ("done", status.work)

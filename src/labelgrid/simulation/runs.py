@@ -1,4 +1,4 @@
-"""Which runs a study has: one for each arm, seed and point of its grid, and the starts they share. Loads no torch."""
+"""Lists the runs of a study: one per arm, seed and grid point, and the starts they share. Loads no torch."""
 
 import itertools
 import json
@@ -12,9 +12,9 @@ from labelgrid.recipes.files import hash_of
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import Kind, Study
 
-#: What a folder's name may say of a point; of others it says a hash.
+#: Points whose text can be part of a folder's name; others are hashed.
 PLAIN = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
-#: In a run's folder: it is done, and the end conditions it was done under.
+#: Marks a run's folder as done; holds the end conditions.
 DONE = "done.json"
 
 
@@ -23,36 +23,36 @@ class Run:
     """One campaign of a study.
 
     Args:
-        kind: whether it is an arm's campaign, a start or `full`.
-        name: the arm's; "start", "start.ARM" or "full" otherwise.
+        kind: an arm's campaign, a start, or `full`.
+        name: the arm's name, or "start", "start.ARM" or "full".
         seed: of all its draws.
-        point: its values of recipe keys, as the grid says them: `{"train.steps": 500}`.
-        begins: of a start, the arm that says its tasks, initial labels and overrides; "" is the study itself.
+        point: its values of recipe keys, as in the grid: `{"train.steps": 500}`.
+        start_arm: of a start, the arm with its tasks, initial labels and overrides; "" is the study itself.
     """
 
     kind: Kind
     name: str
     seed: int
     point: Mapping[str, Any] = field(default_factory=dict)
-    begins: str = ""
+    start_arm: str = ""
 
     @property
     def arm(self) -> str:
-        """The arm whose tasks, initial labels and overrides it has; "" is the study itself."""
-        return self.name if self.kind == "strategy" else self.begins
+        """The arm with its tasks, initial labels and overrides; "" is the study itself."""
+        return self.name if self.kind == "strategy" else self.start_arm
 
     @property
     def key(self) -> str:
-        """Its name: a folder's, the same for the same run.
+        """The name of its folder, the same for the same run.
 
         Example:
             >>> Run("strategy", "partal", 2, {"train.steps": 500}).key
             'partal-seed2-train.steps=500'
         """
-        named = self.name.replace(":", ".").replace("/", ".")
-        said = "-".join(f"{key}={value}" for key, value in self.point.items())
-        ending = said if PLAIN.fullmatch(said) else hash_of(dict(self.point))
-        return f"{named}-seed{self.seed}" + (f"-{ending}" if self.point else "")
+        name = self.name.replace(":", ".").replace("/", ".")
+        text = "-".join(f"{key}={value}" for key, value in self.point.items())
+        ending = text if PLAIN.fullmatch(text) else hash_of(dict(self.point))
+        return f"{name}-seed{self.seed}" + (f"-{ending}" if self.point else "")
 
     def start(self, study: Study) -> "Run":
         """The run it continues."""
@@ -61,30 +61,30 @@ class Run:
         return Run("start", name, self.seed, study.effective("start", self.point, arm), arm)
 
     def overrides(self, study: Study) -> dict[str, Any]:
-        """What it overrides in the recipe."""
+        """Its overrides of the recipe."""
         return study.overrides(self.kind, self.point, self.arm)
 
     def initial(self, study: Study) -> InitialLabels:
-        """The labels it begins with."""
+        """The labels it starts with."""
         return InitialLabels(images=0) if self.kind == "full" else study.initial_of(self.arm)
 
     def end_conditions(self, study: Study) -> dict[str, Any]:
-        """All that decides when the run is done."""
+        """The conditions that end the run."""
         if self.kind != "strategy":
             return {}
         return {"rounds": study.rounds_of(self.arm), "spend": study.spend, "until": dict(study.until)}
 
     def done_text(self, study: Study) -> str:
-        """The content of `DONE` once it is done."""
+        """The content of `DONE`."""
         return json.dumps(self.end_conditions(study)) + "\n"
 
     def is_done(self, study: Study, folder: Path) -> bool:
-        """Whether the run in that folder is done, under end conditions that are this study's."""
+        """Whether the run in the folder is done, under this study's end conditions."""
         path = folder / DONE
         return path.is_file() and path.read_text(encoding="utf-8") == self.done_text(study)
 
     def rounds(self, study: Study) -> int:
-        """How many networks it trains, itself."""
+        """The number of networks that it trains itself."""
         return study.rounds_of(self.arm) if self.kind == "strategy" else 1
 
 
@@ -99,14 +99,14 @@ def describe_point(point: Mapping[str, Any]) -> str:
 
 
 def runs_of(study: Study) -> list[Run]:
-    """All runs, each after the one it continues."""
+    """All runs, each after the run it continues."""
     seeds, points = range(study.seeds), study.points()
-    found = (run for seed, point in itertools.product(seeds, points) for run in runs_at(study, seed, point))
-    return list({run.key: run for run in found}.values())
+    runs = (run for seed, point in itertools.product(seeds, points) for run in runs_at(study, seed, point))
+    return list({run.key: run for run in runs}.values())
 
 
 def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
-    """The runs of a seed at a point of the grid, starts first; several points may share starts and `full`."""
+    """The runs of a seed at a grid point, starts first; several points may share starts and `full`."""
     names = [name for name in study.strategies if study.rounds or name in study.arms]
     campaigns = [Run("strategy", name, seed, study.effective("strategy", point, name)) for name in names]
     starts = [Run("strategy", name, seed, point).start(study) for name in names or [""]]

@@ -1,4 +1,4 @@
-"""What a recipe's [simulate] says: arms, seeds and a grid of recipe keys over a data set. Loads no torch."""
+"""Defines a study, a recipe's [simulate] table: arms, seeds and a grid of recipe keys on a data set. Loads no torch."""
 
 import itertools
 import json
@@ -17,9 +17,9 @@ from labelgrid.recipes.files import chain, find, lay
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.arms import Arm, InitialLabels, check_names
 
-#: What a run is: the initial labels that runs of a seed share, an arm's campaign, or training on every label.
+#: The kinds of runs: the start that runs of a seed share, an arm's campaign, or training on every label.
 Kind = Literal["start", "strategy", "full"]
-#: Files of a study's folder: what is run, and how its runs ended.
+#: Files of a study's folder: the study, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
 #: Exists while a process works on the study.
 LOCK = ".lock"
@@ -31,21 +31,26 @@ class Study:
 
     Args:
         data: the data set's layout, a plug-in of `labelgrid.data`; its root is given when the study is run.
-        tasks: by name, as in a file of tasks; only: these of them, all if empty.
-        pool: the split whose labels are hidden until they are bought; test: the split that measures.
+        tasks: by name, as in a file of tasks.
+        only: which of these tasks are used; all if empty.
+        pool: the split whose labels are hidden until they are bought.
+        test: the split to measure on.
         val: the split for model choice and for `until`; "" uses none.
-        initial: images that have all labels from the start, the same ones for all runs of a seed.
-        budget: of a round, in `unit`; rounds: how many.
-        strategies: what is compared: names of `arms`, of `variants`, or of strategies; seeds: how many.
-        full: train once a seed on every label of the pool, too.
-        group: a regular expression on image ids; images of one group are held together.
-        spend: end a run once its labels, those of val among them, have cost this much; 0: no such end.
+        initial: the number of images that have all labels from the start, the same images for all runs of a seed.
+        budget: of a round, in `unit`.
+        unit: what the budget counts: labels, images or cost.
+        rounds: the number of budgets.
+        strategies: what is compared: names of `arms`, of `variants`, or of strategies.
+        seeds: the number of seeds.
+        full: also train once per seed on every label of the pool.
+        group: a regular expression on image ids; images of one group stay together.
+        spend: end a run once its labels, including those of val, cost this much; 0: no limit.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
-        variants: strategies with options, by names of their own.
-        arms: strategies with tasks, initial labels, recipe overrides or rounds of their own, by name.
+        variants: strategies with options, by name.
+        arms: strategies with their own tasks, initial labels, recipe overrides or rounds, by name.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
-        changes: overrides of the recipe, and of the grid, by kind of run: changes.full.train.steps is a length of its
-            own for `full`.
+        changes: overrides of the recipe and of the grid, by kind of run: changes.full.train.steps is the length of
+            `full`.
     """
 
     data: str
@@ -70,8 +75,8 @@ class Study:
     changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        least = {"initial": 1, "seeds": 1, "rounds": 0, "spend": 0, "budget": 0 if self.unit == "cost" else 1}
-        for name, value in least.items():
+        minimum = {"initial": 1, "seeds": 1, "rounds": 0, "spend": 0, "budget": 0 if self.unit == "cost" else 1}
+        for name, value in minimum.items():
             if not value <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of at least {value}; it is {getattr(self, name)}")
         if not self.budget:
@@ -88,37 +93,37 @@ class Study:
 
     @property
     def parts(self) -> list[str]:
-        """The splits it reads: pool, test and, where one is named, val."""
+        """The splits it reads: pool, test and, if it is set, val."""
         return [name for name in (self.pool, self.test, self.val) if name]
 
     def arm(self, name: str) -> Arm:
-        """The arm of a name; a strategy or variant is an arm that is otherwise as the study says."""
+        """The arm of a name; for a strategy or variant, an arm with the study's values."""
         return self.arms.get(name, Arm(name))
 
     def chosen(self, name: str) -> PluginChoice:
-        """An arm's strategy as a project's settings have it."""
+        """An arm's strategy, as in a project's settings."""
         strategy = self.arm(name).strategy
         if isinstance(strategy, PluginChoice):
             return strategy
         return self.variants.get(strategy, PluginChoice(strategy))
 
     def rounds_of(self, name: str) -> int:
-        """How many budgets an arm spends."""
-        own = self.arm(name).rounds
-        return self.rounds if own is None else own
+        """The number of budgets that an arm spends."""
+        rounds = self.arm(name).rounds
+        return self.rounds if rounds is None else rounds
 
     def initial_of(self, name: str) -> InitialLabels:
-        """The labels an arm begins with, the number of images filled in."""
+        """The labels an arm starts with, with the number of images filled in."""
         plan = self.arm(name).initial or InitialLabels()
         return replace(plan, images=self.initial) if plan.images is None else plan
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
-        """The splits of its data set, whose root this is."""
-        found: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
-        return found
+        """The splits of its data set at this root."""
+        splits: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
+        return splits
 
     def points(self) -> list[dict[str, Any]]:
-        """Every combination of the grid's values; one without any where there is no grid."""
+        """Every combination of the grid's values; one empty point if there is no grid."""
         names = sorted(self.grid)
         return [dict(zip(names, values, strict=True)) for values in itertools.product(*(self.grid[n] for n in names))]
 
@@ -130,19 +135,19 @@ class Study:
             >>> study.overrides("full", {"train.steps": 500, "train.batch": 4})
             {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
         """
-        own = lay(self.changes.get(kind, {}), self.arm(arm).changes)
-        values = dict(own)
+        changes = lay(self.changes.get(kind, {}), self.arm(arm).changes)
+        values = dict(changes)
         for key in sorted(point, key=_names_first):
             values = merge(values, _nested(key, point[key]))
-        values = lay(values, own)
+        values = lay(values, changes)
         if kind != "strategy":
-            values.pop("score", None)  # they score nothing
+            values.pop("score", None)  # these runs score nothing
         return values
 
     def effective(self, kind: Kind, point: Mapping[str, Any], arm: str = "") -> dict[str, Any]:
         """The values of a point that change a run of a kind; runs that differ in none of them are one run.
 
-        A campaign begins with the network of its `start`, so a value that changes the start changes the campaign.
+        A campaign starts with the network of its `start`, so a value that changes the start changes the campaign.
 
         Example:
             >>> study = Study("folder", {}, changes={"full": {"train": {"steps": 900}}})
@@ -152,38 +157,38 @@ class Study:
         kinds: set[Kind] = {kind, "start"} if kind == "strategy" else {kind}
         kept = dict(point)
         for key in point:
-            less = {name: value for name, value in kept.items() if name != key}
-            if all(self.overrides(one, less, arm) == self.overrides(one, kept, arm) for one in kinds):
-                kept = less
+            without = {name: value for name, value in kept.items() if name != key}
+            if all(self.overrides(k, without, arm) == self.overrides(k, kept, arm) for k in kinds):
+                kept = without
         return kept
 
     def start_of(self, name: str) -> str:
-        """The arm whose start an arm shares: the first one that agrees in all that shapes it; "" is the study's own."""
-        shape = self._start(name)
-        return next((other for other in ("", *self.strategies) if self._start(other) == shape), name)
+        """The arm whose start an arm shares: the first with the same start settings; "" is the study itself."""
+        settings = self._start_settings(name)
+        return next((other for other in ("", *self.strategies) if self._start_settings(other) == settings), name)
 
-    def _start(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
-        """All that shapes the start of an arm: tasks, initial labels and recipe overrides."""
+    def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
+        """The settings that determine an arm's start: tasks, initial labels and recipe overrides."""
         overrides = [self.overrides("start", point, name) for point in self.points()]
         return [row.name for row in self.rows(name)], self.initial_of(name), overrides
 
     def rows(self, arm: str = "") -> list[TaskRow]:
-        """The tasks of an arm, or of the study, as the ledger keeps them."""
-        own = self.arm(arm).tasks
-        return task_rows_of({name: values for name, values in self.tasks.items() if not own or name in own}, Path())
+        """The tasks of an arm, or of the study, as ledger rows."""
+        names = self.arm(arm).tasks or self.tasks
+        return task_rows_of({name: values for name, values in self.tasks.items() if name in names}, Path())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The table that a file of a study holds.
+    """Read a JSON file of a study.
 
     Raises:
-        ProjectError: it is damaged.
+        ProjectError: the file is damaged.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
-            raise ValueError("it holds no table")
-        return found
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError("it does not hold a JSON object")
+        return values
     except ValueError as error:
         raise ProjectError(
             f"A file of the study is damaged: {error}.",
@@ -196,19 +201,19 @@ def kept_study(kept: Mapping[str, Any], folder: Path) -> Study:
     """The study that a folder's `study.json` describes.
 
     Raises:
-        RecipeError: it is damaged, or of another program.
+        RecipeError: it is damaged, or of another program version.
     """
-    found = kept.get("study")
-    return parse(Study, found if isinstance(found, Mapping) else {}, str(folder / KEPT))
+    values = kept.get("study")
+    return parse(Study, values if isinstance(values, Mapping) else {}, str(folder / KEPT))
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
-    """The [simulate] of a recipe, over that of the recipe it extends, `changes` over both.
+    """The [simulate] table of a recipe: it overrides that of the recipe it extends, and `changes` override both.
 
-    Where it has arms and names no strategies, its arms are compared.
+    If it has arms and names no strategies, its arms are compared.
 
     Raises:
-        RecipeError: there is none, a key is unknown or a value wrong.
+        RecipeError: the recipe has none, a key is unknown, or a value is wrong.
     """
     values: dict[str, Any] = {}
     for tables in chain(find(recipe)):
@@ -217,16 +222,17 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
         raise RecipeError(
             "The recipe has no [simulate], so there is nothing to run.",
             where=recipe,
-            next_step="`labelgrid list recipes` shows recipes; docs/simulate.md says what [simulate] holds.",
+            next_step="`labelgrid list recipes` shows recipes; docs/simulate.md describes [simulate].",
         )
     values = merge(values, changes or {})
     if values.get("arms"):
         values.setdefault("strategies", list(values["arms"]))
     study = parse(Study, values, f"[simulate] of {recipe}")
-    return _narrowed(study, recipe) if study.only else study
+    return _with_only(study, recipe) if study.only else study
 
 
-def _narrowed(study: Study, recipe: str) -> Study:
+def _with_only(study: Study, recipe: str) -> Study:
+    """The study with the tasks of `only`."""
     unknown = [name for name in study.only if name not in study.tasks]
     if unknown:
         raise RecipeError(
@@ -241,11 +247,11 @@ def _narrowed(study: Study, recipe: str) -> Study:
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
-    """A dotted key's value as tables in tables."""
+    """The value of a dotted key as nested tables."""
     first, _, rest = key.partition(".")
     return {first: _nested(rest, value) if rest else value}
 
 
 def _names_first(key: str) -> tuple[int, bool, str]:
-    """Tables before what is in them, and names first: another name ends the options of the one before."""
+    """A sort key: tables before their content, and `name` first, since a new name discards the old one's options."""
     return key.count("."), not key.endswith(".name"), key

@@ -1,4 +1,4 @@
-"""Which studies are refused: everything is checked before anything is run."""
+"""Validates a study before anything is run."""
 
 import hashlib
 import json
@@ -22,15 +22,15 @@ from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
 
-#: The fields of a study that may change between two calls: which runs there are and when they end, not what they do.
+#: The fields of a study that may change between two calls: they select runs or end them, and change no run.
 OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:
-    """Check all that can be checked before anything is run; returns the runs.
+    """Check everything that can be checked before a run; returns the runs.
 
     Raises:
-        LabelgridError: a name is unknown, a value wrong, or the folder holds another study. Nothing was run.
+        LabelgridError: a name is unknown, a value is wrong, or the folder holds another study. Nothing was run.
     """
     study, runs = request.study, runs_of(request.study)
     for overrides in {json.dumps(o): o for o in (run.overrides(study) for run in runs)}.values():
@@ -45,7 +45,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
     unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]
     if unknown:
         raise RecipeError(
-            f"until names '{unknown[0]}', which is no figure of a task.",
+            f"until names '{unknown[0]}', which is not a figure of a task.",
             next_step='A figure is "TASK/METRIC", such as "semseg/mIoU", or "loss_mtl".',
         )
     _check_splits(request)
@@ -55,56 +55,56 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse an unknown one, wrong options, and a budget too small for an image if it buys whole images."""
+    """Refuse an unknown strategy, wrong options, and a budget below one image for a strategy that buys whole images."""
     chosen = study.chosen(name)
-    made: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
+    strategy: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
     rows = study.rows(name)
-    prices = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
-    if made.unit == "images" and study.budget < prices[study.unit]:
+    image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
+    if strategy.unit == "images" and study.budget < image_cost[study.unit]:
         raise RecipeError(
             f"The budget of {study.budget:g} {study.unit} does not pay for one image, and '{name}' buys whole images.",
-            next_step=f"An image with all its labels takes {prices[study.unit]:g} {study.unit}.",
+            next_step=f"An image with all its labels takes {image_cost[study.unit]:g} {study.unit}.",
             unchanged="Nothing was run.",
         )
 
 
 def digest_images(request: StudyRequest, progress: Progress) -> str:
-    """One digest of the ids, splits and pixels of all images; labels are hidden, so they are not in it.
+    """Digest the ids, splits and pixels of all images; labels are not included, because they are hidden.
 
     Raises:
         ProjectError: the runs in the folder have other images. LabelgridError: an image cannot be read.
     """
-    dataset, found = dataset_of(Oracle(request.study.data, str(request.root))), hashlib.blake2b(digest_size=16)
+    dataset, hasher = dataset_of(Oracle(request.study.data, str(request.root))), hashlib.blake2b(digest_size=16)
     splits = [(split, sorted(dataset.splits()[split])) for split in request.study.parts]
-    progress.start("Reading the images", sum(len(names) for _, names in splits), "images")
-    for split, names in splits:
-        for name in names:
-            pixels = dataset.image(name)
-            found.update(f"{split}\0{name}\0{pixels.shape}\0".encode())
-            found.update(pixels.tobytes())
+    progress.start("Reading the images", sum(len(image_ids) for _, image_ids in splits), "images")
+    for split, image_ids in splits:
+        for image_id in image_ids:
+            pixels = dataset.image(image_id)
+            hasher.update(f"{split}\0{image_id}\0{pixels.shape}\0".encode())
+            hasher.update(pixels.tobytes())
             progress.advance()
-    before = (request.before() or {}).get("pictures", "")
-    if before not in ("", found.hexdigest()):
+    previous = (request.previous() or {}).get("pictures", "")
+    if previous not in ("", hasher.hexdigest()):
         raise ProjectError(
             "The data set's images or splits have changed since the folder's runs were started.",
             where=str(request.root),
             next_step="Restore them, or name another folder with --out.",
             unchanged="Nothing was run.",
         )
-    return found.hexdigest()
+    return hasher.hexdigest()
 
 
 def _check_splits(request: StudyRequest) -> None:
-    """Refuse a data set without the splits, and an image or split with two roles: no image measures and trains."""
-    named = request.study.parts
+    """Refuse a data set without these splits, and an image or split with two roles, such as training and testing."""
+    needed = request.study.parts
     known = request.study.splits(request.root)
-    absent = [name for name in named if name not in known]
+    absent = [name for name in needed if name not in known]
     if absent:
         fault = f"The data set has no split '{absent[0]}'."
-    elif len(set(named)) < len(named):
-        fault = f"Two of pool, test and val are one split: {', '.join(named)}."
+    elif len(set(needed)) < len(needed):
+        fault = f"Two of pool, test and val are the same split: {', '.join(needed)}."
     else:
-        _check_apart({name: known[name] for name in named}, request.root)
+        _check_disjoint({name: known[name] for name in needed}, request.root)
         return
     raise RecipeError(
         fault,
@@ -114,21 +114,21 @@ def _check_splits(request: StudyRequest) -> None:
     )
 
 
-def _check_apart(splits: Mapping[str, Sequence[str]], root: Path) -> None:
-    """Refuse an image in two splits: its label would not be hidden, or never measure."""
+def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
+    """Refuse an image in two splits: its label would not be hidden."""
     for first, second in combinations(splits, 2):
         shared = sorted(set(splits[first]) & set(splits[second]))
         if shared:
             raise RecipeError(
                 f"The splits {first} and {second} share {counted(len(shared), 'image')}, such as '{shared[0]}'.",
                 where=str(root),
-                next_step="Take them out of one of the two.",
+                next_step="Remove them from one of the two.",
                 unchanged="Nothing was run.",
             )
 
 
 def _check_cells(request: StudyRequest) -> None:
-    """Refuse files of initial cells that cannot be read, or list a cell that an arm's pool does not have."""
+    """Refuse files of initial cells that cannot be read, or that list a cell outside an arm's pool."""
     study = request.study
     for name in study.strategies:
         plan = study.initial_of(name)
@@ -147,38 +147,38 @@ def _check_cells(request: StudyRequest) -> None:
 
 
 def widened(request: StudyRequest) -> StudyRequest:
-    """The request with the strategies, seeds and rounds that its folder has already, so that their runs are resumed."""
-    before = request.before()
-    if before is None:
+    """The request plus the strategies, seeds and rounds that its folder already has, so that their runs are resumed."""
+    previous = request.previous()
+    if previous is None:
         return request
-    study, old = request.study, kept_study(before, request.out)
+    study, old = request.study, kept_study(previous, request.out)
     strategies = tuple(dict.fromkeys([*old.strategies, *study.strategies]))
     seeds, rounds, full = max(old.seeds, study.seeds), max(old.rounds, study.rounds), old.full or study.full
     return replace(request, study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=full))
 
 
 def _check_same(request: StudyRequest) -> None:
-    """Refuse to resume runs that have other settings, and a folder that holds something else."""
-    before = request.before()
-    if before is None:
+    """Refuse to resume runs with other settings, and a folder that holds other files."""
+    previous = request.previous()
+    if previous is None:
         if request.out.is_dir() and {path.name for path in request.out.iterdir()} - {LOCK}:
             raise ProjectError(
-                "The folder holds something else than runs of a study.",
+                "The folder holds other files than runs of a study.",
                 where=str(request.out),
                 next_step="Name a new folder with --out.",
                 unchanged="Nothing was run.",
             )
         return
-    now, old, study = request.kept(), kept_study(before, request.out), request.study
+    now, old, study = request.to_json(), kept_study(previous, request.out), request.study
     study = replace(
         study,
-        variants={name: one for name, one in study.variants.items() if name in old.variants},
-        arms={name: one for name, one in study.arms.items() if name in old.arms},
+        variants={name: variant for name, variant in study.variants.items() if name in old.variants},
+        arms={name: arm for name, arm in study.arms.items() if name in old.arms},
     )
     fixed = sorted({field.name for field in fields(Study)} - OPEN)
-    changed = [key for key in ("recipe", "root", "weights") if before.get(key) != now[key]]
+    changed = [key for key in ("recipe", "root", "weights") if previous.get(key) != now[key]]
     cells = now.get("cells", {})
-    changed += [path for path, known in before.get("cells", {}).items() if cells.get(path, known) != known]
+    changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
     if changed:
         raise ProjectError(

@@ -1,1 +1,1 @@
-"""One file a kind of task: its plain data (SPEC) and its functions (build)."""
+"""The kinds of tasks, one file each: plain data (`SPEC`) and functions on tensors (`build`)."""

@@ -1,6 +1,6 @@
-"""What a map of distances is as a task: metres along the camera axis, or a disparity, which grows toward it.
+"""Depth estimation: metres along the camera axis, or a disparity, which grows toward the camera.
 
-The default cost is a placeholder on the scale of minutes a label; set your own prices in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ class Errors:
     """The options of RMSE and absErr.
 
     Args:
-        least: predictions below it count as it (the survey's rule for predictions <= 0).
+        least: predictions are raised to at least this value first (the survey's rule for predictions <= 0).
     """
 
     least: float = 1e-9
 
 
 def zoomed(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, options: files.Options) -> Labels:
-    """Depth is divided by the zoom, disparity multiplied: what looks larger is nearer. The fit changes neither."""
+    """Divide depth by the zoom, or multiply disparity: what looks larger is nearer. Resizing alone changes neither."""
     placed, zoom = geometry.nearest(value), np.float32(geometry.zoom)
     return placed * zoom if options.disparity else placed / zoom, geometry.nearest(valid)
 
 
 def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, options: files.Options) -> RGB:
-    """Near is bright, far is dark."""
+    """Render near pixels bright and far pixels dark."""
     return along_distance(value[..., 0], valid, limits, options.disparity)
 
 

@@ -1,6 +1,6 @@
-"""What a map of boundary pixels is as a task: yes or no, few of them yes, judged by average precision.
+"""Edge detection: binary labels, few of them positive, measured by average precision.
 
-The default cost is a placeholder on the scale of minutes a label; set your own prices in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations

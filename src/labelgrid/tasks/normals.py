@@ -1,6 +1,6 @@
-"""What a map of surface normals is as a task: unit vectors, x right, y up, z toward the camera.
+"""Surface normal estimation: unit vectors; x right, y up, z toward the camera.
 
-The default cost is a placeholder on the scale of minutes a label; set your own prices in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 
 def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
-    """The direction of the sum of the valid neighbours, weighted linearly; the nearest where they cancel out.
+    """Interpolate the valid neighbours linearly and normalise; take the nearest vector where they cancel out.
 
-    A flip turns it with the image; a zoom does not change it.
+    A flip mirrors the vectors with the image; a zoom does not change them.
     """
     blend = geometry.linear(value, valid)
     length = np.sqrt(blend[..., 0] ** 2 + blend[..., 1] ** 2 + blend[..., 2] ** 2)

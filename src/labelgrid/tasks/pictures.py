@@ -1,7 +1,7 @@
-"""How maps are shown to people: colours of classes, distances, vectors and uncertainties. NumPy alone, no torch.
+"""Renders maps as RGB pictures: classes, distances, vectors and uncertainties. Needs NumPy only, no torch.
 
-Colours are for people with any colour vision: class colours are far apart also as red- and green-blind people see
-them, distances and heat run through one scale of growing lightness, and pixels that are not valid are hatched grey.
+The colours suit every kind of colour vision: class colours are well separated for red- and green-blind people too,
+distances and heat maps use a scale of increasing lightness, and invalid pixels are hatched grey.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RGB = NDArray[np.uint8]
 # Five evenly spaced stops of Matplotlib's viridis and inferno (CC0), dark to bright.
 VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 INFERNO = ((0, 0, 4), (87, 16, 110), (188, 55, 84), (249, 142, 9), (252, 255, 164))
-#: Pixels of the widest small picture.
+#: The maximum width of a JPEG picture, in pixels.
 WIDTH = 320
 HATCH = np.array([[72, 72, 72], [104, 104, 104]], np.uint8)
 
@@ -43,14 +43,14 @@ _OKLAB = (
 
 
 def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limits: Range | None = None) -> RGB:
-    """A label or a prediction of label form as a picture [h, w, 3], hatched where not valid or not finite.
+    """Render a label, or a prediction in label form, as a picture [h, w, 3]; invalid and non-finite pixels are hatched.
 
     Args:
-        task: its kind says how values are shown (`Spec.render`).
+        task: its kind renders the values (`Spec.render`).
         value: [h, w, c].
         valid: bool [h, w], or one for all.
-        limits: the values at the ends of the scale (low and high; of distances near and far), for pictures to compare;
-            otherwise of distances found in the map, of others 0 and 1.
+        limits: the values at the ends of the scale (low and high; for distances, near and far), so that pictures can
+            be compared; by default distances use the map's own range, other values 0 to 1.
 
     Example:
         >>> from labelgrid.labels.grid import TaskRow
@@ -63,7 +63,7 @@ def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limi
 
 
 def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
-    """A map [h, w] of uncertainties or errors as a picture [h, w, 3], dark to bright, hatched where not finite."""
+    """Render a map [h, w] of uncertainties or errors as a picture [h, w, 3], dark to bright, hatched if not finite."""
     seen = np.isfinite(value)
     safe = np.where(seen, value, 0)
     return _hatched(_along(INFERNO, safe, limits or _range(safe, seen)), seen)
@@ -73,9 +73,9 @@ def heat_map(value: NDArray[Any], limits: Range | None = None) -> RGB:
 def palette(count: int) -> RGB:
     """Colours [count, 3] of classes; a class keeps its colour when classes are added.
 
-    Each is the farthest from all before it, by Oklab distance in the worst of three visions: common (counted half,
-    it tells more apart), green-blind and red-blind. White and the hatching's greys are kept clear of, and so are
-    the near-black, near-white and near-grey. There are some 1,600 colours, then they repeat.
+    Each colour is the farthest from all earlier ones, by Oklab distance for the worst of three kinds of vision: normal
+    (distances count half, since it separates more colours), green-blind and red-blind. Colours near white, black or
+    grey are excluded. There are about 1,600 colours; then they repeat.
     """
     steps = np.linspace(0, 255, 13).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
@@ -84,19 +84,19 @@ def palette(count: int) -> RGB:
     candidates = candidates[clear]
     seen, nearest = _seen(candidates), np.full(len(candidates), np.inf)
     for taken in _seen(np.concatenate([HATCH, np.full((1, 3), 255, np.uint8)])).swapaxes(0, 1):
-        nearest = np.minimum(nearest, _apart(seen, taken))
+        nearest = np.minimum(nearest, _distance(seen, taken))
     picked: list[int] = []
     while len(picked) < min(count, len(candidates)):
         picked.append(int(nearest.argmax()))
-        nearest = np.minimum(nearest, _apart(seen, seen[:, picked[-1]]))
+        nearest = np.minimum(nearest, _distance(seen, seen[:, picked[-1]]))
     colours = candidates[np.resize(np.array(picked, np.int64), count)]
-    colours.flags.writeable = False  # the cache hands the same array to everyone
+    colours.flags.writeable = False  # the cache returns the same array to all callers
     return colours
 
 
 def jpeg(picture: np.ndarray) -> bytes:
-    """A picture [h, w, 3] as a small JPEG file."""
-    import cv2  # not above: a kind of task imports this module for its plain data
+    """Encode a picture [h, w, 3] as JPEG, at most `WIDTH` pixels wide."""
+    import cv2  # imported late: task kinds import this module for their plain data
 
     height, width = picture.shape[:2]
     scale = min(1.0, WIDTH / width)
@@ -106,19 +106,20 @@ def jpeg(picture: np.ndarray) -> bytes:
 
 
 def _seen(colours: RGB) -> NDArray[np.float64]:
-    """Colours [n, 3] as places in Oklab, [visions, n, 3]."""
+    """Convert colours [n, 3] to Oklab coordinates [visions, n, 3]."""
     srgb = colours / 255
     linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
     visions = np.clip(np.einsum("vij,nj->vni", np.array(_VISIONS), linear), 0, 1)
-    places: NDArray[np.float64] = np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
-    return places
+    oklab: NDArray[np.float64] = np.cbrt(visions @ np.array(_CONES).T) @ np.array(_OKLAB).T
+    return oklab
 
 
-def _apart(seen: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
-    distances = np.linalg.norm(seen - place[:, None], axis=2)
+def _distance(seen: NDArray[np.float64], colour: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The smallest distance [n] of each colour from another one, over the kinds of vision."""
+    distances = np.linalg.norm(seen - colour[:, None], axis=2)
     distances[0] /= 2
-    least: NDArray[np.float64] = distances.min(0)
-    return least
+    smallest: NDArray[np.float64] = distances.min(0)
+    return smallest
 
 
 def _hatched(picture: RGB, seen: NDArray[np.bool_]) -> RGB:
@@ -127,26 +128,26 @@ def _hatched(picture: RGB, seen: NDArray[np.bool_]) -> RGB:
 
 
 def _range(value: NDArray[Any], seen: NDArray[np.bool_]) -> Range:
-    """Where all but a hundredth at either end lies: a few outliers don't use up the scale."""
+    """The 1st and 99th percentiles, so that a few outliers do not stretch the scale."""
     low, high = np.percentile(value[seen], (1, 99)) if seen.any() else (0.0, 0.0)
     return float(low), float(high)
 
 
 def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits: Range) -> RGB:
-    """Each value's colour between the stops; `limits` may run downwards."""
+    """Interpolate each value's colour between the stops; `limits` may be descending."""
     low, high = limits
     share = (value.astype(np.float64) - low) / (high - low or 1.0)
-    places, colours = np.linspace(0, 1, len(stops)), np.array(stops, np.float64)
-    return np.stack([np.interp(share, places, colours[:, c]) for c in range(3)], -1).round().astype(np.uint8)
+    positions, colours = np.linspace(0, 1, len(stops)), np.array(stops, np.float64)
+    return np.stack([np.interp(share, positions, colours[:, c]) for c in range(3)], -1).round().astype(np.uint8)
 
 
 def class_colours(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any) -> RGB:
-    """The `render` of class indices [h, w, 1]: a colour a class."""
+    """The `render` of class indices [h, w, 1]: one colour per class."""
     return palette(len(options.classes))[value[..., 0].astype(np.int64)]
 
 
 def grey(value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object) -> RGB:
-    """The `render` of shares [h, w, 1]: 0 is black, 1 is white."""
+    """The `render` of values from 0 to 1 [h, w, 1]: 0 is black, 1 is white."""
     return _along(((0, 0, 0), (255, 255, 255)), value[..., 0], limits or (0.0, 1.0))
 
 
@@ -156,6 +157,6 @@ def vectors(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | Non
 
 
 def along_distance(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None, larger_is_nearer: bool) -> RGB:
-    """Distances, or what grows toward the camera, [h, w]: near is bright; `limits` are the values near and far."""
+    """Render distances or disparities [h, w]: near is bright; `limits` are the values of near and far."""
     near, far = limits or _range(value, valid)[:: -1 if larger_is_nearer else 1]
     return _along(VIRIDIS, value, (far, near))

@@ -1,4 +1,4 @@
-"""What a view does to an image: which part lies where on a canvas, how much larger, and whether mirrored."""
+"""Describes the geometry of a view: which part of an image is placed where on a canvas, its zoom and its flip."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Labels = tuple[NDArray[Any], NDArray[np.bool_]]
 
 @dataclass(frozen=True)
 class Placement:
-    """Which part of an image lies where on the canvas; both parts are whole pixels, so labels follow exactly.
+    """Which part of an image is placed where on the canvas, in whole pixels, so that labels follow exactly.
 
-    A kind of task brings its label values to the canvas with `nearest` or `linear`, and turns directions in the image
-    with `turned`; so a new sort of view is made here alone.
+    A kind of task moves its label values to the canvas with `nearest` or `linear`, and transforms directions in the
+    image with `turned`. A new kind of view therefore changes this class only.
 
     Args:
         source: the part of the image that is used: rows and columns.
         target: the part of the canvas it fills; the rest is padding.
         canvas: height and width of the result.
-        zoom: how much larger things look than the fit alone makes them.
-        flip: left and right change places, after everything else.
+        zoom: how much larger objects look than after fitting to the canvas alone.
+        flip: mirror left and right, after everything else.
     """
 
     source: tuple[slice, slice]
@@ -40,15 +40,15 @@ class Placement:
         return rows.stop - rows.start, columns.stop - columns.start
 
     def nearest(self, array: NDArray[Any]) -> NDArray[Any]:
-        """[h, w, ...] on the canvas: of each pixel the source pixel whose square holds its centre; padding is 0."""
+        """Resample [h, w, ...] to the canvas: the source pixel whose square holds each pixel's centre; padding is 0."""
         for axis, (source, length) in enumerate(zip(self.source, self.extent, strict=True)):
             extent = source.stop - source.start
             array = array.take(source.start + ((2 * np.arange(length) + 1) * extent) // (2 * length), axis)
         return self._on_canvas(array)
 
     def linear(self, value: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """[h, w, c] on the canvas, interpolated linearly; pixels that are not valid count as 0, and padding is 0."""
-        import cv2  # not above: commands that only need the options start faster
+        """Resample [h, w, c] to the canvas by linear interpolation; invalid pixels count as 0, and padding is 0."""
+        import cv2  # imported late: commands that only need the options start faster
 
         part, known = value[self.source].astype(np.float32), valid[self.source]
         if not known.all():
@@ -57,7 +57,7 @@ class Placement:
         return self._on_canvas(part.reshape(*self.extent, value.shape[2]))
 
     def turned(self, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Directions in the image (x right, y down) as the canvas has them; their lengths stay.
+        """Transform directions in the image (x right, y down) to the canvas; lengths do not change.
 
         Example:
             >>> mirrored = Placement((slice(0, 1), slice(0, 1)), (slice(0, 1), slice(0, 1)), (1, 1), flip=True)
@@ -75,5 +75,5 @@ class Placement:
 
 
 def same_values(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
-    """The `transform` of values that no view changes (classes, yes and no): they move with their pixels."""
+    """The `transform` of values that no view changes (class indices, binary labels): they move with their pixels."""
     return geometry.nearest(value), geometry.nearest(valid)

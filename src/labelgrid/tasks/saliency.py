@@ -1,6 +1,6 @@
-"""What a map of salient pixels is as a task: yes or no, balanced by area, judged by IoU and maxF.
+"""Saliency detection: binary labels, a loss balanced by area, measured by IoU and maxF.
 
-The default cost is a placeholder on the scale of minutes a label; set your own prices in the project, in any unit.
+The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What a map of classes is as a task: semantic segmentation, human parts and the like.
+"""Semantic segmentation and other class maps, such as human parts.
 
-Its channels are the classes of the label files' options. The default cost, like every kind's, is a placeholder on
-the scale of minutes a label; set your own prices in the project, in any unit.
+It has one channel per class of the label files' options. The default cost is a placeholder, roughly minutes per label;
+set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Overlap:
     """The options of mIoU and pixAcc.
 
     Args:
-        absent: a class found neither in truth nor in predictions is left out of the mean ("skip", as MTAN does),
+        absent: a class that is neither in labels nor in predictions is left out of the mean ("skip", as MTAN does),
             or counts as IoU 0 ("zero", as the survey's code does).
     """
 

@@ -1,4 +1,4 @@
-"""What a task is: its kind's plain data (`Spec`), a user's definition of it, and its functions on tensors."""
+"""Defines tasks: a kind's plain data (`Spec`), a user's definition (`TaskDef`), functions on tensors (`Task`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from labelgrid.pixel.target import Target
     from labelgrid.pixel.uncertainty import Moments
 
-#: Values [h, w, c], valid [h, w], where the view lies, the label files' options -> the same two on the canvas.
+#: Values [h, w, c], valid [h, w], the view's placement, the label files' options -> values and valid on the canvas.
 Transform = Callable[[NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[NDArray[Any], NDArray[np.bool_]]]
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options -> RGB [h, w, 3].
 Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
@@ -41,18 +41,18 @@ class NoOptions:
 
 @dataclass(frozen=True)
 class Spec:
-    """A kind of task as plain data, and its functions on NumPy arrays; no torch is loaded for it.
+    """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
 
     Args:
         codec: the label format: a module of `labelgrid.labels.formats`, or `"package.module:object"`.
         unit: of the headline metric.
-        cost: default price of one label, in any unit.
+        cost: default cost of one label, in any unit.
         weight: default weight of its loss (the survey's and PartAL's).
-        headline: the metric that enters delta_mtl.
+        headline: the metric that delta_mtl uses.
         metrics: the kind's metrics by name, each with the dataclass of its options. A metric is named after the first
-            of its figures; the headline's counts unless a task says otherwise.
-        transform: brings label values to a view: where they lie, and what a flip or a zoom does to them.
-        render: how a map is shown to people; decides about nothing else.
+            of its figures. By default a task measures the headline metric.
+        transform: moves label values to a view, and applies what a flip or a zoom does to them.
+        render: draws a map for people; nothing else depends on it.
     """
 
     kind: str
@@ -83,53 +83,53 @@ class TaskDef:
 
     @classmethod
     def of(cls, row: TaskRow) -> TaskDef:
-        """The definition kept as a ledger row.
+        """The definition that a ledger row holds.
 
         Raises:
             PluginError: the kind is unknown. RecipeError: an option or a metric is unknown or wrong.
         """
         spec, where = spec_of(row.kind), f"task '{row.name}'"
-        given = dict(row.options)
-        metrics = _chosen(spec, given.pop("metrics", {spec.headline: {}}), where)
-        return cls(row.name, row.kind, row.cost, options_of(spec.codec, given, where), spec, metrics)
+        options = dict(row.options)
+        metrics = _metric_options(spec, options.pop("metrics", {spec.headline: {}}), where)
+        return cls(row.name, row.kind, row.cost, options_of(spec.codec, options, where), spec, metrics)
 
     @property
     def form(self) -> Form:
-        """What of the options every format has."""
+        """The options that every label format has."""
         form: Form = self.options
         return form
 
     def transform(
         self, value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Label values [h, w, c] and valid [h, w] as a view of the image shows them."""
+        """Transform label values [h, w, c] and valid [h, w] to a view of the image."""
         return self.spec.transform(value, valid, geometry, self.options)
 
     def render(self, value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | None = None) -> NDArray[np.uint8]:
-        """Values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3]; `limits` fixes the ends of its scale."""
+        """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3]; `limits` sets the scale's ends."""
         return self.spec.render(value, valid, limits, self.options)
 
     def read(self, path: Path) -> LabelArray:
-        """The label in a file, checked, at its image's size."""
+        """Read and check the label in a file; returns it at its image's size."""
         return self.form.upsample(codec(self.spec.codec).read(path, self.options))
 
     def write(self, path: Path, label: LabelArray) -> None:
         """Write the file of a label that has its image's size.
 
         Raises:
-            LabelError: the disk refuses, or the task's labels have a stride that does not divide the image's sides.
+            LabelError: the disk reports an error, or the task's stride does not divide the image's sides.
         """
         codec(self.spec.codec).write(path, self.form.downsample(label), self.options)
 
     def describe(self) -> str:
-        """What the task's label files hold, for those who make labels: one line, and lines for what it lists."""
+        """Describe the task's label files to annotators: one line, then one line per listed item."""
         line, *rest = codec(self.spec.codec).describe(self.options).splitlines()
         if (step := self.form.stride) > 1:
             line += f" Its sides are 1/{step} of the image's."
         return "\n".join([line, *rest])
 
     def chosen(self, metrics: Mapping[str, Callable[..., Metric]]) -> dict[str, Callable[[], Metric]]:
-        """Of a kind's metrics, made from their options, those that are measured."""
+        """The metrics that are measured, by name, built from their options; `metrics` are all of the kind."""
         return {name: partial(metrics[name], **vars(options)) for name, options in self.metrics.items()}
 
     def build(self) -> Task:
@@ -151,12 +151,12 @@ class Task:
         label_channels: c of the targets' values.
         activate: raw [b, channels, h, w] -> prediction of the same shape.
         pixel_loss: raw and target of one size -> [b, 1, h, w], 0 where the target is not valid.
-        as_prediction: label values [b, label_channels, h, w] (safe ones) -> the prediction that says just this.
-        to_target: prediction -> the labels that it amounts to, valid where it says something: pseudo- and pre-labels.
-        moments: starts the streamed statistics of many predictions of one input.
+        as_prediction: label values [b, label_channels, h, w] (safe ones) -> the certain prediction of these values.
+        to_target: prediction -> the label it corresponds to, valid where it can be used: pseudo-labels, prelabels.
+        moments: creates the streamed statistics of many predictions of one input.
         disagreement: two predictions -> [b, 1, h, w] >= 0 (TCD).
-        metrics: start the metrics that are measured over a set, by name; `TaskDef.chosen` picks them.
-        from_mean: the mean of predictions -> the prediction it stands for; mean vectors are made unit length again.
+        metrics: create the metrics that are measured over a set, by name; `TaskDef.chosen` selects them.
+        from_mean: the mean of predictions -> a valid prediction; mean vectors are normalised to unit length.
     """
 
     name: str
@@ -177,7 +177,7 @@ class Task:
     from_mean: Callable[[Tensor], Tensor] = _unchanged
 
     def metric(self) -> Metric:
-        """Starts the task's metrics over a set, as one."""
+        """Create the task's metrics over a set, as one metric."""
         from labelgrid.pixel.metric_set import MetricSet
 
         return MetricSet([start() for start in self.metrics.values()])
@@ -196,22 +196,22 @@ class Task:
         return moments.uncertainty()
 
 
-def _chosen(spec: Spec, given: object, where: str) -> dict[str, Any]:
+def _metric_options(spec: Spec, tables: object, where: str) -> dict[str, Any]:
     """The checked options of the metrics that a task names, the headline's first.
 
     Raises:
         RecipeError: the kind has no such metric, it has no such option, or the headline's is not among them.
     """
-    if not isinstance(given, Mapping) or spec.headline not in given or given.keys() - spec.metrics.keys():
+    if not isinstance(tables, Mapping) or spec.headline not in tables or tables.keys() - spec.metrics.keys():
         raise RecipeError(
-            f"metrics is {given!r}; it is a table of metrics and their options, '{spec.headline}' among them.",
+            f"metrics is {tables!r}; it is a table of metrics and their options, '{spec.headline}' among them.",
             where=where,
             next_step=f"The kind has: {', '.join(spec.metrics)}.",
         )
     return {
-        name: parse(spec.metrics[name], given[name], f"{where}, metric '{name}'")
+        name: parse(spec.metrics[name], tables[name], f"{where}, metric '{name}'")
         for name in spec.metrics
-        if name in given
+        if name in tables
     }
 
 

@@ -103,7 +103,7 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(store: Store, put
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("depth/aa/x.png", "The label is of an unknown image or task. Add the image with `labelgrid add`, or take"),
+        ("depth/aa/x.png", "The label is of an unknown image or task. Add the image with `labelgrid add`, or remove"),
         ("dept/a.png", "The label is of an unknown image or task. Did you mean 'depth'?"),
         ("depth/d.v2/a.png", "The label is of an unknown image or task. Did you mean 'd.v1/a.jpg'?"),
         (
@@ -112,8 +112,8 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(store: Store, put
         ),
         ("depth/b.png", "It could be the label of [b.jpg, depth] or [b.png, depth]. Keep the image's extension"),
         ("depth/e.jpg.png", "It could be the label of [e.jpg, depth] or [e.jpg.png, depth]. Keep the image's"),
-        ("depth/r1-ab.exr", " [a.jpg, semseg]: Labels of semseg are .png files, not '.exr'. Convert it, or take it"),
-        ("semseg/a.npy", " [a.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, or take it out."),
+        ("depth/r1-ab.exr", " [a.jpg, semseg]: Labels of semseg are .png files, not '.exr'. Convert it, or remove it"),
+        ("semseg/a.npy", " [a.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, or remove it."),
         ("notes.txt", "The label is of an unknown image or task."),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_list_that_leads_out_of_the_folder_is_refused(store: Store, put: Calla
     folder = put("depth/c.png", **{"manifest.json": listed(("r1-aa", REQUESTS["r1-aa"], path))})
     answers = got(store, folder)
     assert [str(fault) for fault in answers.faults] == [
-        f"manifest.json [a.jpg, depth]: The path '{path}' leaves the folder. Put the exported list back."
+        f"manifest.json [a.jpg, depth]: The path '{path}' leads out of the folder. Restore the exported list."
     ]
     assert [answer.where for answer in answers.labels] == ["depth/c.png"]
 
@@ -154,7 +154,8 @@ def test_a_listed_file_that_is_a_link_out_of_the_folder_is_refused(store: Store,
     (folder / "labels").mkdir()
     (folder / "labels/x.png").symlink_to("../../outside.png")
     assert faults(store, folder) == [
-        "labels/x.png [a.jpg, depth]: The file is a link that leaves the folder. Copy the label itself into the folder."
+        "labels/x.png [a.jpg, depth]: The file is a link that leads out of the folder. "
+        "Copy the label itself into the folder."
     ]
 
 
@@ -171,7 +172,10 @@ def test_a_folder_of_labels_may_hold_links_and_each_folder_counts_once(store: St
     [
         ([("", Cell("z.jpg", "depth"), "l.png")], "The label is of an unknown image or task. Add the image with"),
         ([("", Cell("a.jpg", "dept"), "l.png")], "The label is of an unknown image or task. Did you mean 'depth'?"),
-        ([("r1-ab", Cell("a.jpg", "depth"), "l.png")], "Its list says request r1-ab, which is about [a.jpg, semseg]."),
+        (
+            [("r1-ab", Cell("a.jpg", "depth"), "l.png")],
+            "The list gives it request r1-ab, which is for [a.jpg, semseg].",
+        ),
         (
             [("", Cell("a.jpg", "depth"), "l.png"), ("", Cell("c.jpg", "depth"), "l.png")],
             "Two cells have the path 'l.png'",
@@ -189,7 +193,7 @@ def test_a_list_that_contradicts_the_ledger_or_itself_is_a_fault(
 def test_a_manifest_that_is_none_is_a_fault(store: Store, put: Callable[..., Path], text: str) -> None:
     folder = put("depth/a.png")
     (folder / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
-    assert faults(store, folder) == ["manifest.json: It is not a request's manifest. Put the exported one back."]
+    assert faults(store, folder) == ["manifest.json: The file is not a request's manifest. Restore the exported one."]
 
 
 def test_skips_are_read_as_spreadsheets_write_them(store: Store, put: Callable[..., Path]) -> None:
@@ -203,9 +207,9 @@ def test_skips_are_read_as_spreadsheets_write_them(store: Store, put: Callable[.
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("request_id,reason\nr9-zz,dark\n", "skips.csv line 2: No request 'r9-zz' waits for an answer. Check the id."),
-        ("r1-aa,dark\n", "skips.csv: Its first line names no column 'request_id'. Begin it with request_id,reason."),
-        ("request_id;reason\nr1-aa;dark\n", "skips.csv: Its first line names no column 'request_id'. Begin it with"),
+        ("request_id,reason\nr9-zz,dark\n", "skips.csv line 2: The project has no request 'r9-zz'. Check the id."),
+        ("r1-aa,dark\n", "skips.csv: The first line has no column 'request_id'. Make it request_id,reason."),
+        ("request_id;reason\nr1-aa;dark\n", "skips.csv: The first line has no column 'request_id'. Make it"),
     ],
 )
 def test_skips_that_say_nothing_known_are_faults(store: Store, put: Callable[..., Path], text: str, fault: str) -> None:

@@ -70,7 +70,7 @@ def refused(act: Callable[..., object], *arguments: object) -> str:
 def test_creating_over_an_existing_ledger_is_refused_and_leaves_it_as_it_was(path: Path) -> None:
     before = path.read_bytes()
     assert refused(Store.create, path) == (
-        f"There is a database already ({path}).\n  Open it, or choose another folder. Nothing was changed."
+        f"A database exists already ({path}).\n  Open it, or choose another folder. Nothing was changed."
     )
     assert path.read_bytes() == before
 
@@ -85,12 +85,12 @@ def test_creating_over_a_file_that_is_no_database_is_refused_and_leaves_it_as_it
 def test_creating_in_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     folder = tmp_path / "nowhere"
     said = refused(Store.create, folder / "ledger.db")
-    assert said == f"There is no such folder ({folder}).\n  Make it and run again."
+    assert said == f"There is no such folder ({folder}).\n  Create it and run again."
 
 
 def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
-    assert refused(Store.open, path) == f"There is no ledger ({path}).\n  Make one with `labelgrid init`."
+    assert refused(Store.open, path) == f"There is no ledger ({path}).\n  Create one with `labelgrid init`."
     assert not path.exists()
 
 
@@ -103,9 +103,9 @@ def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> Non
     before = path.read_bytes()
     assert refused(Store.open, path) == (
         f"The ledger cannot be used: it is not a labelgrid database ({path}).\n"
-        "  Give the folder that `labelgrid init` made. Nothing was changed."
+        "  Name the folder that `labelgrid init` created. Nothing was changed."
     )
-    assert "There is a database already" in refused(Store.create, path)
+    assert "A database exists already" in refused(Store.create, path)
     assert path.read_bytes() == before
 
 
@@ -125,7 +125,7 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Pa
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
     third = SECOND.replace("0002", "0003").replace('"0001"', '"0002"').replace("ALTER TABLE rounds", "ALTER TABLE no")
     (newer / "versions" / "0003_broken.py").write_text(third)
-    assert "the database says 'no such table: no'" in refused(Store.open, path)
+    assert "the database reports 'no such table: no'" in refused(Store.open, path)
     assert "mood" not in columns(path, "rounds")
 
 
@@ -162,7 +162,7 @@ def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monk
             store.put("note", 1)
 
     monkeypatch.setattr(database.Database, "share", quicker)
-    assert "There is a database already" in refused(Store.create, path)
+    assert "A database exists already" in refused(Store.create, path)
     with Store.open(path) as store:
         assert store.get("note") == 1
 
@@ -248,7 +248,7 @@ def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
         with closing(database.open_database(path)) as base, base.writing() as connection:
             connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0)")
 
-    assert "the database says 'FOREIGN KEY constraint failed'" in refused(add)
+    assert "the database reports 'FOREIGN KEY constraint failed'" in refused(add)
 
 
 def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: Path) -> None:

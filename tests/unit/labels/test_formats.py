@@ -104,7 +104,7 @@ def test_class_names_must_be_several_and_differ(names):
         options_of("classes", {"classes": names}, "task 'semseg'")
 
 
-# --- yes/no maps
+# --- binary maps
 
 
 @pytest.mark.parametrize("one_bit", [True, False])
@@ -125,7 +125,7 @@ def test_a_map_without_any_yes_is_a_label(tmp_path):
 
 def test_a_map_of_0_and_1_is_refused_until_it_is_declared(tmp_path):
     path = png(tmp_path / "a.png", np.eye(3, dtype=np.uint8))
-    refused(binary.read, path, binary.Options(), "largest value of this yes/no map is 1", "one_is_positive")
+    refused(binary.read, path, binary.Options(), "largest value of this binary map is 1", "one_is_positive")
     assert (binary.read(path, binary.Options(one_is_positive=True)).value[..., 0] == np.eye(3)).all()
 
 
@@ -146,7 +146,7 @@ def test_a_yes_no_map_comes_back_and_has_no_way_to_say_not_labelled(tmp_path, on
     label = LabelArray((RNG.random((5, 7, 1)) > 0.5).astype(np.float32), np.ones((5, 7), bool))
     binary.write(tmp_path / "a.png", label, options)
     assert (binary.read(tmp_path / "a.png", options).value == label.value).all()
-    with pytest.raises(LabelError, match="no way to say 'not labelled', and 35 pixels"):
+    with pytest.raises(LabelError, match="cannot mark pixels as not labelled; 35 pixels"):
         binary.write(tmp_path / "b.png", LabelArray(label.value, ~label.valid), options)
 
 
@@ -172,7 +172,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, module, options, capf
         (tmp_path / "a.png").write_bytes(content)
         refused(module.read, tmp_path / "a.png", options, words)
     refused(module.read, tmp_path / "missing.png", options, "No such file")
-    refused(module.read, tmp_path / "a.jpg", options, "'.jpg' files")
+    refused(module.read, tmp_path / "a.jpg", options, "the extension '.jpg'")
     assert capfd.readouterr() == ("", "")
 
 
@@ -191,7 +191,7 @@ def test_damaged_16_bit_colours_are_refused_too(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_large_labels_are_read_without_a_word(tmp_path, monkeypatch):
+def test_large_labels_are_read_without_a_warning(tmp_path, monkeypatch):
     path = png(tmp_path / "a.png", np.ones((40, 40), np.uint16))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses
     assert depth.read(path, depth.Options()).valid.all()
@@ -232,7 +232,7 @@ def test_a_refused_write_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(LabelError, match=r"No space left on device \(.*a\.png\)") as error:
         depth.write(path, LabelArray(label.value * 2, label.valid), depth.Options())
-    assert "still there" in str(error.value)
+    assert "existing file was not changed" in str(error.value)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
 

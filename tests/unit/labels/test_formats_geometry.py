@@ -87,7 +87,7 @@ def test_depth_comes_back_exactly_from_npy_and_tiff_and_within_half_a_step_from_
 
 def test_depth_beyond_a_16_bit_png_is_refused_when_written(tmp_path):
     label = LabelArray(np.full((1, 1, 1), 66.0), np.ones((1, 1), bool))
-    with pytest.raises(LabelError, match="beyond a 16-bit PNG"):
+    with pytest.raises(LabelError, match="exceeds the range of a 16-bit PNG"):
         depth.write(tmp_path / "a.png", label, depth.Options())
 
 

@@ -62,7 +62,7 @@ def test_equal_predictions_make_equal_files_that_numpy_reads(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("values", [np.full((1, 2, 2), np.nan), np.full((1, 2, 2), np.inf), np.zeros((2, 2))])
 def test_what_is_not_finite_or_no_map_is_not_written(tmp_path: Path, values: np.ndarray) -> None:
-    with pytest.raises(LabelError, match="c x h x w finite numbers"):
+    with pytest.raises(LabelError, match="c x h x w finite values"):
         write_soft(tmp_path / "a.npz", values)
     assert list(tmp_path.iterdir()) == []
 
@@ -85,20 +85,20 @@ def packed(path: Path, **arrays: object) -> bytes:
 )
 def test_a_file_of_something_else_is_refused_and_not_run(tmp_path: Path, arrays: dict[str, object]) -> None:
     packed(tmp_path / "a.npz", **arrays)
-    with pytest.raises(LabelError, match="no file of a soft prediction"):
+    with pytest.raises(LabelError, match="not a soft prediction file"):
         read_soft(tmp_path / "a.npz")
 
 
 def test_a_missing_cut_or_changed_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    with pytest.raises(LabelError, match="no file of a soft prediction"):
+    with pytest.raises(LabelError, match="not a soft prediction file"):
         read_soft(path)
     write_soft(path, classes())
     whole = path.read_bytes()
     middle = len(whole) // 2
     for data in (b"", whole[:middle], whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]):
         path.write_bytes(data)
-        with pytest.raises(LabelError, match="no file of a soft prediction"):
+        with pytest.raises(LabelError, match="not a soft prediction file"):
             read_soft(path)
 
 

@@ -161,7 +161,7 @@ def test_a_set_without_an_edge_has_no_average_precision() -> None:
 
 
 def test_metrics_of_different_makings_do_not_merge() -> None:
-    with pytest.raises(ValueError, match="Metrics of one making"):
+    with pytest.raises(ValueError, match="Only metrics with the same options can be merged"):
         SegmentationMetric(3).merge(SegmentationMetric(4))
 
 

@@ -81,7 +81,7 @@ def test_predictions_of_the_request_s_round_go_along(project: ProjectFolder, dat
     copy(data.label("0001.jpg", "depth"), project.round_folder(1) / "prelabels/depth/0001.png")
     done = export(project, link=True)
     assert done.prelabels == 1
-    assert "(3 semseg, 3 depth, 1 of them with the model's own prediction)" in str(done)
+    assert "(3 semseg, 3 depth, 1 of them with the model's prediction)" in str(done)
     assert listing(done.folders[0] / "prelabels") == ["depth/0002.png"]
     assert (done.folders[0] / "images/0002.jpg").is_symlink()
 

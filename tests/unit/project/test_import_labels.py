@@ -119,7 +119,7 @@ def test_a_prediction_that_comes_back_as_it_was_is_counted(project: ProjectFolde
     shutil.copytree(done.folders[0] / "prelabels", done.folders[0] / "labels", dirs_exist_ok=True)
     taken = import_labels(project, done.folders[0])
     assert sum(tally.predicted for tally in taken.tasks.values()) == 3
-    assert str(taken).endswith("3 of the new labels are the model's own predictions, unchanged.")
+    assert str(taken).endswith("3 of the new labels are the model's predictions, unchanged.")
     assert project.store.history(cells_of(data)[0])[-1].move.why == "the model's own prediction"
 
 

@@ -21,7 +21,7 @@ ZEROS, CELL = np.zeros((16, 24), np.uint8), "[0000.jpg, {}]"
         ("depth", np.ones((8, 24), np.uint16), "The label is 8x24, its image is 16x24 (height x width)."),
         ("semseg", ZEROS + 4, "It holds indices without a class: 4 (384 pixels): its 4 classes are 0 to 3."),
         ("semseg", ZEROS + 255, "All-invalid label: none of its 384 pixels is valid (not labelled are 255)."),
-        ("depth", ZEROS + 9, "The depth is 16x24 uint8, and nobody said what one step means."),
+        ("depth", ZEROS + 9, "The depth is 16x24 uint8, and its scale is not declared."),
         ("depth", ZEROS.astype(np.uint16), "All-invalid label: none of its 384 pixels is valid"),
     ],
 )
@@ -62,7 +62,7 @@ def test_a_wrong_array_is_refused_with_its_sentence(
     [
         (b"", "The label file is empty: 0 bytes. Export it again."),
         (b"\x89PNG\r\n\x1a\nhalf", "The label file is damaged or cut short"),
-        (b"GIF89a", "This is not a PNG file, whatever its name says."),
+        (b"GIF89a", "The extension is .png, but the file is not a PNG."),
     ],
 )
 def test_a_damaged_file_is_refused(project: ProjectFolder, tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -125,13 +125,13 @@ def test_labels_put_their_images_into_a_split_with_their_groups(made: Callable[.
         splits = {row.image_id: row.split for row in project.store.images()}
         assert [name for name, split in splits.items() if split == "val"] == list(data.names[:2])
         (fault,) = refusal(project, tmp_path / "answers", split="test").rows[:1]
-        assert fault.what == "The image has labels in the split 'val'; it cannot go to 'test'."
+        assert fault.what == "The image has labels in the split 'val'; it cannot move to 'test'."
 
 
 def test_a_held_out_image_stays_held_out(made: Callable[..., Made], tmp_path: Path) -> None:
     data = made(n=2, tasks=("depth",), size=(8, 8))
     with make_project(tmp_path / "project", data, {data.names[0]: "heldout"}) as project:
         (fault,) = refusal(project, data.labels, split="train").rows
-        assert str(fault) == "0000.jpg: The image is held out; it cannot go to 'train'. Leave out --split."
+        assert str(fault) == "0000.jpg: The image is held out; it cannot move to 'train'. Leave out --split."
         import_labels(project, data.labels)
         assert project.store.image(data.names[0]).split == "heldout"

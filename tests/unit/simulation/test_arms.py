@@ -15,7 +15,7 @@ from labelgrid.reporting.study_data import study_report
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
-from labelgrid.simulation.jobs import expected
+from labelgrid.simulation.jobs import work_of
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_at, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of
@@ -99,8 +99,8 @@ def test_an_arm_overrides_the_grid_and_the_changes_of_the_study() -> None:
         ({"a": {"tasks": ["dept"]}}, "arms.a names the task 'dept'; its tasks are"),
         ({"a": {"tasks": ["depth"], "initial": {"plan": "shares", "shares": {"semseg": 1}}}}, "'semseg'.*are depth"),
         ({"a": {"initial": {"plan": "ones"}}}, "plan"),
-        ({"a": {"initial": {"plan": "shares"}}}, "shares.*need each other"),
-        ({"a": {"initial": {"plan": "one", "file": "cells.csv"}}}, "need each other"),
+        ({"a": {"initial": {"plan": "shares"}}}, "plan 'shares' needs initial.shares"),
+        ({"a": {"initial": {"plan": "one", "file": "cells.csv"}}}, "plan 'cells' needs initial.file"),
         ({"a": {"initial": {"plan": "shares", "shares": {"depth": 0.0}}}}, "one of them above 0"),
         ({"a": {"initial": {"images": -1}}}, "at least 0"),
         ({"a": {"rounds": -1}}, "rounds must be a number of at least 0"),
@@ -124,12 +124,12 @@ def test_a_recipe_with_arms_compares_them_unless_it_names_others(tmp_path: Path)
 
 def test_what_an_arm_takes_is_of_its_own_tasks_labels_and_rounds() -> None:
     of = study({"mine": Arm("random_cells", ("depth",), InitialLabels(images=6), 3)}, budget=4, initial=8)
-    assert expected(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 6
-    assert expected(Run("strategy", "mine", 0), of, "small", 20).labels == 6 + 3 * 4
-    assert expected(Run("strategy", "partal", 0), of, "small", 20).scored == 5 * (20 - 8)
+    assert work_of(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 6
+    assert work_of(Run("strategy", "mine", 0), of, "small", 20).labels == 6 + 3 * 4
+    assert work_of(Run("strategy", "partal", 0), of, "small", 20).scored == 5 * (20 - 8)
     of = study({"mine": Arm("partal", initial=ONE)}, budget=4)
-    assert expected(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 20
-    assert expected(Run("strategy", "mine", 0), of, "small", 20).scored == 5 * 20
+    assert work_of(Run("start", "start.mine", 0, {}, "mine"), of, "small", 20).labels == 20
+    assert work_of(Run("strategy", "mine", 0), of, "small", 20).scored == 5 * 20
 
 
 def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_another_study(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
             validate_study(request)
     path.write_text("image,task\n0000.jpg,depth\n")
     request.out.mkdir()
-    (request.out / "study.json").write_text(json.dumps(request.kept()))
+    (request.out / "study.json").write_text(json.dumps(request.to_json()))
     assert validate_study(widened(request))
     path.write_text("image,task\n0001.jpg,depth\n")
     with pytest.raises(LabelgridError, match=r"with other settings: cells\.csv changed"):
@@ -201,6 +201,6 @@ def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names
 
 
 def test_a_study_kept_before_there_were_arms_opens(tmp_path: Path) -> None:
-    kept = study_request(tmp_path).kept()
+    kept = study_request(tmp_path).to_json()
     del kept["study"]["arms"]
     assert kept_study(kept, tmp_path) == study_request(tmp_path).study

@@ -1,4 +1,4 @@
-"""Laws of the timed training: it is the run's own, it says what it took, and leaves nothing."""
+"""Laws of the estimate: a short training of the run is timed, and its files are removed."""
 
 import tempfile
 from dataclasses import replace
@@ -7,35 +7,35 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LabelgridError
-from labelgrid.simulation.estimate import STEPS, WARM, Watch, trial
+from labelgrid.simulation.estimate import STEPS, WARM, TimingProgress, time_training
 from labelgrid.simulation.jobs import jobs_of
 from labelgrid.simulation.runs import runs_of
 from tests.studies import study_request
 
 
 def test_a_step_and_an_image_are_timed_without_the_first_steps() -> None:
-    watch = Watch()
-    watch.moments = [[0.0], [0.0, *(9.0 + step for step in range(STEPS))], [100.0, 103.0, 106.0]]
-    watch.totals = [1, STEPS * 4, 3]
-    assert watch.found(7) == (1.0, 2.0, 3, 7)
-    watch.moments[1] = [0.0, 5.0]  # a training of one step
-    assert WARM > 1 and watch.found(7)[0] == 5.0
+    timer = TimingProgress()
+    timer.moments = [[0.0], [0.0, *(9.0 + step for step in range(STEPS))], [100.0, 103.0, 106.0]]
+    timer.totals = [1, STEPS * 4, 3]
+    assert timer.timing(7) == (1.0, 2.0, 3, 7)
+    timer.moments[1] = [0.0, 5.0]  # a training of one step
+    assert WARM > 1 and timer.timing(7)[0] == 5.0
 
 
-def test_a_trial_runs_in_a_folder_that_is_gone_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timed_training_runs_in_a_folder_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     of = study_request(tmp_path)
     jobs = jobs_of(replace(of, threads=1), runs_of(of.study))
-    found = trial(jobs["start-seed0"])
+    found = time_training(jobs["start-seed0"])
     assert 0 < found.step < 60 and 0 < found.image < 60 and found.images == 3
     assert found.memory > 50e6
     assert not list((tmp_path / "temporary").iterdir()) and not of.out.exists()
 
 
-def test_what_the_run_would_refuse_the_trial_refuses(tmp_path: Path) -> None:
+def test_what_the_run_would_refuse_the_timed_training_refuses(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     next((tmp_path / "data" / "images").iterdir()).write_bytes(b"no image")
     jobs = jobs_of(replace(of, threads=1), runs_of(of.study))
     with pytest.raises(LabelgridError, match="image"):
-        trial(jobs["start-seed0"])
+        time_training(jobs["start-seed0"])

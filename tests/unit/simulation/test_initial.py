@@ -62,7 +62,11 @@ def test_a_file_lists_cells_and_one_that_lists_none_is_refused(tmp_path: Path) -
     path = tmp_path / "cells.csv"
     path.write_text("image,task\nb.jpg,depth\na.jpg,semseg\nb.jpg,depth\n")
     assert read_cells(path) == [Cell("a.jpg", "semseg"), Cell("b.jpg", "depth")]
-    for text, fault in (("image,task\n", "lists none"), ("picture,task\na,b\n", "cannot be read"), ("\udcff", "read")):
+    for text, fault in (
+        ("image,task\n", "lists no cell"),
+        ("picture,task\na,b\n", "cannot be read"),
+        ("\udcff", "read"),
+    ):
         path.write_text(text, errors="surrogateescape")
         with pytest.raises(RecipeError, match=fault):
             read_cells(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.simulation.jobs import Expected, expected
+from labelgrid.simulation.jobs import RunWork, work_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
 from tests.studies import make_data, make_recipe
@@ -22,17 +22,17 @@ def study(**options: object) -> Study:
 @pytest.mark.parametrize(
     ("run", "options", "wanted"),
     [
-        (START, {}, Expected(16, [6])),
-        (FULL, {"changes": {"full": {"train": {"steps": 70}}}}, Expected(40, [70])),
-        (PARTAL, {}, Expected(28, [9, 15], scored=24)),
-        (PARTAL, {"budget": 900.0}, Expected(40, [15, 15], scored=24)),
-        (PARTAL, {"unit": "images", "budget": 2}, Expected(24, [6, 9], scored=24)),
-        (PARTAL, {"unit": "cost", "budget": 5.0}, Expected(26, [9, 12], scored=24)),
-        (Run("strategy", "random_cells", 0), {}, Expected(28, [9, 15], scored=0)),
+        (START, {}, RunWork(16, [6])),
+        (FULL, {"changes": {"full": {"train": {"steps": 70}}}}, RunWork(40, [70])),
+        (PARTAL, {}, RunWork(28, [9, 15], scored=24)),
+        (PARTAL, {"budget": 900.0}, RunWork(40, [15, 15], scored=24)),
+        (PARTAL, {"unit": "images", "budget": 2}, RunWork(24, [6, 9], scored=24)),
+        (PARTAL, {"unit": "cost", "budget": 5.0}, RunWork(26, [9, 12], scored=24)),
+        (Run("strategy", "random_cells", 0), {}, RunWork(28, [9, 15], scored=0)),
     ],
 )
-def test_a_run_takes_at_most(run: Run, options: dict[str, object], wanted: Expected) -> None:
-    assert expected(run, study(**options), "small", 20) == wanted
+def test_a_run_takes_at_most(run: Run, options: dict[str, object], wanted: RunWork) -> None:
+    assert work_of(run, study(**options), "small", 20) == wanted
 
 
 def test_the_pool_is_counted_in_the_data_set(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     other.mkdir()
 
     def kill(reports: Mapping[str, JobStatus]) -> None:
-        for key, (process, _) in list(runner._working.items()):
+        for key, (process, _) in list(runner._running.items()):
             if key not in killed and reports[key].what.startswith("Training") and process.pid:
                 killed.add(key)
                 os.kill(process.pid, signal.SIGKILL)

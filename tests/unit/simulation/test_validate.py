@@ -20,15 +20,15 @@ from tests.studies import study_request
 def keep(of: StudyRequest) -> None:
     """Leave the folder as a study of it that was begun."""
     of.out.mkdir()
-    write_text(of.out / "study.json", json.dumps(of.kept()))
+    write_text(of.out / "study.json", json.dumps(of.to_json()))
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
         ({"test": "exam"}, "no split 'exam'.*It has: test, train"),
-        ({"test": "train"}, "are one split: train, train"),
-        ({"val": "test"}, "are one split"),
+        ({"test": "train"}, "are the same split: train, train"),
+        ({"val": "test"}, "are the same split"),
         ({"group": "("}, "not a regular expression"),
         ({"strategies": ["partall"]}, "Did you mean 'partal'"),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
@@ -116,7 +116,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     (of.out / ".lock").touch()  # of a call that was stopped early
     assert validate_study(of)
     (of.out / "recipe.toml").write_text("mine")
-    with pytest.raises(ProjectError, match="holds something else"):
+    with pytest.raises(ProjectError, match="holds other files than runs of a study"):
         validate_study(of)
 
 

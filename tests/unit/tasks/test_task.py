@@ -83,9 +83,9 @@ def test_labels_with_a_stride_stand_for_blocks_of_pixels(tmp_path: Path, kind: s
     coarse.write(tmp_path / "b.png", seen)
     assert (tmp_path / "b.png").read_bytes() == (tmp_path / "a.png").read_bytes()
     assert "Its sides are 1/3 of the image's." in coarse.describe().splitlines()[0]
-    with pytest.raises(LabelError, match="2x4, and the task's labels have a stride of 3"):
+    with pytest.raises(LabelError, match="2x4, which the stride of the task's labels, 3, does not divide"):
         coarse.write(tmp_path / "c.png", label)
-    with pytest.raises(RecipeError, match="stride lies between 1 and 64; it is 0"):
+    with pytest.raises(RecipeError, match="stride must be from 1 to 64; it is 0"):
         TaskDef.of(TaskRow("t", kind, 1.0, {**options, "stride": 0}))
 
 

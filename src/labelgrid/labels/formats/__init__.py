@@ -1,1 +1,1 @@
-"""One file a label format: a label file to an array with its validity, and back."""
+"""The label formats, one file each: read a label file as an array with a validity mask, and write it."""

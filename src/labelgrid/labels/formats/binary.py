@@ -1,4 +1,4 @@
-"""How a yes/no map (saliency, edges) lies in a file: a 1-bit PNG, or an 8-bit one of 0 and 255."""
+"""Reads and writes binary maps (saliency, edges): a 1-bit PNG, or an 8-bit PNG of 0 and 255."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ DTYPE = np.float32
 
 @dataclass(frozen=True)
 class Options(Form):
-    """What a yes/no map's numbers mean.
+    """The meaning of a binary map's numbers.
 
     Args:
         one_is_positive: 8-bit files hold 0 and 1 instead of 0 and 255.
@@ -26,16 +26,16 @@ class Options(Form):
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """0 or 1 a pixel (float32, c = 1), valid everywhere.
+    """Read 0 or 1 per pixel (float32, c = 1), valid everywhere.
 
     Raises:
-        LabelError: grey values between no and yes, a file of 0 and 1 that was not declared, colours, or a damaged file.
+        LabelError: grey values between no and yes, 0 and 1 without `one_is_positive`, colours, or a damaged file.
     """
-    grey = one_channel(samples(path), path, "A yes/no map")
+    grey = one_channel(samples(path), path, "A binary map")
     if grey.dtype == np.bool_:
         return _label(grey)
     if grey.dtype != np.uint8:
-        raise LabelError(f"A yes/no map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.", where=str(path))
+        raise LabelError(f"A binary map is a 1-bit or 8-bit PNG; this one is {shape_text(grey)}.", where=str(path))
     yes = 1 if options.one_is_positive else 255
     positive = grey == yes
     if not (grey[~positive]).any():
@@ -44,12 +44,12 @@ def read(path: Path, options: Options) -> LabelArray:
     wrong = ~np.isin(values, (0, yes))
     if values[-1] == 1:
         raise LabelError(
-            "The largest value of this yes/no map is 1, where 'yes' is 255.",
+            "The largest value of this binary map is 1, where 'yes' is 255.",
             where=str(path),
             next_step="Declare one_is_positive for the task if 1 means 'yes'.",
         )
     raise LabelError(
-        f"A yes/no map holds 0 and {yes} alone; this one has {int(counts[wrong].sum())} pixels of other values, "
+        f"A binary map holds only 0 and {yes}; this one has {int(counts[wrong].sum())} pixels of other values, "
         f"{', '.join(map(str, values[wrong][:5]))}{', …' if wrong.sum() > 5 else ''}.",
         where=str(path),
         next_step="Decide what is 'yes' (a threshold) and write the map again.",
@@ -64,11 +64,11 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write an 8-bit PNG of 0 and 255 (0 and 1 with `one_is_positive`).
 
     Raises:
-        LabelError: some pixels are not valid (the format has no number for them), or the disk refuses.
+        LabelError: some pixels are not valid (the format has no number for them), or the disk reports an error.
     """
     if not label.valid.all():
         raise LabelError(
-            f"A yes/no map has no way to say 'not labelled', and {int((~label.valid).sum())} pixels are not.",
+            f"A binary map cannot mark pixels as not labelled; {int((~label.valid).sum())} pixels are not labelled.",
             where=str(path),
         )
     yes = 1 if options.one_is_positive else 255
@@ -76,5 +76,5 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 
 def describe(options: Options) -> str:
-    """What a yes/no map holds, for those who make labels."""
+    """Describe the file to annotators."""
     return f"PNG, 8 bits: {1 if options.one_is_positive else 255} is yes, 0 is no; or a PNG of 1 bit."

@@ -1,4 +1,4 @@
-"""How a class map lies in a file: a PNG of class indices, with the numbers that mean "not labelled"."""
+"""Reads and writes class maps: a PNG of class indices, with numbers that mean "not labelled"."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,10 @@ DTYPE = np.int64
 
 @dataclass(frozen=True)
 class Options(Form):
-    """What a class map's numbers mean.
+    """The meaning of a class map's numbers.
 
     Args:
-        classes: the names; the index in the file is the place in this list.
+        classes: the names; the index in the file is the position in this list.
         ignore: numbers that mean "not labelled" besides 255 (8-bit) and 65535 (16-bit).
     """
 
@@ -38,7 +38,7 @@ class Options(Form):
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or a palette PNG, whose indices they are.
+    """Read class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or the indices of a palette PNG.
 
     Raises:
         LabelError: colours instead of indices, an index without a class, no valid pixel, or a damaged file.
@@ -46,7 +46,7 @@ def read(path: Path, options: Options) -> LabelArray:
     array = samples(path)
     if array.ndim == 3:
         raise LabelError(
-            f"A class map holds one class index a pixel; this one holds {array.shape[-1]} channels of colour.",
+            f"A class map holds one class index per pixel; this one holds {array.shape[-1]} channels of colour.",
             where=str(path),
             next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
         )
@@ -60,7 +60,7 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"{_listed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
             where=str(path),
-            next_step="Mend the label, or declare the numbers that mean 'not labelled' (ignore).",
+            next_step="Fix the label, or declare the numbers that mean 'not labelled' (ignore).",
         )
     some_valid(valid, path, f"not labelled are {', '.join(map(str, void))}")
     return LabelArray(index[..., None].astype(np.int64), valid)
@@ -81,7 +81,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     """Write an 8-bit PNG of indices with 255 where not valid; 16-bit and 65535 for more than 255 classes.
 
     Raises:
-        LabelError: an index could not be read back as it is, or the disk refuses.
+        LabelError: an index could not be read back unchanged, or the disk reports an error.
     """
     index = label.value[..., 0]
     wrong = label.valid & ((index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore))
@@ -92,7 +92,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 
 def describe(options: Options) -> str:
-    """What a class map holds, for those who make labels: a line, and a line a class."""
+    """Describe the file to annotators: one line, then one line per class."""
     void = ", ".join(map(str, (255, *options.ignore)))
     names = "".join(f"\n{index:>5}  {name}" for index, name in enumerate(options.classes))
     return (

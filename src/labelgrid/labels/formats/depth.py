@@ -1,4 +1,4 @@
-"""How a depth (or disparity) map lies in a file: a 16-bit PNG of millimetres, or .npy and .tiff of metres."""
+"""Reads and writes depth (or disparity) maps: a 16-bit PNG of millimetres, or .npy and .tiff of metres."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ DTYPE = np.float32
 
 @dataclass(frozen=True)
 class Options(Form):
-    """What a depth map's numbers mean.
+    """The meaning of a depth map's numbers.
 
     Args:
         scale: metres (for disparity: its unit) for one step of the file's numbers. None: 0.001 for 16-bit integers,
@@ -38,7 +38,7 @@ class Options(Form):
 
 
 def read(path: Path, options: Options) -> LabelArray:
-    """Metres (float32, c = 1) from a PNG, .npy or .tiff; numbers <= 0, NaN and infinite are not valid.
+    """Read metres (float32, c = 1) from a PNG, .npy or .tiff; numbers <= 0, NaN and infinite are not valid.
 
     Raises:
         LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a value above the declared
@@ -48,9 +48,9 @@ def read(path: Path, options: Options) -> LabelArray:
     scale = _scale(stored.dtype, options)
     if scale is None:
         raise LabelError(
-            f"The depth is {shape_text(stored)}, and nobody said what one step means.",
+            f"The depth is {shape_text(stored)}, and its scale is not declared.",
             where=str(path),
-            next_step="Declare the task's scale in metres a step, or write a 16-bit PNG of millimetres.",
+            next_step="Declare the task's scale in metres per step, or write a 16-bit PNG of millimetres.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
@@ -75,12 +75,12 @@ def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
-    """Write by the path's extension: .png rounds to its 16-bit steps, .npy and .tiff keep float32; 0 where not valid.
+    """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32; 0 where not valid.
 
     A valid value below half a step of a PNG becomes one step, so that it stays valid.
 
     Raises:
-        LabelError: a value is beyond 65535 steps of a PNG, or the disk refuses.
+        LabelError: a value exceeds 65535 steps of a PNG, or the disk reports an error.
     """
     value = np.where(label.valid, label.value[..., 0], 0.0).astype(np.float64)
     if path.suffix.lower() != ".png":
@@ -90,7 +90,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     steps = np.where(label.valid, np.maximum(np.rint(value / scale), 1), 0)
     if steps.max() > np.iinfo(np.uint16).max:
         raise LabelError(
-            f"The largest value, {value.max():.6g}, is beyond a 16-bit PNG of {scale:g} a step.",
+            f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG with steps of {scale:g}.",
             where=str(path),
             next_step="Write .npy or .tiff, or declare a larger scale.",
         )
@@ -98,7 +98,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 
 
 def describe(options: Options) -> str:
-    """What a depth map holds, for those who make labels."""
+    """Describe the file to annotators."""
     what, unit = ("disparity (larger is nearer)", "") if options.disparity else ("depth along the camera's axis", " m")
     if options.scale is None:
         scale = f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers (1 is 1{unit})"
