@@ -22,7 +22,6 @@ from labelgrid.train.checkpoint import load, save
 from tests.projects import Said, answer, make_project
 
 COVERS = [
-    "labelgrid.rounds.choose",
     "labelgrid.rounds.context",
     "labelgrid.rounds.fit",
     "labelgrid.rounds.history",

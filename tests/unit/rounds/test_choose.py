@@ -1,0 +1,67 @@
+"""Laws of choosing: picks are checked before anything is done with them."""
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import PluginError
+from labelgrid.labels.grid import Cell, Grid, Pick
+from labelgrid.progress import Silent
+from labelgrid.rounds.choose import choose
+from labelgrid.select.strategy import Budget, PoolView, Selection
+
+TASKS = ["depth", "normals"]
+GRID = Grid(["a", "b"], np.array([1, 2], np.uint64), TASKS, np.array([[0, 2], [0, 0]], np.int8), np.array([1.0, 3.0]))
+
+
+def picks(*cells: tuple[str, str], score: float = 1.0) -> list[Pick]:
+    return [Pick(Cell(*cell), score) for cell in cells]
+
+
+def chosen(picked: list[Pick], budget: Budget):
+    class Fixed:
+        needs, unit = frozenset[str](), "cells"
+
+        def select(self, pool: PoolView, budget: Budget) -> Selection:
+            return Selection(picked)
+
+    return choose("fixed", Fixed(), 3, PoolView(GRID), budget, Silent())
+
+
+@pytest.mark.parametrize(
+    ("picked", "budget", "fault"),
+    [
+        (picks(("a", "depth"), ("a", "depth")), Budget(2), "twice"),
+        (picks(("a", "normals")), Budget(2), "not missing"),
+        (picks(("c", "depth")), Budget(2), "not missing"),
+        (picks(("a", "edges")), Budget(2), "not missing"),
+        (picks(("a", "depth"), score=float("nan")), Budget(2), "score nan"),
+        (picks(("a", "depth"), ("b", "depth"), ("b", "normals")), Budget(2), "more than the budget of 2 labels: 3"),
+        (picks(("b", "normals")), Budget(2, "cost"), "more than the budget of 2 cost: 3"),
+        (
+            picks(("a", "depth"), ("b", "depth"), ("b", "normals")),
+            Budget(1, "images"),
+            "more than the budget of 1 images",
+        ),
+    ],
+    ids=["twice", "labelled", "unknown image", "unknown task", "nan", "labels", "cost", "images"],
+)
+def test_picks_that_no_strategy_may_make_are_refused(picked: list[Pick], budget: Budget, fault: str) -> None:
+    with pytest.raises(PluginError, match=rf"The strategy 'fixed' picked (.|\n)*{fault}(.|\n)*Nothing was requested"):
+        chosen(picked, budget)
+
+
+def test_allowed_picks_are_costed_and_recorded() -> None:
+    choice = chosen(picks(("b", "normals"), ("a", "depth")), Budget(4, "cost"))
+    assert (choice.result.round, choice.result.cost) == (3, 4.0)
+    assert [(record.image, record.task, record.cost) for record in choice.records] == [
+        ("b", "normals", 3.0),
+        ("a", "depth", 1.0),
+    ]
+
+
+def test_choosing_loads_no_torch() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, labelgrid.rounds.choose; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
