@@ -90,7 +90,8 @@ def _preview(
 def _refuse_unfinished(project: ProjectFolder) -> None:
     """Refuse a query while the round has an unfinished training: closing the round would discard it."""
     folder = project.round_folder(project.round_number)
-    if (folder / "fit").exists() and not (folder / "fit.json").exists():
+    started = any((folder / "fit" / left).exists() for left in ("last.ckpt", "terms"))  # terms: a preparation
+    if started and not (folder / "fit.json").exists():
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round without it.",
             where=str(folder / "fit"),

@@ -24,10 +24,11 @@ def project(tmp_path):
         yield opened
 
 
-def test_a_query_does_not_close_a_round_whose_training_was_stopped(project):
+@pytest.mark.parametrize("left", ["last.ckpt", "terms/mine/half"])
+def test_a_query_does_not_close_a_round_whose_training_was_stopped(project, left):
     folder = project.round_folder(2) / "fit"
-    folder.mkdir(parents=True)
-    (folder / "last.ckpt").write_bytes(b"half")
+    (folder / left).parent.mkdir(parents=True)
+    (folder / left).write_bytes(b"half")
     before = list(project.store.events())
     with pytest.raises(ProjectError, match=r"training was stopped before its end.*\n.*labelgrid fit"):
         query.query(project, Budget(2), Silent())

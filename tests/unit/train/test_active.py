@@ -106,7 +106,10 @@ def test_a_term_is_prepared_once_with_batches_a_seed_and_a_folder_of_its_own(dat
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(8)
         fit(plan, tmp_path, Silent())
-    assert (tmp_path / "terms" / "one-build" / "made").exists() and (tmp_path / "terms" / "other" / "made").exists()
+    assert [path.parent.name.partition(".")[0] for path in sorted(tmp_path.glob("terms/*/made"))] == [
+        "one-build",
+        "other",
+    ]
     assert len(one.seen) == 1 and one.seen[0].seed != other.seen[0].seed
     assert len(one.batches) == 6 and not torch.equal(one.batches[0], one.batches[3])
     assert not torch.equal(one.drawn[0], other.drawn[0])
@@ -125,6 +128,18 @@ def test_a_resumed_training_is_not_prepared_again(data, tmp_path):
     again = Preparing()
     fit(toy_plan(data, OPTIONS, terms={"it": again}), tmp_path / "cut", Silent())
     assert not again.seen and [number for number, *_ in again.steps] == [3, 4, 5]
+
+
+def test_a_preparation_of_another_training_is_not_resumed(data, tmp_path):
+    """Without a checkpoint yet, the folder alone says what was prepared: of other labels or another recipe."""
+    folders = []
+    for identity in ('{"data": 1}', '{"data": 2}'):
+        term = Preparing()
+        with pytest.raises(Killed):
+            fit(toy_plan(data, OPTIONS, terms={"it": term}, identity=identity), tmp_path, Killing(1))
+        (tmp_path / "last.ckpt").unlink(missing_ok=True)
+        folders.append(term.seen[0].folder)
+    assert folders[0] != folders[1]
 
 
 def test_the_model_of_the_round_before_is_restored_once_and_none_in_a_first_round(data, tmp_path):
