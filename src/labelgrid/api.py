@@ -216,7 +216,7 @@ class Project:
         return predict(self._project, Path(images), Path(out), labels, self._progress, soft=soft)
 
     def evaluate(self, labels: Place | None = None, *, split: Split = "heldout") -> dict[str, Any]:
-        """Evaluate the newest model on a folder of labels, or else on a split; returns what `evaluate --json` prints."""
+        """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`."""
         from labelgrid.rounds.evaluate import evaluate_folder, evaluate_split
 
         if labels is not None:
