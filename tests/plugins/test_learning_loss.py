@@ -1,4 +1,4 @@
-"""Learning loss through a whole round: the head learns which images the network does worst on, and comes back."""
+"""Learning loss in a whole round: the head learns which images the network predicts worst, and is restored."""
 
 import json
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_the_head_learns_to_rank_images_by_their_loss_and_the_network_does_not_l
 
 
 def agreement(plan, term):
-    """The share of pairs of images that the head orders as their losses do."""
+    """The share of pairs of images that the head orders as by their losses."""
     from labelgrid.data.loader import train_batch
 
     batch = train_batch(plan.source, plan.definitions, plan.train, plan.data, seed=5, soft={})
