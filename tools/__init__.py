@@ -1,1 +1,1 @@
-"""Which rules of the house are checked, one check a module; `./dev check` runs them all."""
+"""Checks the project's own rules, one check per module; `./dev check` runs all of them."""

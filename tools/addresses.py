@@ -1,4 +1,4 @@
-"""Is every tracked file free of package-index addresses and of paths of somebody's machine?"""
+"""Checks that no tracked file contains the address of a package index or a path of one machine."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools.source import ROOT, report
 
-#: What must not stand in a file -> why.
+#: Forbidden patterns, with the reasons.
 PATTERNS = {
     re.compile(
         r"pypi\.org|pythonhosted\.org|download\.pytorch\.org|anaconda\.org|registry\.npmjs\.org"
@@ -19,7 +19,7 @@ PATTERNS = {
 
 
 def faults(root: Path) -> list[str]:
-    """Every line of a tracked text file that holds an address or a path of a machine."""
+    """The lines of tracked text files with such an address or path."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=False, text=True)
     if listed.returncode:
         return [f"git cannot list the tracked files of {root.name}: {listed.stderr.strip()}"]
@@ -32,7 +32,7 @@ def faults(root: Path) -> list[str]:
 def _faults_of(file: Path, name: str) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (UnicodeDecodeError, FileNotFoundError):  # a picture; a file deleted but not yet committed
+    except (UnicodeDecodeError, FileNotFoundError):  # a picture, or a deleted file that is not committed yet
         return []
     return [
         f"{name}:{number}: '{match[0]}' is {why}"

@@ -1,4 +1,4 @@
-"""Do plug-ins of one folder stay apart? What two of them share belongs in the folder's own machinery."""
+"""Checks that the plug-ins of a folder do not import each other; shared code belongs in the folder's other modules."""
 
 import ast
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from tools.source import ROOT, Module, modules, report
 
 
 def faults(root: Path) -> list[str]:
-    """The imports of one plug-in by another of the same folder."""
+    """The imports of one plug-in by another plug-in of the same folder."""
     return [fault for folder, machinery in FOLDERS.items() for fault in _faults_of(root, folder, machinery)]
 
 
 def _faults_of(root: Path, folder: str, machinery: frozenset[str]) -> list[str]:
-    place = Path("src/labelgrid", *folder.split("."))
-    files = [m for m in modules(root, str(place)) if m.path.parent == place]
+    path = Path("src/labelgrid", *folder.split("."))
+    files = [m for m in modules(root, str(path)) if m.path.parent == path]
     plugins = {f"labelgrid.{folder}.{m.path.stem}": m for m in files if m.path.stem not in machinery}
     return [
         f"{module.path}:{line}: imports {name}, a plug-in of the same folder"

@@ -1,4 +1,4 @@
-"""What do the benchmarks say? Each file of benchmarks/ is one claim and exits with 1 where it does not hold."""
+"""Runs the benchmarks: each file in benchmarks/ checks one claim, and exits with 1 if it fails."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from tools.source import ROOT
 
 
 def benchmarks(root: Path) -> dict[str, Path]:
-    """The benchmarks by name."""
+    """The files of the benchmarks, by name."""
     return {file.stem: file for file in sorted((root / "benchmarks").glob("[!_]*.py"))}
 
 

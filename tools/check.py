@@ -1,4 +1,4 @@
-"""Which checks are there, and what do all of them say? One line a check; every failure is shown, not only the first."""
+"""Runs all checks and prints one line per check; after a failure it continues with the next check."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tools.source import ROOT
 PYTHON = (sys.executable, "-m")
 PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
 
-#: Name -> command. The names of the house's own checks are their modules.
+#: The commands by name. The project's own checks have the names of their modules.
 CHECKS: dict[str, tuple[str, ...]] = {
     "ruff": (*PYTHON, "ruff", "check"),
     "format": (*PYTHON, "ruff", "format", "--check"),
@@ -29,9 +29,9 @@ CHECKS: dict[str, tuple[str, ...]] = {
 
 
 def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
-    """Run the named checks, or all; the number of those that failed.
+    """Run the named checks, or all, and return the number of failures.
 
-    Prints a line a check with its time, and below it what a failed one said.
+    Prints one line per check with its time, followed by the output of the check if it failed.
     """
     failed = 0
     for name in names or checks:
@@ -48,7 +48,7 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
 
 
 def main(names: Sequence[str]) -> int:
-    """The exit status of `./dev check`: 2 for a check that does not exist."""
+    """Run the checks and return the exit status: 2 if a name is unknown."""
     unknown = [name for name in names if name not in CHECKS]
     if unknown:
         print(f"There is no check {', '.join(unknown)}; the checks are: {', '.join(CHECKS)}.", file=sys.stderr)

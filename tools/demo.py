@@ -1,6 +1,6 @@
-"""From nothing to a report: rooms are rendered, strategies buy labels of them, and what they gained is drawn.
+"""Runs a demonstration: renders rooms, compares strategies on them in simulation, and writes a report.
 
-Everything is a command of labelgrid, printed before it is run; a second call goes on where the first was stopped.
+Each step is a labelgrid command, which is printed before it runs; a second call resumes the first.
 """
 
 import subprocess
@@ -30,14 +30,14 @@ What to try next (labelgrid is .venv/bin/labelgrid):
 
 
 def main() -> int:
-    """Run the commands in the repository's folder; stops at the first that fails."""
-    began = time.monotonic()
-    for words in COMMANDS:
-        print(f"\n$ labelgrid {' '.join(words)}", flush=True)
-        code = subprocess.run([sys.executable, "-m", "labelgrid", *words], cwd=ROOT, check=False).returncode
+    """Run the commands in the repository's folder; stop at the first failure."""
+    start = time.monotonic()
+    for arguments in COMMANDS:
+        print(f"\n$ labelgrid {' '.join(arguments)}", flush=True)
+        code = subprocess.run([sys.executable, "-m", "labelgrid", *arguments], cwd=ROOT, check=False).returncode
         if code:
             return code
-    print(NEXT + f"\nAll this took {time.monotonic() - began:.0f} s.")
+    print(NEXT + f"\nAll this took {time.monotonic() - start:.0f} s.")
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Has every key that a TOML file may have a row, with its default, in the tables written by hand?
+"""Checks that every key of the TOML files has a row with its default in the handwritten tables.
 
-A recipe's and the settings' keys are in docs/recipes.md, those of label files in docs/labels.md: a row a key. What is
-asked for comes from the code itself. Tables of commands and plug-ins are made by `tools.reference`.
+The keys of recipes and settings are in docs/recipes.md, those of label files in docs/labels.md. The expected keys come
+from the code. `tools.reference` generates the tables of commands and plug-ins.
 """
 
 import importlib
@@ -15,18 +15,19 @@ from typing import Any
 from labelgrid import plugins
 from tools.source import ROOT, report, sections
 
-#: A page and the headings that lead to a table of keys.
+#: A page, and the headings above a table of keys.
 Place = tuple[str, ...]
-#: A key -> its default, as the table shows it.
+#: The keys with their defaults, as shown in a table.
 Keys = Mapping[str, str]
 
 
 def faults(root: Path) -> list[str]:
-    """What the documentation leaves out."""
-    found = []
-    for place, wanted in {**recipe_keys(), **label_keys()}.items():
-        found += key_faults(read(root, place[0]), place, wanted)
-    return found
+    """The faults of all tables of keys."""
+    return [
+        fault
+        for place, expected in {**recipe_keys(), **label_keys()}.items()
+        for fault in key_faults(read(root, place[0]), place, expected)
+    ]
 
 
 def recipe_keys() -> dict[Place, Keys]:
@@ -40,14 +41,14 @@ def recipe_keys() -> dict[Place, Keys]:
 
 
 def label_keys() -> dict[Place, Keys]:
-    """The options of the tasks' label files."""
+    """The options of the formats of label files."""
     codecs = {plugins.module("tasks", kind).SPEC.codec for kind in plugins.names("tasks")}
     formats = {name: importlib.import_module(f"labelgrid.labels.formats.{name}") for name in sorted(codecs)}
     return {("docs/labels.md", name): keys(module.Options) for name, module in formats.items()}
 
 
 def keys(table: Any) -> Keys:
-    """The keys of a dataclass, or of one of its objects, and their values as TOML, as far as TOML has a word."""
+    """The keys of a dataclass or of one of its objects, with their values as TOML, or in words if TOML has no form."""
     return {field.name: _shown(getattr(table, field.name, _default(field))) for field in fields(table)}
 
 
@@ -63,12 +64,12 @@ def _shown(value: Any) -> str:
     return "none" if value is None else json.dumps(value)
 
 
-def key_faults(page: str, place: Place, wanted: Keys) -> list[str]:
-    r"""The keys that the table at a place lacks, has with another default, or has though they are none.
+def key_faults(page: str, place: Place, expected: Keys) -> list[str]:
+    r"""The keys that are missing in the table at a place, have a wrong default there, or do not exist in the code.
 
     Example:
-        >>> place, wanted = ("docs/plugins.md", "pad_net"), {"width": "256", "gate": '"target"'}
-        >>> key_faults("# pad_net\n| `width` | `64` | Channels. |", place, wanted)
+        >>> place, expected = ("docs/plugins.md", "pad_net"), {"width": "256", "gate": '"target"'}
+        >>> key_faults("# pad_net\n| `width` | `64` | Channels. |", place, expected)
         ['docs/plugins.md, pad_net: no row for `gate`', 'docs/plugins.md, pad_net: `width` is 256, not 64']
     """
     name, *headings = place
@@ -76,15 +77,17 @@ def key_faults(page: str, place: Place, wanted: Keys) -> list[str]:
         page = sections(page).get(heading, "")
     rows = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]*?)`? \|", page, re.MULTILINE))
     where = f"{name}, {' / '.join(headings)}"
-    lacking = [f"{where}: no row for `{key}`" for key in wanted if key not in rows]
+    missing = [f"{where}: no row for `{key}`" for key in expected if key not in rows]
     wrong = [
-        f"{where}: `{k}` is {wanted[k]}, not {found}" for k, found in rows.items() if wanted.get(k, found) != found
+        f"{where}: `{key}` is {expected[key]}, not {default}"
+        for key, default in rows.items()
+        if expected.get(key, default) != default
     ]
-    return [*lacking, *wrong, *(f"{where}: there is no `{key}`" for key in rows if key not in wanted)]
+    return [*missing, *wrong, *(f"{where}: there is no `{key}`" for key in rows if key not in expected)]
 
 
 def read(root: Path, name: str) -> str:
-    """The page, empty while it is not written."""
+    """The text of a page; empty if it does not exist."""
     page = root / name
     return page.read_text(encoding="utf-8") if page.exists() else ""
 

@@ -1,4 +1,4 @@
-"""Does every module have a test module in the same place of tests/unit, or one that says it covers it?"""
+"""Checks that every module has a test module at the same path in tests/unit, or is in a `COVERS` list."""
 
 import ast
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from tools.source import ROOT, Module, modules, report
 
 
 def faults(root: Path) -> list[str]:
-    """The modules without a test module, and the names in COVERS lists that are no module."""
+    """The modules without a test module, and the names in COVERS lists that are not modules."""
     sources = {module.name: module for module in modules(root, "src", "tools")}
     claims = [(test.path, name) for test in modules(root, "tests") for name in _covers(test)]
     found = [
-        f"{path}: COVERS names {name}, which is no module (as it is imported: labelgrid.select.partal)"
+        f"{path}: COVERS names {name}, which is not a module (use names such as labelgrid.select.partal)"
         for path, name in claims
         if name not in sources
     ]
     covered = {name for _, name in claims}
     for name, module in sources.items():
-        place = test_of(module)
-        if module.path.name != "__init__.py" and not (root / place).exists() and not _is_covered(name, covered):
-            found.append(f"{module.path}: no {place}, and no test module has '{name}' in its COVERS list")
+        test = test_of(module)
+        if module.path.name != "__init__.py" and not (root / test).exists() and not _is_covered(name, covered):
+            found.append(f"{module.path}: no {test}, and no test module has '{name}' in its COVERS list")
     return found
 
 
 def test_of(module: Module) -> Path:
-    """The place of a module's own tests."""
+    """The path of a module's own tests."""
     package = module.path.parent.relative_to("src/labelgrid") if module.path.parts[0] == "src" else module.path.parent
     return Path("tests/unit") / package / f"test_{module.path.name}"
 
@@ -37,7 +37,7 @@ def _covers(test: Module) -> Iterator[str]:
 
 
 def _is_covered(name: str, covered: set[str]) -> bool:
-    """A package in a COVERS list stands for everything below it."""
+    """Whether a COVERS list names the module or one of its packages."""
     return any(name == claim or name.startswith(f"{claim}.") for claim in covered)
 
 

@@ -1,4 +1,4 @@
-"""Does ARCHITECTURE.md list every module with the question it answers? `--write` writes the list anew."""
+"""Checks the list of modules in ARCHITECTURE.md, which shows the first docstring line of each; `--write` updates it."""
 
 import ast
 import sys
@@ -11,7 +11,7 @@ PAGE = "ARCHITECTURE.md"
 
 
 def lines(root: Path) -> str:
-    """The list: a line a module, folder by folder, from the first lines of their docstrings."""
+    """The list, one line per module, folder by folder, with the first lines of the docstrings."""
     found = []
     for module in modules(root, "src"):
         if "migrations" in module.path.parts:
@@ -27,13 +27,13 @@ def lines(root: Path) -> str:
 
 
 def faults(root: Path) -> list[str]:
-    """Whether the list in the page is the one the modules give."""
+    """Whether the list in the page differs from the modules."""
     _, _, rest = (root / PAGE).read_text(encoding="utf-8").partition(BEGIN)
     inside, end, _ = rest.partition(END)
     if not end:
-        return [f"{PAGE} has no list of modules: put '{BEGIN}' and '{END}' where it goes"]
+        return [f"{PAGE} has no list of modules: put '{BEGIN}' and '{END}' where it belongs"]
     if inside.strip() != lines(root).strip():
-        return [f"the list of modules in {PAGE} is old: run `.venv/bin/python -m tools.modulemap --write`"]
+        return [f"the list of modules in {PAGE} is out of date: run `.venv/bin/python -m tools.modulemap --write`"]
     return []
 
 

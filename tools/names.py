@@ -1,6 +1,6 @@
-"""Does a task's kind appear as a literal only in its own file, and where files are read?
+"""Checks that a kind of task appears as a literal only in its own file, and in readers of files.
 
-A kind named elsewhere is a branch that a new kind would have to be added to.
+A kind named elsewhere is a branch to which every new kind would have to be added.
 """
 
 import ast
@@ -10,12 +10,12 @@ from pathlib import Path
 from labelgrid.plugins import FOLDERS
 from tools.source import ROOT, Module, modules, report
 
-#: Folders that may name kinds: readers of published layouts and formats, recipes, and the data set that is made here.
+#: Folders that may name kinds: readers of published layouts and formats, recipes, and the generator of scenes.
 READERS = ("src/labelgrid/data", "src/labelgrid/labels/formats", "src/labelgrid/recipes", "src/labelgrid/scenes")
 
 
 def faults(root: Path) -> list[str]:
-    """The places outside their own file where a kind is named."""
+    """The lines outside a kind's own file that name the kind."""
     kinds = {f.stem for f in (root / "src/labelgrid/tasks").glob("[!_]*.py")} - FOLDERS["tasks"]
     found = []
     for module in modules(root, "src"):
@@ -31,14 +31,14 @@ def faults(root: Path) -> list[str]:
 
 
 def _literals(module: Module) -> Iterator[ast.Constant]:
-    """String constants, without those of type vocabularies."""
-    excused = {id(constant) for node in ast.walk(module.tree) if _is_vocabulary(node) for constant in ast.walk(node)}
+    """String constants, except those in a `Literal[...]` type."""
+    in_types = {id(constant) for node in ast.walk(module.tree) if _is_literal_type(node) for constant in ast.walk(node)}
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in excused:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in in_types:
             yield node
 
 
-def _is_vocabulary(node: ast.AST) -> bool:
+def _is_literal_type(node: ast.AST) -> bool:
     return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Literal"
 
 

@@ -1,4 +1,4 @@
-"""Do the light modules and the light commands run without torch? Asked at run time, in processes of their own."""
+"""Checks that the light modules and commands run without torch, by running them in separate processes."""
 
 import os
 import subprocess
@@ -10,10 +10,10 @@ from pathlib import Path
 from tools.source import ROOT, modules, report
 
 PACKAGE = "src/labelgrid"
-#: Folders and modules of the package that are imported without torch.
+#: The folders and modules of the package that must not import torch.
 LIGHT = ("labels", "select", "annotate", "report", "recipes", "project", "reporting", "web", "plugins.py", "api.py")
 
-#: The commands that must run without torch, in an order in which each finds what it needs.
+#: The commands that must run without torch, in the order in which they depend on each other.
 COMMANDS = (
     "--help",
     "list",
@@ -27,7 +27,7 @@ COMMANDS = (
     "report project --out report.html",
 )
 
-#: Torch cannot be imported here, and who asks for it is noted, even where the failure is caught.
+#: Blocks imports of torch and records attempts, even if the caller catches the error.
 WATCH = """
 import importlib, sys
 class Watch:
@@ -58,7 +58,7 @@ atexit.register(lambda: Watch.asked and print("asked for torch", file=sys.stderr
 
 
 def faults(root: Path) -> list[str]:
-    """The modules and commands that load torch and must not."""
+    """The light modules and commands that import torch."""
     light = [
         module.name
         for module in modules(root, PACKAGE)
@@ -69,7 +69,7 @@ def faults(root: Path) -> list[str]:
 
 
 def command_faults(root: Path) -> list[str]:
-    """The light commands that ask for torch, run one after another on a project of three images."""
+    """The light commands that import torch, run one after another on a project with three images."""
     if not any((root / "src/labelgrid" / name).exists() for name in ("cli.py", "cli/__init__.py")):
         return []
     found = []
@@ -86,7 +86,7 @@ def command_faults(root: Path) -> list[str]:
 
 
 def make_images(place: Path) -> None:
-    """Three pictures below images/ and a depth map of one of them below labels/depth/."""
+    """Write three images below images/, and a depth map of one of them below labels/depth/."""
     from PIL import Image
 
     for folder in ("images", "labels/depth"):

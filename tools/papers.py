@@ -1,4 +1,4 @@
-"""Has docs/papers.md a row for everything the three papers hold, and do the paths of the done rows exist?"""
+"""Checks that docs/papers.md has a row for every item of the three papers, and that paths in finished rows exist."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ def _ids(kind: str, names: str) -> tuple[str, ...]:
     return tuple(f"{kind} {name.strip()}" for name in names.split(","))
 
 
-#: What each paper holds, read from it: numbered things by their numbers, displayed equations without one by name.
+#: The items of each paper: numbered items by their numbers, unnumbered equations by name.
 INVENTORY: dict[str, tuple[str, ...]] = {
     "PartAL": (
         *_ids("eq", "1, 2, 3, 4, 5, 6, 7, 8"),
@@ -68,12 +68,12 @@ class Row:
 
     @property
     def place(self) -> str:
-        """How a fault names the row."""
+        """The position of the row, for messages."""
         return f"{PAGE}, {self.paper}, {self.id}"
 
 
 def faults(root: Path) -> list[str]:
-    """Missing, unknown and doubled rows, unknown states, and done rows whose paths do not hold."""
+    """Missing, unknown and duplicate rows, unknown states, and finished rows with paths that do not exist."""
     page = root / PAGE
     if not page.exists():
         return [f"{PAGE} does not exist"]
@@ -82,7 +82,7 @@ def faults(root: Path) -> list[str]:
 
 
 def rows(page: str) -> list[Row]:
-    """The rows of the tables below the papers' headings."""
+    """The rows of the tables below the headings of the papers."""
     text = sections(page)
     return [
         Row(paper, *cells)
@@ -97,7 +97,7 @@ def _cells(line: str) -> list[str]:
 
 
 def inventory_faults(found: Iterable[Row]) -> list[str]:
-    """Rows that are missing, that name nothing of the paper, or that stand twice."""
+    """Rows that are missing, are not in the inventory, or are duplicates."""
     faults = []
     ids = [(row.paper, row.id) for row in found]
     wanted = [(paper, id) for paper, all_ids in INVENTORY.items() for id in all_ids]
@@ -111,7 +111,7 @@ def inventory_faults(found: Iterable[Row]) -> list[str]:
 
 
 def row_faults(row: Row, root: Path) -> list[str]:
-    """A state that is none, and what a done row still lacks."""
+    """An unknown state, and what a finished row lacks."""
     if row.state not in STATES:
         return [f"{row.place}: state '{row.state}' is none of: {', '.join(STATES)}"]
     if row.state != "done":

@@ -1,8 +1,8 @@
-"""Are the tables in docs/ those that the code gives: commands, plug-ins, their options, recipes? `--write` writes them.
+"""Generates the tables of commands, plug-ins and recipes in docs/ from the code, and checks that they are current.
 
-A page holds them between `<!-- from the code: WHAT -->` and `<!-- end -->`; what stands around them is written by hand.
-Commands and their options are Typer's, a plug-in's text is its module's docstring, and what an option means is in the
-`Args:` of its `Options`.
+`--write` updates them. They are between `<!-- from the code: WHAT -->` and `<!-- end -->`; the rest of a page is
+handwritten. Commands and their options come from Typer, a plug-in's text from its module's docstring, and the meaning
+of an option from the `Args:` of its `Options`.
 """
 
 import re
@@ -20,36 +20,36 @@ from tools.documented import keys
 from tools.source import ROOT, report
 
 BLOCK = re.compile(r"<!-- from the code: (.+?) -->\n(.*?)<!-- end -->", re.DOTALL)
-#: Defaults that TOML has no word for.
+#: Defaults that have no form in TOML.
 WORDS = ("a table", "none", "required")
-#: Columns of a table, and its rows.
+#: The cells of a row of a table, or its columns.
 Row = tuple[str, ...]
 
 
 def faults(root: Path) -> list[str]:
-    """What is missing on the pages, old, or of something that is no more."""
+    """The tables that are missing or out of date on a page, or whose subject does not exist."""
     found = []
-    for name, wanted in pages().items():
+    for name, expected in pages().items():
         page = root / name
-        there = dict(BLOCK.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
-        found += [f"{name} has no '<!-- from the code: {what} -->'" for what in wanted if what not in there]
-        found += [f"{name}: there is no {what}" for what in there if what not in wanted]
-        old = ", ".join(what for what, text in there.items() if wanted.get(what, text) != text)
-        found += [f"{name} is old: {old}; run `.venv/bin/python -m tools.reference --write`"] if old else []
+        blocks = dict(BLOCK.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
+        found += [f"{name} has no '<!-- from the code: {key} -->'" for key in expected if key not in blocks]
+        found += [f"{name}: there is no {key}" for key in blocks if key not in expected]
+        old = ", ".join(key for key, text in blocks.items() if expected.get(key, text) != text)
+        found += [f"{name} is out of date: {old}; run `.venv/bin/python -m tools.reference --write`"] if old else []
     return found
 
 
 def write(root: Path) -> None:
-    """Write every table that the pages have a place for."""
-    for name, wanted in pages().items():
+    """Update every table on the pages."""
+    for name, texts in pages().items():
         page = root / name
         text = page.read_text(encoding="utf-8")
-        new = BLOCK.sub(lambda m: f"<!-- from the code: {m[1]} -->\n{wanted.get(m[1], m[2])}<!-- end -->", text)  # noqa: B023
+        new = BLOCK.sub(lambda m: f"<!-- from the code: {m[1]} -->\n{texts.get(m[1], m[2])}<!-- end -->", text)  # noqa: B023
         page.write_text(new, encoding="utf-8")
 
 
 def pages() -> dict[str, dict[str, str]]:
-    """Page -> what it holds of the code -> its text."""
+    """The generated texts, by page and by subject."""
     recipes = ((f"`{name}`", text) for name, text in plugins.recipes().items())
     return {
         "docs/commands.md": {f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)},
@@ -59,7 +59,7 @@ def pages() -> dict[str, dict[str, str]]:
 
 
 def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command of a Typer application by its full name, with its function."""
+    """Yield the full name and the function of every command of a Typer application."""
     for info in app.registered_commands:
         yield f"{name} {info.name or info.callback.__name__.replace('_', '-')}".strip(), info.callback
     for group in app.registered_groups:
@@ -67,7 +67,7 @@ def commands(app: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def options_table(command: Any) -> str:
-    """A command's arguments and options: how each is typed, its default and its help."""
+    """A table of a command's arguments and options: usage, default and help."""
     hints = get_type_hints(command, include_extras=True)
     return table(("option", "default", "meaning"), map(_option, signature(command).parameters.values(), hints.values()))
 
@@ -91,12 +91,12 @@ def _option(parameter: Parameter, hint: Any) -> Row:
 
 
 def _innermost(kind: Any) -> Any:
-    """The type of one value: `Path` of `list[Path] | None`."""
+    """The type of a single value: `Path` for `list[Path] | None`."""
     return _innermost(get_args(kind)[0]) if get_args(kind) else kind
 
 
 def _value(kind: Any, info: Any) -> str:
-    """What stands for the value of an option, after a blank."""
+    """The placeholder for the value of an option, with a leading blank."""
     if kind is bool:
         return ""
     if issubclass(kind, Enum):
@@ -107,7 +107,7 @@ def _value(kind: Any, info: Any) -> str:
 
 
 def plugins_text(folder: str) -> str:
-    """A folder's plug-ins: kinds of task as a table of their plain data, all others with their options."""
+    """The text on a folder's plug-ins: a table of the kinds of task, or each plug-in with its options."""
     modules = {name: plugins.module(folder, name) for name in plugins.names(folder)}
     specs = {name: (module.SPEC, getdoc(module)) for name, module in modules.items() if hasattr(module, "SPEC")}
     if specs:
@@ -129,31 +129,33 @@ def _plugin_text(name: str, module: ModuleType) -> str:
 
 
 def option_rows(options: Any) -> list[Row]:
-    """The keys of a dataclass: each with its default as TOML has it, and what the docstring says of it.
+    """The keys of a dataclass, each with its default as TOML and its meaning from the docstring.
 
     Raises:
-        ValueError: it says nothing of a key.
+        ValueError: the docstring does not document a key.
     """
-    said = meanings(getdoc(options) or "")
-    unsaid = [field.name for field in fields(options) if field.name not in said]
-    if unsaid:
-        raise ValueError(f"the Args of {options.__module__}.{options.__qualname__} do not say what {unsaid[0]} is")
-    return [(f"`{name}`", text if text in WORDS else f"`{text}`", said[name]) for name, text in keys(options).items()]
+    documented = meanings(getdoc(options) or "")
+    missing = [field.name for field in fields(options) if field.name not in documented]
+    if missing:
+        raise ValueError(f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is")
+    return [
+        (f"`{name}`", text if text in WORDS else f"`{text}`", documented[name]) for name, text in keys(options).items()
+    ]
 
 
 def meanings(docstring: str) -> dict[str, str]:
-    r"""What the `Args:` of a docstring say, by name.
+    r"""Parse the `Args:` of a docstring: the meanings by name.
 
     Example:
         >>> meanings("A line.\n\nArgs:\n    a, b: of both,\n        at once.\n    c: else.\n\nRaises:\n    E: no.")
         {'a': 'of both, at once', 'b': 'of both, at once', 'c': 'else'}
     """
     _, _, text = docstring.partition("Args:\n")
-    found: dict[str, str] = {}
+    by_name: dict[str, str] = {}
     for entry in re.split(r"\n(?= {4}\S)", re.split(r"\n(?=\S)", text.rstrip())[0]):
-        names, _, said = entry.strip().partition(": ")
-        found |= dict.fromkeys(names.split(", "), " ".join(said.split()).removesuffix("."))
-    return found
+        names, _, meaning = entry.strip().partition(": ")
+        by_name |= dict.fromkeys(names.split(", "), " ".join(meaning.split()).removesuffix("."))
+    return by_name
 
 
 def table(columns: Row, rows: Iterable[Row]) -> str:

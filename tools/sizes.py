@@ -1,13 +1,13 @@
-"""Is every module, and every function, small enough to be read at once?"""
+"""Checks that modules and functions do not exceed their limits of lines."""
 
 import ast
 from pathlib import Path
 
 from tools.source import ROOT, Module, modules, report
 
-#: Lines a module of a folder may have.
+#: The largest number of lines of a module, by folder.
 MODULE_LINES = {"src": 300, "tools": 300, "examples": 300, "benchmarks": 300, "tests": 400}
-#: Lines a function of the package may have, its docstring not counted.
+#: The largest number of lines of a function, without its docstring.
 FUNCTION_LINES = 40
 
 

@@ -1,4 +1,4 @@
-"""Where the files are that the checks read: Python modules with their syntax trees, sections of Markdown."""
+"""Reads the files that the checks need: Python modules with their syntax trees, sections of Markdown."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ class Module:
 
 
 def modules(root: Path, *folders: str) -> Iterator[Module]:
-    """The Python files below the folders, in the order of their paths."""
+    """Yield the Python files below the folders, ordered by path."""
     for folder in folders:
         for file in sorted((root / folder).rglob("*.py")):
             text = file.read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def modules(root: Path, *folders: str) -> Iterator[Module]:
 
 
 def sections(markdown: str) -> dict[str, str]:
-    r"""Heading -> its text with the deeper headings below it; code marks in headings do not count.
+    r"""The text below each heading, including deeper headings; code marks in headings are ignored.
 
     Example:
         >>> sections("# a\nx\n## `b`\ny\n# c\n")
@@ -50,12 +50,12 @@ def sections(markdown: str) -> dict[str, str]:
 
 
 def _without_code(markdown: str) -> str:
-    """The text with every character of fenced blocks blanked: a comment in a block is no heading."""
+    """Replace fenced blocks by blanks, so that comments in them are not taken for headings."""
     return re.sub(r"^```.*?^```", lambda m: re.sub(r"[^\n]", " ", m[0]), markdown, flags=re.MULTILINE | re.DOTALL)
 
 
 def report(faults: Sequence[str]) -> int:
-    """Print the faults, a line each, and return the exit status."""
+    """Print the faults, one per line, and return the exit status."""
     for fault in faults:
         print(fault)
     return 1 if faults else 0

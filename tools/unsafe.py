@@ -1,22 +1,22 @@
-"""Can any file that the package reads run code? Names every call that would let it."""
+"""Checks that the package has no call which would execute code from a file that it reads."""
 
 import ast
 from pathlib import Path
 
 from tools.source import ROOT, Module, modules, report
 
-#: Calls that run what a file or a string says.
+#: Calls that execute code from a file or a string.
 FORBIDDEN = frozenset(
     {"eval", "exec", "builtins.eval", "builtins.exec", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}
     | {f"{library}.{name}" for library in ("pickle", "dill", "marshal") for name in ("load", "loads", "Unpickler")}
     | {"joblib.load", "shelve.open"}
 )
-#: Keyword -> the only value it may have.
+#: Keywords with the only value that they may have.
 ONLY = {"weights_only": True, "allow_pickle": False}
 
 
 def faults(root: Path) -> list[str]:
-    """Every call in src/ that would run a file's content, or may."""
+    """The calls in src/ that execute a file's content, or may execute it."""
     return [fault for module in modules(root, "src") for fault in _faults_of(module)]
 
 
@@ -43,13 +43,13 @@ def _faults_of_call(call: ast.Call, aliases: dict[str, str]) -> list[str]:
 
 
 def _reads_checkpoint(name: str) -> bool:
-    """`torch.load`, and Fabric's `load` and `load_raw`, which unpickle local files by default."""
+    """Whether it is `torch.load`, or Fabric's `load` or `load_raw`, which unpickle local files by default."""
     *owners, last = name.split(".")
     return name == "torch.load" or (last in {"load", "load_raw"} and bool(owners) and "fabric" in owners[-1].lower())
 
 
 def _aliases(tree: ast.Module) -> dict[str, str]:
-    """The names a module gives to what it imports -> their full names."""
+    """The full names of the names that a module imports."""
     found: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,6 +1,6 @@
-"""labelgrid: which cells of the images × tasks grid to label next, and how to learn from a grid with gaps.
+"""labelgrid: chooses which cells of the images × tasks grid to label next, and learns from partial labels.
 
-From Python, `labelgrid.Project` is a project and `labelgrid.simulate` runs a study; what they refuse is a
+From Python, `labelgrid.Project` is a project and `labelgrid.simulate` runs a study; their errors are
 `labelgrid.LabelgridError`.
 
 Example:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["LabelgridError", "Project", "__version__", "simulate"]
 
-#: Where each name of the public face is: loaded when it is first asked for, so that `import labelgrid` loads nothing.
+#: The module of each public name. It is imported on first use, so that `import labelgrid` imports nothing else.
 _HOMES = {"LabelgridError": "labelgrid.errors", "Project": "labelgrid.api", "simulate": "labelgrid.api"}
 
 

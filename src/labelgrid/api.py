@@ -1,4 +1,4 @@
-"""What Python programs use: a project and its rounds, and studies. Each call does what the command of its name does."""
+"""Provides the Python interface: projects with their rounds, and studies. Each method does the same as its command."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from labelgrid.project.settings import Settings, resolve_recipe
 from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.schema import PluginChoice
 
-if TYPE_CHECKING:  # what these modules import is loaded by the call that needs it
+if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.artifacts import Fit
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
@@ -21,20 +21,20 @@ if TYPE_CHECKING:  # what these modules import is loaded by the call that needs 
     from labelgrid.rounds.choose import QueryResult
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
-#: A file or folder; one or several.
+#: The path of a file or folder; and one or several of them.
 Place = str | Path
 Places = Place | Iterable[Place]
 
 
 class Project:
-    """A project in a folder: its images and tasks, the labels there are, and the rounds that buy more.
+    """A project in a folder: its images, tasks and labels, and its rounds.
 
-    What is refused raises a `labelgrid.LabelgridError` and changes nothing. One process at a time may fit or query a
-    project. A call that was killed is resumed by the same call.
+    An operation that fails raises a `labelgrid.LabelgridError` and changes nothing. Only one process at a time may fit
+    or query a project. If a call is killed, the same call resumes it.
 
     Args:
-        folder: an opened project; `Project.create` and `Project.open` make one of a path.
-        progress: is told how far long work is; silent if None.
+        folder: an opened project folder; use `Project.create` or `Project.open` with a path instead.
+        progress: receives the progress of long work; None: silent.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -69,54 +69,56 @@ class Project:
         check: Check = "full",
         progress: Progress | None = None,
     ) -> "Project":
-        """Make a project, or nothing at all.
+        """Create a project. If this fails, nothing is created.
 
         Args:
-            folder: where; it must not exist, or be empty.
-            images: folders, or list files with one path a line.
+            folder: the project's folder; it must not exist, or be empty.
+            images: folders, or list files with one path per line.
             tasks: strings `NAME[:KEY=VALUE,...]`, such as "depth:scale=0.001"; a `Path` is a TOML file of tasks.
-            holdout: images set aside for measuring, drawn at random; their labels are requested at once.
+            holdout: the number of held-out images for evaluation, drawn at random; their labels are requested at once.
             group: a regular expression on image ids; images for which it matches the same text stay in one split.
-            recipe: a shipped recipe's name, or the path of one.
-            changes: merged over the recipe, table by table.
-            strategy: what picks cells.
-            options: of the strategy.
-            weights: a local file of backbone weights; "" fetches them where the recipe asks for it.
-            seed: of every draw.
-            check: "full" reads every image to its end first, "none" opens none.
-            progress: is told how far long work is, in this and all later calls.
+            recipe: the name of a shipped recipe, or the path of a recipe.
+            changes: overrides of the recipe, merged table by table.
+            strategy: the strategy that picks cells.
+            options: the strategy's options.
+            weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained weights.
+            seed: the seed of every random draw.
+            check: "full" reads every image completely first, "none" opens no image.
+            progress: receives the progress of long work, in this and all later calls.
 
         Raises:
-            LabelgridError: what was given cannot be used.
+            LabelgridError: an argument cannot be used.
         """
         from labelgrid.project.create import create
 
-        kept = str(Path(weights).absolute()) if weights else ""
-        chosen = PluginChoice(strategy, options or {})
-        settings = Settings(resolve_recipe(recipe), seed, kept, group, chosen, changes or {})
-        found = [Path(place) for place in _several(images)]
-        made = create(Path(folder), found, _rows(tasks), settings, progress or Silent(), holdout=holdout, check=check)
-        return cls(made, progress)
+        weights_file = str(Path(weights).absolute()) if weights else ""
+        choice = PluginChoice(strategy, options or {})
+        settings = Settings(resolve_recipe(recipe), seed, weights_file, group, choice, changes or {})
+        paths = [Path(path) for path in _as_list(images)]
+        project = create(
+            Path(folder), paths, _rows(tasks), settings, progress or Silent(), holdout=holdout, check=check
+        )
+        return cls(project, progress)
 
     @classmethod
     def open(cls, folder: Place, *, progress: Progress | None = None) -> "Project":
-        """Open the project that lies in a folder.
+        """Open the project in a folder.
 
         Raises:
-            LabelgridError: there is none, or its settings or database are damaged.
+            LabelgridError: there is no project, or its settings or database are damaged.
         """
         return cls(ProjectFolder.open(Path(folder)), progress)
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The project's folder."""
         return self._project.folder
 
     def add(self, images: Places = (), tasks: Places = (), *, check: Check = "full") -> "Added":
-        """Add images or tasks, given as to `create`: all of them, or nothing."""
+        """Add images or tasks, given as for `create`. If this fails, nothing is added."""
         from labelgrid.project.extend import add
 
-        return add(self._project, [Path(place) for place in _several(images)], _rows(tasks), check, self._progress)
+        return add(self._project, [Path(path) for path in _as_list(images)], _rows(tasks), check, self._progress)
 
     def import_labels(
         self,
@@ -128,28 +130,28 @@ class Project:
         limit: int = 0,
         seed: int = 0,
     ) -> "Imported":
-        """Take labels in, all or none: of an answered request, of any folder, or of a published data set.
+        """Import all labels of an answered request, of any folder, or of a published data set. If this fails, none.
 
         Args:
             labels: the folder.
-            format: "folder", a labelling tool's, or a data set's layout.
-            split: put the labels' images into this split.
-            replace: labels that differ from those there are take their place.
-            limit: only those of so many images, drawn at random; 0: all.
-            seed: of that draw.
+            format: "folder", or the name of a labelling tool's connector or of a data set's layout.
+            split: move the labels' images to this split.
+            replace: replace existing labels that differ.
+            limit: import the labels of this number of images only, drawn at random; 0: all.
+            seed: the seed of that draw.
 
         Raises:
-            LabelgridError: lists every label that cannot be taken.
+            LabelgridError: a label cannot be imported; lists every such label.
         """
         from labelgrid.project.import_labels import import_labels
 
-        how = {"format": format, "split": split, "replace": replace, "limit": limit, "seed": seed}
-        return import_labels(self._project, Path(labels), progress=self._progress, **how)  # type: ignore[arg-type]
+        options = {"format": format, "split": split, "replace": replace, "limit": limit, "seed": seed}
+        return import_labels(self._project, Path(labels), progress=self._progress, **options)  # type: ignore[arg-type]
 
     def fit(self, *, recipe: str = "", epochs: int | None = None) -> "Fit":
-        """Train the round's network on the labels there are, or resume it; then measure it on the held-out images.
+        """Train the round's network on the current labels, or resume its training; then evaluate it on held-out labels.
 
-        `recipe` and `epochs` take the place of the project's, this time.
+        `recipe` and `epochs` replace the project's for this training only.
         """
         from labelgrid.rounds.fit import fit
 
@@ -163,49 +165,50 @@ class Project:
         """Pick missing cells worth at most the budget, request them and close the round.
 
         Args:
-            budget: how much to spend, in `unit`: "labels", "images" or "cost".
-            unit: of the budget.
-            strategy: another than the project's, this time.
+            budget: the most to spend, in `unit`.
+            unit: "labels", "images" or "cost".
+            strategy: replaces the project's strategy for this query only.
             dry_run: pick, but request nothing.
-            prelabels: write the model's predictions of the picks, to start labelling from.
+            prelabels: write the model's predictions of the picks, as a start for the annotators.
         """
         from labelgrid.rounds.query import query
         from labelgrid.select.strategy import Budget
 
-        wanted = Budget(budget, unit)
+        options = {"dry_run": dry_run, "prelabels": prelabels}
         with self._project.lock():
-            return query(self._project, wanted, self._progress, strategy=strategy, dry_run=dry_run, prelabels=prelabels)
+            return query(self._project, Budget(budget, unit), self._progress, strategy=strategy, **options)
 
     def export(
         self, out: Place | None = None, *, to: str = "folder", round: int | None = None, link: bool = False
     ) -> "Exported":
-        """Write the requests that are open for a labelling tool; any number of times.
+        """Export the open requests for a labelling tool. May be repeated.
 
         Args:
-            out: where to; None: one folder a round, in the project.
-            to: the tool.
-            round: only this round's requests; 0 is the held-out images'.
+            out: the target folder; None: one folder per round, in the project.
+            to: the name of the labelling tool's connector.
+            round: export the requests of this round only; 0 for the requests of held-out images.
             link: link to the images instead of copying them.
         """
         from labelgrid.project.export import export
 
-        place = Path(out) if out is not None else None
-        return export(self._project, place, round=round, link=link, tool=to, progress=self._progress)
+        target = Path(out) if out is not None else None
+        return export(self._project, target, round=round, link=link, tool=to, progress=self._progress)
 
     def cancel(self, cells: Iterable[str] = (), *, round: int | None = None, requeue: bool = False) -> int:
-        """Take requests back, by id or as `IMAGE:TASK`, of a round, or all but the held-out images'; returns how many.
+        """Cancel requests and return their number.
 
-        With `requeue`, skipped cells become missing instead of requested ones.
+        The requests are given by id or as `IMAGE:TASK`, or by round; without both, all requests but those of held-out
+        images are cancelled. With `requeue`, skipped cells become missing instead of requested cells.
         """
         from labelgrid.project.cancel import cancel
 
         return cancel(self._project, list(cells), round=round, requeue=requeue)
 
     def predict(self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False) -> int:
-        """Predict every task of images with the newest model, as label files `OUT/TASK/IMAGE`; returns how many.
+        """Write the newest model's predictions of images as label files `OUT/TASK/IMAGE`; return the number of files.
 
-        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` adds class probabilities and the
-        like as `.npz`.
+        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` also writes soft predictions, such
+        as class probabilities, as `.npz`.
         """
         from labelgrid.rounds.predict import predict
 
@@ -213,7 +216,7 @@ class Project:
         return predict(self._project, Path(images), Path(out), labels, self._progress, soft=soft)
 
     def evaluate(self, labels: Place | None = None, *, split: Split = "heldout") -> dict[str, Any]:
-        """Measure the newest model on a folder of labels, or a split of the project; as `evaluate --json` shows it."""
+        """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`."""
         from labelgrid.rounds.evaluate import evaluate_folder, evaluate_split
 
         if labels is not None:
@@ -223,10 +226,10 @@ class Project:
     def report(
         self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False
     ) -> "WrittenReport":
-        """Write one HTML file of what the project has reached; to `report.html` in the project if `out` is None.
+        """Write a report on the project as one HTML file, `report.html` in the project if `out` is None.
 
-        `plots` is a folder for each figure as SVG and PNG; with `pictures`, shown cells of which no picture was kept
-        are predicted.
+        `plots` is a folder for each figure as SVG and PNG; with `pictures`, cells without a stored picture are
+        predicted.
         """
         from labelgrid.reporting.write import write_report
 
@@ -234,13 +237,13 @@ class Project:
         return write_report(self.folder, page, Path(plots) if plots else None, pictures=pictures)
 
     def status(self) -> dict[str, Any]:
-        """Images, cells by state, costs, rounds and the next command, as `status --json` shows them."""
+        """The images, cells by state, costs, rounds and the next command, as `status --json` prints them."""
         from labelgrid.project.status import status_of
 
         return status_of(self._project)
 
     def close(self) -> None:
-        """Close the database; a `with` block does it at its end."""
+        """Close the database. A `with` block closes it at its end."""
         self._project.close()
 
     def __enter__(self) -> "Project":
@@ -262,19 +265,19 @@ def simulate(
 ) -> "StudyResult":
     """Run or resume a study: simulated campaigns over a data set whose labels are hidden until they are bought.
 
-    Runs are processes of their own, so a script that calls this does it below `if __name__ == "__main__":`.
+    Each run is a separate process, so a script must call this below `if __name__ == "__main__":`.
 
     Args:
-        recipe: one with a table [simulate]: a shipped one's name, or a path.
+        recipe: the name or path of a recipe with a table [simulate].
         data: the data set's root.
-        out: the folder of all runs; an existing one is resumed.
-        weights: a local file of backbone weights; "" fetches them where the recipe asks for it.
-        progress: is told how far the reading of the images is, and the status of each run; silent if None.
-        jobs: runs at a time; 0: one per processor core.
-        study: keys of [simulate] instead of the recipe's, such as `strategies=["partal"], seeds=3, rounds=5`.
+        out: the folder of all runs; an existing study in it is resumed.
+        weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained weights.
+        progress: receives the progress of reading images, and the status of each run; None: silent.
+        jobs: the number of runs at a time; 0: one per processor core.
+        study: overrides of keys of [simulate], such as `strategies=["partal"], seeds=3, rounds=5`.
 
     Returns:
-        the status of each run, and the records of what they measured.
+        The status of each run, and the records of their results.
 
     Raises:
         LabelgridError: a name or value is wrong, or the folder holds another study; nothing was run.
@@ -282,15 +285,17 @@ def simulate(
     from labelgrid.simulation.request import StudyRequest
     from labelgrid.simulation.run_study import run_study
 
-    file = Path(weights) if weights else None
-    return run_study(StudyRequest.of(recipe, Path(data), Path(out), weights=file, changes=study, jobs=jobs), progress)
+    weights_file = Path(weights) if weights else None
+    request = StudyRequest.of(recipe, Path(data), Path(out), weights=weights_file, changes=study, jobs=jobs)
+    return run_study(request, progress)
 
 
-def _several(given: Places) -> list[Place]:
-    """One thing or several, as a list."""
-    return [given] if isinstance(given, str | Path) else list(given)
+def _as_list(paths: Places) -> list[Place]:
+    """One or several paths as a list."""
+    return [paths] if isinstance(paths, str | Path) else list(paths)
 
 
 def _rows(tasks: Places) -> list[TaskRow]:
-    found = [task_rows(task) if isinstance(task, Path) else [task_row(task)] for task in _several(tasks)]
-    return [row for rows in found for row in rows]
+    """The ledger's rows of tasks given as strings or as paths of TOML files."""
+    groups = [task_rows(task) if isinstance(task, Path) else [task_row(task)] for task in _as_list(tasks)]
+    return [row for rows in groups for row in rows]

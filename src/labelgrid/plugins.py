@@ -1,4 +1,4 @@
-"""How a plug-in is found: the folder is the registry, one file adds one thing. Its options are had without the rest."""
+"""Finds plug-ins: each file in a plug-in folder is one. Loads their options without the rest of the module."""
 
 import ast
 import difflib
@@ -14,7 +14,7 @@ from typing import Any
 
 from labelgrid.errors import PluginError
 
-#: Folders of plug-ins -> the modules in them that are the folder's own machinery.
+#: The folders of plug-ins, with the modules in them that are not plug-ins.
 FOLDERS: dict[str, frozenset[str]] = {
     "tasks": frozenset({"task", "pictures", "placement"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
@@ -28,19 +28,19 @@ FOLDERS: dict[str, frozenset[str]] = {
 
 
 def names(folder: str) -> list[str]:
-    """The plug-ins of a folder, in alphabetical order, without importing them.
+    """List the plug-ins of a folder in alphabetical order, without importing them.
 
     Example:
         >>> "pad_net" in names("nets")
         True
     """
     package = importlib.import_module(f"labelgrid.{folder}")
-    found = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name for name in found if name not in FOLDERS[folder] and not name.startswith("_"))
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in modules if name not in FOLDERS[folder] and not name.startswith("_"))
 
 
 def module(folder: str, name: str) -> ModuleType:
-    """Import the module of plug-in `name`, or that of the object which `"package.module:object"` names.
+    """Import the module of the plug-in `name`, or of `"package.module:object"`.
 
     Raises:
         PluginError: there is no such plug-in (the message lists the folder and the nearest match), or it cannot be
@@ -56,7 +56,7 @@ def module(folder: str, name: str) -> ModuleType:
 
 
 def resolve(folder: str, name: str) -> Any:
-    """The `build` of plug-in `name`, or the object that `"package.module:object"` names.
+    """The `build` of the plug-in `name`, or the object `"package.module:object"`.
 
     Raises:
         PluginError: there is no such plug-in, or it cannot be imported.
@@ -69,10 +69,10 @@ def resolve(folder: str, name: str) -> Any:
 
 
 def resolve_in(folders: Sequence[str], name: str) -> Any:
-    """As `resolve`, of the first of several folders that has the plug-in.
+    """As `resolve`, in the first of several folders that has the plug-in.
 
     Raises:
-        PluginError: none has it (the message lists the folders and the nearest match), or it cannot be imported.
+        PluginError: no folder has it (the message lists the folders and the nearest match), or it cannot be imported.
     """
     folder = next((folder for folder in folders if ":" in name or name in names(folder)), None)
     if folder is None:
@@ -84,9 +84,9 @@ def resolve_in(folders: Sequence[str], name: str) -> Any:
 
 
 def options_class(folder: str, name: str) -> Any:
-    """The dataclass `Options` of a plug-in; where its module is not loaded yet, only `Options` is run of its file.
+    """The dataclass `Options` of a plug-in. If its module is not imported yet, only `Options` is executed.
 
-    So the options of a network are checked without torch, which its module imports.
+    Thus the options of a network are checked without importing torch, which its module imports.
 
     Raises:
         PluginError: there is no such plug-in, it cannot be imported, or it has no options.
@@ -98,30 +98,30 @@ def options_class(folder: str, name: str) -> Any:
     path = _path(folder, name)
     source = sys.modules.get(path) or _options_alone(path, name) or module(folder, name)
     if not hasattr(source, "Options"):
-        raise PluginError(f"The {folder} plug-in '{name}' takes no options.", next_step="Leave its options away.")
+        raise PluginError(f"The {folder} plug-in '{name}' takes no options.", next_step="Remove its options.")
     return source.Options
 
 
 def _options_alone(path: str, name: str) -> ModuleType | None:
-    """A module of the part of a file that makes `Options`; None where another file does."""
-    part = f"{path}__options"  # beside it in its package, so that relative imports hold
+    """A module with the part of a file that defines `Options`; None if the file does not define it."""
+    part = f"{path}__options"  # in the same package, so that relative imports work
     try:
         spec = find_spec(path)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return None
         loader = _OptionsLoader(part, spec.loader.path)
-        made = sys.modules[part] = module_from_spec(ModuleSpec(part, loader, origin=loader.path))
-        loader.exec_module(made)
+        partial = sys.modules[part] = module_from_spec(ModuleSpec(part, loader, origin=loader.path))
+        loader.exec_module(partial)
     except ImportError as error:
         raise _not_importable(name, error) from error
-    return made if hasattr(made, "Options") else None
+    return partial if hasattr(partial, "Options") else None
 
 
 class _OptionsLoader(SourceFileLoader):
-    """Loads of a file the class `Options`, and the imports, constants and helpers that it refers to."""
+    """Loads the class `Options` of a file, with the imports, constants and helpers that it refers to."""
 
     def get_code(self, fullname: str) -> CodeType:
-        """The code of that part; the compiled file that Python keeps is of the whole."""
+        """Compile that part of the source; Python's cached bytecode is of the whole file."""
         tree = ast.parse(self.get_data(self.path), self.path)
         tree.body = _needed(tree.body)
         code: CodeType = self.source_to_code(tree, self.path)
@@ -129,7 +129,7 @@ class _OptionsLoader(SourceFileLoader):
 
 
 def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """The statements that `Options` is made by: those that bind it, a name they use, a name these use, and so on."""
+    """The statements that `Options` needs: those that bind it, and those that bind a name which these use."""
     wanted, before = {"Options", "annotations", "*"}, set[str]()  # the last two: of __future__, and of any import
     while wanted != before:
         before = set(wanted)
@@ -139,7 +139,7 @@ def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:
-    """A statement, of an import only the wanted names; None where it binds none of them."""
+    """The statement, an import reduced to the wanted names; None if it binds none of them."""
     if isinstance(statement, ast.Import | ast.ImportFrom):
         names = [alias for alias in statement.names if _alias(alias) in wanted]
         fields = {name: value for name, value in ast.iter_fields(statement) if name != "names"}
@@ -148,7 +148,7 @@ def _part(statement: ast.stmt, wanted: set[str]) -> ast.stmt | None:
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """The names that a statement binds where it stands."""
+    """The names that a statement binds in its own scope."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield node.name
     elif isinstance(node, ast.alias):
@@ -180,7 +180,7 @@ def _unknown(folders: Sequence[str], name: str) -> PluginError:
     lists = (f"labelgrid/{f.replace('.', '/')} has: {', '.join(own) or 'nothing yet'}" for f, own in known.items())
     return PluginError(
         f"There is no {' or '.join(folders)} plug-in '{name}'.",
-        next_step=f"{hint}{'; '.join(lists)}; code of your own goes by 'package.module:name'.",
+        next_step=f"{hint}{'; '.join(lists)}; name your own code as 'package.module:name'.",
     )
 
 
@@ -189,14 +189,14 @@ def _not_importable(name: str, error: Exception) -> PluginError:
 
 
 def describe(folder: str) -> dict[str, str]:
-    """The plug-ins of a folder with the first line of their docstrings, read without importing them."""
+    """The plug-ins of a folder with the first lines of their docstrings, without importing them."""
     package = importlib.import_module(f"labelgrid.{folder}")
     base = Path(next(iter(package.__path__)))
     return {name: _first_line(base / f"{name}.py") for name in names(folder)}
 
 
 def recipes() -> dict[str, str]:
-    """The recipes of the package with their first line."""
+    """The shipped recipes with their first lines."""
     base = Path(next(iter(importlib.import_module("labelgrid.recipes").__path__)))
     return {
         path.stem: path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")

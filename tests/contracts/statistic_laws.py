@@ -26,7 +26,7 @@ KINDS = ("semseg", "depth")
 
 @dataclass(frozen=True)
 class Case:
-    """A statistic, trained if it has modules, and a made pool in batches; images of two sizes."""
+    """A statistic, trained if it has modules, and a synthetic pool in batches, with images of two sizes."""
 
     statistic: Statistic
     job: ScoringJob
@@ -36,7 +36,7 @@ class Case:
         return list(pool_batches(replace(self.job, batch=batch), names))
 
     def rows(self, batches: list[PoolBatch]) -> dict[str, np.ndarray]:
-        """The numbers of each image."""
+        """The values of each image."""
         found = {}
         for batch in batches:
             with torch.inference_mode():
@@ -105,7 +105,7 @@ def the_model_is_left_as_it_was(case: Case) -> None:
 
 
 def _state(model: TrainedModel) -> Mapping[str, torch.Tensor]:
-    """All parameters and buffers, also those that no checkpoint keeps."""
+    """All parameters and buffers, including those that no checkpoint saves."""
     modules: dict[str, nn.Module] = {"network": model.network, **model.terms}
     return {
         f"{part}.{name}": value.detach().clone()

@@ -26,7 +26,7 @@ def grid_of(
 
 
 def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int, ...]], np.ndarray]) -> dict[str, Any]:
-    """What a strategy needs, made from each statistic's declared scope and axis; nobody may write into it.
+    """Synthetic statistics for a strategy, by the declared scope and axis of each; the arrays are read-only.
 
     Args:
         draw: axis and shape -> values.

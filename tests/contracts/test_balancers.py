@@ -39,7 +39,7 @@ TASKS = ("a", "b", "c")
 
 
 class World:
-    """A shared layer, a head a task and a layer of a term's own; the losses of four images."""
+    """A shared layer, one head per task and a layer of a term; the losses of four images."""
 
     def __init__(self):
         with keyed(0, "world"):
@@ -49,7 +49,7 @@ class World:
         self.total = None
 
     def backward(self, build, reduction, present, tasks=TASKS, garbage=0.0):
-        """Gradients by name after one backward pass; what lacks a label has the loss `garbage`."""
+        """Gradients by name after one backward pass; cells without a label have the loss `garbage`."""
         with keyed(0, "init", "balance"):
             balancer = build(dict.fromkeys(tasks, 2.0), partial(supervised, reduction=reduction))
         features = self.shared(self.images)
@@ -66,7 +66,7 @@ class World:
         return {name: None if m.weight.grad is None else m.weight.grad.clone() for name, m in named.items()}
 
 
-#: Image 0 has all labels, image 1 lacks `b`, nobody has `c`.
+#: Image 0 has the labels `a` and `b`, image 1 lacks `b`, no image has `c`.
 PRESENT = torch.tensor([[True, True, False], [True, False, False], [True, True, False], [False, True, False]])
 
 
@@ -133,7 +133,7 @@ class Wrong(Balancer):
 
 
 class Counting(Wrong):
-    """Adds the losses up whoever has a label."""
+    """Sums the losses of all cells, with or without a label."""
 
     def backward(self, step):
         total = sum(loss.mean() for loss in step.losses.values()) + step.other
@@ -142,7 +142,7 @@ class Counting(Wrong):
 
 
 class Sharing(Wrong):
-    """Gives each task an equal share, one nobody has a label of too."""
+    """Weighs all tasks equally, including tasks without any label."""
 
     def backward(self, step):
         total = sum(step.of(name, self.reduce) for name in step.losses) / len(step.losses) + step.other
@@ -151,7 +151,7 @@ class Sharing(Wrong):
 
 
 class Dropping(Wrong):
-    """Leaves the terms out."""
+    """Ignores the terms."""
 
     def backward(self, step):
         total = self.reduce(step.losses, step.present) + 0 * step.other
@@ -160,7 +160,7 @@ class Dropping(Wrong):
 
 
 class Preferring(Wrong):
-    """Learns the first task alone."""
+    """Learns the first task only."""
 
     def backward(self, step):
         total = step.of("a", self.reduce) + step.other
@@ -176,7 +176,7 @@ def test_the_law_fails_a_balancer_that_breaks_it(law, wrong, reduction):
 
 
 class Remembering(Wrong):
-    """Weighs by how often it was called, and keeps that from the checkpoint."""
+    """Weighs by its number of calls, and does not save that number in the checkpoint."""
 
     calls = 0
 

@@ -43,7 +43,7 @@ def test_every_option_changes_some_output(name: str, options: dict[str, object])
 
 
 class Odd(PadNet):
-    """Its outputs are of several sizes."""
+    """Its outputs have different sizes."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
         output = super().decode(features, known)
@@ -63,15 +63,15 @@ class CoarseFirst(PadNet):
 
 
 class AlwaysReplaces(PadNet):
-    """It takes labels for known that are not valid."""
+    """It uses known labels where they are not valid."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
-        told = {n: dataclasses.replace(t, valid=torch.ones_like(t.valid)) for n, t in (known or {}).items()}
-        return super().decode(features, told or None)
+        all_valid = {n: dataclasses.replace(t, valid=torch.ones_like(t.valid)) for n, t in (known or {}).items()}
+        return super().decode(features, all_valid or None)
 
 
 class Mixes(PadNet):
-    """It gives all images the first one's labels."""
+    """It uses the first image's labels for all images."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
         return super().decode(features, {n: t[torch.zeros(len(t.value)).long()] for n, t in (known or {}).items()})
@@ -88,14 +88,14 @@ class Leaks(PadNet):
 
 
 class Ignores(PadNet):
-    """It has two stages and no use for known labels."""
+    """It has two stages and ignores known labels."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
         return super().decode(features, None)
 
 
 class Bypasses(PadNet):
-    """Messages pass a replaced prediction by."""
+    """Its messages ignore replaced predictions."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
         output = super().decode(features, known)
@@ -112,7 +112,7 @@ class Differs(PadNet):
 
 
 class NeedsTwo(PadNet):
-    """It counts on a second task."""
+    """It requires a second task."""
 
     def __init__(self, tasks: Mapping[str, Task], *others: Any) -> None:
         super().__init__(tasks, *others)
@@ -120,14 +120,14 @@ class NeedsTwo(PadNet):
 
 
 class Draws(PadNet):
-    """Its dropout is drawn anew in every pass."""
+    """Its dropout mask changes in every pass."""
 
     def predict(self, task_features: Any) -> Any:
         return super().predict({n: nn.functional.dropout(x, 0.5) for n, x in task_features.items()})
 
 
 class Whole(Features):
-    """Features that forget to be indexed."""
+    """Features that ignore indexing."""
 
     def __getitem__(self, rows: Any) -> "Whole":
         return self
@@ -170,7 +170,7 @@ class Embedded(Encodes):
 
 
 class Outside(PadNet):
-    """A part of its encoder lies elsewhere."""
+    """A part of its encoder is outside the submodule `encoder`."""
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Any, options: Options) -> None:
         super().__init__(tasks, encoder, options)
@@ -190,7 +190,7 @@ class Detached(PadNet):
 
 
 class Unlearned(PadNet):
-    """An initial scale that is not learned."""
+    """An initial scale that is not trained."""
 
     def decode(self, features: Features, known: Any = None) -> Output:
         output = super().decode(features, known)

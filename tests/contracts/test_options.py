@@ -1,4 +1,4 @@
-"""Laws of every plug-in's options: they are the same without torch, which is not asked for to check them."""
+"""Laws of every plug-in's options: they are the same without torch, and checking them does not import torch."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def shown(options):
 
 
 def alone(*names, place=ROOT):
-    """The options of plug-ins (`FOLDER NAME`) in a process without torch; how it ended says whether it was needed."""
+    """The options of plug-ins (`FOLDER NAME`) in a process without torch; its exit status shows if torch was needed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT, place)))}
     command = [sys.executable, "-c", ALONE, *names]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

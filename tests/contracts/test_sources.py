@@ -1,7 +1,7 @@
-"""The laws of every data set layout, and for each law a wrong one that breaks it.
+"""The laws of every data set layout, each with a wrong layout that breaks it.
 
-`tests/layouts` writes a made data set in each layout, one file a layout: `LAYOUT` is what it is called by, `lay_out`
-writes the files.
+`tests/layouts` writes a synthetic data set in each layout, one file per layout: `LAYOUT` is the layout's name,
+`lay_out` writes the files.
 """
 
 import importlib
@@ -32,7 +32,7 @@ class Case:
     """A data set in a layout.
 
     Args:
-        made: what was laid out; root: where; missing: the image and task whose label was left out.
+        made: the data set; root: its folder; missing: the image and task without a label.
         dataset: what the layout's plug-in builds.
     """
 

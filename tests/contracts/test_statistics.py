@@ -1,4 +1,4 @@
-"""Every statistic of `labelgrid.score` keeps the laws of statistics; for each law there is one that breaks it."""
+"""Every statistic of `labelgrid.score` satisfies the laws of statistics; for each law, a wrong one breaks it."""
 
 import numpy as np
 import pytest

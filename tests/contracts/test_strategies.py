@@ -1,4 +1,4 @@
-"""Every strategy of `labelgrid.select` keeps the laws of strategies; for each law there is one that breaks it."""
+"""Every strategy of `labelgrid.select` satisfies the laws of strategies; for each law, a wrong one breaks it."""
 
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +22,7 @@ def test_a_strategy_keeps_the_law(name, law):
 
 @dataclass(frozen=True)
 class Wrong:
-    """Buys cells in the order of the pool, without a fault but that."""
+    """Picks cells in the order of the pool; this is its only fault."""
 
     needs: frozenset = field(default=frozenset({"dropout"}))
     unit: str = "cells"

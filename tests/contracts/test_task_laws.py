@@ -1,4 +1,4 @@
-"""The laws of a kind of task find the kinds that break them."""
+"""The laws of kinds of task reject wrong kinds."""
 
 import dataclasses
 from pathlib import Path
@@ -25,12 +25,12 @@ from tests.task_laws import (
 )
 
 OPTIONS = {"classes": {"classes": ["wall", "floor", "bed", "lamp"]}}
-#: A label with a hole at one side.
+#: A label with a hole on one side.
 NARROW = LabelArray(normals(False, 1.0), seen(False, 1.0)[0] > -0.5)
 
 
 def changed(kind: str, **functions: Any) -> TaskDef:
-    """A kind with other functions of its plain data."""
+    """A kind with some functions of its `SPEC` replaced."""
     own = TaskDef.of(TaskRow("wrong", kind, 1.0, OPTIONS.get(spec_of(kind).codec, {})))
     return dataclasses.replace(own, spec=dataclasses.replace(own.spec, **functions))
 

@@ -1,4 +1,4 @@
-"""Laws of every kind of task: each module of labelgrid/tasks that is a plug-in, and the example of one's own."""
+"""Laws of every kind of task: each plug-in of labelgrid/tasks, and the example in examples/."""
 
 import dataclasses
 import pickle
@@ -33,7 +33,7 @@ OWN = "inverse_depth_task:build"
 BATCH, HEIGHT, WIDTH = 4, 6, 7
 
 
-#: What a label format needs to be told, and labels [b, c, h, w] that it can hold.
+#: The required options of each label format, and labels [b, c, h, w] that it can hold.
 OPTIONS: dict[str, dict[str, object]] = {"classes": {"classes": ["wall", "floor", "bed", "lamp"]}}
 LABELS: dict[str, Callable[[torch.Generator], Tensor]] = {
     "classes": lambda rng: torch.randint(4, (BATCH, 1, HEIGHT, WIDTH), generator=rng),
@@ -62,7 +62,7 @@ def rng() -> torch.Generator:
 
 @pytest.fixture
 def target(definition: TaskDef, rng: torch.Generator) -> Target:
-    """Labels with holes; image 1 has none at all."""
+    """Labels with holes; image 1 has no label."""
     valid = torch.rand(BATCH, 1, HEIGHT, WIDTH, generator=rng) < 0.7
     valid[1] = False
     return Target(labels(definition, rng), valid)
@@ -318,10 +318,10 @@ def test_a_labels_picture_is_rgb_and_hatched_where_not_valid(definition: TaskDef
 
 
 def test_a_prediction_becomes_the_label_that_it_says(task: Task, target: Target) -> None:
-    told = task.to_target(task.as_prediction(target.value))
-    assert told.valid.all()
-    assert told.value.dtype == target.value.dtype
-    torch.testing.assert_close(told.value, target.value, rtol=1e-6, atol=0)
+    label = task.to_target(task.as_prediction(target.value))
+    assert label.valid.all()
+    assert label.value.dtype == target.value.dtype
+    torch.testing.assert_close(label.value, target.value, rtol=1e-6, atol=0)
 
 
 def test_a_prediction_that_is_not_a_number_is_no_label(task: Task, target: Target) -> None:

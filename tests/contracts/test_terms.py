@@ -28,7 +28,7 @@ def test_there_are_terms_to_hold_to_the_laws():
 
 
 def missing_labels_have_no_effect(folder, term):
-    """Garbage behind an invalid mask changes nothing that a step leaves: weights, terms, optimisers."""
+    """Label values of invalid pixels do not affect a step's results: weights, terms, optimisers."""
     made = dataset(folder)
     left = []
     for poison in (False, True):
@@ -48,7 +48,7 @@ def missing_labels_have_no_effect(folder, term):
 
 
 def soft_of(training, batch):
-    """As `train_batch` gives it where a term has soft labels and none of these images has one."""
+    """A batch as from `train_batch` for a term with soft labels, if none of these images has one."""
     plan = training.plan
     if not training.terms.soft:
         return {}
@@ -62,7 +62,7 @@ def garbage(target):
 
 
 def one_seed_one_construction(folder, term):
-    """Built twice under one stream, it is bitwise the same."""
+    """A term that is built twice from one stream is bitwise the same."""
     made = dataset(folder)
     assert not different(*(states(trainer(made, term)) for _ in range(2)))
 
@@ -79,7 +79,7 @@ def losses_are_a_number_an_image(folder, term):
 
 
 def the_network_is_changed_by_the_optimiser_alone(folder, term):
-    """Without a gradient to follow, a step leaves the network's weights as they are."""
+    """Without a gradient, a step does not change the network's weights."""
     training = trainer(dataset(folder), term)
     training.prepare(folder / "terms", Silent(), resumed=False)
     training.optimiser.step = lambda: None
@@ -109,7 +109,7 @@ def test_every_term_resumes_exactly(tmp_path, term):
 
 
 class Leaking(Term):
-    """Reads labels where there are none."""
+    """Reads labels at invalid pixels."""
 
     def loss(self, step):
         gap = step.output.final["depth"].mean((1, 2, 3)) - step.batch.targets["depth"].value.mean((1, 2, 3))
@@ -117,7 +117,7 @@ class Leaking(Term):
 
 
 class Whim(Term):
-    """Draws its weights from nowhere."""
+    """Draws its weights from outside its stream."""
 
     def __init__(self, tasks, network):
         super().__init__()
@@ -125,21 +125,21 @@ class Whim(Term):
 
 
 class Scalar(Term):
-    """Gives one number a batch."""
+    """Returns one value per batch."""
 
     def loss(self, step):
         return {"size": step.output.features.shared.square().mean()}
 
 
 class Meddling(Term):
-    """Changes the network behind the optimiser's back."""
+    """Changes the network without the optimiser."""
 
     def after_step(self, step):
         next(step.network.parameters()).mul_(0.9)
 
 
 class Forgetful(Term):
-    """Counts its steps where no checkpoint keeps them."""
+    """Counts its steps in an attribute that no checkpoint saves."""
 
     def __init__(self, tasks, network):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What the laws of terms and balancers share: the plug-ins there are, and trainings with them."""
+"""Provides trainings for the laws of terms and balancers, and lists their plug-ins."""
 
 import importlib
 import inspect
@@ -41,7 +41,7 @@ def dataset(folder: Path) -> Made:
 
 
 def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) -> Trainer:
-    """A training with a term and a balancer, given by what builds them."""
+    """A training with a term and a balancer, given by their builders."""
     plan = toy_plan(made, replace(OPTIONS, **changes))
     plan = replace(plan, previous=lambda: TrainedModel(toy_network(plan.tasks, seed=1).eval()))
     if term:
@@ -55,7 +55,7 @@ def trainer(made: Made, term: Any = None, balancer: Any = None, **changes: Any) 
 
 
 def states(training: Trainer) -> dict[str, Any]:
-    """All that a checkpoint holds but the log, flat."""
+    """The flattened content of a checkpoint, without its log."""
     kept = training.checkpoint()
     return flat(
         {name: getattr(kept, name) for name in ("network", "optimiser", "parts", "balancer", "own", "evaluated")}
@@ -71,7 +71,7 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def different(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """The names of what is not bitwise equal."""
+    """The names of values that are not bitwise equal."""
     names = first.keys() | second.keys()
     return sorted(name for name in names if not _equal(first.get(name), second.get(name)))
 

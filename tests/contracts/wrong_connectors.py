@@ -1,4 +1,4 @@
-"""Connectors that each break one law: the plain folder with one thing wrong."""
+"""Connectors that each break one law: the plain folder with one fault."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from labelgrid.progress import Progress
 
 
 class Swaps(FolderConnector):
-    """Gives each label to the other image."""
+    """Assigns each label to the other image."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)
@@ -25,7 +25,7 @@ class Swaps(FolderConnector):
 
 
 class ReadsOnce(FolderConnector):
-    """Does not read an answer again."""
+    """Reads an answer only once."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         if (answer / ".seen").exists():
@@ -35,7 +35,7 @@ class ReadsOnce(FolderConnector):
 
 
 class Clears(FolderConnector):
-    """Begins with an empty folder, whatever is in it."""
+    """Clears the folder, even if it holds other files."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
         shutil.rmtree(out, ignore_errors=True)
@@ -53,14 +53,14 @@ class Hoards(FolderConnector):
 
 
 class Forgets(FolderConnector):
-    """Leaves the best request out."""
+    """Omits the best request."""
 
     def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
         super().send(dataclasses.replace(request, items=request.items[1:]), out, progress, link=link)
 
 
 class IgnoresSkips(FolderConnector):
-    """Reads labels alone."""
+    """Reads labels but no skips."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)
@@ -69,7 +69,7 @@ class IgnoresSkips(FolderConnector):
 
 
 class Writes(FolderConnector):
-    """Takes the requests back while it reads."""
+    """Cancels the requests while it reads."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)
@@ -78,7 +78,7 @@ class Writes(FolderConnector):
 
 
 class TrustsPaths(FolderConnector):
-    """Follows the manifest anywhere."""
+    """Follows paths of the manifest outside the folder."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = Answers()
@@ -89,7 +89,7 @@ class TrustsPaths(FolderConnector):
 
 
 class Trusts(FolderConnector):
-    """Takes the manifest for JSON of its own."""
+    """Reads any manifest as its own JSON."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         json.loads((answer / "manifest.json").read_bytes())
@@ -97,7 +97,7 @@ class Trusts(FolderConnector):
 
 
 class HidesFaults(FolderConnector):
-    """Drops what it does not understand."""
+    """Ignores entries that it cannot read."""
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
         found = super().receive(answer, index)

@@ -1,4 +1,4 @@
-"""Data sets that each break one law: a plain folder with one thing wrong."""
+"""Data sets that each break one law: a plain folder with one fault."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,7 +31,7 @@ class Wrapped:
 
 
 class Twice(Wrapped):
-    """Has its first image twice."""
+    """Lists its first image twice."""
 
     def images(self) -> Sequence[str]:
         return [*self.dataset.images()[:1], *self.dataset.images()]
@@ -53,7 +53,7 @@ class Crops(Wrapped):
 
 
 class FillsIn(Wrapped):
-    """A missing label is one that is valid nowhere."""
+    """Returns a label without valid pixels for a missing label."""
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         height, width = self.dataset.image(image_id).shape[:2]
@@ -77,7 +77,7 @@ class Overlaps(Wrapped):
 
 
 class Unpicklable(Wrapped):
-    """Holds what no other process can be given."""
+    """Holds an object that cannot be pickled."""
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__(dataset)
@@ -85,7 +85,7 @@ class Unpicklable(Wrapped):
 
 
 class BlackOut(Wrapped):
-    """An image that cannot be read is black."""
+    """Returns a black image for an image that cannot be read."""
 
     def image(self, image_id: str) -> Any:
         try:

@@ -14,7 +14,7 @@ from tests.support import Made
 Copied = Callable[[str], Path]
 SHIPPED = ", ".join(plugins.recipes())
 RECIPES = f"Shipped: {SHIPPED}; give your own by its path, such as mine.toml."
-OWN_CODE = "code of your own goes by 'package.module:name'."
+OWN_CODE = "name your own code as 'package.module:name'."
 
 #: Words after `init flat --images photos` -> the error.
 BAD_INITS = {

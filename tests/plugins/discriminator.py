@@ -1,4 +1,4 @@
-"""A discriminator that tells depth maps of labels from predicted ones, trained against the network.
+"""A discriminator that separates labels from predictions, trained against the network.
 
 Each task has one. Where an image has the label, its map is real; where it has not, the prediction is to look so.
 Source: Goodfellow et al. 2014, the losses of section 3, non-saturating for the network.
@@ -55,22 +55,22 @@ class Discriminator(Term):
         )
 
     def _fake(self, step: Step, name: str) -> Tensor:
-        """The verdicts [b] on the predictions."""
+        """The scores [b] of the predictions."""
         verdicts: Tensor = self.judges[name](
             self.tasks[name].activate(at_size(step.output.final[name], step.batch.targets[name]))
         )
         return verdicts
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Predictions are to be taken for labels."""
+        """The network's loss: the discriminator should classify predictions as labels."""
         return {name: self.options.weight * functional.softplus(-self._fake(step, name)) for name in self.tasks}
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
-        """One for all discriminators."""
+        """One optimiser for all discriminators."""
         return {"judges": OwnOptimiser(self.optimiser, self.judging)}
 
     def judging(self, step: Step) -> Mapping[str, Tensor]:
-        """Labels are to be told from predictions. The loop keeps what this does from the network."""
+        """The discriminator's loss: labels against predictions. The loop blocks its gradients from the network."""
         losses = {}
         for name in self.tasks:
             target = step.batch.targets[name]
@@ -80,5 +80,5 @@ class Discriminator(Term):
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Discriminator:
-    """The term."""
+    """Build the term."""
     return Discriminator(tasks, options)

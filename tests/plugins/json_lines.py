@@ -1,4 +1,4 @@
-"""JSON lines both ways: requests.jsonl and images out; answers.jsonl with labels in base64 or as paths, and skips, in.
+"""Connects by JSON lines: writes requests.jsonl and images; reads answers.jsonl (labels in base64 or as paths, skips).
 
 A line of answers.jsonl is one of
 
@@ -45,7 +45,7 @@ class JsonLines:
                 progress.advance()
 
     def receive(self, answer: Path, index: ProjectIndex) -> Answers:
-        """The lines of `answers.jsonl`, given as the file or as the folder it lies in."""
+        """Read the lines of `answers.jsonl`, given as the file or as its folder."""
         path = answer / ANSWERS if answer.is_dir() else answer
         if not path.is_file():
             raise LabelError("There is no file of answers.", where=str(path), next_step="Answer into it, a line each.")
@@ -88,7 +88,7 @@ def _images_before(out: Path) -> set[str]:
 
 
 def _lines(path: Path, answers: Answers) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where, and what it says, of each line with a request id; the others are faults."""
+    """The position and the content of each line with a request id; other lines are faults."""
     for number, text in enumerate(path.read_bytes().splitlines(), 1):
         where = f"{path.name} line {number}"
         try:

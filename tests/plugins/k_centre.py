@@ -1,4 +1,4 @@
-"""Core-Set: images that cover the pool, each the farthest from all that have a label or were picked before."""
+"""Core-Set: picks images that cover the pool, each the farthest from all labelled and picked images."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -25,14 +25,14 @@ class PooledFeatures(Statistic):
     axis: Axis = "feature"
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
-        """[b, c]."""
+        """The features of a batch, [b, c]."""
         pooled: NDArray[np.float32] = batch.features.deepest.mean((2, 3)).cpu().numpy()
         return pooled
 
 
 @dataclass(frozen=True)
 class KCentre:
-    """Greedy k-centre; images with a label of any task are the first centres. A tie goes by the image's key.
+    """Greedy k-centre; images with a label of any task are the first centres. Ties are broken by image key.
 
     With no label at all, the first image is the one with the least key. A pick's term `distance` is the Euclidean
     distance of its image to the nearest centre when it was picked.
@@ -70,7 +70,7 @@ class KCentre:
 
 
 def distances(features: NDArray[np.float32], row: int) -> NDArray[np.float64]:
-    """Euclidean distances [n] of all rows to one, in blocks of rows: the features are not copied."""
+    """Euclidean distances [n] of all rows to one row, in blocks, to avoid a copy of the features."""
     centre, found = features[row].astype(np.float64), np.empty(len(features))
     for start in range(0, len(features), 4096):
         block = features[start : start + 4096] - centre
@@ -79,10 +79,10 @@ def distances(features: NDArray[np.float32], row: int) -> NDArray[np.float64]:
 
 
 def build_features(seed: int, options: Options) -> PooledFeatures:
-    """The statistic."""
+    """Build the statistic."""
     return PooledFeatures()
 
 
 def build(options: Options) -> KCentre:
-    """The strategy."""
+    """Build the strategy."""
     return KCentre()

@@ -1,4 +1,4 @@
-"""Learning loss: a head predicts each image's loss of each task; images expected to cost most are labelled first.
+"""Learning loss: a head predicts the loss of each cell; cells with the highest predicted loss are labelled first.
 
 Source: Yoo & Kweon 2019, equation 2: the loss of pairs of images, since a loss's scale changes while a network learns.
 """
@@ -18,7 +18,7 @@ from labelgrid.select.parts import Composed, MinMax, Read
 from labelgrid.tasks.task import Task
 from labelgrid.train.term import Step, Term
 
-#: The names by which recipes, `needs` and settings reach the three parts.
+#: The names of the three parts in recipes, `needs` and settings.
 TERM, STATISTIC, STRATEGY = (f"{__name__}:{name}" for name in ("build", "build_statistic", "build_strategy"))
 
 
@@ -38,7 +38,7 @@ class Options:
 
 
 class LearningLoss(Term):
-    """Predicts losses from the tasks' features, which get no gradient from it."""
+    """Predicts losses from the tasks' features; no gradient flows back into the features."""
 
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__()
@@ -55,11 +55,11 @@ class LearningLoss(Term):
         )
 
     def predict(self, task_features: Raw) -> Tensor:
-        """Expected losses [b, t] in no unit, tasks in their order; higher = the network does worse."""
+        """Predicted losses [b, t], without unit, in the order of the tasks; higher = worse prediction."""
         return torch.cat([head(task_features[name].mean((2, 3))) for name, head in self.heads.items()], 1)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
-        """Each image with the next one of the batch, where both have the label."""
+        """Pairs of neighbouring images in the batch that both have the label."""
         predicted = self.predict({name: x.detach() for name, x in step.output.task_features.items()})
         losses = {}
         for column, name in enumerate(self.heads):
@@ -73,12 +73,12 @@ class LearningLoss(Term):
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> LearningLoss:
-    """The term."""
+    """Build the term."""
     return LearningLoss(tasks, network, options)
 
 
 class ExpectedLoss(Statistic):
-    """What the trained term predicts from the tasks' features, known labels fed in.
+    """The trained term's predicted losses, with known labels fed in.
 
     Source: Yoo & Kweon 2019, section 3.1.
     """
@@ -87,17 +87,17 @@ class ExpectedLoss(Statistic):
     terms = frozenset({TERM})
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
-        """[b, t]."""
+        """The predicted losses of a batch, [b, t]."""
         output = batch.model.network.decode(batch.features, batch.batch.targets or None)
         expected = cast("LearningLoss", batch.model.terms[TERM]).predict(output.task_features)
         return cast("NDArray[np.floating]", expected.cpu().numpy())
 
 
 def build_statistic(_seed: int, _options: Options) -> ExpectedLoss:
-    """The statistic: the term has all that can be set."""
+    """Build the statistic; the options belong to the term."""
     return ExpectedLoss()
 
 
 def build_strategy(_options: Options) -> Composed:
-    """The strategy: losses are comparable within a task only, hence the min-max."""
+    """Build the strategy. Losses are comparable within a task only, hence the min-max."""
     return Composed(frozenset({STATISTIC}), Read(STATISTIC), MinMax("each"), "cells", "expected to cost most")

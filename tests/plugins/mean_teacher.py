@@ -1,4 +1,4 @@
-"""Mean teacher: the student is to say of a disturbed image what the average of its earlier weights says of the image.
+"""Mean teacher: the student's output for a noisy image should equal the averaged weights' output for the clean image.
 
 The averaged weights are the ones that are evaluated. Source: Tarvainen & Valpola 2017.
 """
@@ -33,7 +33,7 @@ class Options:
 
 
 class MeanTeacher(Term):
-    """Holds the teacher: a copy of the network that is averaged, never trained."""
+    """Holds the teacher, a copy of the network with averaged weights that is not trained."""
 
     def __init__(self, network: Network, options: Options) -> None:
         super().__init__()
@@ -57,15 +57,15 @@ class MeanTeacher(Term):
         return {"consistency": self.options.weight * step.progress * torch.stack(gaps).mean(0)}
 
     def after_step(self, step: Step) -> None:
-        """Move the average on: weights and statistics; counts are taken over."""
+        """Update the averages of weights and statistics; copy counters."""
         for own, new in zip(self.teacher.state_dict().values(), step.network.state_dict().values(), strict=True):
             own.lerp_(new, 1 - self.options.decay) if own.is_floating_point() else own.copy_(new)
 
     def evaluated(self) -> Mapping[str, Tensor]:
-        """The average."""
+        """The averaged weights."""
         return self.teacher.state_dict()
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> MeanTeacher:
-    """The term."""
+    """Build the term."""
     return MeanTeacher(network, options)

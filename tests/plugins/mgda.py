@@ -1,4 +1,4 @@
-"""MGDA: the step along which no task's loss rises, at the shared parameters.
+"""MGDA: combines the tasks' gradients at the shared parameters so that no task's loss increases.
 
 The weights are those of the smallest convex combination of the tasks' gradients. Source: Sener & Koltun 2018, section
 3.2, algorithm 2 (Frank-Wolfe).
@@ -47,7 +47,7 @@ def smallest(products: Tensor, steps: int, tolerance: float) -> Tensor:
 
 
 class Mgda(Balancer):
-    """Weighs the tasks that the batch has labels of anew in each step."""
+    """Computes new weights of the labelled tasks in each step."""
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Mgda(Balancer):
 
     @staticmethod
     def _gradient(loss: Tensor, step: TaskLosses) -> Tensor:
-        """One task's gradient at the shared parameters, flat."""
+        """One task's flattened gradient at the shared parameters."""
         found = torch.autograd.grad(loss, step.parameters, retain_graph=True, allow_unused=True)
         return torch.cat(
             [(torch.zeros_like(p) if g is None else g).flatten() for p, g in zip(step.parameters, found, strict=True)]
@@ -76,5 +76,5 @@ class Mgda(Balancer):
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Mgda:
-    """The balancer."""
+    """Build the balancer."""
     return Mgda(weights, reduce, options)

@@ -1,4 +1,4 @@
-"""Optical flow as a task: how far each pixel moves to the next image, in pixels, x right and y down.
+"""Optical flow as a task: each pixel's motion to the next image, in pixels, x right and y down.
 
 As a kind: "tests.plugins.optical_flow:build". Labels are `.npy` files [h, w, 2]; NaN where the motion is not known.
 """
@@ -36,7 +36,7 @@ class Format:
 
     @dataclass(frozen=True)
     class Options(Form):
-        """Nothing of its own."""
+        """No options."""
 
     @staticmethod
     def read(path: Path, _options: Form) -> LabelArray:
@@ -55,12 +55,12 @@ class Format:
 
     @staticmethod
     def describe(_options: Form) -> str:
-        """What a flow map holds."""
+        """Describe the content of a flow map."""
         return ".npy [h, w, 2]: pixels to the right and down to the next image. Not known: NaN."
 
 
 def moved(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
-    """A flip turns the motion, and what looks larger moves farther. The fit changes neither, as with depth."""
+    """Mirror the motion with a flip, and scale it with a zoom. As for depth, the fit changes neither."""
     flow = geometry.nearest(value)
     x, y = geometry.turned(flow[..., 0], flow[..., 1])
     return np.stack([x, y], -1) * np.float32(geometry.zoom), geometry.nearest(valid)
@@ -96,12 +96,12 @@ class Moments:
         self.across, self.down = GaussianMoments(), GaussianMoments()
 
     def update(self, prediction: Tensor) -> None:
-        """Take in one more prediction [b, 2, h, w]."""
+        """Add a prediction [b, 2, h, w]."""
         self.across.update(prediction[:, :1])
         self.down.update(prediction[:, 1:])
 
     def uncertainty(self) -> Tensor:
-        """Of the predictions so far."""
+        """The uncertainty of the predictions so far, [b, 1, h, w], in nats."""
         return self.across.uncertainty() + self.down.uncertainty()
 
 
@@ -121,7 +121,7 @@ class EndPoint:
         self.pixels += counted.numel()
 
     def counted(self, error: Tensor, target: Target) -> Tensor:
-        """What is averaged."""
+        """The error of each pixel, to be averaged."""
         return error
 
     def end_image(self) -> None:
@@ -145,13 +145,13 @@ class Outliers(EndPoint):
     name, unit, scale = "Fl", "%", 100.0
 
     def counted(self, error: Tensor, target: Target) -> Tensor:
-        """1 where both bounds are passed."""
+        """1 where the error exceeds both bounds."""
         length = target.safe().square().sum(1, keepdim=True).sqrt()
         return (error > 3) & (error > 0.05 * length)
 
 
 def build(task: TaskDef) -> Task:
-    """The functions of a flow map: absolute error, Gaussian entropy of each axis, end-point error."""
+    """Build the functions of flow maps: absolute error, Gaussian entropy of each axis, end-point error."""
     from labelgrid.pixel import disagreement, losses, prediction
 
     return Task(

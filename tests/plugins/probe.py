@@ -1,4 +1,4 @@
-"""How far a linear probe on the frozen encoder disagrees with the network's own prediction, for each task."""
+"""Measures the disagreement between a linear probe on the frozen encoder and the network, for each task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Options:
 
 
 class Probe(TrainedStatistic):
-    """A 1×1 convolution a task on the deepest map, trained on the labels; its mean distance to the network."""
+    """A 1×1 convolution per task on the deepest map, trained on the labels; its mean distance to the network."""
 
     axis: Axis = "cell"
 
@@ -42,12 +42,12 @@ class Probe(TrainedStatistic):
         self.heads = nn.ModuleDict()
 
     def setup(self, example: PoolBatch) -> None:
-        """A head a task, as wide as the map."""
+        """Build one head per task, with the map's number of channels."""
         channels = example.features.deepest.shape[1]
         self.heads = nn.ModuleDict({name: nn.Conv2d(channels, t.channels, 1) for name, t in example.tasks.items()})
 
     def fit(self, context: FitContext) -> None:
-        """Train the heads; each epoch is kept."""
+        """Train the heads, and save the state after each epoch."""
         optimiser = torch.optim.Adam(self.heads.parameters(), self.options.learning_rate)
         done = resumed(context.folder / "last", self.heads, optimiser)
         context.progress.start("Training the probe", self.options.epochs - done, "epochs")
@@ -83,7 +83,7 @@ class Probe(TrainedStatistic):
 
 
 def resumed(path: Path, heads: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Take over what an interrupted training kept; returns the epochs it had done."""
+    """Load the state of an interrupted training; returns the number of its finished epochs."""
     if not path.is_file():
         return 0
     kept = read_weights(path)
@@ -93,10 +93,10 @@ def resumed(path: Path, heads: nn.Module, optimiser: torch.optim.Optimizer) -> i
 
 
 def build_probe(seed: int, options: Options) -> Probe:
-    """The statistic."""
+    """Build the statistic."""
     return Probe(options)
 
 
 def build(options: Options) -> Composed:
-    """A strategy: cells where probe and network disagree most."""
+    """Build a strategy that picks the cells where probe and network disagree most."""
     return Composed(frozenset({STATISTIC}), Read(STATISTIC), MinMax("each"), "cells", "probe and network disagree")

@@ -1,4 +1,4 @@
-"""Pseudo-labels: what the model of the round before predicts is learnt where nobody labelled, as far as it is trusted.
+"""Pseudo-labels: trains on the previous round's predictions where labels are missing, weighted by their confidence.
 
 They are files of the round, made once and read with the batch. Source: Lee 2013, with confidence as a weight.
 """
@@ -37,12 +37,12 @@ class Options:
 
 @dataclass(frozen=True)
 class Files:
-    """Pseudo-labels in a folder, one file a cell."""
+    """Pseudo-labels in a folder, one file per cell."""
 
     folder: Path
 
     def path(self, image: str, task: TaskDef) -> Path:
-        """Where a cell's lies."""
+        """The file of a cell's pseudo-label."""
         return self.folder / task.name / f"{image}.npz"
 
     def __call__(self, image: str, task: TaskDef) -> SoftLabel | None:
@@ -54,20 +54,20 @@ class Files:
             return SoftLabel(LabelArray(kept["value"], kept["valid"]), kept["confidence"])
 
     def write(self, image: str, task: TaskDef, label: SoftLabel) -> None:
-        """Write a cell's, whole or not at all."""
+        """Write a cell's pseudo-label atomically."""
         with atomic_write(self.path(image, task)) as temporary, temporary.open("wb") as file:
             np.savez(file, value=label.label.value, valid=label.label.valid, confidence=label.confidence)
 
 
 class PseudoLabels(Term):
-    """Learns from the model of the round before; in a first round it does nothing."""
+    """Learns from the previous round's model; does nothing in the first round."""
 
     def __init__(self, options: Options) -> None:
         super().__init__()
         self.options = options
 
     def prepare(self, data: Preparation) -> None:
-        """Predict the cells without a label, image by image; what is there from a killed run stays."""
+        """Predict the cells without a label, image by image; files of a killed run are kept."""
         model, files = data.previous(), Files(data.folder)
         if model is None:
             return
@@ -81,7 +81,7 @@ class PseudoLabels(Term):
 
     @staticmethod
     def _missing(data: Preparation, files: Files, image: str) -> list[str]:
-        """The tasks of an image of which there is neither a label nor a pseudo-label."""
+        """The tasks of an image with neither a label nor a pseudo-label."""
         return [
             name
             for name, task in data.definitions.items()
@@ -99,7 +99,7 @@ class PseudoLabels(Term):
         return SoftLabel(LabelArray(value, valid.numpy()), confidence.numpy().astype(np.float32))
 
     def soft_labels(self, data: Preparation) -> SoftLabels:
-        """Reads the files."""
+        """The reader of the files."""
         return Files(data.folder)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
@@ -115,5 +115,5 @@ class PseudoLabels(Term):
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PseudoLabels:
-    """The term."""
+    """Build the term."""
     return PseudoLabels(options)

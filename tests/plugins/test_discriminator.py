@@ -1,4 +1,4 @@
-"""A discriminator through a whole round: its optimiser is the loop's to step, to keep apart and to resume."""
+"""A discriminator in a whole round: the loop steps its optimiser, separates its gradients and resumes it."""
 
 from dataclasses import replace
 

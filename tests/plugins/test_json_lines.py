@@ -1,4 +1,4 @@
-"""A labelling tool of one's own, by name, both ways: a round through it, killed in export and import, and run again."""
+"""A custom connector, named by its module: a round with export and import, killed and repeated."""
 
 import shutil
 from pathlib import Path
@@ -18,13 +18,13 @@ from tests.support import Made
 
 
 def listing(folder: Path) -> dict[str, bytes]:
-    """The files of a folder; what a killed run was writing is hidden."""
+    """The files of a folder; the unfinished files of a killed run are hidden."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def three(moments: list[str]) -> list[int]:
-    """Moments to be killed before: the first, the last, and one between."""
+    """Moments for a kill: the first, the last, and one between."""
     return sorted({1, len(moments) // 2, len(moments)})
 
 

@@ -31,7 +31,7 @@ def test_the_statistic_keeps_the_law(law, tmp_path):
 
 
 def brute_force(features: np.ndarray, centres: list[int], open_rows: set[int], count: int) -> list[int]:
-    """Each time all distances anew, in float64."""
+    """Recomputes all distances for each pick, in float64."""
     found: list[int] = []
     values = features.astype(np.float64)
     for _ in range(count):

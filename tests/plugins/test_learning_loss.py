@@ -1,4 +1,4 @@
-"""Learning loss through a whole round: the head learns which images the network does worst on, and comes back."""
+"""Learning loss in a whole round: the head learns which images the network predicts worst, and is restored."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Mean teacher through a whole round: the averaged weights are the ones that count, wherever a model is used."""
+"""Mean teacher in a whole round: every use of the model uses the averaged weights."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""MGDA through a whole round: the closed form of two tasks, and a batch that lacks a task's labels."""
+"""MGDA in a whole round: the closed form of two tasks, and a batch that lacks a task's labels."""
 
 import itertools
 
@@ -26,7 +26,7 @@ def reduce(losses, present):
 
 
 def two_losses(shared, present):
-    """Quadratics of the shared parameters, one row an image."""
+    """Quadratic functions of the shared parameters, one row per image."""
     targets = {"a": torch.tensor([1.0, 0.0, 2.0]), "b": torch.tensor([-1.0, 3.0, 0.5])}
     scales = {"a": 1.0, "b": 2.0}
     columns = [scales[n] * (shared - target).square().sum().expand(2) for n, target in targets.items()]

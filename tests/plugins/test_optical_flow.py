@@ -44,7 +44,7 @@ AWAY = np.stack(np.meshgrid(np.linspace(-1, 1, 64), np.linspace(-1, 1, 32)), -1)
 
 
 def motion(mirrored: bool, zoom: float) -> NDArray[np.generic]:
-    """What a step aside of the camera does to the made world: near things move farther."""
+    """The flow in the synthetic scene if the camera moves sideways: near objects move farther."""
     side = -1 if mirrored else 1
     depth = task_laws.depth(mirrored, zoom).astype(np.float32)
     return np.concatenate([side * 6 / depth, -2 / depth], 2).astype(np.float32)
@@ -92,7 +92,7 @@ def test_directions_have_colours_of_their_own() -> None:
 
 
 def project_of(folder: Path) -> tuple[ProjectFolder, Path]:
-    """A project of scenes, with depth beside the motion that a step of the camera ahead makes of it."""
+    """A project of scenes with the tasks depth and flow; the flow is that of a forward camera motion."""
     made = make_dataset(folder / "made", n=8, size=(32, 64), tasks=("depth",))
     for i, name in enumerate(made.names):
         depth = make_scene(np.random.default_rng([0, i]), (32, 64)).depth

@@ -39,7 +39,7 @@ def test_the_statistic_keeps_the_law(law, case):
 
 
 class Killed(Silent):
-    """Stops after so many epochs of the probe."""
+    """Stops after a number of the probe's epochs."""
 
     def __init__(self, epochs):
         self.left, self.what = epochs, ""

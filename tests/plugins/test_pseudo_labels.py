@@ -1,4 +1,4 @@
-"""Pseudo-labels through whole rounds: files of the round that go where labels go, learnt where there is no label."""
+"""Pseudo-labels in whole rounds: files that are transformed as labels are, and are used where a label is missing."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_a_first_round_has_no_model_before_it(tmp_path):
 
 
 def test_pseudo_labels_go_through_the_batchs_geometry_as_labels_do(tmp_path):
-    """A pseudo-label that says what the label says is, in the batch, what the label is; confidence goes with it."""
+    """A pseudo-label equal to the label is equal to it in the batch, too; its confidence is transformed with it."""
     made = make_dataset(tmp_path, n=4, size=(48, 40), tasks=("semseg", "depth", "normals"))
     tasks, source = definitions(list(made.rows)), source_of(made)
     options = DataOptions(size=(32, 64), fit="pad", flip=0.5, zoom=(0.7, 1.0, 1.5))

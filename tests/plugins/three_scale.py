@@ -37,7 +37,7 @@ class Options:
 
 
 class Pyramid(nn.Module):
-    """The three finest scales of the recipe's backbone, each brought to one width, beside its fused map."""
+    """The three finest scales of the recipe's backbone, each projected to one width, and its fused map."""
 
     def __init__(self, trunk: Encoder, width: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Pyramid(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in trunk.level_channels[:SCALES])
 
     def forward(self, image: Tensor) -> Features:
-        """[b, 3, h, w] -> the fused map, and three levels."""
+        """Encode images [b, 3, h, w]: the fused map, and three levels."""
         found: Features = self.trunk(image)
         levels = zip(self.lateral, found.levels[:SCALES], strict=True)
         return replace(found, levels=tuple(lateral(level) for lateral, level in levels))
@@ -57,7 +57,7 @@ def block(inputs: int, width: int) -> nn.Sequential:
 
 
 class Scale(nn.Module):
-    """The initial heads of one scale, and what embeds their predictions."""
+    """The initial heads of one scale, and the embeddings of their predictions."""
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class ThreeScale(Network):
         self.width = options.width
 
     def encode(self, image: Tensor) -> Features:
-        """The encoder alone."""
+        """Run the encoder."""
         features: Features = self.encoder(image)
         return features
 
@@ -92,19 +92,19 @@ class ThreeScale(Network):
         for scale, level in zip(self.scales, features.levels, strict=True):
             heads.append({name: body(level) for name, body in scale.bodies.items()})  # type: ignore[operator, union-attr]
             initial.append({name: scale.last[name](x) for name, x in heads[-1].items()})  # type: ignore[index, operator]
-            told = {name: self.tasks[name].activate(raw) for name, raw in initial[-1].items()}
-            told = with_known(self.tasks, told, known) if known else told
+            predictions = {name: self.tasks[name].activate(raw) for name, raw in initial[-1].items()}
+            predictions = with_known(self.tasks, predictions, known) if known else predictions
             for source, embed in scale.embed.items():  # type: ignore[operator, union-attr]
-                sent = functional.interpolate(embed(told[source]), size=shared.shape[-2:], mode="bilinear")
+                sent = functional.interpolate(embed(predictions[source]), size=shared.shape[-2:], mode="bilinear")
                 messages = {name: old if name == source else old + sent for name, old in messages.items()}
         task_features = {name: body(torch.cat([shared, messages[name]], 1)) for name, body in self.bodies.items()}
         return Output(tuple(initial), self.predict(task_features), features, task_features, tuple(heads))
 
     def predict(self, task_features: Raw) -> Raw:
-        """The final heads' dropout and last convolution."""
+        """Run the final heads' dropout and last convolution."""
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> ThreeScale:
-    """The network of these tasks, on the recipe's backbone."""
+    """Build the network for these tasks, on the recipe's backbone."""
     return ThreeScale(tasks, encoder(), options)

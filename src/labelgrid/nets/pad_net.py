@@ -123,7 +123,7 @@ class PadNet(Network):
         return features
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Run both stages. A task's own feature does not depend on its own label; its messages depend on others'."""
+        """Run both stages. A task's own feature does not depend on its own label; its messages use the others'."""
         fused = self.dropout(features.shared)
         heads = {name: body(fused) for name, body in self.initial_bodies.items()}
         initial = {name: self.initial[name](x) for name, x in heads.items()}

@@ -18,14 +18,14 @@ Check = Literal["full", "none"]
 
 
 @dataclass(frozen=True)
-class ListedImages:
+class ImageFolder:
     """Image files below one folder: the root and their ids."""
 
     root: Path
     image_ids: list[str]
 
 
-def find_images(paths: Sequence[Path]) -> list[ListedImages]:
+def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
     """The images of folders and list files (one path per line, relative to the list).
 
     Raises:
@@ -37,7 +37,7 @@ def find_images(paths: Sequence[Path]) -> list[ListedImages]:
                 "There is no such folder of images, and no such list.", where=str(path), next_step="Check the path."
             )
     folders = [
-        ListedImages(p.resolve(), list_images(p)) if p.is_dir() else ListedImages(p.resolve().parent, read_list(p))
+        ImageFolder(p.resolve(), list_images(p)) if p.is_dir() else ImageFolder(p.resolve().parent, read_list(p))
         for p in paths
     ]
     roots: dict[str, Path] = {}
@@ -52,7 +52,7 @@ def find_images(paths: Sequence[Path]) -> list[ListedImages]:
     return folders
 
 
-def rows_of(folders: Iterable[ListedImages], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:
+def rows_of(folders: Iterable[ImageFolder], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:
     """Ledger rows of the images; `full` reads every file to its end, `none` opens no file.
 
     Raises:

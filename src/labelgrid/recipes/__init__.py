@@ -1,1 +1,1 @@
-"""TOML shipped with the package."""
+"""Shipped recipes (TOML), and the code that loads and checks recipes."""

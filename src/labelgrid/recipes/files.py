@@ -1,4 +1,4 @@
-"""Where a recipe's file is and what it says: found by name, merged with what it extends. Loads no torch."""
+"""Loads recipes: finds the file by name and merges it with the recipes that it extends. Loads no torch."""
 
 import hashlib
 import json
@@ -14,30 +14,29 @@ from labelgrid.recipes.schema import Recipe
 
 
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
-    """The recipe `name`, laid over the recipe it extends, with `changes` laid over it.
+    """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
 
     Raises:
-        RecipeError: it is missing, no TOML, has an unknown key or a wrong value, or extends itself.
+        RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself.
     """
     values: dict[str, Any] = {}
     for tables in chain(find(name, beside)):
-        own = {key: table for key, table in tables.items() if key not in OTHERS}
-        values = lay(values, own)
-    return parse(Recipe, lay(values, changes or {}), f"recipe {name}")
+        values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
+    return parse(Recipe, override(values, changes or {}), f"recipe {name}")
 
 
-#: What a recipe's file may say beside the recipe itself, and what each has to be.
-OTHERS: Mapping[str, tuple[type, str]] = {
+#: The keys of a recipe's file that are not part of the recipe, with their types.
+OTHER_KEYS: Mapping[str, tuple[type, str]] = {
     "extends": (str, "the name or path of a recipe"),
-    "simulate": (dict, "a table"),  # what is run with it; see `labelgrid.simulation.study`
+    "simulate": (dict, "a table"),  # see `labelgrid.simulation.study`
 }
 
 
 def find(name: str, beside: Path | None = None) -> Path:
-    """The file of a recipe: a shipped one's name, or a path (relative to the folder `beside`).
+    """Find the file of a recipe by the name of a shipped recipe, or by a path (relative to the folder `beside`).
 
     Raises:
-        RecipeError: there is none.
+        RecipeError: there is no such recipe.
     """
     if name in plugins.recipes():
         return Path(str(resources.files("labelgrid.recipes") / f"{name}.toml"))
@@ -46,31 +45,31 @@ def find(name: str, beside: Path | None = None) -> Path:
         return path
     raise RecipeError(
         f"There is no recipe '{name}'.",
-        next_step=f"Shipped: {', '.join(plugins.recipes())}; your own goes by its path, such as ./mine.toml.",
+        next_step=f"Shipped: {', '.join(plugins.recipes())}; name your own by its path, such as ./mine.toml.",
     )
 
 
 def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
-    """What a recipe's file says, after what those say that it extends, the farthest first.
+    """Read a recipe's file and the files that it extends, directly or indirectly; the base file comes first.
 
     Raises:
-        RecipeError: one is missing, is no TOML, or extends itself; `extends` or `simulate` is of another kind.
+        RecipeError: a file is missing, is not TOML, or extends itself; `extends` or `simulate` has a wrong type.
     """
     if path in seen:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)
-    for key, (kind, said) in OTHERS.items():
-        if not isinstance(values.get(key, kind()), kind):
-            raise RecipeError(f"{key} must be {said}; it is {values[key]!r}.", where=str(path))
+    for key, (key_type, meaning) in OTHER_KEYS.items():
+        if not isinstance(values.get(key, key_type()), key_type):
+            raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=str(path))
     base = values.get("extends")
     return [*(chain(find(base, path.parent), (*seen, path)) if base else ()), values]
 
 
-def lay(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables of a recipe over others; a change of the length in epochs ends a length in steps below it.
+def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a recipe's tables with overrides. A new length in epochs also replaces a length in steps.
 
     Example:
-        >>> lay({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
+        >>> override({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
         {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
     """
     merged, train = merge(base, change), change.get("train", {})

@@ -1,4 +1,4 @@
-"""How a recipe's plug-ins are checked, without torch, and built from their checked options."""
+"""Checks a recipe's plug-ins without torch, and builds them from their checked options."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from labelgrid.recipes.schema import PluginChoice, Recipe
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Check every plug-in that a recipe names, and its options. Loads no torch.
+    """Check every plug-in of a recipe and its options. Loads no torch.
 
     Raises:
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
@@ -16,20 +16,20 @@ def check_recipe(recipe: Recipe) -> None:
     chosen = [("nets", recipe.network), ("train.balance", recipe.balance)]
     for folder, tables in (("train.terms", recipe.terms), ("score", recipe.score)):
         chosen += [(folder, PluginChoice(name, options)) for name, options in tables.items()]
-    for folder, named in chosen:
-        check_options(folder, named)
+    for folder, choice in chosen:
+        check_options(folder, choice)
 
 
-def check_options(folder: str, named: PluginChoice) -> Any:
-    """The checked options of a plug-in. Loads no torch.
+def check_options(folder: str, choice: PluginChoice) -> Any:
+    """Parse and check the options of a plug-in. Loads no torch.
 
     Raises:
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
     """
-    return parse(plugins.options_class(folder, named.name), named.options, f"options of {folder} '{named.name}'")
+    return parse(plugins.options_class(folder, choice.name), choice.options, f"options of {folder} '{choice.name}'")
 
 
-def build_plugin(folder: str, named: PluginChoice, *arguments: Any) -> Any:
-    """Build the plug-in `named` of `folder` from its checked options, which come after the arguments."""
-    build = plugins.resolve(folder, named.name)  # first: then the options are of the class that its module knows
-    return build(*arguments, check_options(folder, named))
+def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:
+    """Build a plug-in of a folder from the arguments and its checked options, which come last."""
+    build = plugins.resolve(folder, choice.name)  # first, so that the options are of the imported module's class
+    return build(*arguments, check_options(folder, choice))

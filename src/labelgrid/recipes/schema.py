@@ -1,4 +1,4 @@
-"""What a recipe says: tables of options, checked without torch."""
+"""Defines the schema of recipes: tables of options. Loads no torch."""
 
 import json
 from collections.abc import Mapping
@@ -20,10 +20,17 @@ class PluginChoice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to load, train and score. It names no path and no strategy; those are the project's.
+    """The settings of loading, training and scoring. Paths and the strategy are settings of the project instead.
 
     Args:
-        terms: by plug-in name, their options. score: by statistic, their options.
+        data: the transform from image to network input.
+        backbone: the encoder.
+        network: the network and its options.
+        train: the training.
+        objective: the supervised loss.
+        balance: the balancer and its options.
+        terms: the options of each term, by plug-in name.
+        score: the options of statistics, by plug-in name.
     """
 
     data: DataOptions = field(default_factory=DataOptions)
@@ -36,5 +43,5 @@ class Recipe:
     score: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def json(self) -> str:
-        """The whole recipe, canonically."""
+        """The whole recipe as canonical JSON."""
         return json.dumps(asdict(self), sort_keys=True)

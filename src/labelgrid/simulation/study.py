@@ -13,7 +13,7 @@ from labelgrid.config import merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
-from labelgrid.recipes.files import chain, find, lay
+from labelgrid.recipes.files import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.arms import Arm, InitialLabels, check_names
 
@@ -135,11 +135,11 @@ class Study:
             >>> study.overrides("full", {"train.steps": 500, "train.batch": 4})
             {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
         """
-        changes = lay(self.changes.get(kind, {}), self.arm(arm).changes)
+        changes = override(self.changes.get(kind, {}), self.arm(arm).changes)
         values = dict(changes)
         for key in sorted(point, key=_names_first):
             values = merge(values, _nested(key, point[key]))
-        values = lay(values, changes)
+        values = override(values, changes)
         if kind != "strategy":
             values.pop("score", None)  # these runs score nothing
         return values

@@ -26,8 +26,8 @@ def test_a_covers_list_stands_for_a_module_and_for_all_of_a_package(plant):
 def test_a_covers_list_cannot_name_what_does_not_exist(plant):
     root = plant({"tests/e2e/test_road.py": 'COVERS = ["labelgrid.gone"]\n'})
     assert faults(root) == [
-        "tests/e2e/test_road.py: COVERS names labelgrid.gone, which is no module "
-        "(as it is imported: labelgrid.select.partal)"
+        "tests/e2e/test_road.py: COVERS names labelgrid.gone, which is not a module "
+        "(use names such as labelgrid.select.partal)"
     ]
 
 

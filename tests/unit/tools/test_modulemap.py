@@ -11,7 +11,7 @@ PAGE = f"# A\n{modulemap.BEGIN}\n{modulemap.END}\nrest\n"
 def test_an_old_list_is_found_and_a_written_one_is_not(plant):
     root = plant({**FILES, "ARCHITECTURE.md": PAGE})
     assert modulemap.faults(root) == [
-        "the list of modules in ARCHITECTURE.md is old: run `.venv/bin/python -m tools.modulemap --write`"
+        "the list of modules in ARCHITECTURE.md is out of date: run `.venv/bin/python -m tools.modulemap --write`"
     ]
     modulemap.write(root)
     assert modulemap.faults(root) == []

@@ -123,7 +123,7 @@ def test_old_missing_and_needless_tables_are_found_and_written(tmp_path, monkeyp
     monkeypatch.setattr(reference, "pages", lambda: {"a.md": {"one": "| new |\n", "two": "| else |\n"}})
     (tmp_path / "a.md").write_text(PAGE)
     lasting = ["a.md has no '<!-- from the code: two -->'", "a.md: there is no gone"]
-    old = "a.md is old: one; run `.venv/bin/python -m tools.reference --write`"
+    old = "a.md is out of date: one; run `.venv/bin/python -m tools.reference --write`"
     assert faults(tmp_path) == [*lasting, old]
     write(tmp_path)
     assert faults(tmp_path) == lasting
