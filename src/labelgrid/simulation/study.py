@@ -135,11 +135,11 @@ class Study:
             >>> study.overrides("full", {"train.steps": 500, "train.batch": 4})
             {'train': {'steps': 900, 'workers': 0, 'batch': 4}}
         """
-        changes = lay(self.changes.get(kind, {}), self.arm(arm).changes)
-        values = dict(changes)
+        own = lay(self.changes.get(kind, {}), self.arm(arm).changes)
+        values = dict(own)
         for key in sorted(point, key=_names_first):
             values = merge(values, _nested(key, point[key]))
-        values = lay(values, changes)
+        values = lay(values, own)
         if kind != "strategy":
             values.pop("score", None)  # these runs score nothing
         return values
