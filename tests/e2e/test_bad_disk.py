@@ -76,7 +76,7 @@ def full(stages: Path, data: Made, tmp_path_factory: pytest.TempPathFactory) -> 
     mounts = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
     disk = tmp_path_factory.mktemp("disk")
     if not works(*mounts, "mount", "-t", "tmpfs", "none", str(disk)):
-        pytest.skip("this system does not let a test mount a disk of its own")
+        pytest.skip("this system does not allow a test to mount a disk")
     steps = []
     for words, (left, _) in FULL.items():
         typed = [word.replace("ROOM", str(disk)).replace("DATA", str(data.root)) for word in words.split()]

@@ -63,12 +63,12 @@ BAD = {
 @pytest.mark.parametrize(("content", "fault"), BAD.values(), ids=BAD)
 def test_one_image_that_cannot_be_used_stops_init_and_add(tmp_path: Path, content: bytes, fault: str) -> None:
     bad = write(tmp_path / "photos", a_png=encoded("png"), b_jpg=content)
-    begins = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Fix or remove them. "
+    message = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Fix or remove them. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
-    assert found == f"{begins}Nothing was made."
+    assert found == f"{message}Nothing was made."
     done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=encoded("png")), "--task", "depth")
     found = refused(tmp_path, "add", tmp_path / "flat", "--images", bad, "--task", "normals")
-    assert found == f"{begins}Nothing was added."
+    assert found == f"{message}Nothing was added."
 
 
 TURNED = Image.Exif()

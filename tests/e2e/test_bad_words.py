@@ -69,7 +69,7 @@ MISTYPED = {
     "import flat": "Missing argument 'LABELS'.",
     "import flat labels --split heldout": "Invalid value for '--split': ",
     "import flat labels --limit -1": "--limit must not be below 0. Found -1.\n  Nothing was imported.",
-    "import flat labels --seed 1": "--seed draws the images of --limit, and none was given.\n  Add --limit N. "
+    "import flat labels --seed 1": "--seed is the seed of --limit, which was not given.\n  Add --limit N. "
     "Nothing was imported.",
     "export flat --labels --round 1": "--labels writes all labels: it cannot be combined with --round or --link.\n"
     "  Leave them out.",

@@ -42,7 +42,7 @@ def words(studies: Path, out: str, recipe: str = "study.toml") -> list[object]:
     return ["simulate", studies / recipe, "--data", studies / "data", "--out", studies / out, "--jobs", "2"]
 
 
-def begin(studies: Path, out: str) -> "subprocess.Popen[bytes]":
+def start(studies: Path, out: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "labelgrid", *map(str, words(studies, out))]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -62,7 +62,7 @@ def test_every_run_round_task_and_metric_has_its_record(studies: Path) -> None:
 def test_killed_twice_a_study_ends_in_the_same_tables(studies: Path) -> None:
     out = studies / "killed"
     for least in (1, 3):
-        process = begin(studies, "killed")
+        process = start(studies, "killed")
         limit = time.monotonic() + 120
         while len(list(out.glob("runs/*/rounds/*/fit.json"))) < least and time.monotonic() < limit:
             time.sleep(0.05)

@@ -50,9 +50,7 @@ def init(
     tasks: Tasks = None,
     task_file: TaskFile = None,
     holdout: Annotated[int, typer.Option(help="Number of images to hold out for measuring, drawn at random.")] = 0,
-    group: Annotated[
-        str, typer.Option(help="Regular expression on ids; images with equal matches stay together.")
-    ] = "",
+    group: Annotated[str, typer.Option(help="Regular expression on ids; equal matches stay together.")] = "",
     recipe: Annotated[str, typer.Option(help="A shipped recipe, or the path of one.")] = "small",
     strategy: Annotated[str, typer.Option(help="Strategy that picks cells; see `labelgrid list select`.")] = "partal",
     weights: Weights = None,
@@ -146,7 +144,7 @@ def import_(
     from labelgrid.project.folder import ProjectFolder
 
     if seed is not None and not limit:
-        raise UsageError("--seed draws the images of --limit, and none was given.", next_step="Add --limit N.")
+        raise UsageError("--seed is the seed of --limit, which was not given.", next_step="Add --limit N.")
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         done = import_labels.import_labels(
             project,

@@ -14,7 +14,7 @@ WAIT_SECONDS = 60
 Meaning = tuple[str, str]
 #: The file is not a labelgrid database.
 FOREIGN: Meaning = ("it is not a labelgrid database", "Name the folder that `labelgrid init` created.")
-#: The key of a connection's `info` under which its dialect is found.
+#: The key of its dialect in a connection's `info`.
 _KEY = "labelgrid.dialect"
 
 

@@ -51,7 +51,7 @@ def unit_mean(mean: Tensor) -> Tensor:
 
 
 def class_target(prediction: Tensor) -> Target:
-    """The class of highest probability [b, classes, h, w], the first of equal ones; valid where finite.
+    """The most likely class of probabilities [b, classes, h, w], the first of equal ones; valid where finite.
 
     Example:
         >>> class_target(torch.tensor([0.2, 0.5, 0.3]).view(1, 3, 1, 1)).value.flatten()

@@ -61,11 +61,12 @@ def _project_images(source_ids: Sequence[str], project: ProjectFolder) -> tuple[
     matches: dict[str, str] = {}
     faults: list[Fault] = []
     for source_id in source_ids:
-        found = [source_id] if source_id in same_id else same_stem[_stem(source_id)]
-        if len(found) == 1:
-            matches[source_id] = found[0]
-        elif found:
-            what = f"It could be the image {' or '.join(found[:3])}{' or others' if len(found) > 3 else ''}."
+        candidates = [source_id] if source_id in same_id else same_stem[_stem(source_id)]
+        if len(candidates) == 1:
+            matches[source_id] = candidates[0]
+        elif candidates:
+            others = " or others" if len(candidates) > 3 else ""
+            what = f"It could be the image {' or '.join(candidates[:3])}{others}."
             faults.append(Fault(source_id, what, "Name the project's images as the data set does."))
     return matches, faults
 

@@ -58,9 +58,9 @@ def test_what_is_said_beside_a_bar_is_not_cut_or_read_as_markup(capsys: pytest.C
 
 def test_a_refusal_stands_on_stderr_with_its_next_step(capsys: pytest.CaptureFixture[str]) -> None:
     screen.error(
-        LabelError(f"It is wrong: {LONG}.", where="[a].png", next_step="Mend [it].", unchanged="Nothing moved.")
+        LabelError(f"It is wrong: {LONG}.", where="[a].png", next_step="Fix [it].", unchanged="Nothing moved.")
     )
-    assert capsys.readouterr() == ("", f"Error: It is wrong: {LONG} ([a].png).\n  Mend [it]. Nothing moved.\n")
+    assert capsys.readouterr() == ("", f"Error: It is wrong: {LONG} ([a].png).\n  Fix [it]. Nothing moved.\n")
     screen.error(LabelError("It is wrong."))
     assert capsys.readouterr() == ("", "Error: It is wrong.\n")
 

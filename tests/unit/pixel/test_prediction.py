@@ -41,10 +41,10 @@ def test_a_zero_vector_stays_zero_and_has_a_finite_gradient() -> None:
 
 def test_one_hot_is_certain_of_each_pixels_class() -> None:
     classes = torch.tensor([[[[0, 2], [1, 2]]]])
-    told = one_hot(classes, 4)
-    assert told.dtype == torch.float32
-    assert torch.equal(told.argmax(1, keepdim=True), classes)
-    assert told.sum().item() == 4
+    target = one_hot(classes, 4)
+    assert target.dtype == torch.float32
+    assert torch.equal(target.argmax(1, keepdim=True), classes)
+    assert target.sum().item() == 4
 
 
 def test_unchanged_values_are_the_values() -> None:
@@ -53,9 +53,9 @@ def test_unchanged_values_are_the_values() -> None:
 
 
 def test_the_likeliest_class_is_the_label() -> None:
-    told = class_target(torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1))
-    assert told.value.tolist() == [[[[1]]]]
-    assert told.value.dtype == torch.int64
+    target = class_target(torch.tensor([0.2, 0.4, 0.4]).view(1, 3, 1, 1))
+    assert target.value.tolist() == [[[[1]]]]
+    assert target.value.dtype == torch.int64
 
 
 def test_more_than_the_threshold_is_yes() -> None:
@@ -70,15 +70,15 @@ def test_a_distance_not_above_zero_is_no_label() -> None:
 
 @pytest.mark.parametrize("length", [0.2, 1.0, 7.0])
 def test_a_vector_label_has_length_one_and_a_zero_vector_is_none(length: float) -> None:
-    told = vector_target(length * torch.tensor([[[[0.6, 0]], [[0, 0]], [[-0.8, 0]]]]))
-    assert told.valid.flatten().tolist() == [True, False]
-    torch.testing.assert_close(told.value[0, :, 0, 0], torch.tensor([0.6, 0, -0.8]))
+    target = vector_target(length * torch.tensor([[[[0.6, 0]], [[0, 0]], [[-0.8, 0]]]]))
+    assert target.valid.flatten().tolist() == [True, False]
+    torch.testing.assert_close(target.value[0, :, 0, 0], torch.tensor([0.6, 0, -0.8]))
 
 
 @pytest.mark.parametrize("made", [class_target, binary_target, positive_target, vector_target, value_target])
 def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(made: Callable[[Tensor], Target]) -> None:
     raw = torch.tensor([torch.nan, torch.inf, 0.7], requires_grad=True)
-    told = made(raw.view(1, 1, 1, 3).expand(1, 3, 1, 3).half())
-    assert told.valid.flatten().tolist() == [False, False, True]
-    assert told.value.isfinite().all() and not told.value.requires_grad
-    assert told.value.dtype in (torch.int64, torch.float32)
+    target = made(raw.view(1, 1, 1, 3).expand(1, 3, 1, 3).half())
+    assert target.valid.flatten().tolist() == [False, False, True]
+    assert target.value.isfinite().all() and not target.value.requires_grad
+    assert target.value.dtype in (torch.int64, torch.float32)

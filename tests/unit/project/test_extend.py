@@ -1,4 +1,4 @@
-"""Laws of how a project grows: what is new is added, what moved is found again, what changed is told."""
+"""Laws of extending a project: new images are added, moved ones are found again, changed ones are reported."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -102,9 +102,11 @@ def test_runs_are_shared_only_where_nothing_of_a_point_reaches_them(grid, change
     runs = runs_of(study)
     assert {kind: sum(run.kind == kind for run in runs) for kind in counts} == counts
     assert {run.start(study).key for run in runs} <= {run.key for run in runs}
-    for kind in counts:  # what is laid over the recipe differs, or what the start's network learned from
-        laid = {json.dumps([r.overrides(study), r.start(study).key], sort_keys=True) for r in runs if r.kind == kind}
-        assert len(laid) == counts[kind]
+    for kind in counts:  # the overrides differ, or the start does
+        different = {
+            json.dumps([r.overrides(study), r.start(study).key], sort_keys=True) for r in runs if r.kind == kind
+        }
+        assert len(different) == counts[kind]
 
 
 def test_changes_go_over_the_grid_and_a_name_before_its_options() -> None:
