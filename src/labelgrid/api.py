@@ -212,8 +212,8 @@ class Project:
         """
         from labelgrid.rounds.predict import predict
 
-        labels = Path(known) if known else None
-        return predict(self._project, Path(images), Path(out), labels, self._progress, soft=soft)
+        known = Path(known) if known else None
+        return predict(self._project, Path(images), Path(out), known, self._progress, soft=soft)
 
     def evaluate(self, labels: Place | None = None, *, split: Split = "heldout") -> dict[str, Any]:
         """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`."""
