@@ -100,7 +100,7 @@ def test_one_process_fits_or_queries_a_project(place):
     with labelgrid.Project.create(place / "flat", place / "made/images", ["depth"]) as project:
         with labelgrid.Project.open(place / "flat") as other, project._project.lock():
             for call in (other.fit, lambda: other.query(1)):
-                with pytest.raises(labelgrid.LabelgridError, match="is at work on this project"):
+                with pytest.raises(labelgrid.LabelgridError, match="is running on this project"):
                     call()
         assert project.status()["tasks"]["depth"]["requested"] == 0
 
