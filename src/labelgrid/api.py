@@ -228,8 +228,7 @@ class Project:
     ) -> "WrittenReport":
         """Write a report on the project as one HTML file, `report.html` in the project if `out` is None.
 
-        `plots` is a folder for each figure as SVG and PNG; with `pictures`, cells without a stored picture are
-        predicted.
+        `plots` is a folder for each figure as SVG and PNG; `pictures` also predicts cells without a stored picture.
         """
         from labelgrid.reporting.write import write_report
 

@@ -353,7 +353,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(proje
     [
         ({"objective": {"weights": {"semsge": 5.0}}}, "objective.weights names semsge, which is not a task"),
         ({"score": {"dropuot": {}}}, "no score plug-in 'dropuot'"),
-        ({"score": {"dropout": {"rate": 1.0}}}, "a dropout rate lies between 0 and 1"),
+        ({"score": {"dropout": {"rate": 1.0}}}, "a dropout rate must be at least 0 and below 1"),
         ({"score": {"dropout": {"passes": 0}}}, "passes must be at least 1"),
         ({"train": {"batch": 0}}, "batch must be at least 1"),
         ({"train": {"learning_rate": -1.0}}, "learning_rate must be above 0"),
