@@ -1,0 +1,134 @@
+"""Counts the package's modules that one cell passes in each command: those in which a function runs.
+
+A project with one task is made in a temporary folder and goes through a round. `python -m tools.passes` prints the
+counts, `-v` the modules too.
+"""
+
+import importlib
+import io
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import FrameType
+
+from tools.source import ROOT
+
+RECIPE = """\
+extends = "small"
+[data]
+size = [32, 64]
+[backbone]
+name = "mobilenetv2_035"
+pretrained = false
+fused = 16
+[network]
+options = { width = 16 }
+[train]
+epochs = 1
+steps = 0
+batch = 2
+workers = 0
+[score.dropout]
+passes = 2
+"""
+#: The commands of a round, and the names of those that are counted.
+COMMANDS = (
+    ("init flat --images images --task depth --holdout 1 --recipe tiny.toml", ""),
+    ("import flat labels", "import"),
+    ("fit flat", "fit"),
+    ("score flat", "score"),
+    ("query flat --budget 1 --no-prelabels --dry-run", "query: scores there, no previews"),
+    ("query flat --budget 1", "query: scores there, with previews"),
+    ("export flat --out request", "export"),
+)
+
+
+@contextmanager
+def passed(package: Path) -> Iterator[set[str]]:
+    """The modules below a package's folder in which a function runs inside the block."""
+    modules: set[str] = set()
+    start = f"{package}{os.sep}"
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        name = frame.f_code.co_filename
+        if event == "call" and name.startswith(start) and frame.f_code.co_name != "<module>":
+            modules.add(name.removeprefix(start))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        yield modules
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+def counts(package: Path) -> Iterator[tuple[str, list[str]]]:
+    """Each counted command with its modules; last, a query's way from the scores to the ledger alone."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        make_data(Path())
+        for line, name in COMMANDS:
+            with passed(package) as modules:
+                run(line)
+            if name:
+                yield name, sorted(modules)
+        yield "query: choose and request", sorted(from_scores_to_ledger(package))
+
+
+def from_scores_to_ledger(package: Path) -> set[str]:
+    """The modules of the two steps of a query that need neither the network nor the images."""
+    querying, modules = importlib.import_module("labelgrid.rounds.query"), set[str]()
+
+    def noting(step: Callable[..., object]) -> Callable[..., object]:
+        def noted(*arguments: object, **options: object) -> object:
+            with passed(package) as own:
+                result = step(*arguments, **options)
+            modules.update(own)
+            return result
+
+        return noted
+
+    steps = {name: getattr(querying, name) for name in ("choose", "request")}
+    for name, step in steps.items():
+        setattr(querying, name, noting(step))
+    try:
+        run("query flat --budget 1")
+    finally:
+        for name, step in steps.items():
+            setattr(querying, name, step)
+    return modules
+
+
+def run(line: str) -> None:
+    """Run a command of labelgrid here, without its output."""
+    app = importlib.import_module("labelgrid.cli").app
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        app(line.split(), standalone_mode=False)
+
+
+def make_data(place: Path) -> None:
+    """Six pictures, depth maps of all of them, and a recipe that trains in a second."""
+    from PIL import Image
+
+    (place / "images").mkdir()
+    (place / "labels/depth").mkdir(parents=True)
+    for number in range(6):
+        Image.new("RGB", (64, 32), (40 * number, 90, 30)).save(place / f"images/{number}.png")
+        if number < 4:
+            Image.new("I;16", (64, 32), 1500 + number).save(place / f"labels/depth/{number}.png")
+    (place / "tiny.toml").write_text(RECIPE)
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the counts."""
+    for name, modules in counts(ROOT / "src" / "labelgrid"):
+        print(f"{len(modules):4}  {name}" + (f": {' '.join(modules)}" if "-v" in words else ""))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
