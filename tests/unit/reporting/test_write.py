@@ -170,7 +170,7 @@ def test_a_campaign_s_figures_rounds_picks_and_training_are_all_there(project: P
     ]
     picks = shown.section("picks")
     assert "The first 2 of the 2 picks of round 2" in picks.words
-    assert f"1. depth {cells[5].image}" in picks.words and "score 0.5, cost 1: unsure" in picks.words
+    assert f"1. depth {cells[5].image_id}" in picks.words and "score 0.5, cost 1: unsure" in picks.words
     assert [image["src"] for image in picks.named("img")] == [
         f"data:image/jpeg;base64,{code}" for code in ("aW1hZ2U=", "cHJlZGljdGlvbg==", "dW5jZXJ0YWludHk=")
     ]
@@ -233,7 +233,7 @@ def test_picks_of_an_open_round_were_never_asked_for_and_are_not_shown(project: 
 def test_picks_made_without_a_network_say_why_there_are_no_pictures(project: ProjectFolder, data: Made) -> None:
     query(project, *cells_of(data)[:2])
     section = page(project).section("picks")
-    assert "There are no pictures" in section.words and cells_of(data)[0].image in section.words
+    assert "There are no pictures" in section.words and cells_of(data)[0].image_id in section.words
     assert not section.named("img")
 
 

@@ -181,7 +181,7 @@ def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kep
 
 
 def test_numbers_of_images_that_are_none_are_refused(project):
-    with pytest.raises(ProjectError, match=r"\d+ images of the pool have no finite '.*:build_unknown'"):
+    with pytest.raises(ProjectError, match=r"\d+ scored images have no finite '.*:build_unknown'"):
         query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_unknown")
 
 

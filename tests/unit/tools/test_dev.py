@@ -77,7 +77,7 @@ def test_a_venv_of_another_folder_is_made_anew(dev, tmp_path):
         ("version_info", "No Python 3.11 or newer was found: install one"),
         ("ensurepip", "python3 has no venv module: install it"),
         ("pip install", "The installation into .venv failed, see above"),
-        ("torchvision", "The torch in .venv does not match its torchvision"),
+        ("torchvision", "The torch and torchvision in .venv do not match"),
     ],
 )
 def test_what_is_missing_is_said_in_one_sentence_and_tried_again_next_time(dev, fail, sentence):
