@@ -109,7 +109,7 @@ class PoolScorer:
         trained = [name for name, one in self.statistics.items() if isinstance(one, TrainedStatistic)]
         weights = weights_stamp(folder, trained) if trained else {}
         expected, stored = {**self.stamp, **weights, **self._members_stamp()}, read_stamp(folder / FILE)
-        stale = sorted(key for key, value in expected.items() if stored.get(key) != value)
+        stale = sorted(key for key in expected.keys() | stored.keys() if stored.get(key) != expected.get(key))
         if stale:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",

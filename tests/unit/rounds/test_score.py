@@ -1,0 +1,166 @@
+"""Laws of scoring a project's pool: members, random weights, and what is refused."""
+
+import shutil
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from labelgrid.errors import ModelError, ProjectError
+from labelgrid.labels.grid import State
+from labelgrid.progress import Silent
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import context, fit, members, models, query, score
+from labelgrid.score.statistic import Statistic, TrainedStatistic
+from labelgrid.score.table import FILE, read_stamp
+from labelgrid.select.parts import AsIs, Composed, Scored
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
+
+HERE = "tests.unit.rounds.test_score"
+
+
+@dataclass(frozen=True)
+class Options:
+    """No options."""
+
+
+class Ensemble(TrainedStatistic):
+    """The number of the model's members: the fit trains one."""
+
+    axis = "image"
+
+    def setup(self, example):
+        """No modules."""
+
+    def fit(self, context):
+        context.train_member("second")
+
+    def __call__(self, batch):
+        return np.full(len(batch.keys), len(batch.model.members), np.float64)
+
+
+class Drawn(Statistic):
+    """A random projection that is made when the statistic is."""
+
+    axis, scope = "feature", "all"
+
+    def __init__(self):
+        self.project = torch.randn(2, 400)
+
+    def __call__(self, batch):
+        pooled = batch.features.pooled()
+        return (pooled @ self.project[:, : pooled.shape[1]].T).numpy()
+
+
+class Broken(Statistic):
+    """Not finite for labelled images only."""
+
+    axis, scope = "image", "all"
+
+    def __call__(self, batch):
+        present = torch.stack([target.present for target in batch.batch.targets.values()], 1)
+        return np.where(present.all(1).numpy(), np.nan, 1.0)
+
+
+def build_ensemble(seed, options):
+    return Ensemble()
+
+
+def build_drawn(seed, options):
+    return Drawn()
+
+
+def build_broken(seed, options):
+    return Broken()
+
+
+def by(statistic):
+    name = f"{HERE}:{statistic}"
+
+    def scorer(view):
+        values = view.statistics[name]
+        column = values if values.ndim == 1 else values[:, 0]
+        return Scored(np.repeat(column[:, None].astype(np.float64), len(view.grid.tasks), 1))
+
+    return Composed(frozenset({name}), scorer, AsIs(), "cells", "it")
+
+
+def by_ensemble(options):
+    return by("build_ensemble")
+
+
+def by_drawn(options):
+    return by("build_drawn")
+
+
+def by_broken(options):
+    return by("build_broken")
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    project, made = make_project(tmp_path_factory.mktemp("prepared"), n=8, holdout=0)
+    with project:
+        query.query(project, Budget(9), Silent(), prelabels=False, strategy="random_images")
+        answer(project, made)
+        fit.fit(project, Silent())
+    return project.folder, made
+
+
+@pytest.fixture
+def project(prepared, tmp_path):
+    shutil.copytree(prepared[0], tmp_path / "flat")
+    with ProjectFolder.open(tmp_path / "flat") as opened:
+        yield opened
+
+
+def scores(project, strategy):
+    return score.score(project, Silent(), f"{HERE}:{strategy}").statistics
+
+
+def test_a_member_that_the_scoring_trains_is_seen_by_it_and_is_in_the_stamp(project):
+    name = f"{HERE}:build_ensemble"
+    assert (scores(project, "by_ensemble")[name] == 1).all()
+    path = project.round_folder(2) / "scores" / FILE
+    assert "members" in read_stamp(path)
+    assert (scores(project, "by_ensemble")[name] == 1).all()
+    shutil.rmtree(project.round_folder(2) / "fit" / "members")
+    with pytest.raises(ProjectError, match="scores are stale: the members changed"):
+        query.query(project, Budget(2), Silent(), strategy=f"{HERE}:by_ensemble")
+
+
+def test_modules_of_a_statistic_are_built_under_a_stream_of_their_own(project):
+    made = models.latest(project)
+    strategy = score.strategy_of(project, f"{HERE}:by_drawn")[1]
+    seen = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        before = torch.random.get_rng_state()
+        seen.append(score.PoolScorer(project, made, strategy, Silent()).statistics[f"{HERE}:build_drawn"])
+        assert torch.equal(before, torch.random.get_rng_state())
+    assert torch.equal(seen[0].project, seen[1].project)
+
+
+def test_a_value_of_a_labelled_image_that_is_not_finite_is_refused(project):
+    with pytest.raises(ProjectError, match=r"\d+ scored images have no finite"):
+        query.query(project, Budget(2), Silent(), strategy=f"{HERE}:by_broken")
+
+
+def test_a_member_is_not_trained_on_other_labels_than_its_round(project, prepared):
+    made = models.latest(project)
+    query.query(project, Budget(3), Silent(), prelabels=False, strategy="random_images")
+    answer(project, prepared[1])
+    assert any(row.round == 2 for row in project.store.cells(state=State.LABELLED))
+    with pytest.raises(ModelError, match="labels changed since the training of round 2"):
+        members.train_member(context.context_of(project), project, made, "late", Silent())
+    assert not (project.round_folder(2) / "fit" / "members" / "late").exists()
+
+
+def test_a_trained_statistic_of_all_images_needs_no_missing_cell(project, prepared):
+    rest = Budget(float(project.store.grid().eligible.any(1).sum()), "images")
+    query.query(project, rest, Silent(), prelabels=False, strategy="random_images")
+    answer(project, prepared[1])
+    fit.fit(project, Silent())
+    assert scores(project, "by_ensemble") is not None
