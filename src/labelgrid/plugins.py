@@ -98,7 +98,10 @@ def options_class(folder: str, name: str) -> Any:
     path = _path(folder, name)
     source = sys.modules.get(path) or _options_alone(path, name) or module(folder, name)
     if not hasattr(source, "Options"):
-        raise PluginError(f"The {folder} plug-in '{name}' takes no options.", next_step="Remove its options.")
+        raise PluginError(
+            f"The {folder} plug-in '{name}' takes no options: its module has no class `Options`.",
+            next_step="Remove its options; in a plug-in of your own, add a frozen dataclass `Options`, empty if need be.",
+        )
     return source.Options
 
 
