@@ -100,7 +100,7 @@ def options_class(folder: str, name: str) -> Any:
     if not hasattr(source, "Options"):
         raise PluginError(
             f"The {folder} plug-in '{name}' takes no options: its module has no class `Options`.",
-            next_step="Remove its options; in a plug-in of your own, add a frozen dataclass `Options`, empty if need be.",
+            next_step="Remove its options; for your own plug-in, add a frozen dataclass `Options`, empty if need be.",
         )
     return source.Options
 
