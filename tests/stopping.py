@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, query, score
+from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
 
@@ -50,3 +53,23 @@ def round_of(
     score.score(project, Silent())
     picked = query.query(project, Budget(3), Silent())
     return done, [f"{pick.cell.image_id} {pick.cell.task} {pick.score:.9g}" for pick in picked.picks]
+
+
+def killed_scoring(monkeypatch: pytest.MonkeyPatch, statistic: type[Statistic]) -> list[tuple[str, ...]]:
+    """Let the pool be scored in parts of three images, and the second batch be interrupted.
+
+    Returns:
+        the ids of each batch that is scored, as they come.
+    """
+    job, real = score.ScoringJob, statistic.__call__
+    batches: list[tuple[str, ...]] = []
+
+    def killed(self: Statistic, batch: PoolBatch) -> NDArray[np.floating]:
+        batches.append(batch.batch.ids)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return real(self, batch)
+
+    monkeypatch.setattr(score, "ScoringJob", lambda **fields: job(**fields, part=3))
+    monkeypatch.setattr(statistic, "__call__", killed)
+    return batches

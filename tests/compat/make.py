@@ -122,7 +122,7 @@ def campaign(run: Command, folder: Path) -> list[dict[str, Any]]:
 
 
 def later(run: Command, project: Path, data: Path) -> dict[str, Any]:
-    """What a project says when it is opened, and what comes of it when it is gone on with."""
+    """The status of an opened project, and the results of its next steps."""
     said = {
         "status": json.loads(run("status", project, "--json")),
         "report": json.loads(run("report", project, "--out", project.with_suffix(".html"), "--json")),

@@ -15,6 +15,7 @@ from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts import statistic_laws, strategy_laws
 from tests.plugins import k_centre
 from tests.projects import answer, make_project
+from tests.stopping import killed_scoring
 
 NAME = "tests.plugins.k_centre:build"
 
@@ -66,16 +67,7 @@ def test_a_round_is_killed_while_it_scores_and_picks_what_a_brute_force_does(tmp
         query.query(project, Budget(3, "images"), Silent())
         answer(project, made)
         done = fit.fit(project, Silent())
-        job, real, calls = score.ScoringJob, k_centre.PooledFeatures.__call__, []
-
-        def killed(self, batch):
-            calls.append(batch.batch.ids)
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return real(self, batch)
-
-        monkeypatch.setattr(score, "ScoringJob", lambda **fields: job(**fields, part=3))
-        monkeypatch.setattr(k_centre.PooledFeatures, "__call__", killed)
+        calls = killed_scoring(monkeypatch, k_centre.PooledFeatures)
         with pytest.raises(KeyboardInterrupt):
             query.query(project, Budget(3, "images"), Silent())
         first, calls[:] = calls[0], [(), ()]

@@ -24,6 +24,7 @@ from tests.plugins import learning_loss as module
 from tests.plugins.learning_loss import LearningLoss, Options
 from tests.projects import answer, make_project
 from tests.rounds import whole_round
+from tests.stopping import killed_scoring
 from tests.support import make_dataset
 from tests.toys import DATA, toy_plan
 
@@ -107,16 +108,7 @@ def test_a_round_asks_for_the_cells_that_the_trained_head_expects_most_of(tmp_pa
         project.settings = replace(project.settings, changes={"score": scores, "terms": {module.TERM: {}}})
         done = rounds_fit.fit(project, Silent())
 
-        job, real, calls = score.ScoringJob, module.ExpectedLoss.__call__, []
-
-        def killed(self, batch):
-            calls.append(batch.batch.ids)
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            return real(self, batch)
-
-        monkeypatch.setattr(score, "ScoringJob", lambda **fields: job(**fields, part=3))
-        monkeypatch.setattr(module.ExpectedLoss, "__call__", killed)
+        calls = killed_scoring(monkeypatch, module.ExpectedLoss)
         with pytest.raises(KeyboardInterrupt):
             query.query(project, Budget(4), Silent())
         asked = query.query(project, Budget(4), Silent())

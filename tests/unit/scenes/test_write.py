@@ -1,4 +1,4 @@
-"""Laws of a written data set of scenes: gone on with, the same for any number of processes, read as any folder."""
+"""Laws of a written data set of scenes: resumable, the same for any number of processes, read like any folder."""
 
 from pathlib import Path
 
