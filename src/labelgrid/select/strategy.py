@@ -110,17 +110,18 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) ->
         PluginError: a cell is picked twice, is not missing, has no finite score, or the picks exceed the budget.
     """
     cells = [pick.cell for pick in picks]
-    rows = {image_id: row for row, image_id in enumerate(grid.images)} if cells else {}
+    picked, eligible = {cell.image_id for cell in cells}, grid.eligible
+    rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
     columns = {task: column for column, task in enumerate(grid.tasks)}
     faults = [f"({cell.image_id}, {cell.task}) twice" for cell, count in Counter(cells).items() if count > 1]
     for pick in picks:
         row, column = rows.get(pick.cell.image_id), columns.get(pick.cell.task)
-        if row is None or column is None or not grid.eligible[row, column]:
+        if row is None or column is None or not eligible[row, column]:
             faults.append(f"({pick.cell.image_id}, {pick.cell.task}), which is not missing")
         elif not math.isfinite(pick.score):
             faults.append(f"({pick.cell.image_id}, {pick.cell.task}) with the score {pick.score}")
     spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
-    used = {"labels": len(cells), "images": len({c.image_id for c in cells}), "cost": spent}[budget.unit]
+    used = {"labels": len(cells), "images": len(picked), "cost": spent}[budget.unit]
     # A strategy of cells may spread the labels of a budget in images over more images.
     most = budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
     if (len(cells) if budget.unit == "images" else used) > most + 1e-6:
