@@ -75,6 +75,10 @@ class LabelError(LabelgridError):
     """A label file cannot be used."""
 
 
+class EmptyLabelError(LabelError):
+    """A label file is sound, but none of its pixels is valid."""
+
+
 class LedgerError(LabelgridError):
     """The ledger does not allow the move of a cell, or its database cannot be used."""
 

@@ -57,6 +57,23 @@ def atomic_write(path: Path, *, durable: bool = False) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces `folder` if the block succeeds.
+
+    If the process is killed, `folder` is missing or has its old or its new files, never a part of them.
+    """
+    building = folder.with_name(f".{folder.name}.part")
+    remove_folder(building)  # a killed process may have left it
+    building.mkdir(parents=True)
+    try:
+        yield building
+        remove_folder(folder)
+        building.rename(folder)
+    finally:
+        remove_folder(building)
+
+
 def write_text(path: Path, text: str, unchanged: str = "") -> None:
     """Write a text file atomically and durably.
 
@@ -95,10 +112,10 @@ def _same(source: Path, target: Path) -> bool:
 
 def remove_files(folder: Path, names: Iterable[str]) -> None:
     """Remove files that the program made below a folder; files that a link places outside of it are kept."""
-    inside = folder.resolve()
+    inside = os.path.realpath(folder)
     for name in names:
         path = folder / name
-        if path.parent.resolve().is_relative_to(inside):
+        if "\0" not in name and Path(os.path.realpath(path.parent)).is_relative_to(inside):
             path.unlink(missing_ok=True)
             with suppress(OSError):  # remove the folder too if it is empty now
                 path.parent.rmdir()

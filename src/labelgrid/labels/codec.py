@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from labelgrid import plugins
 from labelgrid.config import parse
 from labelgrid.errors import LabelError
+from labelgrid.regular import open_regular
 
+#: The command that changes what a task declares; an import fills in DIR and TASK.
+DECLARE = "labelgrid task DIR TASK --set"
+#: What to do about a label file that changed in the project.
+RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
 O_contra = TypeVar("O_contra", contravariant=True)
 
 
@@ -85,7 +90,11 @@ class Form:
 
 
 class Codec(Protocol[O_contra]):
-    """The functions of a module of `formats/`, which also has a frozen dataclass `Options`."""
+    """The functions of a module of `formats/`, which also has a frozen dataclass `Options`.
+
+    A module may also have `stored_size(path)`, the height and width in a file's header or None: then a label of another
+    size than its image is refused before it is decoded.
+    """
 
     EXTENSIONS: tuple[str, ...]  #: the extensions that it reads; it writes the first
     CHANNELS: int  #: c of its arrays' values
@@ -104,7 +113,7 @@ class Codec(Protocol[O_contra]):
 def codec(name: str) -> Codec[Any]:
     """The format module `name`, or your own object `"package.module:object"`."""
     if ":" in name:
-        return cast("Codec[Any]", plugins.resolve("labels.formats", name))
+        return cast("Codec[Any]", plugins.checked("labels.formats", name, plugins.resolve("labels.formats", name)))
     return cast("Codec[Any]", importlib.import_module(f"labelgrid.labels.formats.{name}"))
 
 
@@ -116,6 +125,22 @@ def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
 
 
 def digest(path: Path) -> str:
-    """The content hash of a file, as stored in the ledger."""
-    with path.open("rb") as file:
+    """The content hash of a regular file, as stored in the ledger."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def check_digest(path: Path, expected: str) -> None:
+    """Check that a label file still has the content that was imported; "" accepts any content.
+
+    Raises:
+        LabelError: it is missing, cannot be read, or has other content.
+    """
+    try:
+        found = digest(path)
+    except OSError as error:
+        what = f"The label cannot be read: {error.strerror}."
+        raise LabelError(what, where=str(path), next_step=RESTORE) from error
+    if expected and found != expected:
+        what = "The label is not the one that was imported: the content of its file has changed."
+        raise LabelError(what, where=str(path), next_step=RESTORE)

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from labelgrid.errors import LedgerError
 from labelgrid.labels.dialect import FOREIGN, Dialect, SQLite
+from labelgrid.labels.foreign import foreign_values
 from labelgrid.labels.schema import MIGRATIONS, REVISION, VERSION_TABLE
 
 UNCHANGED = "Nothing was changed."
@@ -44,9 +45,10 @@ class Database:
         """Open a read transaction: one consistent snapshot; inside `writing`, the same transaction."""
         outer = getattr(self._local, "connection", None)
         if outer is not None:
-            yield outer
+            with foreign_values():
+                yield outer
             return
-        with self._translated_errors(), self._engine.connect() as connection:
+        with self._translated_errors(), foreign_values(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager

@@ -1,6 +1,6 @@
 """Defines the grid: states of cells, legal moves, and the arrays that strategies see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
@@ -120,6 +120,14 @@ class Grid:
     def eligible(self) -> NDArray[np.bool_]:
         """Bool [n, t]: the cells that may be picked."""
         return self.state == State.MISSING
+
+    def without(self, image_ids: Collection[str]) -> "Grid":
+        """The grid without the rows of these images."""
+        if not image_ids:
+            return self
+        kept = np.array([image_id not in image_ids for image_id in self.images], np.bool_)
+        images = [image_id for image_id, keep in zip(self.images, kept.tolist(), strict=True) if keep]
+        return Grid(images, self.keys[kept], self.tasks, self.state[kept], self.cost)
 
     def cell(self, row: int, column: int) -> Cell:
         """The cell at a row and column of the arrays."""

@@ -4,24 +4,24 @@ import hashlib
 import io
 import os
 import posixpath
-import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from labelgrid import regular
 from labelgrid.errors import ImageError
+from labelgrid.labels.opening import FORMATS, check_content, has_16_bits, max_bytes, opened
 
 Pixels = NDArray[np.uint8]
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-#: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under it are kept.
-PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
+EXTENSIONS = frozenset(FORMATS)
 #: A 16-bit image whose largest value is below this would become almost black; its real range is unknown.
 DARKEST_16_BIT = 4096
 ORIENTATION = 0x0112
@@ -40,16 +40,23 @@ def read_image(path: Path, digest: str = "") -> Pixels:
 
     Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept), 16 bits become 8.
 
-    A `digest` is the expected content hash; "" accepts any content.
+    A `digest` is the expected content hash; "" accepts any content. The checksums in a PNG with a known digest are not
+    checked again: they were when the image was added.
 
     Raises:
-        ImageError: the file is missing, has another digest, is empty, damaged, truncated, CMYK or 32-bit, holds several
-            pictures, or is a 16-bit image that uses so little of its range that it would become almost black.
+        ImageError: the file is missing, is not a regular file, has another digest, is empty, damaged, truncated, of
+            another format than its name says, CMYK or 32-bit, has more pixels than the limit, holds several pictures,
+            or is a 16-bit image that uses so little of its range that it would become almost black.
     """
     data = _contents(path)
     if digest and _digest(data) != digest:
         raise changed_image(path)
-    return _decode(data, path)
+    sound = data if digest else check_content(data, path)
+    with opened(io.BytesIO(sound), path) as image:
+        pixels = _load(image, sound, path)
+        if pixels is None:
+            pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
 
 
 def changed_image(path: Path) -> ImageError:
@@ -64,15 +71,19 @@ def changed_image(path: Path) -> ImageError:
 def check_image(path: Path) -> CheckedImage:
     """Read an image to its end, as `read_image` does, and return upright height, width and digest.
 
-    The digest is `labelgrid.labels.codec.digest` of the file. JPEG has no checksums: a truncated file is refused, but
-    damage in the middle that still decodes is not detected.
+    The digest is `labelgrid.labels.codec.digest` of the file. All checksums of a PNG are checked. JPEG has none: a
+    truncated file is refused, but damage in the middle that still decodes is not detected.
 
     Raises:
         ImageError: as `read_image`.
     """
     data = _contents(path)
-    height, width = _decode(data, path).shape[:2]
-    return CheckedImage(height, width, _digest(data))
+    sound = check_content(data, path)
+    with opened(io.BytesIO(sound), path) as image:
+        pixels = _load(image, sound, path)
+        height, width = pixels.shape[:2] if pixels is not None else image.size[::-1]
+        turned = _orientation(image) >= 5
+    return CheckedImage(*((width, height) if turned else (height, width)), _digest(data))
 
 
 def _digest(data: bytes) -> str:
@@ -87,8 +98,9 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: the file does not exist, or its header cannot be read.
     """
-    with _decoder_errors(path), Image.open(path) as image:
-        _check_form(image, path)
+    with _readable(path):
+        file = regular.open_regular(path)
+    with file, opened(file, path) as image:
         tags = getattr(image, "tag_v2", {})
         width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
         late = image.format == "PNG" and "exif" not in image.info  # reading it would decode the pixels
@@ -96,36 +108,49 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def _contents(path: Path) -> bytes:
+    with _readable(path):
+        data = regular.read_bytes(path, max_bytes())
+    if not data:
+        raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
+    return data
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        data = path.read_bytes()
+        yield
     except OSError as error:
         raise ImageError(
             f"The image cannot be read: {error.strerror}.",
             where=str(path),
             next_step="Put it back; if the project's images were moved, `labelgrid add --images` finds them again.",
         ) from error
-    if not data:
-        raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
-    return data
 
 
-def _decode(data: bytes, path: Path) -> Pixels:
-    with _decoder_errors(path), Image.open(io.BytesIO(data)) as image:
-        _check_form(image, path)
-        if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
-            pixels = _fast_jpeg(data)
-            if pixels is not None:
-                return _upright(pixels, _orientation(image))
-        sixteen = _has_16_bits(image)
-        image.load()
-        pixels = _sixteen_bits(data, path) if sixteen else np.asarray(image.convert("RGB"))
-        return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
+def _load(image: Image.Image, data: bytes, path: Path) -> Pixels | None:
+    """Decode the whole image: return the pixels if OpenCV decodes it, None if `image` holds them now."""
+    if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
+        pixels = _fast_jpeg(data)
+        if pixels is not None:
+            return pixels
+    sixteen = has_16_bits(image)
+    if sixteen and image.format == "PNG":
+        return _sixteen_bits(data, path)
+    image.load()
+    return _sixteen_bits(data, path) if sixteen else None
 
 
 def _fast_jpeg(data: bytes) -> Pixels | None:
     """Decode with OpenCV: the same pixels as Pillow, but faster on large images; None if it fails."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def _is_whole_jpeg(data: bytes) -> bool:
@@ -139,32 +164,9 @@ def _is_whole_jpeg(data: bytes) -> bool:
     return False
 
 
-def _check_form(image: Image.Image, path: Path) -> None:
-    if image.mode == "CMYK":
-        raise ImageError(
-            "The image is CMYK (for print). Its colours depend on a printer's profile.",
-            where=str(path),
-            next_step="Convert it to RGB in an image editor.",
-        )
-    if image.mode not in PLAIN and not _has_16_bits(image):
-        raise ImageError(
-            f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or colour.",
-            where=str(path),
-            next_step="Convert it to 8-bit RGB.",
-        )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # phones add a second picture to a JPEG; the first is the photograph
-        raise ImageError(f"The file holds {frames} pictures.", where=str(path), next_step="Save each as its own file.")
-
-
-def _has_16_bits(image: Image.Image) -> bool:
-    """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8; call it before loading."""
-    return image.format in ("PNG", "TIFF") and ";16" in f"{image.mode} {getattr(image, 'tile', '')}"
-
-
 def _sixteen_bits(data: bytes, path: Path) -> Pixels:
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    pixels = _imdecode(data, flags)
     if pixels is None or pixels.dtype != np.uint16:
         raise ImageError("The 16-bit image cannot be read.", where=str(path), next_step="Convert it to 8-bit RGB.")
     largest = int(pixels.max())
@@ -174,7 +176,13 @@ def _sixteen_bits(data: bytes, path: Path) -> Pixels:
             where=str(path),
             next_step="Convert it to 8 bits with its real range.",
         )
-    return cv2.cvtColor(((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8), cv2.COLOR_BGR2RGB)
+    eight = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), 64):  # row by row: a wider copy of a whole image would take much memory
+        rows = pixels[start : start + 64].astype(np.uint32)
+        eight[start : start + 64] = (rows * 255 + 32895) >> 16  # exactly (v + 128) // 257
+    return cv2.cvtColor(eight, cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB).astype(
+        np.uint8, copy=False
+    )
 
 
 def _orientation(image: Image.Image) -> int:
@@ -190,50 +198,39 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(turned[::rows, ::columns])
 
 
-@contextmanager
-def _decoder_errors(path: Path) -> Iterator[None]:
-    """Turn the decoders' exceptions into `ImageError`, and suppress their warnings."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    except Image.DecompressionBombError as error:
-        raise ImageError("The image is too large to be read safely.", where=str(path)) from error
-    except FileNotFoundError as error:
-        raise ImageError("There is no such image.", where=str(path), next_step="Check the path.") from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            "The image is damaged, cut short or not an image: its kind is unknown.",
-            where=str(path),
-            next_step="Copy it again or take it out of the folder.",
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, cv2.error) as error:
-        raise ImageError(
-            f"The image is damaged, cut short or not an image: {error}.",
-            where=str(path),
-            next_step="Copy it again or take it out of the folder.",
-        ) from error
-
-
 def list_images(folder: Path) -> list[str]:
     """The ids of all images below a folder: their relative paths with forward slashes, sorted, without hidden files.
 
     Raises:
         ImageError: the folder does not exist or holds no image, or a name is not Unicode.
     """
+    return scan_folder(folder)[0]
+
+
+def scan_folder(folder: Path) -> tuple[list[str], Counter[str]]:
+    """The ids of all images below a folder, as `list_images`, and the number of other files by the end of their names.
+
+    Raises:
+        ImageError: as `list_images`.
+    """
     if not folder.is_dir():
         raise ImageError("There is no such folder of images.", where=str(folder), next_step="Check the path.")
     image_ids: list[str] = []
+    others: Counter[str] = Counter()
     for parent, folders, files in _walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         prefix = "" if parent == folder else parent.relative_to(folder).as_posix() + "/"
-        image_ids += [prefix + name for name in files if not name.startswith(".") and _is_image(name)]
+        shown = [name for name in files if not name.startswith(".")]
+        image_ids += [prefix + name for name in shown if _ending(name) in EXTENSIONS]
+        others.update(ending for name in shown if (ending := _ending(name)) not in EXTENSIONS)
     if not image_ids:
+        found = ", ".join(f"{count} {ending}" for ending, count in sorted(others.items()))
         raise ImageError(
-            "The folder holds no images.",
+            f"The folder holds no images{f', but {found}' if found else ''}.",
             where=str(folder),
             next_step=f"Images are files that end in {', '.join(sorted(EXTENSIONS))}.",
         )
-    return sorted(_unicode(image_id, folder) for image_id in image_ids)
+    return sorted(_unicode(image_id, folder) for image_id in image_ids), others
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -248,8 +245,8 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
         yield Path(parent), folders, files
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS  # noqa: PTH122 - a Path each is slow for a million names
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path each is slow for a million names
 
 
 def _unicode(name: str, folder: Path) -> str:
@@ -270,9 +267,12 @@ def read_list(path: Path) -> list[str]:
             appears twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = regular.read_text(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise ImageError(
+            f"The list cannot be read: {fault}.", where=str(path), next_step="Fix or replace it."
+        ) from error
     line_of: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -294,6 +294,6 @@ def _listed_id(line: str, path: Path, number: int) -> str:
             where=str(path),
             next_step="Put the list above its images and write paths relative to it.",
         )
-    if not _is_image(line):
+    if _ending(line) not in EXTENSIONS:
         raise ImageError(f"Line {number}, '{line}', does not have the extension of an image.", where=str(path))
     return image_id

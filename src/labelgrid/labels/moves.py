@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 from labelgrid.errors import LedgerError
 from labelgrid.labels import roster
 from labelgrid.labels.database import UNCHANGED
+from labelgrid.labels.foreign import check_values, foreign_values
 from labelgrid.labels.grid import LEGAL, Cell, Move, State
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES
 
@@ -61,6 +62,20 @@ class _Working:
         return {"image_id": self.image_ids[cell.image_id], "task_id": self.task_ids[cell.task]}
 
 
+#: The types of a cell's columns after its state.
+CELL_TYPES = (int, str, str, str, float, float)
+
+
+def cell_row(cell: Cell, state: int, rest: Sequence[Any]) -> CellRow:
+    """The row of a cell from its columns.
+
+    Raises:
+        LedgerError: a value has another type.
+    """
+    check_values(rest, CELL_TYPES, "a cell")
+    return CellRow(cell, State(state), *rest)
+
+
 def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
     """The rows of these cells; see `Store.find`."""
     wanted = list(cells)
@@ -77,16 +92,18 @@ def move(connection: Connection, moves: Sequence[Move]) -> None:
     _write(connection, working, before)
 
 
+@foreign_values()
 def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
     working = _Working(task_ids={row.name: number for number, row in roster.tasks(connection).items()})
     names = {number: name for name, number in working.task_ids.items()}
     joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(CELLS, CELLS.c.image_id == IMAGES.c.id)
+    joined = roster.within(joined, None)
     for batch in roster.batches(dict.fromkeys(cell.image_id for cell in cells)):
         for image_id, number, _, task_id, state, *rest in connection.execute(joined.where(IMAGES.c.name.in_(batch))):
             working.image_ids[image_id] = number
-            if task_id is not None:
+            if task_id in names:
                 cell = Cell(image_id, names[task_id])
-                working.rows[cell] = CellRow(cell, State(state), *rest)
+                working.rows[cell] = cell_row(cell, state, rest)
     return working
 
 

@@ -1,8 +1,14 @@
 """Names label files after their images."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Collection, Iterable
+
+from labelgrid.errors import ImageError
+
+#: The longest name of a file, in bytes.
+LONGEST = 255
 
 
 def stem(path: str) -> str:
@@ -18,11 +24,39 @@ def stem(path: str) -> str:
 def label_name(image_id: str, extension: str, whole: bool) -> str:
     """The name of a label file below its task's folder; see `whole_names` for `whole`.
 
+    Every path that is made of an image's name is made of this one.
+
+    Raises:
+        ImageError: it would lead out of the folder.
+
     Example:
         >>> label_name("a/0001.jpg", ".png", whole=False), label_name("a/0001.jpg", ".png", whole=True)
         ('a/0001.png', 'a/0001.jpg.png')
     """
-    return (image_id if whole else stem(image_id)) + extension
+    name = (image_id if whole else stem(image_id)) + extension
+    if name.startswith("/") or ".." in name.split("/") or "\0" in name:
+        raise ImageError(
+            f"The image name {image_id!r} leads out of its folder.",
+            next_step="Use a project whose origin you know.",
+            unchanged="Nothing was written.",
+        )
+    return shortened(name)
+
+
+def shortened(path: str) -> str:
+    """A path whose last part is at most 255 bytes long, as file systems demand; a longer one gets a hash instead.
+
+    Example:
+        >>> len(shortened("a/" + "x" * 252 + ".png")), shortened("a/b.png")
+        (257, 'a/b.png')
+    """
+    folder, slash, name = path.rpartition("/")
+    if len(name.encode()) <= LONGEST:
+        return path
+    start, ending = os.path.splitext(name)  # noqa: PTH122 - as in `stem`
+    mark = hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
+    room = LONGEST - len(f"~{mark}{ending}".encode())
+    return f"{folder}{slash}{start.encode()[:room].decode(errors='ignore')}~{mark}{ending}"
 
 
 def whole_names(wanted: Collection[str], image_ids: Iterable[str]) -> frozenset[str]:

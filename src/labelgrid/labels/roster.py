@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from labelgrid.errors import LedgerError
 from labelgrid.labels.database import UNCHANGED
 from labelgrid.labels.dialect import dialect_of
+from labelgrid.labels.foreign import check_name, check_values
 from labelgrid.labels.grid import ImageRow, Split, TaskRow
 from labelgrid.labels.schema import IMAGES, TASKS
 from labelgrid.streams import image_key
@@ -18,6 +19,9 @@ T = TypeVar("T")
 #: Rows per statement or fetch, and ids per IN. Measured: ten times more rows cost 50 % more time in Python's garbage
 #: collector.
 BATCH = 500
+#: What can be removed.
+Removable = Literal["images", "tasks"]
+_TABLES = {"images": IMAGES, "tasks": TASKS}
 
 
 def batches(rows: Iterable[T]) -> Iterator[list[T]]:
@@ -54,24 +58,66 @@ def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
 
 def add_task(connection: Connection, row: TaskRow) -> None:
     """Add a task; see `Store.add_task`."""
+    _check_cost(row)
+    removed = connection.scalar(select(TASKS.c.removed).where(TASKS.c.name == row.name))
+    if removed is not None:
+        raise LedgerError(
+            f"There was a task '{row.name}'; it was dropped." if removed else f"There is already a task '{row.name}'.",
+            next_step=(
+                f"`labelgrid task DIR {row.name} --restore` brings it back with its labels; or give"
+                if removed
+                else "Give"
+            )
+            + " the new one another name.",
+            unchanged=UNCHANGED,
+        )
+    values = {"name": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
+    connection.execute(insert(TASKS), values)
+
+
+def _check_cost(row: TaskRow) -> None:
     if not (math.isfinite(row.cost) and row.cost >= 0):
         raise LedgerError(
             f"The cost of a label of '{row.name}' is {row.cost}; it must be a number from 0 up.",
             next_step="Give the task another cost.",
             unchanged=UNCHANGED,
         )
-    if connection.scalar(select(TASKS.c.id).where(TASKS.c.name == row.name)):
-        raise LedgerError(
-            f"There is already a task '{row.name}'.", next_step="Give the new one another name.", unchanged=UNCHANGED
-        )
-    values = {"name": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
-    connection.execute(insert(TASKS), values)
+
+
+def update_task(connection: Connection, row: TaskRow) -> None:
+    """Replace a task's cost and options; see `Store.update_task`."""
+    _check_cost(row)
+    values = {"cost": row.cost, "options": dict(row.options)}
+    if not connection.execute(update(TASKS).where(TASKS.c.name == row.name), values).rowcount:
+        raise unknown_task(row.name)
+
+
+def set_removed(connection: Connection, kind: Removable, names: Sequence[str], removed: bool) -> int:
+    """Mark images or tasks as removed, or bring them back; see `Store.remove`."""
+    table, changed = _TABLES[kind], 0
+    for batch in batches(names):
+        there = table.c.name.in_(batch), table.c.removed == (not removed)
+        changed += connection.execute(update(table).where(*there).values(removed=removed)).rowcount
+    return changed
+
+
+def removed_names(connection: Connection, kind: Removable) -> list[str]:
+    """The names of the removed images or tasks; see `Store.removed`."""
+    table = _TABLES[kind]
+    return list(connection.scalars(select(table.c.name).where(table.c.removed).order_by(table.c.id)))
+
+
+def unknown_task(name: str) -> LedgerError:
+    """The error for an unknown task."""
+    return LedgerError(
+        f"The ledger has no task '{name}'.", next_step="`labelgrid status` lists the tasks.", unchanged=UNCHANGED
+    )
 
 
 def tasks(connection: Connection) -> dict[int, TaskRow]:
-    """The tasks by database id, in the order they were added."""
-    rows = connection.execute(select(TASKS).order_by(TASKS.c.id))
-    return {row.id: TaskRow(row.name, row.kind, row.cost, row.options) for row in rows}
+    """The tasks by database id, in the order they were added, without removed ones."""
+    rows = connection.execute(select(TASKS).where(~TASKS.c.removed).order_by(TASKS.c.id))
+    return {row.id: _task(row) for row in rows}
 
 
 def images(connection: Connection, splits: Sequence[Split] | None) -> Iterator[ImageRow]:
@@ -83,7 +129,7 @@ def images(connection: Connection, splits: Sequence[Split] | None) -> Iterator[I
 
 def image(connection: Connection, image_id: str) -> ImageRow:
     """One image; see `Store.image`."""
-    row = connection.execute(select(IMAGES).where(IMAGES.c.name == image_id)).one_or_none()
+    row = connection.execute(select(IMAGES).where(IMAGES.c.name == image_id, ~IMAGES.c.removed)).one_or_none()
     if row is None:
         raise unknown_image(image_id)
     return _image(row)
@@ -95,7 +141,8 @@ def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
 
 
 def within(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
-    """Restrict a statement to the images of these splits (None: all)."""
+    """Restrict a statement to the images of these splits (None: all), without removed ones."""
+    statement = statement.where(~IMAGES.c.removed)
     return statement if splits is None else statement.where(IMAGES.c.split.in_(splits))
 
 
@@ -127,7 +174,18 @@ def _values(row: ImageRow) -> dict[str, Any]:
     }
 
 
+def _task(row: Any) -> TaskRow:
+    check_name(row.name, "a task")
+    check_values((row.kind, row.cost, row.options), (str, float, dict), f"task '{row.name}'")
+    return TaskRow(row.name, row.kind, row.cost, row.options)
+
+
+#: The types of an image's columns without its id.
+IMAGE_TYPES = (str, int, str, str, int, int, str, str, bool)
+
+
 def _image(row: Any) -> ImageRow:
+    check_values(tuple(row)[1:], IMAGE_TYPES, "an image")
     return ImageRow(row.name, row.root, row.digest, row.height, row.width, row.split, row.grp)
 
 

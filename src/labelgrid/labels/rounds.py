@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from labelgrid.errors import LedgerError
 from labelgrid.labels.database import UNCHANGED
+from labelgrid.labels.foreign import check_values
 from labelgrid.labels.grid import Unit
 from labelgrid.labels.schema import NOTES, ROUNDS
 
@@ -42,13 +43,22 @@ class RoundRow:
 
 def rounds(connection: Connection) -> tuple[RoundRow, ...]:
     """All rounds, ordered by number."""
-    return tuple(RoundRow(*row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number)))
+    return tuple(_round(row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number)))
 
 
 def current_round(connection: Connection) -> RoundRow | None:
     """The open round, or None."""
-    row = connection.execute(select(ROUNDS).where(ROUNDS.c.state == "open")).one_or_none()
-    return RoundRow(*row) if row else None
+    row = connection.execute(select(ROUNDS).where(ROUNDS.c.state == "open")).first()
+    return _round(row) if row else None
+
+
+#: The types of a round's columns.
+TYPES = (int, str, str, int, float, str, str, str, str, str)
+
+
+def _round(row: Any) -> RoundRow:
+    check_values(row, TYPES, "a round")
+    return RoundRow(*row)
 
 
 def open_round(connection: Connection) -> RoundRow:

@@ -5,6 +5,7 @@ from pathlib import Path
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Float,
@@ -14,10 +15,11 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
 )
 
 #: The newest file in `migrations/versions`; a test compares the tables below with the result of the migrations.
-REVISION = "0001"
+REVISION = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -36,6 +38,12 @@ _Id = BigInteger().with_variant(Integer, "sqlite")
 # Names are ordered by code point everywhere, as Python orders them; SQLite does so by itself.
 _Name = Text().with_variant(Text(collation="C"), "postgresql")
 
+
+def _removed() -> Column[bool]:
+    """Whether an image or a task was removed: it stays for its history, but nothing else sees it."""
+    return Column("removed", Boolean, nullable=False, server_default=false())
+
+
 IMAGES = Table(
     "images",
     METADATA,
@@ -48,6 +56,7 @@ IMAGES = Table(
     Column("width", Integer, nullable=False),
     Column("split", Text, nullable=False),
     Column("grp", Text, nullable=False),
+    _removed(),
     Index("images_by_split", "split"),
 )
 
@@ -59,6 +68,7 @@ TASKS = Table(
     Column("kind", Text, nullable=False),
     Column("cost", Float, nullable=False),
     Column("options", JSON, nullable=False),
+    _removed(),
 )
 
 #: Append-only; triggers refuse changes and deletions.

@@ -141,6 +141,28 @@ class Store:
         with self._database.reading() as connection:
             return tuple(roster.tasks(connection).values())
 
+    def update_task(self, row: TaskRow) -> None:
+        """Replace the cost and the options of a task.
+
+        Raises:
+            LedgerError: the task is unknown, or the cost is not a number from 0 up.
+        """
+        with self._database.writing() as connection:
+            roster.update_task(connection, row)
+
+    def remove(self, kind: roster.Removable, names: Sequence[str], *, back: bool = False) -> int:
+        """Remove images or tasks, or with `back` bring removed ones back; returns how many changed.
+
+        Their cells and events stay in the ledger. Until they are back, only `events` shows them.
+        """
+        with self._database.writing() as connection:
+            return roster.set_removed(connection, kind, names, not back)
+
+    def removed(self, kind: roster.Removable) -> list[str]:
+        """The names of the removed images or tasks, in the order they were added."""
+        with self._database.reading() as connection:
+            return roster.removed_names(connection, kind)
+
     def move(self, steps: Sequence[Move]) -> None:
         """Make all these moves in order, or none.
 
@@ -188,12 +210,23 @@ class Store:
         with self._database.reading() as connection:
             return views.counts(connection, splits)
 
+    def spent(self, splits: Sequence[Split] | None = None) -> float:
+        """The cost of all answers in some splits (None: all), also of removed images and dropped tasks."""
+        with self._database.reading() as connection:
+            return views.spent(connection, splits)
+
     def events(
-        self, *, after: int = 0, image_id: str | None = None, task: str | None = None, round: int | None = None
+        self,
+        *,
+        after: int = 0,
+        image_id: str | None = None,
+        task: str | None = None,
+        round: int | None = None,
+        why: str | None = None,
     ) -> Iterator[Event]:
         """The events after number `after` that match all given values, in order."""
         with self._database.reading() as connection:
-            yield from views.events(connection, after, image_id=image_id, task=task, round=round)
+            yield from views.events(connection, after, image_id=image_id, task=task, round=round, why=why)
 
     def history(self, cell: Cell) -> tuple[Event, ...]:
         """All events of one cell; those to `labelled` are the versions of its label."""

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
 from labelgrid.labels import roster, rounds
+from labelgrid.labels.foreign import check_values, foreign
 from labelgrid.labels.grid import Cell, Grid, Move, Split, State
-from labelgrid.labels.moves import CellRow
+from labelgrid.labels.moves import CellRow, cell_row
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES, TASKS
 
 INT64 = NDArray[np.int64]
@@ -71,19 +72,30 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
     """Counts and costs by task; see `Store.counts`."""
     images = roster.count_images(connection, splits)
     by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
-    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(EVENTS.c.to_state.in_((2, 3)))
-    if splits is not None:  # over all images the two sums need no join
+    if splits is not None or roster.removed_names(connection, "images"):  # else the sum needs no join
         by_state = roster.within(by_state.join_from(CELLS, IMAGES), splits)
-        paid = roster.within(paid.join_from(EVENTS, IMAGES), splits)
     rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
     known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
-    spent = {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
+    paid = _paid(connection, splits)
     task_counts = {}
     for task_id, task in roster.tasks(connection).items():
         (requested, promised), (labelled, _), (skipped, _) = (known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3))
         missing = images - requested - labelled - skipped
-        task_counts[task.name] = TaskCount(missing, requested, labelled, skipped, spent.get(task_id, 0.0), promised)
+        task_counts[task.name] = TaskCount(missing, requested, labelled, skipped, paid.get(task_id, 0.0), promised)
     return task_counts
+
+
+def spent(connection: Connection, splits: Sequence[Split] | None) -> float:
+    """The cost of all answers; see `Store.spent`."""
+    return sum(_paid(connection, splits).values(), 0.0)
+
+
+def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
+    """The cost of all answers by task, dropped ones too; money spent on removed images is spent."""
+    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(EVENTS.c.to_state.in_((2, 3)))
+    if splits is not None:
+        paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
+    return {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
 
 
 def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None) -> Iterator[CellRow]:
@@ -99,17 +111,17 @@ def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int 
         select(IMAGES.c.name, TASKS.c.name, *CELLS.c[2:])
         .join_from(CELLS, IMAGES)
         .join(TASKS)
-        .where(*(columns[name] == value for name, value in wanted.items() if value is not None))
+        .where(~TASKS.c.removed, *(columns[name] == value for name, value in wanted.items() if value is not None))
         .order_by(IMAGES.c.name, TASKS.c.id)
         .execution_options(yield_per=roster.BATCH)
     )
     for image_id, task, state, *rest in connection.execute(roster.within(statement, splits)):
-        yield CellRow(Cell(image_id, task), State(state), *rest)
+        yield cell_row(Cell(image_id, task), state, rest)
 
 
 def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
     """The events after a given one, in order; see `Store.events`."""
-    columns = {"image_id": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round}
+    columns = {"image_id": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round, "why": EVENTS.c.why}
     statement = (
         select(EVENTS, IMAGES.c.name.label("image"), TASKS.c.name.label("task"))
         .join_from(EVENTS, IMAGES)
@@ -122,7 +134,7 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
         yield Event(row.id, row.at, State(row.from_state), _move(row))
 
 
-#: The note that counts how often the content of image files was updated.
+#: The note that counts how often the content of image files, or what a task declares of its labels, was updated.
 CONTENTS = "contents"
 
 
@@ -130,7 +142,8 @@ def pool_hash(connection: Connection) -> str:
     """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
     last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
     # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the database's integers.
-    images = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
+    sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
+    images = roster.within(sums, None)
     splits = sorted((split, count, int(total)) for split, count, total in connection.execute(images))
     tasks = [task.name for task in roster.tasks(connection).values()]
     text = json.dumps([last, splits, tasks, rounds.get(connection, CONTENTS, 0)])
@@ -143,6 +156,8 @@ def _columns_of_images(connection: Connection, splits: Sequence[Split]) -> tuple
     ids, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for rows in _chunks(connection, statement):
         some_names, some_ids, some_keys = zip(*rows, strict=True)
+        if set(map(type, some_names)) != {str}:
+            raise foreign("an image has a name that is no text")
         names += some_names
         ids.append(np.array(some_ids, np.int64))
         keys.append(np.array(some_keys, np.int64))
@@ -162,7 +177,14 @@ def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tup
         yield rows
 
 
+#: The types of an event's columns that make its move, without the score.
+EVENT_TYPES = (str, int, str, str, str, float, float, str)
+
+
 def _move(row: Any) -> Move:
+    values = (row.at, row.round, row.request_id, row.path, row.digest, row.cost, row.weight, row.why)
+    check_values(values, EVENT_TYPES, "an event")
+    check_values((row.score,), (type(None) if row.score is None else float,), "an event")
     return Move(
         Cell(row.image, row.task),
         State(row.to_state),

@@ -17,7 +17,7 @@ from labelgrid.labels.store import Store
 
 SECOND = """
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 def upgrade():
     op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
 """
@@ -38,9 +38,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
     folder = tmp_path / "100% migrations"
     shutil.copytree(database.MIGRATIONS, folder)
-    (folder / "versions" / "0002_mood.py").write_text(SECOND)
+    (folder / "versions" / "0003_mood.py").write_text(SECOND)
     monkeypatch.setattr(database, "MIGRATIONS", folder)
-    monkeypatch.setattr(database, "REVISION", "0002")
+    monkeypatch.setattr(database, "REVISION", "0003")
     return folder
 
 
@@ -98,7 +98,7 @@ def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> Non
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
-        connection.execute("INSERT INTO alembic_version VALUES ('0001')")
+        connection.execute("INSERT INTO alembic_version VALUES ('0002')")
         connection.commit()
     before = path.read_bytes()
     assert refused(Store.open, path) == (
@@ -123,7 +123,7 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Pa
 
 
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
-    third = SECOND.replace("0002", "0003").replace('"0001"', '"0002"').replace("ALTER TABLE rounds", "ALTER TABLE no")
+    third = SECOND.replace("0003", "0004").replace('"0002"', '"0003"').replace("ALTER TABLE rounds", "ALTER TABLE no")
     (newer / "versions" / "0003_broken.py").write_text(third)
     assert "the database reports 'no such table: no'" in refused(Store.open, path)
     assert "mood" not in columns(path, "rounds")
@@ -136,7 +136,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
     monkeypatch.undo()
     before = path.read_bytes()
     assert refused(Store.open, path) == (
-        "The ledger was made by a newer labelgrid: its tables have revision 0002, this program knows 0001 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0003, this program knows 0002 "
         f"({path}).\n  Upgrade labelgrid. Nothing was changed."
     )
     assert path.read_bytes() == before

@@ -10,7 +10,8 @@ from PIL import Image
 
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray, codec, options_of
-from labelgrid.labels.formats import binary, classes, depth, files, normals
+from labelgrid.labels.formats import binary, classes, depth, normals
+from labelgrid.labels.png import SIGNATURE
 from tests.unit.labels.label_files import png, refused
 
 COVERS = ["labelgrid.labels.formats"]
@@ -59,7 +60,7 @@ def _grey_png(stored: np.ndarray, bits: int) -> bytes:
         for row in stored
     )
     header = struct.pack(">IIBBBBB", stored.shape[1], stored.shape[0], bits, 0, 0, 0, 0)
-    return files.PNG + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_an_index_without_a_class_is_refused_with_its_values_and_pixels(tmp_path):
@@ -166,7 +167,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, module, options, capf
         (whole.getvalue()[:200], "cut short"),
         (whole.getvalue()[:20], "cut short"),
         (whole.getvalue()[:500] + bytes(200) + whole.getvalue()[700:], "damaged"),
-        (jpeg.getvalue(), "not a PNG"),
+        (jpeg.getvalue(), "its content is JPEG"),
         (b"hello", "not a PNG"),
     ):
         (tmp_path / "a.png").write_bytes(content)
@@ -195,8 +196,8 @@ def test_large_labels_are_read_without_a_warning(tmp_path, monkeypatch):
     path = png(tmp_path / "a.png", np.ones((40, 40), np.uint16))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # from here on Pillow warns, from twice that on it refuses
     assert depth.read(path, depth.Options()).valid.all()
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
-    refused(depth.read, path, depth.Options(), "exceeds limit")
+    monkeypatch.setenv("LABELGRID_MAX_PIXELS", "1599")
+    refused(depth.read, path, depth.Options(), "it has 40x40 pixels, more than the limit")
 
 
 @pytest.mark.parametrize(("module", "options"), READERS)
@@ -243,3 +244,16 @@ def test_a_format_says_what_its_arrays_look_like(name):
     assert module.EXTENSIONS[0] == ".png"
     assert re.fullmatch("[13]", str(module.CHANNELS))
     assert module.DTYPE in (np.int64, np.float32)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("type", [np.float32, np.float64])
+def test_normals_of_any_numbers_are_read_or_refused_without_a_warning(tmp_path, type):
+    vectors = np.zeros((16, 16, 3), type)
+    vectors[..., 2] = 1
+    vectors[0, 0] = (np.finfo(type).max, -1, np.finfo(type).max)
+    vectors.view(np.uint8)[1, 0, : 3 * np.dtype(type).itemsize] = (1, 0, 0x80, 0x7F) * (
+        3 * np.dtype(type).itemsize // 4
+    )
+    np.save(tmp_path / "a.npy", vectors)
+    assert not normals.read(tmp_path / "a.npy", normals.Options()).valid[0, 0]

@@ -1,9 +1,12 @@
 """Laws of the names of label files."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelgrid.errors import ImageError
 from labelgrid.labels.naming import label_name, stem, whole_names
 
 NAMES = st.lists(
@@ -43,3 +46,18 @@ def test_a_stem_is_the_path_without_its_last_extension(name: str, without: str) 
 def test_an_image_of_the_pool_that_was_not_asked_for_counts_too() -> None:
     assert whole_names(["a.jpg"], ["a.jpg", "a.png"]) == {"a.jpg"}
     assert whole_names(["a.jpg"], iter(["a.jpg", "b.png"])) == frozenset()
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_cut_and_stays_unique() -> None:
+    names = {label_name(f"a/{'ü' * 120}{end}.jpg", ".12345678.png", whole=False) for end in ("one", "two", "ü")}
+    assert len(names) == 3 and all(len(Path(name).name.encode()) <= 255 for name in names)
+    assert all(name.startswith("a/üü") and name.endswith(".png") for name in names)
+    assert label_name("x" * 251 + ".jpg", ".png", whole=False) == "x" * 251 + ".png"
+    assert len(label_name("x" * 251 + ".jpg", ".png", whole=True)) == 255
+
+
+@pytest.mark.parametrize("image_id", ["../a.png", "a/../../b.png", "/etc/a.png", "a\0.png"])
+def test_a_name_that_leads_out_of_its_folder_is_refused(image_id):
+    for whole in (True, False):
+        with pytest.raises(ImageError, match="leads out of its folder"):
+            label_name(image_id, ".png", whole)

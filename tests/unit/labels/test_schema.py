@@ -7,7 +7,11 @@ from sqlalchemy import create_engine, text
 from labelgrid.labels.schema import METADATA, MIGRATIONS, REVISION, VERSION_TABLE
 from labelgrid.labels.store import Store
 
-COVERS = ["labelgrid.labels.migrations.env", "labelgrid.labels.migrations.versions.0001_ledger"]
+COVERS = [
+    "labelgrid.labels.migrations.env",
+    "labelgrid.labels.migrations.versions.0001_ledger",
+    "labelgrid.labels.migrations.versions.0002_removed",
+]
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_program_uses(tmp_path: Path) -> None:

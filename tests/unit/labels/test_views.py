@@ -81,6 +81,13 @@ def test_what_a_label_taken_back_has_cost_stays_spent(store: Store) -> None:
     assert store.counts()["depth"].spent == 4.25
 
 
+def test_what_a_dropped_task_and_a_removed_image_have_cost_stays_spent(store: Store) -> None:
+    assert (store.spent(), store.spent(("train", "val")), store.spent(("test",))) == (2.75, 0.75, 0.0)
+    store.remove("tasks", ["depth"])
+    store.remove("images", ["c"])
+    assert (store.spent(), store.spent(("train", "val")), store.spent(("heldout",))) == (2.75, 0.75, 2.0)
+
+
 def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None:
     store.move([Move(Cell("a", "depth"), State.MISSING, cost=2.0)])
     assert (store.counts()["depth"].spent, store.counts()["depth"].promised) == (2.25, 0.0)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import Form, LabelArray
+from labelgrid.labels.codec import DECLARE, Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, shape_text
+from labelgrid.labels.formats.files import stored_size as stored_size
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -46,7 +47,7 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             "The largest value of this binary map is 1, where 'yes' is 255.",
             where=str(path),
-            next_step="Declare one_is_positive for the task if 1 means 'yes'.",
+            next_step=f"If 1 means 'yes', declare it: `{DECLARE} one_is_positive=true`.",
         )
     raise LabelError(
         f"A binary map holds only 0 and {yes}; this one has {int(counts[wrong].sum())} pixels of other values, "

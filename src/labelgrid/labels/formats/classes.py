@@ -1,6 +1,8 @@
 """Reads and writes class maps: a PNG of class indices, with numbers that mean "not labelled"."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import Form, LabelArray
+from labelgrid.labels.codec import DECLARE, Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, some_valid
+from labelgrid.labels.formats.files import stored_size as stored_size
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -23,18 +26,41 @@ class Options(Form):
     Args:
         classes: the names; the index in the file is the position in this list.
         ignore: numbers that mean "not labelled" besides 255 (8-bit) and 65535 (16-bit).
+        merge: class -> the class that its pixels belong to. Files keep their indices.
     """
 
     classes: tuple[str, ...]
     ignore: tuple[int, ...] = ()
+    merge: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if len(self.classes) < 2:
             raise ValueError(f"a class map needs at least 2 class names; {len(self.classes)} were given")
-        twice = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        twice = sorted(name for name, count in Counter(self.classes).items() if count > 1)
         if twice:
             raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
+        for name, into in self.merge.items():
+            if name not in self.classes or into not in self.classes or into in self.merge:
+                raise ValueError(f"'{name}' cannot be merged into '{into}': both must be classes, '{into}' unmerged")
+        if len(self.names) < 2:
+            raise ValueError("at least 2 classes must be left after merging")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes that are left after merging."""
+        return tuple(name for name in self.classes if name not in self.merge)
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """Int64 [classes]: the position in `names` of each index in a file."""
+        place = {name: number for number, name in enumerate(self.names)}
+        return np.array([place[self.merge.get(name, name)] for name in self.classes], np.int64)
+
+    def kept(self) -> dict[str, Any]:
+        """As `Form.kept`; without merged classes as before there were any."""
+        values = super().kept()
+        return values if self.merge else {name: value for name, value in values.items() if name != "merge"}
 
 
 def read(path: Path, options: Options) -> LabelArray:
@@ -60,10 +86,12 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"{_listed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
             where=str(path),
-            next_step="Fix the label, or declare the numbers that mean 'not labelled' (ignore).",
+            next_step="Fix the label, or declare the numbers that mean 'not labelled': "
+            f"`{DECLARE} ignore=[{int(index[wrong].max())}]`.",
         )
     some_valid(valid, path, f"not labelled are {', '.join(map(str, void))}")
-    return LabelArray(index[..., None].astype(np.int64), valid)
+    merged = options.index[np.where(valid, index, 0)] if options.merge else index.astype(np.int64)
+    return LabelArray(merged[..., None], valid)
 
 
 def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
@@ -84,6 +112,9 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         LabelError: an index could not be read back unchanged, or the disk reports an error.
     """
     index = label.value[..., 0]
+    if options.merge:  # write the file's own index of each class that is left
+        own = np.array([options.classes.index(name) for name in options.names], np.int64)
+        index = np.where(label.valid, own[np.where(label.valid, index, 0)], 0)
     wrong = label.valid & ((index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore))
     if wrong.any():
         raise LabelError(f"{_listed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
@@ -94,7 +125,8 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
 def describe(options: Options) -> str:
     """Describe the file to annotators: one line, then one line per class."""
     void = ", ".join(map(str, (255, *options.ignore)))
-    names = "".join(f"\n{index:>5}  {name}" for index, name in enumerate(options.classes))
+    merged = {name: f" (counts as {into})" for name, into in options.merge.items()}
+    names = "".join(f"\n{index:>5}  {name}{merged.get(name, '')}" for index, name in enumerate(options.classes))
     return (
         f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: an index from 0 a pixel. "
         f"Not labelled: {void} (in a 16-bit file 65535 instead of 255).{names}"

@@ -7,8 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import Form, LabelArray
-from labelgrid.labels.formats.files import one_channel, samples, save_array, save_png, shape_text, some_valid
+from labelgrid.labels.codec import DECLARE, Form, LabelArray
+from labelgrid.labels.formats.files import (
+    one_channel,
+    samples,
+    save_array,
+    save_png,
+    shape_text,
+    some_valid,
+)
+from labelgrid.labels.formats.files import (
+    stored_size as stored_size,
+)
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
 CHANNELS = 1
@@ -50,7 +60,8 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
             where=str(path),
-            next_step="Declare the task's scale in metres per step, or write a 16-bit PNG of millimetres.",
+            next_step=f"Declare the task's scale in metres per step, such as `{DECLARE} scale=0.01`, or write a "
+            "16-bit PNG of millimetres.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
@@ -61,7 +72,8 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"The largest value is {largest:.6g}, above the declared maximum of {options.maximum:.6g}.",
             where=str(path),
-            next_step="Check the scale (metres or millimetres?) or the task's maximum.",
+            next_step=f"Check the scale (metres or millimetres?), or declare a larger maximum: "
+            f"`{DECLARE} maximum={largest:.6g}`.",
         )
     return LabelArray(np.where(valid, value, np.float32(0))[..., None], valid)
 

@@ -1,21 +1,26 @@
 """Reads arrays from label files with clear errors, and writes label files atomically; shared by all formats."""
 
 import io
+import math
 import warnings
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from labelgrid.errors import LabelError
+from labelgrid import regular
+from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.files import atomic_write
+from labelgrid.labels import png
+from labelgrid.labels.opening import WrongFileError, max_bytes, open_as_named, refuse_giant, refuse_other_format
 
 Array = NDArray[Any]
 
-PNG = b"\x89PNG\r\n\x1a\n"
 #: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers, floats, colour.
 SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"})
 
@@ -24,47 +29,82 @@ def samples(path: Path) -> Array:
     """Read the numbers in a label file, as stored: [h, w] or [h, w, c]; bool for 1-bit PNG, palette PNGs as indices.
 
     Raises:
-        LabelError: the file is missing, empty, truncated, or does not match its extension.
+        LabelError: the file is missing, not a regular file, empty, truncated, too large, or does not match its
+            extension; or a checksum in a PNG is wrong.
     """
     readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise LabelError(f"Label files with the extension '{path.suffix}' are not supported.", where=str(path))
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
-    if not data:
-        raise LabelError("The label file is empty: 0 bytes.", where=str(path), next_step="Export it again.")
-    array = reader(data, path)
+    with _faults(path):
+        data = regular.read_bytes(path, max_bytes())
+        _check_start(data, path)
+        array = reader(data, path)
     if array.size == 0:
         raise LabelError(f"The label has no pixels: its shape is {shape_text(array)}.", where=str(path))
     return array
 
 
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Height and width from the header of a PNG or TIFF; None for another file (an .npy file is never compressed).
+
+    Raises:
+        LabelError: the file cannot be read, or its header is damaged or does not match its extension.
+    """
+    with _faults(path), regular.open_regular(path) as file:
+        head = file.read(64)
+        file.seek(0)
+        _check_start(head, path)
+        match path.suffix.lower():
+            case ".png":
+                header = png.header_of(head)
+                return header.height, header.width
+            case ".tif" | ".tiff":
+                with open_as_named(file, path) as image:
+                    return image.height, image.width
+    return None
+
+
+def _check_start(data: bytes, path: Path) -> None:
+    if not data:
+        raise LabelError("The label file is empty: 0 bytes.", where=str(path), next_step="Export it again.")
+    refuse_other_format(data, path)
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Turn the errors of files and decoders into `LabelError`, and suppress their warnings."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except WrongFileError as error:
+        raise LabelError(f"The label cannot be used: {error}.", where=str(path), next_step=error.next_step) from error
+    except OSError as error:
+        if error.strerror is None:  # raised by a decoder
+            raise _damaged(path, str(error)) from error
+        raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
+    except LabelError:
+        raise
+    except Exception as error:  # decoders raise many types for damaged files, such as TypeError and struct.error
+        raise _damaged(path, str(error)) from error
+
+
 def _png(data: bytes, path: Path) -> Array:
-    if not data.startswith(PNG):
-        raise LabelError("The extension is .png, but the file is not a PNG.", where=str(path))
-    bits, colour = data[24:26].ljust(2)
-    if bits == 16 and colour != 0:
-        return _deep_colours(data, path)
-    array = _pillow(data, path)
-    if colour == 0 and bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
-        return array // np.uint8(255 // (2**bits - 1))
-    return array.astype(np.uint16) if bits == 16 else array
+    header = png.header_of(data)
+    refuse_giant(header.height, header.width)
+    sound = png.checked(data)
+    if header.bits == 16 and header.colour != 0:
+        return _deep_colours(sound, path)
+    array = _pillow(sound, path)
+    if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
+        return array // np.uint8(255 // (2**header.bits - 1))
+    return array.astype(np.uint16) if header.bits == 16 else array
 
 
 def _deep_colours(data: bytes, path: Path) -> Array:
-    """Read 16-bit colours with OpenCV: Pillow drops the low bytes. Check the CRCs first: OpenCV does not."""
+    """Read 16-bit colours with OpenCV: Pillow drops the low bytes."""
     import cv2
 
-    offset, kind = len(PNG), b""
-    while kind != b"IEND":
-        length = int.from_bytes(data[offset : offset + 4])
-        kind, end = data[offset + 4 : offset + 8], offset + 8 + length
-        if zlib.crc32(data[offset + 4 : end]) != int.from_bytes(data[end : end + 4]) or end + 4 > len(data):
-            raise _damaged(path, "a checksum is wrong or the end is missing")
-        offset = end + 4
     colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if colours is None or colours.ndim != 3:
         raise _damaged(path, "its pixels cannot be decoded")
@@ -77,14 +117,11 @@ def _tiff(data: bytes, path: Path) -> Array:
 
 
 def _pillow(data: bytes, path: Path) -> Array:
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data)) as image:
-            image.load()
-            if image.mode not in SAMPLES:
-                raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=str(path))
-            return np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise _damaged(path, str(error)) from error
+    with open_as_named(io.BytesIO(data), path) as image:
+        image.load()
+        if image.mode not in SAMPLES:
+            raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=str(path))
+        return np.asarray(image)
 
 
 def _damaged(path: Path, fault: str) -> LabelError:
@@ -94,13 +131,36 @@ def _damaged(path: Path, fault: str) -> LabelError:
 
 
 def _npy(data: bytes, path: Path) -> Array:
+    file = io.BytesIO(data)
     try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
+        shape, dtype = _npy_header(file)
+        expected, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
+        if expected != found:
+            raise ValueError(f"its {'x'.join(map(str, shape))} {dtype} need {expected} bytes, and it holds {found}")
+    except ValueError as error:
         raise LabelError(f"This .npy file cannot be read: {error}.", where=str(path)) from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "buif":
-        raise LabelError("This .npy file does not hold an array of numbers.", where=str(path))
-    return array
+    if len(shape) > 1:
+        refuse_giant(shape[0], shape[1])
+    file.seek(0)
+    return np.asarray(np.load(file, allow_pickle=False))
+
+
+def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
+    """Shape and type of an array from the header of its file.
+
+    Raises:
+        ValueError: the header is wrong, or of something else than numbers.
+    """
+    try:
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    except (KeyError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError) as error:
+        raise ValueError("its header is wrong") from error
+    if dtype.kind not in "buif":
+        raise ValueError("it does not hold an array of numbers")
+    if not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError("its header is wrong")
+    return shape, dtype
 
 
 def shape_text(array: Array) -> str:
@@ -128,10 +188,10 @@ def some_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
     """Refuse a label without any valid pixel.
 
     Raises:
-        LabelError: all pixels are invalid; `why` explains which values are.
+        EmptyLabelError: all pixels are invalid; `why` explains which values are.
     """
     if not valid.any():
-        raise LabelError(
+        raise EmptyLabelError(
             f"All-invalid label: none of its {valid.size} pixels is valid ({why}).",
             where=str(path),
             next_step="Label the image, or skip the request.",

@@ -9,8 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import Form, LabelArray
-from labelgrid.labels.formats.files import samples, save_array, save_png, shape_text, some_valid
+from labelgrid.labels.codec import DECLARE, Form, LabelArray
+from labelgrid.labels.formats.files import (
+    samples,
+    save_array,
+    save_png,
+    shape_text,
+    some_valid,
+)
+from labelgrid.labels.formats.files import (
+    stored_size as stored_size,
+)
 
 EXTENSIONS = (".png", ".npy")
 CHANNELS = 3
@@ -27,6 +36,8 @@ LENGTH_TOLERANCE = 0.05
 SHARE_OFF = 0.01
 #: If more vectors than this share point away from the camera, the declared axes are taken to be wrong.
 SHARE_AWAY = 0.9
+#: Rows that are encoded at a time.
+BAND = 64
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,8 @@ def read(path: Path, options: Options) -> LabelArray:
     vector, present = _decoded(stored, path)
     some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
     # Channel by channel: NumPy is slow along an axis of three.
-    length = np.sqrt(vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2)
+    with np.errstate(over="ignore"):  # an infinite length is refused as any other wrong one
+        length = np.sqrt(vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2)
     valid = present & (np.abs(length - 1) <= LENGTH_TOLERANCE)
     _check_unit(length, present, valid, path)
     factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
@@ -83,8 +95,10 @@ def _decoded(stored: NDArray[Any], path: Path) -> tuple[NDArray[np.float32], NDA
         return np.divide(stored, np.float32(half), dtype=np.float32) - 1, (grey | black) == 0
     if stored.dtype.kind != "f":
         raise LabelError(f"Normals in .npy are numbers in [-1, 1]; this one is {shape_text(stored)}.", where=str(path))
-    present = np.isfinite(stored).all(-1) & stored.any(-1)
-    return np.where(present[..., None], stored, 0).astype(np.float32), present
+    with np.errstate(over="ignore", invalid="ignore"):
+        vectors = stored.astype(np.float32)
+    present = np.isfinite(vectors).all(-1) & (vectors != 0).any(-1)
+    return np.where(present[..., None], vectors, np.float32(0)), present
 
 
 def _check_unit(length: NDArray[np.float32], present: NDArray[np.bool_], valid: NDArray[np.bool_], path: Path) -> None:
@@ -104,7 +118,8 @@ def _check_facing(z: NDArray[np.float32], valid: NDArray[np.bool_], axes: str, p
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",
             where=str(path),
-            next_step="Declare the axes the file was written in.",
+            next_step="Declare the axes the file was written in, such as "
+            f"`{DECLARE} 'axes=x right, y down, z away from the camera'`.",
         )
 
 
@@ -114,11 +129,14 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     Raises:
         LabelError: the disk reports an error.
     """
-    vector = np.where(label.valid[..., None], label.value * np.asarray(AXES[options.axes]), 0).astype(np.float32)
-    if path.suffix.lower() == ".npy":
-        save_array(path, vector)
-    else:
-        save_png(path, np.rint(np.clip((vector.astype(np.float64) + 1) * 32767.5, 0, 65535)).astype(np.uint16))
+    numbers = path.suffix.lower() == ".npy"
+    stored = np.empty(label.value.shape, np.float32 if numbers else np.uint16)
+    for top in range(0, len(stored), BAND):  # in float64, so a large map at once would take four times its memory
+        rows = slice(top, top + BAND)
+        signed = label.value[rows] * np.asarray(AXES[options.axes])
+        vector = np.where(label.valid[rows, :, None], signed, 0).astype(np.float32)
+        stored[rows] = vector if numbers else np.rint(np.clip((vector.astype(np.float64) + 1) * 32767.5, 0, 65535))
+    (save_array if numbers else save_png)(path, stored)
 
 
 def describe(options: Options) -> str:

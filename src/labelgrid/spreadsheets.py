@@ -1,0 +1,45 @@
+"""Writes CSV tables whose texts no spreadsheet runs as formulas, and restores the texts when they are read back."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+#: A text that a spreadsheet would take for a formula, or a marked one.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_MARKED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def marked(value: object) -> object:
+    """The value; a text that looks like a formula gets an apostrophe in front. Numbers are unchanged.
+
+    Example:
+        >>> marked("=1+2"), marked("-3.5"), marked(-3.5), marked("a.jpg")
+        ("'=1+2", '-3.5', -3.5, 'a.jpg')
+    """
+    if not isinstance(value, str) or not _FORMULA.match(value):
+        return value
+    try:
+        float(value)
+        return value
+    except ValueError:
+        return f"'{value}"
+
+
+def unmarked(text: str) -> str:
+    """The text as it was before `marked`.
+
+    Example:
+        >>> unmarked("'=1+2"), unmarked("a.jpg")
+        ('=1+2', 'a.jpg')
+    """
+    return text[1:] if _MARKED.match(text) else text
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """Rows as CSV with a line of column names."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: marked(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()

@@ -1,0 +1,75 @@
+"""A ledger from somebody else: any type may be in any column; every reader answers with a sentence."""
+
+import shutil
+import sqlite3
+
+import pytest
+
+from labelgrid.errors import LabelgridError, LedgerError
+from labelgrid.labels.foreign import check_name, check_values, foreign_values
+from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.labels.store import Store
+from labelgrid.tasks.task import definitions
+
+STRANGE = ("'../../x'", "x'00ff'", "1e999", "-7", "9e18", "'{'", "'[[]]'", "''")
+COLUMNS = {
+    "images": ("name", "key", "root", "digest", "height", "width", "split", "grp"),
+    "tasks": ("name", "kind", "cost", "options"),
+    "cells": ("state", "round", "request_id", "path", "digest", "cost", "weight"),
+    "events": ("at", "from_state", "to_state", "round", "request_id", "path", "cost", "score", "weight", "why"),
+    "rounds": ("state", "seed", "budget", "unit", "note"),
+    "notes": ("value",),
+}
+READERS = [
+    lambda store: list(store.images()),
+    lambda store: definitions(store.tasks()),
+    lambda store: list(store.cells()),
+    lambda store: list(store.events()),
+    lambda store: store.find([Cell("a.png", "depth")]),
+    lambda store: store.grid(("train", "val", "test", "heldout")),
+    lambda store: store.counts(),
+    lambda store: store.pool_hash(),
+    lambda store: (store.rounds(), store.current_round(), store.get("note")),
+    lambda store: store.move([Move(Cell("a.png", "depth"), State.MISSING)]),
+]
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with Store.create(tmp_path / "ledger.db") as store:
+        store.add_task(TaskRow("depth", "depth", 2.0))
+        store.add_images([ImageRow("a.png", "photos")])
+        store.open_round()
+        store.move([Move(Cell("a.png", "depth"), State.LABELLED, 1, path="labels/a.png", cost=2.0)])
+        store.put("note", {"a": 1})
+    return tmp_path / "ledger.db"
+
+
+@pytest.mark.parametrize(("table", "column"), [(table, column) for table in COLUMNS for column in COLUMNS[table]])
+def test_any_value_in_any_column_is_read_or_refused(ledger, table, column, tmp_path):
+    for value in STRANGE:
+        path = shutil.copy(ledger, tmp_path / "other.db")
+        with sqlite3.connect(path) as database:
+            for (trigger,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                database.execute(f"DROP TRIGGER {trigger}")
+            database.execute("PRAGMA ignore_check_constraints = 1")
+            database.execute(f"UPDATE {table} SET {column} = {value}")
+        database.close()
+        for read in READERS:
+            with Store.open(path) as store:
+                try:
+                    read(store)
+                except LabelgridError as error:
+                    assert str(error)
+
+
+def test_types_names_and_unreadable_values_are_refused():
+    check_values(("a", 1, 0.5), (str, int, float), "a row")
+    for row in (("a", "1", 0.5), ("a", 1, float("nan")), ("a", 1)):
+        with pytest.raises(LedgerError, match="a row has"):
+            check_values(row, (str, int, float), "a row")
+    for name in ("", "..", "a/b", "a\0", b"a", None):
+        with pytest.raises(LedgerError, match="a task has the name"):
+            check_name(name, "a task")
+    with pytest.raises(LedgerError, match="cannot be read"), foreign_values():
+        State(9)

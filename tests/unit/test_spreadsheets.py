@@ -1,0 +1,24 @@
+"""Laws of tables for spreadsheets: no text is a formula, and every text comes back."""
+
+import csv
+import io
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelgrid.spreadsheets import csv_text, marked, unmarked
+
+
+@given(st.text())
+def test_no_text_is_a_formula_and_each_comes_back(text):
+    shown = marked(text)
+    if shown != text:
+        assert shown == "'" + text and unmarked(shown) == text
+    elif text[:1] in ("=", "+", "-", "@", "\t", "\r") and text:
+        float(text)  # a plain number
+
+
+def test_lines_are_marked_and_numbers_are_not():
+    rows = [{"a": "=cmd|'/C calc'!A0", "b": -1.5}, {"a": "-2", "b": None}]
+    text = csv_text(("a", "b"), rows)
+    assert list(csv.reader(io.StringIO(text))) == [["a", "b"], ["'=cmd|'/C calc'!A0", "-1.5"], ["-2", ""]]
