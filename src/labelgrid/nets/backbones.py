@@ -7,13 +7,14 @@ from typing import Any
 
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.errors import ModelError
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
+from labelgrid.regular import open_regular, read_bytes
 
 
 class Encoder(nn.Module):
@@ -21,7 +22,13 @@ class Encoder(nn.Module):
 
     `channels` is the number of channels of the fused map; `level_channels` and `strides` are those of the scales,
     finest first. If the coarsest stride does not divide the image's sides, the image is padded with zeros at the bottom
-    and right, and the maps are cropped to the image (HRNet adds its scales, which fails if each is rounded separately).
+    and right (HRNet adds its scales, which fails if each is rounded separately), and the maps are cropped to the image:
+    the cells of every map span exactly the image, as losses, labels and predictions at original size assume.
+
+    Args:
+        options: the backbone.
+        weights: a local file of the backbone's weights.
+        mix: False leaves out the 1×1 convolution if `options.fused` is 0: the fused map is the concatenated scales.
 
     Example:
         >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
@@ -29,9 +36,11 @@ class Encoder(nn.Module):
         torch.Size([1, 16, 8, 16])
     """
 
-    def __init__(self, options: BackboneOptions, weights: Path | None = None) -> None:
+    def __init__(self, options: BackboneOptions, weights: Path | None = None, *, mix: bool = True) -> None:
         super().__init__()
         self.backbone = _create(options, load=options.pretrained and weights is None)
+        if options.upsample == "bilinear":
+            _upsample_bilinearly(self.backbone, options.name)
         if weights is not None:
             load_weights(self.backbone, weights)
         reductions = self.backbone.feature_info.reduction()
@@ -44,35 +53,56 @@ class Encoder(nn.Module):
         self.strides: tuple[int, ...] = tuple(reductions[i] for i in self.used)
         self.level_channels: tuple[int, ...] = tuple(channels[i] for i in self.used)
         self.reduction: int = max(reductions)
-        self.mix = nn.Sequential(
-            nn.Conv2d(total, self.channels, 1), nn.BatchNorm2d(self.channels), nn.ReLU(inplace=True)
-        )
+        layers = (nn.Conv2d(total, self.channels, 1), nn.BatchNorm2d(self.channels), nn.ReLU(inplace=True))
+        self.mix = nn.Sequential(*layers) if mix or options.fused else None
 
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
         height, width = image.shape[-2:]
         padded = functional.pad(image, (0, -width % self.reduction, 0, -height % self.reduction))
         maps = [scale for i, scale in enumerate(self.backbone(padded)) if i in self.used]
-        sizes = [(-(-height // stride), -(-width // stride)) for stride in self.strides]
-        levels = tuple(scale[..., :rows, :columns] for scale, (rows, columns) in zip(maps, sizes, strict=True))
-        return Features(self._fuse(maps, *sizes[0]), levels)
+        levels = tuple(_cropped(scale, stride, height, width) for scale, stride in zip(maps, self.strides, strict=True))
+        return Features(self._fused(maps, height, width), levels)
 
-    def _fuse(self, maps: list[Tensor], rows: int, columns: int) -> Tensor:
-        """Apply `mix` to all scales, upsampled to the finest, concatenated and cropped to the image.
+    def _fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
+        """All scales, upsampled to the finest, concatenated, cropped to the image and mixed.
 
         A 1×1 convolution and upsampling are both linear, so each scale is convolved before it is upsampled.
         """
+        size, stride = maps[0].shape[-2:], self.strides[0]
+        if self.mix is None:
+            raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
+            return _cropped(torch.cat(raised, 1), stride, height, width)
         weight, bias = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
-            total = total + _resize(functional.conv2d(scale, part), total.shape[-2:])
-        fused: Tensor = self.mix[1:](total[..., :rows, :columns])
+            total = total + _resize(functional.conv2d(scale, part), size)
+        fused: Tensor = self.mix[1:](_cropped(total, stride, height, width))
         return fused
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+def _cropped(padded: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """Crop a map over a padded image to the image: ceil(side / stride) cells that span exactly the image's side."""
+    rows, columns = -(-height // stride), -(-width // stride)
+    cropped = padded[..., :rows, :columns]
+    return _fitted(_fitted(cropped, height / (rows * stride), -2), width / (columns * stride), -1)
+
+
+def _fitted(cells: Tensor, share: float, axis: int) -> Tensor:
+    """As many cells along an axis that span only this share of it, interpolated linearly."""
+    if share == 1:
+        return cells
+    count = cells.shape[axis]
+    position = ((torch.arange(count, device=cells.device) + 0.5) * share - 0.5).clamp(min=0)
+    low = position.long()
+    weight = (position - low).to(cells.dtype).view(-1, *[1] * (-1 - axis))
+    below, above = cells.index_select(axis, low), cells.index_select(axis, (low + 1).clamp(max=count - 1))
+    return torch.lerp(below, above, weight)
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:
@@ -94,6 +124,19 @@ def _create(options: BackboneOptions, load: bool) -> Any:
         ) from error
 
 
+def _upsample_bilinearly(backbone: nn.Module, name: str) -> None:
+    """Make the layers in which HRNet raises its scales bilinear; timm's take the nearest neighbour."""
+    layers = [module for module in backbone.modules() if isinstance(module, nn.Upsample)]
+    if not layers:
+        raise ModelError(
+            f"The backbone '{name}' has no upsampling layers to make bilinear.",
+            next_step='Remove `upsample = "bilinear"` from [backbone]; it is for HRNets.',
+            unchanged="Nothing was trained.",
+        )
+    for layer in layers:
+        layer.mode, layer.align_corners = "bilinear", False
+
+
 def load_weights(backbone: nn.Module, path: Path) -> None:
     """Load a backbone's weights from a .safetensors or PyTorch file; a classifier in it is ignored.
 
@@ -110,15 +153,21 @@ def load_weights(backbone: nn.Module, path: Path) -> None:
         if key.startswith(prefix) and key.removeprefix(prefix) in expected
     }
     missing = [key for key in expected if key not in matching and not key.endswith("num_batches_tracked")]
-    misshapen = [key for key, value in matching.items() if value.shape != expected[key].shape]
+    misshapen = [key for key, value in matching.items() if not _fits(value, expected[key])]
     if missing or misshapen:
         raise ModelError(
             f"The weights do not fit the backbone: {len(missing)} of {len(expected)} tensors are missing, "
-            f"{len(misshapen)} have another shape (first: {(missing + misshapen)[0]}).",
+            f"{len(misshapen)} have another shape or type (first: {(missing + misshapen)[0]}).",
             where=str(path),
             next_step="Name the backbone that these weights were trained for.",
         )
     backbone.load_state_dict(matching, strict=False)
+
+
+def _fits(value: Tensor, expected: Tensor) -> bool:
+    """Whether plain numbers of the right shape; half precision and integers are converted, complex numbers are not."""
+    plain = value.layout == torch.strided and not value.is_quantized and not value.is_complex()
+    return plain and value.shape == expected.shape
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
@@ -131,9 +180,13 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         raise ModelError("There is no such weights file.", where=str(path), next_step="Check the path.")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return state.get("state_dict", state)
+            return load(read_bytes(path))
+        with open_regular(path) as file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+        state = state.get("state_dict", state)
+        if not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()):
+            raise TypeError("it does not hold named tensors")
+        return state
     except UnpicklingError as error:
         raise ModelError(
             "The file contains objects other than tensors, and was not opened.",

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from labelgrid.config import check_ranges
+from labelgrid.trusted import is_trusted
+
 Where = Literal["final", "heads", "all"]
+#: The largest number of channels of any layer.
+WIDEST = 16384
 
 
 def check_rates(*rates: float) -> None:
@@ -22,11 +27,24 @@ class BackboneOptions:
     """The encoder.
 
     Args:
-        name: the name of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`.
+        name: the name of a timm model; the papers' HRNet-18 is `hrnet_w18_small_v2`. A name with a source, such as
+            `hf-hub:OWNER/MODEL`, is used only with `--trust hf-hub`.
         pretrained: start from ImageNet weights, fetched by timm or read from the settings' `weights`.
         fused: channels of the fused map; 0 keeps the sum of the scales' channels, as in the papers.
+        upsample: how HRNet raises coarse scales before it adds them: `"nearest"`, as in timm and in the training of its
+            ImageNet weights, or `"bilinear"`, as in the survey and the papers. Other backbones have no such layers.
     """
 
     name: str = "hrnet_w18_small_v2"
     pretrained: bool = True
     fused: int = 0
+    upsample: Literal["nearest", "bilinear"] = "nearest"
+
+    def __post_init__(self) -> None:
+        check_ranges(self, fused=(0, WIDEST))
+        source, colon, _ = self.name.partition(":")
+        if colon and not is_trusted(source.replace("_", "-")):
+            raise ValueError(
+                f"the source '{source}' of a backbone is used only if you trust it; if you know the author of the "
+                f"recipe, add `--trust {source.replace('_', '-')}` to the command"
+            )

@@ -15,7 +15,7 @@ from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, bottlenecks, with_known
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import check_rates
+from labelgrid.nets.options import WIDEST, check_rates
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
@@ -43,8 +43,8 @@ class Options:
     encoder_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.width < 4 or self.width % 4:
-            raise ValueError(f"width must be a multiple of 4; it is {self.width}")
+        if not 4 <= self.width <= WIDEST or self.width % 4:
+            raise ValueError(f"width must be a multiple of 4 up to {WIDEST}; it is {self.width}")
         check_rates(self.dropout, self.encoder_dropout)
 
 

@@ -1,6 +1,8 @@
 """The plain multi-task network, the baseline of all others: one encoder and one head per task.
 
-A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels have no effect.
+A head is a convolution, batch norm, ReLU and a 1×1 convolution. There is one stage, so known labels have no effect. The
+heads read the concatenated scales, as the survey's do; if the backbone's `fused` is above 0, one 1×1 convolution for
+all tasks reduces these first.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,11 +10,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from labelgrid.config import check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import check_rates
+from labelgrid.nets.options import WIDEST, check_rates
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
@@ -22,7 +25,7 @@ class Options:
     """The heads.
 
     Args:
-        width: channels of a head; 0: as many as the fused map has, as in the survey's HRNet head.
+        width: channels of a head; 0: as many as its input has, as in the survey's HRNet head.
         kernel: kernel size of a head's first convolution; 1 in the survey, 3 in `small-shared-heads`.
         dropout: rate of the channel dropout before each head's last convolution; PartAL does not give it.
         encoder_dropout: rate of the channel dropout on the encoder's fused map.
@@ -36,6 +39,7 @@ class Options:
     def __post_init__(self) -> None:
         if self.width < 0 or self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"width must be at least 0 and kernel odd; they are {self.width} and {self.kernel}")
+        check_ranges(self, width=(0, WIDEST), kernel=(1, 63))
         check_rates(self.dropout, self.encoder_dropout)
 
 
@@ -76,6 +80,6 @@ class SharedHeads(Network):
         return {name: self.last[name](x) for name, x in task_features.items()}
 
 
-def build(tasks: Mapping[str, Task], encoder: Callable[[], Encoder], options: Options) -> SharedHeads:
+def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> SharedHeads:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
-    return SharedHeads(tasks, encoder(), options)
+    return SharedHeads(tasks, encoder(mix=False), options)

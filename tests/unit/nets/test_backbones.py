@@ -1,17 +1,46 @@
 """Backbones: fused scales, local weights, and clear words where there are none."""
 
+import numpy as np
 import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
 
 from labelgrid.errors import ModelError
 from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, load_weights
 from labelgrid.nets.options import BackboneOptions
 
-COVERS = ["labelgrid.nets.blocks", "labelgrid.nets.options"]
+COVERS = ["labelgrid.nets.options"]
 TINY = BackboneOptions("mobilenetv2_035", pretrained=True, fused=16)
+
+
+def cut(padded: torch.Tensor, stride: int, size: tuple[int, int]) -> torch.Tensor:
+    """The map over the image alone: ceil(side / stride) cells that span it, read off the padded map in between."""
+    for axis, side in ((-2, size[0]), (-1, size[1])):
+        count = -(-side // stride)
+        at = np.clip((np.arange(count) + 0.5) * side / count / stride - 0.5, 0, padded.shape[axis] - 1)
+        low = torch.from_numpy(np.floor(at)).long()
+        share = torch.from_numpy(at - np.floor(at)).float().view(-1, *[1] * (-1 - axis))
+        high = (low + 1).clamp(max=padded.shape[axis] - 1)
+        padded = padded.index_select(axis, low) * (1 - share) + padded.index_select(axis, high) * share
+    return padded
+
+
+def raised(encoder: Encoder, padded: torch.Tensor) -> list[torch.Tensor]:
+    """The used scales of a padded image at the size of the finest."""
+    maps = [scale for i, scale in enumerate(encoder.backbone(padded)) if i in encoder.used]
+    size = maps[0].shape[-2:]
+    return [functional.interpolate(scale, size=size, mode="bilinear", align_corners=False) for scale in maps]
+
+
+class Means(nn.Module):
+    """A backbone whose scales are the mean colours of each cell."""
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        return [functional.avg_pool2d(image, stride) for stride in (2, 4, 8, 16, 32)]
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +65,8 @@ def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, 
 def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
     encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8)).train()
     image = torch.rand(2, 3, *size)
-    padded = torch.nn.functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
-    maps = [scale for i, scale in enumerate(encoder.backbone(padded)) if i in encoder.used]
-    finest = maps[0].shape[-2:]
-    raised = [torch.nn.functional.interpolate(m, size=finest, mode="bilinear", align_corners=False) for m in maps]
-    rows, columns = -(-size[0] // 4), -(-size[1] // 4)
-    wanted = encoder.mix(torch.cat(raised, 1)[..., :rows, :columns])
+    padded = functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
+    wanted = encoder.mix(cut(torch.cat(raised(encoder, padded), 1), 4, size))
     torch.testing.assert_close(encoder(image).shared, wanted, rtol=1e-4, atol=1e-5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert encoder(image).shared.dtype == torch.bfloat16
@@ -57,10 +82,12 @@ def test_the_levels_are_the_backbones_own_scales_cut_to_the_image(size):
         zip(encoder.level_channels, sizes, strict=True)
     )
     assert encoder.strides == (4, 8, 16, 32)
-    padded = torch.nn.functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
+    padded = functional.pad(image, (0, -size[1] % 32, 0, -size[0] % 32))
     own = [scale for i, scale in enumerate(encoder.backbone(padded)) if i in encoder.used]
-    cut = [scale[..., :rows, :columns] for scale, (rows, columns) in zip(own, sizes, strict=True)]
-    assert all(torch.equal(level, scale) for level, scale in zip(levels, cut, strict=True))
+    for level, scale, stride in zip(levels, own, encoder.strides, strict=True):
+        torch.testing.assert_close(level, cut(scale, stride, size), rtol=1e-4, atol=1e-5)
+        if size == (64, 96):
+            assert torch.equal(level, scale)
 
 
 @pytest.mark.parametrize("name", ["hrnet_w18_small_v2", "mobilenetv2_035"])
@@ -72,7 +99,75 @@ def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, s
     assert encoder(image).shared.shape == (1, 4, -(-height // 4), -(-width // 4))
     whole = torch.zeros(1, 3, -(-height // 32) * 32, -(-width // 32) * 32)
     whole[..., :height, :width] = image
-    torch.testing.assert_close(encoder(image).shared, encoder(whole).shared[..., : -(-height // 4), : -(-width // 4)])
+    mixed = encoder.mix[0](torch.cat(raised(encoder, whole), 1))
+    torch.testing.assert_close(encoder(image).shared, encoder.mix[1:](cut(mixed, 4, size)), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(61, 97), (64, 98), (63, 99), (64, 100), (96, 128)])
+def test_a_map_shows_a_place_where_the_image_has_it(size):
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), mix=False).eval()
+    encoder.backbone = Means()
+    down, right = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
+    features = encoder(torch.stack([down, right, down])[None])
+    inside = slice(12, size[0] - 40), slice(12, size[1] - 40)  # no cell there reaches the image's or the padding's edge
+    for level, stride in zip(features.levels[:2], (4, 8), strict=False):
+        assert level.shape[-2:] == tuple(-(-side // stride) for side in size)
+        shown = functional.interpolate(level, size=size, mode="bilinear", align_corners=False)[0]
+        assert (shown[0] - down)[inside].abs().max() < 0.01
+        assert (shown[1] - right)[inside].abs().max() < 0.01
+    shown = functional.interpolate(features.shared[:, :2], size=size, mode="bilinear", align_corners=False)[0]
+    assert (shown[1] - right)[inside].abs().max() < 0.01
+
+
+def test_the_scales_are_concatenated_where_no_mix_is_asked_for():
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), mix=False).eval()
+    image = torch.rand(1, 3, 50, 70)
+    padded = functional.pad(image, (0, 26, 0, 14))
+    assert encoder.channels == sum(encoder.level_channels)
+    torch.testing.assert_close(encoder(image).shared, cut(torch.cat(raised(encoder, padded), 1), 4, (50, 70)))
+    fused = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), mix=False)
+    assert fused(torch.rand(2, 3, 32, 32)).shared.shape[1] == 8
+
+
+class Bilinear(nn.Module):
+    """Raises a map, by the formula of `align_corners = False`."""
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for axis in (-2, -1):
+            length = x.shape[axis]
+            at = ((torch.arange(length * self.scale, dtype=x.dtype) + 0.5) / self.scale - 0.5).clamp(0, length - 1)
+            low, share = at.long(), (at - at.long()).view(-1, *[1] * (-1 - axis))
+            high = (low + 1).clamp(max=length - 1)
+            x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, high) * share
+        return x
+
+
+def test_hrnet_adds_its_scales_raised_by_nearest_neighbour_or_bilinearly():
+    torch.manual_seed(0)
+    plain = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False)).eval().double()
+    papers = Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear")).eval().double()
+    papers.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 3, 64, 96, dtype=torch.float64)
+    with torch.no_grad():
+        nearest, bilinear = plain(image), papers(image)
+        layers = [name for name, module in plain.named_modules() if isinstance(module, nn.Upsample)]
+        assert len(layers) == 22
+        for name in layers:
+            parent, _, last = name.rpartition(".")
+            plain.get_submodule(parent)[int(last)] = Bilinear(int(plain.get_submodule(name).scale_factor))
+        for found, wanted in zip(bilinear.levels, plain(image).levels, strict=True):
+            torch.testing.assert_close(found, wanted)
+    first = nearest.levels[0], bilinear.levels[0]
+    assert (first[0] - first[1]).norm() > 0.05 * first[0].norm()
+
+
+def test_bilinear_upsampling_of_a_backbone_without_upsampling_is_refused():
+    with pytest.raises(ModelError, match=r"'mobilenetv2_035' has no upsampling layers(.|\n)*Remove `upsample"):
+        Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, upsample="bilinear"))
 
 
 @pytest.mark.parametrize("form", ["safetensors", "pth", "prefixed", "with classifier", "in state_dict"])

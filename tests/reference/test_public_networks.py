@@ -1,0 +1,73 @@
+"""The networks of the papers have the public code's parameter counts, part by part (the survey's repository)."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import pytest
+from torch import nn
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.nets import pad_net, shared_heads
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.network import Network
+from labelgrid.nets.options import BackboneOptions
+from labelgrid.tasks.task import Task, build_all, definitions
+
+COVERS = ["labelgrid.nets.shared_heads"]
+BACKBONE, FUSE = 3_860_720, 270 * 270 + 270 + 2 * 270
+#: The outputs of each task of NYUv2 and of PASCAL.
+OUTPUTS = {
+    "nyud": {"semseg": 40, "depth": 1, "normals": 3},
+    "pascal": {"semseg": 21, "parts": 7, "saliency": 1, "edges": 1, "normals": 3},
+}
+#: Two blocks at 256 channels without a shortcut; a shortcut from 270 channels and its block's wider first convolution.
+BLOCKS = 2 * (256 * 64 + 2 * 64 + 9 * 64 * 64 + 2 * 64 + 64 * 256 + 2 * 256)
+SHORTCUT = 270 * 256 + 2 * 256 + (270 - 256) * 64
+
+
+def tasks_of(data: str) -> Mapping[str, Task]:
+    rows = [
+        TaskRow(name, "semseg", 1, {"classes": [str(i) for i in range(channels)]})
+        if name in ("semseg", "parts")
+        else TaskRow(name, name, 1)
+        for name, channels in OUTPUTS[data].items()
+    ]
+    return build_all(definitions(rows))
+
+
+def count(*parts: nn.Module) -> int:
+    return sum(value.numel() for part in parts for value in part.parameters())
+
+
+def made(build: object, data: str, options: object) -> Network:
+    encoder = partial(Encoder, BackboneOptions("hrnet_w18_small_v2", pretrained=False, upsample="bilinear"))
+    return build(tasks_of(data), encoder, options)  # type: ignore[no-any-return, operator]
+
+
+@pytest.mark.parametrize(
+    ("data", "heads", "embedding", "whole"),
+    [("nyud", 433_708, 102_912, 12_091_318), ("pascal", 712_481, 78_592, 29_304_992)],
+)
+def test_pad_net_is_the_public_one_but_for_the_embeddings_of_predictions(
+    data: str, heads: int, embedding: int, whole: int
+) -> None:
+    network, outputs = made(pad_net.build, data, pad_net.Options(gate="source", own="features")), OUTPUTS[data]
+    last = sum(256 * channels + channels for channels in outputs.values())
+    parts = {name: part for name, part in network.named_children() if count(part)}
+    assert parts.keys() == {"encoder", "initial_bodies", "initial", "embed", "distil", "final_bodies", "final"}
+    assert count(parts["encoder"]) == BACKBONE + FUSE
+    assert count(parts["initial_bodies"]) == len(outputs) * (BLOCKS + SHORTCUT)
+    assert count(parts["initial"]) == count(parts["final"]) == last
+    assert count(parts["distil"]) == len(outputs) * (len(outputs) - 1) * 2 * 9 * 256 * 256
+    assert count(parts["final_bodies"], parts["final"]) == heads == len(outputs) * BLOCKS + last
+    assert count(parts["embed"]) == embedding
+    assert count(network) == whole + embedding
+
+
+@pytest.mark.parametrize(("data", "whole"), [("nyud", 4_093_774), ("pascal", 4_238_213)])
+def test_shared_heads_are_the_public_baseline(data: str, whole: int) -> None:
+    network, outputs = made(shared_heads.build, data, shared_heads.Options()), OUTPUTS[data]
+    assert count(network.get_submodule("encoder")) == BACKBONE
+    assert count(network.get_submodule("bodies")) == len(outputs) * FUSE
+    assert count(network.get_submodule("last")) == sum(270 * channels + channels for channels in outputs.values())
+    assert count(network) == whole
