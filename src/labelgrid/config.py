@@ -2,33 +2,50 @@
 
 import difflib
 import json
+import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from labelgrid.errors import RecipeError
+from labelgrid.regular import read_text
 
 T = TypeVar("T")
+#: The largest whole number in a file of settings: the largest that a database and TOML hold.
+LARGEST = 2**63 - 1
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file.
 
     Raises:
-        RecipeError: the file is missing or is not TOML.
+        RecipeError: the file is missing, cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text(path))
     except FileNotFoundError as error:
         raise RecipeError("The file does not exist.", where=str(path), next_step="Check the path.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise RecipeError(
+            f"The file cannot be read: {error.strerror}.", where=str(path), next_step="Check the path."
+        ) from error
+    except RecursionError as error:
+        raise _too_deep(str(path)) from error
+    except ValueError as error:  # of TOML, UTF-8, or a number with thousands of digits
         raise RecipeError(f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line.") from error
 
 
-def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool = True) -> T:
     """Build the frozen dataclass `kind` from TOML values; unknown keys and type conversions are errors.
+
+    Args:
+        kind: the dataclass.
+        values: its keys and values.
+        where: the file or table, for messages.
+        finite: refuse NaN and infinite numbers; records of measurements may hold them.
 
     Raises:
         RecipeError: names each wrong key, its problem and the closest known key.
@@ -41,14 +58,58 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         >>> parse(Train, {"epochs": 3}, "recipe.toml")
         Train(epochs=3)
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        text = json.dumps(values, default=str)  # dates become text; no key takes one
-        return TypeAdapter(kind).validate_json(text, strict=True, extra="forbid")
+        for key, number in _numbers(values) if finite else ():
+            if not (math.isfinite(number) if isinstance(number, float) else abs(number) <= LARGEST):
+                shown = number if isinstance(number, float) else "a larger one"
+                what = f"{key}: a finite number up to 2**63 is expected; it is {shown}."
+                raise RecipeError(what, where=where, next_step="Fix it and run again.")
+        text = json.dumps(values, default=lambda value: [[str(value)]])  # no key takes one
+        built: T = _adapter(cast("Any", kind)).validate_json(text, strict=True, extra="forbid")
+        return built
+    except RecursionError as error:
+        raise _too_deep(where) from error
     except ValidationError as error:
         faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
         raise RecipeError("; ".join(faults) + ".", where=where, next_step="Fix it and run again.") from error
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: Any) -> Any:
+    """The validator of a dataclass; making one takes milliseconds."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _numbers(values: Any, key: str = "") -> Iterator[tuple[str, int | float]]:
+    """The numbers in nested values, with their dotted keys."""
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            yield from _numbers(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list | tuple):
+        for value in values:
+            yield from _numbers(value, key)
+    elif isinstance(values, int | float):
+        yield key, values
+
+
+def _too_deep(where: str) -> RecipeError:
+    return RecipeError("The tables are nested too deeply.", where=where, next_step="Fix it and run again.")
+
+
+def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
+    """Check that each named number of a dataclass lies in its range, ends included.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for name, (low, high) in ranges.items():
+        value = getattr(options, name)
+        if not low <= value <= high:
+            raise ValueError(f"{name} must be from {low:g} to {high:g}; it is {value:g}")
 
 
 def _fault(kind: object, key_path: tuple[int | str, ...], fault: str, message: str) -> str:
@@ -99,4 +160,4 @@ def as_toml(value: object) -> str:
         return "[" + ", ".join(map(as_toml, value)) + "]"
     if isinstance(value, float):
         return repr(value)  # JSON writes 1e+30 without a decimal point
-    return json.dumps(value, ensure_ascii=False)  # a JSON string is a TOML string
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # a JSON string is a TOML string

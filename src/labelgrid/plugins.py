@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
@@ -13,10 +14,11 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from labelgrid.errors import PluginError
+from labelgrid.trusted import check_trusted
 
 #: The folders of plug-ins, with the modules in them that are not plug-ins.
 FOLDERS: dict[str, frozenset[str]] = {
-    "tasks": frozenset({"task", "pictures", "placement"}),
+    "tasks": frozenset({"task", "figures", "pictures", "placement"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
     "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),
@@ -24,6 +26,19 @@ FOLDERS: dict[str, frozenset[str]] = {
     "score": frozenset({"pool", "table", "statistic", "fit", "weights"}),
     "select": frozenset({"strategy", "parts"}),
     "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
+}
+
+#: What a plug-in has when it is built: the members of its interface that tell it from any other object.
+MEMBERS: dict[str, tuple[str, ...]] = {
+    "tasks": ("activate", "pixel_loss", "to_target", "moments", "metrics"),
+    "data": ("images", "label"),
+    "nets": ("encode", "decode", "predict"),
+    "train.balance": ("backward",),
+    "train.terms": ("loss", "views", "prepare"),
+    "score": ("axis", "scope"),
+    "select": ("needs", "select"),
+    "annotate": ("send", "receive"),
+    "labels.formats": ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
 }
 
 
@@ -44,14 +59,14 @@ def module(folder: str, name: str) -> ModuleType:
 
     Raises:
         PluginError: there is no such plug-in (the message lists the folder and the nearest match), or it cannot be
-            imported.
+            imported or is not trusted; see `labelgrid.trusted`.
     """
     path = _path(folder, name)
     if ":" not in name:
         return importlib.import_module(path)
     try:
         return importlib.import_module(path)
-    except ImportError as error:
+    except Exception as error:  # a user's module may raise anything
         raise _not_importable(name, error) from error
 
 
@@ -77,10 +92,57 @@ def resolve_in(folders: Sequence[str], name: str) -> Any:
     folder = next((folder for folder in folders if ":" in name or name in names(folder)), None)
     if folder is None:
         raise _unknown(folders, name)
+    source = module(folder, name)
     try:
-        return getattr(module(folder, name), name.partition(":")[2] or "build")
+        return getattr(source, name.partition(":")[2] or "build")
     except AttributeError as error:
         raise _not_importable(name, error) from error
+
+
+def create(folder: str, name: str, *arguments: Any) -> Any:
+    """Build a plug-in, and check that it is one of this folder.
+
+    Raises:
+        PluginError: there is no such plug-in, it cannot be built, or what it builds lacks a member of the interface.
+
+    Example:
+        >>> create("annotate", "folder").send.__name__
+        'send'
+    """
+    return call(folder, name, resolve(folder, name), *arguments)
+
+
+def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
+    """What a plug-in's `build` makes of the arguments, if it has the members of the folder's interface.
+
+    Raises:
+        PluginError: it lacks one, or an own plug-in cannot be built.
+    """
+    try:
+        built = build(*arguments)
+    except (TypeError, AttributeError) as error:  # of an object that is no plug-in; others are errors of its code
+        if ":" not in name:
+            raise
+        raise PluginError(
+            f"'{name}' cannot be built as a plug-in of labelgrid.{folder}: {type(error).__name__}: {error}.",
+            next_step="Name the plug-in's `build`, not another object; docs/plugins.md describes its arguments.",
+        ) from error
+    return checked(folder, name, built)
+
+
+def checked(folder: str, name: str, built: Any) -> Any:
+    """What a plug-in built, if it has the members of the folder's interface.
+
+    Raises:
+        PluginError: it lacks one.
+    """
+    missing = [member for member in MEMBERS[folder] if not hasattr(built, member)]
+    if missing:
+        raise PluginError(
+            f"'{name}' is not a plug-in of labelgrid.{folder}: what it builds has no `{missing[0]}`.",
+            next_step="docs/plugins.md describes the interface.",
+        )
+    return built
 
 
 def options_class(folder: str, name: str) -> Any:
@@ -97,9 +159,9 @@ def options_class(folder: str, name: str) -> Any:
     """
     path = _path(folder, name)
     source = sys.modules.get(path) or _options_alone(path, name) or module(folder, name)
-    if not hasattr(source, "Options"):
+    if not is_dataclass(getattr(source, "Options", None)):
         raise PluginError(
-            f"The {folder} plug-in '{name}' takes no options: its module has no class `Options`.",
+            f"The {folder} plug-in '{name}' takes no options: its module has no dataclass `Options`.",
             next_step="Remove its options; for your own plug-in, add a frozen dataclass `Options`, empty if need be.",
         )
     return source.Options
@@ -115,7 +177,7 @@ def _options_alone(path: str, name: str) -> ModuleType | None:
         loader = _OptionsLoader(part, spec.loader.path)
         partial = sys.modules[part] = module_from_spec(ModuleSpec(part, loader, origin=loader.path))
         loader.exec_module(partial)
-    except ImportError as error:
+    except Exception as error:  # a user's module may raise anything
         raise _not_importable(name, error) from error
     return partial if hasattr(partial, "Options") else None
 
@@ -170,7 +232,7 @@ def _alias(alias: ast.alias) -> str:
 def _path(folder: str, name: str) -> str:
     """The dotted name of a plug-in's module."""
     if ":" in name:
-        return name.partition(":")[0]
+        return check_trusted(name)
     if name not in names(folder):
         raise _unknown((folder,), name)
     return f"labelgrid.{folder}.{name}"
@@ -188,7 +250,8 @@ def _unknown(folders: Sequence[str], name: str) -> PluginError:
 
 
 def _not_importable(name: str, error: Exception) -> PluginError:
-    return PluginError(f"'{name}' cannot be imported: {error}.", next_step="Check the spelling and PYTHONPATH.")
+    what = error if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
+    return PluginError(f"'{name}' cannot be imported: {what}.", next_step="Check the spelling and PYTHONPATH.")
 
 
 def describe(folder: str) -> dict[str, str]:

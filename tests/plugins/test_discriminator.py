@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.rounds.models import latest, restore
+from labelgrid.project.artifacts import newest_fit
+from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
@@ -21,13 +22,13 @@ NAME = "tests.plugins.discriminator:build"
 def test_a_killed_training_resumes_with_the_discriminators_optimiser(tmp_path):
     project, _ = whole_round(tmp_path, {"train": {"epochs": 3}, "terms": {NAME: {}}})
     with project:
-        kept = load(project.inside(latest(project).checkpoint))
+        kept = load(project.inside(newest_fit(project.folder).checkpoint))
         state = kept.own[f"{NAME}/judges"]["state"]
-        undisturbed = load(tmp_path / "twin" / "flat" / latest(project).checkpoint)
+        undisturbed = load(tmp_path / "twin" / "flat" / newest_fit(project.folder).checkpoint)
         other = undisturbed.own[f"{NAME}/judges"]["state"]
         assert state and all(float(slot["step"]) == kept.step for slot in state.values())
         assert all(torch.equal(state[i]["exp_avg_sq"], other[i]["exp_avg_sq"]) for i in state)
-        judges = restore(project, latest(project))[1].terms[NAME].state_dict()
+        judges = restore(project, newest_fit(project.folder))[1].terms[NAME].state_dict()
         assert all(torch.equal(judges[name], value) for name, value in kept.parts[NAME].items())
 
 

@@ -11,6 +11,7 @@ from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, models, query, score
 from labelgrid.score.pool import pool_batches
+from labelgrid.score.table import read_table
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts import statistic_laws, strategy_laws
 from tests.plugins import k_centre
@@ -74,7 +75,7 @@ def test_a_round_is_killed_while_it_scores_and_picks_what_a_brute_force_does(tmp
         asked = query.query(project, Budget(3, "images"), Silent())
         assert asked.strategy == NAME
         assert calls[2:] and not any(set(first) & set(ids) for ids in calls), "a part was scored again"
-        table = score.read_table(project.round_folder(2) / "scores" / "scores.parquet")
+        table = read_table(project.round_folder(2) / "scores" / "scores.parquet")
         assert table.axes == {k_centre.FEATURES: "feature"} and table.statistics[k_centre.FEATURES].dtype == np.float32
 
         names, crew = list(table.images), models.context_of(project)

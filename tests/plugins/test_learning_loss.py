@@ -10,10 +10,12 @@ import torch
 from labelgrid.data.loader import train_batch
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
+from labelgrid.project.artifacts import newest_fit
 from labelgrid.rounds import fit as rounds_fit
 from labelgrid.rounds import models, query, score
-from labelgrid.rounds.models import latest, restore
+from labelgrid.rounds.models import restore
 from labelgrid.score.pool import pool_batches
+from labelgrid.score.table import read_table
 from labelgrid.select.strategy import Budget
 from labelgrid.train.loop import fit
 from labelgrid.train.objective import task_losses
@@ -34,7 +36,7 @@ NAME = module.TERM
 def test_the_trained_head_is_restored_with_the_model_of_a_killed_training(tmp_path):
     project, _ = whole_round(tmp_path, {"train": {"epochs": 3}, "terms": {NAME: {}}})
     with project:
-        context, model = restore(project, latest(project))
+        context, model = restore(project, newest_fit(project.folder))
         head = model.terms[NAME]
         features = model.network(torch.zeros(2, 3, 32, 64)).task_features
         assert head.predict(features).shape == (2, 3) and not head.training
@@ -114,7 +116,7 @@ def test_a_round_asks_for_the_cells_that_the_trained_head_expects_most_of(tmp_pa
         asked = query.query(project, Budget(4), Silent())
         assert not set(calls[0]) & {name for ids in calls[2:] for name in ids}
 
-        table = score.read_table(project.round_folder(2) / "scores" / "scores.parquet")
+        table = read_table(project.round_folder(2) / "scores" / "scores.parquet")
         found = table.statistics[module.STATISTIC]
         context = models.context_of(project)
         model = models.restore_model(context, done)

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.rounds.models import latest, restore
+from labelgrid.project.artifacts import newest_fit
+from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load, weights_hash
 from labelgrid.train.evaluate import evaluate
 from labelgrid.train.loop import fit
@@ -24,7 +25,7 @@ NAME = "tests.plugins.mean_teacher:build"
 def test_a_killed_training_resumes_and_the_average_is_what_is_scored_and_predicted_with(tmp_path):
     project, _ = whole_round(tmp_path, {"train": {"epochs": 3}, "terms": {NAME: {"decay": 0.8}}})
     with project:
-        done = latest(project)
+        done = newest_fit(project.folder)
         kept = load(project.inside(done.checkpoint))
         _, model = restore(project, done)
         held, teacher = model.network.state_dict(), model.terms[NAME].teacher.state_dict()

@@ -8,9 +8,11 @@ import torch
 
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
+from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, models, query, score
 from labelgrid.score import fit as trained
+from labelgrid.score.table import read_table
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.select.strategy import Budget
 from tests.contracts import statistic_laws, strategy_laws
@@ -89,7 +91,7 @@ def test_a_killed_round_ends_with_the_same_weights_scores_and_picks(copies, prep
     assert epochs.left == 10 - 1 and found == expected
     (_, mine), (_, its) = weights(cut), weights(whole)
     assert mine.keys() == its.keys() and all(torch.equal(mine[name], its[name]) for name in mine)
-    tables = [score.read_table(p.round_folder(2) / "scores" / "scores.parquet") for p in copies]
+    tables = [read_table(p.round_folder(2) / "scores" / "scores.parquet") for p in copies]
     np.testing.assert_array_equal(*(table.statistics[probe.STATISTIC] for table in tables))
     names = sorted(path.name for path in (cut.round_folder(2) / "scores").iterdir())
     assert names == ["scores.parquet", "tests.plugins.probe-build_probe.weights"]
@@ -116,7 +118,7 @@ def test_the_network_is_bitwise_as_it_was(copies, monkeypatch):
 
 def test_the_probe_learns(copies):
     project, _ = copies
-    done = models.latest(project)
+    done = newest_fit(project.folder)
     context = models.context_of(project)
     model = models.restore_model(context, done)
     job = score.scoring_job(models.as_fitted(context, done), model, {}, {})

@@ -37,6 +37,7 @@ def test_an_unknown_name_lists_the_folder_and_the_nearest_match():
 def test_outside_code_goes_by_module_and_object(tmp_path, monkeypatch):
     (tmp_path / "mine_of_a_test.py").write_text("class Thing:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "mine_of_a_test,no_such_module_at_all")
     assert plugins.resolve("nets", "mine_of_a_test:Thing").__name__ == "Thing"
     for name in ("mine_of_a_test:Nothing", "no_such_module_at_all:build"):
         with pytest.raises(PluginError, match="cannot be imported"):
@@ -84,6 +85,7 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
     (tmp_path / "package_of_a_test" / "__init__.py").write_text("")
     (tmp_path / "package_of_a_test" / "heavy.py").write_text(HEAVY)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "package_of_a_test")
     name = "package_of_a_test.heavy:build"
     options = plugins.options_class("nets", name)
     assert options().rate == 4.0 and parse(options, {"rate": 0.5}, "here").rate == 0.5
@@ -108,11 +110,13 @@ def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_o
         "import labelgrid.nets.pad_net as other\nglobals()['Options'] = other.Options\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "borrowed_options,made_options")
     for name in ("borrowed_options:build", "made_options:build"):
         assert plugins.options_class("nets", name) is loaded.Options
 
 
-def test_options_of_what_has_none_or_is_not_there_are_refused(tmp_path):
+def test_options_of_what_has_none_or_is_not_there_are_refused(monkeypatch):
+    monkeypatch.setenv("LABELGRID_TRUST", "no_such_module_at_all")
     for name, fault in (("no_such_module_at_all:build", "cannot be imported"), ("pad_nt", "Did you mean 'pad_net'")):
         with pytest.raises(PluginError, match=fault):
             plugins.options_class("nets", name)

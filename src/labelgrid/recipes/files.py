@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -19,10 +20,19 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Pat
     Raises:
         RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself.
     """
+    return parse(Recipe, load_tables(name, changes, beside), f"recipe {name}")
+
+
+def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> dict[str, Any]:
+    """Load the tables of a recipe as `load_recipe`, without checking their keys and values.
+
+    Raises:
+        RecipeError: it does not exist, is not TOML, or extends itself.
+    """
     values: dict[str, Any] = {}
     for tables in chain(find(name, beside)):
         values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
-    return parse(Recipe, override(values, changes or {}), f"recipe {name}")
+    return override(values, changes or {})
 
 
 #: The keys of a recipe's file that are not part of the recipe, with their types.
@@ -49,12 +59,20 @@ def find(name: str, beside: Path | None = None) -> Path:
     )
 
 
+#: The number of recipes that may extend one another.
+LONGEST = 32
+
+
 def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
     """Read a recipe's file and the files that it extends, directly or indirectly; the base file comes first.
 
     Raises:
-        RecipeError: a file is missing, is not TOML, or extends itself; `extends` or `simulate` has a wrong type.
+        RecipeError: a file is missing, is not TOML, or extends itself or too many others; `extends` or `simulate`
+            has a wrong type.
     """
+    path = Path(os.path.realpath(path))
+    if len(seen) == LONGEST:
+        raise RecipeError(f"More than {LONGEST} recipes extend one another.", where=str(seen[0]))
     if path in seen:
         raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
     values = read_toml(path)

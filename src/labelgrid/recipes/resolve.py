@@ -30,6 +30,10 @@ def check_options(folder: str, choice: PluginChoice) -> Any:
 
 
 def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:
-    """Build a plug-in of a folder from the arguments and its checked options, which come last."""
+    """Build a plug-in of a folder from the arguments and its checked options, which come last.
+
+    Raises:
+        PluginError: there is no such plug-in, or it cannot be built. RecipeError: an option is unknown or wrong.
+    """
     build = plugins.resolve(folder, choice.name)  # first, so that the options are of the imported module's class
-    return build(*arguments, check_options(folder, choice))
+    return plugins.call(folder, choice.name, build, *arguments, check_options(folder, choice))

@@ -7,6 +7,8 @@ from labelgrid.errors import PluginError, RecipeError
 from labelgrid.recipes.files import hash_of, load_recipe
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.simulation.study import study_of
+from labelgrid.tasks.task import spec_of
 
 COVERS = ["labelgrid.recipes.files", "labelgrid.recipes.resolve"]
 
@@ -16,11 +18,17 @@ def test_every_shipped_recipe_loads(name):
     assert load_recipe(name).network.name in plugins.names("nets")
 
 
-def test_partals_recipe_is_its_appendix(tmp_path):
-    train = load_recipe("partal-nyud").train
+def test_partals_recipe_is_its_appendix():
+    recipe, study = load_recipe("partal-nyud"), study_of("partal-nyud")
+    train = recipe.train
     assert (train.epochs, train.learning_rate, train.weight_decay, train.power, train.optimiser) == (
         100, 1e-4, 1e-4, 0.9, "adam",
     )  # fmt: skip
+    assert recipe.network.name == "pad_net" and recipe.backbone.name.startswith("hrnet_w18")
+    assert recipe.backbone.upsample == "bilinear" and recipe.backbone.pretrained
+    assert study.initial == 100 and study.budget == 240
+    weights = {row.name: spec_of(row.kind).weight for row in study.rows()}
+    assert {**weights, **(recipe.objective.weights or {})} == {"semseg": 1, "depth": 1, "normals": 10}
 
 
 def test_a_recipe_says_only_what_differs(tmp_path):
@@ -69,3 +77,15 @@ def test_plug_ins_are_made_from_checked_options():
         build_plugin("select", PluginChoice("partal", {"normalize": "none"}))
     with pytest.raises(PluginError, match=r"no select plug-in 'partl'(.|\n)*Did you mean 'partal'"):
         build_plugin("select", PluginChoice("partl"))
+
+
+def test_an_object_that_is_no_plug_in_is_refused_not_called_to_a_traceback(tmp_path, monkeypatch):
+    text = "from dataclasses import dataclass\n\n\n@dataclass\nclass Options:\n    pass\n\n\nnumber = 3\n\n\n"
+    (tmp_path / "mineplug_of_a_test.py").write_text(text + "def build(options):\n    return options.nothing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "mineplug_of_a_test")
+    for name, kind in (("Options", "TypeError"), ("number", "TypeError"), ("build", "AttributeError")):
+        with pytest.raises(PluginError, match=f"'mineplug_of_a_test:{name}' cannot be built .*: {kind}: "):
+            build_plugin("select", PluginChoice(f"mineplug_of_a_test:{name}"))
+        with pytest.raises(PluginError, match="cannot be built"):
+            plugins.create("select", f"mineplug_of_a_test:{name}", 1, 2)

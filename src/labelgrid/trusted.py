@@ -1,0 +1,85 @@
+"""Decides whose code may run: own plug-ins only from modules that the user has named. Imports none of them."""
+
+import os
+import re
+import sys
+from collections.abc import Iterable
+
+from labelgrid.errors import PluginError, UsageError
+
+#: The environment variable with the trusted modules, separated by commas. Processes that this one starts inherit it.
+VARIABLE = "LABELGRID_TRUST"
+#: A module and an object in it: "package.module:object".
+NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+#: What can be trusted: a module or package, or a source of backbones such as hf-hub.
+PREFIX = re.compile(r"[^\W\d][\w-]*(\.[^\W\d]\w*)*")
+
+
+def trust(prefixes: Iterable[str]) -> None:
+    """Let this process, and those that it starts, run the plug-ins of these modules and of the modules in them.
+
+    Raises:
+        UsageError: one is not the name of a module, or is of labelgrid or of Python's standard library.
+    """
+    wanted = [prefix.strip() for text in prefixes for prefix in text.split(",")]
+    for prefix in wanted:
+        if not PREFIX.fullmatch(prefix) or _is_of_python(prefix) or _is_of_labelgrid(prefix):
+            raise UsageError(
+                f"{prefix!r} cannot be trusted: it is not a module of yours.",
+                next_step="Name the module or package of your plug-ins, such as --trust mine.",
+                unchanged="Nothing was done.",
+            )
+    os.environ[VARIABLE] = ",".join(dict.fromkeys([*trusted_prefixes(), *wanted]))
+
+
+def trusted_prefixes() -> list[str]:
+    """The trusted modules and packages."""
+    return [prefix.strip() for prefix in os.environ.get(VARIABLE, "").split(",") if prefix.strip()]
+
+
+def is_trusted(module: str) -> bool:
+    """Whether the user has named this module, or a package around it.
+
+    Example:
+        >>> is_trusted("os.path")
+        False
+    """
+    packages = (prefix for prefix in trusted_prefixes() if not _is_of_python(prefix))
+    return any(module == prefix or module.startswith(f"{prefix}.") for prefix in packages)
+
+
+def check_trusted(name: str) -> str:
+    """Check that the code "package.module:object" may run; returns its module. Nothing is imported.
+
+    Raises:
+        PluginError: the name has another form, the module is labelgrid's or Python's, or the user has not named it.
+    """
+    if not NAME.fullmatch(name):
+        raise PluginError(
+            f"{name!r} is not the name of a plug-in.", next_step="Name your own code as 'package.module:name'."
+        )
+    module = name.partition(":")[0]
+    if _is_of_python(module):
+        raise PluginError(f"'{name}' is not a plug-in: the module is Python's own.", unchanged="It was not run.")
+    if _is_of_labelgrid(module):
+        raise PluginError(
+            f"'{name}' is not code of your own: the module is labelgrid's.",
+            next_step=f"Name a plug-in of labelgrid without its module: '{module.rpartition('.')[2]}'.",
+            unchanged="It was not run.",
+        )
+    if not is_trusted(module):
+        raise PluginError(
+            f"'{name}' is code from outside labelgrid, and you have not said that you trust it.",
+            next_step=f"If you know its author, add `--trust {module.partition('.')[0]}` to the command, "
+            f"or set {VARIABLE}={module.partition('.')[0]}.",
+            unchanged="It was not run.",
+        )
+    return module
+
+
+def _is_of_python(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+def _is_of_labelgrid(module: str) -> bool:
+    return module.partition(".")[0] == "labelgrid"
