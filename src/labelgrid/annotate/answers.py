@@ -3,8 +3,9 @@
 import bisect
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
@@ -63,16 +64,20 @@ class Answers:
         skips: the requests that cannot be labelled.
         faults: files and lines that are neither labels nor skips.
         foreign: the number of images with labels that are not in the project.
+        stray: files that cannot be labels: no label format and no image has their extension.
+        removed: files of removed images and dropped tasks.
     """
 
     labels: list[Answer] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     foreign: int = 0
+    stray: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
 
 class ImportRefused(LabelError):
-    """An import that was refused as a whole; `rows` lists the faults.
+    """An import that was refused as a whole; `rows` lists the faults, and the file `listed` too.
 
     Example:
         >>> print(ImportRefused([Fault("depth/a.png", "The file is empty.", "Export it again.")], "answers"))
@@ -81,11 +86,11 @@ class ImportRefused(LabelError):
           Fix it and run the same command again. Nothing was imported.
     """
 
-    def __init__(self, rows: Iterable[Fault], where: str) -> None:
+    def __init__(self, rows: Iterable[Fault], where: str, listed: Path | None = None) -> None:
         self.rows = tuple(sorted(rows, key=lambda row: row.where))
         lines = [str(row) for row in self.rows[:SHOWN]]
         if len(self.rows) > SHOWN:
-            lines.append(f"… and {len(self.rows) - SHOWN} more.")
+            lines.append(f"… and {len(self.rows) - SHOWN} more" + (f": all are in {listed}." if listed else "."))
         one = len(self.rows) == 1
         super().__init__(
             f"The import has {len(self.rows)} fault{'' if one else 's'}.",
@@ -93,6 +98,10 @@ class ImportRefused(LabelError):
             next_step="\n  ".join([*lines, f"Fix {'it' if one else 'them'} and run the same command again."]),
             unchanged="Nothing was imported.",
         )
+
+    def as_json(self) -> dict[str, Any]:
+        """The faults as JSON values."""
+        return {"imported": False, "faults": [asdict(row) for row in self.rows]}
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -1,15 +1,27 @@
 """Defines the connector protocol: send a request to a labelling tool, receive its answer."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.request import Request
 from labelgrid.labels.grid import SPLITS, Cell
+from labelgrid.labels.naming import stem
 from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was taken out of a project: images, their names without extension, tasks, and the requests of the cells."""
+
+    images: frozenset[str]
+    stems: frozenset[str]
+    tasks: frozenset[str]
+    requests: frozenset[str]
 
 
 class ProjectIndex:
@@ -31,6 +43,19 @@ class ProjectIndex:
     def requests(self, ids: Collection[str]) -> dict[str, Cell]:
         """Request id -> cell, for open and answered requests; unknown ids are left out."""
         return {row.request_id: row.cell for row in self._store.cells() if row.request_id in ids}
+
+    def closed(self, ids: Collection[str]) -> set[str]:
+        """Those of the ids that are of earlier requests: cancelled, or answered and withdrawn since."""
+        return (
+            {event.move.request_id for event in self._store.events() if event.move.request_id in ids} if ids else set()
+        )
+
+    def removed(self) -> Removed:
+        """The removed images, the dropped tasks, and the ids of all requests that their cells had."""
+        images, tasks = (frozenset(self._store.removed(kind)) for kind in ("images", "tasks"))
+        cells = ((e.move.request_id, e.move.cell) for e in self._store.events()) if images or tasks else ()
+        ids = {request for request, cell in cells if request and (cell.image_id in images or cell.task in tasks)}
+        return Removed(images, frozenset(map(stem, images)), tasks, frozenset(ids))
 
 
 class Connector(Protocol):

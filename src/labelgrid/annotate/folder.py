@@ -1,7 +1,5 @@
 """Exchanges requests and labels as a plain folder, which any tool or script can read and fill."""
 
-import csv
-import io
 import json
 import textwrap
 from collections import Counter
@@ -18,6 +16,7 @@ from labelgrid.annotate.returned import IMAGES, LABELS, MANIFEST, PRELABELS, REA
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
 from labelgrid.progress import Progress
+from labelgrid.spreadsheets import csv_text
 
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
@@ -99,11 +98,7 @@ def _earlier_files(out: Path) -> set[str]:
 
 
 def _table(items: Iterable[RequestItem]) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, [field.name for field in fields(RequestItem)], lineterminator="\n")
-    table.writeheader()
-    table.writerows(asdict(item) for item in items)
-    return text.getvalue()
+    return csv_text([field.name for field in fields(RequestItem)], map(asdict, items))
 
 
 def _readme(request: Request) -> str:

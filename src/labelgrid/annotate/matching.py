@@ -1,5 +1,6 @@
 """Matches answers with cells and files: looks up request ids, checks paths and extensions."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -32,7 +33,12 @@ def leads_outside(path: PurePosixPath) -> bool:
 
 def is_inside(folder: Path, name: str) -> bool:
     """Whether a file, given by its path below the folder, is inside the folder after following links."""
-    return (folder / name).resolve().is_relative_to(folder.resolve())
+    return "\0" not in name and Path(os.path.realpath(folder / name)).is_relative_to(os.path.realpath(folder))
+
+
+def links_outside(folder: Path, name: str) -> bool:
+    """Whether a file or folder, found below a folder, is a link that leads out of it."""
+    return (folder / name).is_symlink() and not is_inside(folder, name)
 
 
 def answer_file(folder: Path, name: str, where: str, cell: Cell, task: TaskDef) -> Path | Fault:

@@ -10,17 +10,23 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
-from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.matching import LINK, cell_of, is_inside, leads_outside, wrong_extension
+from labelgrid.annotate.connector import ProjectIndex, Removed
+from labelgrid.annotate.matching import LINK, cell_of, is_inside, leads_outside, links_outside, wrong_extension
 from labelgrid.errors import LabelError
+from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell
 from labelgrid.labels.naming import stem
+from labelgrid.labels.opening import FORMATS
+from labelgrid.spreadsheets import unmarked
 from labelgrid.tasks.task import TaskDef
 
 MANIFEST, README, SKIPS, LABEL_LIST = "manifest.json", "README.txt", "skips.csv", "labels.csv"
 IMAGES, LABELS, PRELABELS = "images", "labels", "prelabels"
-#: Files of a request or of an operating system, which are not labels.
-_OTHER_FILES = frozenset({MANIFEST, "manifest.csv", README, SKIPS, LABEL_LIST, "Thumbs.db", "desktop.ini"})
+#: Files of a request, which are not labels.
+_OTHER_FILES = frozenset({MANIFEST, "manifest.csv", README, SKIPS, LABEL_LIST})
+UNKNOWN = "The label is of an unknown image or task."
+#: A hidden file that is named, unlike others: people wonder about it.
+_NAMED = ".DS_Store"
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
 
     A file is a label if (a) `manifest.json` or `labels.csv` in the folder lists its path, (b) its name is a request
     id, or (c) it is `<task>/<image path>.<ext>`, also below `labels/`, with the image's extension replaced or kept. A
-    file that is none of these, or is ambiguous, is a fault.
+    file that is none of these, or is ambiguous, is a fault; if nothing with its extension can be a label, it is only
+    listed as stray. A file of a removed image or a dropped task is only listed, too.
 
     Raises:
         LabelError: there is no such folder, or no answer in it.
@@ -59,16 +66,22 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     skips = _skip_lines(folder, answers.faults)
     known = _known(index, [n for n in names if n not in listed], listed, {line[1] for line in skips})
     unmatched: list[tuple[str, Fault]] = []
+    removed = index.removed()
     for name in names:
-        match = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, known)
-        if isinstance(match, Fault):
+        match = _by_list(name, listed[name], folder, known) if name in listed else _by_name(name, folder, known)
+        if isinstance(match, Fault) and match.cell is None and match.what != LINK and _is_stray(name, index):
+            answers.stray.append(name.encode(errors="replace").decode())
+        elif isinstance(match, Fault) and match.what == UNKNOWN and _is_removed(name, listed.get(name), known, removed):
+            answers.removed.append(name.encode(errors="replace").decode())
+        elif isinstance(match, Fault):
             unmatched.append((name, match))
         else:
             answers.labels.append(Answer(match, name, folder / name))
     answers.faults += _with_hints(unmatched, index)
-    for where, request_id, reason in skips:
+    stale = index.closed({line[1] for line in skips} - known.requests.keys())
+    for where, request_id, reason in (line for line in skips if line[1] not in stale):
         _add_skip(answers, known, where, request_id, reason)
-    if not (answers.labels or answers.skips or answers.faults):
+    if not (answers.labels or answers.skips or answers.faults or answers.removed or stale):
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
             where=str(folder),
@@ -82,7 +95,7 @@ def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
     """The rows of a manifest, or None if the file is not a manifest."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     keys = ("request_id", "image", "task", "path")
     is_manifest = isinstance(rows, list) and all(
@@ -92,7 +105,10 @@ def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
 
 
 def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
-    """The files below the folder that should be labels; links are followed, each folder is visited once."""
+    """The files below the folder that should be labels; each folder is visited once.
+
+    Links to folders are followed if they stay inside; those that lead out count as files.
+    """
     seen: set[str] = set()
     for current, folders, names in os.walk(folder, onerror=_refuse_unreadable, followlinks=True):
         real = os.path.realpath(current)
@@ -105,9 +121,17 @@ def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
             continue
         seen.add(real)
         prefix = "" if top else Path(current).relative_to(folder).as_posix() + "/"
-        for name in sorted(names):
-            if not name.startswith(".") and not (top and name in _OTHER_FILES):
+        outside = [name for name in folders if links_outside(folder, prefix + name)]
+        folders[:] = [name for name in folders if name not in outside]
+        for name in sorted([*names, *outside]):
+            if (name == _NAMED or not name.startswith(".")) and not (top and name in _OTHER_FILES):
                 yield prefix + name
+
+
+def _is_stray(name: str, index: ProjectIndex) -> bool:
+    """Whether a file is neither an image nor of a label format of the project."""
+    formats = {ending for task in index.tasks.values() for ending in codec(task.spec.codec).EXTENSIONS}
+    return PurePosixPath(name).suffix.lower() not in formats | FORMATS.keys()
 
 
 def _refuse_unreadable(error: OSError) -> None:
@@ -148,12 +172,17 @@ def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tu
                 return []
             missing = [column for column in columns if column not in reader.fieldnames]
             if not missing:
-                return [(reader.line_num, row) for row in reader if any(row.values())]
+                return [(reader.line_num, _plain(row)) for row in reader if any(row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         faults.append(Fault(path.name, f"The file cannot be read: {error}.", "Write it as CSV in UTF-8."))
         return []
     faults.append(Fault(path.name, f"The first line has no column '{missing[0]}'.", f"Make it {','.join(columns)}."))
     return []
+
+
+def _plain(row: Mapping[str | None, Any]) -> dict[str, Any]:
+    """A line's values as they were before the export; those beyond the columns are dropped."""
+    return {name: unmarked(value) for name, value in row.items() if name is not None}
 
 
 def _skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
@@ -185,12 +214,22 @@ def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | F
     if not is_inside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.", cell)
     if cell.task not in known.tasks or cell.image_id not in known.images:
-        return Fault(name, "The label is of an unknown image or task.", _unknown(cell, known), cell)
+        return Fault(name, UNKNOWN, _unknown(cell, known), cell)
     requested = known.requests.get(entry.request_id, cell)
     if requested != cell:
         what = f"The list gives it request {entry.request_id}, which is for [{requested.image_id}, {requested.task}]."
         return Fault(name, what, "Restore the exported list.", cell)
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
+
+
+def _is_removed(name: str, entry: _Listed | None, known: _Known, removed: Removed) -> bool:
+    """Whether a file that matches no cell is of a removed image or a dropped task."""
+    path = PurePosixPath(stem(name))
+    if path.name in removed.requests:
+        return True
+    task, image = (entry.cell.task, entry.cell.image_id) if entry else _parts(path)
+    images = removed.images if entry else removed.images | removed.stems
+    return (task in known.tasks or task in removed.tasks) and (image in images or bool(_images(image, known)))
 
 
 def _unknown(cell: Cell, known: _Known) -> str:
@@ -199,14 +238,16 @@ def _unknown(cell: Cell, known: _Known) -> str:
     return "Add the image with `labelgrid add`, or import the folder into its own project."
 
 
-def _by_name(name: str, known: _Known) -> Cell | Fault:
+def _by_name(name: str, folder: Path, known: _Known) -> Cell | Fault:
+    if links_outside(folder, name):
+        return Fault(name, LINK, "Copy the label itself into the folder.")
     path = PurePosixPath(stem(name))
     matches = {known.requests[path.name]} if path.name in known.requests else set()
     task, image = _parts(path)
     if task in known.tasks:
         matches |= {Cell(image_id, task) for image_id in _images(image, known)}
     if not matches:
-        return Fault(name, "The label is of an unknown image or task.")
+        return Fault(name, UNKNOWN)
     if len(matches) > 1:
         cells = " or ".join(f"[{cell.image_id}, {cell.task}]" for cell in sorted(matches))
         return Fault(name, f"It could be the label of {cells}.", "Keep the image's extension: TASK/IMAGE.jpg.png.")

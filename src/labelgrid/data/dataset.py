@@ -6,6 +6,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.errors import EmptyLabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 
@@ -55,3 +56,12 @@ def labels_of(source: Source, tasks: Mapping[str, TaskDef], image_id: str) -> di
     """Read the labels that a source has of an image, by task."""
     labels = {task: source.label(image_id, definition) for task, definition in tasks.items()}
     return {task: label for task, label in labels.items() if label is not None}
+
+
+def nonempty_label(source: Source, image_id: str, task: TaskDef) -> LabelArray | None:
+    """Read the label of a cell; None if it is missing or has no valid pixel (the parts of an image without people)."""
+    try:
+        label = source.label(image_id, task)
+    except EmptyLabelError:
+        return None
+    return label if label is not None and label.valid.any() else None

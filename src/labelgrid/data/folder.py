@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.images import list_images, read_image, read_list
-from labelgrid.labels.naming import stem, whole_names
+from labelgrid.labels.naming import shortened, stem, whole_names
 from labelgrid.tasks.task import TaskDef
 
 LAYOUT = """\
-images/PATH.jpg             images of any sizes, in any sub-folders (jpg, png, bmp, tiff, webp)
+images/PATH.jpg             images of any sizes, in any sub-folders (jpg, png, webp, heic, …)
 labels/TASK/PATH.png        the label of images/PATH.jpg for a task; any may be missing
 labels/TASK/PATH.jpg.png    the same, where images of one folder differ in their extension alone
 splits/NAME.txt             optional: the images of a split, one path below images/ a line
@@ -104,8 +104,9 @@ def label_file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str
         LabelError: two files match the image, or one file matches several images.
     """
     extensions = codec(task.spec.codec).EXTENSIONS
-    full = [path for extension in extensions if (path := folder / f"{image_id}{extension}").is_file()]
-    short = [path for extension in extensions if (path := folder / f"{stem(image_id)}{extension}").is_file()]
+    full = [path for extension in extensions if (path := folder / shortened(f"{image_id}{extension}")).is_file()]
+    names = (shortened(f"{stem(image_id)}{extension}") for extension in extensions)
+    short = [path for name in names if (path := folder / name).is_file()]
     if short and image_id in whole and not full:
         raise LabelError(
             f"Several images are called '{stem(image_id)}', so this label could belong to any of them.",

@@ -13,6 +13,9 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.placement import Placement, Size
 from labelgrid.tasks.task import TaskDef
 
+#: Runs of fewer rows than this, on average, are interpolated at once: each run costs a few calls.
+SHORT = 8
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -52,46 +55,60 @@ def _part(content: slice, size: int, length: int) -> slice:
     return slice(start, max(round(content.stop * length / size), start + 1))
 
 
-def to_original(raw: Tensor, frame: Frame, rows: slice | None = None) -> Tensor:
-    """Resize a network's output [..., h', w'] to the original image's pixels [..., rows, W], bilinearly, in one step.
+def to_original(raw: Tensor, frame: Frame, rows: slice | None = None, columns: slice | None = None) -> Tensor:
+    """Resize a network's output [..., h', w'] to the original image's pixels [..., H, W], bilinearly, in one step.
 
     Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads' resolution directly
-    to the original's. Rows may be requested in strips, to bound the memory for large images; a strip is bitwise equal
-    to the same rows of the whole result.
+    to the original's. Parts may be requested, to bound the memory for large images; a part is bitwise equal to the
+    same pixels of the whole result.
 
     Args:
         raw: an output over the whole input, at any resolution.
         frame: the frame of the input.
         rows: rows of the original; all by default.
+        columns: columns of the original; all by default.
     """
-    height, width = frame.original
-    start, stop, _ = (rows or slice(None)).indices(height)
-    low, high, share = _neighbours(torch.arange(width), width, frame.content[1], frame.input[1], raw)
-    top, bottom, down = _neighbours(torch.arange(start, stop), height, frame.content[0], frame.input[0], raw.mT)
+    low, high, share = _neighbours(frame, 1, columns, raw)
+    top, bottom, down = _neighbours(frame, 0, rows, raw.mT)
     first = int(top[0])
     used = raw[..., first : int(bottom[-1]) + 1, :]
-    left, right = (used.gather(-1, columns.expand(*used.shape[:-1], -1)) for columns in (low, high))
+    left, right = (used.gather(-1, places.expand(*used.shape[:-1], -1)) for places in (low, high))
     wide = left * (1 - share) + right * share
-    out = wide.new_empty((*wide.shape[:-2], stop - start, width))
+    out = wide.new_empty((*wide.shape[:-2], len(top), len(low)))
     for part, above, below in _bands(wide, top - first, bottom - first):
         out[..., part, :] = torch.addcmul(above, below - above, down[part, None])
     return out
 
 
+def around(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
+    """The values of an output [..., h', w'] between which `to_original` interpolates for these pixels."""
+    top, bottom, _ = _neighbours(frame, 0, rows, raw.mT)
+    left, right, _ = _neighbours(frame, 1, columns, raw)
+    return raw[..., int(top[0]) : int(bottom[-1]) + 1, int(left[0]) : int(right[-1]) + 1]
+
+
 def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Yield runs of rows between the same two rows of `wide`, with these two; on a GPU all rows at once."""
-    if wide.is_cuda:
+    """Yield runs of rows between the same two rows of `wide`, with these two; short runs, or on a GPU, all at once."""
+    ends = [] if wide.is_cuda else (top.diff().nonzero().flatten() + 1).tolist()
+    if wide.is_cuda or SHORT * len(ends) > len(top):
         yield slice(None), wide.index_select(-2, top), wide.index_select(-2, bottom)
         return
-    ends = (top.diff().nonzero().flatten() + 1).tolist()
     for start, stop in pairwise([0, *ends, len(top)]):
         above, below = int(top[start]), int(bottom[start])
         yield slice(start, stop), wide[..., above : above + 1, :], wide[..., below : below + 1, :]
 
 
-def _neighbours(pixels: Tensor, original: int, content: slice, size: int, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The two positions along the last axis of `raw` around each original pixel, and the weight of the second one."""
-    length = raw.shape[-1]
+def _neighbours(frame: Frame, axis: int, part: slice | None, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The two positions along the last axis of `raw` around each original pixel, and the weight of the second one.
+
+    Args:
+        frame: the frame of the input.
+        axis: of the original: 0 for rows, 1 for columns.
+        part: the pixels along this axis; all by default.
+        raw: the output; its last axis is the one meant.
+    """
+    original, content, size, length = frame.original[axis], frame.content[axis], frame.input[axis], raw.shape[-1]
+    pixels = torch.arange(*(part or slice(None)).indices(original))
     on_input = content.start + (pixels.double() + 0.5) * ((content.stop - content.start) / original)
     position = (on_input * (length / size) - 0.5).clamp(0, length - 1)
     low = position.floor().long()

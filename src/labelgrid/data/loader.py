@@ -15,7 +15,7 @@ from labelgrid.data.batch import Batch, Item, SoftLabel, SoftLabels, collate
 from labelgrid.data.dataset import ImageSource, Source, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
-from labelgrid.errors import LabelError, LabelgridError
+from labelgrid.errors import LabelError, LabelgridError, TrainingError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.processes import end_with_parent
 from labelgrid.streams import seed_of, stream
@@ -218,10 +218,31 @@ def _stream(parts: _Parts, workers: int) -> Iterator[Batch]:
         multiprocessing_context="fork" if count and sys.platform == "linux" else None,
         generator=torch.Generator().manual_seed(seed_of(0, "workers")),  # else torch's global generator advances
     )
-    for part in _started(loader):
+    for part in _with_advice(loader):
         if isinstance(part, LabelgridError):
             raise part
         yield from part
+
+
+#: What torch says when a worker died, or could not share a batch with this process.
+_DEAD_WORKER = ("DataLoader worker", "shared memory", "unable to write to file", "No space left on device")
+
+
+def _with_advice(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's parts.
+
+    Raises:
+        TrainingError: a worker died, as workers do if /dev/shm is too small for the batches.
+    """
+    try:
+        yield from _started(loader)
+    except (OSError, RuntimeError) as error:
+        if not loader.num_workers or not any(words in str(error) for words in _DEAD_WORKER):
+            raise
+        raise TrainingError(
+            f"The processes that read ahead stopped: {str(error).splitlines()[0]}",
+            next_step="Set `workers = 0` in [train] of the recipe, or enlarge /dev/shm (docker run --shm-size=2g).",
+        ) from error
 
 
 def _started(loader: DataLoader[Any]) -> Iterator[Any]:

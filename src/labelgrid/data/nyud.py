@@ -16,6 +16,7 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, classes, depth, normals
 from labelgrid.labels.formats.files import one_channel, samples
 from labelgrid.labels.images import list_images, read_image
+from labelgrid.regular import read_text
 from labelgrid.tasks.task import TaskDef
 
 LAYOUT = """\
@@ -75,7 +76,7 @@ class Nyud:
         return {path.stem: self._split(path) for path in sorted((self.root / "gt_sets").glob("*.txt"))}
 
     def _split(self, path: Path) -> list[str]:
-        ids = path.read_text(encoding="utf-8").split()
+        ids = read_text(path).split()
         missing = [name for name in ids if name not in self.names]
         if missing:
             raise ImageError(
@@ -127,7 +128,8 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _segmentation(path: Path, task: TaskDef, _: str) -> LabelArray:
-    label = classes.read(path, classes.Options(("not labelled", *task.options.classes), ignore=(0,)))
+    options = classes.Options(("not labelled", *task.options.classes), ignore=(0,), merge=task.options.merge)
+    label = classes.read(path, options)
     return LabelArray(label.value - 1, label.valid)
 
 

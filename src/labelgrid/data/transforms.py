@@ -16,6 +16,8 @@ Pixels = NDArray[np.uint8]
 Fit = Literal["resize", "crop", "pad"]
 #: Factors of brightness, contrast and saturation.
 Jitter = tuple[float, float, float]
+#: The largest side of a network's input.
+LARGEST_SIDE = 8192
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,16 @@ class DataOptions:
     def __post_init__(self) -> None:
         if min(self.size) < 1:
             raise ValueError(f"size must be at least 1x1; it is {self.size[0]}x{self.size[1]}")
+        if max(self.size) > LARGEST_SIDE:
+            raise ValueError(
+                f"size must be at most {LARGEST_SIDE}x{LARGEST_SIDE}; it is {'x'.join(map(str, self.size))}"
+            )
         if not 0 <= self.flip <= 1 or not 0 <= self.jitter <= 1:
             raise ValueError(f"flip and jitter lie between 0 and 1; they are {self.flip} and {self.jitter}")
-        if not self.zoom or min(self.zoom) <= 0:
-            raise ValueError(f"zoom needs factors larger than 0; it is {list(self.zoom)}")
+        if not self.zoom or min(self.zoom) <= 0 or max(self.zoom) > 100:
+            raise ValueError(f"zoom needs factors larger than 0 and at most 100; it is {list(self.zoom)}")
+        if max(map(abs, (*self.mean, *self.std))) > 1000:
+            raise ValueError(f"mean and std are at most 1000; they are {list(self.mean)} and {list(self.std)}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be larger than 0; it is {list(self.std)}")
 

@@ -29,9 +29,11 @@ class Fit:
         recipe: the whole recipe.
         seed: of the training.
         trained: the tasks that had a training label.
-        images: the number of images used for training or, in split val, to choose the model.
+        images: the number of images that were trained on, without those that only choose the model.
         labels: the number of their labels, by task.
         spent: the cost of all labels in the splits train and val at that time.
+        named: the recipe that was named for this training instead of the project's; "" is the project's.
+        tasks: what the tasks declared of their labels, see `declared`; empty in files of older programs.
     """
 
     round: int
@@ -43,6 +45,8 @@ class Fit:
     images: int
     labels: Mapping[str, int]
     spent: float
+    named: str = ""
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,15 @@ def read_fit(folder: Path) -> Fit | None:
     return _record(Fit, _json(path), path) if path.is_file() else None
 
 
+def newest_fit(project_folder: Path, before: int = 0) -> Fit | None:
+    """The newest finished training, or the newest one of a round before `before`; None if there is none."""
+    for path in sorted(project_folder.glob("rounds/*/fit.json"), reverse=True):
+        fit = read_fit(path.parent)
+        if fit and (not before or fit.round < before):
+            return fit
+    return None
+
+
 def write_fit(folder: Path, fit: Fit) -> None:
     """Write the record of a finished training into a round's folder."""
     _write(folder / "fit.json", asdict(fit))
@@ -132,6 +145,17 @@ def read_measured(folder: Path) -> Measured | None:
     return _record(Measured, _json(path), path) if path.is_file() else None
 
 
+def measured_rounds(project_folder: Path) -> list[Measured]:
+    """The held-out figures of all rounds, without those of networks that were trained again since.
+
+    Raises:
+        ProjectError: a file is damaged.
+    """
+    folders = [path.parent for path in sorted(project_folder.glob("rounds/*/heldout.json"))]
+    pairs = [(read_fit(folder), read_measured(folder)) for folder in folders]
+    return [measured for fit, measured in pairs if fit and measured and measured.model == fit.model]
+
+
 def write_measured(folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]) -> None:
     """Write the figures of a round's network on the held-out labels.
 
@@ -142,6 +166,11 @@ def write_measured(folder: Path, measured: Measured, heldout_spent: float, losse
         losses: by task.
     """
     _write(folder / "heldout.json", asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)})
+
+
+def remove_measured(folder: Path) -> None:
+    """Remove the figures of a round's network on the held-out labels, if there are any."""
+    (folder / "heldout.json").unlink(missing_ok=True)
 
 
 def read_picks(folder: Path) -> list[PickRecord]:
@@ -202,7 +231,7 @@ def _json(path: Path) -> Any:
 def _parsed(text: bytes, path: Path) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
 
 
@@ -212,7 +241,7 @@ def _record(kind: type[T], values: Any, path: Path) -> T:
     if not isinstance(values, Mapping):
         raise _damaged(path, "a table was expected")
     try:
-        return parse(kind, {name: values[name] for name in names if name in values}, str(path))
+        return parse(kind, {name: values[name] for name in names if name in values}, str(path), finite=False)
     except RecipeError as error:
         raise _damaged(path, error.what) from error
 

@@ -1,14 +1,17 @@
-"""Cancels open requests, and makes skipped cells missing again. Loads no torch."""
+"""Makes cells missing again: cancels requests, asks for skipped cells again, withdraws labels. Loads no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from labelgrid.errors import LedgerError, UsageError
 from labelgrid.labels.grid import Cell, Move, Split, State
 from labelgrid.labels.store import CellRow
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import request_heldout
 
 #: The number of names that an error shows.
 SHOWN = 20
+#: The reason of the event that withdraws a label.
+WITHDRAWN = "withdrawn"
 
 
 def cancel(
@@ -33,10 +36,50 @@ def cancel(
         raise UsageError("Give cells or a round, not both.", unchanged="Nothing was cancelled.")
     state = State.SKIPPED if requeue else State.REQUESTED
     with project.store.transaction():
-        rows = _named(project, cells, state) if cells else _all(project, round, state)
+        rows = _named(project, cells, state, "Nothing was cancelled.") if cells else _all(project, round, state)
         why = "asked for again" if requeue else "cancelled"
         project.store.move([Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows])
     return len(rows)
+
+
+def unlabel(project: ProjectFolder, cells: Sequence[str]) -> int:
+    """Withdraw labels, all or none: their cells become missing; files and events are kept.
+
+    The labels of held-out images are requested again, since no strategy picks their cells.
+
+    Args:
+        project: the project.
+        cells: labelled cells as `IMAGE:TASK`, or the ids of the requests that they answered.
+
+    Returns:
+        the number of labels.
+
+    Raises:
+        LedgerError: a name is unknown, or its cell has no label; the error lists them. Nothing was withdrawn.
+    """
+    store = project.store
+    with store.transaction():
+        rows = _named(project, cells, State.LABELLED, "Nothing was withdrawn.")
+        store.move([Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows])
+        held = {row.image_id for row in store.images(("heldout",))}
+        for row in rows:
+            if row.cell.image_id in held:
+                request_heldout(store, [row.cell.image_id], [row.cell.task])
+    return len(rows)
+
+
+def withdrawn(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
+    """Those of the cells whose labels were withdrawn, with the content hashes of these labels."""
+    digests: dict[Cell, set[str]] = {}
+    for cell in {event.move.cell for event in project.store.events(why=WITHDRAWN)}.intersection(cells):
+        last, digests[cell] = "", set()
+        for event in project.store.history(cell):
+            if event.move.to == State.LABELLED:
+                last = event.move.digest
+                digests[cell].discard(last)  # it was taken back
+            elif event.move.why == WITHDRAWN:
+                digests[cell].add(last)
+    return digests
 
 
 def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRow]:
@@ -44,7 +87,7 @@ def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRo
     return list(project.store.cells(state=state, round=round, splits=splits))
 
 
-def _named(project: ProjectFolder, names: Sequence[str], state: State) -> list[CellRow]:
+def _named(project: ProjectFolder, names: Sequence[str], state: State, unchanged: str) -> list[CellRow]:
     rows: dict[Cell, CellRow] = {}
     faults = []
     for name in names:
@@ -61,7 +104,7 @@ def _named(project: ProjectFolder, names: Sequence[str], state: State) -> list[C
             f"{'; '.join(faults[:SHOWN])}{more}.",
             where=str(project.folder),
             next_step="The manifest.json of a request lists its ids.",
-            unchanged="Nothing was cancelled.",
+            unchanged=unchanged,
         )
     return list(rows.values())
 

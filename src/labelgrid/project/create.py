@@ -3,23 +3,20 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from labelgrid.errors import ProjectError, with_unchanged
 from labelgrid.files import remove_folder, write_text
-from labelgrid.labels.grid import ImageRow, TaskRow
+from labelgrid.labels.grid import TaskRow
 from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
-from labelgrid.project.folder import DATABASE, SETTINGS, ProjectFolder, check_new
-from labelgrid.project.image_files import Check, find_images, rows_of
-from labelgrid.project.requests import request_heldout
-from labelgrid.project.settings import Settings, check_pattern, settings_text
+from labelgrid.project.folder import DATABASE, MARKER, SETTINGS, ProjectFolder, check_new, remove_unfinished
+from labelgrid.project.holdout import hold_out, holdout_count
+from labelgrid.project.image_files import Check, find_images, rows_of, say_others
+from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
+from labelgrid.project.strides import check_strides
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import check_options, check_recipe
-from labelgrid.streams import image_key, keyed_uniform, seed_of
 
 
 @with_unchanged("Nothing was made.")
@@ -30,13 +27,14 @@ def create(
     settings: Settings,
     progress: Progress,
     *,
-    holdout: int = 0,
+    holdout: int | str = 0,
     check: Check = "full",
 ) -> ProjectFolder:
     """Create a project, or on any error nothing.
 
-    Held-out images are drawn at random (whole groups, if there are groups). Their labels are requested at once, as
-    round 0. They are used for measuring and never trained on.
+    Held-out images are drawn at random (whole groups, if there are groups, and with all copies of a picture). Their
+    labels are requested at once, as round 0. They are used for measuring and never trained on. `holdout` is their
+    number, or a share such as "20%".
 
     Raises:
         LabelgridError: an argument cannot be used; nothing was created.
@@ -48,10 +46,14 @@ def create(
     if not tasks:
         raise ProjectError("A project needs a task.", next_step="Add one, for example --task depth.")
     folders = find_images(images)
-    _check_holdout(holdout, sum(len(folder.image_ids) for folder in folders))
+    say_others(folders, progress)
+    total = sum(len(folder.image_ids) for folder in folders)
+    count = holdout_count(holdout, total)
+    _check_holdout(count, total)
     with new_project(folder, settings, tasks) as store:
         store.add_images(rows_of(folders, check, settings.group, progress))
-        hold_out(store, settings.seed, holdout)
+        check_strides(store)
+        hold_out(store, settings.seed, count, progress)
     return ProjectFolder.open(folder)
 
 
@@ -83,7 +85,12 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
     try:
         yield building
         write_text(building / SETTINGS, settings_text(settings))
+        read_settings(building / SETTINGS)  # what cannot be read back is refused now
         _move_into_place(building, folder)
+    except UnicodeEncodeError as error:
+        raise ProjectError(
+            f"The settings are not Unicode: {error.object!r}.", next_step="Rename the file or folder that they name."
+        ) from error
     except OSError as error:
         raise ProjectError(
             f"The project cannot be created: {error.strerror}.",
@@ -95,41 +102,23 @@ def atomic_project(folder: Path, settings: Settings) -> Iterator[Path]:
 
 
 def _move_into_place(building: Path, folder: Path) -> None:
-    """Rename the finished project to `folder`; into an existing empty folder file by file, the settings last."""
+    """Rename the finished project to `folder`; into an existing empty folder file by file, the settings last.
+
+    A marker shows that the files are of a call that was stopped, so that the next one may remove them.
+    """
     if not folder.exists():
         building.rename(folder)
         return
+    remove_unfinished(folder)
+    (folder / MARKER).touch()
     for path in sorted(building.iterdir(), key=lambda path: path.name == SETTINGS):
         path.rename(folder / path.name)
+    (folder / MARKER).unlink()
     building.rmdir()
 
 
 def _check_holdout(count: int, total: int) -> None:
-    if count < 0:
-        raise ProjectError(f"--holdout must not be below 0. Found {count}.")
     if count >= total:
         raise ProjectError(
             f"--holdout {count} of {total} images leaves none to train on.", next_step="Hold out fewer images."
         )
-
-
-def hold_out(store: Store, seed: int, count: int) -> None:
-    """Hold out `count` images drawn at random (or whole groups, until `count` is reached); request their labels."""
-    if not count:
-        return
-    rows = list(store.images(("train",)))
-    keys = np.array([image_key(row.group or row.image_id) for row in rows], np.uint64)
-    draws = keyed_uniform(keys, seed_of(seed, "holdout"))
-    held: list[ImageRow] = []
-    for index in np.lexsort((keys, draws)):
-        row = rows[int(index)]
-        if len(held) >= count and (not row.group or row.group != held[-1].group):
-            break
-        held.append(row)
-    if len(held) >= len(rows):
-        raise ProjectError(
-            "All images would be held out: their groups are too large.",
-            next_step="Hold out fewer, or give a finer --group.",
-        )
-    store.update_images(replace(row, split="heldout") for row in held)
-    request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])

@@ -4,21 +4,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from labelgrid.annotate.answers import Answer, Answers, Fault
+from labelgrid.data.dataset import Dataset, nonempty_label
 from labelgrid.errors import LabelError
 from labelgrid.labels.grid import SPLITS, Cell, Split
 from labelgrid.project.folder import ProjectFolder
 
-if TYPE_CHECKING:
-    from labelgrid.data.dataset import Dataset
 
-
-def answers_of(dataset: "Dataset", project: ProjectFolder, split: Split | None, where: str) -> Answers:
+def answers_of(dataset: Dataset, project: ProjectFolder, split: Split | None, where: str) -> Answers:
     """The data set's labels of the project's images; with `split`, only of images in the data set's split of that name.
 
-    Images match by id or, if exactly one image of the project has it, by file name without extension.
+    Images match by id or, if exactly one image of the project has it, by file name without extension. A label without
+    a valid pixel counts as missing.
 
     Raises:
         LabelError: the data set has splits, but not this one.
@@ -27,14 +25,16 @@ def answers_of(dataset: "Dataset", project: ProjectFolder, split: Split | None, 
     matches, ambiguous = _project_images(source_ids, project)
     tasks = project.tasks()
     labels = [
-        Answer(Cell(image_id, task.name), f"{source_id} ({task.name})", partial(dataset.label, source_id, task))
+        Answer(
+            Cell(image_id, task.name), f"{source_id} ({task.name})", partial(nonempty_label, dataset, source_id, task)
+        )
         for source_id, image_id in matches.items()
         for task in tasks.values()
     ]
     return Answers(labels, [], ambiguous, foreign=len(source_ids) - len(matches) - len(ambiguous))
 
 
-def _of_split(dataset: "Dataset", split: Split | None, where: str) -> Sequence[str]:
+def _of_split(dataset: Dataset, split: Split | None, where: str) -> Sequence[str]:
     splits = dataset.splits()
     if split is None or not splits:
         return dataset.images()

@@ -11,13 +11,16 @@ from labelgrid import files, plugins
 from labelgrid.annotate.connector import Connector
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
-from labelgrid.labels.codec import codec, digest
+from labelgrid.labels.codec import check_digest, codec, digest
 from labelgrid.labels.grid import SPLITS, Cell, ImageRow, Move, State
-from labelgrid.labels.images import changed_image
+from labelgrid.labels.images import changed_image, image_size
 from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.available import usable
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import open_requests, prelabel
+from labelgrid.project.requests import open_requests, prelabel, query_command
+from labelgrid.regular import read_bytes
+from labelgrid.spreadsheets import csv_text, unmarked
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split")
 LIST = "labels.csv"
@@ -73,19 +76,27 @@ def export(
         raise ProjectError(
             "No request is open." if round is None else f"Round {round} has no open request.",
             where=str(project.folder),
-            next_step=f"`labelgrid query {project.folder} --budget 60` makes requests.",
+            next_step=f"`{query_command(project)}` makes requests.",
             unchanged="Nothing was written.",
         )
+    progress = progress or Silent()
+    requested = _readable(project, requested, progress)
     by_folder: dict[Path, dict[Cell, Move]] = defaultdict(dict)
     for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
-    connector: Connector = plugins.resolve("annotate", tool)()
+    connector: Connector = plugins.create("annotate", tool)
     prelabels = 0
     for folder, moves in by_folder.items():
         request = _request(project, moves)
         prelabels += len(request.prelabels)
-        connector.send(request, folder, progress or Silent(), link=link)
+        connector.send(request, folder, progress, link=link)
     return Exported(tuple(by_folder), Counter(cell.task for cell in requested), prelabels)
+
+
+def _readable(project: ProjectFolder, requested: Mapping[Cell, Move], progress: Progress) -> dict[Cell, Move]:
+    """The requests without those of images that are set aside."""
+    left = set(usable(project, sorted({cell.image_id for cell in requested}), progress))
+    return {cell: move for cell, move in requested.items() if cell.image_id in left}
 
 
 def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
@@ -109,11 +120,12 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
 
 
 def _unchanged(image: ImageRow) -> Path:
-    """The image's file; raises `ImageError` if its content changed since it was added."""
+    """The image's file; raises `ImageError` if it is no image, or its content changed since it was added."""
     path = Path(image.root) / image.image_id
     with files.disk(path):
-        if image.digest and digest(path) != image.digest:
+        if digest(path) != image.digest and image.digest:  # also of an image that was never read: it may be a device
             raise changed_image(path)
+        image_size(path)  # a ledger may name any file; only images are copied
     return path
 
 
@@ -124,6 +136,7 @@ def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | Non
     folder.
 
     Raises:
+        LabelError: a label's file has changed since its import.
         ProjectError: there is no label, the folder holds something else, or the disk reports an error.
     """
     progress = progress or Silent()
@@ -132,27 +145,28 @@ def export_labels(project: ProjectFolder, out: Path, *, progress: Progress | Non
         raise ProjectError("There are no labels yet.", where=str(project.folder), unchanged="Nothing was written.")
     with files.disk(out):
         earlier = _earlier_files(out)
-        files.remove_files(out, earlier - {str(row["path"]) for row, _ in rows})
-        files.write_text(out / LIST, _table(row for row, _ in rows))
+        files.remove_files(out, earlier - {str(row["path"]) for row, *_ in rows})
+        files.write_text(out / LIST, _table(row for row, *_ in rows))
         progress.start("Copying labels", len(rows), "files")
-        for row, source in rows:
+        for row, source, expected in rows:
+            check_digest(source, expected)
             files.copy_file(source, out / str(row["path"]))
             progress.advance()
-    return Exported((out,), Counter(str(row["task"]) for row, _ in rows), what="labels")
+    return Exported((out,), Counter(str(row["task"]) for row, *_ in rows), what="labels")
 
 
-def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path]]:
-    """The lines of the list, and each label's file."""
+def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]:
+    """The lines of the list, and each label's file with the content hash that it must have."""
     cells = list(project.store.cells(state=State.LABELLED))
     image_ids = {row.cell.image_id for row in cells}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
     split = {image_id: project.store.image(image_id).split for image_id in image_ids}
-    lines: list[tuple[dict[str, object], Path]] = []
+    lines: list[tuple[dict[str, object], Path, str]] = []
     for row in cells:
         image_id, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
         path = f"{task}/{label_name(image_id, source.suffix, image_id in whole)}"
         values = (image_id, task, path, row.round, row.cost, row.weight, split[image_id])
-        lines.append((dict(zip(COLUMNS, values, strict=True)), source))
+        lines.append((dict(zip(COLUMNS, values, strict=True)), source, row.digest))
     return lines
 
 
@@ -165,10 +179,9 @@ def _earlier_files(out: Path) -> set[str]:
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
     try:
-        with (out / LIST).open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) == COLUMNS:
-                return {row["path"] for row in reader}
+        reader = csv.DictReader(io.StringIO(read_bytes(out / LIST).decode(), newline=""))
+        if tuple(reader.fieldnames or ()) == COLUMNS:
+            return {unmarked(row["path"]) for row in reader}
     except (OSError, ValueError, csv.Error):
         pass
     raise ProjectError(
@@ -180,8 +193,4 @@ def _earlier_files(out: Path) -> set[str]:
 
 
 def _table(rows: Iterable[Mapping[str, object]]) -> str:
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(rows)
-    return text.getvalue()
+    return csv_text(COLUMNS, rows)

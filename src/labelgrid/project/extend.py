@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelgrid.errors import ImageError, with_unchanged
+from labelgrid.labels.codec import check_digest
 from labelgrid.labels.grid import ImageRow, State, TaskRow
 from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
+from labelgrid.project.artifacts import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.image_files import Check, find_images, rows_of
+from labelgrid.project.holdout import hold_out, holdout_count
+from labelgrid.project.image_files import Check, find_images, rows_of, say_others
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.strides import check_strides
 
 
 @dataclass(frozen=True)
@@ -21,35 +25,53 @@ class Added:
         new: the number of images that were not known.
         moved: the number of known images that are now in another folder.
         changed: the number of known images without labels or requests whose file has changed.
+        back: the number of removed images that are in the project again.
+        held: the number of images that are held out from now on.
     """
 
     new: int
     moved: int
     changed: int
+    back: int = 0
+    held: int = 0
 
     def __str__(self) -> str:
         """A summary in words."""
         parts = [f"{self.new} images are new"]
         parts += [f"{self.moved} had moved"] if self.moved else []
         parts += [f"{self.changed} were updated to their new content"] if self.changed else []
+        parts += [f"{self.back} are back with their labels"] if self.back else []
+        parts += [f"{self.held} are held out now"] if self.held else []
         return ", ".join(parts)
 
 
 @with_unchanged("Nothing was added.")
 def add(
-    project: ProjectFolder, images: Sequence[Path], tasks: Sequence[TaskRow], check: Check, progress: Progress
+    project: ProjectFolder,
+    images: Sequence[Path],
+    tasks: Sequence[TaskRow],
+    check: Check,
+    progress: Progress,
+    *,
+    holdout: int | str = 0,
 ) -> Added:
-    """Add images, each to the split of its group, and tasks.
+    """Add images, each to the split of its group, and tasks; then hold out images.
 
     A known image whose file has disappeared is looked up in the given folders; it is moved there if the content is the
-    same.
+    same. A removed image comes back. `holdout` is a number of further images to hold out, or a share of the training
+    images such as "20%"; images that were trained on are never held out.
 
     Raises:
         ImageError: an image cannot be used, or an image with labels has changed. LedgerError: a name is taken.
+        ProjectError: too few images can be held out.
     """
     store, group = project.store, project.settings.group
-    rows = list(rows_of(find_images(images), check, group, progress)) if images else []
+    folders = find_images(images) if images else []
+    say_others(folders, progress)
+    rows = list(rows_of(folders, check, group, progress)) if images else []
     with store.transaction():
+        held = {row.image_id for row in store.images(("heldout",))}
+        back = store.remove("images", sorted({row.image_id for row in rows} & set(store.removed("images"))), back=True)
         known = {row.image_id: row for row in store.images()}
         moved = [_updated(known[row.image_id], row) for row in rows if _has_moved(row, known)]
         changed = [_updated(known[row.image_id], row) for row in rows if _has_changed(row, known)]
@@ -59,15 +81,25 @@ def add(
         _refuse_twins(placed, known)
         for task in tasks:
             store.add_task(task)
-        held = {row.image_id for row in known.values() if row.split == "heldout"}
         store.update_images([*moved, *changed])
         if changed:
-            store.put(CONTENTS, store.get(CONTENTS, 0) + 1)
+            count = store.get(CONTENTS, 0)
+            store.put(CONTENTS, count + 1 if isinstance(count, int) else 1)
         added = store.add_images(placed)
+        check_strides(store)
+        new_ids = {row.image_id for row in placed} - known.keys()
+        count = holdout_count(holdout, store.count_images(("train",)))
+        drawn = hold_out(store, project.settings.seed, count, progress, _fits(project), new_ids)
         new = [row.image_id for row in store.images(("heldout",)) if row.image_id not in held]
         request_heldout(store, new, [task.name for task in store.tasks()])
         request_heldout(store, sorted(held), [task.name for task in tasks])
-    return Added(added, len(moved), len(changed))
+    return Added(added, len(moved), len(changed), back, drawn)
+
+
+def _fits(project: ProjectFolder) -> list[Fit]:
+    """All finished trainings."""
+    folders = sorted(project.folder.glob("rounds/*"))
+    return [fit for folder in folders if (fit := read_fit(folder))]
 
 
 def _updated(old: ImageRow, row: ImageRow) -> ImageRow:
@@ -102,7 +134,9 @@ def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], chan
         if known[row.image_id].digest:
             answered.add(row.image_id)
         elif cell.state == State.LABELLED:
-            label = tasks[cell.cell.task].read(project.inside(cell.path))
+            path = project.inside(cell.path)
+            check_digest(path, cell.digest)
+            label = tasks[cell.cell.task].read(path)
             answered |= {row.image_id} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(

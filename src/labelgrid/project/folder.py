@@ -1,6 +1,7 @@
 """Opens a project's folder: settings, ledger, label files and rounds. Loads no torch."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,10 @@ from labelgrid.tasks.task import TaskDef, definitions
 
 SETTINGS = "labelgrid.toml"
 DATABASE = "labelgrid.db"
+#: The file that makes a folder a study, see `simulation`.
+STUDY = "study.json"
+#: In an existing folder while `init` moves a project's files into it.
+MARKER = ".labelgrid-unfinished"
 
 
 class ProjectFolder:
@@ -34,6 +39,12 @@ class ProjectFolder:
         Raises:
             ProjectError: there is no project. RecipeError: its settings are wrong. LedgerError: its database is wrong.
         """
+        if (folder / STUDY).is_file() and not (folder / SETTINGS).is_file():
+            raise ProjectError(
+                "The folder holds a study, not a project.",
+                where=str(folder),
+                next_step=f"`labelgrid report {folder}` shows it; its runs in `{folder}/runs` are projects.",
+            )
         if not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "There is no labelgrid project.",
@@ -67,9 +78,10 @@ class ProjectFolder:
         Raises:
             ProjectError: the path leads out of the project.
         """
-        path = (self.folder / relative).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
-            raise ProjectError(f"The path leads out of the project: {relative}.", unchanged="Nothing was read.")
+        root = os.path.realpath(self.folder)
+        path = Path(os.path.realpath(self.folder / relative.replace("\0", "")))
+        if "\0" in relative or not path.is_relative_to(root):
+            raise ProjectError(f"The path leads out of the project: {relative!r}.", unchanged="Nothing was read.")
         return path
 
     def weights(self) -> Path | None:
@@ -108,6 +120,18 @@ class ProjectFolder:
         self.close()
 
 
+def _unfinished(folder: Path) -> set[str]:
+    """The names of files that a stopped `init` may have left in a folder."""
+    names = {MARKER, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"}
+    return names if (folder / MARKER).is_file() and not (folder / SETTINGS).exists() else set()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a stopped `init` left in a folder; the marker goes last."""
+    for name in sorted(_unfinished(folder), key=lambda name: name == MARKER):
+        (folder / name).unlink(missing_ok=True)
+
+
 def check_new(folder: Path) -> None:
     """Check that a folder can hold a new project.
 
@@ -121,7 +145,7 @@ def check_new(folder: Path) -> None:
             next_step="Give another folder, or extend this one with `labelgrid add`.",
             unchanged="It was not changed.",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or {path.name for path in folder.iterdir()} - _unfinished(folder)):
         raise ProjectError(
             "This is a file, or a folder that is not empty.", where=str(folder), next_step="Give a new folder."
         )

@@ -1,16 +1,17 @@
 """Lists the image files of folders and list files, and checks that they can be read. Loads no torch."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from labelgrid.errors import ImageError
 from labelgrid.labels.grid import ImageRow
-from labelgrid.labels.images import check_image, list_images, read_list
+from labelgrid.labels.images import check_image, read_list, scan_folder
 from labelgrid.progress import Progress
 from labelgrid.project.settings import group_of
 
@@ -19,10 +20,11 @@ Check = Literal["full", "none"]
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Image files below one folder: the root and their ids."""
+    """Image files below one folder: the root and their ids; and the number of other files by the end of their names."""
 
     root: Path
     image_ids: list[str]
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
@@ -37,7 +39,7 @@ def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
                 "There is no such folder of images, and no such list.", where=str(path), next_step="Check the path."
             )
     folders = [
-        ImageFolder(p.resolve(), list_images(p)) if p.is_dir() else ImageFolder(p.resolve().parent, read_list(p))
+        ImageFolder(p.resolve(), *scan_folder(p)) if p.is_dir() else ImageFolder(p.resolve().parent, read_list(p))
         for p in paths
     ]
     roots: dict[str, Path] = {}
@@ -50,6 +52,24 @@ def find_images(paths: Sequence[Path]) -> list[ImageFolder]:
                     next_step="Give the folder above both, so that their paths differ.",
                 )
     return folders
+
+
+def others_text(others: Mapping[str, int]) -> str:
+    """Counts of files by the end of their names, in words; the most frequent first.
+
+    Example:
+        >>> others_text({".gif": 2, "": 1})
+        '2 .gif, 1 without an extension'
+    """
+    ordered = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {ending or 'without an extension'}" for ending, count in ordered)
+
+
+def say_others(folders: Iterable[ImageFolder], progress: Progress) -> None:
+    """Say how many files of which kind were not taken."""
+    others = sum((Counter(folder.others) for folder in folders), Counter[str]())
+    if others:
+        progress.say(f"Not taken, because they are not images that can be read: {others_text(others)}.")
 
 
 def rows_of(folders: Iterable[ImageFolder], check: Check, group: str, progress: Progress) -> Iterator[ImageRow]:

@@ -5,32 +5,42 @@ import inspect
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from labelgrid import files, plugins
-from labelgrid.annotate.answers import Answer, Answers, ImportRefused
+from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex
-from labelgrid.errors import LabelError, LedgerError, UsageError
+from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
 from labelgrid.labels.codec import digest
 from labelgrid.labels.grid import Move, Split, State
-from labelgrid.labels.naming import stem
+from labelgrid.labels.naming import shortened, stem
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.suspicion import SHEET, check_plausible
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, validate_labels
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 
+#: The file of the project that lists the faults of a refused import.
+FAULTS = "import-faults.txt"
+
 
 @dataclass(frozen=True)
 class Tally:
-    """The counts of one task in an import; `predicted` are new labels identical to the model's prediction."""
+    """The counts of one task in an import.
+
+    `repaired` are known labels whose file in the project had changed or disappeared; `predicted` are new labels
+    identical to the model's prediction.
+    """
 
     new: int = 0
     replaced: int = 0
+    repaired: int = 0
     unchanged: int = 0
     skipped: int = 0
     predicted: int = 0
@@ -42,10 +52,19 @@ class Tally:
 
 @dataclass(frozen=True)
 class Imported:
-    """The result of an import, by task; `foreign` counts labelled images that are not in the project."""
+    """The result of an import, by task.
+
+    Args:
+        tasks: the counts.
+        foreign: the number of labelled images that are not in the project.
+        stray: files that cannot be labels and were left out.
+        removed: files of removed images and dropped tasks, which were left out.
+    """
 
     tasks: Mapping[str, Tally]
     foreign: int = 0
+    stray: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
@@ -53,6 +72,10 @@ class Imported:
             lines.append(f"{predicted} of the new labels are the model's predictions, unchanged.")
         if self.foreign:
             lines.append(f"{self.foreign} other labelled images are not in the project.")
+        reasons = {"they are no labels": self.stray, "their image was removed or their task dropped": self.removed}
+        for why, names in reasons.items():
+            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            lines += [f"Left out, since {why}: {', '.join(names[:SHOWN])}{more}."] if names else []
         return "\n".join(lines)
 
 
@@ -63,13 +86,15 @@ def import_labels(
     format: str = "folder",
     split: Split | None = None,
     replace: bool = False,
+    accept: bool = False,
     limit: int = 0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Imported:
     """Import labels, all of them or none; importing again changes nothing, and a killed import changes no cell.
 
-    Files are copied first, under names with a part of their content's hash, so that no file is ever overwritten.
+    Files are copied first, under names with a part of their content's hash, so that no file is ever overwritten, except
+    one whose content is no longer what was imported, by the right one.
     Then one ledger transaction labels all cells.
 
     Args:
@@ -78,13 +103,15 @@ def import_labels(
         format: a connector of `labelgrid.annotate`, a layout of `labelgrid.data`, or "package.module:build" of either.
         split: moves the labels' images (and all others of their groups) into this split.
         replace: replace labels of cells that have another label; the old file and event are kept.
+        accept: import labels that look wrong; see `suspicion.check_plausible`.
         limit: import only this many images, drawn with `seed`; 0: all.
         seed: of that draw.
         progress: reports each file.
 
     Raises:
-        ImportRefused: lists every fault. LabelError: there is no label. PluginError: there is no such format.
-        ProjectError: the disk reports an error. LedgerError: the ledger cannot be written. No cell was changed.
+        ImportRefused: lists every fault, or why labels look wrong. LabelError: there is no label. PluginError: there is
+            no such format. ProjectError: the disk reports an error. LedgerError: the ledger cannot be written. No cell
+            was changed.
     """
     if limit < 0:
         raise UsageError(f"--limit must not be below 0. Found {limit}.", unchanged=UNCHANGED)
@@ -94,19 +121,35 @@ def import_labels(
         answers.labels = _drawn(answers.labels, limit, seed)
     validated = validate_labels(project, answers, split=split, replace=replace, progress=progress)
     if validated.faults:
-        raise ImportRefused(validated.faults, str(folder))
+        raise ImportRefused(validated.faults, str(folder), _list_faults(project, validated.faults))
     if not (validated.labels or validated.skips or answers.skips):
         raise LabelError("There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED)
+    for report in (FAULTS, SHEET):
+        (project.folder / report).unlink(missing_ok=True)
+    if not accept:
+        check_plausible(project, validated.labels, str(folder), progress)
     _record(project, validated, _copy_labels(project, validated.labels, progress), split)
     return _imported(project, validated, answers)
+
+
+def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None:
+    """Write all faults to a file of the project, one a line; None if the message shows them all or the disk is full."""
+    path = project.folder / FAULTS
+    if len(faults) <= SHOWN:
+        return None
+    lines = sorted(" ".join(str(fault).splitlines()) for fault in faults)
+    with suppress(ProjectError):
+        files.write_text(path, "".join(f"{line}\n" for line in lines))
+        return path
+    return None
 
 
 def _received(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
     """The answers from a connector, or the labels of a data set; the `build` of a data set needs its root."""
     build = plugins.resolve_in(("annotate", "data"), format)
     if needs_root(build):
-        return answers_of(build(folder), project, split, str(folder))
-    connector: Connector = build()
+        return answers_of(plugins.call("data", format, build, folder), project, split, str(folder))
+    connector: Connector = plugins.call("annotate", format, build)
     return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
 
 
@@ -139,10 +182,10 @@ def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progre
         progress.start("Copying labels", len(labels), "files")
         for label in labels:
             paths.append(_path(project, label))
-            target = project.inside(paths[-1])
-            if not target.exists():
-                _copy(label, tasks[label.row.cell.task], target)
             if label.status != "unchanged":
+                target = _target(project, paths[-1])
+                if not target.is_file() or target.is_symlink() or digest(target) != label.digest:
+                    _copy(label, tasks[label.row.cell.task], target)
                 copies.append(target)
             progress.advance()
         progress.start("Flushing labels to the disk", len(copies), "files")
@@ -153,15 +196,22 @@ def _copy_labels(project: ProjectFolder, labels: Sequence[AcceptedLabel], progre
     return paths
 
 
+def _target(project: ProjectFolder, path: str) -> Path:
+    """The file to write a label to: a link that took its place is replaced, not followed."""
+    return project.inside(str(PurePosixPath(path).parent)) / PurePosixPath(path).name
+
+
 def _path(project: ProjectFolder, label: AcceptedLabel) -> str:
     """The label's path in the project; no other label has the same path."""
-    if label.status == "unchanged":
+    if label.status in ("unchanged", "repaired"):
         return label.row.path
     cell = label.row.cell
     start, end = f"labels/{cell.task}/{stem(cell.image_id)}.", label.suffix.lower()
-    short = f"{start}{label.digest[:8]}{end}"
+    short = shortened(f"{start}{label.digest[:8]}{end}")
     existing = project.folder / short
-    return short if not existing.exists() or digest(existing) == label.digest else f"{start}{label.digest}{end}"
+    return (
+        short if not existing.exists() or digest(existing) == label.digest else shortened(f"{start}{label.digest}{end}")
+    )
 
 
 def _copy(label: AcceptedLabel, task: TaskDef, target: Path) -> None:
@@ -189,7 +239,7 @@ def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[
     steps += [Move(skip.cell, State.SKIPPED, why=skip.reason) for skip in validated.skips]
     with store.transaction():
         now = store.find(label.row.cell for label in validated.labels)
-        if any(now[label.row.cell] != label.row for label in validated.labels):
+        if any(now.get(label.row.cell) != label.row for label in validated.labels):
             raise LedgerError(
                 "The ledger changed while the labels were checked.",
                 next_step="Run the same command again.",
@@ -203,7 +253,7 @@ def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[
 def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
     """The moves that make the cell labelled; its round, request id and weight are kept."""
     row = label.row
-    if label.status == "unchanged":
+    if label.status in ("unchanged", "repaired"):
         return
     if row.state in (State.LABELLED, State.SKIPPED):
         why = "replaced" if row.state == State.LABELLED else "labelled after all"
@@ -229,4 +279,5 @@ def _imported(project: ProjectFolder, validated: ValidatedLabels, answers: Answe
         counts[skip.cell.task]["skipped"] += 1
     for skip in set(answers.skips) - set(validated.skips):
         counts[skip.cell.task]["unchanged"] += 1
-    return Imported({name: Tally(**count) for name, count in counts.items()}, answers.foreign)
+    tallies = {name: Tally(**count) for name, count in counts.items()}
+    return Imported(tallies, answers.foreign, tuple(answers.stray), tuple(answers.removed))

@@ -1,5 +1,6 @@
 """Provides a project's requests: their ids, which are open, and their prelabels. Loads no torch."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,12 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
             if rows[cell].state == State.MISSING
         ]
     )
+
+
+def query_command(project: ProjectFolder) -> str:
+    """A query that the pool can answer, for hints; 60 labels if there are so many."""
+    left = sum(count.missing for count in project.store.counts(("train",)).values())
+    return f"labelgrid query {shlex.quote(str(project.folder))} --budget {min(60, left) or 'N'}"
 
 
 def request_id(round: int, cell: Cell) -> str:

@@ -84,6 +84,7 @@ def group_of(pattern: str, image_id: str) -> str:
     """
     if not pattern:
         return ""
+    check_pattern(pattern)
     match = re.search(pattern, image_id)
     if match is None:
         return image_id
@@ -98,7 +99,7 @@ def check_pattern(pattern: str) -> None:
     """
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ProjectError(
             f"--group is not a regular expression: {error}.", next_step="Fix it, or escape special characters."
         ) from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +12,21 @@ from labelgrid import plugins
 from labelgrid.data.dataset import Dataset, Source
 from labelgrid.data.folder import label_file
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.codec import LabelArray, check_digest
 from labelgrid.labels.grid import Cell, State
-from labelgrid.labels.images import list_images, read_image
+from labelgrid.labels.images import image_size, list_images, read_image
 from labelgrid.labels.naming import whole_names
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef
+
+
+class GrantedLabel(NamedTuple):
+    """A label of the ledger: its file, its weight in training, and the content hash of the imported file."""
+
+    path: Path
+    weight: float
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,11 @@ class ProjectSource:
 
     Args:
         files: image id -> the root folder of its path, and the digest of its content ("" if unknown).
-        labels: cell -> label file and training weight.
+        labels: cell -> its label.
     """
 
     files: Mapping[str, tuple[str, str]]
-    labels: Mapping[Cell, tuple[Path, float]]
+    labels: Mapping[Cell, GrantedLabel]
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -42,14 +51,17 @@ class ProjectSource:
         return read_image(Path(root) / image_id, digest)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`."""
+        """As `Source.label`; a file whose content has changed since its import is refused."""
         entry = self.labels.get(Cell(image_id, task.name))
-        return task.read(entry[0]) if entry else None
+        if entry is None:
+            return None
+        check_digest(entry.path, entry.digest)
+        return task.read(entry.path)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
         entry = self.labels.get(Cell(image_id, task))
-        return entry[1] if entry else 1.0
+        return entry.weight if entry else 1.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,11 @@ class OracleSource:
 
     Args:
         data: the data set.
-        labels: granted cell -> an unused path, and training weight.
+        labels: granted cell -> its label, of which only the weight is used.
     """
 
     data: Source
-    labels: Mapping[Cell, tuple[Path, float]]
+    labels: Mapping[Cell, GrantedLabel]
 
     def images(self) -> Sequence[str]:
         """The image ids."""
@@ -79,21 +91,22 @@ class OracleSource:
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
         entry = self.labels.get(Cell(image_id, task))
-        return entry[1] if entry else 1.0
+        return entry.weight if entry else 1.0
 
 
 def dataset_of(oracle: Oracle) -> Dataset:
     """Open the data set that answers a simulated campaign."""
-    dataset: Dataset = plugins.resolve("data", oracle.data)(oracle.root)
+    dataset: Dataset = plugins.create("data", oracle.data, oracle.root)
     return dataset
 
 
 def source_of(project: ProjectFolder) -> ProjectSource | OracleSource:
     """A snapshot of the project's images and granted labels."""
+    rows = project.store.cells(state=State.LABELLED)
     if project.settings.oracle:
-        granted = {row.cell: (Path(), row.weight) for row in project.store.cells(state=State.LABELLED)}
+        granted = {row.cell: GrantedLabel(Path(), row.weight, "") for row in rows}
         return OracleSource(dataset_of(project.settings.oracle), granted)
-    labels = {row.cell: (project.inside(row.path), row.weight) for row in project.store.cells(state=State.LABELLED)}
+    labels = {row.cell: GrantedLabel(project.inside(row.path), row.weight, row.digest) for row in rows}
     return ProjectSource({row.image_id: (row.root, row.digest) for row in project.store.images()}, labels)
 
 
@@ -136,7 +149,13 @@ class ImageFiles:
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
         path = label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
-        return task.read(path) if path else None
+        if path is None:
+            return None
+        stored, size = task.stored_size(path), image_size(self.paths[image_id])
+        if stored and sorted(stored) != sorted(size):  # a header may leave open which side of the image is up
+            label, image = (f"{height}x{width}" for height, width in (stored, size))
+            raise LabelError(f"The {task.name} label is {label}, its image {image}.", where=str(path))
+        return task.read(path)
 
 
 def labels_folder(folder: Path) -> Path:

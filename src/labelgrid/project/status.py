@@ -1,14 +1,21 @@
-"""Summarises a project: images, cells, costs, rounds, and the next command. Loads no torch."""
+"""Summarises a project: images, cells, costs, rounds, headline figures, and the next command. Loads no torch."""
 
 import shlex
 from typing import Any
 
-from labelgrid.project.artifacts import read_fit
+from labelgrid.project.artifacts import measured_rounds, read_fit
+from labelgrid.project.available import noted
+from labelgrid.project.declared import redeclared
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import query_command
+from labelgrid.report.headlines import Headline, headlines_of
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:
-    """The status as JSON values; `tasks` counts all images including held-out ones, `heldout` only these."""
+    """The status as JSON values; `tasks` counts all images including held-out ones, `heldout` only these.
+
+    `set_aside` holds the images that the last commands left out and that still cannot be used, with the reasons.
+    """
     counts, rounds = project.store.counts(), project.store.rounds()
     held = project.store.counts(("heldout",))
     kinds = {row.name: row.kind for row in project.store.tasks()}
@@ -21,8 +28,17 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
             {"round": r.number, "strategy": r.strategy, "budget": r.budget, "unit": r.unit, "state": r.state}
             for r in rounds
         ],
+        "headlines": [headline.as_json() for headline in headlines(project)],
+        "set_aside": noted(project),
+        "removed": {"images": len(project.store.removed("images")), "tasks": project.store.removed("tasks")},
     }
     return {**values, "next": _next_command(project, counts)}
+
+
+def headlines(project: ProjectFolder) -> list[Headline]:
+    """The headline figures on the held-out labels, with their change since the last round."""
+    metrics = {name: task.spec.headline for name, task in project.tasks().items()}
+    return headlines_of(measured_rounds(project.folder), metrics)
 
 
 def _counts(count: Any) -> dict[str, Any]:
@@ -36,9 +52,10 @@ def _next_command(project: ProjectFolder, counts: dict[str, Any]) -> str:
         return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"
     pool = project.store.counts(("train",))
     current = project.store.current_round()
-    fitted = current and read_fit(project.round_folder(current.number))
+    fit = read_fit(project.round_folder(current.number)) if current else None
+    fitted = fit and not redeclared(fit, project.tasks())
     if any(count.labelled for count in pool.values()) and not fitted:
         return f"labelgrid fit {folder}"
     if not any(count.missing for count in pool.values()):
         return f"labelgrid report {folder}, every cell has an answer"
-    return f"labelgrid query {folder} --budget N"
+    return query_command(project)

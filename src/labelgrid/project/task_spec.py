@@ -1,16 +1,19 @@
 """Parses task definitions from the command line and from tasks.toml. Loads no torch."""
 
+import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from labelgrid import plugins
 from labelgrid.config import read_toml
-from labelgrid.errors import ProjectError
+from labelgrid.errors import PluginError, ProjectError
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import TaskRow
+from labelgrid.regular import read_text
 from labelgrid.tasks.task import TaskDef, spec_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -49,10 +52,58 @@ def task_rows_of(tables: Mapping[str, Any], folder: Path) -> list[TaskRow]:
     return [_row(name, values, folder) for name, values in tables.items()]
 
 
+def changed_row(
+    row: TaskRow, values: Mapping[str, Any], classes: Sequence[str], merge: Mapping[str, str], folder: Path
+) -> TaskRow:
+    """A task's row with other values; see `task_change.TaskChange`.
+
+    Raises:
+        ProjectError: a key cannot be changed, or a value is wrong. RecipeError: an option is unknown or wrong.
+    """
+    if "kind" in values and values["kind"] != row.kind:
+        raise ProjectError(
+            f"The kind of '{row.name}' is {row.kind} and cannot be changed.",
+            next_step=f"Add another task, for example --task NAME:kind={values['kind']}, and drop this one.",
+        )
+    options = {("stride" if key == "coarser" else key): value for key, value in row.options.items()}
+    options |= {"kind": row.kind, "cost": row.cost}
+    options |= {("stride" if key == "coarser" else key): value for key, value in values.items()}
+    options = {key: value for key, value in options.items() if value is not None}
+    if isinstance(options.get("classes"), str):
+        options["classes"] = _classes(folder / options["classes"], row.name)
+    if classes:
+        options["classes"] = [*options.get("classes", []), *classes]
+    if merge:
+        options["merge"] = {**options.get("merge", {}), **merge}
+        options["merge"] = {name: merge.get(into, into) for name, into in options["merge"].items()}
+    return _row(row.name, options, folder)
+
+
+def assignments(words: Sequence[str], option: str) -> dict[str, Any]:
+    """Parse `KEY=VALUE` words; values are JSON where they can be, otherwise text.
+
+    Raises:
+        ProjectError: a word has no `=`.
+
+    Example:
+        >>> assignments(["scale=0.01", "ignore=[0, 9]", "classes=new.txt", "maximum=null"], "--set")
+        {'scale': 0.01, 'ignore': [0, 9], 'classes': 'new.txt', 'maximum': None}
+    """
+    values: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (equals and key.strip()):
+            raise ProjectError(
+                f"{option} needs KEY=VALUE. Found {word!r}.", next_step=f"Use, for example, {option} cost=2."
+            )
+        values[key.strip()] = _value(value.strip())
+    return values
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -65,10 +116,11 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
         raise ProjectError(f"Task '{name}' is not a table.", next_step=f"Write [{name}] above its keys.")
     options = dict(values)
     kind = str(options.pop("kind", name))
+    _check_kind(name, kind)
     cost = options.pop("cost", spec_of(kind).cost)
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], name)
-    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost < float("inf"):
+    if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= 1e15:
         raise ProjectError(
             f"The cost of '{name}' is {cost}; it must be a number from 0 up.",
             next_step=f"Use, for example, --task {name}:cost=2.",
@@ -77,6 +129,23 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     row = TaskRow(name, kind, float(cost), options)
     TaskDef.of(row)
     return row
+
+
+def _check_kind(name: str, kind: str) -> None:
+    """Refuse an unknown kind, with the option that was meant if one is close."""
+    kinds = plugins.names("tasks")
+    if ":" in kind or kind in kinds:
+        return
+    near = difflib.get_close_matches(kind, kinds, 1)
+    example = f"--task {name}:kind={near[0] if near else kinds[0]}"
+    if near:
+        hint = f"Did you mean '{near[0]}'? Write {f'--task {near[0]}, or ' if name == kind else ''}{example}."
+    else:
+        hint = f"Say which kind it is, such as {example}."
+    raise PluginError(
+        f"There is no kind of task '{kind}'.",
+        next_step=f"{hint} The kinds are {', '.join(kinds)}; name your own code as 'package.module:name'.",
+    )
 
 
 def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
@@ -92,8 +161,8 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
 
 def _classes(path: Path, name: str) -> list[str]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in read_text(path, "utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
         fault = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError(
             f"The class names of '{name}' cannot be read: {fault}.",

@@ -1,5 +1,6 @@
 """Validates the labels of an import: reads each label, checks its size, and compares it with the ledger."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,18 +10,19 @@ from typing import Literal
 
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
-from labelgrid.errors import ImageError, LabelError
-from labelgrid.labels.codec import codec, digest
+from labelgrid.errors import ImageError, LabelError, ProjectError
+from labelgrid.labels.codec import DECLARE, codec, digest
 from labelgrid.labels.grid import Cell, ImageRow, Split, State
 from labelgrid.labels.images import image_size
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
+from labelgrid.project.cancel import withdrawn
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import prelabel
 from labelgrid.tasks.task import TaskDef
 
 UNCHANGED = "Nothing was imported."
-ImportStatus = Literal["new", "replaced", "unchanged"]
+ImportStatus = Literal["new", "replaced", "repaired", "unchanged"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class AcceptedLabel:
         row: the ledger's row of its cell.
         digest: the content hash of its file.
         suffix: the suffix of its file's name.
-        status: whether it is new, replaces the cell's label, or is the same label.
+        status: whether it is new, replaces the cell's label, repairs the label's file, or is the same label.
         predicted: whether it is identical to the model's prediction.
     """
 
@@ -86,9 +88,9 @@ def validate_labels(
             faults.append(result)
         elif result:
             labels.append(result)
-    skips, refused = _skips(answers.skips, rows)
+    skips = [skip for skip in sorted(answers.skips, key=lambda s: s.cell) if rows[skip.cell].state == State.REQUESTED]
     moved, fixed = _moved(project, {label.row.cell.image_id for label in labels}, split)
-    return ValidatedLabels(labels, skips, moved, [*faults, *refused, *fixed])
+    return ValidatedLabels(labels, skips, moved, [*faults, *fixed])
 
 
 class LabelValidator:
@@ -97,12 +99,13 @@ class LabelValidator:
     Args:
         project: the project that gets the labels.
         rows: the ledger's rows of the labels' cells.
-        replace: accept labels of cells that have another label.
+        replace: accept labels of cells that have another label, and labels that were withdrawn.
     """
 
     def __init__(self, project: ProjectFolder, rows: Mapping[Cell, CellRow], replace: bool) -> None:
         self.project, self.rows, self.replace = project, rows, replace
         self.tasks = project.tasks()
+        self.withdrawn = {} if replace else withdrawn(project, rows)
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
@@ -110,31 +113,53 @@ class LabelValidator:
             with as_file(answer, self.tasks[answer.cell.task]) as path:
                 return self._compared(answer, path) if path else None
         except (LabelError, ImageError) as error:
-            return Fault(answer.where, error.what, error.next_step, answer.cell)
+            advice = error.next_step.replace(DECLARE, self._declare(answer.cell.task))
+            return Fault(answer.where, error.what, advice, answer.cell)
         except OSError as error:
             return Fault(answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell)
+
+    def _declare(self, task: str) -> str:
+        """The command that changes what a task of this project declares."""
+        return DECLARE.replace("DIR TASK", f"{shlex.quote(str(self.project.folder))} {task}")
 
     def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
         row, task = self.rows[answer.cell], self.tasks[answer.cell.task]
         content = digest(path)
         if row.state == State.LABELLED and row.digest == content:
-            return AcceptedLabel(answer, row, content, path.suffix, "unchanged")
-        height, width = task.read(path).size
-        if (height, width) != (size := _size(self.project.store.image(answer.cell.image_id))):
-            scaled = f" ({step} times its file's)" if (step := task.form.stride) > 1 else ""
-            what = f"The label is {height}x{width}{scaled}, its image is {size[0]}x{size[1]} (height x width)."
-            wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
-            return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
+            known: ImportStatus = "unchanged" if self._intact(row) else "repaired"
+            return AcceptedLabel(answer, row, content, path.suffix, known)
+        if content in self.withdrawn.get(answer.cell, ()):
+            what, advice = "This label was withdrawn.", "Leave the file out, or use --replace to take the label back."
+            return Fault(answer.where, what, advice, answer.cell)
+        size = _size(self.project.store.image(answer.cell.image_id))
+        stored = task.stored_size(path) or size  # compared before the label is decoded, which may take much memory
+        found = task.read(path).size if stored == size else stored
+        if found != size:
+            return _wrong_size(answer, found, size, task.form.stride)
         if row.state == State.LABELLED and not self.replace:
             what = f"The cell has a label with other content, imported in round {row.round} ({row.path})."
             return Fault(answer.where, what, "Use --replace to replace it; the old label is kept.", answer.cell)
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
         return AcceptedLabel(answer, row, content, path.suffix, status, self._predicted(row, task, content))
 
+    def _intact(self, row: CellRow) -> bool:
+        """Whether the file of a label in the project still has the content that was imported."""
+        try:
+            return digest(self.project.inside(row.path)) == row.digest
+        except (OSError, ProjectError):  # missing, not a file any more, or a link that leads out
+            return False
+
     def _predicted(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is identical to the prelabel of the request."""
         path = prelabel(self.project, row, task)
         return path is not None and digest(path) == content
+
+
+def _wrong_size(answer: Answer, found: tuple[int, int], size: tuple[int, int], step: int) -> Fault:
+    scaled = f" ({step} times its file's)" if step > 1 else ""
+    what = f"The label is {found[0]}x{found[1]}{scaled}, its image is {size[0]}x{size[1]} (height x width)."
+    wanted = f"1/{step} of the image's sides" if step > 1 else "the image's size"
+    return Fault(answer.where, what, f"Make it at {wanted}, upright.", answer.cell)
 
 
 @contextmanager
@@ -175,19 +200,6 @@ def _duplicates(answers: Answers) -> Iterator[Fault]:
         other = first.setdefault(answer.cell, answer.where)
         if other is not answer.where:
             yield Fault(answer.where, f"{other} answers the same cell.", "Remove one of the two.", answer.cell)
-
-
-def _skips(skips: Sequence[Skip], rows: Mapping[Cell, CellRow]) -> tuple[list[Skip], list[Fault]]:
-    new: list[Skip] = []
-    faults: list[Fault] = []
-    for skip in sorted(skips, key=lambda skip: skip.cell):
-        state = rows[skip.cell].state
-        if state == State.REQUESTED:
-            new.append(skip)
-        elif state != State.SKIPPED:
-            what = f"The request is no longer open: its cell is {state.name.lower()}."
-            faults.append(Fault(skip.where, what, "Remove the line.", skip.cell))
-    return new, faults
 
 
 def _moved(project: ProjectFolder, image_ids: set[str], split: Split | None) -> tuple[list[ImageRow], list[Fault]]:

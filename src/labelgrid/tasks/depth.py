@@ -5,6 +5,7 @@ The default cost is a placeholder, roughly minutes per label; set your own costs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.formats import depth as files
+from labelgrid.tasks.figures import Figure, receding
 from labelgrid.tasks.pictures import RGB, along_distance
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
+
+#: The median depth of a label in any scene, from a hand's length to a view over a valley.
+METRES = (0.05, 200.0)
+#: Median depths of two sets of labels may differ by this factor.
+FACTOR = 5.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,20 @@ def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | Non
     return along_distance(value[..., 0], valid, limits, options.disparity)
 
 
+def middle(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> Mapping[str, Figure]:
+    """The median: about 1000 times too small or too large if metres and millimetres are confused."""
+    median = float(np.median(value[..., 0][valid]))
+    if options.disparity:
+        return {"the median disparity": Figure(median, FACTOR, ratio=True)}
+    return {"the median depth": Figure(median, FACTOR, ratio=True, range=METRES, unit=" m")}
+
+
+def recedes(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> NDArray[Any]:
+    """The relative change of the distance; a disparity shrinks with it."""
+    slope = receding(value[..., 0], valid)
+    return -slope if options.disparity else slope
+
+
 SPEC = Spec(
     kind="depth",
     codec="depth",
@@ -50,6 +71,8 @@ SPEC = Spec(
     metrics={"RMSE": Errors},
     transform=zoomed,
     render=distances,
+    figures=middle,
+    slope=recedes,
 )
 
 

@@ -5,6 +5,7 @@ The default cost is a placeholder, roughly minutes per label; set your own costs
 
 from __future__ import annotations
 
+from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
@@ -19,6 +20,7 @@ SPEC = Spec(
     metrics={"AP": NoOptions},
     transform=same_values,
     render=grey,
+    figures=positive_share,
 )
 
 

@@ -5,14 +5,21 @@ The default cost is a placeholder, roughly minutes per label; set your own costs
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.tasks.figures import Figure
 from labelgrid.tasks.pictures import vectors
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
+
+#: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
+FLAT = 0.05
+#: Mean components, and correlations of components with places, may differ by this between sets of labels.
+MEAN, TURN = 0.35, 0.45
 
 
 def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _options: object) -> Labels:
@@ -33,6 +40,27 @@ def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _
     return blend, geometry.nearest(valid)
 
 
+def directions(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, Figure]:
+    """The mean components, and how x changes with the column, y with the height: rooms face inward, things outward."""
+    x, y, z = value[valid].T
+    figures = {
+        "the mean x (right)": Figure(float(x.mean()), MEAN),
+        "the mean y (up)": Figure(float(y.mean()), MEAN, range=(-0.15, 1)),
+        "the mean z (toward the camera)": Figure(float(z.mean()), MEAN, range=(0.05, 1)),
+    }
+    rows, columns = np.nonzero(valid)
+    for name, component, place in (("x with the column", x, columns), ("y with the height", y, -rows)):
+        if min(float(component.std()), float(place.std())) > 1e-3:
+            figures[f"the correlation of {name}"] = Figure(float(np.corrcoef(component, place)[0, 1]), TURN)
+    return figures
+
+
+def recedes(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> NDArray[Any]:
+    """The sign of x and y over z: what faces right recedes to the right, what faces up recedes upward."""
+    vector = np.where((np.abs(value) > FLAT) & valid[..., None], np.sign(value), 0)
+    return vector[..., :2] * vector[..., 2:]
+
+
 SPEC = Spec(
     kind="normals",
     codec="normals",
@@ -43,14 +71,13 @@ SPEC = Spec(
     metrics={"mErr": NoOptions},
     transform=turned,
     render=vectors,
+    figures=directions,
+    slope=recedes,
 )
 
 
 def build(task: TaskDef) -> Task:
-    """The functions of a normal map: unit length, L1 loss, entropy of the full covariance, mean angle.
-
-    MTPSL's cosine loss: `dataclasses.replace(task, pixel_loss=losses.unit_vector_cosine)`.
-    """
+    """The functions of a normal map: unit length, L1 or cosine loss, entropy of the full covariance, mean angle."""
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
     return Task(
@@ -70,4 +97,5 @@ def build(task: TaskDef) -> Task:
         disagreement=disagreement.cosine_distance,
         metrics=task.chosen({"mErr": metrics.NormalsMetric}),
         from_mean=prediction.unit_mean,
+        other_losses={"cosine": losses.unit_vector_cosine},
     )

@@ -143,7 +143,7 @@ def _along(stops: tuple[tuple[int, int, int], ...], value: NDArray[Any], limits:
 
 def class_colours(value: NDArray[Any], _valid: NDArray[np.bool_], _limits: Range | None, options: Any) -> RGB:
     """The `render` of class indices [h, w, 1]: one colour per class."""
-    return palette(len(options.classes))[value[..., 0].astype(np.int64)]
+    return palette(len(options.names))[value[..., 0].astype(np.int64)]
 
 
 def grey(value: NDArray[Any], _valid: NDArray[np.bool_], limits: Range | None, _options: object) -> RGB:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -33,6 +34,7 @@ SPEC = Spec(
     metrics={"IoU": Rounding},
     transform=same_values,
     render=grey,
+    figures=positive_share,
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from labelgrid.tasks.figures import positions
 from labelgrid.tasks.pictures import class_colours
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.task import Spec, Task, TaskDef
@@ -37,6 +38,7 @@ SPEC = Spec(
     metrics={"mIoU": Overlap},
     transform=same_values,
     render=class_colours,
+    figures=positions,
 )
 
 
@@ -44,7 +46,7 @@ def build(task: TaskDef) -> Task:
     """The functions of a class map: softmax, cross entropy, entropy of the mean, mIoU."""
     from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
 
-    classes = len(task.options.classes)
+    classes = len(task.options.names)
     return Task(
         name=task.name,
         kind=task.kind,
@@ -61,4 +63,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.ClassMoments,
         disagreement=disagreement.class_divergence,
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
+        largest=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from labelgrid import plugins
 from labelgrid.config import parse
-from labelgrid.errors import RecipeError
+from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.codec import Form, LabelArray, codec, options_of
 from labelgrid.labels.grid import TaskRow
+from labelgrid.tasks.figures import Figure, no_figures, no_slope
 from labelgrid.tasks.placement import Placement
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 Transform = Callable[[NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[NDArray[Any], NDArray[np.bool_]]]
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options -> RGB [h, w, 3].
 Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
+#: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by name, in words.
+Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, Figure]]
+#: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and upward [h, w, 2].
+Slope = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[Any] | None]
 #: The values at the ends of a picture's scale.
 Range = tuple[float, float]
 
@@ -53,6 +58,9 @@ class Spec:
             of its figures. By default a task measures the headline metric.
         transform: moves label values to a view, and applies what a flip or a zoom does to them.
         render: draws a map for people; nothing else depends on it.
+        figures: numbers of a label that an import compares with those of other labels of the task; default: none.
+        slope: how the surface recedes to the right and upward; an import compares its sign (0: unknown) with that of
+            the image's other labels. Default: None, which says nothing.
     """
 
     kind: str
@@ -64,6 +72,8 @@ class Spec:
     metrics: Mapping[str, type[Any]]
     transform: Transform
     render: Render
+    figures: Figures = no_figures
+    slope: Slope = no_slope
 
 
 @dataclass(frozen=True)
@@ -109,9 +119,26 @@ class TaskDef:
         """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3]; `limits` sets the scale's ends."""
         return self.spec.render(value, valid, limits, self.options)
 
+    def figures(self, label: LabelArray) -> Mapping[str, Figure]:
+        """The figures of a label by name."""
+        return self.spec.figures(label.value, label.valid, self.options)
+
+    def slope(self, label: LabelArray) -> NDArray[Any] | None:
+        """How the surface of a label recedes to the right and upward, [h, w, 2]; None if the kind does not tell."""
+        return self.spec.slope(label.value, label.valid, self.options)
+
     def read(self, path: Path) -> LabelArray:
         """Read and check the label in a file; returns it at its image's size."""
         return self.form.upsample(codec(self.spec.codec).read(path, self.options))
+
+    def stored_size(self, path: Path) -> tuple[int, int] | None:
+        """The size of the image that a label file is for, from the file's header; None if the format cannot tell.
+
+        Raises:
+            LabelError: the header cannot be read.
+        """
+        size: tuple[int, int] | None = getattr(codec(self.spec.codec), "stored_size", lambda _: None)(path)
+        return size and (size[0] * self.form.stride, size[1] * self.form.stride)
 
     def write(self, path: Path, label: LabelArray) -> None:
         """Write the file of a label that has its image's size.
@@ -134,7 +161,7 @@ class TaskDef:
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
-        task: Task = plugins.resolve("tasks", self.kind)(self)
+        task: Task = plugins.create("tasks", self.kind, self)
         return task
 
 
@@ -157,6 +184,9 @@ class Task:
         disagreement: two predictions -> [b, 1, h, w] >= 0 (TCD).
         metrics: create the metrics that are measured over a set, by name; `TaskDef.chosen` selects them.
         from_mean: the mean of predictions -> a valid prediction; mean vectors are normalised to unit length.
+        other_losses: further pixel losses by name; a recipe's `[objective] losses` can choose one.
+        largest: a label is the index of the largest channel, in raw outputs as in predictions: `to_target` takes both,
+            and any channels of them.
     """
 
     name: str
@@ -175,6 +205,8 @@ class Task:
     disagreement: Callable[[Tensor, Tensor], Tensor]
     metrics: Mapping[str, Callable[[], Metric]]
     from_mean: Callable[[Tensor], Tensor] = _unchanged
+    other_losses: Mapping[str, Callable[[Tensor, Target], Tensor]] = field(default_factory=dict)
+    largest: bool = False
 
     def metric(self) -> Metric:
         """Create the task's metrics over a set, as one metric."""
@@ -219,7 +251,9 @@ def spec_of(kind: str) -> Spec:
     """The plain data of a kind, without torch."""
     if ":" in kind:
         path, _, _ = kind.partition(":")
-        spec: Spec = plugins.resolve("tasks", f"{path}:SPEC")
+        spec = plugins.resolve("tasks", f"{path}:SPEC")
+        if not isinstance(spec, Spec):
+            raise PluginError(f"'{kind}' is not a kind of task: the module's SPEC is not a `Spec`.")
         return spec
     return plugins.module("tasks", kind).SPEC
 
@@ -229,6 +263,25 @@ def definitions(rows: list[TaskRow] | tuple[TaskRow, ...]) -> dict[str, TaskDef]
     return {row.name: TaskDef.of(row) for row in rows}
 
 
-def build_all(tasks: Mapping[str, TaskDef]) -> dict[str, Task]:
-    """The functions of all tasks by name."""
-    return {name: task.build() for name, task in tasks.items()}
+def build_all(tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = None) -> dict[str, Task]:
+    """The functions of all tasks by name, some with another loss of their kind.
+
+    Raises:
+        RecipeError: a loss is chosen for an unknown task, or the task has no loss of that name.
+    """
+    built = {name: task.build() for name, task in tasks.items()}
+    for name, loss in (losses or {}).items():
+        if name not in built:
+            raise RecipeError(
+                f"objective.losses names '{name}', which is not a task.",
+                next_step=f"The tasks are: {', '.join(built)}.",
+            )
+        others = built[name].other_losses
+        if loss not in others:
+            choices = ", ".join(f"'{other}'" for other in others) or "none"
+            raise RecipeError(
+                f"objective.losses names the loss '{loss}' for '{name}', which it does not have.",
+                next_step=f"Its losses besides the default: {choices}.",
+            )
+        built[name] = replace(built[name], pixel_loss=others[loss])
+    return built

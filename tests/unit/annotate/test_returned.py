@@ -114,7 +114,6 @@ def test_what_belongs_to_the_request_or_the_system_is_no_label(store: Store, put
         ("depth/e.jpg.png", "It could be the label of [e.jpg, depth] or [e.jpg.png, depth]. Keep the image's"),
         ("depth/r1-ab.exr", " [a.jpg, semseg]: Labels of semseg are .png files, not '.exr'. Convert it, or remove it"),
         ("semseg/a.npy", " [a.jpg, semseg]: Labels of semseg are .png files, not '.npy'. Convert it, or remove it."),
-        ("notes.txt", "The label is of an unknown image or task."),
     ],
 )
 def test_a_file_that_is_no_label_is_a_fault_with_a_hint(
@@ -130,6 +129,21 @@ def test_a_file_whose_id_and_name_say_different_cells_is_a_fault(store: Store, p
         other.add_images([ImageRow("r1-aa.jpg", "photos")])
     (fault,) = faults(store, put("depth/r1-aa.png"))
     assert "It could be the label of [a.jpg, depth] or [r1-aa.jpg, depth]." in fault
+
+
+@pytest.mark.parametrize("name", ["depth/c.png", "depth/c.jpg.png", "r1-ca.png", "semseg/a.png", "r1-ab.png", "l.png"])
+def test_a_file_of_a_removed_image_or_a_dropped_task_is_left_out(
+    store: Store, put: Callable[..., Path], name: str
+) -> None:
+    folder = put("depth/a.png", name, **{"manifest.json": listed(("r1-ca", REQUESTS["r1-ca"], "l.png"))})
+    store.move([Move(cell, State.MISSING) for request, cell in REQUESTS.items() if request != "r1-aa"])
+    store.remove("images", ["c.jpg"])
+    store.remove("tasks", ["semseg"])
+    answers = got(store, folder)
+    assert ([answer.where for answer in answers.labels], answers.removed) == (["depth/a.png"], [name])
+    assert not answers.faults and not answers.stray
+    (fault,) = faults(store, put("semseg/nowhere.png"))
+    assert "semseg/nowhere.png: The label is of an unknown image or task." in fault
 
 
 def test_hints_are_looked_for_only_where_they_are_shown(store: Store, put: Callable[..., Path]) -> None:
@@ -159,12 +173,24 @@ def test_a_listed_file_that_is_a_link_out_of_the_folder_is_refused(store: Store,
     ]
 
 
-def test_a_folder_of_labels_may_hold_links_and_each_folder_counts_once(store: Store, put: Callable[..., Path]) -> None:
-    folder = put("../elsewhere/a.png", "README.txt")
-    (folder / "depth").symlink_to("../elsewhere")
-    (folder / "../elsewhere/loop").symlink_to(".")
+def test_links_inside_the_folder_are_followed_and_each_folder_counts_once(
+    store: Store, put: Callable[..., Path]
+) -> None:
+    folder = put("kept/a.png", "kept/b.png", "README.txt")
+    (folder / "kept").rename(folder / ".kept")
+    (folder / "depth").symlink_to(".kept")
+    (folder / ".kept/loop").symlink_to(".")
     assert [answer.where for answer in got(store, folder).labels] == ["depth/a.png"]
-    assert not faults(store, folder)
+    assert [fault.partition(":")[0] for fault in faults(store, folder)] == ["depth/b.png"]
+
+
+def test_a_found_link_out_of_the_folder_is_refused_as_a_listed_one_is(store: Store, put: Callable[..., Path]) -> None:
+    folder = put("../elsewhere/a.png", "semseg/README.txt")
+    (folder / "semseg/README.txt").unlink()
+    (folder / "depth").symlink_to("../elsewhere")
+    (folder / "semseg/a.png").symlink_to("../../elsewhere/a.png")
+    sentence = "The file is a link that leads out of the folder. Copy the label itself into the folder."
+    assert faults(store, folder) == [f"depth: {sentence}", f"semseg/a.png: {sentence}"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from labelgrid.data.frame import Frame, to_input, to_original
+from labelgrid.data import frame as module
+from labelgrid.data.frame import Frame, around, to_input, to_original
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
@@ -38,6 +39,31 @@ def test_strips_equal_the_whole_bitwise(size, fit):
     for rows in (1, 7, 50):
         strips = [to_original(raw, frame, slice(i, min(i + rows, size[0]))) for i in range(0, size[0], rows)]
         assert torch.equal(torch.cat(strips, -2), whole)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [(37, 91), (700, 300)])
+def test_windows_equal_the_whole_bitwise_and_depend_on_the_values_around_them_alone(size, fit):
+    raw = torch.randn(5, 24, 32, generator=torch.Generator().manual_seed(0))
+    frame = frame_of(size, fit)
+    whole = to_original(raw, frame)
+    for rows, columns in [(slice(3, 4), slice(0, 91)), (slice(9, 30), slice(13, 64)), (slice(30, 37), slice(50, 90))]:
+        assert torch.equal(to_original(raw, frame, rows, columns), whole[:, rows, columns])
+        near = around(raw, frame, rows, columns)
+        assert (whole[:, rows, columns].amax((1, 2)) <= near.amax((1, 2)) + 1e-5).all()
+        alone = torch.full_like(raw, torch.nan)
+        around(alone, frame, rows, columns).copy_(near)
+        assert torch.equal(to_original(alone, frame, rows, columns), whole[:, rows, columns])
+
+
+@pytest.mark.parametrize("rows", [60, 250])
+def test_short_runs_of_rows_give_what_long_runs_give(rows, monkeypatch):
+    raw = torch.randn(3, 24, 32, generator=torch.Generator().manual_seed(0))
+    found = []
+    for short in (0, 1000):
+        monkeypatch.setattr(module, "SHORT", short)
+        found.append(to_original(raw, frame_of((rows, 91), "pad")))
+    assert torch.equal(*found)
 
 
 @pytest.mark.parametrize("fit", FITS)

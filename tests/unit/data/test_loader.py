@@ -1,6 +1,8 @@
 """Laws of the loaders: what is drawn depends on seed, epoch and image alone; errors arrive as they were raised."""
 
+import os
 import pickle
+import signal
 import time
 
 import cv2
@@ -12,7 +14,7 @@ from labelgrid.data import folder
 from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.loader import eval_batches, train_batch, train_batches
 from labelgrid.data.transforms import DataOptions
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.errors import ImageError, LabelError, TrainingError
 from labelgrid.tasks.task import definitions
 from tests.support import make_dataset
 
@@ -234,3 +236,18 @@ def test_a_soft_label_of_another_size_than_its_image_is_refused(source, tasks, d
 
     with pytest.raises(LabelError, match=r"The a/semseg label is 40x30, its image 30x40"):
         train_batch(source, tasks, data.names[:1], OPTIONS, seed=0, soft={"a": Turned()})
+
+
+class Dying:
+    """A source whose worker dies as it does if /dev/shm is full."""
+
+    def image(self, image_id):
+        os.kill(os.getpid(), signal.SIGBUS)
+
+    def label(self, image_id, task):
+        return None
+
+
+def test_a_worker_that_dies_is_a_sentence_with_the_remedy():
+    with pytest.raises(TrainingError, match=r"stopped: DataLoader worker(.|\n)*`workers = 0`"):
+        list(eval_batches(Dying(), {}, ["a", "b"], DataOptions(), batch=1, workers=1))

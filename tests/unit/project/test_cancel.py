@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.errors import LedgerError, UsageError
 from labelgrid.labels.grid import Cell, ImageRow, Move, State
-from labelgrid.project.cancel import cancel
+from labelgrid.project.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_id
 from tests.campaigns import ask, cells_of, ledger, make_project, states
@@ -73,3 +73,34 @@ def test_skipped_cells_may_be_asked_for_again(project: ProjectFolder, data: Made
     assert states(project) == {cells[1]: "requested"}
     with pytest.raises(LedgerError, match="is requested, not skipped"):
         cancel(project, [request_id(1, cells[1])], requeue=True)
+
+
+def test_withdrawn_labels_are_missing_and_their_files_and_events_stay(project: ProjectFolder, data: Made) -> None:
+    cells = cells_of(data)
+    ask(project, cells[:1], number=1)
+    project.store.move([Move(cell, State.LABELLED, path="labels/x", digest="d", cost=1.0) for cell in cells[:3]])
+    spent = project.store.counts()["semseg"].spent
+    assert unlabel(project, ["0000.jpg:semseg", request_id(1, cells[0]), "0000.jpg:depth"]) == 2
+    assert states(project) == {cells[2]: "labelled"} and project.store.counts()["semseg"].spent == spent
+    *_, labelled, withdrawn = project.store.history(cells[0])
+    assert (labelled.move.path, withdrawn.move.why, withdrawn.move.to) == ("labels/x", "withdrawn", State.MISSING)
+    project.store.move([Move(cells[0], State.LABELLED, path="labels/y", digest="e", cost=1.0)])
+
+
+def test_one_cell_without_a_label_and_nothing_is_withdrawn(project: ProjectFolder, data: Made) -> None:
+    cells = cells_of(data)
+    project.store.move([Move(cells[0], State.LABELLED, path="labels/x", digest="d")])
+    before = ledger(project)
+    with pytest.raises(LedgerError) as caught:
+        unlabel(project, ["0000.jpg:semseg", "0001.jpg:semseg"])
+    assert "'0001.jpg:semseg' is missing, not labelled" in str(caught.value)
+    assert caught.value.unchanged == "Nothing was withdrawn." and ledger(project) == before
+
+
+def test_a_withdrawn_label_of_a_held_out_image_is_requested_again(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "held", data, splits={data.names[0]: "heldout"}) as project:
+        cell = Cell(data.names[0], "depth")
+        project.store.move([Move(cell, State.LABELLED, path="labels/x", digest="d")])
+        unlabel(project, [f"{cell.image_id}:depth"])
+        (row,) = project.store.cells()
+        assert (row.state, row.round, row.request_id) == (State.REQUESTED, 0, request_id(0, cell))

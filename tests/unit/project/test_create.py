@@ -159,3 +159,38 @@ def test_without_a_task_nothing_is_made(photos: Made, tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="A project needs a task"):
         create.create(tmp_path / "flat", [photos.images], [], Settings(), Silent())
     assert not (tmp_path / "flat").exists()
+
+
+def test_a_kill_while_the_files_move_into_an_empty_folder_is_repaired_by_the_same_call(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "flat").mkdir()
+    rename = Path.rename
+
+    def killed(path: Path, target: Path) -> Path:
+        if path.name == "labelgrid.toml":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make("flat")
+    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == [".labelgrid-unfinished", "labelgrid.db"]
+    monkeypatch.setattr(Path, "rename", rename)
+    with make("flat") as project:
+        assert not (project.folder / ".labelgrid-unfinished").exists() and project.store.count_images()
+
+
+def test_a_database_of_nobody_s_stopped_call_is_not_removed(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "flat").mkdir()
+    (tmp_path / "flat" / "labelgrid.db").write_text("mine")
+    with pytest.raises(ProjectError, match="not empty"):
+        make("flat")
+    assert (tmp_path / "flat" / "labelgrid.db").read_text() == "mine"
+
+
+def test_settings_that_cannot_be_read_back_make_nothing(photos: Made, tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"not Unicode(.|\n)*Nothing was made"):
+        settings = Settings(weights="a\udcff")
+        create.create(tmp_path / "flat", [photos.images], [DEPTH], settings, Silent())
+    assert not (tmp_path / "flat").exists() and not list(tmp_path.glob(".*"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.errors import LabelError, PluginError, ProjectError
+from labelgrid.errors import EmptyLabelError, LabelError, PluginError, ProjectError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell
 from labelgrid.project.folder import ProjectFolder
@@ -36,6 +36,8 @@ class Published:
             return None
         if "broken" in image_id:
             raise LabelError("The file is broken.", where=image_id, next_step="Fetch it again.")
+        if "blank" in image_id:
+            raise EmptyLabelError("All-invalid label.", where=image_id)
         size = (8, 8) if "small" in image_id else (16, 24)
         return LabelArray(np.full((*size, 1), 2 + len(image_id) / 100, np.float32), np.ones(size, np.bool_))
 
@@ -94,6 +96,12 @@ def test_a_data_set_without_splits_goes_whole_into_the_one_named(
 ) -> None:
     import_labels(project, source("0000", "0001"), format=FORMAT, split="test")
     assert [row.split for row in project.store.images()] == ["test", "test", "train"]
+
+
+def test_a_label_without_a_valid_pixel_counts_as_missing(project: ProjectFolder, source: Callable[..., Path]) -> None:
+    done = import_labels(project, source("blank/0000", "0001"), format=FORMAT)
+    assert done == Imported({"semseg": Tally(), "depth": Tally(new=1)})
+    assert set(states(project)) == {Cell("0001.jpg", "depth")}
 
 
 @pytest.mark.parametrize(

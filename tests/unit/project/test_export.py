@@ -69,7 +69,7 @@ def test_an_export_changes_no_state_and_follows_the_answers(project: ProjectFold
         export(project)
     assert str(caught.value) == (
         f"No request is open ({project.folder}).\n"
-        f"  `labelgrid query {project.folder} --budget 60` makes requests. Nothing was written."
+        f"  `labelgrid query {project.folder} --budget N` makes requests. Nothing was written."
     )
     with pytest.raises(ProjectError, match="Round 7 has no open request"):
         export(project, round=7)
@@ -100,13 +100,13 @@ def test_images_of_one_stem_come_back_to_their_own_cells(tmp_path: Path) -> None
             "labels/depth/0000.png.png",
         ]
         for step, row in enumerate(manifest(done.folders[0])):
-            put(done.folders[0] / "labels", Cell(row["image"], "depth"), np.full((8, 8), step + 1, np.uint16))
+            put(done.folders[0] / "labels", Cell(row["image"], "depth"), np.full((8, 8), 100 * (step + 1), np.uint16))
         import_labels(project, done.folders[0])
-        assert _values(project, both) == [1, 2]
+        assert _values(project, both) == [100, 200]
         (again,) = export_labels(project, tmp_path / "labels").folders
     with make_project(tmp_path / "fresh", both) as fresh:
         import_labels(fresh, again)
-        assert _values(fresh, both) == [1, 2]
+        assert _values(fresh, both) == [100, 200]
 
 
 def _values(project: ProjectFolder, data: Made) -> list[int]:
@@ -154,7 +154,7 @@ def test_labels_exported_again_are_the_labels_there_are_now(project: ProjectFold
     import_labels(project, data.labels)
     export_labels(project, out)
     project.store.move([Move(Cell("0001.jpg", "depth"), State.MISSING)])
-    put(tmp_path / "new", Cell("0000.jpg", "depth"), np.full((16, 24), 9, np.uint16))
+    put(tmp_path / "new", Cell("0000.jpg", "depth"), np.full((16, 24), 900, np.uint16))
     import_labels(project, tmp_path / "new", replace=True)
     export_labels(project, out)
     assert listing(out) == [

@@ -120,7 +120,7 @@ def test_where_the_old_content_is_not_known_a_label_of_another_size_tells(make: 
     with make(check="none") as project:
         (project.folder / "labels").mkdir()
         cv2.imwrite(str(project.folder / "labels" / "a.png"), np.full((8, 12), 1000, np.uint16))
-        project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="labels/a.png", digest="d", cost=1.0)])
+        project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="labels/a.png", cost=1.0)])
         cv2.imwrite(str(photos.images / name), np.zeros((9, 12, 3), np.uint8))
         with pytest.raises(ImageError, match=f"1 images with labels or requests changed on disk.*'{name}'"):
             extend.add(project, [photos.images], [], "full", Silent())

@@ -1,5 +1,6 @@
 """Laws of taking labels in: all or nothing, in any order, twice without harm."""
 
+import dataclasses
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ from labelgrid.project import import_labels as import_labels_module
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
+from labelgrid.project.remove import remove
 from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, refusal, snapshot, states
 from tests.support import Made
 
@@ -202,3 +204,69 @@ def test_the_order_of_the_files_does_not_matter(
     with ProjectFolder.open(other) as mixed:
         import_labels(mixed, answered)
         assert ledger(mixed) == ledger(project)
+
+
+def test_files_that_cannot_be_labels_are_listed_and_not_fatal(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    folder = tmp_path / "answer"
+    for name in ("notes.txt", "Thumbs.db", "depth/Thumbs.db", "depth/.DS_Store", "depth/readme.md", ".hidden"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("x")
+    copy(data.label(data.names[0], "depth"), folder / "depth" / "0000.png")
+    done = import_labels(project, folder)
+    stray = ["Thumbs.db", "notes.txt", "depth/.DS_Store", "depth/Thumbs.db", "depth/readme.md"]
+    assert list(done.stray) == stray and done.tasks["depth"].new == 1
+    assert f"Left out, since they are no labels: {', '.join(stray)}." in str(done)
+    (folder / "depth" / "nowhere.png").write_bytes(b"x")
+    with pytest.raises(LabelError, match="1 fault"):
+        import_labels(project, folder)
+
+
+def test_files_of_a_removed_image_are_listed_and_not_fatal(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+    for name in data.names[:2]:
+        copy(data.label(name, "depth"), tmp_path / "answer" / "depth" / f"{Path(name).stem}.png")
+    remove(project, data.names[:1])
+    done = import_labels(project, tmp_path / "answer")
+    assert done.removed == ("depth/0000.png",) and done.tasks["depth"].new == 1
+    assert "Left out, since their image was removed or their task dropped: depth/0000.png." in str(done)
+
+
+def test_an_image_with_the_longest_name_that_a_disk_allows_is_exported_and_imported(data: Made, tmp_path: Path) -> None:
+    longest = "x" * 251 + ".jpg"
+    (data.images / data.names[0]).rename(data.images / longest)
+    for task in TASKS:
+        data.label(data.names[0], task).rename(data.labels / task / ("x" * 251 + ".png"))
+    names = (longest, *data.names[1:])
+    with make_project(tmp_path / "long", dataclasses.replace(data, names=names)) as project:
+        ask(project, [Cell(longest, task) for task in TASKS], number=1)
+        (folder,) = export(project).folders
+        for row in manifest(folder):
+            copy(data.labels / row["task"] / ("x" * 251 + ".png"), folder / row["path"])
+        assert import_labels(project, folder).tasks["depth"].new == 1
+        rows = list(project.store.cells(state=State.LABELLED))
+        assert len(rows) == 2 and all(len(Path(row.path).name) == 255 for row in rows)
+
+
+def spoil(path: Path, how: str) -> None:
+    """Damage a label's file in the project."""
+    content = path.read_bytes()
+    path.unlink()
+    if how == "overwritten":
+        path.write_bytes(content[:-20] + bytes(20))
+    elif how == "a pipe":
+        os.mkfifo(path)
+    elif how == "a link out":
+        path.symlink_to("/dev/zero")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", ["overwritten", "missing", "a pipe", "a link out"])
+def test_importing_the_right_file_again_repairs_it(project: ProjectFolder, answered: Path, how: str) -> None:
+    import_labels(project, answered)
+    before, row = snapshot(project), next(project.store.cells(task="depth"))
+    spoil(project.folder / row.path, how)
+    done = import_labels(project, answered)
+    assert done.tasks["depth"] == Tally(repaired=1, unchanged=2) and str(done).endswith("1 repaired, 2 unchanged.")
+    assert snapshot(project) == before and digest(project.inside(row.path)) == row.digest
+    assert import_labels(project, answered).tasks["depth"] == Tally(unchanged=3)

@@ -33,19 +33,22 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(data: M
         assert status_of(project) == {
             "images": 3,
             "heldout_images": 1,
+            "set_aside": {},
+            "removed": {"images": 0, "tasks": []},
             "tasks": {
                 "semseg": {"kind": "semseg", **counted(1, 1, 1, 0, 2.0)},
                 "depth": {"kind": "depth", **counted(1, 0, 1, 1, 3.5)},
             },
             "heldout": {"semseg": counted(0, 0, 1, 0, 2.0), "depth": counted(1, 0, 0, 0, 0.0)},
             "rounds": [{"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}],
+            "headlines": [],
             "next": f"labelgrid export {tmp_path}/flat, then labelgrid import {tmp_path}/flat with the labels",
         }
 
 
 def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, data: Made) -> None:
     cells, folder = cells_of(data), project.folder
-    assert status_of(project)["next"] == f"labelgrid query {folder} --budget N"
+    assert status_of(project)["next"] == f"labelgrid query {folder} --budget 6"
     ask(project, cells[:2], number=1)
     assert status_of(project)["next"].startswith(f"labelgrid export {folder}, then labelgrid import {folder}")
     project.store.move([Move(cell, State.LABELLED, path="p", cost=1.0) for cell in cells[:2]])
@@ -55,7 +58,7 @@ def test_the_next_command_follows_the_way_of_a_round(project: ProjectFolder, dat
     record.parent.mkdir(parents=True)
     done = Fit(row.number, "last.ckpt", "m", {}, 0, ["depth"], 1, {"depth": 1}, 1.0)
     record.write_text(json.dumps(asdict(done)))
-    assert status_of(project)["next"] == f"labelgrid query {folder} --budget N"
+    assert status_of(project)["next"] == f"labelgrid query {folder} --budget 4"
     label(project, *cells[2:])
     assert status_of(project)["next"] == f"labelgrid report {folder}, every cell has an answer"
     record.unlink()

@@ -62,8 +62,9 @@ def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
 @pytest.mark.parametrize(
     ("words", "kind", "text"),
     [
-        ("depht", PluginError, "Did you mean 'depth'"),
-        ("far:kind=depht", PluginError, "Did you mean 'depth'"),
+        ("depht", PluginError, "Did you mean 'depth'? Write --task depth, or --task depht:kind=depth. The kinds"),
+        ("far:kind=depht", PluginError, "Did you mean 'depth'? Write --task far:kind=depth. The kinds are"),
+        ("height", PluginError, "Say which kind it is, such as --task height:kind=depth. The kinds are"),
         ("depth:skale=1", RecipeError, "skale: unknown key (did you mean 'scale'?) (task 'depth')"),
         ("depth:scale=big", RecipeError, "scale: input should be a valid number (task 'depth')"),
         ("depth:scale=0", RecipeError, "scale must be larger than 0; it is 0.0 (task 'depth')"),

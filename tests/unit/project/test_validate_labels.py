@@ -5,8 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from labelgrid.labels.grid import Cell
+from labelgrid.labels import png
+from labelgrid.labels.formats import files
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from tests.campaigns import copy, make_project, manifest, put, refusal
@@ -62,7 +66,7 @@ def test_a_wrong_array_is_refused_with_its_sentence(
     [
         (b"", "The label file is empty: 0 bytes. Export it again."),
         (b"\x89PNG\r\n\x1a\nhalf", "The label file is damaged or cut short"),
-        (b"GIF89a", "The extension is .png, but the file is not a PNG."),
+        (b"GIF89a", "its name ends in .png, but its content is GIF."),
     ],
 )
 def test_a_damaged_file_is_refused(project: ProjectFolder, tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -97,15 +101,34 @@ def test_a_label_and_a_skip_for_one_cell_are_refused(project: ProjectFolder, ans
     assert fault.what == f"{row['path']} answers the same cell."
 
 
-def test_a_skip_of_a_request_that_is_closed_is_refused(project: ProjectFolder, answered: Path) -> None:
+def test_a_stale_line_of_skips_does_not_stop_later_imports(project: ProjectFolder, answered: Path) -> None:
     import_labels(project, answered)
     row = manifest(answered)[0]
     (answered / row["path"]).unlink()
     (answered / "skips.csv").write_text(f"request_id,reason\n{row['request_id']},dark\n")
-    (fault,) = refusal(project, answered).rows
-    assert str(fault) == (
-        "skips.csv line 2 [0000.jpg, semseg]: The request is no longer open: its cell is labelled. Remove the line."
-    )
+    before = list(project.store.events())
+    import_labels(project, answered)  # the cell has a label
+    cell = Cell(row["image"], row["task"])
+    project.store.move([Move(cell, State.MISSING)])  # the label is withdrawn: no open request has the line's id
+    import_labels(project, answered)
+    assert list(project.store.events())[len(before) :] == [project.store.history(cell)[-1]]
+    (answered / "skips.csv").write_text("request_id,reason\nnobody,dark\n")
+    assert "The project has no request 'nobody'" in str(refusal(project, answered))
+
+
+def test_a_withdrawn_label_is_refused_until_it_is_taken_back(project: ProjectFolder, data: Made) -> None:
+    import_labels(project, data.labels)
+    cell, other = Cell(data.names[0], "depth"), Cell(data.names[1], "depth")
+    assert unlabel(project, [f"{cell.image_id}:depth"]) == 1
+    (fault,) = refusal(project, data.labels).rows
+    assert (fault.cell, fault.what) == (cell, "This label was withdrawn.")
+    assert fault.next_step == "Leave the file out, or use --replace to take the label back."
+    assert import_labels(project, data.labels, replace=True).tasks["depth"].new == 1
+    assert import_labels(project, data.labels).tasks["depth"].unchanged == 3
+    copy(data.label(data.names[1], "depth"), data.label(data.names[0], "depth"))
+    unlabel(project, [f"{name.image_id}:depth" for name in (cell, other)])
+    (fault,) = refusal(project, data.labels).rows
+    assert fault.cell == other  # the other file is a new label
 
 
 def test_an_image_whose_size_the_ledger_does_not_know_is_measured(project: ProjectFolder, data: Made) -> None:
@@ -135,3 +158,18 @@ def test_a_held_out_image_stays_held_out(made: Callable[..., Made], tmp_path: Pa
         assert str(fault) == "0000.jpg: The image is held out; it cannot move to 'train'. Leave out --split."
         import_labels(project, data.labels)
         assert project.store.image(data.names[0]).split == "heldout"
+
+
+def test_a_label_of_another_size_is_refused_before_it_is_decoded(
+    project: ProjectFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "answers"
+    (folder / "depth").mkdir(parents=True)
+    (folder / "semseg").mkdir()
+    Image.new("I;16", (12_000, 9_000)).save(folder / "depth/0000.png", compress_level=1)
+    Image.new("F", (100, 100)).save(folder / "depth/0001.tiff")
+    monkeypatch.setattr(png, "checked", lambda _: pytest.fail("the pixels were read"))
+    monkeypatch.setattr(files, "_pillow", lambda *_: pytest.fail("the pixels were read"))
+    text = str(refusal(project, folder))
+    assert "depth/0000.png [0000.jpg, depth]: The label is 9000x12000, its image is 16x24 (height x width)." in text
+    assert "depth/0001.tiff [0001.jpg, depth]: The label is 100x100, its image is 16x24 (height x width)." in text

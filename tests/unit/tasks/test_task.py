@@ -34,8 +34,11 @@ def test_an_unknown_option_is_refused_with_its_task_and_the_nearest_one() -> Non
     assert "task 'near'" in str(refused.value)
 
 
-def test_a_kind_of_ones_own_is_reached_by_module_and_function() -> None:
-    assert spec_of("labelgrid.tasks.depth:build") == spec_of("depth")
+def test_a_kind_of_ones_own_is_reached_by_module_and_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "depth_of_a_test.py").write_text("from labelgrid.tasks.depth import SPEC, build\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("LABELGRID_TRUST", "depth_of_a_test")
+    assert spec_of("depth_of_a_test:build") == spec_of("depth")
 
 
 def test_what_label_files_hold_is_one_line_that_ends_and_a_line_a_class() -> None:
@@ -114,6 +117,30 @@ def test_a_task_may_choose_its_metrics_options() -> None:
         metric.update(task.as_prediction(target.value), target)
         figures.append(metric.compute()["mIoU"].value)
     assert figures == [100, pytest.approx(100 / 3)]
+
+
+def test_a_recipe_may_choose_another_loss_of_the_kind() -> None:
+    rows = [TaskRow("facing", "normals", 1.0), TaskRow("depth", "depth", 1.0)]
+    plain, cosine = build_all(definitions(rows)), build_all(definitions(rows), {"facing": "cosine"})
+    raw = torch.tensor([3.0, 0.0, 4.0]).view(1, 3, 1, 1)
+    target = Target(torch.tensor([0.0, 0.0, 1.0]).view(1, 3, 1, 1), torch.ones(1, 1, 1, 1, dtype=torch.bool))
+    assert plain["facing"].loss(raw, target).item() == pytest.approx((0.6 + 0.2) / 3)
+    assert cosine["facing"].loss(raw, target).item() == pytest.approx(1 - 0.8)
+    assert plain["depth"].pixel_loss == cosine["depth"].pixel_loss
+
+
+@pytest.mark.parametrize(
+    ("losses", "fault"),
+    [
+        ({"normals": "cosine"}, "'normals', which is not a task(.|\n)*The tasks are: facing, depth"),
+        ({"facing": "cosin"}, "'cosin' for 'facing'(.|\n)*besides the default: 'cosine'"),
+        ({"depth": "cosine"}, "'cosine' for 'depth'(.|\n)*besides the default: none"),
+    ],
+)
+def test_a_loss_that_the_kind_has_not_is_refused(losses: dict[str, str], fault: str) -> None:
+    rows = [TaskRow("facing", "normals", 1.0), TaskRow("depth", "depth", 1.0)]
+    with pytest.raises(RecipeError, match=fault):
+        build_all(definitions(rows), losses)
 
 
 @pytest.mark.parametrize(

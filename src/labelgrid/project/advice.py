@@ -1,0 +1,94 @@
+"""Says at once what would stop or disappoint later: missing weights, images of another shape than the network's input.
+
+Loads no torch.
+"""
+
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+from labelgrid.labels.grid import ImageRow
+from labelgrid.nets.options import BackboneOptions
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.schema import Recipe
+
+#: Seconds to wait for the server of the weights.
+PATIENCE = 5.0
+
+
+def advice_of(project: ProjectFolder) -> list[str]:
+    """What will be missing or disappoint in a new project, each with the command or option that helps."""
+    recipe = load_recipe(project.settings.recipe, project.settings.changes, beside=project.folder)
+    lines = []
+    if not project.store.count_images(("heldout",)):
+        lines.append(
+            "No image is held out, so nothing will be measured: no figures, no curves in the report. "
+            f"`labelgrid add {project.folder} --holdout 20%` holds some out, also later."
+        )
+    lines.append(shape_advice(project.store.images(), recipe))
+    if missing := weights_missing(recipe.backbone, project.weights()):
+        lines.append(f"{missing} Give a file with `labelgrid fit {project.folder} --weights FILE`.")
+    return [line for line in lines if line]
+
+
+def weights_missing(backbone: BackboneOptions, weights: Path | None) -> str:
+    """Why a training cannot start from ImageNet weights, or "": no file was given, none is cached, the server is away.
+
+    Args:
+        backbone: of the recipe.
+        weights: the given file, or None.
+    """
+    if not backbone.pretrained or weights is not None or _is_cached(backbone.name) or _is_reachable():
+        return ""
+    return f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} cannot be reached."
+
+
+def _is_cached(name: str) -> bool:
+    """Whether a file of the backbone's weights is in the cache of the hub."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folders = (path for pattern in (name, f"{name}.*") for path in Path(HF_HUB_CACHE).glob(f"models--timm--{pattern}"))
+    return any(any(folder.glob("snapshots/*/*")) for folder in folders)
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+
+
+def _is_reachable() -> bool:
+    """Whether the server of the weights answers at all."""
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "TRUE", "YES", "ON"):
+        return False
+    if not _endpoint().startswith(("http://", "https://")):
+        return False
+    try:
+        request = urllib.request.Request(_endpoint(), method="HEAD")
+        with urllib.request.urlopen(request, timeout=PATIENCE):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def shape_advice(rows: Iterable[ImageRow], recipe: Recipe) -> str:
+    """What to do about images that the recipe would stretch from upright to wide or the other way round; "" if few.
+
+    Args:
+        rows: the images; those of unknown size do not count.
+        recipe: says how images are fitted to the network's input.
+    """
+    known = [row for row in rows if row.height]
+    height, width = recipe.data.size
+    squeezed = [row for row in known if (row.height - row.width) * (height - width) < 0]
+    if recipe.data.fit != "resize" or len(squeezed) * 20 < max(len(known), 1):
+        return ""
+    shape, other = ("upright", "wide") if height < width else ("wide", "upright")
+    return (
+        f"{len(squeezed)} of {len(known)} images are {shape} and will be squeezed into a {other} input of "
+        f'{height}x{width}. `fit = "crop"` or `fit = "pad"` keeps their shape: write '
+        f'`[changes.data]` and `fit = "crop"` into labelgrid.toml; or set `size`.'
+    )

@@ -1,0 +1,145 @@
+"""Holds images out for measuring: drawn at random, whole groups with all copies, never trained on. Loads no torch."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from labelgrid.errors import ProjectError
+from labelgrid.labels.grid import ImageRow, State
+from labelgrid.labels.store import Store
+from labelgrid.progress import Progress
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.requests import request_heldout
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+
+
+def holdout_count(asked: str | int, total: int) -> int:
+    """The number of images to hold out: `asked` itself, or its share of `total`, rounded.
+
+    Raises:
+        ProjectError: it is neither a number from 0 up nor a share from 0 % to 100 %.
+
+    Example:
+        >>> holdout_count("30", 120), holdout_count("20%", 120)
+        (30, 24)
+    """
+    text = str(asked).strip()
+    number = text.removesuffix("%").strip()
+    try:
+        count = round(float(number) / 100 * total) if text.endswith("%") else int(number)
+        wrong = count < 0 or (text.endswith("%") and count > total)
+    except (ValueError, OverflowError):
+        wrong = True
+    if wrong:
+        raise ProjectError(
+            f"--holdout must be a number of images from 0 up, or a share such as 20%. Found {text}.",
+            next_step="Use, for example, --holdout 50.",
+        )
+    return count
+
+
+def hold_out(
+    store: Store, seed: int, count: int, progress: Progress, fits: Sequence[Fit] = (), new: Collection[str] = ()
+) -> int:
+    """Hold out `count` training images drawn at random, or whole groups until `count` is reached; request their labels.
+
+    Images with the same content are drawn together, so that no copy of a held-out image stays in training.
+
+    Args:
+        store: the ledger.
+        seed: of the draw.
+        count: the least number of images.
+        progress: is told of copies.
+        fits: the finished trainings; images that they may have used are not drawn.
+        new: the images that were added after these trainings.
+
+    Returns:
+        the number of images that were held out.
+
+    Raises:
+        ProjectError: too few images can be held out, or none would be left to train on.
+    """
+    if not count:
+        return 0
+    rows = list(store.images())
+    family = families(rows)
+    used = _trained_on(store, rows, fits) - set(new)
+    fixed = {family[row.image_id] for row in rows if row.image_id in used or row.split in ("val", "test")}
+    free = [row for row in rows if row.split == "train" and family[row.image_id] not in fixed]
+    held = _drawn(free, family, seed, count)
+    left = sum(row.split == "train" for row in rows) - len(held)
+    if len(held) < count:
+        raise ProjectError(
+            f"{count} images cannot be held out: only {len(free)} are in no other split and were never trained on.",
+            next_step="Hold out fewer, or add images.",
+        )
+    if left <= 0:
+        raise ProjectError(
+            "All images would be held out: their groups are too large, or they are copies.",
+            next_step="Hold out fewer, or give a finer --group.",
+        )
+    copies = _copies(held)
+    if copies:
+        progress.say(f"{copies} of the held-out images are copies of others among them; no copy stays in training.")
+    store.update_images(replace(row, split="heldout") for row in held)
+    request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
+    return len(held)
+
+
+def _drawn(rows: Sequence[ImageRow], family: Mapping[str, str], seed: int, count: int) -> list[ImageRow]:
+    """Draw whole families until there are `count` images; a family's draw depends on its name and the seed only."""
+    keys = np.array([image_key(family[row.image_id]) for row in rows], np.uint64)
+    draws = keyed_uniform(keys, seed_of(seed, "holdout"))
+    held: list[ImageRow] = []
+    for index in np.lexsort((keys, draws)):
+        row = rows[int(index)]
+        if len(held) >= count and family[row.image_id] != family[held[-1].image_id]:
+            break
+        held.append(row)
+    return held
+
+
+def families(rows: Sequence[ImageRow]) -> dict[str, str]:
+    """Image id -> the name of its family: the images that must be in one split, by group and by content.
+
+    The name is the group, or the image id if there is no group; of several, the first.
+
+    Example:
+        >>> rows = [ImageRow("a", "", "1"), ImageRow("b", "", "2"), ImageRow("c", "", "1")]
+        >>> families(rows)
+        {'a': 'a', 'b': 'b', 'c': 'a'}
+    """
+    parent: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    names = {row.image_id: row.group or row.image_id for row in rows}
+    first: dict[str, str] = {}
+    for row in rows:
+        own = root(names[row.image_id])
+        if row.digest:
+            other = root(first.setdefault(row.digest, own))
+            parent[max(own, other)] = min(own, other)
+    return {image_id: root(name) for image_id, name in names.items()}
+
+
+def _copies(rows: Iterable[ImageRow]) -> int:
+    """The number of images whose content another of the images has, too."""
+    same: dict[str, int] = defaultdict(int)
+    for row in rows:
+        same[row.digest] += bool(row.digest)
+    return sum(count - 1 for count in same.values() if count > 1)
+
+
+def _trained_on(store: Store, rows: Sequence[ImageRow], fits: Sequence[Fit]) -> set[str]:
+    """The images that a finished training may have used: those that ever had a label, or all if it used all images."""
+    if not fits:
+        return set()
+    if any(fit.recipe.get("train", {}).get("images") == "all" for fit in fits):
+        return {row.image_id for row in rows}
+    return {event.move.cell.image_id for event in store.events() if event.move.to == State.LABELLED}

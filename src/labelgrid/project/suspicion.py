@@ -1,0 +1,219 @@
+"""Refuses an import whose labels look wrong beside earlier labels, predictions, and other labels of the same images.
+
+A sample of the labels is compared. No network runs: predictions are the pre-labels of the requests. Loads no torch.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.annotate.answers import Fault, ImportRefused
+from labelgrid.errors import LabelError, LabelgridError, ProjectError
+from labelgrid.labels.codec import LabelArray, check_digest
+from labelgrid.labels.grid import Cell, State
+from labelgrid.labels.images import read_image
+from labelgrid.labels.store import CellRow
+from labelgrid.progress import Progress
+from labelgrid.project import plausibility
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.plausibility import Doubt, Pair, Summary
+from labelgrid.project.requests import prelabel
+from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.tasks.task import TaskDef
+
+#: The picture of the project that shows the labels of a suspicious import.
+SHEET = "import-suspicious.png"
+#: At most so many labels of a task are compared, with as many earlier ones.
+SAMPLE = 32
+#: Rows of the picture from the import, and as many from earlier labels; and the height of a row in pixels.
+ROWS, HEIGHT = 4, 160
+
+T = TypeVar("T")
+
+
+class SuspiciousImport(ImportRefused):
+    """An import whose labels look wrong; `rows` lists why, one fault per doubt."""
+
+    def __init__(self, doubts: Sequence[Doubt], where: str, sheet: Path | None) -> None:
+        lines = [f"{doubt.task}: {doubt.what}" for doubt in doubts]
+        if sheet:
+            lines.append(f"{sheet} shows labels of this import, and below them earlier ones.")
+        lines.append("Check the unit, the axes and the class numbers; if these labels are right, repeat with --accept.")
+        LabelError.__init__(
+            self, "The labels look wrong.", where=where, next_step="\n  ".join(lines), unchanged=UNCHANGED
+        )
+        self.rows = tuple(Fault(doubt.task, doubt.what) for doubt in doubts)
+
+
+def check_plausible(project: ProjectFolder, labels: Sequence[AcceptedLabel], where: str, progress: Progress) -> None:
+    """Refuse labels that look wrong, with numbers and a picture of some of them.
+
+    Args:
+        project: the project that would get the labels.
+        labels: the labels of the import; those that are in the project already are not judged.
+        where: the imported folder, for the message.
+        progress: reports each label that is compared.
+
+    Raises:
+        SuspiciousImport: the labels look wrong.
+    """
+    fresh = {label.row.cell: label for label in labels if label.status in ("new", "replaced")}
+    if not fresh or project.settings.oracle:
+        return
+    evidence = _Evidence(project, fresh)
+    names = [name for name in evidence.tasks if any(cell.task == name for cell in fresh)]
+    progress.start("Comparing labels", len(names), "tasks")
+    doubts: list[Doubt] = []
+    for name in names:
+        doubts += evidence.doubts(name)
+        progress.advance()
+    if doubts:
+        sheet = _sheet(evidence, list(dict.fromkeys(doubt.task for doubt in doubts)))
+        raise SuspiciousImport(doubts, where, sheet)
+
+
+class _Evidence:
+    """The labels of an import, and what they are compared with; only summaries stay in memory."""
+
+    def __init__(self, project: ProjectFolder, fresh: Mapping[Cell, AcceptedLabel]) -> None:
+        self.project, self.fresh, self.tasks = project, fresh, project.tasks()
+        self.summaries: dict[Cell, Summary | None] = {}
+        self.compared: set[frozenset[Cell]] = set()
+
+    def doubts(self, task: str) -> list[Doubt]:
+        """All doubts about the labels of one task."""
+        cells = self.sample(task)
+        found = {cell: summary for cell in cells if (summary := self.summary(cell))}
+        figures = [summary.figures for summary in found.values()]
+        earlier = [summary.figures for row in self.earlier(task) if (summary := self._summary_of(row))]
+        if len(earlier) < plausibility.FEW:
+            doubts = plausibility.against_range(task, figures)
+        else:
+            doubts = plausibility.against_earlier(task, figures, earlier)
+        doubts += plausibility.against_predictions(task, *self._predictions(task, found))
+        return doubts + self._against_other_tasks(task, found)
+
+    def _predictions(self, task: str, found: Mapping[Cell, Summary]) -> tuple[list[Pair], list[Pair]]:
+        """The labels that have predictions, with these: of the import, and earlier ones."""
+        rows = ((mine, self.fresh[cell].row) for cell, mine in found.items())
+        pairs = [(mine, guess) for mine, row in rows if (guess := self._prediction(row))]
+        if not pairs:
+            return [], []
+        known = ((self._summary_of(row), self._prediction(row)) for row in self.earlier(task))
+        return pairs, [(label, guess) for label, guess in known if label and guess]
+
+    def _against_other_tasks(self, task: str, found: Mapping[Cell, Summary]) -> list[Doubt]:
+        """Compare slopes with those of the same images' labels of other tasks, imported now or before."""
+        sloping = [cell for cell, summary in found.items() if summary.slope is not None]
+        doubts = []
+        for name in self.tasks:
+            pairs = {cell: Cell(cell.image_id, name) for cell in sloping if name != task}
+            fresh = {cell: other for cell, other in pairs.items() if frozenset((cell, other)) not in self.compared}
+            self.compared.update(frozenset(pair) for pair in fresh.items())
+            both = ((found[cell], its) for cell, other in fresh.items() if (its := self.summary(other)))
+            doubts += plausibility.against_slopes(task, name, both)
+        return doubts
+
+    def sample(self, task: str) -> list[Cell]:
+        """The cells of a task in the import that are compared, drawn by image: the same images for all tasks."""
+        return _drawn([cell for cell in self.fresh if cell.task == task], lambda cell: cell)
+
+    def earlier(self, task: str) -> list[CellRow]:
+        """Rows of the task's labels in the project, without cells of the import."""
+        rows = self.project.store.cells(state=State.LABELLED, task=task)
+        return _drawn((row for row in rows if row.cell not in self.fresh), lambda row: row.cell)
+
+    def summary(self, cell: Cell) -> Summary | None:
+        """The summary of a cell's label in the import or, if it has none, in the project."""
+        if cell not in self.summaries:
+            self.summaries[cell] = _summary(self.tasks[cell.task], partial(self.label, cell))
+        return self.summaries[cell]
+
+    def label(self, cell: Cell) -> LabelArray | None:
+        """The label of a cell in the import or, if it has none, in the project; thinned."""
+        if cell in self.fresh:
+            with as_file(self.fresh[cell].answer, self.tasks[cell.task]) as path:
+                return _thinned(self.tasks[cell.task].read(path)) if path else None
+        row = self.project.store.find([cell]).get(cell)
+        return self._read(row) if row and row.state == State.LABELLED else None
+
+    def _summary_of(self, row: CellRow) -> Summary | None:
+        return _summary(self.tasks[row.cell.task], partial(self._read, row))
+
+    def _read(self, row: CellRow) -> LabelArray:
+        path = self.project.inside(row.path)
+        check_digest(path, row.digest)
+        return _thinned(self.tasks[row.cell.task].read(path))
+
+    def _prediction(self, row: CellRow) -> Summary | None:
+        task = self.tasks[row.cell.task]
+        path = prelabel(self.project, row, task)
+        return _summary(task, lambda: _thinned(task.read(path))) if path else None
+
+
+def _summary(task: TaskDef, read: Callable[[], LabelArray | None]) -> Summary | None:
+    """None if there is no label, or if it cannot be read: other commands report damaged files."""
+    with suppress(LabelError, ProjectError, OSError):
+        label = read()
+        if label and label.valid.any():
+            slope = task.slope(label)
+            return Summary(task.figures(label), None if slope is None else np.sign(slope).astype(np.int8))
+    return None
+
+
+def _thinned(label: LabelArray) -> LabelArray:
+    step = -(-max(label.size) // plausibility.SIDE)
+    middles = (slice(step // 2, None, step),) * 2
+    return replace(label, value=label.value[middles], valid=label.valid[middles])
+
+
+def _drawn(items: Iterable[T], cell: Callable[[T], Cell]) -> list[T]:
+    """A sample of the items, drawn by image id."""
+    found = list(items)
+    keys = np.array([image_key(cell(item).image_id) for item in found], np.uint64)
+    order = np.argsort(keyed_uniform(keys, seed_of(0, "plausibility")), kind="stable")
+    return [found[int(index)] for index in order[:SAMPLE]]
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """The images and labels of a picture, as a `Source`; labels of the import replace those of the project."""
+
+    evidence: _Evidence
+
+    def images(self) -> Sequence[str]:
+        return []
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        import cv2  # imported late: nothing is drawn for most imports
+
+        row = self.evidence.project.store.image(image_id)
+        image = read_image(Path(row.root) / image_id)
+        width = max(1, round(image.shape[1] * HEIGHT / image.shape[0]))
+        return cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        with suppress(LabelError, ProjectError, OSError):
+            return self.evidence.label(Cell(image_id, task.name))
+        return None
+
+
+def _sheet(evidence: _Evidence, doubted: Sequence[str]) -> Path | None:
+    """Draw images with their labels, first those of the import; None if a file cannot be read or written."""
+    from labelgrid.scenes.sheet import contact_sheet
+
+    here = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
+    before = [row.cell.image_id for row in evidence.earlier(doubted[0]) if row.cell.image_id not in here][:ROWS]
+    path = evidence.project.folder / SHEET
+    tasks = {name: task for name, task in evidence.tasks.items() if name in doubted or evidence.sample(name)}
+    with suppress(LabelgridError, OSError):
+        contact_sheet(_Shown(evidence), tasks, [*here, *before], path)
+        return path
+    return None

@@ -1,0 +1,186 @@
+"""Changes what a task declares of its labels, after checking the labels that are there. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelgrid.errors import ImageError, LabelError, LedgerError, ProjectError, with_unchanged
+from labelgrid.labels.codec import check_digest
+from labelgrid.labels.grid import Move, State, TaskRow
+from labelgrid.labels.store import CellRow
+from labelgrid.labels.views import CONTENTS
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.requests import request_heldout
+from labelgrid.project.task_spec import changed_row
+from labelgrid.tasks.task import TaskDef
+
+#: The number of labels that a refusal lists.
+SHOWN = 20
+UNCHANGED = "The task is unchanged."
+
+
+@dataclass(frozen=True)
+class TaskChange:
+    """A change of a task.
+
+    Args:
+        values: new values by key: `cost`, `classes` (a file or a list) and the options of its label files; None removes
+            an option, so that its default counts.
+        classes: names of classes to add at the end.
+        merge: class -> the class that it becomes a part of.
+    """
+
+    values: Mapping[str, Any]
+    classes: Sequence[str] = ()
+    merge: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Changed:
+    """The result of a change.
+
+    Args:
+        row: the task as it is declared now.
+        checked: the number of labels that were read with the new declaration.
+        requested: the number of open requests of the task.
+        stale: whether models and scores made before are of the old declaration.
+    """
+
+    row: TaskRow
+    checked: int
+    requested: int
+    stale: bool
+
+
+@with_unchanged(UNCHANGED)
+def change_task(project: ProjectFolder, name: str, change: TaskChange, progress: Progress) -> Changed:
+    """Change what a task declares; every label that it has is read with the new declaration first.
+
+    Models and scores made with the old declaration are refused as stale from then on, unless only the cost changed.
+    Costs of labels that are paid or requested stay.
+
+    Raises:
+        LedgerError: there is no such task, or another command changed the ledger meanwhile. RecipeError, ProjectError:
+            a value is wrong. LabelError: labels do not fit the new declaration; lists them. The task is unchanged.
+    """
+    store = project.store
+    stamp = store.pool_hash()
+    old = _task(project, name)
+    row = changed_row(old, change.values, change.classes, change.merge or {}, Path())
+    before, after = TaskDef.of(old), TaskDef.of(row)
+    _keep_indices(before, after, progress)
+    stale = before.options != after.options or before.metrics != after.metrics
+    cells = list(store.cells(task=name, state=State.LABELLED)) if before.options != after.options else []
+    if not project.settings.oracle:
+        _check_labels(project, cells, after, progress)
+    with store.transaction():
+        if store.pool_hash() != stamp:
+            raise LedgerError(
+                "Another command changed the ledger while the labels were checked.",
+                where=str(project.folder),
+                next_step="Run the same command again.",
+                unchanged=UNCHANGED,
+            )
+        store.update_task(row)
+        if stale:
+            store.put(CONTENTS, store.get(CONTENTS, 0) + 1)
+        requested = sum(1 for _ in store.cells(task=name, state=State.REQUESTED))
+    return Changed(row, len(cells), requested, stale)
+
+
+def drop_task(project: ProjectFolder, name: str) -> int:
+    """Drop a task: nothing sees its cells until it is restored; returns the number of its cancelled requests.
+
+    Raises:
+        LedgerError: there is no such task. ProjectError: it is the only one.
+    """
+    store = project.store
+    with store.transaction():
+        _task(project, name)
+        if len(store.tasks()) == 1:
+            raise ProjectError(
+                f"'{name}' is the project's only task.",
+                next_step="Add another one first, with `labelgrid add`.",
+                unchanged=UNCHANGED,
+            )
+        rows = list(store.cells(task=name, state=State.REQUESTED))
+        why = "task dropped"
+        store.move([Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows])
+        store.remove("tasks", [name])
+    return len(rows)
+
+
+def restore_task(project: ProjectFolder, name: str) -> None:
+    """Bring a dropped task back, with its labels; the missing labels of held-out images are requested again.
+
+    Raises:
+        LedgerError: no task of this name was dropped.
+    """
+    store = project.store
+    with store.transaction():
+        if not store.remove("tasks", [name], back=True):
+            raise LedgerError(
+                f"No task '{name}' was dropped.",
+                where=str(project.folder),
+                next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
+                unchanged=UNCHANGED,
+            )
+        request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
+
+
+def _task(project: ProjectFolder, name: str) -> TaskRow:
+    tasks = {row.name: row for row in project.store.tasks()}
+    if name not in tasks:
+        raise LedgerError(
+            f"The project has no task '{name}'.",
+            where=str(project.folder),
+            next_step=f"Its tasks are: {', '.join(tasks)}.",
+            unchanged=UNCHANGED,
+        )
+    return tasks[name]
+
+
+def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
+    """Refuse a class list that gives a known class another index: label files hold indices, not names."""
+    old, new = getattr(before.options, "classes", ()), getattr(after.options, "classes", ())
+    place = {name: index for index, name in enumerate(new)}
+    for index, name in enumerate(old):
+        if place.get(name, index) != index:
+            raise ProjectError(
+                f"Class '{name}' has index {index} and would get index {place[name]}, but label files hold indices.",
+                next_step="Keep the order of the classes; new ones come last.",
+                unchanged=UNCHANGED,
+            )
+    renamed = [f"'{a}' is '{b}' now" for a, b in zip(old, new, strict=False) if a != b]
+    if renamed:
+        progress.say(f"Renamed: {', '.join(renamed)}.")
+
+
+def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress) -> None:
+    """Read every label with the new declaration, and refuse the change with a list of those that do not fit."""
+    if cells:
+        progress.start("Checking labels", len(cells), "files")
+    faults = []
+    for cell in cells:
+        try:
+            path = project.inside(cell.path)
+            check_digest(path, cell.digest)
+            height, width = task.read(path).size
+            image = project.store.image(cell.cell.image_id)
+            if image.height and (height, width) != (image.height, image.width):
+                what = f"The label would be {height}x{width}; its image is {image.height}x{image.width}."
+                faults.append(f"{cell.cell.image_id}: {what}")
+        except (LabelError, ImageError) as error:
+            faults.append(f"{cell.cell.image_id}: {error.what}")
+        progress.advance()
+    if faults:
+        more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        shown = "\n    ".join([*faults[:SHOWN], *more])
+        raise LabelError(
+            f"{len(faults)} of {len(cells)} labels of '{task.name}' do not fit the new declaration:\n    {shown}",
+            next_step=f"Withdraw them with `labelgrid unlabel {project.folder} IMAGE:{task.name}`, "
+            "or declare otherwise.",
+            unchanged=UNCHANGED,
+        )

@@ -1,0 +1,98 @@
+"""Verifies a project: reads every image and every label, and compares them with the ledger. Loads no torch."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from labelgrid.annotate.answers import Fault
+from labelgrid.errors import ImageError, LabelError, ProjectError
+from labelgrid.labels.codec import check_digest
+from labelgrid.labels.grid import ImageRow, State
+from labelgrid.labels.images import changed_image, check_image
+from labelgrid.labels.store import CellRow
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.tasks.task import TaskDef
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The result of a verification: how many images and labels were read, and a fault for each that is not right."""
+
+    images: int
+    labels: int
+    faults: Sequence[Fault]
+
+    def __str__(self) -> str:
+        """A summary in words, then one line a fault."""
+        found = f"{len(self.faults)} faults" if len(self.faults) != 1 else "1 fault"
+        return "\n  ".join([f"Read {self.images} images and {self.labels} labels: {found}.", *map(str, self.faults)])
+
+
+def verify(project: ProjectFolder, progress: Progress) -> Verified:
+    """Read every image and every label of a project completely; nothing is changed.
+
+    Args:
+        project: the project.
+        progress: reports each file.
+
+    Raises:
+        ProjectError: the project is a run of a simulation, whose images and labels belong to its data set.
+    """
+    if project.settings.oracle:
+        raise ProjectError(
+            "This project is a run of a simulation: its images and labels are those of its data set.",
+            where=str(project.folder),
+            next_step=f"Check the data set in {project.settings.oracle.root}.",
+        )
+    rows = {row.image_id: row for row in project.store.images()}
+    cells = list(project.store.cells(state=State.LABELLED))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        progress.start("Reading images", len(rows), "images")
+        images = _told(threads.map(_image_fault, rows.values()), progress)
+        progress.start("Reading labels", len(cells), "labels")
+        labels = _told(threads.map(partial(_label_fault, project, project.tasks(), rows), cells), progress)
+    return Verified(len(rows), len(cells), [*images, *labels])
+
+
+def _told(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:
+    def advanced() -> Iterator[Fault | None]:
+        for result in results:
+            progress.advance()
+            yield result
+
+    return [fault for fault in advanced() if fault]
+
+
+def _image_fault(row: ImageRow) -> Fault | None:
+    path = Path(row.root) / row.image_id
+    try:
+        found = check_image(path)
+        if row.digest and found.digest != row.digest:
+            raise changed_image(path)
+    except ImageError as error:
+        return Fault(row.image_id, error.what, error.next_step)
+    return None
+
+
+def _label_fault(
+    project: ProjectFolder, tasks: dict[str, TaskDef], images: dict[str, ImageRow], row: CellRow
+) -> Fault | None:
+    image = images.get(row.cell.image_id)
+    if image is None:
+        return Fault(
+            row.path, "The ledger has no such image.", "Its file labelgrid.db is damaged; restore a copy.", row.cell
+        )
+    try:
+        path = project.inside(row.path)
+        check_digest(path, row.digest)
+        found = tasks[row.cell.task].read(path).size
+    except (LabelError, ProjectError) as error:
+        return Fault(row.path, error.what, error.next_step, row.cell)
+    if image.height and found != (image.height, image.width):
+        what = f"The label is {found[0]}x{found[1]}, its image is {image.height}x{image.width} (height x width)."
+        return Fault(row.path, what, "Import a label of the image's size with --replace.", row.cell)
+    return None

@@ -1,0 +1,72 @@
+"""Computes figures of labels, such as a median depth, in which wrong units, axes and class numbers show. No torch.
+
+An import compares the figures of its labels with those of earlier labels and of predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A class on a smaller share of the pixels has no height.
+SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number computed from one label, and what is normal for it.
+
+    Args:
+        value: of this label.
+        tolerance: a difference between sets of labels up to this is never suspicious; of a ratio, a factor.
+        ratio: values are compared by their ratio instead of their difference.
+        range: where labels of this kind lie, whatever they show; used while there are no earlier labels.
+        unit: of the value.
+    """
+
+    value: float
+    tolerance: float
+    ratio: bool = False
+    range: tuple[float, float] = (-np.inf, np.inf)
+    unit: str = ""
+
+
+def no_figures(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) -> Mapping[str, Figure]:
+    """The `figures` of kinds that have none: an import compares nothing."""
+    return {}
+
+
+def no_slope(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) -> NDArray[Any] | None:
+    """The `slope` of kinds that say nothing about the shape of surfaces."""
+    return None
+
+
+def positions(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> Mapping[str, Figure]:
+    """The `figures` of class indices [h, w, 1]: the mean height of each class, from 0 (bottom) to 1 (top)."""
+    index = value[..., 0][valid].astype(np.int64)
+    heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)[valid]
+    counts = np.bincount(index, minlength=len(options.classes))
+    sums = np.bincount(index, heights, minlength=len(options.classes))
+    return {
+        f"the mean height of '{name}'": Figure(float(total / count), 0.4)
+        for name, count, total in zip(options.classes, counts, sums, strict=False)
+        if count > SHARE * index.size
+    }
+
+
+def positive_share(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, Figure]:
+    """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
+    return {"the share of positive pixels": Figure(float(value[..., 0][valid].mean()), 0.3)}
+
+
+def receding(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The `slope` of distances [h, w]: their relative change to the right and upward, 0 beside pixels without one."""
+    value = np.log(np.where(valid, distance, 1.0))
+    slope = np.zeros((*valid.shape, 2))
+    slope[:, 1:-1, 0] = np.where(valid[:, 2:] & valid[:, :-2], value[:, 2:] - value[:, :-2], 0)
+    slope[1:-1, :, 1] = np.where(valid[2:] & valid[:-2], value[:-2] - value[2:], 0)
+    return slope

@@ -1,0 +1,86 @@
+"""Laws of advice at the beginning: what would stop a training, and images that would be squeezed."""
+
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+
+from labelgrid.labels.grid import ImageRow
+from labelgrid.nets.options import BackboneOptions
+from labelgrid.project.advice import advice_of, shape_advice, weights_missing
+from labelgrid.recipes.schema import Recipe
+from tests.campaigns import Make
+
+BACKBONE = BackboneOptions("mobilenetv2_035")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache, and a server that is away."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_ENDPOINT", "https://weights.invalid")
+    monkeypatch.setattr(urllib.request, "urlopen", answering(urllib.error.URLError("no such host")))
+    return tmp_path / "cache"
+
+
+def answering(error: Exception) -> Any:
+    def urlopen(*_: object, **__: object) -> None:
+        raise error
+
+    return urlopen
+
+
+def test_weights_that_cannot_be_fetched_are_missing_at_once() -> None:
+    assert weights_missing(BACKBONE, None) == (
+        "The ImageNet weights of 'mobilenetv2_035' are not in the local cache, and https://weights.invalid cannot be "
+        "reached."
+    )
+
+
+def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert weights_missing(replace(BACKBONE, pretrained=False), None) == ""
+    assert weights_missing(BACKBONE, tmp_path / "weights.pt") == ""
+    kept = cache / "models--timm--mobilenetv2_035.some_tag" / "snapshots" / "1"
+    kept.mkdir(parents=True)
+    assert weights_missing(BACKBONE, None)
+    (kept / "model.safetensors").write_bytes(b"x")
+    assert weights_missing(BACKBONE, None) == ""
+    (kept / "model.safetensors").unlink()
+    refusal = urllib.error.HTTPError("https://weights.invalid", 405, "no HEAD", None, None)  # type: ignore[arg-type]
+    monkeypatch.setattr(urllib.request, "urlopen", answering(refusal))
+    assert weights_missing(BACKBONE, None) == ""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert weights_missing(BACKBONE, None)
+
+
+def rows(upright: int, wide: int) -> list[ImageRow]:
+    sizes = [(4, 3)] * upright + [(3, 4)] * wide + [(0, 0)]
+    return [ImageRow(str(number), "", height=height, width=width) for number, (height, width) in enumerate(sizes)]
+
+
+def test_images_that_would_be_squeezed_are_counted_with_the_option_that_helps() -> None:
+    recipe = Recipe()
+    text = shape_advice(rows(3, 9), recipe)
+    assert text.startswith("3 of 12 images are upright and will be squeezed into a wide input of 96x128. ")
+    assert 'fit = "crop"' in text and 'fit = "pad"' in text
+    assert shape_advice(rows(0, 9), recipe) == shape_advice(rows(1, 40), recipe) == ""
+    tall = replace(recipe, data=replace(recipe.data, size=(128, 96)))
+    assert "3 of 8 images are wide" in shape_advice(rows(5, 3), tall)
+    for fit in ("crop", "pad"):
+        assert shape_advice(rows(3, 9), replace(recipe, data=replace(recipe.data, fit=fit))) == ""  # type: ignore[arg-type]
+
+
+def test_a_project_without_held_out_images_is_told_what_it_will_lack(make: Make) -> None:
+    with make("none") as project:
+        first, *_ = advice_of(project)
+        assert first.startswith("No image is held out, so nothing will be measured: no figures, no curves")
+        assert f"`labelgrid add {project.folder} --holdout 20%`" in first
+        assert any(line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.") for line in advice_of(project))
+    with make("some", holdout=2) as project:
+        assert not any("held out" in line for line in advice_of(project))

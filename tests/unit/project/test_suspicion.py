@@ -1,0 +1,197 @@
+"""Imports of files with a systematic fault are refused with numbers and a picture, and accepted with `--accept`."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.labels.codec import codec
+from labelgrid.labels.grid import Cell, State, TaskRow
+from labelgrid.labels.naming import label_name
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.suspicion import SHEET, SuspiciousImport
+from tests.campaigns import ask, copy, make_project, put, refusal
+from tests.support import Made, make_dataset
+
+Fault = Callable[[Any], Any]
+TASKS = ("semseg", "depth", "normals", "edges", "saliency")
+
+
+def flip(channel: int) -> Fault:
+    """Flip a channel of OpenCV's normals: z, y, x."""
+    return lambda pixels: np.where(np.arange(3) == channel, 255 - pixels, pixels).astype(np.uint8)
+
+
+FAULTS: dict[str, tuple[str, Fault]] = {
+    "whole metres": ("depth", lambda mm: np.rint(mm / 1000).astype(np.uint16)),
+    "millimetres as floats": ("depth", lambda mm: mm.astype(np.float32)),
+    "x flipped": ("normals", flip(2)),
+    "y flipped": ("normals", flip(1)),
+    "z flipped": ("normals", lambda pixels: np.hstack([pixels[:, :9], flip(0)(pixels[:, 9:])])),  # the format sees all
+    "BGR": ("normals", lambda pixels: pixels[..., ::-1]),
+    "classes swapped": ("semseg", lambda index: np.choose(np.minimum(index, 4), [1, 0, 2, 3, 255]).astype(np.uint8)),
+    "edges inverted": ("edges", lambda pixels: 255 - pixels),
+}
+#: What a first batch shows by itself, given the other labels of its images.
+AT_ONCE = ("whole metres", "millimetres as floats", "x flipped", "y flipped", "z flipped", "BGR")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Made:
+    return make_dataset(tmp_path / "made", n=24, size=(48, 64), tasks=TASKS)
+
+
+@pytest.fixture
+def project(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
+    with make_project(tmp_path / "project", data) as project:
+        yield project
+
+
+def batch(data: Made, folder: Path, names: Any, tasks: tuple[str, ...] = TASKS, fault: str = "") -> Path:
+    """Labels of some images, with a fault in those of one task."""
+    wrong, change = FAULTS.get(fault, ("", None))
+    for name in names:
+        for task in tasks:
+            if change is None or task != wrong:
+                copy(data.label(name, task), folder / task / f"{name}.png")
+                continue
+            pixels = change(cv2.imread(str(data.label(name, task)), cv2.IMREAD_UNCHANGED))
+            if pixels.dtype == np.float32:
+                np.save(copy(data.label(name, task), folder / task / f"{name}.npy"), pixels)
+            else:
+                put(folder, Cell(name, task), pixels)
+    return folder
+
+
+@pytest.mark.parametrize("fault", AT_ONCE)
+def test_a_wrong_first_batch_is_refused(project: ProjectFolder, data: Made, tmp_path: Path, fault: str) -> None:
+    folder = batch(data, tmp_path / "new", data.names[:8], fault=fault)
+    with pytest.raises(SuspiciousImport) as caught:
+        import_labels(project, folder)
+    assert not list(project.store.cells())
+    assert any(FAULTS[fault][0] in str(row) for row in caught.value.rows)
+    assert "--accept" in str(caught.value) and str(project.folder / SHEET) in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - {"x flipped"}))  # these scenes are alike from left to right
+def test_a_wrong_batch_is_refused_beside_earlier_labels(
+    project: ProjectFolder, data: Made, tmp_path: Path, fault: str
+) -> None:
+    import_labels(project, batch(data, tmp_path / "old", data.names[:12]))
+    task = FAULTS[fault][0]
+    with pytest.raises(SuspiciousImport) as caught:
+        import_labels(project, batch(data, tmp_path / "new", data.names[12:], (task,), fault))
+    assert {row.where for row in caught.value.rows} == {task}
+
+
+def test_good_batches_are_accepted(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+    for start in range(0, 24, 6):
+        done = import_labels(project, batch(data, tmp_path / str(start), data.names[start : start + 6]))
+        assert all(tally.new == 6 for tally in done.tasks.values())
+    assert not (project.folder / SHEET).exists()
+
+
+def test_the_picture_shows_labels_of_the_import_and_earlier_ones(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    import_labels(project, batch(data, tmp_path / "old", data.names[:12]))
+    folder = batch(data, tmp_path / "new", data.names[12:], ("depth",), "whole metres")
+    with pytest.raises(SuspiciousImport):
+        import_labels(project, folder)
+    picture = cv2.imread(str(project.folder / SHEET))
+    assert picture is not None
+    rows, columns = picture.shape[0] // 160, picture.shape[1] // 213
+    assert (rows, columns) == (8, 2)  # four new and four earlier images, each with its depth
+
+
+def test_accept_imports_them_and_removes_the_picture(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+    folder = batch(data, tmp_path / "new", data.names[:8], ("depth",), "whole metres")
+    with pytest.raises(SuspiciousImport):
+        import_labels(project, folder)
+    assert import_labels(project, folder, accept=True).tasks["depth"].new == 8
+    assert not (project.folder / SHEET).exists()
+
+
+def test_labels_that_replace_wrong_ones_are_not_compared_with_them(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    wrong = batch(data, tmp_path / "wrong", data.names[:12], ("depth",), "millimetres as floats")
+    import_labels(project, wrong, accept=True)
+    right = batch(data, tmp_path / "right", data.names[:12], ("depth",))
+    assert import_labels(project, right, replace=True).tasks["depth"].replaced == 12
+
+
+def test_labels_that_are_in_the_project_are_not_judged_again(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    wrong = batch(data, tmp_path / "wrong", data.names[:12], ("depth",), "millimetres as floats")
+    import_labels(project, wrong, accept=True)
+    assert import_labels(project, wrong).tasks["depth"].unchanged == 12
+
+
+def test_normals_contradict_depth_that_was_imported_before(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+    import_labels(project, batch(data, tmp_path / "old", data.names[:5], ("depth",)))
+    with pytest.raises(SuspiciousImport, match="contradict depth of the same 5 images along x"):
+        import_labels(project, batch(data, tmp_path / "new", data.names[:5], ("normals",), "x flipped"))
+
+
+def predicted(project: ProjectFolder, data: Made, names: Any, number: int) -> None:
+    """Request normals in a round, with right ones as the model's predictions."""
+    ask(project, [Cell(name, "normals") for name in names], number=number)
+    for name in names:
+        kept = label_name(name, codec("normals").EXTENSIONS[0], whole=True)
+        copy(data.label(name, "normals"), project.round_folder(number) / "prelabels" / "normals" / kept)
+
+
+def test_labels_that_contradict_good_predictions_are_refused(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "made", n=12, size=(48, 64), tasks=("normals",))
+    with make_project(tmp_path / "project", data) as project:
+        predicted(project, data, data.names[:8], 2)
+        import_labels(project, batch(data, tmp_path / "old", data.names[:8], ("normals",)))
+        predicted(project, data, data.names[8:], 3)
+        wrong = batch(data, tmp_path / "new", data.names[8:], ("normals",), "x flipped")
+        with pytest.raises(SuspiciousImport, match="contradict the model's predictions of the same 4 images along x"):
+            import_labels(project, wrong)
+
+
+def test_an_earlier_label_that_changed_does_not_stop_an_import(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    import_labels(project, batch(data, tmp_path / "old", data.names[:9], ("depth",)))
+    row = next(project.store.cells(state=State.LABELLED, task="depth"))
+    (project.folder / row.path).write_bytes(b"")
+    assert import_labels(project, batch(data, tmp_path / "new", data.names[9:], ("depth",))).tasks["depth"].new == 15
+
+
+def test_a_missing_image_only_costs_the_picture(project: ProjectFolder, data: Made, tmp_path: Path) -> None:
+    folder = batch(data, tmp_path / "new", data.names[:8], ("depth",), "whole metres")
+    shutil.rmtree(data.images)
+    refused = refusal(project, folder)
+    assert SHEET not in str(refused) and "depth" in str(refused)
+
+
+@pytest.mark.nyuv2
+def test_real_depth_and_normals_agree_and_flipped_ones_do_not(nyuv2: Path, tmp_path: Path) -> None:
+    names = tuple(path.name for path in sorted((nyuv2 / "images").glob("*.jpg"))[::40][:10])
+    made = Made(nyuv2, names, (TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)))
+    for name in names:
+        for task, folder in (("depth", "good"), ("normals", "good"), ("depth", "bad")):
+            copy((nyuv2 / task / name).with_suffix(".png"), tmp_path / folder / task / f"{name}.png")
+        pixels = cv2.imread(str((nyuv2 / "normals" / name).with_suffix(".png")))
+        put(tmp_path / "bad", Cell(name, "normals"), flip(2)(pixels))
+    with make_project(tmp_path / "project", made) as project:
+        with pytest.raises(SuspiciousImport, match=r"along x \(right\): agreement -0"):
+            import_labels(project, tmp_path / "bad")
+        assert import_labels(project, tmp_path / "good").tasks["normals"].new == 10
+
+
+def test_comparing_labels_loads_no_torch() -> None:
+    code = "import sys, labelgrid.project.suspicion, labelgrid.scenes.sheet; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,174 @@
+"""Laws of changing a task: its labels are read with the new declaration first, and models made before are stale."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.formats import classes
+from labelgrid.labels.grid import Cell, Move, State, TaskRow
+from labelgrid.progress import Silent
+from labelgrid.project import extend
+from labelgrid.project.artifacts import Fit
+from labelgrid.project.declared import declared, redeclared
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.requests import request_heldout
+from labelgrid.project.task_change import Changed, TaskChange, change_task, drop_task, restore_task
+from tests.campaigns import ask, cells_of, ledger, make_project
+from tests.projects import Said
+from tests.support import Made
+
+COVERS = ["labelgrid.project.declared", "labelgrid.project.task_change"]
+
+
+@pytest.fixture
+def full(project: ProjectFolder, data: Made) -> ProjectFolder:
+    """The project with all labels."""
+    import_labels(project, data.labels)
+    return project
+
+
+def changed(
+    project: ProjectFolder, name: str, *added: str, merge: dict[str, str] | None = None, **values: object
+) -> Changed:
+    return change_task(project, name, TaskChange(values, added, merge or {}), Silent())
+
+
+def read(project: ProjectFolder, data: Made, task: str) -> LabelArray:
+    (row,) = project.store.cells(task=task, image_id=data.names[0])
+    return project.tasks()[task].read(project.inside(row.path))
+
+
+def test_a_cost_changes_for_later_labels_and_makes_no_model_stale(full: ProjectFolder) -> None:
+    spent, stamp = full.store.counts()["depth"].spent, full.store.pool_hash()
+    done = changed(full, "depth", cost=7)
+    assert (done.row.cost, done.checked, done.stale) == (7.0, 0, False)
+    assert full.store.counts()["depth"].spent == spent and full.store.pool_hash() == stamp
+
+
+def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(full: ProjectFolder, data: Made) -> None:
+    before, stamp = read(full, data, "depth"), full.store.pool_hash()
+    fit = Fit(1, "c", "m", {}, 0, ["depth"], 3, {}, 1.0, tasks=declared(full.tasks()))
+    assert redeclared(fit, full.tasks()) == []
+    done = changed(full, "depth", scale=0.002)
+    assert (done.checked, done.stale) == (3, True) and full.store.pool_hash() != stamp
+    np.testing.assert_allclose(read(full, data, "depth").value, 2 * before.value, rtol=1e-6)
+    assert redeclared(fit, full.tasks()) == ["depth"]
+    assert not changed(full, "depth", scale=0.002).stale
+    assert changed(full, "depth", scale=None).row.options == {} and redeclared(fit, full.tasks()) == []
+
+
+def test_labels_that_do_not_fit_refuse_the_change_with_a_list(full: ProjectFolder) -> None:
+    before = ledger(full), full.store.tasks()
+    with pytest.raises(LabelError) as caught:
+        changed(full, "depth", maximum=0.001)
+    text = str(caught.value)
+    assert text.startswith(
+        "3 of 3 labels of 'depth' do not fit the new declaration:\n    0000.jpg: The largest value is"
+    )
+    assert text.endswith(
+        f"Withdraw them with `labelgrid unlabel {full.folder} IMAGE:depth`, or declare otherwise. "
+        "The task is unchanged."
+    )
+    with pytest.raises(LabelError, match=r"0000\.jpg: The label would be 32x48; its image is 16x24"):
+        changed(full, "depth", stride=2)
+    assert (ledger(full), full.store.tasks()) == before
+
+
+def test_classes_are_added_renamed_and_merged_and_files_keep_their_indices(full: ProjectFolder, data: Made) -> None:
+    names, before = ["wall", "floor", "box", "ball"], read(full, data, "semseg").value
+    said = Said()
+    assert changed(full, "semseg", "lamp").row.options["classes"] == [*names, "lamp"]
+    change_task(full, "semseg", TaskChange({"classes": ["wall", "ground", "box", "ball", "lamp"]}), said)
+    assert said.lines == ["Renamed: 'floor' is 'ground' now."]
+    changed(full, "semseg", merge={"box": "ball"})
+    options = full.tasks()["semseg"].options
+    assert options.names == ("wall", "ground", "ball", "lamp") and full.tasks()["semseg"].build().channels == 4
+    after = read(full, data, "semseg")
+    np.testing.assert_array_equal(after.value[after.valid], np.array([0, 1, 2, 2, 3])[before[after.valid]])
+    changed(full, "semseg", merge={"ball": "lamp"})
+    assert full.store.tasks()[0].options["merge"] == {"box": "lamp", "ball": "lamp"}
+
+
+def test_a_label_of_merged_classes_is_written_with_the_files_own_indices(tmp_path: Path) -> None:
+    options = classes.Options(("a", "b", "c", "d"), merge={"b": "d"})
+    label = LabelArray(np.array([[[0], [1], [2], [0]]]), np.array([[True, True, True, False]]))
+    classes.write(tmp_path / "x.png", label, options)
+    plain = classes.read(tmp_path / "x.png", classes.Options(("a", "b", "c", "d")))
+    assert plain.value[0, :3, 0].tolist() == [0, 2, 3]
+    again = classes.read(tmp_path / "x.png", options)
+    assert again.value[0, :3, 0].tolist() == [0, 1, 2] and again.valid.tolist() == label.valid.tolist()
+    assert "    1  b (counts as d)" in classes.describe(options)
+
+
+WRONG = {
+    "another kind": ({"kind": "semseg"}, "The kind of 'depth' is depth and cannot be changed"),
+    "an unknown key": ({"scal": 1}, "scal"),
+    "a wrong value": ({"scale": -1}, "scale must be larger than 0"),
+    "a wrong cost": ({"cost": -1}, "The cost of 'depth' is -1"),
+}
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_wrong_value_is_refused(project: ProjectFolder, fault: str) -> None:
+    values, message = WRONG[fault]
+    with pytest.raises(LabelgridError, match=message) as caught:
+        change_task(project, "depth", TaskChange(values), Silent())
+    assert caught.value.unchanged == "The task is unchanged."
+
+
+def test_wrong_classes_are_refused(project: ProjectFolder) -> None:
+    with pytest.raises(ProjectError, match="Class 'wall' has index 0 and would get index 1"):
+        changed(project, "semseg", classes=["floor", "wall"])
+    with pytest.raises(LabelgridError, match="'box' cannot be merged into 'couch'"):
+        changed(project, "semseg", merge={"box": "couch"})
+    with pytest.raises(LabelgridError, match="class names must differ"):
+        changed(project, "semseg", "wall")
+    with pytest.raises(LedgerError, match="The project has no task 'seg'"):
+        changed(project, "seg", cost=1)
+
+
+def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(full: ProjectFolder, data: Made) -> None:
+    project, cells = full, cells_of(data)
+    project.store.move([Move(cells[1], State.MISSING)])
+    ask(project, [cells[1]], number=1)
+    assert drop_task(project, "depth") == 1
+    assert list(project.tasks()) == ["semseg"] == list(project.store.counts()) == list(project.store.grid().tasks)
+    assert {row.cell.task for row in project.store.cells()} == {"semseg"}
+    with pytest.raises(LedgerError, match="There was a task 'depth'; it was dropped"):
+        extend.add(project, [], [TaskRow("depth", "depth", 1.0)], "full", Silent())
+    with pytest.raises(ProjectError, match="'semseg' is the project's only task"):
+        drop_task(project, "semseg")
+    restore_task(project, "depth")
+    labelled = {row.cell for row in project.store.cells(state=State.LABELLED, task="depth")}
+    assert labelled == {Cell(name, "depth") for name in data.names[1:]}
+    with pytest.raises(LedgerError, match="No task 'depth' was dropped"):
+        restore_task(project, "depth")
+
+
+def test_a_restored_task_has_its_heldout_requests_again(data: Made, tmp_path: Path) -> None:
+    first, second, _ = data.names
+    with make_project(tmp_path / "held", data, {first: "heldout", second: "heldout"}) as project:
+        request_heldout(project.store, [first, second], ["semseg", "depth"])
+        project.store.move([Move(Cell(first, "depth"), State.LABELLED, path="x", digest="d")])
+        before = list(project.store.cells())
+        assert drop_task(project, "depth") == 1
+        restore_task(project, "depth")
+        assert list(project.store.cells()) == before
+
+
+def test_a_label_that_arrives_during_the_check_stops_the_change(
+    full: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    class Meanwhile(Silent):
+        def start(self, what: str, total: int, unit: str) -> None:
+            shutil.copytree(full.folder / "labels", tmp_path / "copy")
+            full.store.move([Move(Cell(data.names[0], "semseg"), State.MISSING)])
+
+    with pytest.raises(LedgerError, match="Another command changed the ledger"):
+        change_task(full, "depth", TaskChange({"scale": 0.5}), Meanwhile())
+    assert full.store.tasks()[1].options == {}
