@@ -78,8 +78,6 @@ def unit_vector_l1(raw: Tensor, target: Target) -> Tensor:
 def unit_vector_cosine(raw: Tensor, target: Target) -> Tensor:
     """1 - cosine of the angle between the raw vector and the label's.
 
-    Use it with `dataclasses.replace(task, pixel_loss=unit_vector_cosine)`.
-
     Source: MTAN's and MTPSL's normals loss.
     """
     return _kept(1 - (unit_vectors(raw) * target.safe()).sum(1, keepdim=True), target)

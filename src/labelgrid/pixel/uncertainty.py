@@ -10,6 +10,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+#: The smallest variance of a value (in its unit squared), and what is added to the variances of a vector.
+FLOOR = 1e-6
+
 
 class Moments(Protocol):
     """Statistics of a stream of predictions; their size does not grow with the number of predictions."""
@@ -81,8 +84,8 @@ class _Covariance:
     Sums products of deviations from the running mean (Welford 1962), so a large mean costs no precision.
     """
 
-    def __init__(self, ddof: int) -> None:
-        self.ddof, self.count = ddof, 0
+    def __init__(self) -> None:
+        self.count = 0
         self.mean, self.products = torch.zeros(()), torch.zeros(())
 
     def update(self, prediction: Tensor) -> None:
@@ -100,15 +103,13 @@ class _Covariance:
 
     def _covariance(self) -> Tensor:
         _need_one(self.count)
-        return self.products / max(self.count - self.ddof, 1)
+        return self.products / self.count
 
 
 class GaussianMoments(_Covariance):
     """Differential entropy of a one-dimensional Gaussian with the variance of values [b, 1, h, w].
 
-    Args:
-        floor: the smallest variance, in the values' unit squared; also the variance of a single prediction.
-        ddof: the variance is the sum of squares over D - ddof. The paper does not say; 0 is the plain second moment.
+    The variance is the mean square, divided by D, and at least `FLOOR`, which is that of a single prediction.
 
     Source: PartAL eq. 4 with N = 1.
 
@@ -120,33 +121,23 @@ class GaussianMoments(_Covariance):
         1.4189
     """
 
-    def __init__(self, floor: float = 1e-6, ddof: int = 0) -> None:
-        super().__init__(ddof)
-        self.floor = floor
-
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
-        return _gaussian_entropy(self._covariance().clamp(min=self.floor).log(), 1)
+        return _gaussian_entropy(self._covariance().clamp(min=FLOOR).log(), 1)
 
 
 class VectorMoments(_Covariance):
     """Differential entropy of a Gaussian with the full 3×3 covariance of unit vectors [b, 3, h, w].
 
-    Args:
-        jitter: added to the three variances. Unit vectors vary little along their mean, and fewer than four
-            predictions have a singular covariance.
-        ddof: as in `GaussianMoments`.
+    `FLOOR` is added to the three variances. Unit vectors vary little along their mean, and fewer than four predictions
+    have a singular covariance.
 
     Source: PartAL eq. 4 with N = 3.
     """
 
-    def __init__(self, jitter: float = 1e-6, ddof: int = 0) -> None:
-        super().__init__(ddof)
-        self.jitter = jitter
-
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
-        pivots = torch.stack(_pivots(self._covariance(), self.jitter), 1)
+        pivots = torch.stack(_pivots(self._covariance(), FLOOR), 1)
         return _gaussian_entropy(pivots.log().sum(1, keepdim=True), 3)
 
 

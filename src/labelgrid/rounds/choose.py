@@ -1,13 +1,13 @@
-"""Chooses cells by a strategy, and requests them in one ledger transaction. Loads no torch."""
+"""Chooses cells by a strategy, and requests them once, in one ledger transaction. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Grid, Move, Pick, State
+from labelgrid.labels.grid import Cell, Grid, Move, Pick, State
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import PickRecord, write_picks
+from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_id
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_picks
@@ -22,12 +22,14 @@ class QueryResult:
         strategy: the strategy that picked; before there is a model this may be a random one.
         picks: best first.
         cost: the total cost of the picks.
+        repeated: an earlier query requested these picks, and this one requested nothing.
     """
 
     round: int
     strategy: str
     picks: list[Pick]
     cost: float
+    repeated: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values; a cell is `{"image": ID, "task": NAME}`."""
@@ -108,7 +110,7 @@ def request(project: ProjectFolder, choice: Choice, stamp: str, key: str) -> Non
     """
     result, budget = choice.result, choice.budget
     with project.store.transaction():
-        check_unchanged(project, stamp, result.round)
+        _check_unchanged(project, stamp, result.round)
         project.store.put(key, dict(choice.calibration))
         row = replace(project.open_round(), strategy=result.strategy, seed=choice.seed, pool=stamp)
         write_picks(project.round_folder(result.round), choice.records)
@@ -116,7 +118,33 @@ def request(project: ProjectFolder, choice: Choice, stamp: str, key: str) -> Non
         project.store.close_round(replace(row, budget=budget.amount, unit=budget.unit), moves)
 
 
-def check_unchanged(project: ProjectFolder, stamp: str, number: int) -> None:
+def repeated(project: ProjectFolder, strategy: str, budget: Budget) -> QueryResult | None:
+    """The result of the last query, if the same query would only spend the budget a second time.
+
+    It is the same if the strategy, the budget and the model are the same, and if none of the requested cells has been
+    labelled, skipped or cancelled since.
+
+    Args:
+        project: the project.
+        strategy: the name of the strategy that would pick.
+        budget: the most that the picks may take.
+    """
+    closed = [row for row in project.store.rounds() if row.state == "closed"]
+    if not closed:
+        return None
+    last, fit = closed[-1], newest_fit(project.folder)
+    same = (last.strategy, last.budget, last.unit) == (strategy, budget.amount, budget.unit)
+    if not same or (fit and fit.round > last.number):
+        return None
+    records = read_picks(project.round_folder(last.number))
+    open_cells = {row.cell for row in project.store.cells(state=State.REQUESTED) if row.round == last.number}
+    picks = [Pick(Cell(r.image, r.task), r.score or 0.0, r.weight, r.why) for r in records]
+    if not picks or {pick.cell for pick in picks} != open_cells:
+        return None
+    return QueryResult(last.number, strategy, picks, sum(record.cost for record in records), repeated=True)
+
+
+def _check_unchanged(project: ProjectFolder, stamp: str, number: int) -> None:
     """Refuse to request picks if another process has changed the pool meanwhile.
 
     Raises:

@@ -45,13 +45,16 @@ def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
     definitions = project.tasks()
-    return RoundContext(project, recipe, definitions, build_all(definitions), source_of(project), project.settings.seed)
+    tasks = build_all(definitions, recipe.objective.losses)
+    return RoundContext(project, recipe, definitions, tasks, source_of(project), project.settings.seed)
 
 
 def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None = None) -> RoundContext:
     """The context with the recipe and the seed of a training; `score` replaces the recipe's [score]."""
     recipe = parse(Recipe, {**fit.recipe, **({"score": score} if score is not None else {})}, "fit.json")
-    return replace(context, recipe=recipe, seed=fit.seed)
+    losses = recipe.objective.losses or {}
+    tasks = build_all(context.definitions, {n: loss for n, loss in losses.items() if n in context.definitions})
+    return replace(context, recipe=recipe, tasks=tasks, seed=fit.seed)
 
 
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:

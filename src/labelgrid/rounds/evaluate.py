@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Split
+from labelgrid.labels.grid import Split, State
 from labelgrid.labels.images import list_images
 from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, write_measured
+from labelgrid.project.artifacts import Fit, remove_measured, write_measured
+from labelgrid.project.available import usable
+from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles, labels_folder
+from labelgrid.recipes.files import hash_of
 from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.models import model_of, restore
@@ -22,12 +25,28 @@ from labelgrid.train.model import TrainedModel
 def measure_heldout(
     project: ProjectFolder, context: RoundContext, model: TrainedModel, fit: Fit, progress: Progress
 ) -> Evaluation | None:
-    """Evaluate a round's network on the held-out labels, and write the result for the report with their cost."""
+    """Evaluate a round's network on the held-out labels, and write the result for the report with their cost.
+
+    Without a held-out label, older figures of the round are removed.
+    """
     result = measure(project, context, model, "heldout", progress)
-    if result is not None:
-        spent = sum(count.spent for count in project.store.counts(("heldout",)).values())
+    if result is None:
+        remove_measured(project.round_folder(fit.round))
+    else:
+        spent = project.store.spent(("heldout",))
+        cells = project.store.cells(state=State.LABELLED, splits=("heldout",))
         record = Measured(
-            fit.round, fit.model, fit.labels, fit.spent, result.labels, result.metrics, result.loss_mtl.value
+            fit.round,
+            fit.model,
+            fit.labels,
+            fit.spent,
+            result.labels,
+            result.metrics,
+            result.loss_mtl.value,
+            hash_of(
+                sorted((row.cell.image_id, row.cell.task, row.digest) for row in cells), declared(context.definitions)
+            ),
+            result.without,
         )
         write_measured(project.round_folder(fit.round), record, spent, result.losses)
     return result
@@ -37,7 +56,7 @@ def measure(
     project: ProjectFolder, context: RoundContext, model: TrainedModel, split: Split, progress: Progress
 ) -> Evaluation | None:
     """Evaluate a network on the labels of a split; None if the split has no label."""
-    image_ids = labelled_images(project, split)
+    image_ids = usable(project, labelled_images(project, split), progress)
     if not image_ids:
         return None
     recipe = context.recipe

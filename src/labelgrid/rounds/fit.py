@@ -5,39 +5,57 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from labelgrid.errors import TrainingError
+from labelgrid.errors import ImageError, TrainingError
 from labelgrid.files import remove_folder
+from labelgrid.labels.codec import check_digest
 from labelgrid.nets.network import Network
-from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, write_fit
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.artifacts import Fit, newest_fit, write_fit
+from labelgrid.project.available import usable
+from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import ProjectSource
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
-from labelgrid.rounds.models import continue_from, latest, new_network, previous_model, terms_of
+from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit as train
-from labelgrid.train.model import with_states
+from labelgrid.train.model import TrainedModel, with_states
 from labelgrid.train.objective import fixed_weights, supervised
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import keyed
 
 
-def splits_for_training(context: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
+def splits_for_training(
+    context: RoundContext, project: ProjectFolder, progress: Progress
+) -> tuple[list[str], list[str]]:
     """The ids of the training images and of the val images; never test or held-out images.
+
+    Images whose files are missing, changed or unreadable are set aside.
 
     If no image of the val split has a label, val images are drawn from the training images, in whole groups, with
     `val_share`.
 
     Raises:
-        TrainingError: the draw leaves no label for training.
+        TrainingError: the draw leaves no label for training. ImageError: no image can be read.
     """
+    train, val = _drawn_splits(context, project)
+    left = set(usable(project, [*train, *val], progress))
+    train, val = [image for image in train if image in left], [image for image in val if image in left]
+    if not train:
+        raise TrainingError("No training image with a label can be read.", next_step="Put the image files back.")
+    return train, val
+
+
+def _drawn_splits(context: RoundContext, project: ProjectFolder) -> tuple[list[str], list[str]]:
     train = labelled_images(project, "train")
     val = labelled_images(project, "val")
     options = context.recipe.train
@@ -87,7 +105,7 @@ def plan_of(
     """
     recipe, objective = context.recipe, context.recipe.objective
     weights = fixed_weights(context.tasks, objective)
-    train, val = splits or splits_for_training(context, project)
+    train, val = splits or splits_for_training(context, project, Silent())
     reduce = partial(supervised, reduction=objective.reduction)
     with keyed(context.seed, "init", "balance"):
         balancer = build_plugin("train.balance", recipe.balance, weights, reduce)
@@ -113,8 +131,8 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     """Everything that affects the trained weights, as JSON. A checkpoint with another identity is not resumed."""
     used = {*train, *val}
     labels = sorted(
-        (cell.image_id, cell.task, path.name, weight)
-        for cell, (path, weight) in context.source.labels.items()
+        (cell.image_id, cell.task, label.path.name, label.weight)
+        for cell, label in context.source.labels.items()
         if cell.image_id in used
     )
     recipe = json.loads(context.recipe.json()) | {"train": context.recipe.train.shaping()}
@@ -125,31 +143,33 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     return json.dumps(identity, sort_keys=True)
 
 
-def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: dict[str, Any] | None = None) -> Fit:
+def fit(
+    project: ProjectFolder,
+    progress: Progress,
+    recipe: str = "",
+    changes: dict[str, Any] | None = None,
+    weights: Path | None = None,
+) -> Fit:
     """Train the open round's network on the current labels, or resume its training.
 
-    Then evaluate it on the held-out labels.
+    Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone) replace the project's.
 
     Raises:
         TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong.
-        ModelError: the network or its weights cannot be used.
+        ModelError: the network or its weights cannot be used. LabelError: a label's file is missing or has changed.
     """
     context = context_of(project, recipe, changes)
-    if not labelled_images(project, "train"):
-        raise TrainingError(
-            "There is no label to learn from.",
-            where=str(project.folder),
-            next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels.",
-            unchanged="Nothing was trained.",
-        )
-    network = new_network(context, project, progress)
+    _refuse_no_label(project)
+    splits = splits_for_training(context, project, progress)
+    _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
+    network = new_network(context, project, progress, weights)
     number = project.open_round().number
-    previous = None if context.recipe.train.restart else latest(project, before=number)
+    previous = None if context.recipe.train.restart else newest_fit(project.folder, before=number)
     if previous:
         continue_from(previous, project, network, progress)
-    plan = plan_of(context, project, network, start=previous.model if previous else "")
-    used = {*plan.train, *plan.val}
-    spent = sum(count.spent for count in project.store.counts(("train", "val")).values())
+    plan = plan_of(context, project, network, previous.model if previous else "", splits)
+    learned = set(plan.train)
+    spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project, number, plan.identity, progress)
     for task in sorted(context.tasks.keys() - _trained_tasks(context, plan.train)):
         progress.say(f"No label of '{task}' yet: its head is not trained, and its cells will be picked at random.")
@@ -162,13 +182,48 @@ def fit(project: ProjectFolder, progress: Progress, recipe: str = "", changes: d
         recipe=json.loads(context.recipe.json()),
         seed=context.seed,
         trained=sorted(_trained_tasks(context, plan.train)),
-        images=len(used),
-        labels=dict(Counter(cell.task for cell in context.source.labels if cell.image_id in used)),
+        images=len(learned),
+        labels=dict(Counter(cell.task for cell in context.source.labels if cell.image_id in learned)),
         spent=spent,
+        named=recipe,
+        tasks=declared(context.definitions),
     )
     _write_record(project, record)
-    measure_heldout(project, context, model, record, progress)
+    _measure(project, context, model, record, progress)
     return record
+
+
+def _refuse_no_label(project: ProjectFolder) -> None:
+    if not labelled_images(project, "train"):
+        raise TrainingError(
+            "There is no label to learn from.",
+            where=str(project.folder),
+            next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels.",
+            unchanged="Nothing was trained.",
+        )
+
+
+def _measure(
+    project: ProjectFolder, context: RoundContext, model: TrainedModel, record: Fit, progress: Progress
+) -> None:
+    """Measure the finished network on the held-out images; outside studies, only warn if none can be read."""
+    try:
+        measure_heldout(project, context, model, record, progress)
+    except ImageError as error:
+        if project.settings.oracle:
+            raise  # a run of a study is not done without its figures
+        progress.say(
+            f"The training is finished, but nothing was measured on the held-out images. {error.what} "
+            f"When they are back, `labelgrid evaluate {project.folder}` measures."
+        )
+
+
+def _check_labels(context: RoundContext, image_ids: set[str]) -> None:
+    """Check the files of these images' labels, so that a damaged one stops the fit before it removes anything."""
+    if isinstance(context.source, ProjectSource):
+        for cell, label in context.source.labels.items():
+            if cell.image_id in image_ids:
+                check_digest(label.path, label.digest)
 
 
 def _remove_outdated_fit(project: ProjectFolder, number: int, identity: str, progress: Progress) -> None:
@@ -181,7 +236,16 @@ def _remove_outdated_fit(project: ProjectFolder, number: int, identity: str, pro
         )
         for name in ("fit.json", "heldout.json"):
             (folder / name).unlink(missing_ok=True)
-        remove_folder(folder / "fit")
+        _clear(folder / "fit")
+
+
+def _clear(folder: Path) -> None:
+    """Empty the folder of a training; its `last.ckpt` last, so that a killed removal is done again.
+
+    The folder stays: without its record, it stops a query until the new training has finished.
+    """
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == "last.ckpt"):
+        remove_folder(path) if path.is_dir() else path.unlink()
 
 
 def _write_record(project: ProjectFolder, fit: Fit) -> None:

@@ -44,7 +44,7 @@ def train_member(
         return restore_member(context, fit, name, existing)
     fitted = as_fitted(context, fit)
     seeded = replace(fitted, seed=member_seed(fit, name))
-    splits = splits_for_training(fitted, project)
+    splits = splits_for_training(fitted, project, progress)
     plan = plan_of(seeded, project, new_network(seeded, project, progress), splits=splits, number=fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"

@@ -10,7 +10,9 @@ from labelgrid.errors import ModelError, ProjectError
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, MemberRecord, read_fit, read_members
+from labelgrid.project.advice import weights_missing
+from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
+from labelgrid.project.declared import redeclared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
@@ -39,13 +41,26 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
     return network.to(memory_format=torch.channels_last)  # cheaper on a CPU: see benchmarks/training_step.py
 
 
-def new_network(context: RoundContext, project: ProjectFolder, progress: Progress) -> Network:
+def new_network(
+    context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None = None
+) -> Network:
     """Build the network with its initial weights, and check that it accepts images of the training size.
+
+    `weights` is a file of backbone weights, which replaces the project's.
 
     Raises:
         ModelError: it does not accept them, or its weights cannot be read or fetched.
     """
-    weights, backbone = project.weights(), context.recipe.backbone
+    weights, backbone = weights or project.weights(), context.recipe.backbone
+    missing = weights_missing(backbone, weights)
+    if missing:
+        raise ModelError(
+            missing,
+            where=str(project.folder),
+            next_step=f"Give a file: `labelgrid fit {project.folder} --weights FILE`, or `weights` in labelgrid.toml; "
+            "or set `pretrained = false` in [backbone] to start from random weights (which need many more labels).",
+            unchanged="Nothing was trained.",
+        )
     if backbone.pretrained and weights is None:
         progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local cache.")
     network = network_of(context, weights)
@@ -80,15 +95,6 @@ def continue_from(previous: Fit, project: ProjectFolder, network: Network, progr
     network.load_state_dict(matching, strict=False)
 
 
-def latest(project: ProjectFolder, before: int = 0) -> Fit | None:
-    """The newest finished training, or the newest one of a round before `before`; None if there is none."""
-    for path in sorted(project.folder.glob("rounds/*/fit.json"), reverse=True):
-        fit = read_fit(path.parent)
-        if fit and (not before or fit.round < before):
-            return fit
-    return None
-
-
 def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
     """Build the recipe's terms, each with random weights from its own stream."""
     terms: dict[str, Term] = {}
@@ -108,6 +114,13 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
     Raises:
         ModelError: a checkpoint is missing, is not the recorded one, or was trained for other tasks.
     """
+    changed = redeclared(fit, context.definitions)
+    if changed:
+        raise OtherTasksError(
+            f"The declaration of '{changed[0]}' changed since the training of round {fit.round}.",
+            where=str(context.project.folder),
+            next_step=f"Run `labelgrid fit {context.project.folder}` to train with it.",
+        )
     fitted = as_fitted(context, fit)
     model = _restore(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
     records = read_members(context.project.round_folder(fit.round))
@@ -137,7 +150,8 @@ def _restore(context: RoundContext, path_in_project: str, digest: str, name: str
     try:
         return with_states(checkpoint, network, terms_of(context, network))
     except OtherTasksError as error:
-        error.what, error.where = f"The model of {name} was trained for other tasks, or with other terms.", str(path)
+        error.what = f"The model of {name} was trained for other tasks, with other terms, or by an earlier version."
+        error.where = str(path)
         raise
 
 
@@ -147,7 +161,7 @@ def previous_model(context: RoundContext, number: int) -> TrainedModel | None:
     Raises:
         ModelError: its checkpoint is missing, or is not the recorded one.
     """
-    fit = latest(context.project, before=number)
+    fit = newest_fit(context.project.folder, before=number)
     try:
         return restore_model(context, fit) if fit else None
     except OtherTasksError:
@@ -175,7 +189,7 @@ def model_of(project: ProjectFolder) -> Fit:
     Raises:
         ProjectError: there is none.
     """
-    fit = latest(project)
+    fit = newest_fit(project.folder)
     if fit is None:
         raise ProjectError(
             "There is no model yet.",

@@ -8,7 +8,8 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles
 from labelgrid.rounds.models import model_of, restore
-from labelgrid.rounds.previews import label_path, write_label, write_soft_prediction
+from labelgrid.rounds.outputs import write_label, write_soft_prediction
+from labelgrid.rounds.previews import label_path
 from labelgrid.train.evaluate import predictions
 
 

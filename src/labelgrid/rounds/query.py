@@ -1,25 +1,33 @@
-"""Runs a query: scores the pool if needed, chooses cells, writes previews, and requests the cells."""
+"""Runs a query: scores the pool if needed, chooses cells, requests them, and writes previews.
+
+Torch is loaded only to score or to write previews.
+"""
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ProjectError
-from labelgrid.files import remove_folder
+from labelgrid.errors import ProjectError, with_unchanged
+from labelgrid.files import disk, remove_folder
 from labelgrid.labels.grid import Grid
-from labelgrid.progress import Progress
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.artifacts import Fit, newest_fit
+from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
-from labelgrid.rounds.choose import QueryResult, check_unchanged, choose, request
+from labelgrid.rounds.choose import Choice, QueryResult, choose, repeated, request
 from labelgrid.rounds.history import history_of
-from labelgrid.rounds.models import latest
-from labelgrid.rounds.previews import draw, write_prelabels
-from labelgrid.rounds.score import PoolScorer, strategy_of
+from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.score.table import Table
 from labelgrid.select.strategy import Budget, PoolView, Strategy, check_budget
 from labelgrid.streams import seed_of
+
+if TYPE_CHECKING:
+    from labelgrid.rounds.score import PoolScorer
 
 #: The strategy before there is a model.
 COLD = "random_images"
@@ -32,66 +40,158 @@ def query(
     *,
     strategy: str = "",
     dry_run: bool = False,
+    new: bool = False,
     prelabels: bool = True,
     pictures: bool | None = None,
 ) -> QueryResult:
-    """Pick missing cells worth at most the budget, request them and close the round.
+    """Pick missing cells worth at most the budget, request them, close the round, and write previews of the picks.
+
+    A query that repeats the last one requests nothing (see `choose.repeated`) and writes the previews that are missing,
+    after a kill for instance.
 
     Args:
         project: the project.
         budget: the most that the picks may take.
         progress: receives the progress.
         strategy: replaces the strategy of the settings.
-        dry_run: request nothing.
+        dry_run: request and write nothing; show what the query would do.
+        new: request further cells even if the query repeats the last one.
         prelabels: write the model's prediction of each pick as a label file.
         pictures: write pictures of the first picks; None: as `prelabels`.
 
     Raises:
         LabelgridError: the budget buys nothing or is larger than the pool, or the scores are stale.
     """
-    name, chosen = strategy_of(project, strategy)
-    stamp, grid = project.store.pool_hash(), project.store.grid()
-    check_budget(budget, grid)
     _refuse_unfinished(project)
-    _warn_of_open_requests(project, progress)
-    fit = latest(project)
-    if chosen.needs and fit is None:
-        name, chosen = _cold(project, name, progress)
-    scorer, number = PoolScorer(project, fit, chosen, progress) if fit else None, project.round_number
-    scored = scorer if chosen.needs else None
-    key = calibration_key(project, name, chosen, scored.options if scored else {})
-    view = PoolView(
-        grid=grid,
-        statistics=_statistics(scored, number, grid) if scored else {},
-        seed=seed_of(project.settings.seed, "select", number),
-        calibration=project.store.get(key, {}),
-        read_history=partial(history_of, project.folder),
+    asked, chosen = strategy_of(project, strategy)
+    fit = newest_fit(project.folder)
+    name, chosen = strategy_of(project, COLD) if chosen.needs and not fit else (asked, chosen)
+    job = _Query(project, name, chosen, RoundScores(project, fit, chosen) if fit else None, progress)
+    result = None if new else repeated(project, name, budget)
+    if result:
+        progress.say(
+            f"Round {result.round} requested these cells already with the same model, strategy and budget; none of "
+            f"them has an answer yet. Nothing new {'would be' if dry_run else 'was'} requested; `--new` requests "
+            "further cells."
+        )
+    else:
+        result = job.run(budget, asked, dry_run)
+    pictures = prelabels if pictures is None else pictures
+    if fit and not dry_run and (prelabels or pictures):
+        _write_previews(job.scorer, result.round, prelabels, pictures)
+    return result
+
+
+@dataclass(frozen=True)
+class _Query:
+    """A query: which strategy picks, and which scores it needs (None: there is no model)."""
+
+    project: ProjectFolder
+    name: str
+    strategy: Strategy
+    scores: RoundScores | None
+    progress: Progress
+
+    @cached_property
+    def scorer(self) -> "PoolScorer":
+        """The scorer; it restores the model once."""
+        from labelgrid.rounds.score import PoolScorer
+
+        assert self.scores is not None
+        return PoolScorer(self.scores, self.progress)
+
+    def run(self, budget: Budget, asked: str, dry_run: bool) -> QueryResult:
+        """Choose the cells and request them; `asked` is the strategy that the user named."""
+        project, needed = self.project, self.scores if self.strategy.needs else None
+        stamp, grid, number = project.store.pool_hash(), project.store.grid(), project.round_number
+        check_budget(budget, grid)
+        if self.name != asked:
+            self.progress.say(f"There is no model yet, so '{asked}' has no scores: picking images at random.")
+        _warn_of_open_requests(project, self.progress)
+        table = (needed.fresh(number) or self.scorer.scored(number, grid)) if needed else None
+        key = calibration_key(project, self.name, self.strategy, needed.options if needed else {})
+        unscored = _unscored(table, grid)
+        if unscored:
+            self.progress.say(
+                f"{len(unscored)} images have no scores, because their files could not be read then; they are not "
+                "picked. If the files are back, `labelgrid score` scores them."
+            )
+        choice = self._choice(number, grid, unscored, table, key, budget)
+        if not dry_run:
+            _remove_previews(project, number)
+            request(project, choice, stamp, key)
+        return choice.result
+
+    def _choice(
+        self, number: int, pool: Grid, gone: frozenset[str], table: Table | None, key: str, budget: Budget
+    ) -> Choice:
+        """Choose cells of images whose files can be read: where one cannot, it is set aside, and all are chosen again.
+
+        Args:
+            number: of the round.
+            pool: the cells.
+            gone: the images that are set aside already.
+            table: the scores.
+            key: of the strategy's calibration.
+            budget: the most that the picks may take.
+
+        Raises:
+            LabelgridError: the budget is larger than what is left of the pool.
+        """
+        project, found = self.project, frozenset[str]()
+        while True:
+            grid = pool.without(gone)
+            check_budget(budget, grid, len(gone))
+            view = PoolView(
+                grid=grid,
+                statistics=_statistics(table, self.scores.fit, grid) if table and self.scores else {},
+                seed=seed_of(project.settings.seed, "select", number),
+                calibration=project.store.get(key, {}),
+                read_history=partial(history_of, project.folder),
+            )
+            choice = choose(self.name, self.strategy, number, view, budget, self.progress)
+            faulty = set_aside(project, {pick.cell.image_id for pick in choice.result.picks}, Silent())
+            if not faulty:
+                return choice
+            if not found:  # of the other images, missing files are noticed, too
+                faulty |= absent(project, grid.images)
+            found = set_aside(project, faulty, self.progress)
+            gone |= found
+
+
+def _write_previews(scorer: "PoolScorer", number: int, prelabels: bool, pictures: bool) -> None:
+    """Write the previews that are missing; without them, say so, if the model was trained for other declarations."""
+    from labelgrid.rounds.previews import write_previews
+    from labelgrid.train.model import OtherTasksError
+
+    requested = "The cells are requested; the same query again writes the previews that are missing."
+    try:
+        with with_unchanged(requested), disk(scorer.project.round_folder(number)):
+            write_previews(scorer, number, prelabels=prelabels, pictures=pictures)
+    except OtherTasksError as error:
+        scorer.progress.say(f"No previews are written: {error.what}")
+
+
+def _unscored(table: Table | None, grid: Grid) -> frozenset[str]:
+    """The images with missing cells that have no scores: they were set aside when the pool was scored."""
+    if table is None:
+        return frozenset()
+    scored = set(table.images)
+    return frozenset(
+        image for row in np.flatnonzero(grid.eligible.any(1)).tolist() if (image := grid.images[row]) not in scored
     )
-    choice = choose(name, chosen, number, view, budget, progress)
-    if not dry_run:
-        check_unchanged(project, stamp, number)
-        _preview(project, scorer, choice.result, prelabels, prelabels if pictures is None else pictures)
-        request(project, choice, stamp, key)
-    return choice.result
 
 
-def _preview(
-    project: ProjectFolder, scorer: PoolScorer | None, result: QueryResult, prelabels: bool, pictures: bool
-) -> None:
-    """Write the previews of the picks; they replace those of a query that was stopped."""
+def _remove_previews(project: ProjectFolder, number: int) -> None:
+    """Remove the previews of a query that was stopped before its request: its picks may have been others."""
     for unfinished in ("prelabels", "pictures"):
-        remove_folder(project.round_folder(result.round) / unfinished)
-    if scorer and prelabels:
-        write_prelabels(scorer, result.picks, result.round)
-    if scorer and pictures:
-        draw(scorer, result.picks, result.round)
+        remove_folder(project.round_folder(number) / unfinished)
 
 
 def _refuse_unfinished(project: ProjectFolder) -> None:
     """Refuse a query while the round has an unfinished training: closing the round would discard it."""
     folder = project.round_folder(project.round_number)
-    started = any((folder / "fit" / left).exists() for left in ("last.ckpt", "terms"))  # terms: a preparation
-    if started and not (folder / "fit.json").exists():
+    if (folder / "fit").exists() and not (folder / "fit.json").exists():
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round without it.",
             where=str(folder / "fit"),
@@ -107,19 +207,13 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
         progress.say(f"{requested} requests of earlier rounds are still open; the new picks are added to them.")
 
 
-def _cold(project: ProjectFolder, name: str, progress: Progress) -> tuple[str, Strategy]:
-    progress.say(f"There is no model yet, so '{name}' has no scores: picking images at random.")
-    return strategy_of(project, COLD)
-
-
-def _statistics(scorer: PoolScorer, number: int, grid: Grid) -> dict[str, NDArray[Any]]:
-    """The round's statistics at the grid's rows, computed if there are none; NaN for tasks whose head is untrained.
+def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
+    """The statistics at the grid's rows; NaN for tasks whose head is untrained.
 
     Raises:
         ProjectError: a required value is not finite. (Picking such cells at random would hide the fault.)
     """
-    table = scorer.fresh(number) or scorer.scored(number, grid)
-    untrained = np.array([task not in scorer.fit.trained for task in grid.tasks])
+    untrained = np.array([task not in fit.trained for task in grid.tasks])
     statistics = table.aligned(grid.images)
     for name, values in statistics.items():
         if table.axes[name] == "cell":
@@ -133,7 +227,7 @@ def _statistics(scorer: PoolScorer, number: int, grid: Grid) -> dict[str, NDArra
         if wrong:
             raise ProjectError(
                 f"{wrong} {unit} have no finite '{name}'.",
-                where=str(scorer.fit.checkpoint),
+                where=str(fit.checkpoint),
                 next_step="Train again, with a lower learning rate or `clip`, then score again.",
                 unchanged="Nothing was requested.",
             )
@@ -149,7 +243,7 @@ def calibration_key(
         project: its settings hold the strategy's options.
         name: the strategy's name.
         strategy: declares the statistics that it needs.
-        options: the [score] tables of the project's recipe.
+        options: the [score] tables that score.
     """
     score_options = {need: options.get(need, {}) for need in sorted(strategy.needs)}
     return f"fixed/{name}/{hash_of(score_options, project.settings.strategy.options)}"

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.config import check_ranges
 from labelgrid.data.frame import Frame, to_original
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout, sites
@@ -36,18 +37,20 @@ class Options:
         where: dropout in the `"final"` heads only, in both stages' `"heads"`, or in `"all"`: the heads and the fused
             map. `"final"` costs little more than one pass.
         rate: dropout rate in scoring; 0 keeps the network's own.
-        at: compute uncertainty at the images' `"original"` size, as in the papers, or at the `"head"`'s resolution,
-            which is many times faster on large images.
+        at: where an image's uncertainty is computed: at `"half"` the size at which the network sees it, on a regular
+            grid of points between which nothing is left out; at every pixel of its `"original"` size, as in the papers,
+            which takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
     """
 
     passes: int = 10
     where: Where = "final"
     rate: float = 0.0
-    at: Literal["original", "head"] = "original"
+    at: Literal["original", "half", "head"] = "half"
 
     def __post_init__(self) -> None:
         if self.passes < 1:
             raise ValueError(f"passes must be at least 1; it is {self.passes}")
+        check_ranges(self, passes=(1, 100_000))
         check_rates(self.rate)
 
 
@@ -120,6 +123,8 @@ class Dropout(Statistic):
         passes, frames = Passes.of(batch, self.options, self.seed), batch.batch.frames
         if self.options.at == "head":
             return head_means(passes, batch.tasks, frames)
+        if self.options.at == "half":
+            frames = tuple(halved(frame) for frame in frames)
         return np.stack([original_means(passes.only(i), batch.tasks, frame) for i, frame in enumerate(frames)])
 
 
@@ -139,6 +144,20 @@ def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, .
         boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
         means.append([float(maps[i][box].double().mean()) for i, box in enumerate(boxes)])
     return np.array(means).T
+
+
+def halved(frame: Frame) -> Frame:
+    """The frame of the same image at half the size at which the network sees it; no larger than the image.
+
+    Example:
+        >>> halved(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
+        (36, 48)
+    """
+    rows, columns = (
+        min(side, max(1, (part.stop - part.start) // 2))
+        for side, part in zip(frame.original, frame.content, strict=True)
+    )
+    return replace(frame, original=(rows, columns))
 
 
 def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
+from labelgrid.score.table import weights_path, weights_stamp
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.checkpoint import weights_hash
@@ -56,18 +57,6 @@ def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: P
     return replace(job, stamp={**job.stamp, **weights_stamp(folder, list(trained))}) if trained else job
 
 
-def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """The part of a stamp that hashes the saved weights of statistics."""
-    paths = [weights_path(folder, name) for name in sorted(names)]
-    files = [path.read_bytes() if path.is_file() else b"" for path in paths]
-    return {"weights": hashlib.blake2b(b"".join(hashlib.blake2b(f).digest() for f in files), digest_size=8).hexdigest()}
-
-
-def weights_path(folder: Path, name: str) -> Path:
-    """The file of a statistic's weights; the statistic's name may contain dots and a colon."""
-    return folder / f"{name.replace(':', '-')}.weights"
-
-
 def _fit(
     name: str, statistic: TrainedStatistic, job: ScoringJob, images: FitImages, folder: Path, progress: Progress
 ) -> None:
@@ -78,7 +67,7 @@ def _fit(
         statistic.setup(next(pool_batches(replace(job, batch=1), example)))
         statistic.to(next(job.model.network.parameters()).device)
         saved = read_weights(path) if path.is_file() else {}
-        if saved.get("identity") != identity:
+        if saved.get("identity") != identity or not isinstance(saved.get("state"), dict):
             unfinished = _training_folder(path, identity)
             context = _context(name, job, images, unfinished, progress)
             with frozen(name, job.model), torch.enable_grad():

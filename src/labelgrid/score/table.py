@@ -1,10 +1,12 @@
 """Reads and writes score tables: Parquet files with a stamp and one row per image. Loads no torch."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
 from labelgrid.files import atomic_write
+from labelgrid.regular import open_regular
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"
@@ -21,6 +24,8 @@ FILE = "scores.parquet"
 Axis = Literal["cell", "image", "feature"]
 #: The number of values that are read at once; small, because Arrow buffers several such batches.
 VALUES_AT_ONCE = 2**18
+#: The largest number of values for each byte of a file; a file that claims more is refused before it is read.
+WIDEST = 1000
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,7 @@ def write_tables(tables: Iterable[Table], path: Path) -> None:
         writer = None
         for table in tables:
             rows = _arrow(table)
-            writer = writer or pq.ParquetWriter(temporary, rows.schema, use_dictionary=False)
+            writer = writer or pq.ParquetWriter(temporary, rows.schema, use_dictionary=False, write_page_checksum=True)
             writer.write_table(rows)
         if writer:
             writer.close()
@@ -102,10 +107,16 @@ def read_table(path: Path) -> Table:
     Raises:
         ProjectError: the file is not a score table.
     """
+    with _reading(path), open_regular(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
+        return _read(file)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn every error of a damaged or foreign file into a `ProjectError`."""
     try:
-        with pq.ParquetFile(path) as file:
-            return _read(file)
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        yield
+    except Exception as error:  # Arrow, JSON and NumPy raise many types
         raise ProjectError(
             f"The score table cannot be read ({type(error).__name__}).",
             where=str(path),
@@ -118,6 +129,9 @@ def _read(file: pq.ParquetFile) -> Table:
     tasks, names = tuple(metadata["tasks"]), file.schema_arrow.names
     shapes = {name: _shape(entry, len(tasks)) for name, entry in metadata["statistics"].items()}
     axes = {name: axis for name, (axis, _) in shapes.items()}
+    stored = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
+    if count * sum(width for _, width in shapes.values()) > WIDEST * max(stored, 1):
+        raise ValueError("the widths of the statistics are not those of the columns")
     values = {name: _empty(axis, count, width) for name, (axis, width) in shapes.items()}
     columns_of = {
         name: [column for column in names if column == name or column.startswith(f"{name}/")] for name in shapes
@@ -133,6 +147,8 @@ def _read(file: pq.ParquetFile) -> Table:
                 arrays = [batch[column].to_numpy() for column in columns]
                 values[name][rows] = arrays[0] if axes[name] == "image" else np.stack(arrays, 1)
         images += batch["image"].to_pylist()
+    if any(type(image_id) is not str for image_id in images) or len(images) != count or len(set(images)) != count:
+        raise ValueError("the images are not distinct names")
     return Table(images, values, tasks, metadata["stamp"], axes)
 
 
@@ -140,7 +156,10 @@ def _shape(entry: Any, tasks: int) -> tuple[Axis, int]:
     """A statistic's axis and width. Tables of the first version store the width only, and features as float columns."""
     if isinstance(entry, int):
         return ("cell" if entry == tasks else "feature"), entry
-    return entry["axis"], entry["width"]
+    axis, width = entry["axis"], entry["width"]
+    if axis not in get_args(Axis) or (axis == "cell" and width != tasks):
+        raise ValueError("a statistic has another shape")
+    return axis, width
 
 
 def _empty(axis: Axis, count: int, width: int) -> NDArray[Any]:
@@ -150,7 +169,24 @@ def _empty(axis: Axis, count: int, width: int) -> NDArray[Any]:
 
 
 def read_stamp(path: Path) -> Mapping[str, str]:
-    """Read the stamp of a score table, without its values."""
-    metadata = pq.read_schema(path).metadata or {}
-    stamp: Mapping[str, str] = json.loads(metadata.get(b"labelgrid", b"{}")).get("stamp", {})
-    return stamp
+    """Read the stamp of a score table, without its values.
+
+    Raises:
+        ProjectError: the file is not a score table.
+    """
+    with _reading(path), open_regular(path) as source:
+        metadata = pq.read_schema(source).metadata or {}
+        stamp: Mapping[str, str] = dict(json.loads(metadata.get(b"labelgrid", b"{}")).get("stamp", {}))
+        return stamp
+
+
+def weights_stamp(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """The part of a stamp that hashes the saved weights of statistics; those without weights do not count."""
+    paths = [weights_path(folder, name) for name in sorted(names)]
+    files = [path.read_bytes() for path in paths if path.is_file()]
+    return {"weights": hashlib.blake2b(b"".join(hashlib.blake2b(f).digest() for f in files), digest_size=8).hexdigest()}
+
+
+def weights_path(folder: Path, name: str) -> Path:
+    """The file of a statistic's weights; the statistic's name may contain dots and a colon."""
+    return folder / f"{name.replace(':', '-')}.weights"

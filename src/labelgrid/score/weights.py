@@ -9,6 +9,7 @@ import torch
 
 from labelgrid.errors import ModelError
 from labelgrid.files import atomic_write, disk
+from labelgrid.regular import open_regular
 
 
 def write_weights(path: Path, values: Mapping[str, Any]) -> None:
@@ -30,11 +31,18 @@ def read_weights(path: Path) -> dict[str, Any]:
         ModelError: the file is damaged, or holds more than tensors and plain values.
     """
     try:
-        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            values: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many types for damaged files
         raise ModelError(
             f"The weights of a statistic cannot be read ({type(error).__name__}).",
             where=str(path),
             next_step="Remove the file and run `labelgrid score` again.",
         ) from error
+    if not isinstance(values, dict):
+        raise ModelError(
+            "The file does not hold the weights of a statistic.",
+            where=str(path),
+            next_step="Remove the file and run `labelgrid score` again.",
+        )
     return values

@@ -34,7 +34,7 @@ class TrainedRound:
 
     Args:
         round: the number of the round.
-        labels: the number of labels by task that were used for training or for model selection.
+        labels: the number of labels by task that were trained on.
         cost: the cost of all labels in the splits train and val at that time.
         val: metrics on the val images by `task/metric`, and `loss_mtl`; empty if there are none.
     """
@@ -145,13 +145,20 @@ def left_of(grid: Grid, unit: Unit) -> float:
     }[unit]
 
 
-def check_budget(budget: Budget, grid: Grid) -> None:
+def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
     """Check that a budget is above 0 and not larger than the pool.
+
+    Args:
+        budget: the most that the picks may take.
+        grid: the pool, without the images that are set aside.
+        set_aside: how many these are.
 
     Raises:
         LabelgridError: it is not, or the pool is empty.
     """
     available = left_of(grid, budget.unit)
+    aside = f"; {set_aside} images are set aside, because their files cannot be read" if set_aside else ""
+    back = "Put the files back. " if set_aside else ""
     if not budget.amount > 0:
         raise LabelgridError(
             f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
@@ -160,13 +167,13 @@ def check_budget(budget: Budget, grid: Grid) -> None:
         )
     if not grid.eligible.any():
         raise LabelgridError(
-            "The pool is empty: no image to train on lacks a label.",
-            next_step="Add images or tasks with `labelgrid add`.",
+            f"The pool is empty: no image to train on lacks a label{aside}.",
+            next_step=f"{back}Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
     if budget.amount > available:
         raise LabelgridError(
-            f"The budget of {budget.amount:g} {budget.unit} is larger than the pool, which holds {available:g}.",
-            next_step=f"Ask for at most {available:g}, or add images with `labelgrid add`.",
+            f"The budget of {budget.amount:g} {budget.unit} is larger than the pool, which holds {available:g}{aside}.",
+            next_step=f"{back}Ask for at most {available:g}, or add images with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )

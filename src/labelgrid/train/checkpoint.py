@@ -7,15 +7,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zipfile import ZipFile
 
 import torch
 
 from labelgrid.errors import ModelError
+from labelgrid.regular import open_regular
 
 FORMAT = 3
 #: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and no own optimisers.
 READABLE = (2, FORMAT)
+#: The types of a checkpoint's values.
+TYPES: Mapping[str, type] = {
+    "epoch": int,
+    "step": int,
+    "identity": str,
+    "history": list,
+    **dict.fromkeys(("network", "optimiser", "scaler", "parts", "evaluated", "balancer", "own"), dict),
+}
 
 
 @dataclass
@@ -90,6 +100,18 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         ) from error
 
 
+def _check_sums(file: BinaryIO) -> None:
+    """Check the checksum of every tensor, which torch writes and does not check.
+
+    Raises:
+        ValueError: one is wrong. BadZipFile: the file is damaged.
+    """
+    with ZipFile(file) as archive:
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {damaged} is wrong")
+    file.seek(0)
+
+
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint without unpickling objects.
 
@@ -97,7 +119,9 @@ def load(path: Path) -> Checkpoint:
         ModelError: the file is missing, damaged, of another format, or holds more than tensors and plain values.
     """
     try:
-        values: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        with open_regular(path) as file:
+            _check_sums(file)
+            values: Mapping[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise ModelError("There is no checkpoint.", where=str(path), next_step="Run `labelgrid fit` first.") from error
     except Exception as error:  # torch raises many types for damaged files
@@ -112,15 +136,46 @@ def load(path: Path) -> Checkpoint:
             where=str(path),
             next_step="It was made by another version of labelgrid; remove it and run `labelgrid fit` again.",
         )
-    if values["format"] != FORMAT:
-        parts = dict(values["parts"])
-        values = {**values, "balancer": parts.pop("balancer", {}), "parts": parts, "format": FORMAT}
-    return Checkpoint(**values)
+    try:
+        if values["format"] != FORMAT:
+            parts = dict(values["parts"])
+            values = {**values, "balancer": parts.pop("balancer", {}), "parts": parts, "format": FORMAT}
+        checkpoint = Checkpoint(**values)
+        _check_types(checkpoint)
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The checkpoint does not hold what labelgrid writes: {error}.",
+            where=str(path),
+            next_step="Remove it and run `labelgrid fit` again.",
+        ) from error
+    return checkpoint
+
+
+def _check_types(checkpoint: Checkpoint) -> None:
+    """Check the types of a checkpoint's values; raises `TypeError`."""
+    for name, kind in TYPES.items():
+        if not isinstance(getattr(checkpoint, name), kind):
+            raise TypeError(f"{name} is not of type {kind.__name__}")
+    if checkpoint.epoch < 0 or checkpoint.step < 0:
+        raise ValueError("epoch and step are counts")
+    if not all(isinstance(record, dict) for record in checkpoint.history):
+        raise TypeError("history is not a list of tables")
+    if not all(isinstance(state, dict) for state in (*checkpoint.parts.values(), *checkpoint.own.values())):
+        raise TypeError("the states of terms are not tables")
+    states = [checkpoint.parts, checkpoint.balancer, checkpoint.own, checkpoint.optimiser]
+    nested = [value for state in states for _, value in _tensors(state)]
+    weights = [value for state in (checkpoint.network, checkpoint.evaluated) for value in state.values()]
+    if not all(isinstance(value, torch.Tensor) for value in weights):
+        raise TypeError("the network's state is not a table of tensors")
+    if not all(value.layout == torch.strided and not value.is_quantized for value in [*weights, *nested]):
+        raise TypeError("a tensor is sparse or quantised")
 
 
 def _tensors(state: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, torch.Tensor]]:
     """All values of a nested state as named tensors."""
     for key, value in state.items():
+        if not isinstance(key, str | int):
+            raise TypeError("a state has keys other than names")
         if isinstance(value, Mapping):
             yield from _tensors(value, f"{prefix}{key}/")
         elif isinstance(value, torch.Tensor):

@@ -14,6 +14,7 @@ from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.nets.network import Raw
+from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress, Silent
 from labelgrid.results import Result
@@ -25,6 +26,8 @@ from labelgrid.train.options import ObjectiveOptions
 #: Maps with more values than STRIP are processed in strips of rows. Maps with at most FEW channels stay whole, because
 #: the saliency loss needs the share of salient pixels in the whole image.
 STRIP, FEW = 2**24, 4
+#: The images are divided into at most so many blocks, whose effect on the metrics is measured.
+BLOCKS = 50
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,15 @@ class Evaluation:
         losses: by task, the loss of the final prediction, a mean over all valid pixels of the set.
         loss_mtl: the weighted sum of the losses, with the recipe's fixed weights.
         labels: the number of labels by task.
+        without: by task and metric, its values with each block of images left out in turn, for
+            `report.statistics.jackknife_interval`.
     """
 
     metrics: Mapping[str, Mapping[str, Result]]
     losses: Mapping[str, float]
     loss_mtl: Result
     labels: Mapping[str, int]
+    without: Mapping[str, Mapping[str, Sequence[float]]]
 
     def flat(self) -> dict[str, float]:
         """The values by `task/metric`, and `loss_mtl`."""
@@ -120,11 +126,11 @@ def evaluate(
     outputs = predictions(
         model, definitions, inputs, image_ids, data, batch=batch, workers=workers, known=feed, progress=progress
     )
-    for image_id, raws, frame in outputs:
+    for index, (image_id, raws, frame) in enumerate(outputs):
         for task, measure in measures.items():
             label = source.label(image_id, definitions[task])
             if label is not None:
-                measure.add(raws[task], frame, label)
+                measure.add(raws[task], frame, label, index * min(BLOCKS, len(image_ids)) // len(image_ids))
     weights = fixed_weights(tasks, objective)
     losses = {name: measure.loss for name, measure in measures.items() if measure.labels}
     total = sum(weights[name] * loss for name, loss in losses.items()) if losses else float("nan")
@@ -133,6 +139,7 @@ def evaluate(
         losses=losses,
         loss_mtl=Result("loss_mtl", total, "", "lower"),
         labels={name: measure.labels for name, measure in measures.items()},
+        without={name: measure.without() for name, measure in measures.items()},
     )
 
 
@@ -141,6 +148,7 @@ class Measure:
 
     def __init__(self, task: Task) -> None:
         self.task, self.metric = task, task.metric()
+        self.blocks: dict[int, Metric] = {}
         self.total, self.pixels, self.labels = 0.0, 0, 0
 
     @property
@@ -148,8 +156,25 @@ class Measure:
         """The mean loss over all valid pixels."""
         return self.total / max(self.pixels, 1)
 
-    def add(self, raw: Tensor, frame: Frame, label: LabelArray) -> None:
-        """Add one image: its raw output [channels, h', w'] and its label at original size.
+    def without(self) -> dict[str, list[float]]:
+        """The values of each metric with each block left out in turn; empty with fewer than two blocks."""
+        blocks = list(self.blocks.values())
+        before, after = [self.task.metric()], [self.task.metric()]
+        for block, last in zip(blocks, reversed(blocks), strict=True):
+            before.append(self._merged(before[-1], block))
+            after.append(self._merged(after[-1], last))
+        rest = [self._merged(before[i], after[len(blocks) - 1 - i]).compute() for i in range(len(blocks))]
+        names = rest[0] if len(blocks) > 1 else ()
+        return {name: [values[name].value for values in rest] for name in names}
+
+    def _merged(self, *metrics: Metric) -> Metric:
+        merged = self.task.metric()
+        for metric in metrics:
+            merged.merge(metric)
+        return merged
+
+    def add(self, raw: Tensor, frame: Frame, label: LabelArray, block: int = 0) -> None:
+        """Add one image: its raw output [channels, h', w'] and its label at original size, to a block.
 
         Raises:
             LabelError: the label and its image differ in size.
@@ -160,14 +185,17 @@ class Measure:
                 f"A {self.task.name} label is {height}x{width}, its image {frame.original[0]}x{frame.original[1]}.",
                 next_step="Export the label at its image's size.",
             )
+        image = self.task.metric()
         with torch.inference_mode():
             for rows in strips(self.task.channels, height, width):
                 strip = to_original(raw, frame, rows)[None]
                 target = as_target(label, rows, strip.device)
-                self.metric.update(self.task.activate(strip), target)
+                image.update(self.task.activate(strip), target)
                 self.total += float(self.task.pixel_loss(strip, target).double().sum())
                 self.pixels += int(target.valid.sum())
-        self.metric.end_image()
+        image.end_image()
+        self.metric.merge(image)
+        self.blocks.setdefault(block, self.task.metric()).merge(image)
         self.labels += 1
 
 

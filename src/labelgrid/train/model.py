@@ -42,9 +42,9 @@ def with_states(checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn
         network.load_state_dict(checkpoint.counting)
         for name, term in terms.items():
             term.load_state_dict(checkpoint.parts.get(name, {}))
-    except RuntimeError as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise OtherTasksError(
-            "The model was trained for other tasks, or with another network or other terms.",
+            "The model was trained for other tasks, with another network or other terms, or by an earlier version.",
             next_step="Run `labelgrid fit` again.",
         ) from error
     return TrainedModel(network.eval(), {name: term.eval() for name, term in terms.items()}, checkpoint.digest)

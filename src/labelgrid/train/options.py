@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from labelgrid.config import check_ranges
+
 
 @dataclass(frozen=True)
 class ObjectiveOptions:
@@ -14,11 +16,19 @@ class ObjectiveOptions:
             over tasks of the mean over the images that have the label (PartAL, the survey).
         initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL use 1).
         weights: fixed task weights; other tasks have the default weight of their kind.
+        losses: the pixel losses by task; other tasks have the default loss of their kind.
     """
 
     reduction: Literal["image_mean", "task_sum"] = "image_mean"
     initial: float = 1.0
     weights: Mapping[str, float] | None = None
+    losses: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self, initial=(0, 10**9))
+        wrong = [name for name, weight in (self.weights or {}).items() if not 0 <= weight <= 10**9]
+        if wrong:
+            raise ValueError(f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}")
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,9 @@ class TrainOptions:
         for name, value in {**minimum, "val_every": 0}.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
+        largest = {"epochs": 10**6, "steps": 10**9, "batch": 65536, "workers": 1024, "val_every": 10**6}
+        largest |= {"learning_rate": 100, "weight_decay": 100, "power": 100, "clip": 10**9}
+        check_ranges(self, **{name: (minimum.get(name, 0), value) for name, value in largest.items()})
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
         if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):

@@ -80,7 +80,14 @@ class Trainer:
             )
         try:
             self._load_states(checkpoint)
-        except (KeyError, RuntimeError, ValueError) as error:  # torch raises these if the modules differ
+        except (
+            AttributeError,
+            IndexError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:  # torch raises these if the modules differ
             raise TrainingError(
                 "The checkpoint does not fit the network, the terms or the balancer as they are built now.",
                 where=str(path),

@@ -8,6 +8,7 @@ from labelgrid.pixel.prediction import (
     binary_target,
     class_probabilities,
     class_target,
+    contenders,
     one_hot,
     positive_target,
     unchanged,
@@ -58,6 +59,13 @@ def test_the_likeliest_class_is_the_label() -> None:
     assert target.value.dtype == torch.int64
 
 
+@pytest.mark.parametrize("classes", [2, 59, 255, 256, 300])
+def test_the_first_of_equally_likely_classes_is_the_label(classes: int) -> None:
+    levels = torch.randint(0, 9, (2, classes, 5, 7), generator=torch.Generator().manual_seed(0)).float()
+    assert torch.equal(class_target(levels).value, levels.argmax(1, keepdim=True))
+    assert class_target(levels.flip(1).sort(1).values).value.max() < classes
+
+
 def test_more_than_the_threshold_is_yes() -> None:
     shares = torch.tensor([0.5, 0.51]).view(1, 1, 1, 2)
     assert binary_target(shares).value.flatten().tolist() == [0, 1]
@@ -82,3 +90,21 @@ def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(made: Calla
     assert target.valid.flatten().tolist() == [False, False, True]
     assert target.value.isfinite().all() and not target.value.requires_grad
     assert target.value.dtype in (torch.int64, torch.float32)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
+def test_only_channels_that_are_never_the_largest_are_left_out(spread: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        values = spread * torch.randn(30, 1, 1, generator=generator) + torch.randn(30, 3, 2, generator=generator)
+        weights = torch.rand(2000, 6, generator=generator) ** 4
+        largest = (values.flatten(1) @ (weights / weights.sum(1, keepdim=True)).T).argmax(0)
+        assert set(largest.tolist()) <= set(contenders(values).tolist())
+    assert spread < 3 or len(contenders(values)) < 30
+
+
+def test_nearly_equal_channels_and_values_that_are_not_finite_leave_none_out() -> None:
+    assert contenders(torch.tensor([[1000.0], [999.995], [999.0]])).tolist() == [0, 1]
+    assert contenders(torch.tensor([[5.0, 5.0], [torch.nan, 1.0]])).tolist() == [0, 1]
+    assert contenders(torch.tensor([[torch.inf, 5.0], [1.0, 1.0]])).tolist() == [0, 1]
+    assert contenders(torch.tensor([[9.0], [1.0]]).bfloat16()).tolist() == [0]

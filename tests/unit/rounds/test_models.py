@@ -4,19 +4,22 @@ import json
 import multiprocessing
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from labelgrid.errors import ModelError
+from labelgrid.errors import ModelError, RecipeError
 from labelgrid.labels.grid import TaskRow
+from labelgrid.pixel import losses
 from labelgrid.progress import Silent
+from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds import fit, query
+from labelgrid.rounds import fit, models, query
 from labelgrid.rounds.context import as_fitted, context_of
 from labelgrid.rounds.members import train_member
-from labelgrid.rounds.models import latest, new_network, previous_model, restore, restore_model
+from labelgrid.rounds.models import new_network, previous_model, restore, restore_model
 from labelgrid.select.strategy import Budget
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.checkpoint import load, save, weights_hash
@@ -122,7 +125,7 @@ def test_each_module_has_a_stream_of_its_own(prepared):
 
 
 def test_a_restored_model_has_the_networks_and_the_terms_states(project):
-    done = latest(project)
+    done = newest_fit(project.folder)
     kept = load(project.inside(done.checkpoint))
     context, model = restore(project, done)
     assert model.digest == done.model == kept.digest and not model.network.training
@@ -135,14 +138,14 @@ def test_a_restored_model_has_the_networks_and_the_terms_states(project):
 
 
 def test_a_context_as_fitted_may_score_otherwise(project):
-    done = latest(project)
+    done = newest_fit(project.folder)
     context = as_fitted(context_of(project), done, {"dropout": {"passes": 3}})
     assert context.recipe.score == {"dropout": {"passes": 3}} and context.recipe.train.epochs == 2
     assert as_fitted(context, done).recipe.score == {"dropout": {"passes": 4}}
 
 
 def test_a_term_that_is_not_the_one_that_was_trained_is_refused(project):
-    done = latest(project)
+    done = newest_fit(project.folder)
     path = project.inside(done.checkpoint)
     kept = load(path)
     next(iter(kept.parts[f"{HERE}:build"].values())).add_(1)
@@ -155,13 +158,13 @@ def test_the_model_of_the_round_before_is_not_the_rounds_own_nor_one_of_other_ta
     context = context_of(project)
     assert previous_model(context, 2) is None
     model = previous_model(context, 3)
-    assert model is not None and model.digest == latest(project).model
+    assert model is not None and model.digest == newest_fit(project.folder).model
     project.store.add_task(TaskRow("edges", "edges", 5.0))
     assert previous_model(context_of(project), 3) is None
 
 
 def test_members_are_other_networks_that_are_restored_with_the_model(project):
-    done = latest(project)
+    done = newest_fit(project.folder)
     context = context_of(project)
     members = [train_member(context, project, done, name, Silent()) for name in ("a", "b")]
     model = restore_model(context, done)
@@ -175,7 +178,7 @@ def test_members_are_other_networks_that_are_restored_with_the_model(project):
 
 
 def test_a_killed_member_resumes_to_the_same_network(project, tmp_path):
-    done, context = latest(project), context_of(project)
+    done, context = newest_fit(project.folder), context_of(project)
     whole = train_member(context, project, done, "a", Silent())
     shutil.rmtree(project.round_folder(2) / "fit" / "members")
     with pytest.raises(Killed):
@@ -195,3 +198,26 @@ def test_members_choose_on_the_images_that_the_round_chooses_on(project):
         train_member(context_of(project), project, done, name, Silent())
         other = json.loads(load(folder / "members" / name / "last.ckpt").identity)
         assert own["data"] == other["data"] and own["seed"] != other["seed"]
+
+
+def test_a_model_keeps_the_losses_that_it_was_trained_with(tmp_path):
+    project, _ = labelled(tmp_path, images=2)
+    done = fit.fit(project, Silent(), changes={"objective": {"losses": {"normals": "cosine"}}})
+    assert context_of(project).tasks["normals"].pixel_loss is losses.unit_vector_l1
+    assert restore(project, done)[0].tasks["normals"].pixel_loss is losses.unit_vector_cosine
+    with pytest.raises(RecipeError, match="'depth', which it does not have"):
+        fit.fit(project, Silent(), changes={"objective": {"losses": {"depth": "cosine"}}})
+
+
+def test_a_training_without_its_weights_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "weights_missing", lambda backbone, file: "" if file else "The weights are away.")
+    project, _ = labelled(tmp_path)
+    changes = {"backbone": {"pretrained": True}}
+    with pytest.raises(ModelError) as caught:
+        fit.fit(project, Silent(), changes=changes)
+    assert str(caught.value).startswith(
+        f"The weights are away ({project.folder}).\n  Give a file: `labelgrid fit {project.folder} --weights FILE`"
+    )
+    with pytest.raises(ModelError, match="There is no such weights file"):
+        fit.fit(project, Silent(), changes=changes, weights=tmp_path / "nowhere.pt")
+    project.close()

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,16 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import State
+from labelgrid.labels.grid import Move, State
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import read_picks
+from labelgrid.project.artifacts import read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds import context, fit, models, query, score
+from labelgrid.project.requests import request_id
+from labelgrid.rounds import fit, models, query, round_scores, score
 from labelgrid.rounds.history import history_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
+from labelgrid.score.table import read_table
 from labelgrid.select.parts import AsIs, Composed, Scored, draw_cells
 from labelgrid.select.strategy import Budget
-from tests.projects import answer, make_project
+from tests.projects import Said, answer, make_project
 
 HERE = "tests.unit.rounds.test_query"
 VIEWS = []
@@ -142,7 +146,7 @@ def counted(monkeypatch, module, name):
 
 
 def test_a_query_restores_the_model_once_and_parses_the_recipe_once(project, monkeypatch):
-    parsed = counted(monkeypatch, context, "load_recipe")
+    parsed = counted(monkeypatch, round_scores, "load_tables")
     restored, loaded = counted(monkeypatch, score, "restore_model"), counted(monkeypatch, models, "load")
     query.query(project, Budget(4), Silent())
     assert (len(parsed), len(restored), len(loaded)) == (1, 1, 1)
@@ -157,9 +161,23 @@ def test_a_query_with_fresh_scores_and_without_previews_restores_no_model(projec
 
 
 def test_a_strategy_without_needs_reads_neither_recipe_nor_model(project, monkeypatch):
-    parsed, loaded = counted(monkeypatch, context, "load_recipe"), counted(monkeypatch, models, "load")
+    parsed, loaded = counted(monkeypatch, round_scores, "load_tables"), counted(monkeypatch, models, "load")
     query.query(project, Budget(4), Silent(), strategy="random_cells", prelabels=False)
     assert not parsed and not loaded
+
+
+def test_a_query_with_fresh_scores_loads_no_torch(project):
+    score.score(project, Silent())
+    code = (
+        "import sys, pathlib; from labelgrid.project.folder import ProjectFolder\n"
+        "from labelgrid.progress import Silent\n"
+        "from labelgrid.rounds.query import query; from labelgrid.select.strategy import Budget\n"
+        "with ProjectFolder.open(pathlib.Path(sys.argv[1])) as project:\n"
+        "    picks = query(project, Budget(4), Silent(), prelabels=False).picks\n"
+        "print(len(picks), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, project.folder], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4", "False"]
 
 
 def test_pictures_can_be_drawn_without_prelabels(project):
@@ -195,7 +213,7 @@ def test_a_statistic_can_train_another_network_under_a_named_seed(project):
 def test_history_has_labels_cost_and_val_figures_of_each_training(project):
     query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_history", prelabels=False)
     history = VIEWS[0].history
-    fits = [models.read_fit(project.round_folder(number)) for number in (2, 3)]
+    fits = [read_fit(project.round_folder(number)) for number in (2, 3)]
     assert [(one.round, one.labels, one.cost) for one in history] == [(f.round, f.labels, f.spent) for f in fits]
     assert {"loss_mtl", "depth/RMSE"} <= history[-1].val.keys()
 
@@ -228,7 +246,7 @@ def test_picks_and_scores_of_before_terms_and_axes_are_read(project):
     kept = json.loads(rows.schema.metadata[b"labelgrid"])
     kept["statistics"] = {name: said["width"] for name, said in kept["statistics"].items()}
     pq.write_table(rows.replace_schema_metadata({"labelgrid": json.dumps(kept)}), path)
-    assert score.read_table(path).axes == table.axes
+    assert read_table(path).axes == table.axes
     query.query(project, Budget(4), Silent())
     lines = json.loads((project.round_folder(3) / "picks.json").read_text())
     assert not any("terms" in line for line in lines)  # partal has none: its picks are kept as they always were
@@ -237,5 +255,72 @@ def test_picks_and_scores_of_before_terms_and_axes_are_read(project):
 
 def test_a_score_plug_in_of_ones_own_that_is_not_there_is_refused(project):
     project.settings = replace(project.settings, changes={"score": {"nowhere.at_all:build": {}}})
-    with pytest.raises(Exception, match="No module named 'nowhere'"):
+    with pytest.raises(Exception, match=r"'nowhere\.at_all:build' is code from outside labelgrid"):
         query.query(project, Budget(4), Silent())
+
+
+def test_a_query_with_the_same_model_and_budget_requests_the_same_cells_and_completes_the_previews(project):
+    first = query.query(project, Budget(4), Silent(), prelabels=False)
+    before, said = project.store.pool_hash(), Said()
+    again = query.query(project, Budget(4), said)
+    assert again == replace(first, repeated=True) and project.store.pool_hash() == before
+    assert "Round 3 requested these cells already" in said.lines[0] and "--new" in said.lines[0]
+    assert len(list((project.round_folder(3) / "prelabels").rglob("*.*"))) == 4
+    shutil.rmtree(project.round_folder(3) / "pictures")
+    query.query(project, Budget(4), Silent())
+    assert len(list((project.round_folder(3) / "pictures").iterdir())) == 12
+
+
+def test_a_dry_run_shows_what_the_same_query_would_do(project):
+    first, said = query.query(project, Budget(4), Silent(), prelabels=False), Said()
+    assert query.query(project, Budget(4), said, dry_run=True) == replace(first, repeated=True)
+    assert "Nothing new would be requested" in said.lines[0]
+    shown = query.query(project, Budget(4), Silent(), dry_run=True, new=True)
+    assert not shown.repeated and shown == query.query(project, Budget(4), Silent(), prelabels=False, new=True)
+
+
+@pytest.mark.parametrize("change", ["new", "budget", "unit", "strategy", "answer", "cancel", "model"])
+def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared, project, change):
+    first = query.query(project, Budget(4), Silent(), prelabels=False)
+    budget = Budget(4 + (change == "budget"), "cost" if change == "unit" else "labels")
+    if change in ("answer", "model"):
+        answer(project, prepared[1])
+    if change == "cancel":
+        cell = first.picks[0].cell
+        project.store.move([Move(cell, State.MISSING, 3, request_id(3, cell))])
+    if change == "model":
+        fit.fit(project, Silent())
+    options = {"strategy": "random_cells"} if change == "strategy" else {}
+    again = query.query(project, budget, Silent(), prelabels=False, new=change == "new", **options)
+    assert not again.repeated and again.round == 4
+    assert {pick.cell for pick in again.picks} != {pick.cell for pick in first.picks}
+
+
+def test_a_query_killed_after_its_request_is_completed_by_the_same_query(project, monkeypatch):
+    from labelgrid.rounds import previews
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(previews, "_write_prelabels", killed)
+        with pytest.raises(KeyboardInterrupt):
+            query.query(project, Budget(4), Silent())
+    assert not (project.round_folder(3) / "prelabels").exists() and project.round_number == 4
+    again = query.query(project, Budget(4), Silent())
+    assert again.repeated and again.round == 3 and project.round_number == 4
+    assert (project.round_folder(3) / "prelabels").is_dir() and (project.round_folder(3) / "pictures").is_dir()
+
+
+def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_request_that_was_made(
+    project, monkeypatch
+):
+    from labelgrid.rounds import previews
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(previews, "_write_prelabels", full)
+    with pytest.raises(ProjectError, match=r"No space left(.|\n)*The cells are requested; the same query again"):
+        query.query(project, Budget(4), Silent())
+    assert project.round_number == 4

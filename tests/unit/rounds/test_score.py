@@ -1,17 +1,24 @@
 """Laws of scoring a project's pool: members, random weights, and what is refused."""
 
+import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from labelgrid.config import parse
 from labelgrid.errors import ModelError, ProjectError
 from labelgrid.labels.grid import State
 from labelgrid.progress import Silent
+from labelgrid.project.artifacts import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds import context, fit, members, models, query, score
+from labelgrid.recipes.schema import Recipe
+from labelgrid.rounds import context, fit, members, query, score
+from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import FILE, read_stamp
 from labelgrid.select.parts import AsIs, Composed, Scored
@@ -19,6 +26,24 @@ from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 
 HERE = "tests.unit.rounds.test_score"
+
+
+def record(recipe: dict[str, Any], named: str) -> Fit:
+    return Fit(1, "rounds/0001/fit/last.ckpt", "abc", recipe, 0, ["depth"], 1, {"depth": 1}, 1.0, named)
+
+
+def test_a_model_of_its_own_recipe_is_scored_with_it_unless_the_project_says_otherwise(tmp_path: Path) -> None:
+    project, _ = make_project(tmp_path, n=3, holdout=0, tasks=("depth",))  # its recipe has 4 passes
+    _, strategy = strategy_of(project, "partal")
+    with project:
+        recipe = json.loads(context.recipe_of(project, changes={"score": {"dropout": {"passes": 2}}}).json())
+        own, plain = (RoundScores(project, record(recipe, named), strategy) for named in ("mine.toml", ""))
+        assert (own.options["dropout"]["passes"], plain.options["dropout"]["passes"]) == (2, 4)
+        assert own.stamp["recipe"] != plain.stamp["recipe"]
+        assert parse(Recipe, own.tables, "own").score["dropout"]["passes"] == 2
+        project.settings = replace(project.settings, changes={"score": {"dropout": {"passes": 3}}})
+        for scores in (own, plain):
+            assert replace(scores).options["dropout"]["passes"] == 3
 
 
 @dataclass(frozen=True)
@@ -132,13 +157,13 @@ def test_a_member_that_the_scoring_trains_is_seen_by_it_and_is_in_the_stamp(proj
 
 
 def test_modules_of_a_statistic_are_built_under_a_stream_of_their_own(project):
-    made = models.latest(project)
-    strategy = score.strategy_of(project, f"{HERE}:by_drawn")[1]
+    made = newest_fit(project.folder)
+    strategy = strategy_of(project, f"{HERE}:by_drawn")[1]
     seen = []
     for seed in (1, 2):
         torch.manual_seed(seed)
         before = torch.random.get_rng_state()
-        seen.append(score.PoolScorer(project, made, strategy, Silent()).statistics[f"{HERE}:build_drawn"])
+        seen.append(score.PoolScorer(RoundScores(project, made, strategy), Silent()).statistics[f"{HERE}:build_drawn"])
         assert torch.equal(before, torch.random.get_rng_state())
     assert torch.equal(seen[0].project, seen[1].project)
 
@@ -149,7 +174,7 @@ def test_a_value_of_a_labelled_image_that_is_not_finite_is_refused(project):
 
 
 def test_a_member_is_not_trained_on_other_labels_than_its_round(project, prepared):
-    made = models.latest(project)
+    made = newest_fit(project.folder)
     query.query(project, Budget(3), Silent(), prelabels=False, strategy="random_images")
     answer(project, prepared[1])
     assert any(row.round == 2 for row in project.store.cells(state=State.LABELLED))

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from labelgrid.errors import LabelError, ModelError, ProjectError, TrainingError
+from labelgrid.labels.grid import State
 from labelgrid.progress import Silent
+from labelgrid.project.artifacts import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
@@ -24,7 +26,7 @@ def project(tmp_path):
         yield opened
 
 
-@pytest.mark.parametrize("left", ["last.ckpt", "terms/mine/half"])
+@pytest.mark.parametrize("left", ["last.ckpt", "terms/mine/half", "log.jsonl"])
 def test_a_query_does_not_close_a_round_whose_training_was_stopped(project, left):
     folder = project.round_folder(2) / "fit"
     (folder / left).parent.mkdir(parents=True)
@@ -35,6 +37,32 @@ def test_a_query_does_not_close_a_round_whose_training_was_stopped(project, left
     assert list(project.store.events()) == before
     shutil.rmtree(folder)
     assert query.query(project, Budget(2), Silent()).round == 2
+
+
+@pytest.mark.parametrize("split", ["train", "heldout"])
+def test_a_damaged_label_stops_a_fit_before_it_removes_the_finished_one(project, split):
+    done = fit.fit(project, Silent())
+    folder = project.round_folder(2)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    row = next(row for row in project.store.cells(state=State.LABELLED, splits=(split,)))
+    project.inside(row.path).write_bytes(b"damaged")
+    with pytest.raises(LabelError, match="the content of its file has changed"):
+        fit.fit(project, Silent(), changes={"train": {"epochs": 3}})
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert newest_fit(project.folder) == done
+
+
+def test_a_fit_that_fails_after_it_removed_an_outdated_one_stops_the_query(project, monkeypatch):
+    fit.fit(project, Silent())
+
+    def fails(*_: object) -> None:
+        raise TrainingError("The loss is not finite.")
+
+    monkeypatch.setattr(fit, "train", fails)
+    with pytest.raises(TrainingError):
+        fit.fit(project, Silent(), changes={"train": {"epochs": 3}})
+    with pytest.raises(ProjectError, match="training was stopped before its end"):
+        query.query(project, Budget(1), Silent())
 
 
 def test_a_disk_that_refuses_predictions_is_no_fault_of_theirs(project, monkeypatch, tmp_path):

@@ -8,13 +8,14 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data.dataset import labels_of
+from labelgrid.data.frame import Frame, to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.progress import Silent
 from labelgrid.score import dropout as module
-from labelgrid.score.dropout import Dropout, Options
+from labelgrid.score.dropout import Dropout, Options, halved
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
@@ -62,8 +63,8 @@ def slow(parts, options, data=DATA):
                 use(index)
                 for task, raw in network(batch.images, batch.targets).final.items():
                     frame = batch.frames[0]
-                    if options.at == "original":
-                        raw = functional.interpolate(raw, size=frame.original, mode="bilinear", align_corners=False)
+                    size = {"original": frame.original, "half": (16, 32), "head": raw.shape[-2:]}[options.at]
+                    raw = functional.interpolate(raw, size=size, mode="bilinear", align_corners=False)
                     samples[task].append(tasks[task].activate(raw)[0].double().numpy())
         rows.append([entropy(tasks[task].kind, np.stack(found)) for task, found in samples.items()])
     return np.array(rows)
@@ -82,7 +83,7 @@ def entropy(kind, samples):
 
 
 @pytest.mark.parametrize("where", ["final", "heads"])
-@pytest.mark.parametrize("at", ["original", "head"])
+@pytest.mark.parametrize("at", ["original", "half", "head"])
 def test_scores_are_those_of_naive_passes_with_the_same_masks(parts, tmp_path, where, at):
     options = Options(passes=6, where=where, at=at)
     found = table(parts, tmp_path, options).statistics["dropout"]
@@ -90,9 +91,32 @@ def test_scores_are_those_of_naive_passes_with_the_same_masks(parts, tmp_path, w
 
 
 def test_strips_of_rows_change_nothing(parts, tmp_path, monkeypatch):
-    whole = table(parts, tmp_path / "a", Options(passes=4)).statistics["dropout"]
+    options = Options(passes=4, at="original")
+    whole = table(parts, tmp_path / "a", options).statistics["dropout"]
     monkeypatch.setattr(module, "STRIP", 64 * 4 * 7)
-    np.testing.assert_allclose(table(parts, tmp_path / "b", Options(passes=4)).statistics["dropout"], whole, atol=1e-5)
+    np.testing.assert_allclose(table(parts, tmp_path / "b", options).statistics["dropout"], whole, atol=1e-5)
+
+
+def test_by_default_the_work_does_not_grow_with_the_image(tmp_path, monkeypatch):
+    done = {}
+    for size in ((60, 40), (600, 400)):
+        made = make_dataset(tmp_path / str(size[0]), n=1, size=size, tasks=("semseg", "depth"))
+        found, points = definitions(list(made.rows)), []
+
+        def counted(raw, frame, rows, points=points):
+            points.append((rows.stop - rows.start) * frame.original[1])
+            return to_original(raw, frame, rows)
+
+        monkeypatch.setattr(module, "to_original", counted)
+        table((made, found, build_all(found)), tmp_path / f"{size[0]}-scores", Options(passes=2))
+        done[size] = points
+    assert done[60, 40] == done[600, 400] == [16 * 32] * 4
+
+
+def test_half_is_half_of_what_shows_the_image_and_never_more_than_the_image():
+    padded = Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))
+    assert halved(padded) == Frame((36, 48), (96, 96), (slice(12, 84), slice(0, 96)))
+    assert halved(Frame((20, 1), (96, 96), (slice(0, 96), slice(45, 46)))).original == (20, 1)
 
 
 def test_the_pools_order_and_batches_change_no_score(parts, tmp_path):

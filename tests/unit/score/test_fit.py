@@ -7,9 +7,10 @@ from torch import nn
 
 from labelgrid.errors import ModelError, PluginError
 from labelgrid.progress import Silent
-from labelgrid.score.fit import FitImages, fit_statistics, weights_path, weights_stamp
+from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob
 from labelgrid.score.statistic import TrainedStatistic
+from labelgrid.score.table import weights_path, weights_stamp
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel

@@ -56,6 +56,24 @@ def test_batches_workers_and_order_change_no_figure(parts):
     close(whole, run(parts, names=list(parts[0].names)[::-1]))
 
 
+@pytest.mark.parametrize("blocks", [6, 3])
+def test_figures_without_a_block_are_the_figures_of_the_other_images(parts, monkeypatch, blocks):
+    monkeypatch.setattr(module, "BLOCKS", blocks)
+    names, size = list(parts[0].names), 6 // blocks
+    found = run(parts)
+    for block in range(blocks):
+        rest = run(parts, names=names[: block * size] + names[(block + 1) * size :])
+        for task, metrics in found.without.items():
+            assert metrics.keys() == rest.metrics[task].keys()
+            for name, values in metrics.items():
+                assert len(values) == blocks
+                assert values[block] == pytest.approx(rest.metrics[task][name].value, rel=1e-5)
+
+
+def test_one_image_alone_cannot_be_left_out(parts):
+    assert not any(run(parts, names=list(parts[0].names)[:1]).without.values())
+
+
 def test_the_losses_are_per_pixel_means_over_the_set_and_weighted_into_loss_mtl(parts):
     made, found, tasks, network = parts
     measured, source = run(parts), source_of(made)

@@ -30,5 +30,5 @@ def test_the_weights_that_are_evaluated_and_the_terms_states_are_loaded():
     ids=["another network", "another term", "a term that was not there"],
 )
 def test_modules_of_another_training_are_refused(network, terms):
-    with pytest.raises(OtherTasksError, match="trained for other tasks, or with another network or other terms"):
+    with pytest.raises(OtherTasksError, match="trained for other tasks, with another network or other terms"):
         with_states(checkpoint(), network, terms)

@@ -1,0 +1,67 @@
+"""Turns a network's raw outputs into labels and soft predictions at the image's original size, window by window."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelgrid.data.frame import Frame, around, label_of, to_original
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.labels.soft import EXTENSION, write_soft
+from labelgrid.pixel.prediction import contenders
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.train.evaluate import strips
+
+#: The sides of a window in pixels: few channels of it fit a processor's cache, and it holds few of the heads' values.
+SIDE = 256
+
+
+def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Split an image into windows of rows and columns, each at most `SIDE` x `SIDE`."""
+    for top in range(0, height, SIDE):
+        for left in range(0, width, SIDE):
+            yield slice(top, min(top + SIDE, height)), slice(left, min(left + SIDE, width))
+
+
+def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
+    """A raw output as a label at the image's original size. Beside the label itself, memory holds one window."""
+    form = codec(definition.spec.codec)
+    value = np.empty((*frame.original, task.label_channels), form.DTYPE)
+    valid = np.empty(frame.original, np.bool_)
+    with torch.inference_mode():
+        for rows, columns in windows(*frame.original):
+            part = window_label(task, raw, frame, rows, columns)
+            value[rows, columns], valid[rows, columns] = part.value, part.valid
+    return LabelArray(value, valid)
+
+
+def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: slice) -> LabelArray:
+    """Rows and columns of a raw output as a label.
+
+    If the label is the index of the largest channel, only channels that can be the largest somewhere in the window
+    are interpolated: with many classes most cannot.
+    """
+    if not task.largest:
+        return label_of(task.to_target(task.activate(to_original(raw, frame, rows, columns)[None])))
+    kept = contenders(around(raw, frame, rows, columns))
+    label = label_of(task.to_target(to_original(raw[kept], frame, rows, columns)[None]))
+    return LabelArray(kept.cpu().numpy()[label.value], label.valid)
+
+
+def write_label(task: Task, definition: TaskDef, raw: Tensor, frame: Frame, path: Path) -> None:
+    """Write a prediction as a label file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    definition.write(path, predicted(task, definition, raw, frame))
+
+
+def write_soft_prediction(task: Task, raw: Tensor, frame: Frame, path: Path) -> None:
+    """Write a soft prediction beside its label file, quantised as by `labels.soft`."""
+    height, width = frame.original
+    with torch.inference_mode():
+        parts = [
+            task.activate(to_original(raw, frame, rows)[None])[0].float().cpu().numpy()
+            for rows in strips(task.channels, height, width)
+        ]
+    write_soft(path.with_suffix(EXTENSION), np.concatenate(parts, 1))

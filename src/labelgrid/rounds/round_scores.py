@@ -1,0 +1,116 @@
+"""Finds the scores of a round, and refuses stale ones. Loads no torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from labelgrid.config import merge
+from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.project.artifacts import Fit, read_members
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.files import hash_of, load_tables
+from labelgrid.recipes.resolve import build_plugin, check_options
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
+from labelgrid.select.strategy import Strategy
+
+
+def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
+    """The name and the strategy: the given one, or else that of the settings."""
+    chosen = project.settings.strategy
+    options = chosen.options if name in ("", chosen.name) else {}
+    return name or chosen.name, build_plugin("select", PluginChoice(name or chosen.name, options))
+
+
+@dataclass(frozen=True)
+class RoundScores:
+    """The scores that a strategy needs of a trained model. The recipe is read once, on first use.
+
+    Args:
+        project: the project.
+        fit: the record of the training whose model scores.
+        strategy: the strategy that needs the scores.
+    """
+
+    project: ProjectFolder
+    fit: Fit
+    strategy: Strategy
+
+    @cached_property
+    def tables(self) -> Mapping[str, Any]:
+        """The tables that score, unchecked: scores that are fresh need no check of the rest.
+
+        They are those of the project's current recipe or, if the training named its own, those of that recipe as it was
+        trained, with the project's current overrides of [score].
+        """
+        settings = self.project.settings
+        if self.fit.named:
+            return merge(self.fit.recipe, {"score": settings.changes.get("score", {})})
+        return load_tables(settings.recipe, settings.changes, beside=self.project.folder)
+
+    @cached_property
+    def options(self) -> Mapping[str, Mapping[str, Any]]:
+        """The [score] tables.
+
+        Raises:
+            RecipeError: `score` is not a table of tables.
+        """
+        tables = self.tables.get("score", {})
+        if not (isinstance(tables, Mapping) and all(isinstance(table, Mapping) for table in tables.values())):
+            raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
+        return tables
+
+    @cached_property
+    def stamp(self) -> dict[str, str]:
+        """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels."""
+        needs, options = sorted(self.strategy.needs), self.options
+        return {
+            "model": self.fit.model,
+            "recipe": hash_of(self.fit.recipe["data"], {n: options.get(n, {}) for n in needs}, self.fit.seed),
+            "pool": self.project.store.pool_hash(),
+            "statistics": ",".join(needs),
+        }
+
+    def members_stamp(self) -> dict[str, str]:
+        """The entry of the stamp for the model's members; none without members."""
+        members = read_members(self.project.round_folder(self.fit.round))
+        return {"members": hash_of({name: member.model for name, member in members.items()})} if members else {}
+
+    def folder(self, number: int) -> Path:
+        """The folder of a round's scores."""
+        return self.project.round_folder(number) / "scores"
+
+    def fresh(self, number: int) -> Table | None:
+        """The round's scores; None if there are none.
+
+        Raises:
+            ProjectError: they are stale: computed with another model, recipe, pool, terms or weights.
+        """
+        folder = self.folder(number)
+        if not (folder / FILE).exists():
+            return None
+        stored = read_stamp(folder / FILE)
+        expected = {**self.stamp, **self.members_stamp()}
+        if "weights" in stored:  # of statistics with modules
+            expected |= weights_stamp(folder, sorted(self.strategy.needs))
+        stale = sorted(key for key in expected.keys() | stored.keys() if stored.get(key) != expected.get(key))
+        if stale:
+            for name in sorted(self.strategy.needs):  # a misspelt option explains the difference better
+                check_options("score", PluginChoice(name, self.options.get(name, {})))
+            raise ProjectError(
+                f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
+                where=str(folder / FILE),
+                next_step=f"Run `labelgrid score {self.project.folder}` again.",
+                unchanged="Nothing was requested.",
+            )
+        table = read_table(folder / FILE)
+        if self.strategy.needs - table.statistics.keys() or set(table.tasks) != set(self.project.tasks()):
+            raise ProjectError(
+                "The scores are not those that the strategy needs.",
+                where=str(folder / FILE),
+                next_step=f"Run `labelgrid score {self.project.folder}` again.",
+                unchanged="Nothing was requested.",
+            )
+        return table
