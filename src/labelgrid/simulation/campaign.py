@@ -4,6 +4,7 @@ The test split becomes the project's held-out split, so that a simulated project
 one.
 """
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from labelgrid.project.requests import request_id
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import fit, query, score
+from labelgrid.rounds import fit, query
+from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.strategy import Budget, left_of
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.initial import initial_cells, read_cells
@@ -131,12 +133,26 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     grid = project.store.grid()
     left = left_of(grid, study.unit)
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
-    if not left or study.budget < cheapest:
+    amount = study.budget + _returned(project, study)
+    if not left or amount < cheapest:
         return False
-    scored = bool(score.strategy_of(project)[1].needs)
-    budget = Budget(min(study.budget, left), study.unit)
+    scored = bool(strategy_of(project)[1].needs)
+    budget = Budget(min(amount, left), study.unit)
     query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
     return True
+
+
+def _returned(project: ProjectFolder, study: Study) -> float:
+    """The part of earlier budgets that skipped cells took, without what later budgets had on top; in the study's unit.
+
+    Skipped initial labels took no budget. An image is worth one label of each task, and only whole images come back.
+    """
+    costs = {row.name: row.cost for row in project.store.tasks()}
+    skipped = [costs[row.cell.task] for row in project.store.cells(state=State.SKIPPED) if row.round > 1]
+    value = {"labels": len(skipped), "images": len(skipped) / len(costs), "cost": sum(skipped)}[study.unit]
+    bought = [row for row in project.store.rounds() if row.state == "closed" and row.number > 1]
+    value = round(value - sum(row.budget - study.budget for row in bought), 9)
+    return float(math.floor(value)) if study.unit == "images" else value
 
 
 def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:

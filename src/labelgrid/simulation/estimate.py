@@ -1,22 +1,27 @@
 """Estimates the time and memory of a study by timing a short training, which is discarded."""
 
+import json
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from labelgrid.config import merge
 from labelgrid.errors import LabelgridError
 from labelgrid.processes import init_worker
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import load_recipe
+from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.simulation.campaign import create_run, step
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of
 from labelgrid.simulation.request import StudyRequest
@@ -24,8 +29,8 @@ from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.study import Kind
 from labelgrid.simulation.validate import validate_study, widened
 
-#: Steps of the short training, and how many of them are not timed.
-STEPS, WARM = 16, 4
+#: Steps of the short training, how many of them are not timed, and images that are scored.
+STEPS, WARM, SCORED = 16, 4, 8
 
 
 @dataclass(frozen=True)
@@ -37,21 +42,25 @@ class StepTiming:
         image: seconds of measuring the network on an image.
         images: how many images are measured per round.
         memory: bytes of a run's processes.
+        score: seconds of scoring an image.
     """
 
     step: float
     image: float
     images: int
     memory: int
+    score: float = 0.0
 
     def seconds(self, work: RunWork) -> float:
-        """The time of a run. Scoring an image is assumed to take as long as measuring the network on it.
+        """The time of a run.
 
         Example:
-            >>> StepTiming(step=0.5, image=0.1, images=20, memory=0).seconds(RunWork(30, [100, 100], scored=50))
-            109.0
+            >>> timing = StepTiming(step=0.5, image=0.1, images=20, memory=0, score=2.0)
+            >>> timing.seconds(RunWork(30, [100, 100], scored=50))
+            204.0
         """
-        return sum(work.steps) * self.step + (len(work.steps) * self.images + work.scored) * self.image
+        measured = len(work.steps) * self.images
+        return sum(work.steps) * self.step + measured * self.image + work.scored * self.score
 
 
 @dataclass(frozen=True)
@@ -97,10 +106,34 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     kinds = {key: job.run.kind for key, job in jobs.items()}
     if not at_once:
         return StudyEstimate(kinds, left, 0, 0.0, 0)
-    (progress or Silent()).say("Timing a short training, which is discarded.")
-    timing = time_training(jobs[runs[0].key])
-    seconds = sum(timing.seconds(work) for work in left.values()) / at_once
-    return StudyEstimate(kinds, left, at_once, seconds, at_once * timing.memory)
+    timings = _timings([jobs[key] for key, work in left.items() if work.steps], progress or Silent())
+    seconds = sum(timings[_signature(jobs[key])].seconds(work) for key, work in left.items() if work.steps) / at_once
+    memory = max(timing.memory for timing in timings.values())
+    return StudyEstimate(kinds, left, at_once, seconds, at_once * memory)
+
+
+def _signature(job: Job) -> tuple[str, str]:
+    """What the time of a run's steps depends on, and what that of its scoring depends on; "" if it scores nothing."""
+    changes = dict(job.settings.changes)
+    score = changes.pop("score", {})
+    changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in ("steps", "epochs")}
+    training = json.dumps([[row.name for row in job.study.rows(job.run.arm)], changes], sort_keys=True)
+    scoring = json.dumps([asdict(job.settings.strategy), score], sort_keys=True) if job.max_work.scored else ""
+    return training, scoring
+
+
+def _timings(jobs: Sequence[Job], progress: Progress) -> dict[tuple[str, str], StepTiming]:
+    """Time one run of each signature; a run that scores nothing takes the times of one with the same steps."""
+    found: dict[tuple[str, str], StepTiming] = {}
+    for job in sorted(jobs, key=lambda job: not job.max_work.scored):
+        training, scoring = _signature(job)
+        if (training, scoring) in found:
+            continue
+        same = [timing for (steps, _), timing in found.items() if steps == training] if not scoring else []
+        if not same:
+            progress.say(f"Timing a short training of {job.run.key}, which is discarded.")
+        found[training, scoring] = same[0] if same else time_training(job)
+    return found
 
 
 def time_training(job: Job) -> StepTiming:
@@ -129,16 +162,33 @@ def time_training(job: Job) -> StepTiming:
 
 
 def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
-    init_worker(job.threads)
+    init_worker(job.study.threads)
     timer = TimingProgress()
     try:
         create_run(job.folder, job.settings, job.study, job.run.arm)
         with ProjectFolder.open(job.folder) as project:
-            while step(project, job.run, job.study, timer):
+            while newest_fit(project.folder) is None and step(project, job.run, job.study, timer):
                 pass
-        pipe.send(timer.timing(peak_memory(load_recipe(job.settings.recipe, job.settings.changes).train.workers)))
+            times = timer.timing(peak_memory(load_recipe(job.settings.recipe, job.settings.changes).train.workers))
+            score = _time_scoring(project, timer) if job.max_work.scored else 0.0
+        pipe.send((*times, score))
     except LabelgridError as error:
         pipe.send(str(error))
+
+
+def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> float:
+    """Score a few images of the pool; returns the seconds of one. The training of a statistic is not counted."""
+    from labelgrid.rounds.score import PoolScorer
+
+    grid, fit = project.store.grid(), newest_fit(project.folder)
+    rows = np.flatnonzero(grid.eligible.any(1))[:SCORED]
+    if fit is None or not len(rows):
+        return 0.0
+    images = [grid.images[row] for row in rows.tolist()]
+    few = replace(grid, images=images, keys=grid.keys[rows], state=grid.state[rows])
+    PoolScorer(RoundScores(project, fit, strategy_of(project)[1]), timer).scored(project.round_number, few)
+    scored = timer.moments[-1]
+    return (scored[-1] - scored[0]) / len(rows)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Draws the cells of the initial label plans, keyed by seed and image id, independent of the pool's order."""
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import Cell
+from labelgrid.regular import read_bytes
 from labelgrid.simulation.arms import InitialLabels, InitialPlan
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 
@@ -43,8 +45,8 @@ def read_cells(path: Path) -> list[Cell]:
         RecipeError: the file is missing, is not CSV with the columns image and task, or lists no cell.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            cells = sorted({Cell(row["image"], row["task"]) for row in csv.DictReader(file)})
+        lines = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
+        cells = sorted({Cell(row["image"], row["task"]) for row in csv.DictReader(lines)})
     except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
         raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
     if not cells:

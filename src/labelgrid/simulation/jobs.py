@@ -98,7 +98,6 @@ class Job:
         folder: the folder of its project.
         start: the folder of the project it continues, or None.
         max_work: its work, at most.
-        threads: of its process; 0 uses the library's default.
     """
 
     run: Run
@@ -107,7 +106,6 @@ class Job:
     folder: Path
     start: Path | None
     max_work: RunWork
-    threads: int = 0
 
     @property
     def is_done(self) -> bool:
@@ -131,7 +129,6 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             study=study,
             folder=folder / run.key,
             start=folder / run.start(study).key if run.kind == "strategy" else None,
-            threads=request.threads_each,
             max_work=work_of(run, study, request.recipe, pool, root),
         )
         for run in runs

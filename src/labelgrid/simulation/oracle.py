@@ -2,28 +2,30 @@
 
 from collections.abc import Iterable
 
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.labels.store import Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 
+#: Why a requested cell is skipped.
+NO_LABEL = "the data set has no label here, or one without a valid pixel"
+
 
 def grant(store: Store, source: Source, cells: Iterable[Cell]) -> None:
-    """Label the cells whose label the data set has; others are skipped if requested, else stay missing."""
+    """Label the cells whose label has a valid pixel; others are skipped if requested, else stay missing."""
     from labelgrid.tasks.task import definitions
 
     tasks, costs = definitions(store.tasks()), {row.name: row.cost for row in store.tasks()}
     rows = store.find(cells)
     moves = []
     for cell, row in rows.items():
-        label = source.label(cell.image_id, tasks[cell.task])
-        if label is not None and label.valid.any():
+        if nonempty_label(source, cell.image_id, tasks[cell.task]) is not None:
             moves.append(
                 Move(cell, State.LABELLED, row.round, row.request_id, cost=costs[cell.task], weight=row.weight)
             )
         elif row.state == State.REQUESTED:
-            moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why="the data set has no such label"))
+            moves.append(Move(cell, State.SKIPPED, row.round, row.request_id, why=NO_LABEL))
     store.move(moves)
 
 

@@ -10,6 +10,7 @@ from labelgrid.labels.codec import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.files import load_recipe
+from labelgrid.simulation import own_code
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
@@ -25,7 +26,7 @@ class StudyRequest:
         weights: the absolute path of a local file of backbone weights; "" downloads them if the recipe needs them.
         out: the folder of all runs; an existing one is resumed.
         jobs: the number of parallel runs; 0: one per processor core.
-        threads: of each run; 0: the cores divided among the runs.
+        force: resume runs although the code of an own plug-in has changed; the report notes it.
     """
 
     recipe: str
@@ -34,7 +35,7 @@ class StudyRequest:
     weights: str
     out: Path
     jobs: int = 0
-    threads: int = 0
+    force: bool = False
 
     @classmethod
     def of(
@@ -46,6 +47,7 @@ class StudyRequest:
         weights: Path | None = None,
         changes: Mapping[str, Any] | None = None,
         jobs: int = 0,
+        force: bool = False,
     ) -> "StudyRequest":
         """Create the request for a recipe's study.
 
@@ -56,33 +58,31 @@ class StudyRequest:
             weights: a local file of backbone weights.
             changes: values of [simulate] that replace the recipe's.
             jobs: the number of parallel runs; 0: one per processor core.
+            force: resume runs although the code of an own plug-in has changed.
 
         Raises:
             RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
         """
         name = resolve_recipe(recipe)
-        return cls(name, study_of(name, changes), data, str(weights.absolute()) if weights else "", out, jobs)
+        return cls(name, study_of(name, changes), data, str(weights.absolute()) if weights else "", out, jobs, force)
 
     @property
     def at_once(self) -> int:
         """The number of parallel runs."""
         return self.jobs or cores()
 
-    @property
-    def threads_each(self) -> int:
-        """The number of threads of each run."""
-        return self.threads or max(1, cores() // self.at_once)
-
     def to_json(self) -> dict[str, Any]:
         """The content of `study.json`."""
         recipe = json.loads(load_recipe(self.recipe).json())
         cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
+        study = json.loads(json.dumps(asdict(self.study)))
+        code = own_code.digests([recipe, study])
         return {
             "recipe": recipe,
-            "study": json.loads(json.dumps(asdict(self.study))),
+            "study": study,
             "root": str(self.root.absolute()),
             "weights": digest(Path(self.weights)) if self.weights else "",
-        } | ({"cells": cells} if cells else {})
+        } | {key: values for key, values in (("cells", cells), ("code", code)) if values}
 
     def previous(self) -> dict[str, Any] | None:
         """The `study.json` of the folder's earlier runs, or None if there is none.
@@ -91,6 +91,11 @@ class StudyRequest:
             ProjectError: the file is damaged.
         """
         return read_json(self.out / KEPT) if (self.out / KEPT).is_file() else None
+
+    def changed_code(self) -> list[str]:
+        """The own plug-ins whose source is another than when the folder's runs were started."""
+        before = (self.previous() or {}).get("code")
+        return own_code.changed(before, self.to_json().get("code", {})) if isinstance(before, Mapping) else []
 
     def _plans(self) -> list[InitialLabels]:
         return [self.study.initial_of(name) for name in self.study.strategies]

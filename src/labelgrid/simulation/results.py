@@ -17,6 +17,7 @@ from labelgrid.project.artifacts import read_measured
 from labelgrid.report.content import Measured
 from labelgrid.results import Better, Result
 from labelgrid.simulation.runs import Run, describe_point
+from labelgrid.spreadsheets import marked
 
 #: The task and metric of the weighted sum of all tasks' losses.
 OVERALL, LOSS = "all", "loss_mtl"
@@ -28,9 +29,9 @@ class Outcome:
 
     Args:
         strategy: the run's name: its arm's, or its kind's.
-        labels: the labels of all tasks for training, and on the val split for model choice.
+        labels: the labels of all tasks that the network was trained on.
         task_labels: those of the figure's task.
-        cost: the cost of the labels so far.
+        cost: the cost of the labels so far, with those of the val split.
         point: the run's values of recipe keys, `train.steps=500, …`.
     """
 
@@ -92,7 +93,8 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
         with atomic_write(folder / "outcomes.parquet", durable=True) as temporary:
             pq.write_table(table, temporary)
         with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
-            pyarrow.csv.write_csv(table, temporary)
+            marks = [{name: marked(value) for name, value in row.items()} for row in rows]
+            pyarrow.csv.write_csv(pa.Table.from_pylist(marks, schema=SCHEMA), temporary)
 
 
 def read_outcomes(folder: Path) -> list[Outcome]:

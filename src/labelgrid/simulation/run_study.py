@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,7 @@ from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import ENDINGS, KEPT, LOCK
+from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of
 from labelgrid.simulation.validate import digest_images, validate_study, widened
 
 #: The recipe that the runs read, in the study's folder.
@@ -79,7 +80,8 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        write_text(request.out / KEPT, json.dumps(request.to_json() | {"pictures": images}, indent=1) + "\n")
+        kept = request.to_json() | {"pictures": images} | _notes(request)
+        write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
         _remove_partial(request.out)
         try:
@@ -90,6 +92,15 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         endings = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
     return StudyResult(request.out, statuses)
+
+
+def _notes(request: StudyRequest) -> dict[str, list[str]]:
+    """The notes for the report: those of earlier calls, and that runs are resumed with other code."""
+    notes = notes_of(request.previous() or {})
+    if other := request.changed_code():
+        day = datetime.now(UTC).date().isoformat()
+        notes.append(f"Runs were resumed on {day} with other code of {', '.join(other)} than they were started with.")
+    return {"notes": notes} if notes else {}
 
 
 def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:

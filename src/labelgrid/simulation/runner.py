@@ -17,8 +17,10 @@ from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.runs import DONE
 
-#: How many times a process that ended without a result (killed, out of memory) is restarted.
+#: How many times a process that was killed, or that the machine failed (memory, disk), is restarted.
 RETRIES = 2
+#: Parts of torch's messages about a killed data worker or full memory; it raises RuntimeError for all sorts of errors.
+OF_MACHINE = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
@@ -67,7 +69,7 @@ class PipeProgress:
 
 def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
     """Execute the rest of a run; the target of a worker process."""
-    init_worker(job.threads)
+    init_worker(job.study.threads)
     try:
         if not job.folder.exists():
             if job.start:
@@ -85,8 +87,19 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
     except Exception as error:  # a killed data worker, no memory left, a bug
         trace = job.folder.with_name(f"{job.run.key}.error.txt")
         write_text(trace, traceback.format_exc())
-        pipe.send(("died", f"{type(error).__name__}: {error} (see {trace})."))
+        pipe.send(("died" if may_pass(error) else "end", f"{type(error).__name__}: {error} (see {trace})."))
         raise SystemExit(1) from error
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a restart may avoid an error: one of the machine, not of the code, which would fail again.
+
+    Example:
+        >>> may_pass(MemoryError()), may_pass(NameError("name 'x' is not defined"))
+        (True, False)
+    """
+    of_machine = isinstance(error, RuntimeError) and any(part in str(error) for part in OF_MACHINE)
+    return of_machine or isinstance(error, OSError | MemoryError)
 
 
 def trained(job: Job) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from labelgrid import plugins
-from labelgrid.config import merge, parse
+from labelgrid.config import check_ranges, merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
@@ -43,6 +43,7 @@ class Study:
         strategies: what is compared: names of `arms`, of `variants`, or of strategies.
         seeds: the number of seeds.
         full: also train once per seed on every label of the pool.
+        threads: of each run. Sums depend on it in their last digits, so it belongs to the study, not to a machine.
         group: a regular expression on image ids; images of one group stay together.
         spend: end a run once its labels, including those of val, cost this much; 0: no limit.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
@@ -66,6 +67,7 @@ class Study:
     strategies: tuple[str, ...] = ("partal", "random_cells", "random_images")
     seeds: int = 3
     full: bool = True
+    threads: int = 1
     group: str = ""
     spend: float = 0.0
     until: Mapping[str, float] = field(default_factory=dict)
@@ -75,10 +77,14 @@ class Study:
     changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        minimum = {"initial": 1, "seeds": 1, "rounds": 0, "spend": 0, "budget": 0 if self.unit == "cost" else 1}
+        minimum = {"initial": 1, "seeds": 1, "rounds": 0, "spend": 0, "threads": 1}
+        minimum["budget"] = 0 if self.unit == "cost" else 1
         for name, value in minimum.items():
             if not value <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of at least {value}; it is {getattr(self, name)}")
+        check_ranges(self, initial=(1, 10**9), seeds=(1, 10_000), rounds=(0, 10_000))
+        if math.prod(map(len, self.grid.values())) > 10_000:
+            raise ValueError("grid has more than 10000 combinations")
         if not self.budget:
             raise ValueError("budget must be above 0")
         empty = [name for name, values in self.grid.items() if not values]
@@ -119,7 +125,7 @@ class Study:
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
         """The splits of its data set at this root."""
-        splits: Mapping[str, Sequence[str]] = plugins.resolve("data", self.data)(root).splits()
+        splits: Mapping[str, Sequence[str]] = plugins.create("data", self.data, root).splits()
         return splits
 
     def points(self) -> list[dict[str, Any]]:
@@ -189,7 +195,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(values, dict):
             raise ValueError("it does not hold a JSON object")
         return values
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProjectError(
             f"A file of the study is damaged: {error}.",
             where=str(path),
@@ -205,6 +211,12 @@ def kept_study(kept: Mapping[str, Any], folder: Path) -> Study:
     """
     values = kept.get("study")
     return parse(Study, values if isinstance(values, Mapping) else {}, str(folder / KEPT))
+
+
+def notes_of(kept: Mapping[str, Any]) -> list[str]:
+    """The notes for the report in the values of `study.json`."""
+    notes = kept.get("notes")
+    return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.progress import Progress
@@ -157,11 +158,16 @@ def widened(request: StudyRequest) -> StudyRequest:
     return replace(request, study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=full))
 
 
+def _is_foreign(name: str) -> bool:
+    """Whether a file in an empty study's folder is neither the lock nor what a killed call left of a file."""
+    return name != LOCK and not (name.startswith(".") and name.endswith(".part"))
+
+
 def _check_same(request: StudyRequest) -> None:
     """Refuse to resume runs with other settings, and a folder that holds other files."""
     previous = request.previous()
     if previous is None:
-        if request.out.is_dir() and {path.name for path in request.out.iterdir()} - {LOCK}:
+        if request.out.is_dir() and any(_is_foreign(path.name) for path in request.out.iterdir()):
             raise ProjectError(
                 "The folder holds other files than runs of a study.",
                 where=str(request.out),
@@ -170,6 +176,7 @@ def _check_same(request: StudyRequest) -> None:
             )
         return
     now, old, study = request.to_json(), kept_study(previous, request.out), request.study
+    _check_version(previous.get("recipe", {}), now["recipe"], request.out)
     study = replace(
         study,
         variants={name: variant for name, variant in study.variants.items() if name in old.variants},
@@ -185,5 +192,25 @@ def _check_same(request: StudyRequest) -> None:
             f"The folder holds runs with other settings: {', '.join(changed)} changed.",
             where=str(request.out),
             next_step="Name another folder with --out, or restore the settings.",
+            unchanged="Nothing was run.",
+        )
+    if (other := request.changed_code()) and not request.force:
+        raise ProjectError(
+            f"The code of {', '.join(other)} has changed since the folder's runs were started.",
+            where=str(request.out),
+            next_step="Restore it, name another folder with --out, or resume with --force; the report will note it.",
+            unchanged="Nothing was run.",
+        )
+
+
+def _check_version(recorded: Mapping[str, Any], recipe: Mapping[str, Any], out: Path) -> None:
+    """Refuse to add runs to those of an earlier version, whose recipe lacks keys: its networks may differ."""
+    tables = [name for name in ("data", "backbone", "train", "objective") if name in recorded]
+    missing = [f"{name}.{key}" for name in tables for key in recipe[name] if key not in recorded[name]]
+    if missing:
+        raise ProjectError(
+            f"The folder holds runs of an earlier version, without {', '.join(missing)}; newer ones do not compare.",
+            where=str(out),
+            next_step="Name another folder with --out. `labelgrid report` still reads this one.",
             unchanged="Nothing was run.",
         )

@@ -1,13 +1,16 @@
 """Laws of one simulated campaign: a live one's rounds, hidden labels hidden, killed anywhere without harm."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.labels.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import EpochRecord, read_measured
+from labelgrid.project.artifacts import EpochRecord, read_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
@@ -166,6 +169,10 @@ def test_until_looks_at_the_epoch_that_counts(
     with start(tmp_path, tmp_path / "run", run, val="val", **best) as project:
         finish(project, run, of)
         assert len(figures(project)) == rounds
+        fits = [one for path in sorted(project.folder.glob("rounds/*")) if (one := read_fit(path))]
+        assert (fits[0].images, sum(fits[0].labels.values())) == (3, 6)  # without the val split's 2 images
+        assert sum(figures(project)[0].labels.values()) == 6  # type: ignore[attr-defined]
+        assert fits[0].spent == 5 * 11.0  # with them
 
 
 def test_a_split_that_measures_nothing_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -177,6 +184,57 @@ def test_a_split_that_measures_nothing_is_refused_and_leaves_nothing(tmp_path: P
     with pytest.raises(RecipeError, match="split 'test' has no label"):
         start(tmp_path, tmp_path / "run", START)
     assert not list(tmp_path.glob("*run*"))
+
+
+def blank(place: Path, task: str, names: Iterable[str]) -> None:
+    """Label these images as "not labelled" everywhere: classes 255, depth 0."""
+    for name in names:
+        path = place / "data" / "labels" / task / f"{Path(name).stem}.png"
+        stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        cv2.imwrite(str(path), np.full_like(stored, 255 if task == "semseg" else 0))
+
+
+@pytest.mark.parametrize("unit, budget", [("labels", 4), ("images", 2), ("cost", 22.0)])
+def test_a_label_without_a_valid_pixel_is_skipped_and_its_budget_comes_back(
+    tmp_path: Path, unit: str, budget: float
+) -> None:
+    made = make_data(tmp_path / "data", pool=12)
+    make_recipe(tmp_path)
+    blank(tmp_path, "semseg", made.names[:8])  # as the parts of people-free images
+    blank(tmp_path, "depth", [made.names[9], made.names[12]])  # the last one is held out
+    asked = {"unit": unit, "budget": budget, "rounds": 3}
+    run = Run("strategy", "random_cells", 1)
+    with start(tmp_path, tmp_path / "run", run, **asked) as project:
+        finish(project, run, study(tmp_path, **asked))
+        value = {"labels": {"semseg": 1, "depth": 1}, "images": {"semseg": 0.5, "depth": 0.5}}
+        values = value.get(unit, {"semseg": 10, "depth": 1})  # costs: semseg 10, depth 1
+        skipped = {row.number: 0.0 for row in project.store.rounds()}
+        for row in project.store.cells(state=State.SKIPPED):
+            skipped[row.round] += values[row.cell.task]
+        assert skipped[1] > 0 and skipped[2] > 0  # both the initial and a bought label
+        budgets = {row.number: row.budget for row in project.store.rounds() if row.state == "closed"}
+        assert budgets[2] == budget
+        assert budgets[3] == budget + (int(skipped[2]) if unit == "images" else skipped[2])
+        counts = project.store.counts(("train",))
+        assert {name: c.spent for name, c in counts.items()} == {
+            "semseg": 10.0 * counts["semseg"].labelled,
+            "depth": 1.0 * counts["depth"].labelled,
+        }
+        assert project.store.counts(("heldout",))["depth"].labelled == 2
+
+
+def test_a_study_with_blank_labels_ends_well_whatever_was_picked(tmp_path: Path) -> None:
+    made = make_data(tmp_path / "data")
+    make_recipe(tmp_path)
+    blank(tmp_path, "semseg", made.names[::2])
+    blank(tmp_path, "depth", made.names[:1])
+    of = study(tmp_path, rounds=9)
+    for run in (PARTAL, Run("strategy", "random_images", 0), Run("full", "full", 0)):
+        with start(tmp_path, tmp_path / run.name, run, rounds=9) as project:
+            finish(project, run, of)
+            counts = project.store.counts(("train",))
+            assert (counts["semseg"].labelled, counts["semseg"].skipped) == (4, 4)
+            assert (counts["depth"].labelled, counts["depth"].skipped) == (7, 1)
 
 
 def test_a_cost_budget_that_buys_nothing_more_ends_the_campaign(place: Path, tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 """Laws of the estimate: a short training of the run is timed, and its files are removed."""
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LabelgridError
-from labelgrid.simulation.estimate import STEPS, WARM, TimingProgress, time_training
-from labelgrid.simulation.jobs import jobs_of
+from labelgrid.simulation import estimate
+from labelgrid.simulation.estimate import STEPS, WARM, StepTiming, TimingProgress, time_training
+from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.runs import runs_of
 from tests.studies import study_request
 
@@ -26,7 +26,7 @@ def test_the_timed_training_runs_in_a_folder_that_is_removed(tmp_path: Path, mon
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     of = study_request(tmp_path)
-    jobs = jobs_of(replace(of, threads=1), runs_of(of.study))
+    jobs = jobs_of(of, runs_of(of.study))
     found = time_training(jobs["start-seed0"])
     assert 0 < found.step < 60 and 0 < found.image < 60 and found.images == 3
     assert found.memory > 50e6
@@ -35,7 +35,37 @@ def test_the_timed_training_runs_in_a_folder_that_is_removed(tmp_path: Path, mon
 
 def test_what_the_run_would_refuse_the_timed_training_refuses(tmp_path: Path) -> None:
     of = study_request(tmp_path)
-    next((tmp_path / "data" / "images").iterdir()).write_bytes(b"no image")
-    jobs = jobs_of(replace(of, threads=1), runs_of(of.study))
+    for path in (tmp_path / "data" / "images").iterdir():
+        path.write_bytes(b"no image")
+    jobs = jobs_of(of, runs_of(of.study))
     with pytest.raises(LabelgridError, match="image"):
         time_training(jobs["start-seed0"])
+
+
+def test_each_point_of_the_grid_and_each_way_of_scoring_is_timed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = {"network.options.width": [16, 24], "score.dropout.passes": [2, 4], "train.steps": [5, 9]}
+    of = study_request(tmp_path, grid=grid, strategies=["partal", "random_cells"])
+    timed: list[str] = []
+
+    def time(job: Job) -> StepTiming:
+        timed.append(job.run.key)
+        wide = job.settings.changes["network"]["options"]["width"] == 24
+        return StepTiming(10.0 if wide else 1.0, 0.0, 3, 7 if wide else 5, score=100.0)
+
+    monkeypatch.setattr(estimate, "time_training", time)
+    found = estimate.estimate_study(of)
+    assert len(timed) == 4 and all(key.startswith("partal") for key in timed)
+    steps = {16: 0, 24: 0}
+    for key, job in jobs_of(of, runs_of(of.study)).items():
+        steps[job.settings.changes["network"]["options"]["width"]] += sum(found.left[key].steps)
+    scored = sum(work.scored for work in found.left.values())
+    assert scored and found.seconds == (steps[16] + 10 * steps[24] + 100 * scored) / found.at_once
+    assert found.memory == 7 * found.at_once
+
+
+def test_scoring_is_timed_with_the_training(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    jobs = jobs_of(of, runs_of(of.study))
+    assert 0 < time_training(jobs["partal-seed0"]).score < 60

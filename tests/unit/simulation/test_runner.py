@@ -4,12 +4,14 @@ import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
 
+from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of
-from labelgrid.simulation.runner import JobStatus, Runner, work_left
+from labelgrid.simulation.runner import JobStatus, Runner, run_job, work_left
 from labelgrid.simulation.runs import runs_of
 from tests.studies import study_request
 
@@ -18,7 +20,7 @@ COVERS = ["labelgrid.simulation.run_study", "labelgrid.simulation.results"]
 
 def jobs(folder: Path, **changes: object):
     wanted = study_request(folder, full=False, **changes)
-    return jobs_of(replace(wanted, threads=1), runs_of(wanted.study))
+    return jobs_of(wanted, runs_of(wanted.study))
 
 
 def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tmp_path: Path) -> None:
@@ -33,16 +35,29 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     other.mkdir()
 
     def kill(reports: Mapping[str, JobStatus]) -> None:
-        for key, (process, _) in list(runner._running.items()):
+        for key, (process, _) in list(runs._running.items()):
             if key not in killed and reports[key].what.startswith("Training") and process.pid:
                 killed.add(key)
                 os.kill(process.pid, signal.SIGKILL)
 
-    runner = Runner(jobs(other), 2, kill)
-    reports = runner.run()
+    runs = Runner(jobs(other), 2, kill)
+    reports = runs.run()
     assert killed
     assert {report.state for report in reports.values()} == {"done"}
     assert all(reports[key].tries == 2 for key in killed)
+
+
+def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = study_request(tmp_path, full=False, rounds=0, threads=3)
+    given: list[int] = []
+    monkeypatch.setattr(runner, "init_worker", given.append)
+    monkeypatch.setattr(runner, "step", lambda *_: False)
+    for at_once in (1, 2, 8):
+        (job,) = jobs_of(replace(wanted, jobs=at_once), runs_of(wanted.study)).values()
+        ours, theirs = Pipe(duplex=False)
+        run_job(replace(job, folder=tmp_path / f"run{at_once}"), theirs)
+        assert ours.poll()
+    assert given == [3, 3, 3]
 
 
 def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: Path) -> None:
@@ -56,22 +71,28 @@ def test_what_is_left_of_a_run_is_without_the_trainings_that_are_done(tmp_path: 
     assert len(work_left(partal).steps) == 1
 
 
-def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_from_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_run_that_cannot_be_fails_alone_and_takes_those_with_it_that_go_on_from_it(
+    tmp_path: Path, split: str
+) -> None:
     made = jobs(tmp_path)
-    image = next((tmp_path / "data" / "images").iterdir())
-    image.write_bytes(b"no image")
+    for name in (tmp_path / "data" / "splits" / f"{split}.txt").read_text().split():
+        (tmp_path / "data" / "images" / name).write_bytes(b"no image")
     reports = Runner(made, 1, lambda _: None).run()
     assert reports["start-seed0"].state == "failed" and "image" in reports["start-seed0"].fault
     assert reports["start-seed0"].tries == 1  # it would fail again
     assert reports["partal-seed0"].fault == "The run it continues failed."
 
 
-@pytest.mark.parametrize(("deaths", "state", "tries"), [(1, "done", 2), (9, "failed", 3)])
-def test_a_run_that_dies_of_no_fault_of_the_user_s_is_begun_again_twice_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, state: str, tries: int
+@pytest.mark.parametrize(
+    ("deaths", "kind", "state", "tries"),
+    [(1, "OSError", "done", 2), (9, "MemoryError", "failed", 3), (9, "NameError", "failed", 1)],
+)
+def test_a_run_that_the_machine_fails_is_begun_again_twice_at_most_and_an_error_of_code_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deaths: int, kind: str, state: str, tries: int
 ) -> None:
     counter = tmp_path / "deaths"
-    counter.write_text(str(deaths))
+    counter.write_text(f"{deaths} {kind}")
     monkeypatch.setenv("LABELGRID_TEST_DEATHS", str(counter))
     dying = {"start": {"network": {"name": "tests.unit.simulation.dying:build"}}}
     (report,) = Runner(jobs(tmp_path, rounds=0, changes=dying), 1, lambda _: None).run().values()
@@ -79,6 +100,7 @@ def test_a_run_that_dies_of_no_fault_of_the_user_s_is_begun_again_twice_at_most(
     trace = tmp_path / "out" / "runs" / "start-seed0.error.txt"
     assert "dying.py" in trace.read_text()
     if state == "failed":
-        assert f"RuntimeError: out of luck (see {trace}). It was tried 3 times." in report.fault
+        again = " It was tried 3 times." if tries == 3 else ""
+        assert report.fault == f"{kind}: out of luck (see {trace}).{again}"
     else:
         assert report.fault == ""

@@ -10,6 +10,8 @@ from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select import random_cells
+from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import study_of
@@ -29,6 +31,7 @@ def keep(of: StudyRequest) -> None:
         ({"test": "exam"}, "no split 'exam'.*It has: test, train"),
         ({"test": "train"}, "are the same split: train, train"),
         ({"val": "test"}, "are the same split"),
+        ({"threads": 0}, "threads must be a number of at least 1"),
         ({"group": "("}, "not a regular expression"),
         ({"strategies": ["partall"]}, "Did you mean 'partal'"),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
@@ -68,6 +71,7 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
         (of, "weights"),
         (study_request(tmp_path), "weights"),
         (replace(of, study=study_of(of.recipe, {"budget": 4})), "simulate.budget"),
+        (replace(of, study=study_of(of.recipe, {"threads": 2})), "simulate.threads"),
         (replace(of, study=study_of(of.recipe, {"grid": {"train.steps": [5]}})), "simulate.grid"),
     ):
         with pytest.raises(LabelgridError, match=f"with other settings: .*{key}"):
@@ -114,6 +118,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
     of = study_request(tmp_path)
     of.out.mkdir()
     (of.out / ".lock").touch()  # of a call that was stopped early
+    (of.out / ".0123456789abcdef.part").touch()  # of a call that was killed while it wrote study.json
     assert validate_study(of)
     (of.out / "recipe.toml").write_text("mine")
     with pytest.raises(ProjectError, match="holds other files than runs of a study"):
@@ -144,3 +149,20 @@ def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> Non
     assert validate_study(widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])))
     with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
         validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
+
+
+def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("LABELGRID_TRUST", "own_strategy_of_test")
+    code = tmp_path / "own_strategy_of_test.py"
+    code.write_text((Path(random_cells.__file__)).read_text())
+    of = study_request(tmp_path, strategies=["own_strategy_of_test:build"])
+    keep(of)
+    assert validate_study(of)
+    code.write_text(code.read_text() + "# changed\n")
+    with pytest.raises(ProjectError, match=r"The code of own_strategy_of_test:build has changed.*\n.*--force"):
+        validate_study(of)
+    assert validate_study(replace(of, force=True))
+    assert "with other code of own_strategy_of_test:build" in run_study._notes(of)["notes"][0]
+    code.write_text(code.read_text().removesuffix("# changed\n"))
+    assert run_study._notes(of) == {}
