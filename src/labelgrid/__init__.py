@@ -6,19 +6,26 @@ From Python, `labelgrid.Project` is a project and `labelgrid.simulate` runs a st
 Example:
     >>> import labelgrid
     >>> labelgrid.Project.__module__
-    'labelgrid.api'
+    'labelgrid.api.project'
 """
 
 TYPE_CHECKING = False  # true for type checkers; typing's own would have to be imported
 if TYPE_CHECKING:
-    from labelgrid.api import Project, simulate
+    from labelgrid.api.project import Project
+    from labelgrid.api.study import simulate
     from labelgrid.errors import LabelgridError
+    from labelgrid.trusted import trust
 
 __version__ = "0.1.0"
-__all__ = ["LabelgridError", "Project", "__version__", "simulate"]
+__all__ = ["LabelgridError", "Project", "__version__", "simulate", "trust"]
 
 #: The module of each public name. It is imported on first use, so that `import labelgrid` imports nothing else.
-_HOMES = {"LabelgridError": "labelgrid.errors", "Project": "labelgrid.api", "simulate": "labelgrid.api"}
+_HOMES = {
+    "LabelgridError": "labelgrid.errors",
+    "Project": "labelgrid.api.project",
+    "simulate": "labelgrid.api.study",
+    "trust": "labelgrid.trusted",
+}
 
 
 def __getattr__(name: str) -> object:

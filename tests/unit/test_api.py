@@ -15,6 +15,8 @@ from tests.projects import Said
 from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 
+COVERS = ["labelgrid.api.project", "labelgrid.api.study"]
+
 #: What needs no network loads neither torch nor the command line.
 LIGHT = """
 import sys
@@ -26,6 +28,8 @@ with labelgrid.Project.create(place + "/flat", place + "/images", "depth", holdo
     assert project.export().tasks == {"depth": 1} and project.cancel(round=0) == 1
     assert project.add(tasks="normals").new == 0
     project.import_labels(place + "/labels")
+    assert not project.verify().faults
+    assert project.unlabel(["0000.jpg:depth"]) == 1 and project.remove(["0001.jpg"]).images == 1
     project.report()
 assert not {"torch", "typer"} & sys.modules.keys()
 """
@@ -124,13 +128,28 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
 
 
 #: Arguments of commands -> what calls name otherwise, or leave to other calls.
-OTHERWISE = {"folder", "json", "task_file", "labels", "cells"}
+OTHERWISE = {"folder", "json", "task_file", "labels", "cells", "trust"}
 
 
 @pytest.mark.parametrize(
     ("command", "call"),
     [("init", "create"), ("import", "import_labels")]
-    + [(name, name) for name in ("add", "query", "export", "fit", "predict", "evaluate", "report", "cancel")],
+    + [
+        (name, name)
+        for name in (
+            "add",
+            "query",
+            "export",
+            "fit",
+            "predict",
+            "evaluate",
+            "report",
+            "cancel",
+            "verify",
+            "unlabel",
+            "remove",
+        )
+    ],
 )
 def test_a_call_takes_what_its_command_takes(command, call):
     taken = inspect.signature(getattr(labelgrid.Project, call)).parameters

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from labelgrid import __version__
-from labelgrid.cli import grid, model, screen, sets, showing, study
+from labelgrid.cli import corrections, exchange, grid, model, screen, sets, showing, study, trusting
 from labelgrid.errors import LabelgridError, ProjectError
 
 #: The exit status after Ctrl-C.
 STOPPED = 130
+#: Commands that run no plug-in of anybody.
+WITHOUT_PLUG_INS = (sets.scenes, showing.list_)
 
 app = typer.Typer(
     name="labelgrid",
@@ -38,8 +40,11 @@ def _root(
     pass
 
 
-for part in (grid, model, showing, study, sets):
+for part in (grid, exchange, corrections, model, showing, study, sets):
     part.register(app)
+for info in app.registered_commands:
+    if info.callback and info.callback not in WITHOUT_PLUG_INS:
+        info.callback = trusting.with_trust(info.callback)
 
 
 def main() -> None:

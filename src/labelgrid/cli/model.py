@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.cli.grid import AsJson, Folder, Weights
 from labelgrid.errors import with_unchanged
 
 Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
@@ -36,6 +36,7 @@ def fit(
         str, typer.Option(help="Replaces the project's recipe: a shipped one, or the path of a file.")
     ] = "",
     epochs: Annotated[int | None, typer.Option(help="Replaces the recipe's length.", min=1)] = None,
+    weights: Weights = None,
     json: AsJson = False,
 ) -> None:
     """Train on all labels or resume a stopped training, then measure on the held-out images.
@@ -52,14 +53,16 @@ def fit(
     named = resolve_recipe(recipe) if recipe else ""
     overrides = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
-        done = fit.fit(project, bar, named, overrides)
-        next_step = status_of(project)["next"]
+        done = fit.fit(project, bar, named, overrides, weights)
+        status = status_of(project)
     if json:
-        screen.as_json(asdict(done))
+        screen.as_json(asdict(done) | {"headlines": status["headlines"]})
         return
     counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
     screen.say(f"Round {done.round}: trained on {done.images} images with {counts} labels -> {done.checkpoint}")
-    screen.say(f"Next: {next_step}")
+    for headline in status["headlines"]:
+        screen.say(headline["text"])
+    screen.say(f"Next: {status['next']}")
 
 
 @with_unchanged("Nothing was requested; finished scores are unchanged.")
@@ -83,6 +86,9 @@ def query(
     unit: Annotated[Unit, typer.Option(help="Labels, images (all missing labels of one) or cost.")] = Unit.labels,
     strategy: Strategy = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the picks and request nothing.")] = False,
+    new: Annotated[
+        bool, typer.Option("--new", help="Request further cells while the last ones are unanswered.")
+    ] = False,
     prelabels: Annotated[bool, typer.Option(help="Write the model's predictions for the picks.")] = True,
     json: AsJson = False,
 ) -> None:
@@ -95,9 +101,8 @@ def query(
     from labelgrid.select.strategy import Budget
 
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
-        asked = query.query(
-            project, Budget(budget, unit.value), bar, strategy=strategy, dry_run=dry_run, prelabels=prelabels
-        )
+        options = {"dry_run": dry_run, "new": new, "prelabels": prelabels}
+        asked = query.query(project, Budget(budget, unit.value), bar, strategy=strategy, **options)
     if json:
         screen.as_json(asked.as_json() | {"dry_run": dry_run})
         return
@@ -107,7 +112,7 @@ def query(
     rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
     screen.table(f"The first of {len(asked.picks)} picks", ["image", "task", "score", "why"], rows)
     parts = ", ".join(f"{count} {task}" for task, count in counts.items())
-    verb = "would request" if dry_run else "requested"
+    verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
     screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
     if not dry_run:
         screen.say(f"Next: labelgrid export {folder}")

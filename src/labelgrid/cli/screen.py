@@ -17,12 +17,60 @@ from labelgrid.errors import LabelgridError
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
+#: Seconds between two lines of progress where there is no terminal.
+EVERY = 10.0
+
+
+class Lines:
+    """Prints progress as plain lines for a file or a pipe: one every 10 seconds, and one at the end of each step."""
+
+    def __init__(self) -> None:
+        self.what, self.unit, self.note = "", "", ""
+        self.done, self.total, self.began, self.printed = 0, 0, 0.0, 0.0
+
+    def start(self, what: str, total: int, unit: str) -> None:
+        """As `Progress.start`."""
+        self.end()
+        self.what, self.total, self.unit, self.done, self.note = what, total, unit, 0, ""
+        self.began = self.printed = time.monotonic()
+
+    def advance(self, amount: int, text: str) -> None:
+        """As `Progress.advance`."""
+        self.done, self.note, now = self.done + amount, text, time.monotonic()
+        if self.what and now - self.printed >= EVERY and self.done < self.total:
+            self.printed, rate = now, self.done / (now - self.began)
+            self._print(f", {rate:.1f} {self.unit}/s, ETA {duration((self.total - self.done) / rate)}" if rate else "")
+
+    def end(self) -> None:
+        """End the step, if there is one."""
+        if self.what:
+            self._print("")
+        self.what = ""
+
+    def _print(self, more: str) -> None:
+        note(f"{self.what} {self.done}/{self.total} {self.unit}{more} {self.note}".rstrip())
+
+
+def plain(text: str) -> str:
+    r"""The text with control characters and undecodable bytes, which a file name may hold, as their codes.
+
+    Example:
+        >>> print(plain("a\x1b[31m.jpg"))
+        a\x1b[31m.jpg
+    """
+    return "".join(c if c in "\n\t" or c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _shown(text: str) -> str:
+    """A text for rich: no control characters, no markup."""
+    return escape(plain(text))
 
 
 class Bar:
-    """Shows `labelgrid.progress.Progress` on the terminal; without a terminal it prints one line per step."""
+    """Shows `labelgrid.progress.Progress`: a bar on the terminal, lines elsewhere."""
 
     def __init__(self) -> None:
+        self.lines = None if console.is_terminal else Lines()
         self.bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -39,24 +87,29 @@ class Bar:
 
     def start(self, what: str, total: int, unit: str) -> None:
         """As `Progress.start`."""
+        if self.lines:
+            self.lines.start(what, total, unit)
+            return
         self.unit = unit
         self.bars.start()
         if self.task is not None:
             self.bars.stop_task(self.task)
-        self.task = self.bars.add_task(what, total=total, rate=unit, note="")
+        self.task = self.bars.add_task(_shown(what), total=total, rate=unit, note="")
 
     def advance(self, amount: int = 1, note: str = "") -> None:
         """As `Progress.advance`."""
+        if self.lines:
+            self.lines.advance(amount, note)
         if self.task is None:
             return
         self.bars.advance(self.task, amount)
         speed = self.bars.tasks[-1].finished_speed or self.bars.tasks[-1].speed
         rate = f"{speed:.1f} {self.unit}/s" if speed else self.unit
-        self.bars.update(self.task, rate=rate, note=note)
+        self.bars.update(self.task, rate=rate, note=_shown(note))
 
     def say(self, text: str) -> None:
         """As `Progress.say`."""
-        self.bars.console.print(escape(text), soft_wrap=True)
+        self.bars.console.print(_shown(text), soft_wrap=True)
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +117,8 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.lines:
+            self.lines.end()
         if self.task is not None:  # stopping without a start would print an empty line
             self.bars.stop()
 
@@ -107,7 +162,7 @@ class Runs:
         rows = Table("run", "state", "what")
         for key, report in sorted(reports.items(), key=lambda item: item[1].state != "running"):
             if report.state in ("running", "failed"):
-                rows.add_row(escape(key), report.state, escape(report.fault or report.what))
+                rows.add_row(_shown(key), report.state, _shown(report.fault or report.what))
         return Group(f"{self._summary(reports)}; {waiting} waiting", *([rows] if rows.rows else []))
 
     def _eta(self, reports: Mapping[str, Any]) -> str:
@@ -157,19 +212,19 @@ def duration(seconds: float) -> str:
 def error(fault: LabelgridError) -> None:
     """Print an error."""
     head, _, tail = str(fault).partition("\n")
-    console.print(f"[red]Error:[/] {escape(head)}", soft_wrap=True)
+    console.print(f"[red]Error:[/] {_shown(head)}", soft_wrap=True)
     if tail:
-        console.print(escape(tail), soft_wrap=True)
+        console.print(_shown(tail), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Print a line to stderr."""
-    console.print(escape(text), soft_wrap=True)
+    console.print(_shown(text), soft_wrap=True)
 
 
 def say(text: str) -> None:
     """Print a line of the result to stdout."""
-    out.print(escape(text), soft_wrap=True)
+    out.print(_shown(text), soft_wrap=True)
 
 
 def as_json(value: Any) -> None:
@@ -179,10 +234,10 @@ def as_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table of the result; columns of numbers are right-aligned."""
-    drawn = Table(title=escape(title), title_justify="left")
+    drawn = Table(title=_shown(title), title_justify="left")
     for index, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        drawn.add_column(escape(column), justify="right" if numbers else "left", overflow="fold")
+        drawn.add_column(_shown(column), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(escape(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
+        drawn.add_row(*(_shown(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
     out.print(drawn)

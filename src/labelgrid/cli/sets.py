@@ -56,7 +56,7 @@ def sheet(
 
     if out.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"{out} is inside the data set, which must not be changed.", next_step="Name another path.")
-    source = plugins.resolve("data", format)(root)
+    source = plugins.create("data", format, root)
     image_ids = list(source.images())
     count = min(count, len(image_ids))
     chosen = [image_ids[index * len(image_ids) // count] for index in range(count)]

@@ -1,4 +1,4 @@
-"""Commands that show results and plug-ins: report, list."""
+"""Commands that show results, faults and plug-ins: report, verify, list."""
 
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +37,28 @@ def report(
         screen.say(f"Wrote {written.drawings} files in {plots}")
 
 
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")], json: AsJson = False
+) -> None:
+    """Read every image and label of a project, and list those that are damaged or changed; exits with 1 if any is.
+
+    Example: [bold]labelgrid verify flat[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.project.verify import verify
+
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        found = verify(project, bar)
+    if json:
+        screen.as_json(asdict(found))
+    else:
+        screen.say(str(found))
+    if found.faults:
+        raise typer.Exit(1)
+
+
 def list_(
     folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="tasks, data, nets, select, recipes, ...")] = "",
     json: AsJson = False,
@@ -62,4 +84,5 @@ def list_(
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(report)
+    app.command()(verify)
     app.command("list")(list_)

@@ -10,7 +10,7 @@ import numpy as np
 
 from labelgrid.report.content import Measured
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
-from labelgrid.report.study_content import PointResults, RunResult
+from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Better
 
 #: Reads one figure of a measured network; NaN if it has none.
@@ -122,8 +122,13 @@ def label_count(measured: Measured) -> float:
 
 
 def label_cost(measured: Measured) -> float:
-    """The cost of these labels."""
+    """The cost of these labels and of those of a val split."""
     return measured.spent
+
+
+def study_figures(report: StudyReport) -> list[list[CampaignFigure]]:
+    """The figures of each point of a study's grid; the page and the JSON values show the same ones."""
+    return [campaign_figures(results, report.headlines, report.reference) for results in report.points]
 
 
 def campaign_figures(results: PointResults, headlines: Mapping[str, str], reference: str) -> list[CampaignFigure]:

@@ -52,6 +52,7 @@ class Chart:
         levels: dashed reference levels.
         whole: whether x is a count, with ticks at whole numbers only.
         title: the chart's title; "" for none.
+        least_height: the y-axis covers at least this much, so that noise does not look like a change.
 
     Example:
         >>> Chart("a", "epoch", "loss", [Line("depth", [1, 2], [0.5, 0.25])]).alt
@@ -65,6 +66,7 @@ class Chart:
     levels: Sequence[Level] = ()
     whole: bool = False
     title: str = ""
+    least_height: float = 0.0
 
     @property
     def alt(self) -> str:
@@ -101,6 +103,9 @@ class Chart:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(colors=INK)
         axes.margins(x=0.06, y=0.12)
+        low, high = axes.get_ylim()
+        if (lacking := self.least_height - (high - low)) > 0:
+            axes.set_ylim(low - lacking / 2, high + lacking / 2)
         if self._has_legend:
             handles = row_major(axes.get_legend_handles_labels()[0], 2)
             figure.legend(

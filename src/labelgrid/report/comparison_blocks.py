@@ -18,12 +18,15 @@ from labelgrid.report.charts import Chart, Level, Line
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
 
-#: Explains the lines and bands of the curves.
-BAND = (
-    "Each line is the mean over seeds. Its band is one standard deviation over seeds to either side; with one seed "
-    "there is none. The dashed line is the mean of the networks trained on every label of the pool. Bands include "
-    "variation between seeds that all strategies share. The comparisons exclude it, because they are made seed by seed."
-)
+
+def band(results: PointResults) -> str:
+    """Explains the lines and bands of the curves."""
+    dashed = "The dashed line is the mean of the networks trained on every label of the pool. " if results.full else ""
+    return (
+        "Each line is the mean over seeds. Its band is one standard deviation over seeds to either side; with one seed "
+        f"there is none. {dashed}Bands include variation between seeds that all strategies share. The comparisons "
+        "exclude it, because they are made seed by seed."
+    )
 
 
 def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> list[Block]:

@@ -67,6 +67,8 @@ class Measured:
         heldout_labels: the number of labels of each task it was measured on.
         metrics: by task, then by metric name; NaN without labels to measure on.
         loss_mtl: the weighted sum of the losses of the final predictions.
+        heldout_set: the hash of the held-out labels; figures on other labels are not comparable. "" if unknown.
+        without: by task and metric, its values with each block of held-out images left out in turn.
     """
 
     round: int
@@ -76,6 +78,8 @@ class Measured:
     heldout_labels: Mapping[str, int]
     metrics: Mapping[str, Mapping[str, Result]]
     loss_mtl: float
+    heldout_set: str = ""
+    without: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Round:
         picks: the number of picked cells of each task.
         cost: of all picks.
         now: how many of the picks are labelled, skipped or still requested today.
-        trained: the number of images and of labels its network was trained on, those of val included; None before fit.
+        trained: the number of images and of labels its network was trained on; None before fit.
     """
 
     number: int

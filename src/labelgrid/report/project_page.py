@@ -18,6 +18,7 @@ from labelgrid.report.blocks import (
 from labelgrid.report.charts import Chart, Line
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_figures, set_changes
+from labelgrid.report.headlines import headlines_of
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
 from labelgrid.report.wording import counted, number, signed, with_unit
 from labelgrid.results import Better
@@ -36,7 +37,8 @@ def project_page(report: ProjectReport) -> Page:
         Section("training", "Training", _training(report)),
         Section("settings", "Settings", [Facts(report.about)]),
     ]
-    return Page(report.name, report.made, [Text("Next step:", "verdict", report.next_step)], sections)
+    figures = [Text(f"{headline}.") for headline in headlines_of(report.measured, report.headlines)]
+    return Page(report.name, report.made, [*figures, Text("Next step:", "verdict", report.next_step)], sections)
 
 
 def direction(better: Better) -> str:
@@ -98,8 +100,8 @@ def _curves(report: ProjectReport) -> list[Block]:
         measured_on = f"Measured on {counted(report.heldout.images, 'held-out image')}. " if report.heldout else ""
         blocks.append(
             Text(
-                f"{measured_on}This is one run and has no confidence interval. A small difference between rounds may "
-                "be chance. Costs cover the labels that the network was trained on.",
+                f"{measured_on}This is one run. The intervals at the top of this page cover the choice of the held-out "
+                "images, not the chance in training. Costs cover the labels of the training images and of a val split.",
                 "caution",
             )
         )
@@ -112,8 +114,13 @@ def _curves(report: ProjectReport) -> list[Block]:
             for before, after in set_changes(report.measured)
         ]
         blocks += [Heading(f"Newest figures: round {report.measured[-1].round}"), _newest(report)]
+    heights = {
+        headline.task: 2 * (headline.change_interval[1] - headline.change_interval[0])
+        for headline in headlines_of(report.measured, report.headlines)
+        if headline.change_interval
+    }
     for curve in all_curves:
-        blocks += _curve(curve)
+        blocks += _curve(curve, heights.get(curve.name, 0.0))
     if report.uncertainty:
         blocks += [Heading("Uncertainty of the pool"), Text(UNCERTAINTY_METHOD)]
         blocks += uncertainty_charts(report.uncertainty, "uncertainty")
@@ -135,8 +142,11 @@ def _newest(report: ProjectReport) -> DataTable:
     return DataTable([*columns, *numeric("held-out labels")], rows)
 
 
-def _curve(curve: Curve) -> list[Block]:
-    """A curve against labels and against cost; with fewer than two points, its numbers alone."""
+def _curve(curve: Curve, least_height: float) -> list[Block]:
+    """A curve against labels and against cost; with fewer than two points, its numbers alone.
+
+    Its y-axis covers at least `least_height` and a tenth of the largest value.
+    """
     overall = curve.name == OVERALL
     label = with_unit(curve.metric, curve.unit)
     in_unit = f" in {curve.unit}" if curve.unit else ""
@@ -152,11 +162,12 @@ def _curve(curve: Curve) -> list[Block]:
     drawings, points = [], curve.finite
     if len(points) > 1:
         values = [point.value for point in points]
+        height = max(least_height, max(map(abs, values)) / 10)
         name = f"curve-{'overall' if overall else f'task-{curve.name}'}"
         labels, cost = Line(who, [p.labels for p in points], values), Line(who, [p.cost for p in points], values)
         drawings = [
-            Chart(f"{name}-labels", "training labels", label, [labels], whole=True),
-            Chart(f"{name}-cost", "cost of training labels", label, [cost]),
+            Chart(f"{name}-labels", "training labels", label, [labels], whole=True, least_height=height),
+            Chart(f"{name}-cost", "cost of training labels", label, [cost], least_height=height),
         ]
     elif points:
         blocks.append(Text("Only one round is measured; a curve needs two.", "hint"))

@@ -89,6 +89,9 @@ def compare(
         better: whether higher or lower figures are better.
         seed: of the bootstrap draws.
 
+    Raises:
+        ValueError: a difference is not a finite number, so nothing can be said of it.
+
     Example:
         >>> comparison = compare({"a - b": ([1.0] * 8, [2.0] * 8)}, "lower")["a - b"]
         >>> comparison.mean, comparison.p, comparison.verdict
@@ -97,6 +100,9 @@ def compare(
     differences = {
         name: np.asarray(first, float) - np.asarray(second, float) for name, (first, second) in pairs.items()
     }
+    wrong = [name for name, values in differences.items() if not np.isfinite(values).all()]
+    if wrong:
+        raise ValueError(f"a difference of {wrong[0]} is not a finite number")
     p = {name: sign_flip_p(values) for name, values in differences.items()}
     corrected = dict(zip(p, holm(list(p.values())), strict=True))
     comparisons = {}
@@ -169,7 +175,8 @@ def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]
     """A 95 % bootstrap interval of the mean; with fewer than 6 pairs the smallest and the largest difference.
 
     A percentile interval of few values is too narrow (with 6 it covers the mean in 87 % of cases), so wider
-    percentiles are used. Source: Hesterberg 2015 (expanded percentile interval).
+    percentiles are used: 93 to 96 % of cases for normal differences, 88 to 93 % for exponential
+    ones. Source: Hesterberg 2015 (expanded percentile interval).
     """
     n = len(differences)
     if n < MIN_PAIRS or np.ptp(differences) == 0:

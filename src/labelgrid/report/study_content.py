@@ -92,6 +92,7 @@ class StudyReport:
         reference: the strategy whose final loss is the goal for the others.
         points: of the study's grid.
         hints: what each section lacks.
+        notes: what limits the comparison of its runs.
     """
 
     name: str
@@ -102,6 +103,7 @@ class StudyReport:
     reference: str
     points: Sequence[PointResults]
     hints: Mapping[str, Hint] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def runs(self) -> list[RunResult]:

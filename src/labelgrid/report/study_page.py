@@ -1,5 +1,7 @@
 """Builds the report page of a study: verdicts, curves, differences, labels and cost."""
 
+from collections.abc import Sequence
+
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -14,8 +16,8 @@ from labelgrid.report.blocks import (
     hinted,
     numeric,
 )
-from labelgrid.report.campaign_figures import CampaignFigure, campaign_figures, loss
-from labelgrid.report.comparison_blocks import BAND, curve_figure, curves, pair_blocks, strategy_table
+from labelgrid.report.campaign_figures import CampaignFigure, loss
+from labelgrid.report.comparison_blocks import band, curve_figure, curves, pair_blocks, strategy_table
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
 from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
@@ -26,23 +28,24 @@ from labelgrid.report.wording import counted
 #: The statistical method, in words.
 METHOD = (
     "Strategies are compared seed by seed. Runs with the same seed start with the same labels and the same network. "
-    "The interval is a 95 % bootstrap interval of the mean difference. With fewer than "
-    f"{MIN_PAIRS} seeds the smallest and the largest difference are shown instead. p comes from the exact paired "
+    "The interval is a 95 % bootstrap interval of the mean difference; it holds the mean in about 95 % of cases if the "
+    "differences are roughly normal, and less often (88 to 93 %) if they are as skewed as an exponential. With fewer "
+    f"than {MIN_PAIRS} seeds the smallest and the largest difference are shown instead. p comes from the exact paired "
     "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p of 5 % or less counts "
     "as a difference. Only finished runs are compared."
 )
 
 
-def study_page(report: StudyReport) -> Page:
-    """The page of a study; each point of its grid has its own sections."""
+def study_page(report: StudyReport, figures_of: Sequence[list[CampaignFigure]]) -> Page:
+    """The page of a study; each point of its grid has its own sections and figures."""
     lead: list[Block] = []
     sections: list[Section] = []
-    for index, results in enumerate(report.points):
-        figures = campaign_figures(results, report.headlines, report.reference)
+    for index, (results, figures) in enumerate(zip(report.points, figures_of, strict=True)):
         lead += _verdict(results, figures, index)
         sections += _sections(report, results, figures, index)
     runs, settings = Section("runs", "Runs", _runs(report)), Section("settings", "Settings", [Facts(report.about)])
-    return Page(report.name, report.made, [*_unfinished(report), *lead], [*sections, runs, settings])
+    notes = [Text(note, "caution") for note in report.notes]
+    return Page(report.name, report.made, [*notes, *_unfinished(report), *lead], [*sections, runs, settings])
 
 
 def _unfinished(report: StudyReport) -> list[Block]:
@@ -66,7 +69,7 @@ def _verdict(results: PointResults, figures: list[CampaignFigure], index: int) -
     blocks.append(Text(_power_text(results, figures), "small"))
     name = _numbered("lead", index)
     figure = curve_figure(results, loss, "loss_mtl", name, cost=False)
-    return [*blocks, figure, Text(f"{BAND} Lower is better.", "small")] if figure.drawings else blocks
+    return [*blocks, figure, Text(f"{band(results)} Lower is better.", "small")] if figure.drawings else blocks
 
 
 def _power_text(results: PointResults, figures: list[CampaignFigure]) -> str:
@@ -83,10 +86,16 @@ def _numbered(word: str, index: int) -> str:
 def _sections(report: StudyReport, results: PointResults, figures: list[CampaignFigure], index: int) -> list[Section]:
     suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
-        ("curves", "Learning curves"): [Text(BAND), *curves(results, report.headlines, _numbered("curve", index))],
+        ("curves", "Learning curves"): [
+            Text(band(results)),
+            *curves(results, report.headlines, _numbered("curve", index)),
+        ],
         ("differences", "Differences"): _differences(results, figures),
         ("bought", "Labels and cost"): [
-            Text("Means over seeds. Labels are those that each network was trained on, and those of a val split."),
+            Text(
+                "Means over seeds. Labels are those that each network was trained on; the total cost also covers those "
+                "of a val split."
+            ),
             spending_table(results, report.costs),
         ],
         ("grid", "The grid"): _grids(results, index),

@@ -1,19 +1,20 @@
 """Converts the figures of a study's page to JSON values."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.report.campaign_figures import CampaignFigure, campaign_figures
+from labelgrid.report.campaign_figures import CampaignFigure
 from labelgrid.report.study_content import PointResults, StudyReport
 
 
-def study_values(report: StudyReport) -> dict[str, Any]:
+def study_values(report: StudyReport, figures: Sequence[Sequence[CampaignFigure]]) -> dict[str, Any]:
     """All comparisons by point of the study's grid, and the unfinished runs."""
     return {
         "study": report.name,
-        "points": [_point_results(results, report) for results in report.points],
+        "points": [_point_results(*point) for point in zip(report.points, figures, strict=True)],
+        "notes": list(report.notes),
         "unfinished": [
             {"run": run.key, "point": run.point, "state": run.state, "fault": run.fault}
             for run in report.runs
@@ -22,8 +23,7 @@ def study_values(report: StudyReport) -> dict[str, Any]:
     }
 
 
-def _point_results(results: PointResults, report: StudyReport) -> dict[str, Any]:
-    figures = campaign_figures(results, report.headlines, report.reference)
+def _point_results(results: PointResults, figures: Sequence[CampaignFigure]) -> dict[str, Any]:
     return {
         "point": results.point,
         "strategies": list(results.strategies),

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from labelgrid.labels.grid import Cell, Split, State
 from labelgrid.labels.store import RoundRow
-from labelgrid.project.artifacts import Fit, PickRecord, read_fit, read_log, read_measured, read_picks
+from labelgrid.project.artifacts import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
-from labelgrid.report.content import Hint, Measured, ProjectReport, Round, SplitCells, TaskCells, Training
+from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of, versions
 
 PARTS: Mapping[Split, str] = {
@@ -37,7 +37,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         headlines={name: task.spec.headline for name, task in project.tasks().items()},
         parts=[_part(project, s, name) for s, name in PARTS.items() if s == "train" or store.count_images((s,))],
         heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
-        measured=_measured(project, fits),
+        measured=measured_rounds(project.folder),
         rounds=[_round(project, row, fits.get(row.number), picks[row.number]) for row in rows],
         picked=round_picks(project, max((number for number, some in picks.items() if some), default=0)),
         training=_newest_training(project, rows),
@@ -90,12 +90,6 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
         for task, count in project.store.counts((split,)).items()
     ]
     return SplitCells(name, project.store.count_images((split,)), counts)
-
-
-def _measured(project: ProjectFolder, fits: Mapping[int, Fit]) -> list[Measured]:
-    """The rounds that were measured on held-out labels, without figures of networks that were trained again since."""
-    measured = {number: read_measured(project.round_folder(number)) for number in fits}
-    return [one for number, one in measured.items() if one and one.model == fits[number].model]
 
 
 def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:

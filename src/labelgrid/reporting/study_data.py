@@ -23,7 +23,7 @@ from labelgrid.reporting.project_view import (
 )
 from labelgrid.simulation import results
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
-from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, read_json
+from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json
 from labelgrid.tasks.task import definitions
 
 #: The strategy whose final loss is the goal for the others.
@@ -101,6 +101,7 @@ def study_report(path: Path) -> StudyReport:
         reference=REFERENCE,
         points=points,
         hints=hints,
+        notes=notes_of(folder.kept),
     )
 
 
@@ -166,6 +167,7 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Seeds": str(study.seeds),
         "Start": f"{study.initial} images with all labels",
         "Budget": f"{study.budget:g} {study.unit} a round, {study.rounds} rounds",
+        "Threads of a run": str(study.threads),
         "Network": f"{network} on {backbone}",
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
     }

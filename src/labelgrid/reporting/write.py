@@ -1,7 +1,7 @@
 """Writes a report: one HTML page, its figures as files, its numbers as JSON values. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,10 @@ from labelgrid import files
 from labelgrid.errors import ProjectError
 from labelgrid.files import write_text
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.regular import open_regular
 from labelgrid.report import plots
 from labelgrid.report.blocks import Page
+from labelgrid.report.campaign_figures import study_figures
 from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_page import project_page
 from labelgrid.report.study_page import study_page
@@ -48,7 +50,8 @@ def write_report(folder: Path, out: Path, drawings: Path | None = None, *, pictu
         _check_out(out)
         _redraw(shown_rounds(folder) if pictures else [])
         study = study_report(folder)
-        return _write(study_page(study), out, drawings, study_values(study))
+        figures = study_figures(study)
+        return _write(study_page(study, figures), out, drawings, study_values(study, figures))
     with ProjectFolder.open(folder) as project:
         _check_out(out)
         _redraw([(folder, newest_scored_round(project))] if pictures else [])
@@ -69,7 +72,7 @@ def write_project_report(project: ProjectFolder, out: Path, drawings: Path | Non
     """
     _check_out(out)
     report = project_report(project)
-    measured = [plain(asdict(one)) for one in report.measured]
+    measured = [plain(asdict(replace(one, without={}))) for one in report.measured]  # many numbers that nobody reads
     values = {
         "project": report.name,
         "headlines": dict(report.headlines),
@@ -112,5 +115,5 @@ def _check_out(out: Path) -> None:
 
 
 def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(len(BEGINS)) == BEGINS.encode()

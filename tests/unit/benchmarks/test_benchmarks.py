@@ -9,15 +9,39 @@ from contextlib import redirect_stdout
 import pytest
 import torch
 
+from labelgrid.progress import Silent
+from labelgrid.rounds import fit, query
+from labelgrid.select.strategy import Budget
+from tests.projects import answer, make_project
 from tools.bench import benchmarks
 from tools.source import ROOT
 
 TINY = {
+    "intervals": ["--draws", "5"],
+    "checking": ["--images", "2", "--size", "24", "32", "--repeats", "1", "--flips", "2", "--zeroed", "2"],
+    "agreement": [],
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": ["--passes", "2", "3", "--images", "2", "9", "--size", "12", "16", "--large", "24", "32"],
     "million": ["--images", "500", "--budget", "10", "--holdout", "2"],
+    "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
+    "prediction": ["--size", "48", "64", "--repeats", "1"],
     "scenes": ["--count", "2", "--repeats", "1"],
-    "scoring": ["--passes", "2", "--batch", "1", "--images", "2", "--original", "24", "32", "--repeats", "1"],
+    "scoring": [
+        "--passes",
+        "2",
+        "--batch",
+        "1",
+        "--images",
+        "2",
+        "--original",
+        "24",
+        "32",
+        "--large",
+        "48",
+        "64",
+        "--repeats",
+        "1",
+    ],
     "selection": ["--images", "500", "--budget", "20", "--repeats", "1"],
     "startup": ["--repeats", "1"],
     "training_step": ["--images", "16", "--size", "24", "32", "--repeats", "1", "--workers", "0"],
@@ -96,3 +120,14 @@ def test_the_bare_loop_and_the_trainer_are_told_apart(monkeypatch, tmp_path):
     monkeypatch.setattr(module.Bare, "error", lambda self, name, raw, value: (raw - value).square().mean(1, True))
     with pytest.raises(AssertionError):
         module.check_equal(source, batch)
+
+
+def test_the_agreement_of_scores_is_measured_on_a_trained_project(tmp_path, capsys):
+    project, made = make_project(tmp_path, n=8, holdout=0, tasks=("semseg", "depth"))
+    with project:
+        query.query(project, Budget(3, "images"), Silent())
+        answer(project, made)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+    assert importlib.import_module("agreement").main([str(project.folder), "--images", "4"]) in (0, 1)
+    said = capsys.readouterr().out
+    assert "4 images, 8 missing cells" in said and "'half' with 'original', bar >= 0.99" in said

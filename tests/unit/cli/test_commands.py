@@ -18,7 +18,7 @@ from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
 from tests.support import Made
 
-COVERS = ["labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.showing"]
+COVERS = ["labelgrid.cli.exchange", "labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.showing"]
 
 APP: Any = typer.main.get_command(cli.app)
 COMMANDS = sorted(APP.commands)
@@ -106,9 +106,22 @@ def test_status_shows_people_the_same(flat: Path) -> None:
 def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: Path) -> None:
     copy(data.label(data.names[1], "depth"), tmp_path / "given" / "depth" / "0001.png")
     values = json.loads(done("import", flat, tmp_path / "given", "--json").out)
-    none = {"new": 0, "replaced": 0, "unchanged": 0, "skipped": 0, "predicted": 0}
-    assert values == {"tasks": {"semseg": none, "depth": none | {"new": 1}}, "foreign": 0}
+    none = {"new": 0, "replaced": 0, "repaired": 0, "unchanged": 0, "skipped": 0, "predicted": 0}
+    assert values == {"tasks": {"semseg": none, "depth": none | {"new": 1}}, "foreign": 0, "stray": [], "removed": []}
     assert done("import", flat, tmp_path / "given").out == "semseg: nothing.\ndepth: 1 unchanged.\n"
+
+
+def test_a_refused_import_lists_all_its_faults_in_a_file_and_as_json(flat: Path, tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / "given/depth").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"given/depth/{number:04d}.png").write_bytes(b"no picture")
+    refused = typed("import", flat, tmp_path / "given", "--json")
+    faults = json.loads(refused.out)["faults"]
+    assert refused.code == 1 and len(faults) == 30 and {"where", "what", "next_step", "cell"} == set(faults[0])
+    lines = (flat / "import-faults.txt").read_text().splitlines()
+    assert len(lines) == 30 and f"… and 10 more: all are in {flat / 'import-faults.txt'}." in refused.err.replace(
+        "\n", " "
+    )
 
 
 def test_an_import_can_put_images_in_a_split_and_replace(flat: Path, data: Made, tmp_path: Path) -> None:
@@ -157,7 +170,8 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
 def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
     words = ["query", flat, "--budget", 1, "--strategy", "random_cells"]
     values = json.loads(done(*words, "--dry-run", "--json").out)
-    assert values | {"picks": []} == {"round": 2, "strategy": "random_cells", "picks": [], "cost": 1.0, "dry_run": True}
+    expected = {"round": 2, "strategy": "random_cells", "cost": 1.0, "repeated": False, "dry_run": True}
+    assert values | {"picks": []} == expected | {"picks": []}
     (pick,) = values["picks"]
     assert pick["cell"] == {"image": "0002.jpg", "task": "depth"} and pick["why"] == "random cell"
     assert "Round 2 (random_cells) would request 1 depth: cost 1." in done(*words, "--dry-run").out
@@ -167,6 +181,7 @@ def test_a_dry_query_shows_the_picks_and_changes_nothing(flat: Path) -> None:
     assert "Round 2 (random_cells) requested 1 depth: cost 1." in text and text.endswith(
         f"Next: labelgrid export {flat}\n"
     )
+    assert "Round 2 (random_cells) already requested 1 depth: cost 1." in done(*words).out
 
 
 def test_a_report_lies_in_the_project_unless_told(flat: Path, tmp_path: Path) -> None:

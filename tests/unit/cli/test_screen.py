@@ -33,6 +33,24 @@ def test_without_a_terminal_each_piece_of_work_is_one_line_at_its_end(capsys: py
     assert lines[1].startswith("Writing") and "4/5" in lines[1]
 
 
+def test_without_a_terminal_long_work_has_a_line_every_ten_seconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(screen.time, "monotonic", lambda: now[0])
+    with screen.Bar() as bar:
+        bar.start("Training", 100, "images")
+        for _ in range(9):
+            now[0] += 3.0
+            bar.advance(2, "epoch 1/5")
+        told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "Training 8/100 images, 0.7 images/s, ETA 2 min epoch 1/5",
+        "Training 16/100 images, 0.7 images/s, ETA 2 min epoch 1/5",
+    ]
+    assert capsys.readouterr().err == "Training 18/100 images epoch 1/5\n"
+
+
 def test_a_terminal_shows_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     seen, now = io.StringIO(), iter(range(10_000))
     terminal = Console(file=seen, force_terminal=True, width=120, color_system=None)
@@ -81,6 +99,21 @@ def test_a_table_holds_every_value_and_numbers_stand_to_the_right(capsys: pytest
     cells = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
     assert "".join(row[0].strip() for row in cells) == name + "b.jpgc.jpg"
     assert [row[1] for row in cells if row[1].strip()] == [" 1.235 ", "    10 ", "     2 "]
+
+
+def test_control_characters_of_file_names_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b[31m\x07\x7f\x9b\udcff\u202e.jpg"
+    screen.say(name)
+    screen.note(name)
+    screen.error(LabelError(name, where=name, next_step=name))
+    screen.table(name, [name], [[name]])
+    with screen.Bar() as bar:
+        bar.say(name)
+        bar.start(name, 1, "files")
+        bar.advance(note=name)
+    shown = "".join(capsys.readouterr())
+    assert r"a\x1b[31m\x07\x7f\x9b\udcff\u202e.jpg" in shown
+    assert not {"\x1b", "\x07", "\x7f", "\x9b", "\udcff", "\u202e"} & set(shown)
 
 
 def test_a_table_without_rows_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:

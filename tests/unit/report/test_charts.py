@@ -10,8 +10,8 @@ from labelgrid.report.drawing import drawing_bytes
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def line_chart(x, y, x_label: str, y_label: str, *, whole: bool = False) -> bytes:
-    return drawing_bytes(Chart("a", x_label, y_label, [Line("one", x, y)], whole=whole), "svg")
+def line_chart(x, y, x_label: str, y_label: str, **options) -> bytes:
+    return drawing_bytes(Chart("a", x_label, y_label, [Line("one", x, y)], **options), "svg")
 
 
 def texts(chart: bytes) -> list[str]:
@@ -113,3 +113,9 @@ def test_a_title_and_a_legend_do_not_lie_over_each_other() -> None:
     nodes = {"".join(node.itertext()).strip(): node for node in ElementTree.fromstring(svg).iter(f"{SVG}text")}
     title, entry = (float(nodes[word].get("y", "nan")) for word in ("semseg", "one"))
     assert title < entry - 8  # a line above it
+
+
+def test_the_y_axis_covers_at_least_its_least_height() -> None:
+    drawn = texts(line_chart([1, 2], [5.2, 5.1], "x", "y", least_height=4.0))
+    assert {"4.0", "6.4"} <= set(drawn)
+    assert "4.0" not in texts(line_chart([1, 2], [5.2, 5.1], "x", "y"))

@@ -45,7 +45,7 @@ def test_one_measured_round_is_shown_as_numbers_and_two_are_asked_for() -> None:
 def test_the_page_says_how_few_images_it_measured_on_and_that_it_is_one_run() -> None:
     words = Page(html(a_report(measured=TWO))).section("curves").words
     assert "Measured on 4 held-out images." in words
-    assert "This is one run and has no confidence interval. A small" in words
+    assert "This is one run. The intervals at the top of this page cover" in words
 
 
 def test_rounds_measured_on_different_label_sets_are_marked() -> None:

@@ -67,6 +67,12 @@ def test_the_interval_holds_the_mean_about_as_often_as_it_says(seeds: int) -> No
     assert 0.91 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.98
 
 
+def test_of_skewed_differences_the_interval_holds_the_mean_less_often_as_the_report_says() -> None:
+    draws = np.random.default_rng(4)
+    found = [interval(draws.exponential(size=6) - 1, draw) for draw in range(400)]
+    assert 0.84 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.92
+
+
 def test_of_few_seeds_the_least_and_the_largest_difference_are_told() -> None:
     assert interval(np.array([2.5]), 5) == (2.5, 2.5)
     assert interval(np.array([3.0, 1.0, 2.0, 2.0, 1.5]), 5) == (1.0, 3.0)
@@ -76,6 +82,13 @@ def test_a_study_of_nothing_finds_a_difference_as_rarely_as_it_says() -> None:
     p = np.array([sign_flip_p(RNG.normal(size=8)) for _ in range(400)])
     for level in (0.05, 0.2, 0.5):
         assert np.mean(p <= level) == pytest.approx(level, abs=3.5 * np.sqrt(level / 400))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_figure_that_is_not_finite_is_refused_and_gives_no_p(wrong: float) -> None:
+    good = [float(seed) for seed in range(8)]
+    with pytest.raises(ValueError, match="a - b is not a finite number"):
+        compare({"c - d": (good, good), "a - b": ([*good[1:], wrong], good)}, "lower")
 
 
 def test_a_planted_difference_is_found_on_the_right_side() -> None:

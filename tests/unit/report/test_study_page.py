@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.report.campaign_figures import study_figures
 from labelgrid.report.content import RoundPicks, ShownPick
 from labelgrid.report.page import render
 from labelgrid.report.request_history import RequestHistory
@@ -25,7 +26,7 @@ SEEN = RunDetails(
 
 
 def page(report: StudyReport) -> Page:
-    return Page(render(study_page(report)))
+    return Page(render(study_page(report, study_figures(report))))
 
 
 def test_the_verdicts_and_the_overall_curve_come_before_all_else() -> None:
@@ -43,7 +44,13 @@ def test_every_curve_has_its_numbers_and_the_dashed_line_its_value() -> None:
     assert overall[1][:4] == ["partal", "0", "20", "110"] and len(overall) == 1 + 2 * 4 + 1
     assert overall[-1][0] == "every label" and overall[-1][2:4] == ["200", "1,100"]
     assert depth[0][4] == "RMSE (m), mean" and "depth: RMSE in m, lower is better" in section.words
-    assert "one standard deviation over seeds" in section.words
+    assert "one standard deviation over seeds" in section.words and "The dashed line is" in section.words
+
+
+def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
+    results = point_results()
+    shown = page(study(replace(results, runs=[run for run in results.runs if run.kind != "full"])))
+    assert "dashed line" not in shown.words and "one standard deviation over seeds" in shown.words
 
 
 def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
@@ -55,6 +62,11 @@ def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
     assert area[1][0] == "partal − random_cells" and area[1][3:] == ["0.007812", "0.007812", "8", "partal is better"]
     few = page(study(point_results())).section("differences").words
     assert "With 3 seeds, p cannot be below 0.25" in few and "(Holm)" in few
+
+
+def test_what_limits_the_comparison_is_said_first() -> None:
+    shown = page(replace(study(point_results()), notes=["Runs were resumed with other code of a:b."]))
+    assert "other code of a:b" in shown.words[: shown.words.index("Learning curves")]
 
 
 def test_labels_and_costs_are_those_of_each_task_and_round() -> None:

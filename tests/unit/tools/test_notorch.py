@@ -40,8 +40,14 @@ def test_without_a_command_line_there_are_no_commands_to_ask(plant):
 
 
 def test_the_public_face_and_the_recipes_are_light(plant):
-    files = {"src/labelgrid/recipes/a.py": "import torch\n", "src/labelgrid/api.py": "import labelgrid.recipes.a\n"}
-    assert faults(plant({**PACKAGE, **files})) == ["labelgrid.api loads torch", "labelgrid.recipes.a loads torch"]
+    files = {
+        "src/labelgrid/recipes/a.py": "import torch\n",
+        "src/labelgrid/api/project.py": "import labelgrid.recipes.a\n",
+    }
+    assert faults(plant({**PACKAGE, **files})) == [
+        "labelgrid.api.project loads torch",
+        "labelgrid.recipes.a loads torch",
+    ]
 
 
 def test_a_light_command_that_loads_torch_is_found_and_a_heavy_one_may(plant):

@@ -1,4 +1,4 @@
-"""Provides the Python interface: projects with their rounds, and studies. Each method does the same as its command."""
+"""Provides a project and its rounds as a Python object. Each method does the same as its command."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,9 +17,10 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.import_labels import Imported
+    from labelgrid.project.remove import Removed
+    from labelgrid.project.verify import Verified
     from labelgrid.reporting.write import WrittenReport
     from labelgrid.rounds.choose import QueryResult
-    from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 #: The path of a file or folder; and one or several of them.
 Place = str | Path
@@ -58,7 +59,7 @@ class Project:
         images: Places,
         tasks: Places,
         *,
-        holdout: int = 0,
+        holdout: int | str = 0,
         group: str = "",
         recipe: str = "small",
         changes: Mapping[str, Any] | None = None,
@@ -75,7 +76,7 @@ class Project:
             folder: the project's folder; it must not exist, or be empty.
             images: folders, or list files with one path per line.
             tasks: strings `NAME[:KEY=VALUE,...]`, such as "depth:scale=0.001"; a `Path` is a TOML file of tasks.
-            holdout: the number of held-out images for evaluation, drawn at random; their labels are requested at once.
+            holdout: the held-out images for evaluation, a number or a share ("20%"); their labels are requested.
             group: a regular expression on image ids; images for which it matches the same text stay in one split.
             recipe: the name of a shipped recipe, or the path of a recipe.
             changes: overrides of the recipe, merged table by table.
@@ -91,9 +92,8 @@ class Project:
         """
         from labelgrid.project.create import create
 
-        weights_file = str(Path(weights).absolute()) if weights else ""
-        choice = PluginChoice(strategy, options or {})
-        settings = Settings(resolve_recipe(recipe), seed, weights_file, group, choice, changes or {})
+        file, choice = str(Path(weights).absolute()) if weights else "", PluginChoice(strategy, options or {})
+        settings = Settings(resolve_recipe(recipe), seed, file, group, choice, changes or {})
         paths = [Path(path) for path in _as_list(images)]
         project = create(
             Path(folder), paths, _rows(tasks), settings, progress or Silent(), holdout=holdout, check=check
@@ -114,11 +114,11 @@ class Project:
         """The project's folder."""
         return self._project.folder
 
-    def add(self, images: Places = (), tasks: Places = (), *, check: Check = "full") -> "Added":
-        """Add images or tasks, given as for `create`. If this fails, nothing is added."""
+    def add(self, images: Places = (), tasks: Places = (), *, check: Check = "full", holdout: int | str = 0) -> "Added":
+        """Add images or tasks, given as for `create`; then hold out images. If this fails, nothing is added."""
         from labelgrid.project.extend import add
 
-        return add(self._project, [Path(path) for path in _as_list(images)], _rows(tasks), check, self._progress)
+        return add(self._project, [*map(Path, _as_list(images))], _rows(tasks), check, self._progress, holdout=holdout)
 
     def import_labels(
         self,
@@ -127,6 +127,7 @@ class Project:
         format: str = "folder",
         split: Split | None = None,
         replace: bool = False,
+        accept: bool = False,
         limit: int = 0,
         seed: int = 0,
     ) -> "Imported":
@@ -137,6 +138,7 @@ class Project:
             format: "folder", or the name of a labelling tool's connector or of a data set's layout.
             split: move the labels' images to this split.
             replace: replace existing labels that differ.
+            accept: import labels that look wrong beside earlier ones, predictions or other labels of the image.
             limit: import the labels of this number of images only, drawn at random; 0: all.
             seed: the seed of that draw.
 
@@ -145,36 +147,40 @@ class Project:
         """
         from labelgrid.project.import_labels import import_labels
 
-        options = {"format": format, "split": split, "replace": replace, "limit": limit, "seed": seed}
+        options = {"format": format, "split": split, "replace": replace, "accept": accept, "limit": limit, "seed": seed}
         return import_labels(self._project, Path(labels), progress=self._progress, **options)  # type: ignore[arg-type]
 
-    def fit(self, *, recipe: str = "", epochs: int | None = None) -> "Fit":
+    def fit(self, *, recipe: str = "", epochs: int | None = None, weights: Place | None = None) -> "Fit":
         """Train the round's network on the current labels, or resume its training; then evaluate it on held-out labels.
 
-        `recipe` and `epochs` replace the project's for this training only.
+        `recipe`, `epochs` and `weights` (a file of the backbone's) replace the project's for this training only.
         """
         from labelgrid.rounds.fit import fit
 
         changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
         with self._project.lock():
-            return fit(self._project, self._progress, resolve_recipe(recipe) if recipe else "", changes)
+            file = Path(weights) if weights else None
+            return fit(self._project, self._progress, resolve_recipe(recipe) if recipe else "", changes, file)
 
     def query(
-        self, budget: float, unit: Unit = "labels", *, strategy: str = "", dry_run: bool = False, prelabels: bool = True
+        self,
+        budget: float,
+        unit: Unit = "labels",
+        *,
+        strategy: str = "",
+        dry_run: bool = False,
+        new: bool = False,
+        prelabels: bool = True,
     ) -> "QueryResult":
-        """Pick missing cells worth at most the budget, request them and close the round.
+        """Pick missing cells worth at most the budget (in `unit`), request them and close the round.
 
-        Args:
-            budget: the most to spend, in `unit`.
-            unit: "labels", "images" or "cost".
-            strategy: replaces the project's strategy for this query only.
-            dry_run: pick, but request nothing.
-            prelabels: write the model's predictions of the picks, as a start for the annotators.
+        The same call again returns the same picks while they are unanswered; `new` requests further cells. `strategy`
+        replaces the project's; `dry_run` requests nothing; `prelabels` predicts the picks for annotators.
         """
         from labelgrid.rounds.query import query
         from labelgrid.select.strategy import Budget
 
-        options = {"dry_run": dry_run, "prelabels": prelabels}
+        options = {"dry_run": dry_run, "new": new, "prelabels": prelabels}
         with self._project.lock():
             return query(self._project, Budget(budget, unit), self._progress, strategy=strategy, **options)
 
@@ -197,8 +203,8 @@ class Project:
     def cancel(self, cells: Iterable[str] = (), *, round: int | None = None, requeue: bool = False) -> int:
         """Cancel requests and return their number.
 
-        The requests are given by id or as `IMAGE:TASK`, or by round; without both, all requests but those of held-out
-        images are cancelled. With `requeue`, skipped cells become missing instead of requested cells.
+        They are given by id or as `IMAGE:TASK`, or by round; without both, all but those of held-out images are
+        cancelled. With `requeue`, skipped cells become missing instead of requested cells.
         """
         from labelgrid.project.cancel import cancel
 
@@ -207,8 +213,7 @@ class Project:
     def predict(self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False) -> int:
         """Write the newest model's predictions of images as label files `OUT/TASK/IMAGE`; return the number of files.
 
-        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` also writes soft predictions, such
-        as class probabilities, as `.npz`.
+        `images` is a folder or a file, `known` a folder of labels to feed in; `soft` writes class probabilities, too.
         """
         from labelgrid.rounds.predict import predict
 
@@ -226,14 +231,32 @@ class Project:
     def report(
         self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False
     ) -> "WrittenReport":
-        """Write a report on the project as one HTML file, `report.html` in the project if `out` is None.
+        """Write a report as one HTML file, `report.html` in the project if `out` is None.
 
         `plots` is a folder for each figure as SVG and PNG; `pictures` also predicts cells without a stored picture.
         """
         from labelgrid.reporting.write import write_report
 
-        page = Path(out) if out else self.folder / "report.html"
-        return write_report(self.folder, page, Path(plots) if plots else None, pictures=pictures)
+        page, plots = Path(out) if out else self.folder / "report.html", Path(plots) if plots else None
+        return write_report(self.folder, page, plots, pictures=pictures)
+
+    def verify(self) -> "Verified":
+        """Read every image and label completely, and list those that are damaged or changed."""
+        from labelgrid.project.verify import verify
+
+        return verify(self._project, self._progress)
+
+    def unlabel(self, cells: Iterable[str]) -> int:
+        """Withdraw wrong labels, given as `IMAGE:TASK`, and return their number; files and history are kept."""
+        from labelgrid.project.cancel import unlabel
+
+        return unlabel(self._project, list(cells))
+
+    def remove(self, images: Iterable[str]) -> "Removed":
+        """Take images out of the project, given by id; their history is kept, and `add` brings them back."""
+        from labelgrid.project.remove import remove
+
+        return remove(self._project, list(images))
 
     def status(self) -> dict[str, Any]:
         """The images, cells by state, costs, rounds and the next command, as `status --json` prints them."""
@@ -252,43 +275,6 @@ class Project:
         self.close()
 
 
-def simulate(
-    recipe: str,
-    data: Place,
-    out: Place,
-    *,
-    weights: Place = "",
-    progress: "StudyProgress | None" = None,
-    jobs: int = 0,
-    **study: Any,
-) -> "StudyResult":
-    """Run or resume a study: simulated campaigns over a data set whose labels are hidden until they are bought.
-
-    Each run is a separate process, so a script must call this below `if __name__ == "__main__":`.
-
-    Args:
-        recipe: the name or path of a recipe with a table [simulate].
-        data: the data set's root.
-        out: the folder of all runs; an existing study in it is resumed.
-        weights: a local file of backbone weights; "" fetches them if the recipe asks for pretrained weights.
-        progress: receives the progress of reading images, and the status of each run; None: silent.
-        jobs: the number of runs at a time; 0: one per processor core.
-        study: overrides of keys of [simulate], such as `strategies=["partal"], seeds=3, rounds=5`.
-
-    Returns:
-        The status of each run, and the records of their results.
-
-    Raises:
-        LabelgridError: a name or value is wrong, or the folder holds another study; nothing was run.
-    """
-    from labelgrid.simulation.request import StudyRequest
-    from labelgrid.simulation.run_study import run_study
-
-    weights_file = Path(weights) if weights else None
-    request = StudyRequest.of(recipe, Path(data), Path(out), weights=weights_file, changes=study, jobs=jobs)
-    return run_study(request, progress)
-
-
 def _as_list(paths: Places) -> list[Place]:
     """One or several paths as a list."""
     return [paths] if isinstance(paths, str | Path) else list(paths)
@@ -296,5 +282,4 @@ def _as_list(paths: Places) -> list[Place]:
 
 def _rows(tasks: Places) -> list[TaskRow]:
     """The ledger's rows of tasks given as strings or as paths of TOML files."""
-    groups = [task_rows(task) if isinstance(task, Path) else [task_row(task)] for task in _as_list(tasks)]
-    return [row for rows in groups for row in rows]
+    return [row for one in _as_list(tasks) for row in (task_rows(one) if isinstance(one, Path) else [task_row(one)])]

@@ -1,0 +1,1 @@
+"""The Python interface: projects with their rounds, and studies."""

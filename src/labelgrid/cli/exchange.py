@@ -1,0 +1,158 @@
+"""Commands that exchange requests and labels with labelling tools: import, export, cancel. Loads no torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson, Folder
+from labelgrid.errors import with_unchanged
+
+
+class Split(StrEnum):
+    """The splits that an import can choose."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+@with_unchanged("Nothing was imported.")
+def import_(
+    folder: Folder,
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
+    format: Annotated[
+        str, typer.Option(help="The labelling tool or data set layout; see `labelgrid list annotate` and `list data`.")
+    ] = "folder",
+    split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Import labels although they look wrong.")] = False,
+    limit: Annotated[int, typer.Option(help="Import only this many images, drawn with --seed.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draw of --limit; 0 by default.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Import labels: all of them, or none and a list of faults.
+
+    Example: [bold]labelgrid import flat flat/rounds/0001/request[/]
+    """
+    from labelgrid.errors import UsageError
+    from labelgrid.project import import_labels
+    from labelgrid.project.folder import ProjectFolder
+
+    if seed is not None and not limit:
+        raise UsageError("--seed is the seed of --limit, which was not given.", next_step="Add --limit N.")
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar, faults_as_json(json):
+        done = import_labels.import_labels(
+            project,
+            labels,
+            format=format,
+            split=split.value if split else None,
+            replace=replace,
+            accept=accept,
+            limit=limit,
+            seed=seed or 0,
+            progress=bar,
+        )
+    show_imported(done, json)
+
+
+@contextmanager
+def faults_as_json(json: bool) -> Iterator[None]:
+    """Print all faults of a refused import as JSON, too."""
+    from labelgrid.annotate.answers import ImportRefused
+
+    try:
+        yield
+    except ImportRefused as refused:
+        if json:
+            screen.as_json(refused.as_json())
+        raise
+
+
+def show_imported(done: object, json: bool) -> None:
+    """Print the result of an import."""
+    from dataclasses import asdict
+
+    values = asdict(done)  # type: ignore[call-overload]
+    if json:
+        screen.as_json(values)
+    else:
+        screen.say(str(done))
+
+
+def _connector(name: str) -> str:
+    """Check that there is a connector of this name."""
+    from labelgrid import plugins
+    from labelgrid.errors import PluginError
+
+    try:
+        plugins.resolve("annotate", name)
+    except PluginError as error:
+        raise typer.BadParameter(str(error)) from error
+    return name
+
+
+def export(
+    folder: Folder,
+    to: Annotated[
+        str, typer.Option(help="The labelling tool; see `labelgrid list annotate`.", callback=_connector)
+    ] = "folder",
+    out: Annotated[Path | None, typer.Option(help="The folder to write; by default below the round's folder.")] = None,
+    round: Annotated[
+        int | None, typer.Option(help="Only this round's requests; 0: those of the held-out images.")
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="Write all labels instead of requests.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link images instead of copying them.")] = False,
+) -> None:
+    """Write the open requests (or all labels) as files; run again, it updates the folder.
+
+    Example: [bold]labelgrid export flat --to folder --out to-label[/]
+    """
+    from labelgrid.errors import UsageError
+    from labelgrid.project import export
+    from labelgrid.project.folder import ProjectFolder
+
+    if labels and (link or round is not None):
+        raise UsageError(
+            "--labels writes all labels: it cannot be combined with --round or --link.", next_step="Leave them out."
+        )
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        if labels:
+            done = export.export_labels(project, out or folder / "export", progress=bar)
+        else:
+            done = export.export(project, out, round=round, link=link, tool=to, progress=bar)
+    screen.say(str(done))
+
+
+@with_unchanged("Nothing was cancelled.")
+def cancel(
+    folder: Folder,
+    cells: Annotated[
+        list[str] | None, typer.Argument(metavar="[CELLS]", help="Cells as IMAGE:TASK, or request ids.")
+    ] = None,
+    round: Annotated[int | None, typer.Option(help="Cancel all open requests of this round.")] = None,
+    requeue: Annotated[
+        bool, typer.Option("--requeue", help="Make skipped cells missing instead, so that they can be picked again.")
+    ] = False,
+) -> None:
+    """Cancel requests; without cells and --round, all open ones except those of held-out images.
+
+    Example: [bold]labelgrid cancel flat kitchen/0004.jpg:depth[/]
+    """
+    from labelgrid.project import cancel
+    from labelgrid.project.folder import ProjectFolder
+
+    with ProjectFolder.open(folder) as project:
+        count = cancel.cancel(project, cells or [], round=round, requeue=requeue)
+    screen.say(f"{count} cells are missing again.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (export, cancel):
+        app.command()(command)
+    app.command("import")(import_)

@@ -1,0 +1,95 @@
+"""Laws of the commands that correct a project: what they print, as text and as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from labelgrid.cli import app
+from labelgrid.errors import LabelgridError, UsageError
+from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.project.folder import ProjectFolder
+from tests.campaigns import make_project
+from tests.support import Made, make_dataset
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Made:
+    return make_dataset(tmp_path / "made", n=3, tasks=("semseg", "depth"), size=(16, 24))
+
+
+@pytest.fixture
+def flat(data: Made, tmp_path: Path) -> Path:
+    with make_project(tmp_path / "flat", data) as project:
+        project.store.move([Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)])
+        project.store.move([Move(Cell("0001.jpg", "depth"), State.REQUESTED, 1, "r1", cost=1.0)])
+    return tmp_path / "flat"
+
+
+def run(*words: object) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    if isinstance(done.exception, LabelgridError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def values(*words: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run(*words, "--json"))
+    return found
+
+
+def test_a_task_is_changed_shown_dropped_and_restored(flat: Path) -> None:
+    done = values("task", flat, "semseg", "--class", "lamp", "--merge", "box=ball", "--set", "cost=4")
+    assert done["options"] == {"classes": ["wall", "floor", "box", "ball", "lamp"], "merge": {"box": "ball"}}
+    assert (done["cost"], done["checked"], done["requested"], done["stale"]) == (4.0, 0, 0, True)
+    assert run("task", flat, "semseg").startswith("semseg (semseg), cost 4 a label: 5 classes, PNG")
+    assert values("task", flat, "depth", "--drop") == {"task": "depth", "dropped": True, "cancelled": 1}
+    assert values("status", flat)["removed"] == {"images": 0, "tasks": ["depth"]}
+    assert "Dropped tasks: depth." in run("status", flat)
+    assert run("task", flat, "depth", "--restore").startswith("depth (depth), cost 1 a label")
+    with pytest.raises(UsageError):
+        run("task", flat, "depth", "--drop", "--set", "cost=1")
+    with pytest.raises(LabelgridError, match="--set needs KEY=VALUE"):
+        run("task", flat, "depth", "--set", "cost")
+
+
+def test_labels_are_withdrawn_and_images_removed(flat: Path) -> None:
+    assert values("unlabel", flat, "0000.jpg:depth") == {"withdrawn": 1}
+    assert values("remove", flat, "0001.jpg") == {"images": 1, "cancelled": 1, "labels": 0}
+    assert run("remove", flat, "0002.jpg") == "1 images were removed, 0 requests were cancelled.\n"
+    assert "2 images were removed." in run("status", flat)
+    with ProjectFolder.open(flat) as project:
+        assert not list(project.store.cells())
+
+
+def test_images_are_held_out_later(flat: Path) -> None:
+    assert "1 are held out now" in run("add", flat, "--holdout", "30%")
+    assert values("status", flat)["heldout_images"] == 1
+    with pytest.raises(UsageError):
+        run("add", flat)
+
+
+def test_a_folder_of_a_study_is_named_as_one(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("{}")
+    with pytest.raises(LabelgridError) as caught:
+        run("status", tmp_path)
+    assert "holds a study, not a project" in str(caught.value) and f"labelgrid report {tmp_path}" in str(caught.value)
+
+
+def test_an_init_says_what_will_be_missing(data: Made, tmp_path: Path) -> None:
+    for number in range(2):
+        (data.images / f"{number}.gif").write_bytes(b"GIF89a")
+    (data.images / "notes").write_text("x")
+    words = ("init", tmp_path / "new", "--images", data.images, "--task", "depth", "--recipe", "small")
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"")
+    done = CliRunner().invoke(app, [str(word) for word in (*words, "--weights", weights)])
+    assert "Not taken, because they are not images that can be read: 2 .gif, 1 without an extension." in done.output
+    assert "No image is held out, so nothing will be measured" in done.output
+    assert f"Next: labelgrid query {tmp_path / 'new'} --budget 3" in done.output
+    with pytest.raises(LabelgridError) as caught:
+        run(*words[:-4], "--task", "edge")
+    assert "Write --task edges, or --task edge:kind=edges." in str(caught.value)

@@ -1,0 +1,37 @@
+"""Every command that may run a plug-in takes --trust; nothing else about it changes."""
+
+import inspect
+
+import pytest
+
+from labelgrid import cli
+from labelgrid.cli import grid, sets
+from labelgrid.cli.trusting import with_trust
+from labelgrid.errors import UsageError
+from labelgrid.trusted import VARIABLE, is_trusted
+
+
+def test_every_command_but_two_takes_it():
+    without = {
+        info.callback.__name__
+        for info in cli.app.registered_commands
+        if "trust" not in inspect.signature(info.callback).parameters
+    }
+    assert without == {sets.scenes.__name__, "list_"}
+
+
+def test_the_options_of_the_command_are_its_own_and_trust_is_the_last():
+    added = inspect.signature(with_trust(grid.status)).parameters
+    assert [*inspect.signature(grid.status).parameters, "trust"] == list(added)
+
+
+def test_a_command_runs_with_the_trust_of_its_option(monkeypatch):
+    from typer.testing import CliRunner
+
+    monkeypatch.setenv(VARIABLE, "")
+    done = CliRunner().invoke(cli.app, ["status", "nowhere", "--trust", "mine", "--trust", "yours.too"])
+    assert done.exit_code == 1 and is_trusted("mine.a") and is_trusted("yours.too")
+    refused = CliRunner().invoke(cli.app, ["status", "nowhere", "--trust", "os"])
+    assert isinstance(refused.exception, UsageError)
+    with pytest.raises(UsageError):
+        raise refused.exception
