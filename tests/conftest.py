@@ -10,6 +10,9 @@ from tests.support import Made, make_dataset
 
 # Before torch is loaded: test workers that each use all cores wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# The plug-ins of the tests and of the examples, also in the processes that tests start.
+OWN = ("tests", "cheapest_strategy", "deep_heads_network", "inverse_depth_task", "published", "table_dataset")
+os.environ["LABELGRID_TRUST"] = ",".join(OWN)
 
 NYUV2 = Path(__file__).parents[2] / "shared" / "data" / "nyuv2"
 

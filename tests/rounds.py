@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import Fit
+from labelgrid.project.artifacts import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, query
-from labelgrid.rounds.models import latest
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 from tests.support import Made
@@ -67,6 +66,6 @@ def whole_round(folder: Path, changes: dict[str, Any], step: int = 3, **options:
     with copied(project, folder / "twin" / "flat") as twin:
         undisturbed = fit.fit(twin, Silent(), changes=changes)
     resumed = fit_killed(project, changes, step)
-    assert resumed.model == undisturbed.model and latest(project) == resumed
+    assert resumed.model == undisturbed.model and newest_fit(project.folder) == resumed
     assert query.query(project, Budget(4), Silent()).picks
     return project, made

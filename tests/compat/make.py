@@ -48,7 +48,7 @@ workers = 0
 passes = 4
 """
 #: That of the live campaign, which leaves no folder.
-LIVE = SMALL.replace("test_efficientnet", "mobilenetv2_035").replace("8", "16")
+LIVE = SMALL.replace("test_efficientnet", "mobilenetv2_035").replace("8", "16") + 'at = "original"\n'
 DEPTH = "scale = 0.002, coarser = 2"
 STUDY = f"""{SMALL}
 [simulate]

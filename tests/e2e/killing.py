@@ -8,7 +8,9 @@ size, as if the process had been killed while writing.
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,11 @@ PRELOADED = [
     "alembic.command",
     "labelgrid.project.export",
     "labelgrid.project.import_labels",
+    "labelgrid.rounds.predict",
     "labelgrid.rounds.query",
+    "labelgrid.rounds.score",
+    "labelgrid.reporting.write",
+    "labelgrid.simulation.run_study",
     "tests.e2e.commands",
 ]
 #: Images per part of the pool: several parts, so that a killed `score` has finished some.
@@ -68,28 +74,61 @@ class Moments:
         event.listen(Engine, "commit", lambda connection: self.passed("commit"))
 
 
-def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> list[str]:
-    """Run `labelgrid WORDS` in a process that is killed (SIGKILL) or stopped (SIGINT) before moment `die` (0: never).
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit status and text, its moments and seconds; the status is None if it was killed."""
 
-    Returns:
-        the kinds of its moments; empty if it was killed or stopped.
+    code: int | None
+    text: str = ""
+    moments: tuple[str, ...] = ()
+    seconds: float = 0
+
+
+def ended(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL, after: float | None = None) -> Ended:
+    """Run `labelgrid WORDS` in a process that is killed or stopped before moment `die` (0: never).
+
+    Args:
+        after: kill it after so many seconds.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_command, args=([str(word) for word in words], die, by, sender))
+    start = time.monotonic()
     process.start()
     sender.close()
+    process.join(after)
+    process.kill()
     process.join()
-    if process.exitcode == -signal.SIGKILL:
+    seconds = time.monotonic() - start
+    if process.exitcode == -signal.SIGKILL and not receiver.poll():
+        return Ended(None, seconds=seconds)
+    try:
+        return Ended(*receiver.recv(), seconds=seconds)
+    except EOFError:  # killed, or it died by an exception
+        return Ended(None if process.exitcode == -signal.SIGKILL else process.exitcode, "Traceback", seconds=seconds)
+
+
+def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> list[str]:
+    """Run `labelgrid WORDS`, which must succeed unless it is killed (SIGKILL) or stopped (SIGINT) before moment `die`.
+
+    Returns:
+        the kinds of its moments; empty if it was killed or stopped.
+    """
+    end = ended(*words, die=die, by=by)
+    if end.code is None:
         return []
-    code, text, moments = receiver.recv()
-    if code == STOPPED:
-        assert text.endswith("Run the same command to resume.\n"), text
+    if end.code == STOPPED:
+        assert end.text.endswith("Run the same command to resume.\n"), end.text
         return []
-    assert (process.exitcode, code) == (0, 0), text
-    assert not die or len(moments) < die
-    return list(moments)
+    assert end.code == 0, end.text
+    assert not die or len(end.moments) < die
+    return list(end.moments)
+
+
+def is_leftover(path: Path) -> bool:
+    """A partial file that no command reads."""
+    return path.suffix == ".partial" or (path.name.startswith(".") and path.suffix == ".part")
 
 
 def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> None:
@@ -104,5 +143,5 @@ def _command(words: list[str], die: int, by: signal.Signals, sender: Any) -> Non
     moments = Moments(die, by)
     moments.watch()
     result = typed(*words)
-    sender.send((result.code, result.out + result.err, moments.kinds))
+    sender.send((result.code, result.out + result.err, tuple(moments.kinds)))
     sender.close()

@@ -59,8 +59,8 @@ FULL: dict[str, tuple[int, str]] = {
     ),
     "query ROOM/fitted --budget 5": (
         40,
-        "The label could not be written: No space left on device (ROOM/fitted/rounds/0002/prelabels/semseg/0004.png).\n"
-        "  Free some space or check the folder's permissions. An existing file was not changed.",
+        "The ledger cannot be used: the disk is full (ROOM/fitted/labelgrid.db).\n"
+        "  Free some space and run again. Nothing was changed.",
     ),
     "report ROOM/fitted": (
         64,

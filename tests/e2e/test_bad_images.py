@@ -62,8 +62,9 @@ BAD = {
 
 @pytest.mark.parametrize(("content", "fault"), BAD.values(), ids=BAD)
 def test_one_image_that_cannot_be_used_stops_init_and_add(tmp_path: Path, content: bytes, fault: str) -> None:
-    bad = write(tmp_path / "photos", a_png=encoded("png"), b_jpg=content)
-    message = f"1 of 2 images cannot be used:\n    b.jpg: {fault}\n  Fix or remove them. "
+    name = "b.png" if content.startswith(b"\x89PNG") else "b.jpg"
+    bad = write(tmp_path / "photos", a_png=encoded("png"), **{name: content})
+    message = f"1 of 2 images cannot be used:\n    {name}: {fault}\n  Fix or remove them. "
     found = refused(tmp_path, "init", tmp_path / "flat", "--images", bad, "--task", "depth")
     assert found == f"{message}Nothing was made."
     done("init", tmp_path / "flat", "--images", write(tmp_path / "good", c_png=encoded("png")), "--task", "depth")
@@ -160,7 +161,7 @@ def absent(place: Path) -> None:
     pass
 
 
-NONE = "Images are files that end in .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp."
+NONE = "Images are files that end in .avif, .bmp, .heic, .heif, .jpeg, .jpg, .png, .tif, .tiff, .webp."
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ NONE = "Images are files that end in .bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp
     [
         (absent, "There is no such folder of images, and no such list", "Check the path. "),
         (empty, "The folder holds no images", f"{NONE} "),
-        (of_texts, "The folder holds no images", f"{NONE} "),
+        (of_texts, "The folder holds no images, but 1 .txt", f"{NONE} "),
         (one_text, "Line 2, 'b.txt', does not have the extension of an image", ""),
     ],
 )

@@ -19,8 +19,8 @@ OWN_CODE = "name your own code as 'package.module:name'."
 #: Words after `init flat --images photos` -> the error.
 BAD_INITS = {
     "--task Depth": "'Depth' is not a valid task name.\n  Use small letters, digits and _, a letter first.",
-    "--task deptj": "There is no tasks plug-in 'deptj'.\n  Did you mean 'depth'? labelgrid/tasks has: depth, edges, "
-    f"normals, saliency, semseg; {OWN_CODE}",
+    "--task deptj": "There is no kind of task 'deptj'.\n  Did you mean 'depth'? Write --task depth, or --task "
+    f"deptj:kind=depth. The kinds are depth, edges, normals, saliency, semseg; {OWN_CODE}",
     "--task semseg": "Task 'semseg' has 0 classes; it needs at least 2.\n"
     "  Use --task semseg:classes.txt, a file with one class name per line.",
     "--task semseg:nowhere.txt": "The class names of 'semseg' cannot be read: No such file or directory "
@@ -38,9 +38,10 @@ BAD_INITS = {
     "\n  Fix it, or escape special characters.",
     "--task depth --holdout 10": "--holdout 10 of 10 images leaves none to train on.\n  Hold out fewer images.",
     "--task depth --holdout 11": "--holdout 11 of 10 images leaves none to train on.\n  Hold out fewer images.",
-    "--task depth --holdout -1": "--holdout must not be below 0. Found -1.\n ",
-    "--task depth --holdout 3 --group 00": "All images would be held out: their groups are too large.\n"
-    "  Hold out fewer, or give a finer --group.",
+    "--task depth --holdout -1": "--holdout must be a number of images from 0 up, or a share such as 20%. Found -1.\n"
+    "  Use, for example, --holdout 50.",
+    "--task depth --holdout 3 --group 00": "All images would be held out: their groups are too large, or "
+    "they are copies.\n  Hold out fewer, or give a finer --group.",
     "": "A project needs a task.\n  Add one, for example --task depth.",
 }
 
@@ -243,7 +244,7 @@ def test_a_ledger_of_a_newer_program_is_refused(project: Copied, data: Made, tmp
         base.execute("UPDATE ledger_version SET version_num = '0099'")
     first, *rest = command.format(labels=data.labels).split()
     assert refused(tmp_path, first, flat, *rest).startswith(
-        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0001 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0002 "
         f"({flat / 'labelgrid.db'}).\n  Upgrade labelgrid. Nothing was changed."
     )
 
@@ -274,7 +275,7 @@ def test_cancelling_what_is_not_requested_names_it(project: Copied, tmp_path: Pa
 def test_exporting_what_is_not_there_is_refused(project: Copied, tmp_path: Path) -> None:
     flat = project("new")
     done("cancel", flat, "--round", 0)
-    end = f"({flat}).\n  `labelgrid query {flat} --budget 60` makes requests. Nothing was written."
+    end = f"({flat}).\n  `labelgrid query {flat} --budget 24` makes requests. Nothing was written."
     assert refused(tmp_path, "export", flat) == f"No request is open {end}"
     assert refused(tmp_path, "export", flat, "--round", 7) == f"Round 7 has no open request {end}"
     found = refused(tmp_path, "export", flat, "--labels")

@@ -11,8 +11,8 @@ import torch
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.options import BackboneOptions
+from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.rounds import models
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from tests.projects import RECIPE
 from tests.support import CLASSES, make_dataset
@@ -48,7 +48,7 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
     report = from_python.campaign(tmp_path / "flat", made.images, tasks, answer, **settings)
     assert report.stat().st_size > 10_000
     with ProjectFolder.open(tmp_path / "flat") as project:
-        assert models.latest(project).round == 3
+        assert newest_fit(project.folder).round == 3
         picks = json.loads((project.round_folder(2) / "picks.json").read_text())
         assert [pick["task"] for pick in picks[:3]] == ["depth"] * 3  # the cheap labels first
         assert [row.strategy for row in project.store.rounds()][:2] == ["random_images", "cheapest_strategy:build"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.commands import answer, ledger, task_words
-from tests.e2e.killing import command
+from tests.e2e.killing import command, is_leftover
 from tests.support import Made
 
 #: A campaign: commands by name; `DIR` stands for the project.
@@ -92,11 +92,6 @@ def lasting(project: Path) -> dict[str, Any]:
         elif path.is_file() and not is_leftover(path) and not path.name.startswith("labelgrid.db"):
             found[name] = path.read_bytes()
     return found
-
-
-def is_leftover(path: Path) -> bool:
-    """A partial file that no command reads."""
-    return path.suffix == ".partial" or (path.name.startswith(".") and path.suffix == ".part")
 
 
 @pytest.mark.parametrize(

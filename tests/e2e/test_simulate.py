@@ -38,12 +38,12 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(studies: Path, out: str, recipe: str = "study.toml") -> list[object]:
-    return ["simulate", studies / recipe, "--data", studies / "data", "--out", studies / out, "--jobs", "2"]
+def words(studies: Path, out: str, recipe: str = "study.toml", jobs: int = 2) -> list[object]:
+    return ["simulate", studies / recipe, "--data", studies / "data", "--out", studies / out, "--jobs", jobs]
 
 
-def start(studies: Path, out: str) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "labelgrid", *map(str, words(studies, out))]
+def start(studies: Path, out: str, jobs: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "labelgrid", *map(str, words(studies, out, jobs=jobs))]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
@@ -59,10 +59,10 @@ def test_every_run_round_task_and_metric_has_its_record(studies: Path) -> None:
     assert len(lines) == 1 + len(records) and lines[0].startswith('"kind","strategy","seed"')
 
 
-def test_killed_twice_a_study_ends_in_the_same_tables(studies: Path) -> None:
+def test_killed_twice_and_resumed_with_other_jobs_a_study_ends_in_the_same_tables(studies: Path) -> None:
     out = studies / "killed"
-    for least in (1, 3):
-        process = start(studies, "killed")
+    for least, jobs in ((1, 1), (3, 4)):
+        process = start(studies, "killed", jobs)
         limit = time.monotonic() + 120
         while len(list(out.glob("runs/*/rounds/*/fit.json"))) < least and time.monotonic() < limit:
             time.sleep(0.05)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from labelgrid.labels.grid import Cell
 from labelgrid.project.export import export, export_labels
@@ -27,7 +28,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Path]:
     plain = make_dataset(folder / "plain", len(NAMES), size=(4, 6), tasks=("depth", "edges"), extension=".png")
     data = Made(folder / "made", NAMES, plain.rows)
     for name, source in zip(NAMES, plain.names, strict=True):
-        copy(plain.images / source, data.images / name)
+        (data.images / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.open(plain.images / source).save(data.images / name)
         for row in data.rows:
             copy(plain.label(source, row.name), data.labels / row.name / f"{name}.png")
     with make_project(folder / "project", data) as project:

@@ -1,0 +1,113 @@
+"""Attacks the program, counts how it ends, and prints the table: `python -m tests.torture [--scale N] [--write]`.
+
+`--write` puts the table into docs/reliability.md. The same scale and seed make the same trials; only the times of kills
+differ. Exits with 1 if a trial ended as none may.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from tests.torture import hostile, kills, pool, together
+from tests.torture.bombs import Bombs
+from tests.torture.counting import Row, table
+from tests.torture.mutated import Mutated
+from tests.torture.projects import STEPS, Stages, make_stages
+from tests.torture.special import Special
+
+PAGE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
+START, END = "<!-- table: ./dev torture --write -->\n", "<!-- end -->"
+#: The trials of each class at scale 1.
+MUTATED, FILES, SETTINGS, KILLS, TOGETHER, DISKS = 12_000, 600, 200, 14, 4, 35
+#: Commands that take long are killed less often.
+SLOW = {"simulate": 3}
+
+
+def files(folder: Path, scale: float, seed: int) -> Iterator[Row]:
+    """The attacks by files that need no project of several stages."""
+    mutated = Mutated(folder, seed)
+    mutated.make()
+    yield from pool.run(mutated, range(int(MUTATED * scale)))
+    bombs = Bombs(folder)
+    yield from pool.run(bombs, range(0, len(bombs.files), max(1, round(1 / scale))))
+
+
+def projects(stages: Stages, scale: float, seed: int) -> Iterator[Row]:
+    """The attacks by what lies in a project, or is given to a command."""
+    special = Special(stages.folder, seed)
+    yield from pool.run(special, range(0, len(special.trials), max(1, round(1 / scale))), seconds=60)
+    for attack in hostile.attacks(stages.folder, seed):
+        count = FILES if type(attack) in (hostile.Recipes, hostile.Checkpoints) else SETTINGS
+        yield from pool.run(attack, range(max(8, int(count * scale))), seconds=60)
+    hostile.clean(stages.folder)
+
+
+def processes(
+    stages: Stages, folder: Path, scale: float, seed: int, names: list[str], told: Callable[[Row], None]
+) -> Iterator[Row]:
+    """The attacks on running commands."""
+    attacks = (
+        lambda: together.at_once(stages, folder, max(1, int(TOGETHER * scale)), seed),
+        lambda: together.small_disks(stages, folder, max(7, int(DISKS * scale)), seed),
+        *(
+            partial(kills.kills, stages, folder, name, max(1, int(SLOW.get(name, KILLS) * scale)), seed)
+            for name in names
+        ),
+    )
+    for one in attacks:
+        row = one()
+        told(row)
+        yield row
+
+
+def attack(folder: Path, scale: float, seed: int, names: list[str], told: Callable[[Row], None]) -> list[Row]:
+    """Run every class of attack below a folder; files and processes at the same time."""
+    stages = make_stages(folder / "projects")
+    groups = (
+        lambda: (*files(folder / "files", scale, seed), *projects(stages, scale, seed)),
+        lambda: tuple(processes(stages, folder, scale, seed, names, told)),
+    )
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (threads.submit(group) for group in groups)
+        for row in first.result():
+            told(row)
+        return [*first.result(), *second.result()]
+
+
+def tell(row: Row) -> None:
+    print(time.strftime("%H:%M:%S"), row.name, dict(row.counts), row.not_run, flush=True)
+    for failure in row.failures:
+        print("   ", failure, flush=True)
+
+
+def write(text: str) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(START)
+    PAGE.write_text(f"{before}{START}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="./dev torture", description=__doc__)
+    parser.add_argument("--scale", type=float, default=1, help="1: about 15 minutes on two cores; 30: hours")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
+    options = parser.parse_args(words)
+    with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+        rows = attack(Path(folder), options.scale, options.seed, list(STEPS), tell)
+    text = f"`./dev torture --scale {options.scale:g} --seed {options.seed} --write`:\n\n{table(rows)}"
+    print(text)
+    if options.write:
+        write(text)
+    return 1 if any(row.failures for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
