@@ -2,14 +2,13 @@
 
 The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline runs D whole forward
 passes with the network's own dropout, keeps all samples, then computes the entropies of PartAL A.1. The network is the
-small recipe's with random weights. The last part scores files from disk and compares this with a loop over the same
-files that only predicts.
+small recipe's with random weights. The last parts score files from disk, small ones with labels and large ones without,
+and compare this with a loop over the same files that only reads them and runs the network once.
 """
 
 import argparse
 import math
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +34,8 @@ from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
 
-BAR = 1.2
+#: Limits: dropout passes over one forward pass; scoring files over reading them and one forward pass.
+BAR, DEFAULT = 1.2, 2.0
 
 
 def naive(network: Network, batch: Batch, passes: int, where: Where, original: bool) -> np.ndarray:
@@ -115,30 +115,34 @@ def predict_only(network: Network, source: FolderDataset, names: list[str], know
             network(batch.images, batch.targets or None)
 
 
-def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> None:
+def score(network: Network, tasks: dict[str, Task], source: FolderDataset, names: list[str], given: Options) -> None:
     """The whole path from files to the score table."""
+    job = ScoringJob(
+        TrainedModel(network), tasks, task_definitions(), source, recipe().data, {"dropout": Dropout(given, 0)}, {}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        gather(job, names, Path(folder), Silent())
+
+
+def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> bool:
+    """Compare scoring of files with a loop that only reads them and runs the network once."""
     names = list(source.images())
-    rounds: list[list[float]] = []
-    for _ in range(max(1, options.repeats // 5)):
-        seconds = []
-        for known in (False, True):
-            start = time.perf_counter()
-            predict_only(network, source, names, known)
-            seconds.append(time.perf_counter() - start)
-        for at in ("head", "original"):
-            statistic = Dropout(Options(options.passes, at=at), 0)
-            model, data = TrainedModel(network), recipe().data
-            job = ScoringJob(model, tasks, task_definitions(), source, data, {"dropout": statistic}, {})
-            with tempfile.TemporaryDirectory() as folder:
-                start = time.perf_counter()
-                gather(job, names, Path(folder), Silent())
-                seconds.append(time.perf_counter() - start)
-        rounds.append(seconds)
-    sides = ("predict only", "predict only, labels fed in", "score at head resolution", "score at original size")
-    for place, side in enumerate(sides):
-        seconds = float(np.median([each[place] for each in rounds]))
-        over = float(np.median([each[place] / each[1] for each in rounds]))
-        print(f"  from files: {side:32} {len(names) / seconds:8.1f} images/s, time {over:.3g} x that of the second")
+    height, width = source.image(names[0]).shape[:2]
+    plain = f"read and forward, {height}x{width}"
+    sides = {
+        plain: lambda: predict_only(network, source, names, True),
+        "score by default": lambda: score(network, tasks, source, names, Options(options.passes)),
+        "score at the heads": lambda: score(network, tasks, source, names, Options(options.passes, at="head")),
+    }
+    if height * width <= 2**20:  # a large image takes minutes
+        papers = Options(options.passes, at="original")
+        sides["score at original size"] = lambda: score(network, tasks, source, names, papers)
+    times = interleaved(sides, max(1, options.repeats // 5))
+    show(times)
+    first = times.pop(plain)
+    for side, each in times.items():
+        print(f"  {side} / {plain}: {each.over(first):.3g} x (processor {each.work_over(first):.3g} x)")
+    return check_limit(f"scoring by default / {plain}", times["score by default"].over(first), DEFAULT)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -147,6 +151,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--images", type=int, default=32, help="files of the last part")
     parser.add_argument("--original", type=int, nargs=2, default=(480, 640), help="height and width of the files")
+    parser.add_argument("--large", type=int, nargs=2, default=(4000, 6000), help="of the two large files")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
@@ -163,7 +168,9 @@ def main(words: list[str] | None = None) -> int:
             print("every second label fed in" if known else "no label known")
             (batch,) = eval_batches(source, task_definitions(), names, recipe().data, batch=options.batch, known=labels)
             kept &= of_a_batch(network, tasks, batch, options)
-        of_files(network, tasks, source, options)
+        kept &= of_files(network, tasks, source, options)
+        large = make_files(Path(folder, "large"), 2, tuple(options.large), labels=False)
+        kept &= of_files(network, tasks, large, options)
     return 0 if kept else 1
 
 

@@ -1,4 +1,7 @@
-"""A strategy of your own: uncertainty per unit of cost. Use it with `--strategy cheapest_strategy:build`."""
+"""A strategy of your own: uncertainty per unit of cost. Use it with `--strategy cheapest_strategy:build`.
+
+Commands run it with `--trust cheapest_strategy`.
+"""
 
 from dataclasses import dataclass
 

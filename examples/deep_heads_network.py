@@ -1,4 +1,7 @@
-"""A network of your own: heads of two convolutions. Use it with `[network] name = "deep_heads_network:build"`."""
+"""A network of your own: heads of two convolutions. Use it with `[network] name = "deep_heads_network:build"`.
+
+Commands run it with `--trust deep_heads_network`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

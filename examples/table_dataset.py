@@ -2,6 +2,7 @@
 
 Put this folder on PYTHONPATH and name the source "table_dataset:build": a module and its function. Geometry, masks and
 batches come from labelgrid; a source lists the images, and reads one image or one label.
+Commands run it with `--trust table_dataset`.
 """
 
 import csv

@@ -11,7 +11,7 @@ from tools.source import ROOT, modules, report
 
 PACKAGE = "src/labelgrid"
 #: The folders and modules of the package that must not import torch.
-LIGHT = ("labels", "select", "annotate", "report", "recipes", "project", "reporting", "web", "plugins.py", "api.py")
+LIGHT = ("labels", "select", "annotate", "report", "recipes", "project", "reporting", "web", "plugins.py", "api")
 
 #: The commands that must run without torch, in the order in which they depend on each other.
 COMMANDS = (
@@ -23,7 +23,9 @@ COMMANDS = (
     "status project --json",
     "export project --out requests",
     "import project labels",
+    "verify project --json",
     "cancel project --round 0",
+    "task project depth --set cost=2",
     "report project --out report.html",
 )
 

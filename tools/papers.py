@@ -21,7 +21,7 @@ INVENTORY: dict[str, tuple[str, ...]] = {
     "PartAL": (
         *_ids("eq", "1, 2, 3, 4, 5, 6, 7, 8"),
         *_ids("eq", "shannon, differential, rank, learning rate, total loss"),
-        *_ids("section", "3, 3.1, 3.2, 3.3, A.3, A.4, A.5"),
+        *_ids("section", "3, 3.1, 3.2, 3.3, A.1.2, A.3, A.4 NYUv2, A.4 PASCAL, A.5"),
         *_ids("fig", "1, 2, 3, 4, 5, 6, 7a, 7b, 7c, 7d, 8a, 8b, 8c, 8d, 8e, 8f, 9, 10, 11, 12, 13, 14"),
         *_ids("table", "1, 2"),
         *_ids("metric", "mIoU, odsF, mErr, RMSE, multi-task error"),
@@ -30,7 +30,7 @@ INVENTORY: dict[str, tuple[str, ...]] = {
     ),
     "TCD": (
         *_ids("eq", "1, 2, 3, encoder, decoder, loss weighting"),
-        *_ids("section", "1, 2, 3, 4, 7"),
+        *_ids("section", "1, 2, 3, 4, 5, 6, 7, 8"),
         *_ids("fig", "4a, 4b, 4c, 4d, 4e, 4f, 5a, 5b, 5c, 5d, 8, 9, 10, 11"),
         *_ids("table", "2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"),
         *_ids("baseline", "Random, Core-Set, RBAL, LL4AL, PartAL"),
@@ -45,7 +45,8 @@ INVENTORY: dict[str, tuple[str, ...]] = {
         *_ids("table", "1, 2, 3, 4, 5, 6"),
         *_ids("metric", "mIoU, aErr, mErr, odsF"),
         *_ids("setting", "full, random, one, 1:9, 9:1"),
-        *_ids("network", "SegNet, ResNet-18 and ASPP, mapping"),
+        *_ids("network", "SegNet, ResNet-18 and ASPP"),
+        *_ids("network", "mapping of SegNet, mapping of ResNet-18, cross-task mapping"),
         *_ids("baseline", "Supervised Learning, Semi-supervised Learning, Direct-Map, Perceptual-Map"),
         *_ids("baseline", "Contrastive-Loss, Discriminator-Loss, STL, MTL, MTAN, X-task"),
         *_ids("baseline", "Uncertainty, GradNorm, MGDA, DWA, Ours + Uncertainty"),

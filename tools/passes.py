@@ -10,8 +10,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import FrameType
 
@@ -41,8 +42,8 @@ COMMANDS = (
     ("import flat labels", "import"),
     ("fit flat", "fit"),
     ("score flat", "score"),
-    ("query flat --budget 1 --no-prelabels --dry-run", "query: scores there, no previews"),
-    ("query flat --budget 1", "query: scores there, with previews"),
+    ("query flat --budget 1 --no-prelabels", "query"),
+    ("query flat --budget 1", "query again: previews only"),
     ("export flat --out request", "export"),
 )
 
@@ -55,7 +56,8 @@ def passed(package: Path) -> Iterator[set[str]]:
 
     def note(frame: FrameType, event: str, _: object) -> None:
         name = frame.f_code.co_filename
-        if event == "call" and name.startswith(start) and frame.f_code.co_name != "<module>":
+        is_function = frame.f_code.co_flags & CO_OPTIMIZED  # the bodies of modules and classes are not functions
+        if event == "call" and is_function and name.startswith(start):
             modules.add(name.removeprefix(start))
 
     threading.setprofile(note)
@@ -68,7 +70,7 @@ def passed(package: Path) -> Iterator[set[str]]:
 
 
 def counts(package: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each counted command with its modules; last, a query's way from the scores to the ledger alone."""
+    """Each counted command with its modules."""
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
         make_data(Path())
         for line, name in COMMANDS:
@@ -76,31 +78,6 @@ def counts(package: Path) -> Iterator[tuple[str, list[str]]]:
                 run(line)
             if name:
                 yield name, sorted(modules)
-        yield "query: choose and request", sorted(from_scores_to_ledger(package))
-
-
-def from_scores_to_ledger(package: Path) -> set[str]:
-    """The modules of the two steps of a query that need neither the network nor the images."""
-    querying, modules = importlib.import_module("labelgrid.rounds.query"), set[str]()
-
-    def noting(step: Callable[..., object]) -> Callable[..., object]:
-        def noted(*arguments: object, **options: object) -> object:
-            with passed(package) as own:
-                result = step(*arguments, **options)
-            modules.update(own)
-            return result
-
-        return noted
-
-    steps = {name: getattr(querying, name) for name in ("choose", "request")}
-    for name, step in steps.items():
-        setattr(querying, name, noting(step))
-    try:
-        run("query flat --budget 1")
-    finally:
-        for name, step in steps.items():
-            setattr(querying, name, step)
-    return modules
 
 
 def run(line: str) -> None:

@@ -1,0 +1,132 @@
+"""Measures what the checks of label files cost an import, and that no damaged file is accepted with other content.
+
+Both sides import the same labels (class maps, 16-bit depth maps, 16-bit normals) into new projects, in turns: once as
+the program does, once as a plain decoder reads them, which checks the parts of 16-bit colours only. Then bits of a
+depth map are flipped, and bytes of a class map are zeroed, and both read each file.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+from _made import ROWS, make_files, task_definitions
+from _measure import check_limit, interleaved, machine, show
+
+from labelgrid.errors import LabelError
+from labelgrid.labels import png
+from labelgrid.progress import Silent
+from labelgrid.project import create
+from labelgrid.project.import_labels import import_labels
+from labelgrid.project.settings import Settings
+from labelgrid.tasks.task import TaskDef
+
+BAR = 1.1
+#: The bytes of a class map that are zeroed.
+ZEROED = 512
+
+
+@contextmanager
+def without_checks() -> Iterator[None]:
+    """Read labels as a plain decoder does: without sums (but those of parts of 16-bit colours), and no size first."""
+
+    def plain(data: bytes) -> bytes:
+        if data[24:26] == b"\x10\x02":
+            deque(png._chunks(data), 0)
+        return data
+
+    with patch.object(png, "checked", plain), patch.object(TaskDef, "stored_size", lambda *_: None):
+        yield
+
+
+def importing(images: Path, labels: Path, place: Path) -> Callable[[], None]:
+    """A call that imports the labels into a new project; making the project is a part of it on both sides."""
+
+    def run() -> None:
+        shutil.rmtree(place, ignore_errors=True)
+        with create.create(place, [images], list(ROWS), Settings(), Silent(), check="none") as project:
+            import_labels(project, labels)
+
+    return run
+
+
+def damaged_depth(data: bytes, count: int) -> Iterator[bytes]:
+    """The file with one flipped bit, `count` times."""
+    for place in np.random.default_rng(1).choice(8 * len(data), count, replace=False).tolist():
+        changed = bytearray(data)
+        changed[place // 8] ^= 1 << place % 8
+        yield bytes(changed)
+
+
+def damaged_classes(data: bytes, count: int) -> Iterator[bytes]:
+    """The file with `ZEROED` zeroed bytes, `count` times."""
+    for start in np.random.default_rng(2).integers(0, max(1, len(data) - ZEROED), count).tolist():
+        yield data[:start] + bytes(ZEROED) + data[start + ZEROED :]
+
+
+def accepted(task: TaskDef, sound: Path, files: Iterator[bytes], place: Path) -> int:
+    """How many files are accepted as a label whose content is not the sound file's."""
+    expected, wrong = task.read(sound), 0
+    for data in files:
+        place.write_bytes(data)
+        try:
+            label = task.read(place)
+        except LabelError:
+            continue
+        wrong += not (np.array_equal(label.value, expected.value) and np.array_equal(label.valid, expected.valid))
+    return wrong
+
+
+def wrong_acceptances(folder: Path, flips: int, zeroed: int) -> int:
+    """Print and return how many damaged files are accepted with other content."""
+    tasks, place = task_definitions(), folder / "damaged.png"
+    depth, classes = (next((folder / "labels" / name).glob("*.png")) for name in ("depth", "semseg"))
+    found = {}
+    for name in ("checked", "plain"):
+        kinds = (
+            (tasks["depth"], depth, damaged_depth(depth.read_bytes(), flips)),
+            (tasks["semseg"], classes, damaged_classes(classes.read_bytes(), zeroed)),
+        )
+        if name == "plain":
+            with without_checks():
+                found[name] = [accepted(*kind, place) for kind in kinds]
+        else:
+            found[name] = [accepted(*kind, place) for kind in kinds]
+    for name, (bits, zeros) in found.items():
+        print(f"  {name}, accepted with other content: {bits} of {flips} flipped, {zeros} of {zeroed} zeroed")
+    return sum(found["checked"])
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), metavar=("HEIGHT", "WIDTH"))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--flips", type=int, default=400)
+    parser.add_argument("--zeroed", type=int, default=150)
+    options = parser.parse_args(words)
+    print(machine())
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        make_files(folder, options.images, tuple(options.size))
+        checked = importing(folder / "images", folder / "labels", folder / "flat")
+
+        def plain() -> None:
+            with without_checks():
+                checked()
+
+        times = interleaved({"import": checked, "import without checks": plain}, options.repeats)
+        show(times)
+        ratio = times["import"].work_over(times["import without checks"])
+        holds = check_limit("import / import without checks (processor time)", ratio, BAR)
+        wrong = wrong_acceptances(folder, options.flips, options.zeroed)
+        return 0 if check_limit("damaged labels accepted with other content", wrong, 0, "files") and holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
