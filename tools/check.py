@@ -19,7 +19,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
     **{
         name: (*PYTHON, f"tools.{name}")
         for name in (
-            *("sizes", "mirror", "names", "apart", "addresses", "unsafe"),
+            *("sizes", "mirror", "names", "classes", "apart", "addresses", "unsafe"),
             *("notorch", "documented", "reference", "papers", "modulemap"),
         )
     },

@@ -15,7 +15,7 @@ from labelgrid.tasks.task import TaskDef
 
 
 @dataclass(frozen=True)
-class Removed:
+class RemovedNames:
     """What was taken out of a project: images, their names without extension, tasks, and the requests of the cells."""
 
     images: frozenset[str]
@@ -50,12 +50,12 @@ class ProjectIndex:
             {event.move.request_id for event in self._store.events() if event.move.request_id in ids} if ids else set()
         )
 
-    def removed(self) -> Removed:
+    def removed(self) -> RemovedNames:
         """The removed images, the dropped tasks, and the ids of all requests that their cells had."""
         images, tasks = (frozenset(self._store.removed(kind)) for kind in ("images", "tasks"))
         cells = ((e.move.request_id, e.move.cell) for e in self._store.events()) if images or tasks else ()
         ids = {request for request, cell in cells if request and (cell.image_id in images or cell.task in tasks)}
-        return Removed(images, frozenset(map(stem, images)), tasks, frozenset(ids))
+        return RemovedNames(images, frozenset(map(stem, images)), tasks, frozenset(ids))
 
 
 class Connector(Protocol):

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
-from labelgrid.annotate.connector import ProjectIndex, Removed
+from labelgrid.annotate.connector import ProjectIndex, RemovedNames
 from labelgrid.annotate.matching import LINK, cell_of, is_inside, leads_outside, links_outside, wrong_extension
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import codec
@@ -222,7 +222,7 @@ def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | F
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
-def _is_removed(name: str, entry: _Listed | None, known: _Known, removed: Removed) -> bool:
+def _is_removed(name: str, entry: _Listed | None, known: _Known, removed: RemovedNames) -> bool:
     """Whether a file that matches no cell is of a removed image or a dropped task."""
     path = PurePosixPath(stem(name))
     if path.name in removed.requests:

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.tasks.figures import Figure
+from labelgrid.tasks.figures import LabelFigure
 
 #: Labels are thinned to at most so many rows and columns before figures are computed.
 SIDE = 160
@@ -28,14 +28,14 @@ AGREEMENT = -0.2
 PIXELS, PREDICTIONS = 100, 3
 AXES = ("x (right)", "y (up)")
 
-FigureSet = Sequence[Mapping[str, Figure]]
+FigureSet = Sequence[Mapping[str, LabelFigure]]
 
 
 @dataclass(frozen=True)
 class Summary:
     """What is compared of a map: its figures, and the signs of its slopes [h, w, 2] if its kind has slopes."""
 
-    figures: Mapping[str, Figure]
+    figures: Mapping[str, LabelFigure]
     slope: NDArray[np.int8] | None
 
 
@@ -120,9 +120,9 @@ def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
     return along[0], along[1]
 
 
-def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[Figure, float]]]:
+def _gaps(pairs: Iterable[Pair]) -> dict[str, list[tuple[LabelFigure, float]]]:
     """By name, the figures of labels, and how much larger they are than those of the predictions."""
-    gaps: dict[str, list[tuple[Figure, float]]] = defaultdict(list)
+    gaps: dict[str, list[tuple[LabelFigure, float]]] = defaultdict(list)
     for label, predicted in pairs:
         for name in label.figures.keys() & predicted.figures.keys():
             mine, its = _scaled([label.figures[name], predicted.figures[name]])
@@ -145,20 +145,20 @@ def agreement(one: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[float, fl
     return along[0], along[1]
 
 
-def _by_name(labels: FigureSet) -> dict[str, list[Figure]]:
-    figures: dict[str, list[Figure]] = defaultdict(list)
+def _by_name(labels: FigureSet) -> dict[str, list[LabelFigure]]:
+    figures: dict[str, list[LabelFigure]] = defaultdict(list)
     for label in labels:
         for name, figure in label.items():
             figures[name].append(figure)
     return figures
 
 
-def _scaled(figures: Iterable[Figure]) -> list[float]:
+def _scaled(figures: Iterable[LabelFigure]) -> list[float]:
     """The values; as logarithms if their ratio counts."""
     return [math.log(max(figure.value, 1e-30)) if figure.ratio else figure.value for figure in figures]
 
 
-def _limit(figure: Figure, one: Sequence[float], other: Sequence[float]) -> float:
+def _limit(figure: LabelFigure, one: Sequence[float], other: Sequence[float]) -> float:
     """How far the medians of two sets of values may be from each other; farther if the first is one label."""
     tolerance = math.log(figure.tolerance) if figure.ratio else figure.tolerance
     spread = max(_spread(one), _spread(other))
@@ -173,9 +173,9 @@ def _spread(values: Sequence[float]) -> float:
     return 1.4826 * median(abs(value - middle) for value in values)
 
 
-def _median(figures: Sequence[Figure]) -> str:
+def _median(figures: Sequence[LabelFigure]) -> str:
     return f"{median(figure.value for figure in figures):.3g}{figures[0].unit}"
 
 
-def _count(figures: Sequence[Figure]) -> str:
+def _count(figures: Sequence[LabelFigure]) -> str:
     return f"{len(figures)} label{'s' if len(figures) > 1 else ''}"

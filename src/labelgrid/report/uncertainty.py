@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class RoundScores:
+class ScoredRound:
     """A round's scores.
 
     Args:
@@ -22,7 +22,7 @@ class RoundScores:
     missing: NDArray[np.bool_]
 
 
-def mean_normalised(scored: Sequence[RoundScores], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
+def mean_normalised(scored: Sequence[ScoredRound], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
     """By task and round, the mean over the missing cells of (u - min) / (max - min).
 
     A task's min and max are those of its first scored round and do not change, so the figure can fall (eq. 8).
@@ -31,7 +31,7 @@ def mean_normalised(scored: Sequence[RoundScores], tasks: Sequence[str]) -> dict
 
     Example:
         >>> left = np.ones((2, 1), bool)
-        >>> rounds = [RoundScores(1, np.array([[1.0], [3.0]]), left), RoundScores(2, np.array([[1.0], [2.0]]), left)]
+        >>> rounds = [ScoredRound(1, np.array([[1.0], [3.0]]), left), ScoredRound(2, np.array([[1.0], [2.0]]), left)]
         >>> mean_normalised(rounds, ["depth"])
         {'depth': {1: 0.5, 2: 0.25}}
     """

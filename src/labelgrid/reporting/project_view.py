@@ -15,7 +15,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
 from labelgrid.report.request_history import RequestHistory
-from labelgrid.report.uncertainty import RoundScores, mean_normalised
+from labelgrid.report.uncertainty import ScoredRound, mean_normalised
 from labelgrid.score.table import FILE, read_table
 from labelgrid.tasks.pictures import colour_map, jpeg
 
@@ -64,7 +64,7 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
     """
     grid = project.store.grid()
     rounds, tasks = _rounds(project, grid), list(grid.tasks)
-    scored: dict[str, list[RoundScores]] = {}
+    scored: dict[str, list[ScoredRound]] = {}
     for row in project.store.rounds():
         folder = project.round_folder(row.number)
         if not has_scores(project, row.number):
@@ -75,7 +75,7 @@ def uncertainty_of(project: ProjectFolder) -> PoolUncertainty:
             if table.tasks == tuple(tasks) and table.axes[name] == "cell":
                 untrained = np.array([task not in done.trained for task in tasks]) if done else False
                 scored.setdefault(name, []).append(
-                    RoundScores(row.number, np.where(untrained, np.nan, values), missing)
+                    ScoredRound(row.number, np.where(untrained, np.nan, values), missing)
                 )
     by_statistic = {name: mean_normalised(some, tasks) for name, some in scored.items()}
     return {name: means for name, means in by_statistic.items() if means}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.formats import depth as files
-from labelgrid.tasks.figures import Figure, receding
+from labelgrid.tasks.figures import LabelFigure, receding
 from labelgrid.tasks.pictures import RGB, along_distance
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
@@ -47,12 +47,12 @@ def distances(value: NDArray[Any], valid: NDArray[np.bool_], limits: Range | Non
     return along_distance(value[..., 0], valid, limits, options.disparity)
 
 
-def middle(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> Mapping[str, Figure]:
+def middle(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> Mapping[str, LabelFigure]:
     """The median: about 1000 times too small or too large if metres and millimetres are confused."""
     median = float(np.median(value[..., 0][valid]))
     if options.disparity:
-        return {"the median disparity": Figure(median, FACTOR, ratio=True)}
-    return {"the median depth": Figure(median, FACTOR, ratio=True, range=METRES, unit=" m")}
+        return {"the median disparity": LabelFigure(median, FACTOR, ratio=True)}
+    return {"the median depth": LabelFigure(median, FACTOR, ratio=True, range=METRES, unit=" m")}
 
 
 def recedes(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options) -> NDArray[Any]:

@@ -17,7 +17,7 @@ SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class Figure:
+class LabelFigure:
     """A number computed from one label, and what is normal for it.
 
     Args:
@@ -35,7 +35,7 @@ class Figure:
     unit: str = ""
 
 
-def no_figures(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) -> Mapping[str, Figure]:
+def no_figures(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) -> Mapping[str, LabelFigure]:
     """The `figures` of kinds that have none: an import compares nothing."""
     return {}
 
@@ -45,22 +45,22 @@ def no_slope(_value: NDArray[Any], _valid: NDArray[np.bool_], _options: object) 
     return None
 
 
-def positions(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> Mapping[str, Figure]:
+def positions(value: NDArray[Any], valid: NDArray[np.bool_], options: Any) -> Mapping[str, LabelFigure]:
     """The `figures` of class indices [h, w, 1]: the mean height of each class, from 0 (bottom) to 1 (top)."""
     index = value[..., 0][valid].astype(np.int64)
     heights = np.broadcast_to(np.linspace(1, 0, len(valid))[:, None], valid.shape)[valid]
     counts = np.bincount(index, minlength=len(options.classes))
     sums = np.bincount(index, heights, minlength=len(options.classes))
     return {
-        f"the mean height of '{name}'": Figure(float(total / count), 0.4)
+        f"the mean height of '{name}'": LabelFigure(float(total / count), 0.4)
         for name, count, total in zip(options.classes, counts, sums, strict=False)
         if count > SHARE * index.size
     }
 
 
-def positive_share(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, Figure]:
+def positive_share(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, LabelFigure]:
     """The `figures` of a binary map [h, w, 1]: the share of pixels that are positive."""
-    return {"the share of positive pixels": Figure(float(value[..., 0][valid].mean()), 0.3)}
+    return {"the share of positive pixels": LabelFigure(float(value[..., 0][valid].mean()), 0.3)}
 
 
 def receding(distance: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float64]:

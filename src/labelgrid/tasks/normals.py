@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.tasks.figures import Figure
+from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.pictures import vectors
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
@@ -40,18 +40,18 @@ def turned(value: NDArray[Any], valid: NDArray[np.bool_], geometry: Placement, _
     return blend, geometry.nearest(valid)
 
 
-def directions(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, Figure]:
+def directions(value: NDArray[Any], valid: NDArray[np.bool_], _options: object) -> Mapping[str, LabelFigure]:
     """The mean components, and how x changes with the column, y with the height: rooms face inward, things outward."""
     x, y, z = value[valid].T
     figures = {
-        "the mean x (right)": Figure(float(x.mean()), MEAN),
-        "the mean y (up)": Figure(float(y.mean()), MEAN, range=(-0.15, 1)),
-        "the mean z (toward the camera)": Figure(float(z.mean()), MEAN, range=(0.05, 1)),
+        "the mean x (right)": LabelFigure(float(x.mean()), MEAN),
+        "the mean y (up)": LabelFigure(float(y.mean()), MEAN, range=(-0.15, 1)),
+        "the mean z (toward the camera)": LabelFigure(float(z.mean()), MEAN, range=(0.05, 1)),
     }
     rows, columns = np.nonzero(valid)
     for name, component, place in (("x with the column", x, columns), ("y with the height", y, -rows)):
         if min(float(component.std()), float(place.std())) > 1e-3:
-            figures[f"the correlation of {name}"] = Figure(float(np.corrcoef(component, place)[0, 1]), TURN)
+            figures[f"the correlation of {name}"] = LabelFigure(float(np.corrcoef(component, place)[0, 1]), TURN)
     return figures
 
 

@@ -15,7 +15,7 @@ from labelgrid.config import parse
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.codec import Form, LabelArray, codec, options_of
 from labelgrid.labels.grid import TaskRow
-from labelgrid.tasks.figures import Figure, no_figures, no_slope
+from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
 from labelgrid.tasks.placement import Placement
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Transform = Callable[[NDArray[Any], NDArray[np.bool_], Placement, Any], tuple[ND
 #: Values [h, w, c] (0 where not valid), valid [h, w], ends of the scale, the label files' options -> RGB [h, w, 3].
 Render = Callable[[NDArray[Any], NDArray[np.bool_], "Range | None", Any], NDArray[np.uint8]]
 #: Values [h, w, c], valid [h, w], the label files' options -> the label's figures by name, in words.
-Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, Figure]]
+Figures = Callable[[NDArray[Any], NDArray[np.bool_], Any], Mapping[str, LabelFigure]]
 #: Values [h, w, c], valid [h, w], the label files' options -> how surfaces recede to the right and upward [h, w, 2].
 Slope = Callable[[NDArray[Any], NDArray[np.bool_], Any], NDArray[Any] | None]
 #: The values at the ends of a picture's scale.
@@ -119,7 +119,7 @@ class TaskDef:
         """Render values [h, w, c], 0 where not valid [h, w], as a picture [h, w, 3]; `limits` sets the scale's ends."""
         return self.spec.render(value, valid, limits, self.options)
 
-    def figures(self, label: LabelArray) -> Mapping[str, Figure]:
+    def figures(self, label: LabelArray) -> Mapping[str, LabelFigure]:
         """The figures of a label by name."""
         return self.spec.figures(label.value, label.valid, self.options)
 

@@ -13,21 +13,23 @@ from labelgrid.project.plausibility import (
     against_slopes,
     agreement,
 )
-from labelgrid.tasks.figures import Figure
+from labelgrid.tasks.figures import LabelFigure
 
 RIGHT = np.ones((20, 20, 2), np.int8)
 FLIPPED_X = RIGHT * np.array([-1, 1], np.int8)
 
 
-def depth(*values: float) -> list[dict[str, Figure]]:
-    return [{"the median depth": Figure(value, 5.0, ratio=True, range=(0.05, 200.0), unit=" m")} for value in values]
+def depth(*values: float) -> list[dict[str, LabelFigure]]:
+    return [
+        {"the median depth": LabelFigure(value, 5.0, ratio=True, range=(0.05, 200.0), unit=" m")} for value in values
+    ]
 
 
-def shares(*values: float) -> list[dict[str, Figure]]:
-    return [{"the share": Figure(value, 0.3)} for value in values]
+def shares(*values: float) -> list[dict[str, LabelFigure]]:
+    return [{"the share": LabelFigure(value, 0.3)} for value in values]
 
 
-def pairs(labels: list[dict[str, Figure]], predictions: list[dict[str, Figure]]) -> list[Pair]:
+def pairs(labels: list[dict[str, LabelFigure]], predictions: list[dict[str, LabelFigure]]) -> list[Pair]:
     both = zip(labels, predictions, strict=True)
     return [(Summary(label, RIGHT), Summary(predicted, RIGHT)) for label, predicted in both]
 
@@ -70,7 +72,7 @@ def test_few_earlier_labels_prove_nothing() -> None:
 
 
 def test_a_figure_that_few_labels_have_is_not_compared() -> None:
-    rare: list[dict[str, Figure]] = [{}] * 5
+    rare: list[dict[str, LabelFigure]] = [{}] * 5
     assert not against_earlier("seg", [*shares(0.9), *rare], shares(*[0.1] * FEW))
     assert not against_earlier("seg", shares(0.9, 0.9), [*shares(*[0.1] * FEW), *rare, *rare])
 

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from labelgrid.report.uncertainty import RoundScores, mean_normalised
+from labelgrid.report.uncertainty import ScoredRound, mean_normalised
 
 ALL = np.ones((4, 2), bool)
 
 
-def scored(number: int, column: list[float], missing: list[bool] | None = None) -> RoundScores:
+def scored(number: int, column: list[float], missing: list[bool] | None = None) -> ScoredRound:
     left = np.stack([np.array(missing or [True] * 4), np.ones(4, bool)], 1)
-    return RoundScores(number, np.stack([np.array(column), np.array([1.0, 2.0, 3.0, np.nan])], 1), left)
+    return ScoredRound(number, np.stack([np.array(column), np.array([1.0, 2.0, 3.0, np.nan])], 1), left)
 
 
 def test_bounds_are_those_of_the_first_round_in_any_order() -> None:
@@ -25,6 +25,6 @@ def test_cells_that_have_a_label_and_unknown_numbers_count_neither_in_the_bounds
 
 
 def test_a_task_whose_numbers_are_all_one_or_that_has_none_is_no_fault() -> None:
-    nothing = RoundScores(1, np.full((4, 2), [2.0, np.nan]), ALL)
+    nothing = ScoredRound(1, np.full((4, 2), [2.0, np.nan]), ALL)
     assert mean_normalised([nothing], ["a", "b"]) == {"a": {1: 0.0}}
     assert mean_normalised([], ["a"]) == {}

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
-from labelgrid.tasks.figures import Figure
+from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef, spec_of
 from tests.support import CLASSES, make_scene
 
@@ -23,7 +23,7 @@ def task(kind: str, **options: Any) -> TaskDef:
     return TaskDef.of(TaskRow("mine", kind, 1.0, options))
 
 
-def figure(definition: TaskDef, value: Any, name: str) -> Figure:
+def figure(definition: TaskDef, value: Any, name: str) -> LabelFigure:
     return next(figure for key, figure in definition.figures(label(value)).items() if name in key)
 
 
