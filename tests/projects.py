@@ -13,24 +13,8 @@ from labelgrid.tasks.task import TaskDef
 from tests.support import Made, make_dataset
 
 TASKS = ("semseg", "depth", "normals")
-RECIPE = """\
-extends = "small"
-[data]
-size = [32, 64]
-[backbone]
-name = "mobilenetv2_035"
-pretrained = false
-fused = 16
-[network]
-options = { width = 16 }
-[train]
-epochs = 2
-batch = 4
-steps = 0
-workers = 0
-[score.dropout]
-passes = 4
-"""
+#: A recipe that trains in a second.
+RECIPE = Path(__file__).with_name("tiny.toml").read_text()
 
 
 class Said(Silent):

@@ -14,26 +14,6 @@ from unittest.mock import patch
 from labelgrid.cli import main
 from tests.support import Made
 
-#: A recipe that trains in a second.
-RECIPE = """\
-extends = "small"
-[data]
-size = [32, 64]
-[backbone]
-name = "mobilenetv2_035"
-pretrained = false
-fused = 16
-[network]
-options = { width = 16, dropout = 0.2 }
-[train]
-steps = 0
-epochs = 2
-batch = 4
-workers = 0
-[score.dropout]
-passes = 4
-"""
-
 
 @dataclass(frozen=True)
 class Done:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.e2e.commands import RECIPE, answer, done, task_words
+from tests.e2e.commands import answer, done, task_words
+from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 
 

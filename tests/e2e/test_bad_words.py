@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid import plugins
-from tests.e2e.commands import RECIPE, done, held_out, refused, said, typed
+from tests.e2e.commands import done, held_out, refused, said, typed
+from tests.projects import RECIPE
 from tests.support import Made
 
 Copied = Callable[[str], Path]

@@ -33,7 +33,9 @@ def test_the_loop_from_python_with_a_strategy_and_a_network_of_ones_own(tmp_path
 
     made = make_dataset(tmp_path / "made", n=10, size=(32, 64), tasks=("semseg", "depth"))
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
-    recipe = RECIPE.replace("[network]\noptions = { width = 16 }", '[network]\nname = "deep_heads_network:build"')
+    recipe = RECIPE.replace(
+        "[network]\noptions = { width = 16, dropout = 0.2 }", '[network]\nname = "deep_heads_network:build"'
+    )
     (tmp_path / "tiny.toml").write_text(recipe)
     rows = {row.name: TaskDef.of(row) for row in made.rows}
 

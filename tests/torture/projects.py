@@ -4,7 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.commands import RECIPE, answer, done, task_words
+from tests.e2e.commands import answer, done, task_words
+from tests.projects import RECIPE
 from tests.studies import make_data, make_recipe
 from tests.support import CLASSES, Made, make_dataset, task_rows
 

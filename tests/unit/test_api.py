@@ -10,8 +10,8 @@ import typer.main
 
 import labelgrid
 from labelgrid import cli
-from tests.e2e.commands import RECIPE, done, ledger
-from tests.projects import Said
+from tests.e2e.commands import done, ledger
+from tests.projects import RECIPE, Said
 from tests.studies import make_data, make_recipe
 from tests.support import make_dataset
 

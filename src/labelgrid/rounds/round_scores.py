@@ -106,7 +106,9 @@ class RoundScores:
                 unchanged="Nothing was requested.",
             )
         table = read_table(folder / FILE)
-        if self.strategy.needs - table.statistics.keys() or set(table.tasks) != set(self.project.tasks()):
+        if self.strategy.needs - table.statistics.keys() or set(table.tasks) != {
+            row.name for row in self.project.store.tasks()
+        }:
             raise ProjectError(
                 "The scores are not those that the strategy needs.",
                 where=str(folder / FILE),
