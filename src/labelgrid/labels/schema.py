@@ -57,7 +57,7 @@ IMAGES = Table(
     Column("split", Text, nullable=False),
     Column("grp", Text, nullable=False),
     _removed(),
-    Index("images_by_split", "split"),
+    Index("images_by_split", "removed", "split"),
 )
 
 TASKS = Table(

@@ -1,10 +1,14 @@
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from labelgrid.labels import roster
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow
 from labelgrid.labels.store import Store, TaskCount
 
@@ -154,3 +158,19 @@ def test_the_pool_hash_stays_when_a_pool_image_is_only_read(store: Store) -> Non
     store.put("note", 1)
     store.open_round()
     assert store.pool_hash() == before
+
+
+@pytest.mark.parametrize("splits", [None, ("train",), ("heldout", "val")])
+def test_images_are_counted_by_an_index_without_reading_their_rows(
+    store: Store, tmp_path: Path, splits: tuple[Split, ...] | None
+) -> None:
+    asked: list[str] = []
+    with store._database.reading() as connection:
+        driver = cast("Any", connection.connection).driver_connection
+        driver.set_trace_callback(asked.append)  # gets each statement with its values
+        roster.count_images(connection, splits)
+        driver.set_trace_callback(None)
+    (statement,) = (text for text in asked if "count" in text)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        plan = ledger.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    assert "COVERING INDEX images_by_split" in plan[0][-1]
