@@ -1,4 +1,4 @@
-"""How a `console` block of a page is run: its commands, what they print and how they end."""
+"""How the examples of a page are run: the commands of a `console` block, what they print and how they end."""
 
 import doctest
 import os
@@ -8,11 +8,18 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sybil import Example
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
 #: Commands that change the checkout or reach for the network are shown, not run.
 NOT_RUN = ("./dev", "git ", "pip ", "uv ", "cd ")
 LOOSELY = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def examples_of(page: Path) -> Iterator[Example]:
+    """The `python` and `console` blocks of a page in their order, to be evaluated in the current folder."""
+    parsers = [PythonCodeBlockParser(), CodeBlockParser("console", run_block), SkipParser()]
+    return iter(Sybil(parsers).parse(page).examples())
 
 
 def run_block(example: Example) -> str | None:

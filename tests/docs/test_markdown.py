@@ -2,15 +2,18 @@ import re
 from pathlib import Path
 
 import pytest
-from sybil import Sybil
-from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 
-from tests.docs.console import run_block
+from tests.docs.console import examples_of
 from tests.support import CLASSES, make_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+#: A whole campaign, which tests/e2e/test_story.py runs.
+STORY = ROOT / "docs" / "story.md"
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
 
 
 @pytest.fixture
@@ -23,17 +26,16 @@ def place(tmp_path, monkeypatch):
 
 
 def run_page(page):
-    document = Sybil([PythonCodeBlockParser(), CodeBlockParser("console", run_block), SkipParser()]).parse(page)
-    for example in document.examples():
+    for example in examples_of(page):
         example.evaluate()
 
 
-@every_page
+@pytest.mark.parametrize("page", [page for page in PAGES if page != STORY], ids=name)
 def test_the_examples_of_a_page_run_and_print_what_it_shows(page, place):
     run_page(page)
 
 
-@every_page
+@pytest.mark.parametrize("page", PAGES, ids=name)
 def test_every_link_within_the_repository_leads_somewhere(page):
     links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []

@@ -69,10 +69,15 @@ def _described(done: "Changed") -> dict[str, Any]:
 
 def _words(done: "Changed", project: "ProjectFolder") -> str:
     """A task and its change in words."""
+    from labelgrid.project.artifacts import newest_fit
+
     row = done.row
     said = f"{row.name} ({row.kind}), cost {row.cost:g} a label: {project.tasks()[row.name].describe()}"
-    if done.stale:
-        said += f"\n{done.checked} labels were read with it. Models and scores made before are stale."
+    if done.checked:
+        said += f"\n{done.checked} labels were read with it."
+    said += "".join(f"\n{moved}" for moved in done.moved)
+    if done.stale and newest_fit(project.folder):
+        said += "\nModels and scores made before are stale: `labelgrid fit` trains with it."
     if done.stale and done.requested:
         said += f"\n{done.requested} requests are open: `labelgrid export {project.folder}` tells the annotators."
     return said

@@ -15,8 +15,10 @@ from labelgrid.config import parse
 from labelgrid.errors import LabelError
 from labelgrid.regular import open_regular
 
-#: The command that changes what a task declares; an import fills in DIR and TASK.
-DECLARE = "labelgrid task DIR TASK --set"
+#: The command that changes a task, of which an import fills in DIR and TASK; with the options to declare a value and
+#: to add a class.
+CHANGE = "labelgrid task DIR TASK"
+DECLARE, ADD_CLASS = f"{CHANGE} --set", f"{CHANGE} --class"
 #: What to do about a label file that changed in the project.
 RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
 O_contra = TypeVar("O_contra", contravariant=True)

@@ -112,6 +112,20 @@ def against_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     return doubts
 
 
+def differences(before: FigureSet, after: FigureSet) -> list[str]:
+    """The figures whose medians differ between two readings of the same labels, in words.
+
+    Example:
+        >>> metres = [{"the median depth": Figure(2.5, 2.0, ratio=True, unit=" m")}]
+        >>> differences([{"the median depth": Figure(2500, 2.0, ratio=True, unit=" m")}], metres)
+        ['the median depth was 2.5e+03 m and is 2.5 m now (1 label).']
+    """
+    old, new = _by_name(before), _by_name(after)
+    both = [(name, old[name], found) for name, found in new.items() if name in old]
+    words = [(name, _median(was), _median(now), _count(now)) for name, was, now in both]
+    return [f"{name} was {was} and is {now} now ({count})." for name, was, now, count in words if was != now]
+
+
 def _agreements(pairs: Iterable[Pair]) -> tuple[list[float], list[float]]:
     """The agreements of slopes along both axes, where they are known."""
     slopes = [(mine.slope, its.slope) for mine, its in pairs]

@@ -11,6 +11,7 @@ from labelgrid.labels.grid import Move, State, TaskRow
 from labelgrid.labels.store import CellRow
 from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
+from labelgrid.project import plausibility
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.task_spec import changed_row
@@ -18,6 +19,8 @@ from labelgrid.tasks.task import TaskDef
 
 #: The number of labels that a refusal lists.
 SHOWN = 20
+#: At most so many labels are read with both declarations, to say what the change does to their values.
+SAMPLE = 32
 UNCHANGED = "The task is unchanged."
 
 
@@ -46,12 +49,14 @@ class Changed:
         checked: the number of labels that were read with the new declaration.
         requested: the number of open requests of the task.
         stale: whether models and scores made before are of the old declaration.
+        moved: figures of the labels that differ with the new declaration, such as their median depth, in words.
     """
 
     row: TaskRow
     checked: int
     requested: int
     stale: bool
+    moved: Sequence[str] = ()
 
 
 @with_unchanged(UNCHANGED)
@@ -73,8 +78,10 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
     _keep_indices(before, after, progress)
     stale = before.options != after.options or before.metrics != after.metrics
     cells = list(store.cells(task=name, state=State.LABELLED)) if before.options != after.options else []
+    moved: list[str] = []
     if not project.settings.oracle:
         _check_labels(project, cells, after, progress)
+        moved = _moved(project, cells, before, after)
     with store.transaction():
         if store.pool_hash() != stamp:
             raise LedgerError(
@@ -87,7 +94,7 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
         if stale:
             store.put(CONTENTS, store.get(CONTENTS, 0) + 1)
         requested = sum(1 for _ in store.cells(task=name, state=State.REQUESTED))
-    return Changed(row, len(cells), requested, stale)
+    return Changed(row, len(cells), requested, stale, moved)
 
 
 def drop_task(project: ProjectFolder, name: str) -> int:
@@ -156,6 +163,13 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
     renamed = [f"'{a}' is '{b}' now" for a, b in zip(old, new, strict=False) if a != b]
     if renamed:
         progress.say(f"Renamed: {', '.join(renamed)}.")
+
+
+def _moved(project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, after: TaskDef) -> list[str]:
+    """Compare the figures of a sample of the labels, read with both declarations."""
+    paths = [project.inside(cell.path) for cell in cells[:: -(-len(cells) // SAMPLE) or 1]]
+    old, new = ([task.figures(task.read(path)) for path in paths] for task in (before, after))
+    return plausibility.differences(old, new)
 
 
 def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.errors import ImageError, LabelError, ProjectError
-from labelgrid.labels.codec import DECLARE, codec, digest
+from labelgrid.labels.codec import CHANGE, codec, digest
 from labelgrid.labels.grid import Cell, ImageRow, Split, State
 from labelgrid.labels.images import image_size
 from labelgrid.labels.store import CellRow
@@ -113,14 +113,14 @@ class LabelValidator:
             with as_file(answer, self.tasks[answer.cell.task]) as path:
                 return self._compared(answer, path) if path else None
         except (LabelError, ImageError) as error:
-            advice = error.next_step.replace(DECLARE, self._declare(answer.cell.task))
+            advice = error.next_step.replace(CHANGE, self._change(answer.cell.task))
             return Fault(answer.where, error.what, advice, answer.cell)
         except OSError as error:
             return Fault(answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell)
 
-    def _declare(self, task: str) -> str:
-        """The command that changes what a task of this project declares."""
-        return DECLARE.replace("DIR TASK", f"{shlex.quote(str(self.project.folder))} {task}")
+    def _change(self, task: str) -> str:
+        """The command that changes a task of this project."""
+        return CHANGE.replace("DIR TASK", f"{shlex.quote(str(self.project.folder))} {task}")
 
     def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
         row, task = self.rows[answer.cell], self.tasks[answer.cell.task]

@@ -1,6 +1,7 @@
 """Verifies a project: reads every image and every label, and compares them with the ledger. Loads no torch."""
 
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def verify(project: ProjectFolder, progress: Progress) -> Verified:
     cells = list(project.store.cells(state=State.LABELLED))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         progress.start("Reading images", len(rows), "images")
-        images = _told(threads.map(_image_fault, rows.values()), progress)
+        images = _told(threads.map(partial(_image_fault, project), rows.values()), progress)
         progress.start("Reading labels", len(cells), "labels")
         labels = _told(threads.map(partial(_label_fault, project, project.tasks(), rows), cells), progress)
     return Verified(len(rows), len(cells), [*images, *labels])
@@ -67,14 +68,15 @@ def _told(results: Iterable[Fault | None], progress: Progress) -> list[Fault]:
     return [fault for fault in advanced() if fault]
 
 
-def _image_fault(row: ImageRow) -> Fault | None:
+def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
     path = Path(row.root) / row.image_id
     try:
         found = check_image(path)
         if row.digest and found.digest != row.digest:
             raise changed_image(path)
     except ImageError as error:
-        return Fault(row.image_id, error.what, error.next_step)
+        gone = f"`labelgrid remove {project.folder} {shlex.quote(row.image_id)}` takes it out of the project."
+        return Fault(row.image_id, error.what, f"{error.next_step} {gone}")
     return None
 
 

@@ -56,6 +56,11 @@ def test_a_task_is_changed_shown_dropped_and_restored(flat: Path) -> None:
         run("task", flat, "depth", "--set", "cost")
 
 
+def test_a_change_without_labels_and_models_mentions_neither(flat: Path) -> None:
+    said = run("task", flat, "semseg", "--class", "lamp")
+    assert "    4  lamp" in said and "0 labels" not in said and "stale" not in said
+
+
 def test_labels_are_withdrawn_and_images_removed(flat: Path) -> None:
     assert values("unlabel", flat, "0000.jpg:depth") == {"withdrawn": 1}
     assert values("remove", flat, "0001.jpg") == {"images": 1, "cancelled": 1, "labels": 0}

@@ -45,7 +45,7 @@ def test_floating_point_depth_is_metres_and_void_where_it_cannot_be_depth(tmp_pa
 
 def test_8_bit_depth_is_refused_until_its_scale_is_declared(tmp_path):
     path = png(tmp_path / "a.png", np.array([[10, 20]], np.uint8))
-    refused(depth.read, path, depth.Options(), "1x2 uint8", "Declare the task's scale")
+    refused(depth.read, path, depth.Options(), "1x2 uint8", "declare the scale of all the task's labels")
     assert depth.read(path, depth.Options(scale=0.1)).value[0, 1, 0] == pytest.approx(2.0)
 
 

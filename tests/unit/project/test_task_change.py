@@ -43,6 +43,11 @@ def read(project: ProjectFolder, data: Made, task: str) -> LabelArray:
     return project.tasks()[task].read(project.inside(row.path))
 
 
+def depths(project: ProjectFolder, data: Made) -> list[LabelArray]:
+    task = project.tasks()["depth"]
+    return [task.read(data.label(name, "depth")) for name in data.names]
+
+
 def test_a_cost_changes_for_later_labels_and_makes_no_model_stale(full: ProjectFolder) -> None:
     spent, stamp = full.store.counts()["depth"].spent, full.store.pool_hash()
     done = changed(full, "depth", cost=7)
@@ -60,6 +65,12 @@ def test_a_scale_is_read_from_then_on_and_models_made_before_are_stale(full: Pro
     assert redeclared(fit, full.tasks()) == ["depth"]
     assert not changed(full, "depth", scale=0.002).stale
     assert changed(full, "depth", scale=None).row.options == {} and redeclared(fit, full.tasks()) == []
+
+
+def test_a_change_says_what_it_does_to_the_values_of_labels(full: ProjectFolder, data: Made) -> None:
+    (was, now) = (f"{np.median([np.median(v.value[v.valid]) for v in depths(full, data)]) * s:.3g} m" for s in (1, 50))
+    assert changed(full, "depth", scale=0.05).moved == [f"the median depth was {was} and is {now} now (3 labels)."]
+    assert not changed(full, "depth", cost=2).moved and not changed(full, "depth", maximum=1e4).moved
 
 
 def test_labels_that_do_not_fit_refuse_the_change_with_a_list(full: ProjectFolder) -> None:

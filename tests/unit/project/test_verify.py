@@ -63,7 +63,9 @@ def test_every_fault_is_listed(labelled: ProjectFolder, data: Made) -> None:
     os.truncate(paths[Cell(three, "semseg")], 60)
     (data.images / one).write_bytes((data.images / two).read_bytes())
     (data.images / three).unlink()
-    found = {fault.where: fault.what for fault in verify(labelled, Silent()).faults}
+    faults = verify(labelled, Silent()).faults
+    found = {fault.where: fault.what for fault in faults}
+    assert f"`labelgrid remove {labelled.folder} {three}` takes it out" in str(faults[1])
     changed = "The label is not the one that was imported: the content of its file has changed."
     names = {cell: path.relative_to(labelled.folder.resolve()).as_posix() for cell, path in paths.items()}
     assert found == {

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import DECLARE, Form, LabelArray
+from labelgrid.labels.codec import ADD_CLASS, DECLARE, Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, some_valid
 from labelgrid.labels.formats.files import stored_size as stored_size
 
@@ -86,7 +86,8 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"{_listed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
             where=str(path),
-            next_step="Fix the label, or declare the numbers that mean 'not labelled': "
+            next_step="Fix the label; or add the missing classes, in the order of their indices: "
+            f"`{ADD_CLASS} NAME`; or declare the numbers that mean 'not labelled': "
             f"`{DECLARE} ignore=[{int(index[wrong].max())}]`.",
         )
     some_valid(valid, path, f"not labelled are {', '.join(map(str, void))}")

@@ -60,8 +60,8 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
             where=str(path),
-            next_step=f"Declare the task's scale in metres per step, such as `{DECLARE} scale=0.01`, or write a "
-            "16-bit PNG of millimetres.",
+            next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's labels in metres per "
+            f"step, such as `{DECLARE} scale=0.01`.",
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
