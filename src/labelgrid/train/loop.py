@@ -36,13 +36,13 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         if plan.options.choose == "best" and not plan.val:
             progress.say("There is no val image to choose the best epoch by: using the last epoch.")
         resumed = trainer.resume(last)
+        write_log(folder, trainer.history, plan.options.tensorboard)
         if trainer.epoch < plan.epochs:
             if resumed:
                 progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
             trainer.prepare(folder / "terms", progress, resumed=resumed)
-        write_log(folder, trainer.history, plan.options.tensorboard)
-        batch = min(plan.options.batch, len(plan.train))
-        progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")
+            batch = min(plan.options.batch, len(plan.train))
+            progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")
         while trainer.epoch < plan.epochs:
             record = trainer.run_epoch(progress)
             every = plan.options.val_every

@@ -105,6 +105,22 @@ def _plain(value):
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
+def test_a_training_that_is_finished_starts_no_progress(data, tmp_path):
+    class Started(Silent):
+        def __init__(self):
+            self.what = []
+
+        def start(self, what, total, unit):
+            self.what.append((what, total))
+
+    first, again = Started(), Started()
+    plan = toy_plan(data, options=QUICK)
+    fit(plan, tmp_path, first)
+    fit(plan, tmp_path, again)
+    assert first.what == [("Training", plan.steps * 4)]
+    assert again.what == []
+
+
 def test_half_precision_resumes_with_its_loss_scale(data, tmp_path):
     def half_precision_trainer():  # Fabric makes a loss scaler on GPUs alone; PyTorch has one for the CPU, too
         trainer = Trainer(toy_plan(data, QUICK))
