@@ -108,10 +108,11 @@ class _Query:
         if self.name != asked:
             self.progress.say(f"There is no model yet, so '{asked}' has no scores: picking images at random.")
         _warn_of_open_requests(project, self.progress)
-        table = (needed.fresh(number) or self.scorer.scored(number, grid)) if needed else None
+        earlier = needed.fresh(number) if needed else None
+        table = earlier or (self.scorer.scored(number, grid) if needed else None)
         key = calibration_key(project, self.name, self.strategy, needed.options if needed else {})
         unscored = _unscored(table, grid)
-        if unscored:
+        if unscored and earlier:  # else scoring has just warned of them
             self.progress.say(
                 f"{len(unscored)} images have no scores, because their files could not be read then; they are not "
                 "picked. If the files are back, `labelgrid score` scores them."

@@ -1,5 +1,6 @@
 """Laws of rounds with images that cannot be read: fit, score and query leave them out, and take them again."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,10 @@ def test_fit_score_query_and_evaluate_go_on_without_images_that_are_gone(tmp_pat
     picks = query.query(project, Budget(3), said, dry_run=True).picks
     assert {pick.cell.image_id for pick in picks} <= set(free[2:])
     assert any(line.startswith("1 images have no scores") for line in said.lines)
+    shutil.rmtree(project.round_folder(project.round_number) / "scores")
+    said = Said()
+    query.query(project, Budget(3), said, dry_run=True)  # scores itself, and warns once
+    assert [line.partition(",")[0] for line in said.lines] == ["3 images are set aside"]
     back(contents)
     assert free[0] in score.score(project, Silent()).images
     assert fit.fit(project, Silent()).images == len(train)
