@@ -20,9 +20,9 @@ from labelgrid.pixel.prediction import contenders
 from labelgrid.tasks.task import Task
 
 #: The longest side of a block in pixels.
-SIDE = 32
+SIDE = 24
 #: With fewer pixels a block, on average, its corners cost as much as its pixels.
-FEWEST = 16
+FEWEST = 8
 #: The number of values that are interpolated at once; they fit a processor's cache.
 VALUES = 2**18
 #: Larger values could overflow when they are interpolated.
@@ -47,9 +47,19 @@ class Axis:
         """Split the pixels where their neighbours change, and further into at most `SIDE` pixels."""
         changes = (near.low.diff().nonzero().flatten() + 1).tolist()
         cells = pairwise([0, *changes, len(near.low)])
-        start = [at for first, end in cells for at in range(first, end, SIDE)]
+        start = [
+            first + (end - first) * i // parts
+            for first, end in cells
+            for parts in [-(-(end - first) // SIDE)]
+            for i in range(parts)
+        ]
         edges = torch.tensor([*start, len(near.low)], device=near.low.device)
         return cls(edges[:-1], edges[1:], near)
+
+    @property
+    def longest(self) -> int:
+        """The number of pixels of the longest block."""
+        return int((self.stop - self.start).max())
 
     def part(self, blocks: slice) -> "Axis":
         """Some of the blocks."""
@@ -57,7 +67,7 @@ class Axis:
 
     def pixels(self, blocks: Tensor) -> Tensor:
         """The pixels [n, side] of blocks [n]; a shorter block repeats its last one."""
-        side = torch.arange(int((self.stop - self.start).max()), device=blocks.device)
+        side = torch.arange(self.longest, device=blocks.device)
         return torch.minimum(self.start[blocks, None] + side, self.stop[blocks, None] - 1)
 
 
@@ -102,18 +112,12 @@ def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> 
 def _solve(value: NDArray[np.int64], task: Task, raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
     """Write the labels of the blocks that keep several channels; blocks that keep equally many are solved together."""
     counts = kept.sum(0)
-    order = counts.argsort(stable=True)
-    order = order[int((counts == 1).sum()) :]
-    while len(order):
-        # This many blocks of the largest size, with as many channels as the last of them.
-        few = max(1, VALUES // (SIDE**2 * int(counts[order[:1]])))
-        chunk, order = order[:few], order[few:]
-        channels = kept[:, chunk].T.to(torch.uint8).argsort(dim=1, descending=True, stable=True)
-        channels = channels[:, : int(counts[chunk[-1]])]
-        down, across = rows.pixels(chunk // len(columns.start)), columns.pixels(chunk % len(columns.start))
-        values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
-        found = task.to_target(values).value[:, 0]
-        labels = channels.gather(1, found.flatten(1)).view_as(found).cpu().numpy()
-        for label, y, x in zip(labels, down.tolist(), across.tolist(), strict=True):
-            height, width = y[-1] - y[0] + 1, x[-1] - x[0] + 1
-            value[y[0] : y[0] + height, x[0] : x[0] + width] = label[:height, :width]
+    for count in counts[counts > 1].unique().tolist():
+        few = max(1, VALUES // (count * rows.longest * columns.longest))
+        for blocks in (counts == count).nonzero().flatten().split(few):
+            channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
+            down, across = rows.pixels(blocks // len(columns.start)), columns.pixels(blocks % len(columns.start))
+            values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
+            found = task.to_target(values).value[:, 0]
+            labels = channels.gather(1, found.flatten(1)).view_as(found)
+            value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = labels.cpu().numpy()
