@@ -82,8 +82,8 @@ def to_original(raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: 
     Args:
         raw: an output over the whole input, at any resolution.
         frame: the frame of the input.
-        rows: rows of the original; all by default.
-        columns: columns of the original; all by default.
+        rows: rows of the original, a range or ascending numbers; all by default.
+        columns: its columns, in the same way.
     """
     low, high, share = neighbours(frame, 1, columns, raw)
     top, bottom, down = neighbours(frame, 0, rows, raw.mT)
@@ -144,10 +144,7 @@ def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Nei
         raw: the output; its last axis is the one meant.
     """
     original, content, size, length = frame.original[axis], frame.content[axis], frame.input[axis], raw.shape[-1]
-    if isinstance(part, Tensor):
-        pixels = part.cpu()
-    else:
-        pixels = torch.arange(*(part or slice(None)).indices(original))
+    pixels = part.cpu() if isinstance(part, Tensor) else torch.arange(*(part or slice(None)).indices(original))
     on_input = content.start + (pixels.double() + 0.5) * ((content.stop - content.start) / original)
     position = (on_input * (length / size) - 0.5).clamp(0, length - 1)
     low = position.floor().long()

@@ -61,10 +61,26 @@ def class_target(prediction: Tensor) -> Target:
         tensor([1])
     """
     safe, finite = _safe(prediction)
-    return Target(_first_largest(safe), finite)
+    return Target(first_largest(safe), finite)
 
 
-def contenders(points: Tensor, largest: Tensor | None = None) -> Tensor:
+def first_largest(values: Tensor) -> Tensor:
+    """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
+
+    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal the largest value.
+
+    Example:
+        >>> first_largest(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()
+        tensor([1])
+    """
+    channels = values.shape[1]
+    equal = values == values.amax(1, keepdim=True)
+    down = torch.arange(channels, 0, -1, device=values.device).view(-1, 1, 1)
+    down = down.to(torch.uint8 if channels < 256 else torch.int32)
+    return channels - (equal * down).amax(1, keepdim=True).long()
+
+
+def contenders(points: Tensor, largest: float | None = None) -> Tensor:
     """The channels that can be the largest of all at a weighted mean of points [p, c, n]: bool [c, n].
 
     A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than rounding can change. All
@@ -80,7 +96,7 @@ def contenders(points: Tensor, largest: Tensor | None = None) -> Tensor:
     """
     points = points.to(torch.promote_types(points.dtype, torch.float32))
     # Of interpolation in float32, twice: a dozen roundings of at most 6e-8 each.
-    margin = 1e-5 * (points.abs().amax() if largest is None else largest)
+    margin = 1e-5 * (float(points.abs().amax()) if largest is None else largest)
     kept = torch.ones(points.shape[1:], dtype=torch.bool, device=points.device)
     for leader in points.amin(0).topk(min(LEADERS, len(kept)), 0).indices:
         high = points.gather(1, leader.expand(len(points), 1, -1))
@@ -112,18 +128,6 @@ def vector_target(prediction: Tensor) -> Target:
 def value_target(prediction: Tensor) -> Target:
     """The values [b, c, h, w] themselves, valid where all channels are finite."""
     return Target(*_safe(prediction))
-
-
-def _first_largest(values: Tensor) -> Tensor:
-    """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
-
-    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal the largest value.
-    """
-    channels = values.shape[1]
-    equal = values == values.amax(1, keepdim=True)
-    down = torch.arange(channels, 0, -1, device=values.device).view(-1, 1, 1)
-    down = down.to(torch.uint8 if channels < 256 else torch.int32)
-    return channels - (equal * down).amax(1, keepdim=True).long()
 
 
 def _safe(prediction: Tensor) -> tuple[Tensor, Tensor]:

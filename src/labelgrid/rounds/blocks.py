@@ -16,8 +16,7 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame, Neighbours, neighbours, to_original, to_patches
 from labelgrid.labels.codec import LabelArray
-from labelgrid.pixel.prediction import contenders
-from labelgrid.tasks.task import Task
+from labelgrid.pixel.prediction import contenders, first_largest
 
 #: The longest side of a block in pixels.
 SIDE = 24
@@ -47,13 +46,8 @@ class Axis:
         """Split the pixels where their neighbours change, and further into at most `SIDE` pixels."""
         changes = (near.low.diff().nonzero().flatten() + 1).tolist()
         cells = pairwise([0, *changes, len(near.low)])
-        start = [
-            first + (end - first) * i // parts
-            for first, end in cells
-            for parts in [-(-(end - first) // SIDE)]
-            for i in range(parts)
-        ]
-        edges = torch.tensor([*start, len(near.low)], device=near.low.device)
+        starts = [start for cell in cells for start in _split(*cell)]
+        edges = torch.tensor([*starts, len(near.low)], device=near.low.device)
         return cls(edges[:-1], edges[1:], near)
 
     @property
@@ -71,13 +65,25 @@ class Axis:
         return torch.minimum(self.start[blocks, None] + side, self.stop[blocks, None] - 1)
 
 
-def class_map(task: Task, raw: Tensor, frame: Frame) -> LabelArray | None:
-    """The label of an output [c, h', w'] whose task is `largest`, as `to_target` finds it from all values of all pixels.
+def _split(start: int, stop: int) -> list[int]:
+    """The starts of nearly equal parts of at most `SIDE`."""
+    parts = -(-(stop - start) // SIDE)
+    return [start + (stop - start) * i // parts for i in range(parts)]
 
-    None if the blocks are so small that they save nothing, or if values are not finite.
+
+def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
+    """The index of the largest channel of an output [c, h', w'] at every original pixel, the first of equal ones.
+
+    Equals `class_target` of all values that `to_original` gives. None if the blocks are so small that they save
+    nothing, or if a value is not finite.
+
+    Example:
+        >>> frame = Frame((16, 32), (2, 2), (slice(0, 2), slice(0, 2)))
+        >>> class_map(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), frame).value[0, ::6, 0]
+        array([0, 0, 0, 1, 1, 1])
     """
     rows, columns = (Axis.of(neighbours(frame, axis, None, part)) for axis, part in enumerate((raw.mT, raw)))
-    largest = raw.abs().amax()
+    largest = float(raw.abs().amax())
     blocks, (height, width) = len(rows.start) * len(columns.start), frame.original
     if FEWEST * blocks > height * width or not largest < LARGE:
         return None
@@ -85,7 +91,7 @@ def class_map(task: Task, raw: Tensor, frame: Frame) -> LabelArray | None:
     for band in _bands(rows, len(raw) * len(columns.start)):
         kept = contenders(_corners(raw, frame, band, columns), largest)
         _fill(value, kept, band, columns)
-        _solve(value, task, raw, kept, band, columns)
+        _solve(value, raw, kept, band, columns)
     return LabelArray(value[..., None], np.ones((height, width), np.bool_))
 
 
@@ -109,7 +115,7 @@ def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> 
     value[int(rows.start[0]) : int(rows.stop[-1])] = first.repeat(widths, 1).repeat(heights, 0)
 
 
-def _solve(value: NDArray[np.int64], task: Task, raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
+def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
     """Write the labels of the blocks that keep several channels; blocks that keep equally many are solved together."""
     counts = kept.sum(0)
     for count in counts[counts > 1].unique().tolist():
@@ -118,6 +124,6 @@ def _solve(value: NDArray[np.int64], task: Task, raw: Tensor, kept: Tensor, rows
             channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
             down, across = rows.pixels(blocks // len(columns.start)), columns.pixels(blocks % len(columns.start))
             values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
-            found = task.to_target(values).value[:, 0]
+            found = first_largest(values.float())[:, 0]
             labels = channels.gather(1, found.flatten(1)).view_as(found)
             value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = labels.cpu().numpy()

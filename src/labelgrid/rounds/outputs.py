@@ -29,7 +29,7 @@ def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
     """A raw output as a label at the image's original size. Beside the label itself, memory holds one window."""
     with torch.inference_mode():
-        if task.largest and (label := class_map(task, raw, frame)) is not None:
+        if task.largest and (label := class_map(raw, frame)) is not None:
             return label
     form = codec(definition.spec.codec)
     value = np.empty((*frame.original, task.label_channels), form.DTYPE)
