@@ -163,7 +163,7 @@ def measured(folder: Path, size: tuple[int, int], project: Path | None, repeats:
         print(f"{name}, trained network: {tasks}")
         return compare(bench, repeats)
     source, kept = make_files(folder / "photo", 1, size, labels=False), True
-    for only, replace in (("semseg", smooth), ("semseg", unrelated), ("", smooth)):
+    for only, replace in (("semseg", smooth), ("semseg", unrelated), ("edges", smooth), ("", smooth)):
         print(f"{name}, {only or 'semseg, depth, normals and edges'}, {replace.__name__} outputs")
         kept &= compare(Bench.made(folder, source, only, replace), repeats)
     added = run_isolated(__file__, "--memory", folder)

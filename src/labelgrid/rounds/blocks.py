@@ -118,7 +118,7 @@ def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> 
 def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
     """Write the labels of the blocks that keep several channels; blocks that keep equally many are solved together."""
     counts = kept.sum(0)
-    for count in counts[counts > 1].unique().tolist():
+    for count in sorted(set(counts.tolist()) - {1}):
         few = max(1, VALUES // (count * rows.longest * columns.longest))
         for blocks in (counts == count).nonzero().flatten().split(few):
             channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
