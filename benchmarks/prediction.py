@@ -1,16 +1,20 @@
 """Compares predicting a large photograph with decoding it, one forward pass and writing its labels; and its memory.
 
-The network is the small recipe's with random weights and 59 classes. Its outputs are replaced by smooth random ones
-with some noise, which are more like a trained network's: a few classes lead in every part of the image.
+The network is the small recipe's with random weights and 59 classes. Its outputs are replaced: by smooth random ones
+with some noise, in which a few classes lead in every part of the image, as in a trained network's; and by unrelated
+random numbers, in which no class leads anywhere, the worst case. With `--project` the network is a project's trained
+one, its outputs are its own, and the photograph is one of the project's images enlarged.
 """
 
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import cv2
 import torch
 from _made import make_files, recipe
 from _measure import Times, check_limit, interleaved, machine, peak_mib, run_isolated, show
@@ -22,7 +26,10 @@ from labelgrid.data.frame import Frame
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import Recipe
+from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.outputs import predicted, write_label
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from labelgrid.train.evaluate import predictions
@@ -31,8 +38,10 @@ from labelgrid.train.model import TrainedModel
 #: Limits: time relative to decoding, one forward pass and writing; MiB above the start.
 TIME, MEMORY = 3.0, 1024
 CLASSES = 59
-#: With this noise 8 classes contend in a window of the image, on average; with a trained network's outputs 2 to 4.
+#: With this noise 8 classes contend in a square of 256 pixels, on average; with a trained network's outputs 2 to 4.
 NOISE = 0.1
+#: Raw outputs of a task -> those that replace them.
+Replace = Callable[[Tensor], Tensor]
 
 
 def rows(only: str) -> dict[str, TaskDef]:
@@ -41,31 +50,62 @@ def rows(only: str) -> dict[str, TaskDef]:
     return definitions([TaskRow(name, name, 1.0, kinds[name]) for name in chosen])
 
 
-def smooth_output(channels: int, like: Tensor) -> Tensor:
+def smooth(like: Tensor) -> Tensor:
     """A smooth map with a little noise; a single channel is positive, as depths are."""
-    generator = torch.Generator().manual_seed(0)
+    generator, channels = torch.Generator().manual_seed(0), len(like)
     coarse = 3 * torch.randn(1, channels, 6, 8, generator=generator)
     fine = functional.interpolate(coarse, like.shape[-2:], mode="bicubic")[0]
     noisy = fine + NOISE * torch.randn(fine.shape, generator=generator)
     return noisy.abs() + 0.1 if channels == 1 else noisy
 
 
-class Bench:
-    """A photograph on disk, a model, and where the label files go."""
+def unrelated(like: Tensor) -> Tensor:
+    """Unrelated random numbers."""
+    return torch.randn(like.shape, generator=torch.Generator().manual_seed(0)).abs() + 0.1
 
-    def __init__(self, folder: Path, source: FolderDataset, only: str) -> None:
-        self.folder, self.source, self.definitions = folder, source, rows(only)
+
+def unchanged(like: Tensor) -> Tensor:
+    return like
+
+
+@dataclass
+class Bench:
+    """A photograph on disk, a model, what replaces its outputs, and where the label files go."""
+
+    folder: Path
+    source: FolderDataset
+    definitions: dict[str, TaskDef]
+    model: TrainedModel
+    recipe: Recipe
+    replace: Replace
+    labels: dict[str, LabelArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
         self.tasks = build_all(self.definitions)
+
+    @classmethod
+    def made(cls, folder: Path, source: FolderDataset, only: str, replace: Replace = smooth) -> "Bench":
+        """With a random network for all tasks or `only` one."""
         torch.manual_seed(0)
-        network = build_plugin("nets", recipe().network, self.tasks, partial(Encoder, recipe().backbone))
-        self.model = TrainedModel(network.to(memory_format=torch.channels_last).eval())
-        self.labels: dict[str, LabelArray] = {}
+        defined, used = rows(only), recipe()
+        network = build_plugin("nets", used.network, build_all(defined), partial(Encoder, used.backbone))
+        model = TrainedModel(network.to(memory_format=torch.channels_last).eval())
+        return cls(folder, source, defined, model, used, replace)
+
+    @classmethod
+    def trained(cls, folder: Path, project: ProjectFolder, size: tuple[int, int]) -> "Bench":
+        """With a project's trained network, and its first image enlarged."""
+        context, model = restore(project, model_of(project))
+        pixels = cv2.resize(context.source.image(context.source.images()[0]), size[::-1], interpolation=cv2.INTER_CUBIC)
+        (folder / "images").mkdir(parents=True)
+        cv2.imwrite(str(folder / "images" / "photo.jpg"), pixels[..., ::-1])
+        return cls(folder, build(folder), context.definitions, model, context.recipe, unchanged)
 
     def outputs(self) -> Iterator[tuple[Mapping[str, Tensor], Frame]]:
-        """Decode and run the network; then smooth outputs in place of random ones."""
+        """Decode and run the network; replace its outputs."""
         names = self.source.images()
-        for _, raws, frame in predictions(self.model, self.definitions, self.source, names, recipe().data):
-            yield {name: smooth_output(raw.shape[0], raw) for name, raw in raws.items()}, frame
+        for _, raws, frame in predictions(self.model, self.definitions, self.source, names, self.recipe.data):
+            yield {name: self.replace(raw) for name, raw in raws.items()}, frame
 
     def predict(self) -> None:
         """What `labelgrid predict` does with every image."""
@@ -107,16 +147,34 @@ def compare(bench: Bench, repeats: int) -> bool:
 
 def memory(folder: Path) -> None:
     """Print the MiB that predicting the photograph adds to a process that has predicted a small image."""
-    Bench(folder, make_files(folder / "small", 1, (96, 128), labels=False), "").predict()
+    Bench.made(folder, make_files(folder / "small", 1, (96, 128), labels=False), "").predict()
     start = peak_mib()
-    Bench(folder, build(folder / "photo"), "").predict()
+    for replace in (smooth, unrelated):
+        Bench.made(folder, build(folder / "photo"), "", replace).predict()
     print(json.dumps(peak_mib() - start))
+
+
+def measured(folder: Path, size: tuple[int, int], project: Path | None, repeats: int) -> bool:
+    """Print the times with all networks and outputs; return whether the limit is met by all."""
+    name = f"{size[0]}x{size[1]}"
+    if project is not None:
+        bench = Bench.trained(folder / "trained", ProjectFolder.open(project), size)
+        tasks = ", ".join(f"{task.name} ({task.channels} channels)" for task in bench.tasks.values())
+        print(f"{name}, trained network: {tasks}")
+        return compare(bench, repeats)
+    source, kept = make_files(folder / "photo", 1, size, labels=False), True
+    for only, replace in (("semseg", smooth), ("semseg", unrelated), ("edges", smooth), ("", smooth)):
+        print(f"{name}, {only or 'semseg, depth, normals and edges'}, {replace.__name__} outputs")
+        kept &= compare(Bench.made(folder, source, only, replace), repeats)
+    added = run_isolated(__file__, "--memory", folder)
+    return check_limit("predicting the photograph adds", added, MEMORY, "MiB") and kept
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, nargs=2, default=(4000, 6000), help="height and width of the photograph")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--project", type=Path, help="a project with a trained model, to be measured instead")
     parser.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(words)
     torch.set_num_threads(1)
@@ -124,14 +182,8 @@ def main(words: list[str] | None = None) -> int:
         memory(options.memory)
         return 0
     print(machine())
-    kept = True
     with tempfile.TemporaryDirectory() as name:
-        source = make_files(Path(name, "photo"), 1, tuple(options.size), labels=False)
-        for only in ("semseg", ""):
-            print(f"{options.size[0]}x{options.size[1]}, {only or 'semseg, depth, normals and edges'}")
-            kept &= compare(Bench(Path(name), source, only), options.repeats)
-        added = run_isolated(__file__, "--memory", name)
-    return 0 if check_limit("predicting the photograph adds", added, MEMORY, "MiB") and kept else 1
+        return 0 if measured(Path(name), tuple(options.size), options.project, options.repeats) else 1
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,6 +16,22 @@ from labelgrid.tasks.task import TaskDef
 
 #: Runs of fewer rows than this, on average, are interpolated at once: each run costs a few calls.
 SHORT = 8
+
+
+#: Pixels of the original along one axis: a range, or ascending numbers.
+Pixels = slice | Tensor
+
+
+class Neighbours(NamedTuple):
+    """The two positions of an output's axis around each of some pixels, and the weight of the second position."""
+
+    low: Tensor
+    high: Tensor
+    share: Tensor
+
+    def of(self, pixels: Tensor) -> "Neighbours":
+        """The neighbours of some of the pixels, in any shape."""
+        return Neighbours(self.low[pixels], self.high[pixels], self.share[pixels])
 
 
 @dataclass(frozen=True)
@@ -55,7 +72,7 @@ def _part(content: slice, size: int, length: int) -> slice:
     return slice(start, max(round(content.stop * length / size), start + 1))
 
 
-def to_original(raw: Tensor, frame: Frame, rows: slice | None = None, columns: slice | None = None) -> Tensor:
+def to_original(raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None) -> Tensor:
     """Resize a network's output [..., h', w'] to the original image's pixels [..., H, W], bilinearly, in one step.
 
     Equals `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` from the heads' resolution directly
@@ -65,11 +82,11 @@ def to_original(raw: Tensor, frame: Frame, rows: slice | None = None, columns: s
     Args:
         raw: an output over the whole input, at any resolution.
         frame: the frame of the input.
-        rows: rows of the original; all by default.
-        columns: columns of the original; all by default.
+        rows: rows of the original, a range or ascending numbers; all by default.
+        columns: its columns, in the same way.
     """
-    low, high, share = _neighbours(frame, 1, columns, raw)
-    top, bottom, down = _neighbours(frame, 0, rows, raw.mT)
+    low, high, share = neighbours(frame, 1, columns, raw)
+    top, bottom, down = neighbours(frame, 0, rows, raw.mT)
     first = int(top[0])
     used = raw[..., first : int(bottom[-1]) + 1, :]
     left, right = (used.gather(-1, places.expand(*used.shape[:-1], -1)) for places in (low, high))
@@ -82,8 +99,8 @@ def to_original(raw: Tensor, frame: Frame, rows: slice | None = None, columns: s
 
 def around(raw: Tensor, frame: Frame, rows: slice, columns: slice) -> Tensor:
     """The values of an output [..., h', w'] between which `to_original` interpolates for these pixels."""
-    top, bottom, _ = _neighbours(frame, 0, rows, raw.mT)
-    left, right, _ = _neighbours(frame, 1, columns, raw)
+    top, bottom, _ = neighbours(frame, 0, rows, raw.mT)
+    left, right, _ = neighbours(frame, 1, columns, raw)
     return raw[..., int(top[0]) : int(bottom[-1]) + 1, int(left[0]) : int(right[-1]) + 1]
 
 
@@ -98,8 +115,27 @@ def _bands(wide: Tensor, top: Tensor, bottom: Tensor) -> Iterator[tuple[slice, T
         yield slice(start, stop), wide[..., above : above + 1, :], wide[..., below : below + 1, :]
 
 
-def _neighbours(frame: Frame, axis: int, part: slice | None, raw: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The two positions along the last axis of `raw` around each original pixel, and the weight of the second one.
+def to_patches(raw: Tensor, channels: Tensor, down: Neighbours, across: Neighbours) -> Tensor:
+    """Some channels [n, k] of an output [c, h', w'] at n patches of pixels: [n, k, height, width].
+
+    Bitwise equal to the same pixels of `to_original`.
+
+    Args:
+        raw: the output.
+        channels: those of each patch.
+        down: the neighbours of the patches' rows [n, height]: the same two for all rows of a patch.
+        across: the neighbours of the patches' columns [n, width]: the same two for all columns of a patch.
+    """
+    share = across.share[:, None]
+    lines = []
+    for row in (down.low, down.high):
+        left, right = (raw[channels, row[:, :1], column[:, :1], None] for column in (across.low, across.high))
+        lines.append((left * (1 - share) + right * share)[:, :, None])
+    return torch.addcmul(lines[0], lines[1] - lines[0], down.share[:, None, :, None])
+
+
+def neighbours(frame: Frame, axis: int, part: Pixels | None, raw: Tensor) -> Neighbours:
+    """The neighbours of original pixels along the last axis of `raw`.
 
     Args:
         frame: the frame of the input.
@@ -108,13 +144,13 @@ def _neighbours(frame: Frame, axis: int, part: slice | None, raw: Tensor) -> tup
         raw: the output; its last axis is the one meant.
     """
     original, content, size, length = frame.original[axis], frame.content[axis], frame.input[axis], raw.shape[-1]
-    pixels = torch.arange(*(part or slice(None)).indices(original))
+    pixels = part.cpu() if isinstance(part, Tensor) else torch.arange(*(part or slice(None)).indices(original))
     on_input = content.start + (pixels.double() + 0.5) * ((content.stop - content.start) / original)
     position = (on_input * (length / size) - 0.5).clamp(0, length - 1)
     low = position.floor().long()
     high = (low + 1).clamp(max=length - 1)
     share = (position - low).to(torch.promote_types(raw.dtype, torch.float32))  # half precision is too coarse
-    return low.to(raw.device), high.to(raw.device), share.to(raw.device)
+    return Neighbours(low.to(raw.device), high.to(raw.device), share.to(raw.device))
 
 
 def to_input(label: LabelArray, frame: Frame, task: TaskDef) -> Target:

@@ -61,25 +61,47 @@ def class_target(prediction: Tensor) -> Target:
         tensor([1])
     """
     safe, finite = _safe(prediction)
-    return Target(_first_largest(safe), finite)
+    return Target(first_largest(safe), finite)
 
 
-def contenders(values: Tensor) -> Tensor:
-    """The channels of [c, ...] that can be the largest of all at a weighted mean of the points, in ascending order.
+def first_largest(values: Tensor) -> Tensor:
+    """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
+
+    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal the largest value.
+
+    Example:
+        >>> first_largest(torch.tensor([1.0, 3.0, 3.0]).view(1, 3, 1, 1)).flatten()
+        tensor([1])
+    """
+    channels = values.shape[1]
+    equal = values == values.amax(1, keepdim=True)
+    down = torch.arange(channels, 0, -1, device=values.device).view(-1, 1, 1)
+    down = down.to(torch.uint8 if channels < 256 else torch.int32)
+    return channels - (equal * down).amax(1, keepdim=True).long()
+
+
+def contenders(points: Tensor, largest: float | None = None) -> Tensor:
+    """The channels that can be the largest of all at a weighted mean of points [p, c, n]: bool [c, n].
 
     A channel is left out if one of `LEADERS` high ones exceeds it at every point by more than rounding can change. All
     channels are kept where a value is not finite.
 
+    Args:
+        points: p values of c channels, at each of n places.
+        largest: the largest of the absolute values that the points were interpolated from; the points' own by default.
+
     Example:
-        >>> contenders(torch.tensor([[3.0, 0.0], [1.0, 2.0], [0.0, -1.0]]))
-        tensor([0, 1])
+        >>> contenders(torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, -1.0]])[..., None])[:, 0]
+        tensor([ True,  True, False])
     """
-    points = values.flatten(1).to(torch.promote_types(values.dtype, torch.float32))
-    margin = 1e-5 * points.abs().amax()  # of interpolation in float32: six roundings of at most 6e-8 each
-    beaten = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-    for leader in points.amin(1).topk(min(LEADERS, len(points))).indices:
-        beaten |= (points[leader] - points > margin).all(1)
-    return (~beaten).nonzero().flatten()
+    points = points.to(torch.promote_types(points.dtype, torch.float32))
+    # Of interpolation in float32, twice: a dozen roundings of at most 6e-8 each.
+    margin = 1e-5 * (float(points.abs().amax()) if largest is None else largest)
+    kept = torch.ones(points.shape[1:], dtype=torch.bool, device=points.device)
+    for leader in points.amin(0).topk(min(LEADERS, len(kept)), 0).indices:
+        high = points.gather(1, leader.expand(len(points), 1, -1))
+        kept &= ~((high - points).amin(0) > margin)
+    return kept
 
 
 def binary_target(prediction: Tensor, threshold: float = 0.5) -> Target:
@@ -106,18 +128,6 @@ def vector_target(prediction: Tensor) -> Target:
 def value_target(prediction: Tensor) -> Target:
     """The values [b, c, h, w] themselves, valid where all channels are finite."""
     return Target(*_safe(prediction))
-
-
-def _first_largest(values: Tensor) -> Tensor:
-    """The index [b, 1, h, w] of the largest of finite values [b, c, h, w], the first of equal ones.
-
-    Equal to `argmax`, which is many times slower on a CPU: counts down over the channels that equal the largest value.
-    """
-    channels = values.shape[1]
-    equal = values == values.amax(1, keepdim=True)
-    down = torch.arange(channels, 0, -1, device=values.device).view(-1, 1, 1)
-    down = down.to(torch.uint8 if channels < 256 else torch.int32)
-    return channels - (equal * down).amax(1, keepdim=True).long()
 
 
 def _safe(prediction: Tensor) -> tuple[Tensor, Tensor]:

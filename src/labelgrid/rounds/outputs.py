@@ -11,6 +11,7 @@ from labelgrid.data.frame import Frame, around, label_of, to_original
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
+from labelgrid.rounds.blocks import class_map
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import strips
 
@@ -27,6 +28,9 @@ def windows(height: int, width: int) -> Iterator[tuple[slice, slice]]:
 
 def predicted(task: Task, definition: TaskDef, raw: Tensor, frame: Frame) -> LabelArray:
     """A raw output as a label at the image's original size. Beside the label itself, memory holds one window."""
+    with torch.inference_mode():
+        if task.largest and (label := class_map(raw, frame)) is not None:
+            return label
     form = codec(definition.spec.codec)
     value = np.empty((*frame.original, task.label_channels), form.DTYPE)
     valid = np.empty(frame.original, np.bool_)
@@ -45,7 +49,7 @@ def window_label(task: Task, raw: Tensor, frame: Frame, rows: slice, columns: sl
     """
     if not task.largest:
         return label_of(task.to_target(task.activate(to_original(raw, frame, rows, columns)[None])))
-    kept = contenders(around(raw, frame, rows, columns))
+    kept = contenders(around(raw, frame, rows, columns).flatten(1).T[..., None])[:, 0].nonzero().flatten()
     label = label_of(task.to_target(to_original(raw[kept], frame, rows, columns)[None]))
     return LabelArray(kept.cpu().numpy()[label.value], label.valid)
 

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data import frame as module
-from labelgrid.data.frame import Frame, around, to_input, to_original
+from labelgrid.data.frame import Frame, around, neighbours, to_input, to_original, to_patches
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
@@ -54,6 +54,21 @@ def test_windows_equal_the_whole_bitwise_and_depend_on_the_values_around_them_al
         alone = torch.full_like(raw, torch.nan)
         around(alone, frame, rows, columns).copy_(near)
         assert torch.equal(to_original(alone, frame, rows, columns), whole[:, rows, columns])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("fit", FITS)
+def test_chosen_pixels_and_patches_equal_the_whole_bitwise(fit, dtype):
+    raw = torch.randn(5, 24, 32, generator=torch.Generator().manual_seed(0)).to(dtype)
+    frame = frame_of((700, 301), fit)
+    whole, rows, columns = to_original(raw, frame), torch.tensor([3, 4, 99, 699]), torch.tensor([0, 255, 300])
+    assert torch.equal(to_original(raw, frame, rows, columns), whole[:, rows[:, None], columns])
+    down, across = neighbours(frame, 0, None, raw.mT), neighbours(frame, 1, None, raw)
+    channels = torch.tensor([[0, 3], [4, 1], [2, 2]])
+    starts = [[int((low == at).nonzero()[0]) for at in low.unique()[[0, 5, -2]]] for low in (down.low, across.low)]
+    y, x = torch.tensor(starts[0])[:, None] + torch.arange(9), torch.tensor(starts[1])[:, None] + torch.arange(4)
+    found = to_patches(raw, channels, down.of(y), across.of(x))
+    assert torch.equal(found, whole[channels[:, :, None, None], y[:, None, :, None], x[:, None, None]])
 
 
 @pytest.mark.parametrize("rows", [60, 250])

@@ -9,6 +9,7 @@ from labelgrid.pixel.prediction import (
     class_probabilities,
     class_target,
     contenders,
+    first_largest,
     one_hot,
     positive_target,
     unchanged,
@@ -92,6 +93,22 @@ def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(made: Calla
     assert target.value.dtype in (torch.int64, torch.float32)
 
 
+def contending(values: Tensor) -> list[int]:
+    """The channels of [c, ...] that can be the largest at a mean of the points."""
+    return contenders(values.flatten(1).T[..., None])[:, 0].nonzero().flatten().tolist()
+
+
+def test_each_place_keeps_its_own_contenders_and_a_margin_of_the_largest_value() -> None:
+    points = torch.tensor([[[5.0, 0.0], [1.0, 2.0]], [[4.0, 1.0], [3.0, 4.0]]])  # two points, channels and places
+    assert contenders(points).tolist() == [[True, False], [False, True]]
+    assert contenders(points, largest=2e5).tolist() == [[True, True], [True, True]]
+
+
+def test_the_first_of_equal_channels_is_the_largest() -> None:
+    values = torch.randint(0, 4, (2, 300, 5, 7), generator=torch.Generator().manual_seed(0)).float()
+    assert torch.equal(first_largest(values)[:, 0], torch.from_numpy(values.numpy().argmax(1)))
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
 def test_only_channels_that_are_never_the_largest_are_left_out(spread: float) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -99,12 +116,12 @@ def test_only_channels_that_are_never_the_largest_are_left_out(spread: float) ->
         values = spread * torch.randn(30, 1, 1, generator=generator) + torch.randn(30, 3, 2, generator=generator)
         weights = torch.rand(2000, 6, generator=generator) ** 4
         largest = (values.flatten(1) @ (weights / weights.sum(1, keepdim=True)).T).argmax(0)
-        assert set(largest.tolist()) <= set(contenders(values).tolist())
-    assert spread < 3 or len(contenders(values)) < 30
+        assert set(largest.tolist()) <= set(contending(values))
+    assert spread < 3 or len(contending(values)) < 30
 
 
 def test_nearly_equal_channels_and_values_that_are_not_finite_leave_none_out() -> None:
-    assert contenders(torch.tensor([[1000.0], [999.995], [999.0]])).tolist() == [0, 1]
-    assert contenders(torch.tensor([[5.0, 5.0], [torch.nan, 1.0]])).tolist() == [0, 1]
-    assert contenders(torch.tensor([[torch.inf, 5.0], [1.0, 1.0]])).tolist() == [0, 1]
-    assert contenders(torch.tensor([[9.0], [1.0]]).bfloat16()).tolist() == [0]
+    assert contending(torch.tensor([[1000.0], [999.995], [999.0]])) == [0, 1]
+    assert contending(torch.tensor([[5.0, 5.0], [torch.nan, 1.0]])) == [0, 1]
+    assert contending(torch.tensor([[torch.inf, 5.0], [1.0, 1.0]])) == [0, 1]
+    assert contending(torch.tensor([[9.0], [1.0]]).bfloat16()) == [0]

@@ -8,6 +8,7 @@ from labelgrid.data.frame import Frame, label_of, to_original
 from labelgrid.data.transforms import DataOptions, fitted
 from labelgrid.labels.grid import TaskRow
 from labelgrid.labels.soft import read_soft
+from labelgrid.rounds import blocks
 from labelgrid.rounds import outputs as module
 from labelgrid.rounds.outputs import predicted, windows, write_label, write_soft_prediction
 from labelgrid.tasks.task import build_all, definitions
@@ -62,25 +63,36 @@ def test_values_that_are_not_finite_stay_without_a_label():
     assert np.array_equal(found.value, expected.value)
 
 
+def counted_sizes(monkeypatch):
+    """The numbers of values that are interpolated at once from now on."""
+    sizes = []
+
+    def count(function):
+        def counting(*given):
+            found = function(*given)
+            sizes.append(found.numel())
+            return found
+
+        return counting
+
+    monkeypatch.setattr(module, "to_original", count(module.to_original))
+    monkeypatch.setattr(blocks, "to_original", count(blocks.to_original))
+    monkeypatch.setattr(blocks, "to_patches", count(blocks.to_patches))
+    return sizes
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_interpolated_at_once_does_not_grow_with_the_image(kind, monkeypatch):
-    sizes = []
-
-    def counted(raw, frame, *part):
-        sizes.append(to_original(raw, frame, *part).numel())
-        return to_original(raw, frame, *part)
-
-    monkeypatch.setattr(module, "to_original", counted)
+    sizes = counted_sizes(monkeypatch)
     predicted(TASKS[kind], DEFINED[kind], output(kind), frame_of((1100, 1300)))
-    assert max(sizes) <= TASKS[kind].channels * module.SIDE**2 and len(sizes) == 5 * 6
+    assert max(sizes) <= (blocks.VALUES if TASKS[kind].largest else TASKS[kind].channels * module.SIDE**2)
 
 
-def test_classes_that_cannot_win_are_not_interpolated(monkeypatch):
-    sizes = []
-    monkeypatch.setattr(module, "SIDE", 64)
-    monkeypatch.setattr(module, "to_original", lambda raw, *rest: sizes.append(len(raw)) or to_original(raw, *rest))
-    predicted(TASKS["semseg"], DEFINED["semseg"], output("semseg"), frame_of((1100, 1300)))
-    assert np.mean(sizes) < 59 / 4
+def test_a_class_map_with_values_that_are_not_finite_is_made_in_windows(monkeypatch):
+    sizes, raw = counted_sizes(monkeypatch), output("semseg")
+    raw[7, 3, 3] = torch.nan
+    predicted(TASKS["semseg"], DEFINED["semseg"], raw, frame_of((1100, 1300)))
+    assert len(sizes) == 5 * 6 and min(sizes) < 59 / 4 * 76 * 256
 
 
 def test_windows_cover_every_pixel_once():

@@ -1,0 +1,129 @@
+"""Finds the largest channel of every pixel of an original image, block by block, from few of the channels.
+
+Between four neighbouring values of a network's output the interpolation is bilinear. So in a block of pixels between
+them a channel that another one exceeds at the block's four corners is exceeded everywhere in it. Most blocks keep one
+channel, and need no more work.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.data.frame import Frame, Neighbours, neighbours, to_original, to_patches
+from labelgrid.labels.codec import LabelArray
+from labelgrid.pixel.prediction import contenders, first_largest
+
+#: The longest side of a block in pixels.
+SIDE = 24
+#: With fewer pixels a block, on average, its corners cost as much as its pixels.
+FEWEST = 8
+#: The number of values that are interpolated at once; they fit a processor's cache.
+VALUES = 2**18
+#: Larger values could overflow when they are interpolated.
+LARGE = 1e30
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The blocks along one axis of the original.
+
+    Args:
+        start, stop: the first pixel of each block, and the one after its last.
+        near: the neighbours of all pixels of the axis.
+    """
+
+    start: Tensor
+    stop: Tensor
+    near: Neighbours
+
+    @classmethod
+    def of(cls, near: Neighbours) -> "Axis":
+        """Split the pixels where their neighbours change, and further into at most `SIDE` pixels."""
+        changes = (near.low.diff().nonzero().flatten() + 1).tolist()
+        cells = pairwise([0, *changes, len(near.low)])
+        starts = [start for cell in cells for start in _split(*cell)]
+        edges = torch.tensor([*starts, len(near.low)], device=near.low.device)
+        return cls(edges[:-1], edges[1:], near)
+
+    @property
+    def longest(self) -> int:
+        """The number of pixels of the longest block."""
+        return int((self.stop - self.start).max())
+
+    def part(self, blocks: slice) -> "Axis":
+        """Some of the blocks."""
+        return Axis(self.start[blocks], self.stop[blocks], self.near)
+
+    def pixels(self, blocks: Tensor) -> Tensor:
+        """The pixels [n, side] of blocks [n]; a shorter block repeats its last one."""
+        side = torch.arange(self.longest, device=blocks.device)
+        return torch.minimum(self.start[blocks, None] + side, self.stop[blocks, None] - 1)
+
+
+def _split(start: int, stop: int) -> list[int]:
+    """The starts of nearly equal parts of at most `SIDE`."""
+    parts = -(-(stop - start) // SIDE)
+    return [start + (stop - start) * i // parts for i in range(parts)]
+
+
+def class_map(raw: Tensor, frame: Frame) -> LabelArray | None:
+    """The index of the largest channel of an output [c, h', w'] at every original pixel, the first of equal ones.
+
+    Equals `class_target` of all values that `to_original` gives. None if the blocks are so small that they save
+    nothing, or if a value is not finite.
+
+    Example:
+        >>> frame = Frame((16, 32), (2, 2), (slice(0, 2), slice(0, 2)))
+        >>> class_map(torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]]]), frame).value[0, ::6, 0]
+        array([0, 0, 0, 1, 1, 1])
+    """
+    rows, columns = (Axis.of(neighbours(frame, axis, None, part)) for axis, part in enumerate((raw.mT, raw)))
+    largest = float(raw.abs().amax())
+    blocks, (height, width) = len(rows.start) * len(columns.start), frame.original
+    if FEWEST * blocks > height * width or not largest < LARGE:
+        return None
+    value = np.empty((height, width), np.int64)
+    for band in _bands(rows, len(raw) * len(columns.start)):
+        kept = contenders(_corners(raw, frame, band, columns), largest)
+        _fill(value, kept, band, columns)
+        _solve(value, raw, kept, band, columns)
+    return LabelArray(value[..., None], np.ones((height, width), np.bool_))
+
+
+def _bands(rows: Axis, values: int) -> Iterator[Axis]:
+    """Split rows of blocks, each with so many values, so that memory does not grow with the image."""
+    step = max(1, VALUES // values)
+    for start in range(0, len(rows.start), step):
+        yield rows.part(slice(start, start + step))
+
+
+def _corners(raw: Tensor, frame: Frame, rows: Axis, columns: Axis) -> Tensor:
+    """The values [4, c, blocks] at the blocks' corners."""
+    ends = [(a, b) for a in (rows.start, rows.stop - 1) for b in (columns.start, columns.stop - 1)]
+    return torch.stack([to_original(raw, frame, *end).flatten(1) for end in ends])
+
+
+def _fill(value: NDArray[np.int64], kept: Tensor, rows: Axis, columns: Axis) -> None:
+    """Write the first channel that every block keeps: where it keeps no other, this is the label."""
+    first = kept.to(torch.uint8).argmax(0).view(len(rows.start), len(columns.start)).cpu().numpy()
+    heights, widths = ((axis.stop - axis.start).cpu().numpy() for axis in (rows, columns))
+    value[int(rows.start[0]) : int(rows.stop[-1])] = first.repeat(widths, 1).repeat(heights, 0)
+
+
+def _solve(value: NDArray[np.int64], raw: Tensor, kept: Tensor, rows: Axis, columns: Axis) -> None:
+    """Write the labels of the blocks that keep several channels; blocks that keep equally many are solved together."""
+    counts = kept.sum(0)
+    for count in sorted(set(counts.tolist()) - {1}):
+        few = max(1, VALUES // (count * rows.longest * columns.longest))
+        for blocks in (counts == count).nonzero().flatten().split(few):
+            channels = kept[:, blocks].T.nonzero()[:, 1].view(-1, count)
+            down, across = rows.pixels(blocks // len(columns.start)), columns.pixels(blocks % len(columns.start))
+            values = to_patches(raw, channels, rows.near.of(down), columns.near.of(across))
+            found = first_largest(values.float())[:, 0]
+            labels = channels.gather(1, found.flatten(1)).view_as(found)
+            value[down.cpu().numpy()[:, :, None], across.cpu().numpy()[:, None]] = labels.cpu().numpy()
