@@ -92,6 +92,27 @@ def test_what_is_not_finite_is_no_label_and_labels_carry_no_gradient(made: Calla
     assert target.value.dtype in (torch.int64, torch.float32)
 
 
+def test_a_vector_label_has_the_length_of_all_its_components() -> None:
+    raw = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    expected = raw.double() / raw.double().square().sum(1, keepdim=True).sqrt()
+    torch.testing.assert_close(vector_target(raw).value.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("made", [class_target, vector_target, value_target])
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
+def test_one_channel_that_is_not_finite_leaves_its_pixel_out_with_the_value_zero(
+    made: Callable[[Tensor], Target], wrong: float
+) -> None:
+    raw = torch.rand(2, 3, 2, 3, generator=torch.Generator().manual_seed(0)) + 0.1
+    broken = raw.clone()
+    broken[1, 2, 0, 1] = wrong
+    target, sound = made(broken), made(raw)
+    valid = torch.ones(2, 1, 2, 3, dtype=torch.bool)
+    valid[1, 0, 0, 1] = False
+    assert torch.equal(target.valid, valid) and sound.valid.all()
+    assert torch.equal(target.value, sound.value * valid)
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
 def test_only_channels_that_are_never_the_largest_are_left_out(spread: float) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -108,3 +129,4 @@ def test_nearly_equal_channels_and_values_that_are_not_finite_leave_none_out() -
     assert contenders(torch.tensor([[5.0, 5.0], [torch.nan, 1.0]])).tolist() == [0, 1]
     assert contenders(torch.tensor([[torch.inf, 5.0], [1.0, 1.0]])).tolist() == [0, 1]
     assert contenders(torch.tensor([[9.0], [1.0]]).bfloat16()).tolist() == [0]
+    assert contenders(torch.zeros(3, 2)).tolist() == [0, 1, 2]
