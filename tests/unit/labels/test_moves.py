@@ -128,6 +128,17 @@ def test_a_cell_taken_back_has_no_row(store: Store) -> None:
     assert store.find([A]) == {A: CellRow(A)}
 
 
+def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(store: Store) -> None:
+    others = [Cell("a", "normals"), Cell("b", "depth"), Cell("b", "normals")]
+    store.move([Move(cell, State.LABELLED, path=f"{cell.image_id}-{cell.task}.png") for cell in (A, *others)])
+    before = store.find(others)
+    store.move([Move(A, State.MISSING)])
+    assert store.find(others) == before and [row.cell for row in store.cells()] == others
+    store.move([Move(A, State.REQUESTED), Move(A, State.SKIPPED)])
+    assert store.find(others) == before and state(store) == State.SKIPPED
+    assert store.rebuild() == 0
+
+
 def test_looking_for_cells_leaves_out_those_of_unknown_images_and_tasks(store: Store) -> None:
     store.move([Move(A, State.LABELLED, path="a.png")])
     missing = Cell("b", "normals")

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from labelgrid.report.statistics import compare, first_crossing, holm, interval, mean_over, sign_flip_p
+from labelgrid.report.statistics import (
+    compare,
+    first_crossing,
+    holm,
+    interval,
+    mean_over,
+    seeds_needed,
+    sign_flip_p,
+    smallest_p,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -56,6 +65,20 @@ def test_the_p_of_many_pairs_is_scipys_and_the_same_each_time() -> None:
     assert 0.05 < sign_flip_p(values) < 0.95 and sign_flip_p(values) == drawn.pvalue
 
 
+def test_the_smallest_p_is_that_of_differences_which_all_point_one_way() -> None:
+    for seeds in (1, 2, 3, 8, 13):
+        assert smallest_p(seeds) == sign_flip_p(np.linspace(1, 2, seeds))
+    assert smallest_p(20) == sign_flip_p(np.linspace(1, 2, 20)) == 2 / 10_000
+    assert smallest_p(0) == 1.0
+
+
+def test_the_seeds_needed_are_the_fewest_at_which_the_corrected_p_can_be_small_enough() -> None:
+    for pairs in (1, 2, 3, 10):
+        fewest = next(n for n in range(2, 20) if max(holm([smallest_p(n)] * pairs)) <= 0.05)
+        assert seeds_needed(pairs) == fewest
+    assert seeds_needed(0) == 2
+
+
 def test_three_seeds_never_show_a_difference() -> None:
     found = compare({"a": ([1.0, 1.1, 1.2], [9.0, 9.1, 9.3])}, "lower")["a"]
     assert found.p == 0.25 and found.verdict == "no difference seen" and found.seeds == 3
@@ -97,6 +120,12 @@ def test_of_skewed_differences_the_interval_holds_the_mean_less_often_as_the_rep
     draws = np.random.default_rng(4)
     found = [interval(draws.exponential(size=6) - 1, draw) for draw in range(400)]
     assert 0.84 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.92
+
+
+def test_equal_differences_have_an_interval_without_width_and_others_one_inside_their_range() -> None:
+    assert interval(np.full(8, 2.5), 0) == (2.5, 2.5)
+    low, high = interval(np.array([0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0]), 0)
+    assert 0 < low < 0.5375 < high < 1
 
 
 def test_of_few_seeds_the_least_and_the_largest_difference_are_told() -> None:
