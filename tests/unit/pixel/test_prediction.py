@@ -12,6 +12,7 @@ from labelgrid.pixel.prediction import (
     one_hot,
     positive_target,
     unchanged,
+    unit_mean,
     unit_vectors,
     value_target,
     vector_target,
@@ -38,6 +39,14 @@ def test_a_zero_vector_stays_zero_and_has_a_finite_gradient() -> None:
     assert raw.grad is not None
     assert not unit.any()
     assert raw.grad.isfinite().all()
+
+
+def test_the_direction_of_a_mean_has_length_one_and_that_of_zero_stays_zero() -> None:
+    mean = 0.1 * torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(2))
+    mean[0, :, 0, 0] = 0
+    length = mean.double().square().sum(1, keepdim=True).sqrt()
+    expected = torch.where(length > 0, mean / length.clamp(min=1e-12), 0).float()
+    torch.testing.assert_close(unit_mean(mean), expected)
 
 
 def test_one_hot_is_certain_of_each_pixels_class() -> None:
