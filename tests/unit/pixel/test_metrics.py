@@ -43,6 +43,8 @@ def test_a_class_nowhere_found_is_left_out_or_counts_as_zero() -> None:
     truth = torch.tensor([[[[0, 1]]]])
     assert measured(SegmentationMetric(4), (one_hot(truth, 4), truth))["mIoU"] == 100
     assert measured(SegmentationMetric(4, absent="zero"), (one_hot(truth, 4), truth))["mIoU"] == 50
+    single = truth[..., :1]
+    assert measured(SegmentationMetric(4, absent="zero"), (one_hot(single, 4), single))["mIoU"] == 25
 
 
 def test_a_class_predicted_but_never_true_counts_against() -> None:
@@ -129,7 +131,7 @@ def test_eight_bits_have_255_steps() -> None:
         assert measured(SaliencyMetric(eight_bit=True), (row(high, low), row(1, 0)))["IoU"] == 100
 
 
-@pytest.mark.parametrize("metric, figure", [(SaliencyMetric, "IoU"), (EdgeMetric, "AP")])
+@pytest.mark.parametrize("metric, figure", [(SaliencyMetric, "maxF"), (EdgeMetric, "AP")])
 def test_half_and_more_is_positive(metric: type[Metric], figure: str) -> None:
     assert measured(metric(), (row(0.9, 0.1), row(0.5, 0.49)))[figure] == 100
 

@@ -43,6 +43,11 @@ def test_picks_beyond_the_budget_are_refused_with_both_amounts(budget, used):
     )
 
 
+def test_a_budget_of_images_pays_for_as_many_labels_as_these_have_tasks():
+    assert refused(picks(*ALL[:3]), (1, "images")).endswith("more than the budget of 1 images: 2.")
+    check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"))
+
+
 def test_a_budget_is_kept_to_rounding():
     check_picks("mine", picks(*ALL), GRID, Budget(7 - 1e-7, "cost"))
     assert "more than the budget" in refused(picks(*ALL), (7 - 1e-5, "cost"))
@@ -78,7 +83,7 @@ def test_a_budget_of_nothing_or_beyond_the_pool_is_refused(amount, unit):
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(amount, unit), GRID)
     said = str(caught.value)
-    assert found in said and f"Ask for at most {left_of(GRID, unit):g}" in said and "Nothing was requested." in said
+    assert found in said and f"\n  Ask for at most {left_of(GRID, unit):g}" in said and "Nothing was requested." in said
     assert "set aside" not in said and "Put the files back" not in said
 
 
