@@ -33,14 +33,13 @@ def test_min_max_is_partal_equation_one_over_the_pool_and_kept_from_the_first_ro
     assert MinMax("each").calibrate(u * 10, first, bounds)["a"] == [10.0, 30.0]
 
 
-def test_a_task_that_was_constant_in_its_first_round_stays_zero_in_later_rounds():
-    pool, first = grid([[0, 0], [0, 0], [0, 0]]), np.array([[2.0, 1.0], [2.0, 3.0], [2.0, 2.0]])
+def test_scores_whose_range_no_number_can_be_divided_by_are_zero_and_not_infinite():
+    pool, first = grid([[0, 0], [0, 0]]), np.array([[0.0, 0.0], [2e-311, 2e-290]])
+    strategy = partal.build(partal.Options())
     bounds = MinMax().calibrate(first, pool, {})
-    assert bounds == {"a": [2.0, 2.0], "b": [1.0, 3.0]}
-    later = np.array([[1.0, 2.0], [9.0, 4.0], [2.0, 3.0]])
-    np.testing.assert_array_equal(MinMax().apply(later, pool, bounds), [[0, 0.5], [0, 1.5], [0, 1]])
-    found = chosen(partal.build(partal.Options()), pool, (6,), calibration=bounds, dropout=later)
-    assert {pick.score for pick in found.picks if pick.cell.task == "a"} == {0.0} and found.calibration == bounds
+    assert MinMax().apply(first, pool, bounds).tolist() == [[0, 0], [0, 1]]
+    found = chosen(strategy, pool, (4,), calibration=bounds, dropout=np.array([[5.0, 0.0], [1.0, 2e-290]]))
+    assert {pick.score for pick in found.picks} == {0.0, 1.0} and len(found.picks) == 4
 
 
 def chosen(strategy, pool, budget, seed=0, calibration=None, **statistics):
@@ -190,3 +189,13 @@ def test_random_strategies_say_so_and_read_nothing(module, unit, why):
     found = chosen(strategy, grid([[0, 0]] * 3), (6,), seed=2)
     assert {pick.why for pick in found.picks} == {why}
     assert len({pick.score for pick in found.picks}) == {"cells": 6, "images": 3}[unit]
+
+
+def test_a_task_that_was_constant_in_its_first_round_stays_zero_in_later_rounds():
+    pool, first = grid([[0, 0], [0, 0], [0, 0]]), np.array([[2.0, 1.0], [2.0, 3.0], [2.0, 2.0]])
+    bounds = MinMax().calibrate(first, pool, {})
+    assert bounds == {"a": [2.0, 2.0], "b": [1.0, 3.0]}
+    later = np.array([[1.0, 2.0], [9.0, 4.0], [2.0, 3.0]])
+    np.testing.assert_array_equal(MinMax().apply(later, pool, bounds), [[0, 0.5], [0, 1.5], [0, 1]])
+    found = chosen(partal.build(partal.Options()), pool, (6,), calibration=bounds, dropout=later)
+    assert {pick.score for pick in found.picks if pick.cell.task == "a"} == {0.0} and found.calibration == bounds
