@@ -215,6 +215,23 @@ def test_a_checkpoint_holds_the_whole_training_and_gives_it_back(data, tmp_path)
     assert again.run_epoch(Silent())["loss"] == first.run_epoch(Silent())["loss"]
 
 
+def test_a_term_without_state_may_be_new_to_a_checkpoint(data, tmp_path):
+    save(Trainer(toy_plan(data, QUICK)).checkpoint(), tmp_path / "last.ckpt")
+    assert Trainer(toy_plan(data, QUICK, terms={"plain": Term()})).resume(tmp_path / "last.ckpt") is True
+
+
+def test_terms_are_prepared_with_the_progress_and_the_batches_of_the_training(data, tmp_path):
+    class Prepared(Term):
+        def prepare(self, found):
+            self.found = found
+
+    plan, progress = toy_plan(data, QUICK, terms={"prepared": Prepared()}), Silent()
+    Trainer(plan).prepare(tmp_path, progress, resumed=False)
+    found = plan.terms["prepared"].found
+    assert found.progress is progress and found.folder.parent == tmp_path
+    assert [len(batch.ids) for batch in found.batches(0)] == [3, 3]
+
+
 def test_an_epoch_trains_all_modules_but_the_norms_that_are_frozen(data):
     plan = toy_plan(data, replace(QUICK, norm="frozen"))
     trainer = Trainer(plan)
