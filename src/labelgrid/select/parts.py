@@ -13,6 +13,8 @@ from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: the network has learnt nothing of this task yet"
+#: Scores in a range up to this count as equal: a division by such a range overflows.
+LEAST_RANGE = 1e-300
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class MinMax:
         """The normalised scores [n, t]; NaN if a task has no bounds yet."""
         bounds = [calibration.get(task, [np.nan, np.nan]) for task in grid.tasks]
         low, high = np.array(bounds, np.float64).reshape(-1, 2).T
-        spread = np.where(high > low, high - low, np.inf)
+        spread = np.where(high - low > LEAST_RANGE, high - low, np.inf)
         return np.asarray((scores - low) / spread, np.float64)
 
 

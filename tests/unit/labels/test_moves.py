@@ -6,6 +6,7 @@ import pytest
 from labelgrid.errors import LedgerError
 from labelgrid.labels import roster
 from labelgrid.labels.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
+from labelgrid.labels.moves import cell_row
 from labelgrid.labels.store import CellRow, Store
 
 A = Cell("a", "depth")
@@ -126,6 +127,25 @@ def test_a_cell_taken_back_has_no_row(store: Store) -> None:
     store.move([Move(A, State.MISSING)])
     assert [row.cell for row in store.cells()] == [Cell("b", "depth")]
     assert store.find([A]) == {A: CellRow(A)}
+
+
+def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(store: Store) -> None:
+    others = [Cell("a", "normals"), Cell("b", "depth"), Cell("b", "normals")]
+    store.move([Move(cell, State.LABELLED, path=f"{cell.image_id}-{cell.task}.png") for cell in (A, *others)])
+    before = store.find(others)
+    store.move([Move(A, State.MISSING)])
+    assert store.find(others) == before and [row.cell for row in store.cells()] == others
+    store.move([Move(A, State.REQUESTED), Move(A, State.SKIPPED)])
+    assert store.find(others) == before and state(store) == State.SKIPPED
+    assert store.rebuild() == 0
+
+
+def test_a_cell_of_values_of_other_types_is_refused_as_a_cell() -> None:
+    values = [3, "r3-1", "depth/a.png", "0f", 1.5, 0.5]
+    assert cell_row(A, 2, values) == CellRow(A, State.LABELLED, 3, "r3-1", "depth/a.png", "0f", 1.5, 0.5)
+    for place, wrong in ((0, "3"), (2, None), (4, 1)):
+        with pytest.raises(LedgerError, match=": a cell has a value of another type"):
+            cell_row(A, 2, [*values[:place], wrong, *values[place + 1 :]])
 
 
 def test_looking_for_cells_leaves_out_those_of_unknown_images_and_tasks(store: Store) -> None:

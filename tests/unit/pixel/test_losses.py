@@ -49,6 +49,17 @@ def test_saliency_weighs_both_sides_equally_in_sum() -> None:
     assert loss[0].item() == pytest.approx(0.75 * math.log(2))
 
 
+def test_half_and_more_counts_as_salient() -> None:
+    exact = area_balanced_bce(row(1, 2, 3), labelled(row(0, 0, 1)))
+    assert torch.equal(area_balanced_bce(row(1, 2, 3), labelled(row(0, 0.49, 0.5))), exact)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_binary_losses_have_the_precision_of_the_outputs(dtype: torch.dtype) -> None:
+    for loss in (balanced_bce, area_balanced_bce):
+        assert loss(row(1, 2, 3).to(dtype), labelled(row(0, 0, 1))).dtype == dtype
+
+
 @pytest.mark.parametrize("truth", [0.0, 1.0])
 def test_an_image_with_nothing_salient_or_nothing_else_still_teaches(truth: float) -> None:
     loss = area_balanced_bce(row(0, 0), labelled(row(truth, truth)))

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from labelgrid.pixel.metric_set import MetricSet
@@ -30,3 +31,8 @@ def test_merging_sets_merges_each_metric() -> None:
     one, other = counted(made(), 1.0), counted(made(), 0.0)
     one.merge(other)
     assert one.compute() == counted(made(), 1.0, 0.0).compute()
+
+
+def test_sets_of_other_metrics_do_not_merge() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        made().merge(MetricSet([DepthMetric()]))

@@ -43,6 +43,8 @@ def test_a_class_nowhere_found_is_left_out_or_counts_as_zero() -> None:
     truth = torch.tensor([[[[0, 1]]]])
     assert measured(SegmentationMetric(4), (one_hot(truth, 4), truth))["mIoU"] == 100
     assert measured(SegmentationMetric(4, absent="zero"), (one_hot(truth, 4), truth))["mIoU"] == 50
+    single = truth[..., :1]
+    assert measured(SegmentationMetric(4, absent="zero"), (one_hot(single, 4), single))["mIoU"] == 25
 
 
 def test_a_class_predicted_but_never_true_counts_against() -> None:
@@ -124,6 +126,51 @@ def test_saliency_rounds_down_to_eight_bits_where_told() -> None:
     assert measured(SaliencyMetric(eight_bit=True), between)["IoU"] == 0
 
 
+def test_eight_bits_have_255_steps() -> None:
+    for high, low in ((0.902, 0.899), (0.51, 0.5)):  # on both sides of the thresholds 0.9 and 0.5
+        assert measured(SaliencyMetric(eight_bit=True), (row(high, low), row(1, 0)))["IoU"] == 100
+
+
+@pytest.mark.parametrize("metric, figure", [(SaliencyMetric, "maxF"), (EdgeMetric, "AP")])
+def test_half_and_more_is_positive(metric: type[Metric], figure: str) -> None:
+    assert measured(metric(), (row(0.9, 0.1), row(0.5, 0.49)))[figure] == 100
+
+
+def test_saliency_of_a_batch_in_strips_is_that_of_each_image() -> None:
+    draws = torch.Generator().manual_seed(3)
+    found = torch.rand(3, 1, 4, 5, generator=draws)
+    truth = (torch.rand(3, 1, 4, 5, generator=draws) < torch.tensor([0.2, 0.5, 0.0]).view(3, 1, 1, 1)).float()
+    one_by_one = measured(SaliencyMetric(), *((found[i : i + 1], truth[i : i + 1]) for i in range(3)))
+    strips = SaliencyMetric()
+    for rows in (slice(0, 1), slice(1, 4)):
+        strips.update(found[:, :, rows], labelled(truth[:, :, rows]))
+    strips.end_image()
+    assert {name: result.value for name, result in strips.compute().items()} == pytest.approx(one_by_one)
+    assert 0 < one_by_one["IoU"] < 100
+
+
+def test_saliency_that_finds_nothing_right_is_zero_and_that_of_no_image_is_unknown() -> None:
+    assert measured(SaliencyMetric(), (row(1, 0), row(0, 1))) == {"IoU": 0, "maxF": 0}
+    assert all(math.isnan(value) for value in measured(SaliencyMetric()).values())
+
+
+def test_every_figure_has_its_name_unit_and_direction() -> None:
+    made = (SegmentationMetric(2), DepthMetric(), DepthMetric(""), NormalsMetric(), SaliencyMetric(), EdgeMetric())
+    found = [{name: (r.name, r.unit, r.better) for name, r in metric.compute().items()} for metric in made]
+
+    def percent(*names: str) -> dict[str, tuple[str, str, str]]:
+        return {name: (name, "%", "higher") for name in names}
+
+    assert found == [
+        percent("mIoU", "pixAcc"),
+        {name: (name, "m", "lower") for name in ("RMSE", "absErr")},
+        {name: (name, "", "lower") for name in ("RMSE", "absErr")},
+        {"mErr": ("mErr", "degree", "lower")} | percent("below 11.25", "below 22.5", "below 30"),
+        percent("IoU", "maxF"),
+        percent("AP"),
+    ]
+
+
 def test_a_saliency_image_that_is_not_ended_is_noticed() -> None:
     metric = SaliencyMetric()
     metric.update(row(1, 0), labelled(row(1, 0)))
@@ -143,7 +190,7 @@ def test_a_saliency_image_without_a_valid_pixel_does_not_count() -> None:
     metric = SaliencyMetric()
     metric.update(row(1, 0), Target(row(0, 1), torch.zeros(1, 1, 1, 2, dtype=torch.bool)))
     metric.end_image()
-    assert measured(metric, (row(1, 0), row(1, 0)))["IoU"] == 100
+    assert measured(metric, (row(1, 1), row(1, 0)))["IoU"] == 50
 
 
 def test_average_precision_is_all_for_the_right_order_and_the_share_of_edges_for_none() -> None:
@@ -154,6 +201,14 @@ def test_average_precision_is_all_for_the_right_order_and_the_share_of_edges_for
 
 def test_probabilities_of_zero_and_one_have_their_steps() -> None:
     assert measured(EdgeMetric(), (row(1, 0), row(1, 0)))["AP"] == 100
+
+
+def test_neighbouring_steps_at_both_ends_are_no_ties() -> None:
+    ends = (0.0, 1.5 / 4096), (4094.5 / 4096, 1.0)
+    for low, high in ends:
+        assert measured(EdgeMetric(), (row(low, high), row(0, 1)))["AP"] == 100
+        assert measured(EdgeMetric(), (row(low, high), row(1, 1)))["AP"] == 100
+    assert measured(EdgeMetric(), (row(-0.01, 1.01), row(0, 1)))["AP"] == 100  # rounding beyond the range
 
 
 def test_a_set_without_an_edge_has_no_average_precision() -> None:

@@ -13,6 +13,7 @@ from labelgrid.pixel.prediction import (
     one_hot,
     positive_target,
     unchanged,
+    unit_mean,
     unit_vectors,
     value_target,
     vector_target,
@@ -39,6 +40,14 @@ def test_a_zero_vector_stays_zero_and_has_a_finite_gradient() -> None:
     assert raw.grad is not None
     assert not unit.any()
     assert raw.grad.isfinite().all()
+
+
+def test_the_direction_of_a_mean_has_length_one_and_that_of_zero_stays_zero() -> None:
+    mean = 0.1 * torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(2))
+    mean[0, :, 0, 0] = 0
+    length = mean.double().square().sum(1, keepdim=True).sqrt()
+    expected = torch.where(length > 0, mean / length.clamp(min=1e-12), 0).float()
+    torch.testing.assert_close(unit_mean(mean), expected)
 
 
 def test_one_hot_is_certain_of_each_pixels_class() -> None:
@@ -109,6 +118,27 @@ def test_the_first_of_equal_channels_is_the_largest() -> None:
     assert torch.equal(first_largest(values)[:, 0], torch.from_numpy(values.numpy().argmax(1)))
 
 
+def test_a_vector_label_has_the_length_of_all_its_components() -> None:
+    raw = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    expected = raw.double() / raw.double().square().sum(1, keepdim=True).sqrt()
+    torch.testing.assert_close(vector_target(raw).value.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("made", [class_target, vector_target, value_target])
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf, -torch.inf])
+def test_one_channel_that_is_not_finite_leaves_its_pixel_out_with_the_value_zero(
+    made: Callable[[Tensor], Target], wrong: float
+) -> None:
+    raw = torch.rand(2, 3, 2, 3, generator=torch.Generator().manual_seed(0)) + 0.1
+    broken = raw.clone()
+    broken[1, 2, 0, 1] = wrong
+    target, sound = made(broken), made(raw)
+    valid = torch.ones(2, 1, 2, 3, dtype=torch.bool)
+    valid[1, 0, 0, 1] = False
+    assert torch.equal(target.valid, valid) and sound.valid.all()
+    assert torch.equal(target.value, sound.value * valid)
+
+
 @pytest.mark.parametrize("spread", [0.0, 0.3, 3.0])
 def test_only_channels_that_are_never_the_largest_are_left_out(spread: float) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -125,3 +155,4 @@ def test_nearly_equal_channels_and_values_that_are_not_finite_leave_none_out() -
     assert contending(torch.tensor([[5.0, 5.0], [torch.nan, 1.0]])) == [0, 1]
     assert contending(torch.tensor([[torch.inf, 5.0], [1.0, 1.0]])) == [0, 1]
     assert contending(torch.tensor([[9.0], [1.0]]).bfloat16()) == [0]
+    assert contending(torch.zeros(3, 2)) == [0, 1, 2]

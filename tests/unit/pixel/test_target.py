@@ -32,6 +32,13 @@ def test_batches_follow_one_another() -> None:
     assert both.to("cpu").value.shape == (4, 1, 1, 2)
 
 
+def test_some_images_of_a_batch_keep_their_values_and_masks() -> None:
+    for rows in (slice(0, 1), torch.tensor([True, False])):
+        some = TARGET[rows]
+        assert torch.equal(some.valid, TARGET.valid[:1]) and some.annotated is None
+        assert some.safe().flatten().tolist() == [1, 0]
+
+
 def test_an_images_mean_is_over_its_valid_pixels_and_zero_without_any() -> None:
     values = torch.tensor([[[[1.0, NAN]]], [[[NAN, NAN]]], [[[2.0, 4.0]]]])
     valid = torch.cat([TARGET.valid, torch.ones(1, 1, 1, 2, dtype=torch.bool)])

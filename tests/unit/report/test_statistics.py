@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from labelgrid.report.statistics import compare, first_crossing, holm, interval, mean_over, sign_flip_p
+from labelgrid.report.statistics import (
+    compare,
+    first_crossing,
+    holm,
+    interval,
+    mean_over,
+    seeds_needed,
+    sign_flip_p,
+    smallest_p,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -26,12 +35,48 @@ def test_labels_needed_lie_on_the_curve_or_nowhere() -> None:
     assert first_crossing((falling[0], -falling[1]), -5.25, "higher") == 175
 
 
+def test_a_goal_reached_at_a_point_of_the_curve_is_reached_there() -> None:
+    x = np.array([100.0, 200.0, 400.0])
+    assert first_crossing((x, np.array([5.0, 6.0, 4.0])), 5.0, "lower") == 100
+    assert first_crossing((x, np.array([6.0, 5.0, 5.5])), 5.0, "lower") == 200
+    assert first_crossing((x, np.array([9.0, 8.0, 4.0])), 7.0, "lower") == 250
+    assert first_crossing((x, np.array([1.0, 2.0, 6.0])), 5.0, "higher") == 350
+
+
 def test_p_is_the_share_of_sign_flips_as_extreme() -> None:
     for n in (1, 2, 3, 5, 8):
         values = RNG.normal(0.4, 1, n)
         flips = np.array([np.mean(values * signs) for signs in itertools.product((-1, 1), repeat=n)])
         share = np.mean(np.abs(flips) >= abs(values.mean()) - 1e-12)
         assert sign_flip_p(values) == pytest.approx(share)
+
+
+def test_two_pairs_have_four_sign_flips() -> None:
+    assert sign_flip_p(np.array([1.0, 2.0])) == 0.5
+    assert sign_flip_p(np.array([-1.0, 2.0])) == 1.0
+    assert sign_flip_p(np.array([3.0])) == 1.0
+
+
+def test_the_p_of_many_pairs_is_scipys_and_the_same_each_time() -> None:
+    values = np.random.default_rng(8).normal(0.3, 1, 20)
+    drawn = stats.permutation_test(
+        (values,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
+    )
+    assert 0.05 < sign_flip_p(values) < 0.95 and sign_flip_p(values) == drawn.pvalue
+
+
+def test_the_smallest_p_is_that_of_differences_which_all_point_one_way() -> None:
+    for seeds in (1, 2, 3, 8, 13):
+        assert smallest_p(seeds) == sign_flip_p(np.linspace(1, 2, seeds))
+    assert smallest_p(20) == sign_flip_p(np.linspace(1, 2, 20)) == 2 / 10_000
+    assert smallest_p(0) == 1.0
+
+
+def test_the_seeds_needed_are_the_fewest_at_which_the_corrected_p_can_be_small_enough() -> None:
+    for pairs in (1, 2, 3, 10):
+        fewest = next(n for n in range(2, 20) if max(holm([smallest_p(n)] * pairs)) <= 0.05)
+        assert seeds_needed(pairs) == fewest
+    assert seeds_needed(0) == 2
 
 
 def test_three_seeds_never_show_a_difference() -> None:
@@ -50,6 +95,10 @@ def test_holm_is_the_smallest_level_at_which_the_step_down_test_rejects() -> Non
                     break
                 rejected[place] = True
             assert (np.array(holm(list(p))) <= level).tolist() == rejected.tolist()
+
+
+def test_a_corrected_p_is_at_most_one() -> None:
+    assert holm([0.9, 0.8, 0.001]) == pytest.approx([1.0, 1.0, 0.003])
 
 
 def test_the_interval_is_scipys_bootstrap() -> None:
@@ -71,6 +120,12 @@ def test_of_skewed_differences_the_interval_holds_the_mean_less_often_as_the_rep
     draws = np.random.default_rng(4)
     found = [interval(draws.exponential(size=6) - 1, draw) for draw in range(400)]
     assert 0.84 <= np.mean([low <= 0 <= high for low, high in found]) <= 0.92
+
+
+def test_equal_differences_have_an_interval_without_width_and_others_one_inside_their_range() -> None:
+    assert interval(np.full(8, 2.5), 0) == (2.5, 2.5)
+    low, high = interval(np.array([0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.9, 1.0]), 0)
+    assert 0 < low < 0.5375 < high < 1
 
 
 def test_of_few_seeds_the_least_and_the_largest_difference_are_told() -> None:
@@ -100,3 +155,13 @@ def test_a_planted_difference_is_found_on_the_right_side() -> None:
     assert found["good"].holm >= found["good"].p
     swapped = compare({"good": pairs["good"]}, "higher")["good"]
     assert swapped.verdict == "worse"
+
+
+def test_a_comparison_has_the_mean_and_the_interval_of_its_seed() -> None:
+    base = np.random.default_rng(6).normal(5, 0.5, 8)
+    pairs = {"a": (base + np.array([1, 2, 3, 2, 4, 1, 2, 3]) / 10, base)}
+    found = compare(pairs, "higher", seed=3)["a"]
+    assert found.mean == pytest.approx(0.225) and found.verdict == "better"
+    assert (found.low, found.high) == interval(pairs["a"][0] - base, 3)
+    assert found == compare(pairs, "higher", seed=3)["a"] != compare(pairs, "higher")["a"]
+    assert compare(pairs, "higher") == compare(pairs, "higher", seed=0)

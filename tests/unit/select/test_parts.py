@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelgridError
 from labelgrid.labels.grid import Grid
 from labelgrid.select import partal, random_cells, random_images
-from labelgrid.select.parts import DRAWN, Composed, MinMax, Scored, buy
-from labelgrid.select.strategy import Budget, PoolView, TrainedRound, check_budget
+from labelgrid.select.parts import DRAWN, Composed, MinMax, Read, Scored, buy, draw_cells, draw_images
+from labelgrid.select.strategy import Budget, PoolView, TrainedRound
+from labelgrid.streams import image_key
 
 COVERS = [
     "labelgrid.select.partal",
     "labelgrid.select.random_cells",
     "labelgrid.select.random_images",
-    "labelgrid.select.strategy",
 ]
 
 
@@ -32,6 +31,15 @@ def test_min_max_is_partal_equation_one_over_the_pool_and_kept_from_the_first_ro
     assert later == bounds
     assert MinMax().apply(u * 10, first, later)[1, 0] == pytest.approx((30 - 1) / 2)  # not clipped
     assert MinMax("each").calibrate(u * 10, first, bounds)["a"] == [10.0, 30.0]
+
+
+def test_scores_whose_range_no_number_can_be_divided_by_are_zero_and_not_infinite():
+    pool, first = grid([[0, 0], [0, 0]]), np.array([[0.0, 0.0], [2e-311, 2e-290]])
+    strategy = partal.build(partal.Options())
+    bounds = MinMax().calibrate(first, pool, {})
+    assert MinMax().apply(first, pool, bounds).tolist() == [[0, 0], [0, 1]]
+    found = chosen(strategy, pool, (4,), calibration=bounds, dropout=np.array([[5.0, 0.0], [1.0, 2e-290]]))
+    assert {pick.score for pick in found.picks} == {0.0, 1.0} and len(found.picks) == 4
 
 
 def chosen(strategy, pool, budget, seed=0, calibration=None, **statistics):
@@ -133,9 +141,61 @@ def test_buying_only_the_best_few_equals_buying_from_the_whole_order():
         assert buy(scores, keys, prices, amount) == taken
 
 
-@pytest.mark.parametrize("amount, unit", [(0, "labels"), (-1, "cost"), (5, "labels"), (3, "images"), (99, "cost")])
-def test_a_budget_of_nothing_or_beyond_the_pool_is_refused(amount, unit):
-    with pytest.raises(
-        LabelgridError, match=r"The budget (must be above 0|of .* is larger than the pool, which holds)"
-    ):
-        check_budget(Budget(amount, unit), grid([[0, 0], [0, 0]]))
+def test_free_labels_are_all_taken_and_what_costs_more_is_taken_while_it_lasts():
+    scores, keys = np.array([0.4, 0.9, 0.8, 0.7]), np.arange(4, dtype=np.uint64)
+    assert buy(scores, keys, np.array([0.0, 2.0, 2.0, 0.0]), 2.0) == [1, 3, 0]
+    assert buy(scores, keys, np.zeros(4), 0.5) == [1, 2, 3, 0]
+
+
+def test_the_draws_of_a_seed_are_the_same_in_every_release():
+    names = ["a.jpg", "b.jpg"]
+    keys = np.array([image_key(name) for name in names], np.uint64)
+    pool = Grid(names, keys, ["depth", "normals"], np.zeros((2, 2), np.int8), np.ones(2))
+    np.testing.assert_allclose(draw_cells(pool, 3), [[0.15772299, 0.1280119], [0.0664925, 0.62847831]], rtol=1e-6)
+    np.testing.assert_allclose(draw_images(pool, 3), [[0.12548388, 0.12548388], [0.718113, 0.718113]], rtol=1e-6)
+
+
+def test_unknown_scores_are_drawn_with_the_rounds_seed():
+    pool, unknown = grid([[0, 0]] * 4), np.full((4, 2), np.nan)
+    for seed in (0, 7):
+        found = chosen(partal.build(partal.Options()), pool, (8,), seed=seed, dropout=unknown)
+        scores = {(pick.cell.image_id, pick.cell.task): pick.score for pick in found.picks}
+        drawn = draw_cells(pool, seed)
+        assert scores == {(f"i{row}", task): drawn[row, column] for row in range(4) for column, task in enumerate("ab")}
+
+
+def test_statistics_are_read_in_float64():
+    found = Read("half")(PoolView(grid([[0, 0]]), {"half": np.array([[0.1, 0.2]], np.float16)})).values
+    assert found.dtype == np.float64 and found.tolist() == np.float16([[0.1, 0.2]]).astype(float).tolist()
+
+
+def test_a_pick_by_images_has_the_mean_score_of_the_missing_cells():
+    pool, u = grid([[0, 2], [0, 0], [2, 2]]), np.array([[0.5, 100.0], [0.25, 1.0], [50.0, 60.0]])
+    strategy = partal.build(partal.Options(normalise="none", unit="images"))
+    found = chosen(strategy, pool, (3, "labels"), dropout=u)
+    assert [(*cell, pick.score) for cell, pick in zip(cells(found), found.picks, strict=True)] == [
+        ("i1", "a", 0.625),
+        ("i1", "b", 0.625),
+        ("i0", "a", 0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    "module, unit, why", [(random_cells, "cells", "random cell"), (random_images, "images", "random image")]
+)
+def test_random_strategies_say_so_and_read_nothing(module, unit, why):
+    strategy = module.build(module.Options())
+    assert strategy.unit == unit and not strategy.needs
+    found = chosen(strategy, grid([[0, 0]] * 3), (6,), seed=2)
+    assert {pick.why for pick in found.picks} == {why}
+    assert len({pick.score for pick in found.picks}) == {"cells": 6, "images": 3}[unit]
+
+
+def test_a_task_that_was_constant_in_its_first_round_stays_zero_in_later_rounds():
+    pool, first = grid([[0, 0], [0, 0], [0, 0]]), np.array([[2.0, 1.0], [2.0, 3.0], [2.0, 2.0]])
+    bounds = MinMax().calibrate(first, pool, {})
+    assert bounds == {"a": [2.0, 2.0], "b": [1.0, 3.0]}
+    later = np.array([[1.0, 2.0], [9.0, 4.0], [2.0, 3.0]])
+    np.testing.assert_array_equal(MinMax().apply(later, pool, bounds), [[0, 0.5], [0, 1.5], [0, 1]])
+    found = chosen(partal.build(partal.Options()), pool, (6,), calibration=bounds, dropout=later)
+    assert {pick.score for pick in found.picks if pick.cell.task == "a"} == {0.0} and found.calibration == bounds

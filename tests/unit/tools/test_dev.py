@@ -101,6 +101,15 @@ def test_uv_is_used_where_it_is_installed(dev, tmp_path):
     ]
 
 
+def test_mutmut_is_installed_when_mutants_are_first_tested(dev):
+    install = "python -m pip install --disable-pip-version-check -q -e .[mutation] -c constraints.txt"
+    assert dev("mutants", "labelgrid.select", fail="import mutmut")[2][-2:] == [
+        install,
+        "python -m tools.mutants labelgrid.select",
+    ]
+    assert install not in dev("mutants")[2]
+
+
 @pytest.mark.parametrize("words", [(), ("demolish",)])
 def test_wrong_usage_shows_the_usage_and_installs_nothing(dev, words):
     status, said, calls = dev(*words)

@@ -25,7 +25,6 @@ from tests.toys import toy_plan, weights_of
 COVERS = [
     "labelgrid.train.options",
     "labelgrid.train.plan",
-    "labelgrid.train.trainer",
     "labelgrid.train.term",
     "labelgrid.train.balance.fixed",
 ]
@@ -146,6 +145,23 @@ def test_every_step_feeds_other_labels_in(data, tmp_path):
     fit(plan, tmp_path, Silent())
     assert len(seen) == 4
     assert len({tuple(fed.flatten().tolist()) for fed in seen}) > 2
+
+
+def test_the_networks_random_draws_depend_on_the_seed_and_the_epoch_alone(data, tmp_path):
+    def drawn(seed, epochs):
+        """What the network could draw, such as dropout masks, in the steps of these epochs."""
+        plan, draws = toy_plan(data, replace(QUICK, epochs=2), seed=seed), []
+        plan.network.register_forward_pre_hook(lambda network, arguments: draws.append(torch.rand(4).tolist()))
+        trainer = Trainer(plan)
+        for epoch in epochs:
+            trainer.epoch, trainer.step = epoch, 2 * epoch
+            trainer.run_epoch(Silent())
+        return draws
+
+    both = drawn(0, [0, 1])
+    assert len({tuple(draw) for draw in both}) == len(both) == 4
+    assert drawn(0, [1]) == both[2:] and drawn(0, [0]) == both[:2]
+    assert drawn(1, [0]) != both[:2]
 
 
 def test_the_number_of_workers_changes_no_weight(data, tmp_path):

@@ -96,5 +96,42 @@ def test_raw_outputs_are_brought_to_the_targets_size():
     assert at_size(torch.zeros(1, 5, 2, 3), target).shape == (1, 5, 8, 12)
 
 
+def slow_bilinear(values, size):
+    """[h, w] at another size, float64: pixels are areas, whose centres lie half a pixel from the sides."""
+    sides = zip(size, values.shape, strict=True)
+    places = [np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1) for new, old in sides]
+    found = np.empty(size)
+    for y, down in enumerate(places[0]):
+        for x, right in enumerate(places[1]):
+            top, left = int(down), int(right)
+            below, beside = min(top + 1, values.shape[0] - 1), min(left + 1, values.shape[1] - 1)
+            a, b = down - top, right - left
+            upper = (1 - b) * values[top, left] + b * values[top, beside]
+            found[y, x] = (1 - a) * upper + a * ((1 - b) * values[below, left] + b * values[below, beside])
+    return found
+
+
+def test_raw_outputs_are_resized_as_areas_and_not_from_corner_to_corner():
+    raw = torch.tensor(np.random.default_rng(5).normal(size=(1, 2, 3, 4)))
+    target = Target(torch.zeros(1, 1, 7, 9), torch.ones(1, 1, 7, 9, dtype=torch.bool))
+    expected = np.stack([slow_bilinear(channel, (7, 9)) for channel in raw[0].numpy()])
+    np.testing.assert_allclose(at_size(raw, target)[0].numpy(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_network_of_one_stage_has_the_loss_of_its_final_outputs():
+    targets, output = batch()
+    single = Output((), output.final, output.features, {})
+    found, expected = (task_losses(TASKS, single, targets, initial) for initial in (1.0, 0.0))
+    assert all(torch.equal(found[name], expected[name]) for name in TASKS)
+
+
+def test_a_task_with_one_label_in_the_batch_has_that_labels_loss_in_the_sum():
+    values = {"a": [2.0, 3.0, 4.0], "b": [8.0, 16.0, 32.0]}
+    losses = {name: torch.tensor(numbers, dtype=torch.float64) for name, numbers in values.items()}
+    present = torch.tensor([[True, True], [True, False], [False, False]])
+    assert float(supervised(losses, present, "task_sum")) == 2.5 + 8
+    assert float(supervised(losses, present, "image_mean")) == (5 + 3 + 0) / 3
+
+
 def test_losses_that_are_no_numbers_are_named():
     assert set(not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}

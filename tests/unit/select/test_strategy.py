@@ -1,0 +1,109 @@
+"""What every strategy is held to: picks that may be made, and budgets that the pool can fill."""
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import LabelgridError, PluginError
+from labelgrid.labels.grid import Cell, Grid, Pick
+from labelgrid.select.strategy import Budget, check_budget, check_picks, left_of
+
+#: Missing: the depth of a, b and c, and the normals of b. The image d has all its labels.
+STATE = np.array([[0, 2], [0, 0], [0, 1], [2, 3]], np.int8)
+GRID = Grid(["a", "b", "c", "d"], np.arange(4, dtype=np.uint64), ["depth", "normals"], STATE, np.array([1.0, 4.0]))
+ALL = [("a", "depth"), ("b", "depth"), ("b", "normals"), ("c", "depth")]
+
+
+def picks(*cells, score=1.0):
+    return [Pick(Cell(*cell), score) for cell in cells]
+
+
+def refused(picked, budget):
+    with pytest.raises(PluginError) as caught:
+        check_picks("mine", picked, GRID, Budget(*budget))
+    return str(caught.value).splitlines()[0]
+
+
+def test_the_remaining_pool_has_a_size_in_every_unit():
+    assert [left_of(GRID, unit) for unit in ("labels", "images", "cost")] == [4.0, 3.0, 7.0]
+    assert all(type(left_of(GRID, unit)) is float for unit in ("labels", "images", "cost"))
+
+
+@pytest.mark.parametrize("budget", [(4, "labels"), (7, "cost"), (3, "images"), (2, "images")])
+def test_picks_that_use_the_whole_budget_are_allowed(budget):
+    check_picks("mine", picks(*ALL), GRID, Budget(*budget))
+
+
+@pytest.mark.parametrize(
+    "budget, used", [((3, "labels"), 4), ((6.99999, "cost"), 7), ((1, "images"), 3), ((3.5, "labels"), 4)]
+)
+def test_picks_beyond_the_budget_are_refused_with_both_amounts(budget, used):
+    amount, unit = budget
+    assert refused(picks(*ALL), budget) == (
+        f"The strategy 'mine' picked more than the budget of {amount:g} {unit}: {used}."
+    )
+
+
+def test_a_budget_of_images_pays_for_as_many_labels_as_these_have_tasks():
+    assert refused(picks(*ALL[:3]), (1, "images")).endswith("more than the budget of 1 images: 2.")
+    check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"))
+
+
+def test_a_budget_is_kept_to_rounding():
+    check_picks("mine", picks(*ALL), GRID, Budget(7 - 1e-7, "cost"))
+    assert "more than the budget" in refused(picks(*ALL), (7 - 1e-5, "cost"))
+
+
+def test_each_fault_of_a_pick_is_named():
+    twice = [*picks(*ALL[:2]), *picks(ALL[1])]
+    assert refused(twice, (9,)) == "The strategy 'mine' picked (b, depth) twice."
+    for cell in (("a", "normals"), ("c", "normals"), ("d", "normals"), ("e", "depth"), ("a", "edges")):
+        fault = f"The strategy 'mine' picked ({', '.join(cell)}), which is not missing"
+        assert refused(picks(cell), (9,)) == f"{fault}."
+    for score in ("nan", "inf", "-inf"):
+        found = refused(picks(ALL[0], score=float(score)), (9,))
+        assert found == f"The strategy 'mine' picked (a, depth) with the score {score}."
+
+
+def test_of_many_faults_the_first_is_named_and_the_others_are_counted():
+    many = picks(("a", "normals"), ("e", "depth"), ALL[0], ("d", "depth"))
+    assert refused(many, (9,)).endswith("picked (a, normals), which is not missing, and 2 more faults.")
+    assert refused(picks(("e", "depth"), ("e", "edges")), (2, "cost")).endswith(
+        "which is not missing, and 1 more faults."
+    )
+    assert refused(picks(("e", "depth"), ALL[2]), (4, "cost")).endswith("which is not missing, and 1 more faults.")
+
+
+def test_a_pick_without_a_known_cell_costs_nothing_more():
+    assert refused(picks(("a", "edges"), ALL[2]), (4, "cost")).endswith("(a, edges), which is not missing.")
+
+
+@pytest.mark.parametrize("amount, unit", [(0, "labels"), (-1, "cost"), (5, "labels"), (4, "images"), (99, "cost")])
+def test_a_budget_of_nothing_or_beyond_the_pool_is_refused(amount, unit):
+    found = f"Found {amount} {unit}." if amount <= 0 else f"budget of {amount} {unit} is larger than the pool, which"
+    with pytest.raises(LabelgridError) as caught:
+        check_budget(Budget(amount, unit), GRID)
+    said = str(caught.value)
+    assert found in said and f"\n  Ask for at most {left_of(GRID, unit):g}" in said and "Nothing was requested." in said
+    assert "set aside" not in said and "Put the files back" not in said
+
+
+@pytest.mark.parametrize("amount, unit", [(4, "labels"), (3, "images"), (7, "cost"), (0.25, "cost")])
+def test_a_budget_up_to_the_whole_pool_is_allowed(amount, unit):
+    check_budget(Budget(amount, unit), GRID)
+
+
+def test_images_that_are_set_aside_are_counted_where_the_pool_is_too_small():
+    with pytest.raises(LabelgridError) as caught:
+        check_budget(Budget(9), GRID, set_aside=2)
+    said = str(caught.value)
+    assert "which holds 4; 2 images are set aside, because their files cannot be read." in said
+    assert "Put the files back. Ask for at most 4" in said
+
+
+def test_an_empty_pool_is_refused():
+    nothing = Grid(["d"], GRID.keys[3:], GRID.tasks, STATE[3:], GRID.cost)
+    with pytest.raises(LabelgridError) as caught:
+        check_budget(Budget(1), nothing)
+    assert "The pool is empty: no image to train on lacks a label." in str(caught.value)
+    with pytest.raises(LabelgridError, match=r"lacks a label; 1 images are set aside(.|\n)*Put the files back\. Add"):
+        check_budget(Budget(1), nothing, set_aside=1)

@@ -1,0 +1,279 @@
+"""The trainer, against a plain loop of torch; what balancers, terms and checkpoints get of it."""
+
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import torch
+
+from labelgrid.data.loader import train_batches
+from labelgrid.errors import TrainingError
+from labelgrid.pixel.target import Target
+from labelgrid.progress import Silent
+from labelgrid.streams import seed_of, stream
+from labelgrid.train.balance.fixed import Fixed
+from labelgrid.train.checkpoint import load, save
+from labelgrid.train.objective import fixed_weights, supervised, task_losses
+from labelgrid.train.options import ObjectiveOptions, TrainOptions
+from labelgrid.train.term import OwnOptimiser, Term
+from labelgrid.train.trainer import Trainer
+from tests.support import make_dataset
+from tests.toys import toy_plan
+
+QUICK = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals"))
+
+
+class Scaled(Term):
+    """A term with a trained scale, a scale with an optimiser of its own, and notes of what it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+        self.own = torch.nn.Parameter(torch.tensor(1.0))
+        self.frozen = torch.nn.Parameter(torch.tensor(2.0), requires_grad=False)
+        self.optimiser = torch.optim.SGD([self.own], lr=0.1)
+        self.seen = []
+
+    def loss(self, step):
+        self.seen.append((step.number, step.progress, step.batch.ids))
+        size = step.output.features.shared.square().mean((1, 2, 3))
+        return {"size": 0.01 * self.scale * size, "scale": (self.scale - self.own.detach()).square().expand(len(size))}
+
+    def optimisers(self):
+        return {"own": OwnOptimiser(self.optimiser, lambda step: {"own": self.own.square().expand(2)})}
+
+
+class Balancing(Fixed):
+    """Fixed weights with a parameter and a rate of its own; notes what it was given."""
+
+    learning_rate = 0.02
+
+    def __init__(self, tasks):
+        super().__init__(fixed_weights(tasks, ObjectiveOptions()), partial(supervised, reduction="image_mean"))
+        self.factor = torch.nn.Parameter(torch.tensor(1.0))
+        self.unused = torch.nn.Parameter(torch.tensor(1.0), requires_grad=False)
+        self.steps = []
+
+    def backward(self, step):
+        self.steps.append(step)
+        total = self.factor * self.reduce(step.losses, step.present) + step.other
+        step.backward(total)
+        return total.detach()
+
+
+class Noting(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def advance(self, amount=1, note=""):
+        self.notes.append((amount, note))
+
+
+def precise(batches):
+    """Batches in float64, so that Adam does not magnify rounding, with labels that weigh from 0.5 on."""
+    for batch in batches:
+        targets = {name: Target(target.value.double(), target.valid) for name, target in batch.targets.items()}
+        weights = 0.5 + torch.arange(batch.weights.numel()).view_as(batch.weights) / 4
+        yield replace(batch, images=batch.images.double(), targets=targets, weights=weights)
+
+
+def plain_training(plan):
+    """A training without the trainer: its log, one record per epoch, and the state of the network."""
+    term, options, log, step = plan.terms["scaled"], plan.options, [], 0
+    parameters = [*plan.network.parameters(), term.scale]
+    optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
+    weigh = fixed_weights(plan.tasks, ObjectiveOptions())
+    for epoch in range(2):
+        torch.manual_seed(seed_of(plan.seed, "dropout", epoch))
+        plan.network.train()
+        sums = {name: [] for name in plan.tasks}
+        batches = train_batches(
+            *(plan.source, plan.definitions, plan.train, plan.data),
+            batch=3,
+            seed=plan.seed,
+            epoch=epoch,
+            drop_last=True,
+        )
+        for index, batch in enumerate(precise(batches)):
+            draws = stream(plan.seed, "known", epoch, index).random((3, 2)) < options.known
+            kept = [torch.from_numpy(draws[:, column]) for column in range(2)]
+            known = {name: batch.targets[name].where(keep) for name, keep in zip(plan.tasks, kept, strict=True)}
+            output = plan.network(batch.images, known)
+            losses = task_losses(plan.tasks, output, batch.targets, 0.5)
+            present = torch.stack([batch.targets[name].present for name in plan.tasks], 1)
+            for column, (name, loss) in enumerate(losses.items()):
+                sums[name] += loss[present[:, column]].tolist()
+            own = {n: weigh[n] * (loss * batch.weights[:, i]) for i, (n, loss) in enumerate(losses.items())}
+            size = output.features.shared.square().mean((1, 2, 3))
+            other = (0.01 * term.scale * size).mean()
+            other = other + (term.scale - term.own.detach()).square().expand(3).mean()
+            for group in optimiser.param_groups:
+                group["lr"] = plan.learning_rate(epoch, step)
+            optimiser.zero_grad()
+            (supervised(own, present, "image_mean") + other).backward()
+            torch.nn.utils.clip_grad_norm_(parameters, options.clip)
+            optimiser.step()
+            with torch.no_grad():
+                term.own -= 0.1 * 2 * term.own
+            step += 1
+        means = {name: sum(found) / len(found) for name, found in sums.items()}
+        log.append({"epoch": epoch + 1, "step": step, "lr": plan.learning_rate(epoch, step - 1), "loss": means})
+    return log, plan.network.state_dict()
+
+
+def test_the_trainer_is_a_plain_loop_of_torch(data):
+    options = replace(QUICK, clip=0.5, weight_decay=0.1, known=0.5, warmup=0.5)
+    make = {"objective": ObjectiveOptions(initial=0.5), "seed": 3}
+    plan = toy_plan(data, options, terms={"scaled": Scaled()}, **make)
+    other = toy_plan(data, options, terms={"scaled": Scaled()}, **make)
+    trainer, progress = Trainer(plan), Noting()
+    batches = trainer._batches
+    trainer._batches = lambda epoch: precise(batches(epoch))
+    for module in (plan.network, other.network):
+        module.double()
+    log = [trainer.run_epoch(progress) for _ in range(2)]
+    expected, state = plain_training(other)
+    for record, wanted in zip(log, expected, strict=True):
+        assert set(record) == {*wanted, "seconds"} and 0 < record["seconds"] < 3600
+        assert [record[key] for key in ("epoch", "step", "lr")] == [wanted[key] for key in ("epoch", "step", "lr")]
+        assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-6)
+    assert progress.notes == [(3, "epoch 1/2")] * 2 + [(3, "epoch 2/2")] * 2
+    torch.testing.assert_close(plan.network.state_dict(), state, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close(plan.terms["scaled"].state_dict(), other.terms["scaled"].state_dict())
+
+
+def test_terms_and_balancers_are_told_the_step_and_the_share_that_is_done(data):
+    plan = toy_plan(data, QUICK, terms={"scaled": Scaled()})
+    balancer = Balancing(plan.tasks)
+    trainer = Trainer(replace(plan, balancer=balancer))
+    for _ in range(2):
+        trainer.run_epoch(Silent())
+    assert [(number, done) for number, done, _ in plan.terms["scaled"].seen] == [(0, 0), (1, 0.25), (2, 0.5), (3, 0.75)]
+    assert [(step.step, step.progress) for step in balancer.steps] == [(0, 0), (1, 0.25), (2, 0.5), (3, 0.75)]
+    for step in balancer.steps:
+        assert step.present.shape == (3, 2) and step.present.dtype == torch.bool
+        assert step.features.requires_grad and step.other.requires_grad
+        assert [id(p) for p in step.parameters] == [id(p) for p in plan.network.shared_parameters()]
+
+
+def test_the_balancers_parameters_have_no_weight_decay_and_a_rate_of_their_own(data):
+    plan = toy_plan(data, replace(QUICK, weight_decay=0.1, optimiser="adamw", power=1.0), terms={"scaled": Scaled()})
+    trainer = Trainer(replace(plan, balancer=(balancer := Balancing(plan.tasks))))
+    first, second = trainer.optimiser.param_groups
+    assert [id(p) for p in first["params"]] == [id(p) for p in (*plan.network.parameters(), plan.terms["scaled"].scale)]
+    assert [id(p) for p in second["params"]] == [id(balancer.factor)]
+    assert (first["weight_decay"], second["weight_decay"]) == (0.1, 0.0)
+    assert isinstance(trainer.optimiser.optimizer, torch.optim.AdamW)
+    assert first["lr"] == QUICK.learning_rate
+    for _ in range(2):
+        record = trainer.run_epoch(Silent())
+    assert (first["lr"], second["lr"]) == (5e-4, 0.01) and record["lr"] == trainer.rate == 5e-4
+    assert len(Trainer(plan).optimiser.param_groups) == 1
+
+
+def test_a_training_starts_at_nothing(data):
+    trainer = Trainer(toy_plan(data, QUICK))
+    assert (trainer.epoch, trainer.step, trainer.rate, trainer.history) == (0, 0, 0.0, [])
+
+
+def flat(state, path=""):
+    """The tensors and numbers of a nested state, by their path."""
+    if isinstance(state, torch.Tensor | bool | int | float):
+        return {path: torch.as_tensor(state)}
+    parts = state.items() if isinstance(state, dict) else enumerate(state if isinstance(state, list) else [])
+    return {key: value for name, part in parts for key, value in flat(part, f"{path}/{name}").items()}
+
+
+class Averaging(Scaled):
+    def evaluated(self):
+        return {"average": torch.ones(2)}
+
+
+def test_a_checkpoint_holds_the_whole_training_and_gives_it_back(data, tmp_path):
+    def trainer(term):
+        plan = toy_plan(data, QUICK, terms={"scaled": term}, identity='{"this": 1}')
+        return Trainer(replace(plan, balancer=Balancing(plan.tasks)))
+
+    first, again, path = trainer(Averaging()), trainer(Averaging()), tmp_path / "last.ckpt"
+    assert again.resume(path) is False
+    first.history.append(first.run_epoch(Silent()))
+    save(first.checkpoint(), path)
+    kept = load(path)
+    assert (kept.epoch, kept.step, kept.identity, kept.scaler) == (1, 2, '{"this": 1}', {})
+    assert kept.history == first.history and kept.evaluated["average"].tolist() == [1, 1]
+    assert set(kept.own) == {"scaled/own"} and set(kept.parts) == {"scaled"} and "factor" in kept.balancer
+    assert again.resume(path) is True
+    assert (again.epoch, again.step, again.history) == (1, 2, first.history)
+    for part in ("network", "optimiser", "parts", "balancer", "own"):
+        states = [flat(getattr(trainer.checkpoint(), part)) for trainer in (again, first)]
+        torch.testing.assert_close(*states, rtol=0, atol=0)
+    assert again.run_epoch(Silent())["loss"] == first.run_epoch(Silent())["loss"]
+
+
+def test_a_term_without_state_may_be_new_to_a_checkpoint(data, tmp_path):
+    save(Trainer(toy_plan(data, QUICK)).checkpoint(), tmp_path / "last.ckpt")
+    assert Trainer(toy_plan(data, QUICK, terms={"plain": Term()})).resume(tmp_path / "last.ckpt") is True
+
+
+def test_terms_are_prepared_with_the_progress_and_the_batches_of_the_training(data, tmp_path):
+    class Prepared(Term):
+        def prepare(self, found):
+            self.found = found
+
+    plan, progress = toy_plan(data, QUICK, terms={"prepared": Prepared()}), Silent()
+    Trainer(plan).prepare(tmp_path, progress, resumed=False)
+    found = plan.terms["prepared"].found
+    assert found.progress is progress and found.folder.parent == tmp_path
+    assert [len(batch.ids) for batch in found.batches(0)] == [3, 3]
+
+
+def test_an_epoch_trains_all_modules_but_the_norms_that_are_frozen(data):
+    plan = toy_plan(data, replace(QUICK, norm="frozen"))
+    trainer = Trainer(plan)
+    plan.network.eval()
+    trainer.run_epoch(Silent())
+    encoder = set(plan.network.get_submodule("encoder").modules())
+    norms = {module for module in encoder if isinstance(module, torch.nn.BatchNorm2d)}
+    assert norms and not any(module.training for module in norms)
+    assert all(module.training for module in encoder if isinstance(module, torch.nn.Conv2d))
+    assert all(module.training for module in plan.network.modules() if module not in encoder)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_no_label_or_every_label_is_fed_in(data, share):
+    plan, seen = toy_plan(data, replace(QUICK, known=share)), []
+    plan.network.register_forward_pre_hook(lambda network, arguments: seen.append(arguments[1]))
+    Trainer(plan).run_epoch(Silent())
+    assert all(known is None for known in seen) if share == 0 else all(k["depth"].present.all() for k in seen)
+
+
+@pytest.mark.parametrize(
+    "words, error", [("Expected more than 1 value per channel when training", TrainingError), ("other", ValueError)]
+)
+def test_a_batch_too_small_for_its_norms_is_named_and_other_faults_pass(data, words, error):
+    plan = toy_plan(data, QUICK)
+
+    def fail(network, arguments):
+        raise ValueError(words)
+
+    plan.network.register_forward_pre_hook(fail)
+    with pytest.raises(error) as caught:
+        Trainer(plan).run_epoch(Silent())
+    assert type(caught.value) is error
+    if error is TrainingError:
+        assert "too small for batch normalisation" in str(caught.value) and ".jpg, " in str(caught.value)
+
+
+def test_the_precision_is_the_options_and_a_device_that_is_not_there_is_refused(data):
+    assert (
+        Trainer(toy_plan(data, replace(QUICK, precision="bf16-mixed"))).fabric.strategy.precision.precision
+        == "bf16-mixed"
+    )
+    missing = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(TrainingError, match=f"There is no device '{missing}' here"):
+        Trainer(toy_plan(data, replace(QUICK, device=missing)))
