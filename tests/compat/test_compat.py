@@ -75,7 +75,17 @@ def heads_of_before():
 
 
 @pytest.fixture(scope="module")
-def later(folder, predicted, heads_of_before):
+def stale(folder, predicted):
+    """What a query says of the scores of before, whose stamp says nothing of options at their defaults."""
+    return refused(folder / "project", "query", folder / "project", "--budget", 5)
+
+
+@pytest.fixture(scope="module")
+def later(folder, predicted, heads_of_before, stale):
+    """The next steps of the project, scored again at the original size, the default of before."""
+    with (folder / "small.toml").open("a") as recipe:
+        recipe.write('at = "original"\n')
+    run("score", folder / "project")
     return make.later(run, folder / "project", folder / "data")
 
 
@@ -86,7 +96,12 @@ def test_a_project_of_before_says_what_it_said(folder, later):
         assert holds(later[what], said[what])
 
 
-def test_scores_of_before_are_fresh_and_give_the_picks_they_gave(later):
+def test_scores_of_before_are_stale_because_a_default_has_changed(stale):
+    assert "The scores are stale: the recipe changed since they were computed" in stale
+
+
+@exactly
+def test_scores_made_anew_give_the_picks_they_gave(later):
     assert later["query"] == BEFORE["later"]["query"] | {"repeated": False}
 
 

@@ -23,26 +23,27 @@ BAD_INITS = {
     "--task deptj": "There is no kind of task 'deptj'.\n  Did you mean 'depth'? Write --task depth, or --task "
     f"deptj:kind=depth. The kinds are depth, edges, normals, saliency, semseg; {OWN_CODE}",
     "--task semseg": "Task 'semseg' has 0 classes; it needs at least 2.\n"
-    "  Use --task semseg:classes.txt, a file with one class name per line.",
+    "  Name a file with one class name per line: --task semseg:classes.txt for a new task, --set classes=classes.txt "
+    "for one that is there.",
     "--task semseg:nowhere.txt": "The class names of 'semseg' cannot be read: No such file or directory "
     "(nowhere.txt).\n  Give a text file with one class name per line.",
     "--task depth:scal=2": "scal: unknown key (did you mean 'scale'?) (task 'depth').\n  Fix it and run again.",
     "--task depth:scale=-2": "scale must be larger than 0; it is -2.0 (task 'depth').\n  Fix it and run again.",
     "--task depth:cost=-1": "The cost of 'depth' is -1; it must be a number from 0 up.\n"
-    "  Use, for example, --task depth:cost=2.",
+    "  Give another value, for example cost=2.",
     "--task depth --task depth": "There is already a task 'depth'.\n  Give the new one another name.",
     "--task depth --tasks nowhere.toml": "The file does not exist (nowhere.toml).\n  Check the path.",
     "--task depth --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
     f"labelgrid/select has: partal, random_cells, random_images; {OWN_CODE}",
     "--task depth --recipe smal": f"There is no recipe 'smal'.\n  {RECIPES}",
-    "--task depth --group (": "--group is not a regular expression: missing ), unterminated subpattern at position 0."
-    "\n  Fix it, or escape special characters.",
+    "--task depth --group (": "The pattern of groups, '(', is not a regular expression: missing ), unterminated "
+    "subpattern at position 0.\n  Fix it, or escape special characters.",
     "--task depth --holdout 10": "--holdout 10 of 10 images leaves none to train on.\n  Hold out fewer images.",
     "--task depth --holdout 11": "--holdout 11 of 10 images leaves none to train on.\n  Hold out fewer images.",
     "--task depth --holdout -1": "--holdout must be a number of images from 0 up, or a share such as 20%. Found -1.\n"
     "  Use, for example, --holdout 50.",
     "--task depth --holdout 3 --group 00": "All images would be held out: their groups are too large, or "
-    "they are copies.\n  Hold out fewer, or give a finer --group.",
+    "they are copies.\n  Hold out fewer, or add images; groups are chosen once, with `init --group`.",
     "": "A project needs a task.\n  Add one, for example --task depth.",
 }
 
@@ -268,8 +269,8 @@ def test_cancelling_what_is_not_requested_names_it(project: Copied, tmp_path: Pa
     free = next(f"{i:04d}.jpg" for i in range(10) if f"{i:04d}.jpg" not in held_out(flat))
     assert refused(tmp_path, "cancel", flat, f"{free}:depth", "nobody:depth") == (
         f"'{free}:depth' is missing, not requested; "
-        f"'nobody:depth' is neither a request id nor a cell (IMAGE:TASK) ({flat}).\n"
-        "  The manifest.json of a request lists its ids. Nothing was cancelled."
+        f"'nobody:depth' is neither a cell (IMAGE:TASK) of the project nor the id of a request ({flat}).\n"
+        f"  A requested cell is, for example, '{sorted(held_out(flat))[0]}:semseg'. Nothing was cancelled."
     )
 
 

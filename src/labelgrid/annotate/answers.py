@@ -66,6 +66,7 @@ class Answers:
         foreign: the number of images with labels that are not in the project.
         stray: files that cannot be labels: no label format and no image has their extension.
         removed: files of removed images and dropped tasks.
+        closed: lines that skip requests which were cancelled, or answered and withdrawn, since.
     """
 
     labels: list[Answer] = field(default_factory=list)
@@ -74,6 +75,7 @@ class Answers:
     foreign: int = 0
     stray: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
 
 
 class ImportRefused(LabelError):

@@ -78,10 +78,11 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
         else:
             answers.labels.append(Answer(match, name, folder / name))
     answers.faults += _with_hints(unmatched, index)
-    stale = index.closed({line[1] for line in skips} - known.requests.keys())
-    for where, request_id, reason in (line for line in skips if line[1] not in stale):
+    closed = index.closed({line[1] for line in skips} - known.requests.keys())
+    answers.closed = [where for where, request_id, _ in skips if request_id in closed]
+    for where, request_id, reason in (line for line in skips if line[1] not in closed):
         _add_skip(answers, known, where, request_id, reason)
-    if not (answers.labels or answers.skips or answers.faults or answers.removed or stale):
+    if not (answers.labels or answers.skips or answers.faults or answers.removed or answers.closed):
         raise LabelError(
             "There is no answer in the folder: no label, no line in skips.csv.",
             where=str(folder),

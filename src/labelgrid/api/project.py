@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # each method imports the modules that it needs
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.import_labels import Imported
-    from labelgrid.project.remove import Removed
+    from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.verify import Verified
     from labelgrid.reporting.write import WrittenReport
     from labelgrid.rounds.choose import QueryResult
@@ -253,10 +253,16 @@ class Project:
         return unlabel(self._project, list(cells))
 
     def remove(self, images: Iterable[str]) -> "Removed":
-        """Take images out of the project, given by id; their history is kept, and `add` brings them back."""
+        """Take images out of the project, given by id; their history is kept, and `restore` brings them back."""
         from labelgrid.project.remove import remove
 
         return remove(self._project, list(images))
+
+    def restore(self, images: Iterable[str]) -> "Restored":
+        """Bring removed images back with their labels, given by id."""
+        from labelgrid.project.remove import restore
+
+        return restore(self._project, list(images))
 
     def status(self) -> dict[str, Any]:
         """The images, cells by state, costs, rounds and the next command, as `status --json` prints them."""

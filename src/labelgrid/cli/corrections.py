@@ -7,6 +7,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.project.folder import ProjectFolder
@@ -48,7 +49,7 @@ def task(
         if drop:
             cancelled = drop_task(project, name)
             result: dict[str, Any] = {"task": name, "dropped": True, "cancelled": cancelled}
-            said = f"Dropped {name}; {cancelled} requests were cancelled. `--restore` brings it back."
+            said = f"Dropped {name}, cancelled {counted(cancelled, 'request')}. `--restore` brings it back."
         else:
             if restore:
                 restore_task(project, name)
@@ -74,12 +75,13 @@ def _words(done: "Changed", project: "ProjectFolder") -> str:
     row = done.row
     said = f"{row.name} ({row.kind}), cost {row.cost:g} a label: {project.tasks()[row.name].describe()}"
     if done.checked:
-        said += f"\n{done.checked} labels were read with it."
+        said += f"\nRead {counted(done.checked, 'label')} with it."
     said += "".join(f"\n{moved}" for moved in done.moved)
     if done.stale and newest_fit(project.folder):
         said += "\nModels and scores made before are stale: `labelgrid fit` trains with it."
     if done.stale and done.requested:
-        said += f"\n{done.requested} requests are open: `labelgrid export {project.folder}` tells the annotators."
+        requests = counted(done.requested, "request is", "requests are")
+        said += f"\n{requests} open: `labelgrid export {project.folder}` tells the annotators."
     return said
 
 
@@ -101,26 +103,27 @@ def unlabel(
     if json:
         screen.as_json({"withdrawn": count})
     else:
-        screen.say(f"{count} labels were withdrawn. Cells of held-out images are requested again.")
+        screen.say(f"Withdrew {counted(count, 'label')}. Cells of held-out images are requested again.")
 
 
 @with_unchanged("Nothing was removed.")
 def remove(
     folder: Folder,
     images: Annotated[list[str], typer.Argument(metavar="IMAGES", help="Image ids, as requests name them.")],
+    restore: Annotated[bool, typer.Option("--restore", help="Bring removed images back with their labels.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Take images out of the project; their files, labels and history are kept, and `add` brings them back.
+    """Take images out of the project, or bring them back; their files, labels and history are kept.
 
     Example: [bold]labelgrid remove flat kitchen/0004.jpg[/]
     """
     from dataclasses import asdict
 
+    from labelgrid.project import remove as removing
     from labelgrid.project.folder import ProjectFolder
-    from labelgrid.project.remove import remove
 
     with ProjectFolder.open(folder) as project:
-        done = remove(project, images)
+        done = removing.restore(project, images) if restore else removing.remove(project, images)
     if json:
         screen.as_json(asdict(done))
     else:

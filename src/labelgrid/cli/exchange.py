@@ -11,6 +11,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 
 class Split(StrEnum):
@@ -148,7 +149,7 @@ def cancel(
 
     with ProjectFolder.open(folder) as project:
         count = cancel.cancel(project, cells or [], round=round, requeue=requeue)
-    screen.say(f"{count} cells are missing again.")
+    screen.say(f"{counted(count, 'cell is', 'cells are')} missing again.")
 
 
 def register(app: typer.Typer) -> None:

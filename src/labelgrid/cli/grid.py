@@ -8,6 +8,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.project.folder import ProjectFolder
@@ -85,7 +86,8 @@ def _show_new(project: "ProjectFolder") -> None:
 
     folder, tasks = project.folder, project.tasks()
     held, total = project.store.count_images(("heldout",)), project.store.count_images()
-    screen.say(f"Made {folder}: {total} images, {held} of them held out for measuring, {len(tasks)} tasks.")
+    images, columns = counted(total, "image"), counted(len(tasks), "task")
+    screen.say(f"Made {folder}: {images}, {held:,} of them held out for measuring, {columns}.")
     for task in tasks.values():
         screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {task.describe().splitlines()[0]}")
     screen.say(f"  If your costs or label files differ: labelgrid task {folder} TASK --set cost=2, for example.")
@@ -128,7 +130,7 @@ def add(
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
         added = extend.add(project, images or [], rows, check.value, bar, holdout=holdout)
-    screen.say(f"{folder}: {added}; {len(rows)} new tasks.")
+    screen.say(f"{folder}: {added}; {counted(len(rows), 'new task')}.")
 
 
 def status(folder: Folder, json: AsJson = False) -> None:
@@ -144,12 +146,13 @@ def status(folder: Folder, json: AsJson = False) -> None:
     if json:
         screen.as_json(values)
         return
-    screen.say(f"{folder}: {values['images']} images ({values['heldout_images']} held out)")
+    screen.say(f"{folder}: {counted(values['images'], 'image')} ({values['heldout_images']:,} held out)")
     if aside := values["set_aside"]:
         name, reason = next(iter(aside.items()))
-        screen.say(f"{len(aside)} images are set aside, with their cells; the first is '{name}': {reason}")
+        images = counted(len(aside), "image is set aside, with its cells", "images are set aside, with their cells")
+        screen.say(f"{images}; the first is '{name}': {reason}")
     if gone := values["removed"]["images"]:
-        screen.say(f"{gone} images were removed.")
+        screen.say(f"Removed: {counted(gone, 'image')}.")
     if dropped := values["removed"]["tasks"]:
         screen.say(f"Dropped tasks: {', '.join(dropped)}.")
     columns = ["kind", "missing", "requested", "labelled", "skipped", "spent"]

@@ -68,7 +68,7 @@ def _refuse_failed(failed: dict[str, str]) -> None:
 
 def _show_estimate(estimate: "StudyEstimate") -> None:
     """Print the remaining runs, and their estimated time and memory."""
-    from labelgrid.report.wording import counted
+    from labelgrid.words import counted
 
     rows = [
         [key, estimate.kinds[key], len(work.steps), work.labels, sum(work.steps)] for key, work in estimate.left.items()

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray, codec
-from labelgrid.labels.images import list_images, read_image, read_list
+from labelgrid.labels.images import read_image
+from labelgrid.labels.listing import list_images, read_list
 from labelgrid.labels.naming import shortened, stem, whole_names
 from labelgrid.tasks.task import TaskDef
 

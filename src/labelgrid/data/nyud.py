@@ -15,7 +15,8 @@ from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, classes, depth, normals
 from labelgrid.labels.formats.files import one_channel, samples
-from labelgrid.labels.images import list_images, read_image
+from labelgrid.labels.images import read_image
+from labelgrid.labels.listing import list_images
 from labelgrid.regular import read_text
 from labelgrid.tasks.task import TaskDef
 

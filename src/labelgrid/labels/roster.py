@@ -93,7 +93,7 @@ def update_task(connection: Connection, row: TaskRow) -> None:
 
 
 def set_removed(connection: Connection, kind: Removable, names: Sequence[str], removed: bool) -> int:
-    """Mark images or tasks as removed, or bring them back; see `Store.remove`."""
+    """Mark images or tasks as removed, or restore them; see `Store.remove`."""
     table, changed = _TABLES[kind], 0
     for batch in batches(names):
         there = table.c.name.in_(batch), table.c.removed == (not removed)

@@ -150,13 +150,18 @@ class Store:
         with self._database.writing() as connection:
             roster.update_task(connection, row)
 
-    def remove(self, kind: roster.Removable, names: Sequence[str], *, back: bool = False) -> int:
-        """Remove images or tasks, or with `back` bring removed ones back; returns how many changed.
+    def remove(self, kind: roster.Removable, names: Sequence[str]) -> int:
+        """Remove images or tasks; returns their number.
 
-        Their cells and events stay in the ledger. Until they are back, only `events` shows them.
+        Their cells and events stay in the ledger. Until they are restored, only `events` shows them.
         """
         with self._database.writing() as connection:
-            return roster.set_removed(connection, kind, names, not back)
+            return roster.set_removed(connection, kind, names, True)
+
+    def restore(self, kind: roster.Removable, names: Sequence[str]) -> int:
+        """Bring removed images or tasks back; returns their number."""
+        with self._database.writing() as connection:
+            return roster.set_removed(connection, kind, names, False)
 
     def removed(self, kind: roster.Removable) -> list[str]:
         """The names of the removed images or tasks, in the order they were added."""

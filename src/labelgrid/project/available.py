@@ -11,6 +11,7 @@ from labelgrid.labels.grid import ImageRow
 from labelgrid.labels.images import changed_image, check_image
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.words import counted, listed
 
 #: The ledger's note of the images that are set aside: image id -> the reason.
 SET_ASIDE = "set_aside"
@@ -100,10 +101,12 @@ def _note(project: ProjectFolder, checked: Iterable[str], faults: dict[str, str]
 
 
 def _warning(faults: dict[str, str]) -> str:
-    names = sorted(faults)
-    shown = "; ".join(f"'{name}': {faults[name].rstrip('.')}" for name in names[:SHOWN])
-    more = f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
     return (
-        f"{len(names)} images are set aside, with their cells, until their files are back ({shown}{more}). "
-        "`labelgrid remove` takes images out for good."
+        counted(
+            len(faults),
+            "image is set aside, with its cells, until its file is back",
+            "images are set aside, with their cells, until their files are back",
+        )
+        + f" ({listed(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out for good."
     )

@@ -4,12 +4,11 @@ from collections.abc import Collection, Sequence
 
 from labelgrid.errors import LedgerError, UsageError
 from labelgrid.labels.grid import Cell, Move, Split, State
-from labelgrid.labels.store import CellRow
+from labelgrid.labels.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
+from labelgrid.words import listed
 
-#: The number of names that an error shows.
-SHOWN = 20
 #: The reason of the event that withdraws a label.
 WITHDRAWN = "withdrawn"
 
@@ -36,9 +35,14 @@ def cancel(
         raise UsageError("Give cells or a round, not both.", unchanged="Nothing was cancelled.")
     state = State.SKIPPED if requeue else State.REQUESTED
     with project.store.transaction():
-        rows = _named(project, cells, state, "Nothing was cancelled.") if cells else _all(project, round, state)
+        rows = _named(project, cells, state, "cancelled") if cells else _all(project, round, state)
         why = "asked for again" if requeue else "cancelled"
-        project.store.move([Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows])
+        return cancel_all(project.store, rows, why)
+
+
+def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
+    """Make requested or skipped cells missing, and return their number; `why` is the reason of the events."""
+    store.move([Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows])
     return len(rows)
 
 
@@ -59,7 +63,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> int:
     """
     store = project.store
     with store.transaction():
-        rows = _named(project, cells, State.LABELLED, "Nothing was withdrawn.")
+        rows = _named(project, cells, State.LABELLED, "withdrawn")
         store.move([Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows])
         held = {row.image_id for row in store.images(("heldout",))}
         for row in rows:
@@ -87,26 +91,37 @@ def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRo
     return list(project.store.cells(state=state, round=round, splits=splits))
 
 
-def _named(project: ProjectFolder, names: Sequence[str], state: State, unchanged: str) -> list[CellRow]:
+def _named(project: ProjectFolder, names: Sequence[str], state: State, done: str) -> list[CellRow]:
+    """The rows of named cells, which must be in this state; `done` is what would be done with them.
+
+    Raises:
+        LedgerError: a name is unknown, or its cell is in another state; lists them.
+    """
     rows: dict[Cell, CellRow] = {}
     faults = []
     for name in names:
         row = _row(project, name)
         if row is None:
-            faults.append(f"'{name}' is neither a request id nor a cell (IMAGE:TASK)")
+            faults.append(f"'{name}' is neither a cell (IMAGE:TASK) of the project nor the id of a request")
         elif row.state != state:
             faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
         else:
             rows[row.cell] = row
     if faults:
-        more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
         raise LedgerError(
-            f"{'; '.join(faults[:SHOWN])}{more}.",
+            f"{listed(faults, between='; ')}.",
             where=str(project.folder),
-            next_step="The manifest.json of a request lists its ids.",
-            unchanged=unchanged,
+            next_step=_example(project, state),
+            unchanged=f"Nothing was {done}.",
         )
     return list(rows.values())
+
+
+def _example(project: ProjectFolder, state: State) -> str:
+    """A cell in this state, as a hint."""
+    row = next(project.store.cells(state=state), None)
+    word = state.name.lower()
+    return f"A {word} cell is, for example, '{row.cell.image_id}:{row.cell.task}'." if row else f"No cell is {word}."
 
 
 def _row(project: ProjectFolder, name: str) -> CellRow | None:

@@ -1,5 +1,6 @@
 """Adds images and tasks to a project, and recognises moved and changed images. Loads no torch."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count
-from labelgrid.project.image_files import Check, find_images, rows_of, say_others
+from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_others
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.strides import check_strides
+from labelgrid.words import counted, listed
 
 
 @dataclass(frozen=True)
@@ -25,23 +27,23 @@ class Added:
         new: the number of images that were not known.
         moved: the number of known images that are now in another folder.
         changed: the number of known images without labels or requests whose file has changed.
-        back: the number of removed images that are in the project again.
+        removed: the number of images that were removed from the project, and are left out.
         held: the number of images that are held out from now on.
     """
 
     new: int
     moved: int
     changed: int
-    back: int = 0
+    removed: int = 0
     held: int = 0
 
     def __str__(self) -> str:
         """A summary in words."""
-        parts = [f"{self.new} images are new"]
-        parts += [f"{self.moved} had moved"] if self.moved else []
-        parts += [f"{self.changed} were updated to their new content"] if self.changed else []
-        parts += [f"{self.back} are back with their labels"] if self.back else []
-        parts += [f"{self.held} are held out now"] if self.held else []
+        parts = [counted(self.new, "new image")]
+        parts += [f"{self.moved:,} moved"] if self.moved else []
+        parts += [f"{self.changed:,} updated to the new content"] if self.changed else []
+        parts += [f"{self.removed:,} left out, because of `labelgrid remove`"] if self.removed else []
+        parts += [f"{self.held:,} held out now"] if self.held else []
         return ", ".join(parts)
 
 
@@ -58,8 +60,8 @@ def add(
     """Add images, each to the split of its group, and tasks; then hold out images.
 
     A known image whose file has disappeared is looked up in the given folders; it is moved there if the content is the
-    same. A removed image comes back. `holdout` is a number of further images to hold out, or a share of the training
-    images such as "20%"; images that were trained on are never held out.
+    same. A removed image is left out, and its file is not read. `holdout` is a number of further images to hold out, or
+    a share of the training images such as "20%"; images that were trained on are never held out.
 
     Raises:
         ImageError: an image cannot be used, or an image with labels has changed. LedgerError: a name is taken.
@@ -68,10 +70,10 @@ def add(
     store, group = project.store, project.settings.group
     folders = find_images(images) if images else []
     say_others(folders, progress)
+    folders, left_out = _without_removed(project, folders, progress)
     rows = list(rows_of(folders, check, group, progress)) if images else []
     with store.transaction():
         held = {row.image_id for row in store.images(("heldout",))}
-        back = store.remove("images", sorted({row.image_id for row in rows} & set(store.removed("images"))), back=True)
         known = {row.image_id: row for row in store.images()}
         moved = [_updated(known[row.image_id], row) for row in rows if _has_moved(row, known)]
         changed = [_updated(known[row.image_id], row) for row in rows if _has_changed(row, known)]
@@ -93,7 +95,22 @@ def add(
         new = [row.image_id for row in store.images(("heldout",)) if row.image_id not in held]
         request_heldout(store, new, [task.name for task in store.tasks()])
         request_heldout(store, sorted(held), [task.name for task in tasks])
-    return Added(added, len(moved), len(changed), back, drawn)
+    return Added(added, len(moved), len(changed), left_out, drawn)
+
+
+def _without_removed(
+    project: ProjectFolder, folders: Sequence[ImageFolder], progress: Progress
+) -> tuple[list[ImageFolder], int]:
+    """The folders without the images that were removed from the project; and the number of these."""
+    removed = set(project.store.removed("images"))
+    found = sorted({image_id for folder in folders for image_id in folder.image_ids if image_id in removed})
+    if found:
+        progress.say(
+            f"Left out, since {counted(len(found), 'image was', 'images were')} removed: {listed(found, 5)}. To bring "
+            f"one back: labelgrid remove {shlex.quote(str(project.folder))} --restore {shlex.quote(found[0])}"
+        )
+    left = [replace(f, image_ids=[image_id for image_id in f.image_ids if image_id not in removed]) for f in folders]
+    return left, len(found)
 
 
 def _fits(project: ProjectFolder) -> list[Fit]:

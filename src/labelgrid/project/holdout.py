@@ -78,7 +78,7 @@ def hold_out(
     if left <= 0:
         raise ProjectError(
             "All images would be held out: their groups are too large, or they are copies.",
-            next_step="Hold out fewer, or give a finer --group.",
+            next_step="Hold out fewer, or add images; groups are chosen once, with `init --group`.",
         )
     copies = _copies(held)
     if copies:

@@ -11,9 +11,11 @@ from typing import Literal
 
 from labelgrid.errors import ImageError
 from labelgrid.labels.grid import ImageRow
-from labelgrid.labels.images import check_image, read_list, scan_folder
+from labelgrid.labels.images import check_image
+from labelgrid.labels.listing import read_list, scan_folder
 from labelgrid.progress import Progress
 from labelgrid.project.settings import group_of
+from labelgrid.words import counted, listed
 
 Check = Literal["full", "none"]
 
@@ -96,9 +98,8 @@ def rows_of(folders: Iterable[ImageFolder], check: Check, group: str, progress: 
                 else:
                     yield row
     if faults:
-        shown = "\n    ".join(faults[:20]) + (f"\n    and {len(faults) - 20} more" if len(faults) > 20 else "")
         raise ImageError(
-            f"{len(faults)} of {total} images cannot be used:\n    {shown}",
+            f"{len(faults)} of {counted(total, 'image')} cannot be used:\n    " + listed(faults, between="\n    "),
             next_step="Fix or remove them.",
         )
 

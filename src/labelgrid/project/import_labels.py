@@ -25,6 +25,7 @@ from labelgrid.project.suspicion import SHEET, check_plausible
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, validate_labels
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted, listed
 
 #: The file of the project that lists the faults of a refused import.
 FAULTS = "import-faults.txt"
@@ -59,23 +60,30 @@ class Imported:
         foreign: the number of labelled images that are not in the project.
         stray: files that cannot be labels and were left out.
         removed: files of removed images and dropped tasks, which were left out.
+        closed: lines of skips whose requests were cancelled or withdrawn since, which were left out.
     """
 
     tasks: Mapping[str, Tally]
     foreign: int = 0
     stray: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{task}: {tally}." for task, tally in self.tasks.items()]
         if predicted := sum(tally.predicted for tally in self.tasks.values()):
-            lines.append(f"{predicted} of the new labels are the model's predictions, unchanged.")
+            same = counted(predicted, "new label is", "new labels are")
+            lines.append(f"{same} identical to the model's prediction.")
         if self.foreign:
-            lines.append(f"{self.foreign} other labelled images are not in the project.")
-        reasons = {"they are no labels": self.stray, "their image was removed or their task dropped": self.removed}
+            other = counted(self.foreign, "other labelled image is", "other labelled images are")
+            lines.append(f"{other} not in the project.")
+        reasons = {
+            "they are no labels": self.stray,
+            "their image was removed or their task dropped": self.removed,
+            "their request is not open any more": self.closed,
+        }
         for why, names in reasons.items():
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            lines += [f"Left out, since {why}: {', '.join(names[:SHOWN])}{more}."] if names else []
+            lines += [f"Left out, since {why}: {listed(names)}."] if names else []
         return "\n".join(lines)
 
 
@@ -122,7 +130,7 @@ def import_labels(
     validated = validate_labels(project, answers, split=split, replace=replace, progress=progress)
     if validated.faults:
         raise ImportRefused(validated.faults, str(folder), _list_faults(project, validated.faults))
-    if not (validated.labels or validated.skips or answers.skips):
+    if not (validated.labels or answers.skips or answers.removed or answers.closed):
         raise LabelError("There are no labels of the project's images.", where=str(folder), unchanged=UNCHANGED)
     for report in (FAULTS, SHEET):
         (project.folder / report).unlink(missing_ok=True)
@@ -280,4 +288,4 @@ def _imported(project: ProjectFolder, validated: ValidatedLabels, answers: Answe
     for skip in set(answers.skips) - set(validated.skips):
         counts[skip.cell.task]["unchanged"] += 1
     tallies = {name: Tally(**count) for name, count in counts.items()}
-    return Imported(tallies, answers.foreign, tuple(answers.stray), tuple(answers.removed))
+    return Imported(tallies, answers.foreign, tuple(answers.stray), tuple(answers.removed), tuple(answers.closed))

@@ -1,12 +1,16 @@
-"""Takes images out of a project; their history stays in the ledger. Loads no torch."""
+"""Takes images out of a project, and brings them back; their history stays in the ledger. Loads no torch."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import LedgerError
-from labelgrid.labels.grid import Move, State
-from labelgrid.project.cancel import SHOWN
+from labelgrid.errors import LedgerError, with_unchanged
+from labelgrid.labels.grid import ImageRow, State
+from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.holdout import families
+from labelgrid.project.requests import request_heldout
+from labelgrid.words import counted, listed
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,26 @@ class Removed:
 
     def __str__(self) -> str:
         """A summary in words."""
-        labels = f"; their {self.labels} labels stay on disk and are not used" if self.labels else ""
-        return f"{self.images} images were removed, {self.cancelled} requests were cancelled{labels}."
+        kept = f" {counted(self.labels, 'label stays', 'labels stay')} on disk, unused." if self.labels else ""
+        return f"Removed {counted(self.images, 'image')}, cancelled {counted(self.cancelled, 'request')}.{kept}"
+
+
+@dataclass(frozen=True)
+class Restored:
+    """The result of `restore`: the number of images, and of their labels."""
+
+    images: int
+    labels: int
+
+    def __str__(self) -> str:
+        """A summary in words."""
+        return f"Restored {counted(self.images, 'image')}, with {counted(self.labels, 'label')}."
 
 
 def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """Take images out of the project, all or none. Neither their files nor those of their labels are touched.
 
-    Open requests are cancelled. What was spent on the images counts as spent. `add` brings an image back, with its
-    labels if its content is the same.
+    Open requests are cancelled. What was spent on the images counts as spent. `restore` brings images back.
 
     Args:
         project: the project.
@@ -38,23 +53,64 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """
     store, wanted = project.store, list(dict.fromkeys(image_ids))
     with store.transaction():
-        known = {row.image_id for row in store.images()}
-        unknown = [image_id for image_id in wanted if image_id not in known]
+        unknown = set(wanted) - {row.image_id for row in store.images()}
         if unknown:
-            more = f", and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
             raise LedgerError(
-                f"The project has no image {', '.join(map(repr, unknown[:SHOWN]))}{more}.",
+                f"The project has no image {listed(list(map(repr, sorted(unknown))))}.",
                 where=str(project.folder),
                 next_step="An image is named by its path below the folder that was given to `init` or `add`.",
                 unchanged="Nothing was removed.",
             )
         rows = [row for image_id in wanted for row in store.cells(image_id=image_id)]
-        cancelled = [row for row in rows if row.state == State.REQUESTED]
-        store.move(
-            [
-                Move(row.cell, State.MISSING, row.round, row.request_id, weight=row.weight, why="image removed")
-                for row in cancelled
-            ]
-        )
+        cancelled = cancel_all(store, [row for row in rows if row.state == State.REQUESTED], "image removed")
         count = store.remove("images", wanted)
-    return Removed(count, len(cancelled), sum(row.state == State.LABELLED for row in rows))
+    return Removed(count, cancelled, sum(row.state == State.LABELLED for row in rows))
+
+
+def restore(project: ProjectFolder, image_ids: Sequence[str]) -> Restored:
+    """Bring removed images back, all or none, with their labels; missing ones of held-out images are requested again.
+
+    Args:
+        project: the project.
+        image_ids: the images.
+
+    Raises:
+        LedgerError: an image was not removed, or an image of its group or with its content is in another split now.
+            Nothing was restored.
+    """
+    store, wanted = project.store, list(dict.fromkeys(image_ids))
+    with store.transaction(), with_unchanged("Nothing was restored."):
+        removed = store.removed("images")
+        unknown = set(wanted) - set(removed)
+        if unknown:
+            raise LedgerError(
+                f"The project has no removed image {listed(list(map(repr, sorted(unknown))))}.",
+                where=str(project.folder),
+                next_step=f"Removed: {listed(sorted(removed)) or 'none'}.",
+            )
+        store.restore("images", wanted)
+        rows = list(store.images())
+        back = [row for row in rows if row.image_id in set(wanted)]
+        _refuse_other_split(rows, back)
+        held = [row.image_id for row in back if row.split == "heldout"]
+        request_heldout(store, held, [task.name for task in store.tasks()])
+        cells = [row for image_id in wanted for row in store.cells(image_id=image_id, state=State.LABELLED)]
+    return Restored(len(wanted), len(cells))
+
+
+def _refuse_other_split(rows: Sequence[ImageRow], back: Sequence[ImageRow]) -> None:
+    """Refuse to restore an image whose copies, or others of its group, were put in another split meanwhile."""
+    family, restored = families(rows), {row.image_id for row in back}
+    others = defaultdict[str, dict[str, str]](dict)
+    for row in rows:
+        if row.image_id not in restored:
+            others[family[row.image_id]][row.split] = row.image_id
+    for row in back:
+        splits = others.get(family[row.image_id], {row.split: ""})
+        if row.split not in splits:
+            split, other = next(iter(splits.items()))
+            raise LedgerError(
+                f"'{row.image_id}' is of the split '{row.split}', but '{other}', of the same group or with the same "
+                f"content, is of '{split}' now.",
+                next_step="Leave it out.",
+            )

@@ -50,12 +50,15 @@ def read_settings(path: Path) -> Settings:
     """Read settings from a file; [strategy] may omit its name.
 
     Raises:
-        RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value.
+        RecipeError: the file is missing, is not TOML, or has an unknown key or a wrong value. ProjectError: the pattern
+            of groups is no regular expression.
     """
     values = read_toml(path)
     if isinstance(values.get("strategy"), dict):
         values["strategy"] = {"name": STRATEGY, **values["strategy"]}
-    return parse(Settings, values, str(path))
+    settings = parse(Settings, values, str(path))
+    check_pattern(settings.group, str(path))
+    return settings
 
 
 def settings_text(settings: Settings) -> str:
@@ -91,8 +94,8 @@ def group_of(pattern: str, image_id: str) -> str:
     return match.group(1) if match.re.groups else match.group(0)
 
 
-def check_pattern(pattern: str) -> None:
-    """Check that a pattern is a regular expression.
+def check_pattern(pattern: str, where: str = "") -> None:
+    """Check that a pattern of groups, found in the file `where`, is a regular expression.
 
     Raises:
         ProjectError: it is not.
@@ -101,7 +104,9 @@ def check_pattern(pattern: str) -> None:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
         raise ProjectError(
-            f"--group is not a regular expression: {error}.", next_step="Fix it, or escape special characters."
+            f"The pattern of groups, {pattern!r}, is not a regular expression: {error}.",
+            where=where,
+            next_step="Fix it, or escape special characters.",
         ) from error
 
 

@@ -14,7 +14,8 @@ from labelgrid.data.folder import label_file
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray, check_digest
 from labelgrid.labels.grid import Cell, State
-from labelgrid.labels.images import image_size, list_images, read_image
+from labelgrid.labels.images import image_size, read_image
+from labelgrid.labels.listing import list_images
 from labelgrid.labels.naming import whole_names
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle

@@ -7,18 +7,18 @@ from typing import Any
 
 from labelgrid.errors import ImageError, LabelError, LedgerError, ProjectError, with_unchanged
 from labelgrid.labels.codec import check_digest
-from labelgrid.labels.grid import Move, State, TaskRow
+from labelgrid.labels.grid import State, TaskRow
 from labelgrid.labels.store import CellRow
 from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
 from labelgrid.project import plausibility
+from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted, listed
 
-#: The number of labels that a refusal lists.
-SHOWN = 20
 #: At most so many labels are read with both declarations, to say what the change does to their values.
 SAMPLE = 32
 UNCHANGED = "The task is unchanged."
@@ -112,11 +112,9 @@ def drop_task(project: ProjectFolder, name: str) -> int:
                 next_step="Add another one first, with `labelgrid add`.",
                 unchanged=UNCHANGED,
             )
-        rows = list(store.cells(task=name, state=State.REQUESTED))
-        why = "task dropped"
-        store.move([Move(r.cell, State.MISSING, r.round, r.request_id, weight=r.weight, why=why) for r in rows])
+        cancelled = cancel_all(store, list(store.cells(task=name, state=State.REQUESTED)), "task dropped")
         store.remove("tasks", [name])
-    return len(rows)
+    return cancelled
 
 
 def restore_task(project: ProjectFolder, name: str) -> None:
@@ -127,7 +125,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
     """
     store = project.store
     with store.transaction():
-        if not store.remove("tasks", [name], back=True):
+        if not store.restore("tasks", [name]):
             raise LedgerError(
                 f"No task '{name}' was dropped.",
                 where=str(project.folder),
@@ -190,10 +188,9 @@ def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDe
             faults.append(f"{cell.cell.image_id}: {error.what}")
         progress.advance()
     if faults:
-        more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-        shown = "\n    ".join([*faults[:SHOWN], *more])
         raise LabelError(
-            f"{len(faults)} of {len(cells)} labels of '{task.name}' do not fit the new declaration:\n    {shown}",
+            f"{len(faults)} of {counted(len(cells), 'label')} of '{task.name}' do not fit the new declaration:\n    "
+            + listed(faults, between="\n    "),
             next_step=f"Withdraw them with `labelgrid unlabel {project.folder} IMAGE:{task.name}`, "
             "or declare otherwise.",
             unchanged=UNCHANGED,

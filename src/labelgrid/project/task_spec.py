@@ -63,7 +63,7 @@ def changed_row(
     if "kind" in values and values["kind"] != row.kind:
         raise ProjectError(
             f"The kind of '{row.name}' is {row.kind} and cannot be changed.",
-            next_step=f"Add another task, for example --task NAME:kind={values['kind']}, and drop this one.",
+            next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this one.",
         )
     options = {("stride" if key == "coarser" else key): value for key, value in row.options.items()}
     options |= {"kind": row.kind, "cost": row.cost}
@@ -123,7 +123,7 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
     if not isinstance(cost, int | float) or isinstance(cost, bool) or not 0 <= cost <= 1e15:
         raise ProjectError(
             f"The cost of '{name}' is {cost}; it must be a number from 0 up.",
-            next_step=f"Use, for example, --task {name}:cost=2.",
+            next_step="Give another value, for example cost=2.",
         )
     _check_classes(name, kind, options)
     row = TaskRow(name, kind, float(cost), options)
@@ -155,7 +155,8 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
     if "classes" in {field.name for field in fields(form.Options)} and isinstance(given, list) and len(given) < 2:
         raise ProjectError(
             f"Task '{name}' has {len(given)} classes; it needs at least 2.",
-            next_step=f"Use --task {name}:classes.txt, a file with one class name per line.",
+            next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a new task, --set "
+            "classes=classes.txt for one that is there.",
         )
 
 

@@ -1,5 +1,8 @@
 """Checks a recipe's plug-ins without torch, and builds them from their checked options."""
 
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from labelgrid import plugins
@@ -27,6 +30,30 @@ def check_options(folder: str, choice: PluginChoice) -> Any:
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
     """
     return parse(plugins.options_class(folder, choice.name), choice.options, f"options of {folder} '{choice.name}'")
+
+
+def resolved_options(
+    folder: str, names: Iterable[str], tables: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """All options of these plug-ins as JSON values, those at their defaults too. Loads no torch.
+
+    What is computed with options is stamped with these, so that it is stale once a default changes.
+
+    Args:
+        folder: of the plug-ins.
+        names: of the plug-ins.
+        tables: the given options, by plug-in name.
+
+    Raises:
+        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+
+    Example:
+        >>> resolved_options("select", ["partal"], {})["partal"]["normalise"]
+        'first'
+    """
+    options = {n: asdict(check_options(folder, PluginChoice(n, tables.get(n, {})))) for n in sorted(set(names))}
+    values: dict[str, dict[str, Any]] = json.loads(json.dumps(options, default=str))
+    return values
 
 
 def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from labelgrid.report.content import Measured
-from labelgrid.report.wording import counted, rough
+from labelgrid.report.wording import rough
 from labelgrid.results import Result
+from labelgrid.words import counted
 
 #: With fewer blocks of held-out images no interval is given.
 MIN_BLOCKS = 5

@@ -20,8 +20,9 @@ from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_figures, set_changes
 from labelgrid.report.headlines import headlines_of
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
-from labelgrid.report.wording import counted, number, signed, with_unit
+from labelgrid.report.wording import number, signed, with_unit
 from labelgrid.results import Better
+from labelgrid.words import counted
 
 #: States in the bars' order, with colours of Okabe & Ito's palette and a grey.
 STATES = {"labelled": "#0072b2", "requested": "#e69f00", "skipped": "#cc79a7", "missing": "#d9d9d9"}

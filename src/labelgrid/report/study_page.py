@@ -23,7 +23,7 @@ from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.report.verdicts import power_statement, verdicts
-from labelgrid.report.wording import counted
+from labelgrid.words import counted
 
 #: The statistical method, in words.
 METHOD = (

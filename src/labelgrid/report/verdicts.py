@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from labelgrid.report.campaign_figures import CampaignFigure
 from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
-from labelgrid.report.wording import counted, number, rough
+from labelgrid.report.wording import number, rough
+from labelgrid.words import counted
 
 #: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.
 SHOWN = 6

@@ -58,16 +58,6 @@ def short(name: str) -> str:
     return name if len(name) <= 24 else f"{name[:12]}…{name[-11:]}"
 
 
-def counted(count: int, thing: str) -> str:
-    """A count with its noun, in the singular or plural.
-
-    Example:
-        >>> counted(1, "seed"), counted(3, "seed")
-        ('1 seed', '3 seeds')
-    """
-    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
-
-
 def with_unit(name: str, unit: str) -> str:
     """A figure's name and its unit.
 

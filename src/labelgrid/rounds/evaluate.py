@@ -6,7 +6,7 @@ from typing import Any
 
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Split, State
-from labelgrid.labels.images import list_images
+from labelgrid.labels.listing import list_images
 from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, remove_measured, write_measured

@@ -19,6 +19,7 @@ from labelgrid.project.artifacts import Fit, newest_fit
 from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
+from labelgrid.recipes.resolve import resolved_options
 from labelgrid.rounds.choose import Choice, QueryResult, choose, repeated, request
 from labelgrid.rounds.history import history_of
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
@@ -118,6 +119,7 @@ class _Query:
                 "picked. If the files are back, `labelgrid score` scores them."
             )
         choice = self._choice(number, grid, unscored, table, key, budget)
+        _say_calibrated_anew(project, key, choice, self.progress)
         if not dry_run:
             _remove_previews(project, number)
             request(project, choice, stamp, key)
@@ -240,11 +242,25 @@ def calibration_key(
 ) -> str:
     """The ledger's key of a strategy's calibration. It changes with the options of the strategy and of its statistics.
 
+    Options at their defaults count: a calibration of values that another default gave is not used.
+
     Args:
         project: its settings hold the strategy's options.
         name: the strategy's name.
         strategy: declares the statistics that it needs.
         options: the [score] tables that score.
     """
-    score_options = {need: options.get(need, {}) for need in sorted(strategy.needs)}
-    return f"fixed/{name}/{hash_of(score_options, project.settings.strategy.options)}"
+    chosen = project.settings.strategy
+    own = resolved_options("select", [name], {chosen.name: chosen.options})
+    return f"fixed/{name}/{hash_of(resolved_options('score', strategy.needs, options), own)}"
+
+
+def _say_calibrated_anew(project: ProjectFolder, key: str, choice: Choice, progress: Progress) -> None:
+    """Say so if the strategy calibrates its scores although it picked in earlier rounds, with other options."""
+    name = choice.result.strategy
+    before = [row.number for row in project.store.rounds() if row.state == "closed" and row.strategy == name]
+    if choice.calibration and before and project.store.get(key, None) is None:
+        progress.say(
+            f"'{name}' calibrates its scores anew: their options, or the defaults of these, changed since round "
+            f"{before[-1]}. They do not compare with those of earlier rounds."
+        )

@@ -11,7 +11,7 @@ from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.project.artifacts import Fit, read_members
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of, load_tables
-from labelgrid.recipes.resolve import build_plugin, check_options
+from labelgrid.recipes.resolve import build_plugin, resolved_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
@@ -64,11 +64,15 @@ class RoundScores:
 
     @cached_property
     def stamp(self) -> dict[str, str]:
-        """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels."""
+        """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels.
+
+        Raises:
+            RecipeError: an option of a statistic is unknown or wrong.
+        """
         needs, options = sorted(self.strategy.needs), self.options
         return {
             "model": self.fit.model,
-            "recipe": hash_of(self.fit.recipe["data"], {n: options.get(n, {}) for n in needs}, self.fit.seed),
+            "recipe": hash_of(self.fit.recipe["data"], resolved_options("score", needs, options), self.fit.seed),
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
         }
@@ -97,8 +101,6 @@ class RoundScores:
             expected |= weights_stamp(folder, sorted(self.strategy.needs))
         stale = sorted(key for key in expected.keys() | stored.keys() if stored.get(key) != expected.get(key))
         if stale:
-            for name in sorted(self.strategy.needs):  # a misspelt option explains the difference better
-                check_options("score", PluginChoice(name, self.options.get(name, {})))
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
                 where=str(folder / FILE),

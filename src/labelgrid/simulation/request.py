@@ -10,6 +10,7 @@ from labelgrid.labels.codec import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import build_plugin, resolved_options
 from labelgrid.simulation import own_code
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
@@ -77,8 +78,11 @@ class StudyRequest:
         cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
         study = json.loads(json.dumps(asdict(self.study)))
         code = own_code.digests([recipe, study])
+        chosen = [build_plugin("select", self.study.chosen(name)) for name in self.study.strategies]
+        needs = {name for strategy in chosen for name in strategy.needs}
         return {
             "recipe": recipe,
+            "scoring": resolved_options("score", needs, recipe["score"]),
             "study": study,
             "root": str(self.root.absolute()),
             "weights": digest(Path(self.weights)) if self.weights else "",

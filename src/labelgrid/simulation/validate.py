@@ -15,13 +15,13 @@ from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import build_plugin, check_options
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.report.wording import counted
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
+from labelgrid.words import counted
 
 #: The fields of a study that may change between two calls: they select runs or end them, and change no run.
 OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until"})
@@ -176,7 +176,7 @@ def _check_same(request: StudyRequest) -> None:
             )
         return
     now, old, study = request.to_json(), kept_study(previous, request.out), request.study
-    _check_version(previous.get("recipe", {}), now["recipe"], request.out)
+    _check_version(previous, now, request.out)
     study = replace(
         study,
         variants={name: variant for name, variant in study.variants.items() if name in old.variants},
@@ -184,7 +184,8 @@ def _check_same(request: StudyRequest) -> None:
     )
     fixed = sorted({field.name for field in fields(Study)} - OPEN)
     changed = [key for key in ("recipe", "root", "weights") if previous.get(key) != now[key]]
-    cells = now.get("cells", {})
+    scoring, cells = now["scoring"], now.get("cells", {})
+    changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]
     changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
     if changed:
@@ -203,10 +204,17 @@ def _check_same(request: StudyRequest) -> None:
         )
 
 
-def _check_version(recorded: Mapping[str, Any], recipe: Mapping[str, Any], out: Path) -> None:
-    """Refuse to add runs to those of an earlier version, whose recipe lacks keys: its networks may differ."""
-    tables = [name for name in ("data", "backbone", "train", "objective") if name in recorded]
-    missing = [f"{name}.{key}" for name in tables for key in recipe[name] if key not in recorded[name]]
+def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
+    """Refuse to add runs to those of an earlier version, whose settings lack keys: its networks or scores may differ.
+
+    Earlier versions kept only the given options of statistics, and computed with their own defaults of the others.
+    """
+    recorded = previous.get("recipe", {})
+    given = {name: recorded.get("score", {}).get(name, {}) for name in now["scoring"]}
+    before = {name: recorded[name] for name in ("data", "backbone", "train", "objective") if name in recorded}
+    before |= {f"score.{name}": options for name, options in previous.get("scoring", given).items()}
+    current = now["recipe"] | {f"score.{name}": options for name, options in now["scoring"].items()}
+    missing = [f"{n}.{key}" for n, known in before.items() for key in current.get(n, {}) if key not in known]
     if missing:
         raise ProjectError(
             f"The folder holds runs of an earlier version, without {', '.join(missing)}; newer ones do not compare.",

@@ -14,6 +14,7 @@ from labelgrid import __version__, cli, plugins
 from labelgrid.cli import screen
 from labelgrid.labels.grid import Cell
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.words import counted
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
 from tests.support import Made
@@ -107,7 +108,8 @@ def test_import_says_what_it_did_to_each_task(flat: Path, data: Made, tmp_path: 
     copy(data.label(data.names[1], "depth"), tmp_path / "given" / "depth" / "0001.png")
     values = json.loads(done("import", flat, tmp_path / "given", "--json").out)
     none = {"new": 0, "replaced": 0, "repaired": 0, "unchanged": 0, "skipped": 0, "predicted": 0}
-    assert values == {"tasks": {"semseg": none, "depth": none | {"new": 1}}, "foreign": 0, "stray": [], "removed": []}
+    nothing: dict[str, list[str]] = {"stray": [], "removed": [], "closed": []}
+    assert values == {"tasks": {"semseg": none, "depth": none | {"new": 1}}, "foreign": 0, **nothing}
     assert done("import", flat, tmp_path / "given").out == "semseg: nothing.\ndepth: 1 unchanged.\n"
 
 
@@ -151,7 +153,7 @@ def test_export_of_labels_lies_in_the_project_unless_told(flat: Path, data: Made
     ("words", "count"), [([], 2), (["--round", "1"], 2), (["--round", "7"], 0), (["0001.jpg:depth"], 1)]
 )
 def test_cancel_says_how_many_cells_are_missing_again(flat: Path, words: list[str], count: int) -> None:
-    assert done("cancel", flat, *words).out == f"{count} cells are missing again.\n"
+    assert done("cancel", flat, *words).out == f"{counted(count, 'cell is', 'cells are')} missing again.\n"
     with ProjectFolder.open(flat) as project:
         assert len(list(project.store.cells())) == 2 - count
 
@@ -161,7 +163,7 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
     with new.open("ab") as file:  # another content, the same picture
         file.write(b"more")
     found = done("add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges")
-    assert found.out == f"{flat}: 1 images are new; 1 new tasks.\n"
+    assert found.out == f"{flat}: 1 new image; 1 new task.\n"
     with ProjectFolder.open(flat) as project:
         (row,) = project.store.cells(task="edges")
         assert row.cell == Cell(data.names[0], "edges")  # the held-out image's label is requested at once

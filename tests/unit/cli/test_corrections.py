@@ -64,14 +64,16 @@ def test_a_change_without_labels_and_models_mentions_neither(flat: Path) -> None
 def test_labels_are_withdrawn_and_images_removed(flat: Path) -> None:
     assert values("unlabel", flat, "0000.jpg:depth") == {"withdrawn": 1}
     assert values("remove", flat, "0001.jpg") == {"images": 1, "cancelled": 1, "labels": 0}
-    assert run("remove", flat, "0002.jpg") == "1 images were removed, 0 requests were cancelled.\n"
-    assert "2 images were removed." in run("status", flat)
+    assert run("remove", flat, "0002.jpg") == "Removed 1 image, cancelled 0 requests.\n"
+    assert "Removed: 2 images." in run("status", flat)
+    assert values("remove", flat, "0001.jpg", "--restore") == {"images": 1, "labels": 0}
+    assert "Removed: 1 image." in run("status", flat)
     with ProjectFolder.open(flat) as project:
         assert not list(project.store.cells())
 
 
 def test_images_are_held_out_later(flat: Path) -> None:
-    assert "1 are held out now" in run("add", flat, "--holdout", "30%")
+    assert "1 held out now" in run("add", flat, "--holdout", "30%")
     assert values("status", flat)["heldout_images"] == 1
     with pytest.raises(UsageError):
         run("add", flat)

@@ -16,7 +16,8 @@ from PIL import EpsImagePlugin, Image
 from labelgrid.errors import ImageError, LabelError, UsageError
 from labelgrid.labels.formats import depth
 from labelgrid.labels.formats.files import samples, stored_size
-from labelgrid.labels.images import EXTENSIONS, check_image, image_size, read_image
+from labelgrid.labels.images import check_image, image_size, read_image
+from labelgrid.labels.listing import EXTENSIONS
 from labelgrid.labels.opening import FORMATS, max_pixels
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)

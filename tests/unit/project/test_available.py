@@ -33,7 +33,7 @@ def test_an_image_that_cannot_be_read_is_set_aside_until_its_file_is_back(
     FAULTS[reason](path)
     assert usable(project, [third, first, second], said) == [third, second]
     assert said.lines == [
-        f"1 images are set aside, with their cells, until their files are back ('{first}': "
+        f"1 image is set aside, with its cells, until its file is back ('{first}': "
         f"{reason.strip().rstrip('.')}). `labelgrid remove` takes images out for good."
     ]
     assert noted(project) == status_of(project)["set_aside"] == {first: reason.strip()}
@@ -71,4 +71,4 @@ def test_requests_of_images_that_are_set_aside_are_not_exported(project: Project
     said = Said()
     (folder,) = export(project, progress=said).folders
     assert {row["image"] for row in manifest(folder)} == {data.names[0], data.names[2]}
-    assert said.lines and said.lines[0].startswith("1 images are set aside")
+    assert said.lines and said.lines[0].startswith("1 image is set aside")

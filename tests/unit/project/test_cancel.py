@@ -36,11 +36,11 @@ def test_one_wrong_name_and_nothing_is_cancelled(project: ProjectFolder, data: M
     names = ["0000.jpg:semseg", "0009.jpg:depth", "r9-no", "0000.jpg:depth", "0001.jpg:depth", ""]
     with pytest.raises(LedgerError) as caught:
         cancel(project, names)
-    unknown = "is neither a request id nor a cell (IMAGE:TASK)"
+    unknown = "is neither a cell (IMAGE:TASK) of the project nor the id of a request"
     assert str(caught.value) == (
         f"'0009.jpg:depth' {unknown}; 'r9-no' {unknown}; '0000.jpg:depth' is skipped, not requested; "
         f"'0001.jpg:depth' is missing, not requested; '' {unknown} ({project.folder}).\n"
-        "  The manifest.json of a request lists its ids. Nothing was cancelled."
+        "  A requested cell is, for example, '0000.jpg:semseg'. Nothing was cancelled."
     )
     with pytest.raises(LedgerError, match="; and 5 more"):
         cancel(project, [f"x{i}" for i in range(25)])
@@ -104,3 +104,16 @@ def test_a_withdrawn_label_of_a_held_out_image_is_requested_again(data: Made, tm
         unlabel(project, [f"{cell.image_id}:depth"])
         (row,) = project.store.cells()
         assert (row.state, row.round, row.request_id) == (State.REQUESTED, 0, request_id(0, cell))
+
+
+@pytest.mark.parametrize("name", ["0000.jpg:depth", "0000.jpg:height", "nobody.jpg:depth"])
+def test_a_label_that_is_not_there_is_not_withdrawn_and_the_hint_names_one_that_is(
+    project: ProjectFolder, data: Made, name: str
+) -> None:
+    with pytest.raises(LedgerError) as caught:
+        unlabel(project, [name])
+    assert (caught.value.next_step, caught.value.unchanged) == ("No cell is labelled.", "Nothing was withdrawn.")
+    project.store.move([Move(Cell(data.names[1], "depth"), State.LABELLED, path="x", digest="d")])
+    with pytest.raises(LedgerError) as caught:
+        unlabel(project, [name])
+    assert caught.value.next_step == f"A labelled cell is, for example, '{data.names[1]}:depth'."

@@ -59,8 +59,16 @@ def test_a_group_is_what_the_pattern_finds_in_an_id(pattern: str, image: str, gr
 
 def test_a_pattern_that_is_none_is_refused() -> None:
     check_pattern(r"^[^/]+")
-    with pytest.raises(ProjectError, match="--group is not a regular expression: "):
+    with pytest.raises(ProjectError, match=r"The pattern of groups, '\[', is not a regular expression: "):
         check_pattern("[")
+
+
+def test_a_pattern_that_is_none_in_the_settings_is_refused_with_their_file(project: ProjectFolder) -> None:
+    path = project.folder / "labelgrid.toml"
+    path.write_text("group = '['\n")
+    with pytest.raises(ProjectError, match="The pattern of groups") as caught:
+        ProjectFolder.open(project.folder)
+    assert caught.value.where == str(path)
 
 
 def test_a_path_that_leads_out_of_the_project_is_refused(project: ProjectFolder) -> None:

@@ -65,7 +65,7 @@ def test_images_are_held_out_later_but_never_ones_that_were_trained_on(make: Mak
         project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="x", cost=1.0) for name in used])
         trained(project)
         added = extend.add(project, [], [], "full", Silent(), holdout="50%")
-        assert added.held == 6 and str(added) == "0 images are new, 6 are held out now"
+        assert added.held == 6 and str(added) == "0 new images, 6 held out now"
         assert not set(held(project)) & set(used)
         requested = {row.cell for row in project.store.cells(state=State.REQUESTED)}
         assert requested == {Cell(name, task) for name in held(project) for task in ("depth", "normals")}

@@ -121,7 +121,7 @@ def test_a_prediction_that_comes_back_as_it_was_is_counted(project: ProjectFolde
     shutil.copytree(done.folders[0] / "prelabels", done.folders[0] / "labels", dirs_exist_ok=True)
     taken = import_labels(project, done.folders[0])
     assert sum(tally.predicted for tally in taken.tasks.values()) == 3
-    assert str(taken).endswith("3 of the new labels are the model's predictions, unchanged.")
+    assert str(taken).endswith("3 new labels are identical to the model's prediction.")
     assert project.store.history(cells_of(data)[0])[-1].move.why == "the model's own prediction"
 
 
@@ -230,6 +230,8 @@ def test_files_of_a_removed_image_are_listed_and_not_fatal(project: ProjectFolde
     done = import_labels(project, tmp_path / "answer")
     assert done.removed == ("depth/0000.png",) and done.tasks["depth"].new == 1
     assert "Left out, since their image was removed or their task dropped: depth/0000.png." in str(done)
+    (tmp_path / "answer" / "depth" / "0001.png").unlink()
+    assert import_labels(project, tmp_path / "answer").removed == done.removed
 
 
 def test_an_image_with_the_longest_name_that_a_disk_allows_is_exported_and_imported(data: Made, tmp_path: Path) -> None:

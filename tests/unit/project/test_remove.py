@@ -1,17 +1,19 @@
-"""Laws of taking images out of a project: nothing sees them, their history stays, adding brings them back."""
+"""Laws of taking images out of a project: nothing sees them, their history stays, and they can be restored."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, LedgerError
+from labelgrid.errors import LedgerError
 from labelgrid.labels.grid import SPLITS, Cell, Move, State
+from labelgrid.labels.images import check_image
 from labelgrid.labels.store import Store
-from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.remove import Removed, remove
+from labelgrid.project.remove import Removed, Restored, remove, restore
 from tests.campaigns import ask, cells_of, ledger
+from tests.projects import Said
 from tests.support import Made
 
 
@@ -53,22 +55,51 @@ def test_one_unknown_name_and_nothing_is_removed(project: ProjectFolder, data: M
         remove(project, [data.names[0]])
 
 
-def test_adding_a_removed_image_brings_it_back_with_its_labels(project: ProjectFolder, data: Made) -> None:
+def test_adding_its_folder_leaves_a_removed_image_out_and_says_how_to_restore_it(
+    project: ProjectFolder, data: Made
+) -> None:
+    gone, said = data.names[0], Said()
+    remove(project, [gone])
+    (data.images / gone).write_bytes(b"damaged")  # it is not read
+    added = extend.add(project, [data.images], [], "full", said)
+    assert (added.new, added.removed) == (0, 1) and "1 left out" in str(added)
+    assert said.lines == [
+        f"Left out, since 1 image was removed: {gone}. To bring one back: "
+        f"labelgrid remove {project.folder} --restore {gone}"
+    ]
+    assert project.store.removed("images") == [gone]
+    assert [row.image_id for row in project.store.images()] == list(data.names[1:])
+
+
+def test_a_restored_image_has_its_labels(project: ProjectFolder, data: Made) -> None:
     gone = data.names[0]
     label(project, Cell(gone, "depth"))
     remove(project, [gone, data.names[1]])
-    added = extend.add(project, [data.images], [], "full", Silent())
-    assert (added.new, added.back) == (0, 2) and "2 are back with their labels" in str(added)
+    with pytest.raises(LedgerError, match=f"no removed image '{data.names[2]}'.*\n.*Nothing was restored"):
+        restore(project, [gone, data.names[2]])
+    done = restore(project, [gone, data.names[1]])
+    assert done == Restored(2, 1) and str(done) == "Restored 2 images, with 1 label."
     assert {row.cell: row.state for row in project.store.cells()} == {Cell(gone, "depth"): State.LABELLED}
+    assert project.store.removed("images") == []
 
 
-def test_a_removed_image_with_labels_comes_back_only_with_the_same_content(project: ProjectFolder, data: Made) -> None:
+def test_a_restored_image_that_is_held_out_is_asked_for_again(project: ProjectFolder, data: Made) -> None:
     gone = data.names[0]
-    label(project, Cell(gone, "depth"))
+    row = next(row for row in project.store.images() if row.image_id == gone)
+    project.store.update_images([dataclasses.replace(row, split="heldout")])
     remove(project, [gone])
-    (data.images / gone).write_bytes((data.images / data.names[1]).read_bytes())
-    with pytest.raises(ImageError, match="changed on disk since they were added"):
-        extend.add(project, [data.images], [], "full", Silent())
+    restore(project, [gone])
+    assert {row.cell.image_id: row.state for row in project.store.cells()} == {gone: State.REQUESTED}
+
+
+def test_an_image_whose_copy_is_held_out_now_is_not_restored(project: ProjectFolder, data: Made) -> None:
+    gone, copy = data.names[:2]
+    remove(project, [gone])
+    known = {row.image_id: row for row in project.store.images()}
+    digest = project.store.removed("images") and check_image(data.images / gone).digest
+    project.store.update_images([dataclasses.replace(known[copy], split="heldout", digest=digest)])
+    with pytest.raises(LedgerError, match=f"'{gone}' is of the split 'train', but '{copy}'.*is of 'heldout' now"):
+        restore(project, [gone])
     assert project.store.removed("images") == [gone]
 
 
@@ -79,6 +110,8 @@ def test_a_ledger_made_before_images_could_be_removed_opens(project: ProjectFold
     names = [row.image_id for row in project.store.images()]
     project.close()
     with sqlite3.connect(path) as old:
+        old.execute("DROP INDEX images_by_split")
+        old.execute("CREATE INDEX images_by_split ON images (split)")
         for table in ("images", "tasks"):
             old.execute(f"ALTER TABLE {table} DROP COLUMN removed")
         old.execute("UPDATE ledger_version SET version_num = '0001'")

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.errors import LabelgridError, PluginError, ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow
-from labelgrid.project.task_spec import task_row, task_rows
+from labelgrid.project.task_spec import changed_row, task_row, task_rows
 from labelgrid.tasks.task import TaskDef
 
 ROOMS = {"classes": ["wall", "floor", "bed"]}
@@ -69,7 +69,11 @@ def test_a_cost_is_a_number_from_0_up(cost: str) -> None:
         ("depth:scale=big", RecipeError, "scale: input should be a valid number (task 'depth')"),
         ("depth:scale=0", RecipeError, "scale must be larger than 0; it is 0.0 (task 'depth')"),
         ("depth:rooms.txt", RecipeError, "classes: unknown key"),
-        ("semseg", ProjectError, "has 0 classes; it needs at least 2.\n  Use --task semseg:classes.txt"),
+        (
+            "semseg",
+            ProjectError,
+            "has 0 classes; it needs at least 2.\n  Name a file with one class name per line: --task semseg:",
+        ),
         ("semseg:one.txt", ProjectError, "has 1 classes"),
         ("semseg:nowhere.txt", ProjectError, "cannot be read: No such file or directory ("),
         ("semseg:image.txt", ProjectError, "cannot be read: it is not UTF-8 text ("),
@@ -108,3 +112,14 @@ def test_metrics_are_chosen_on_the_command_line_and_in_a_file(tmp_path: Path) ->
     (tmp_path / "tasks.toml").write_text("[saliency]\nmetrics = { IoU = { eight_bit = true } }\n")
     rows = [*task_rows(tmp_path / "tasks.toml"), task_row('saliency:metrics={"IoU":{"eight_bit":true}}')]
     assert [vars(TaskDef.of(row).metrics["IoU"]) for row in rows] == [{"eight_bit": True}] * 2
+
+
+@pytest.mark.parametrize(
+    ("values", "hint"), [({"cost": "nan"}, "cost=2"), ({"cost": -1}, "cost=2"), ({"classes": []}, "--set classes=")]
+)
+def test_a_wrong_change_is_refused_with_a_hint_that_works_for_a_task_that_is_there(
+    values: dict[str, object], hint: str
+) -> None:
+    with pytest.raises(ProjectError) as caught:
+        changed_row(TaskRow("semseg", "semseg", 1.0, ROOMS), values, (), {}, Path())
+    assert hint in caught.value.next_step and "--task semseg:cost" not in caught.value.next_step

@@ -1,5 +1,6 @@
 """Laws of what is refused: each fault with its sentence, and nothing changed."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,7 +102,9 @@ def test_a_label_and_a_skip_for_one_cell_are_refused(project: ProjectFolder, ans
     assert fault.what == f"{row['path']} answers the same cell."
 
 
-def test_a_stale_line_of_skips_does_not_stop_later_imports(project: ProjectFolder, answered: Path) -> None:
+def test_a_stale_line_of_skips_does_not_stop_later_imports(
+    project: ProjectFolder, answered: Path, tmp_path: Path
+) -> None:
     import_labels(project, answered)
     row = manifest(answered)[0]
     (answered / row["path"]).unlink()
@@ -112,6 +115,12 @@ def test_a_stale_line_of_skips_does_not_stop_later_imports(project: ProjectFolde
     project.store.move([Move(cell, State.MISSING)])  # the label is withdrawn: no open request has the line's id
     import_labels(project, answered)
     assert list(project.store.events())[len(before) :] == [project.store.history(cell)[-1]]
+    (tmp_path / "late").mkdir()
+    shutil.copy(answered / "skips.csv", tmp_path / "late")
+    done = import_labels(project, tmp_path / "late")  # only such lines
+    assert done.closed == ("skips.csv line 2",) and str(done).endswith(
+        "request is not open any more: skips.csv line 2."
+    )
     (answered / "skips.csv").write_text("request_id,reason\nnobody,dark\n")
     assert "The project has no request 'nobody'" in str(refusal(project, answered))
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
 from labelgrid.rounds import context, fit, members, query, score
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.score import dropout
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import FILE, read_stamp
 from labelgrid.select.parts import AsIs, Composed, Scored
 from labelgrid.select.strategy import Budget
-from tests.projects import answer, make_project
+from tests.projects import Said, answer, make_project
+from tests.rounds import labelled
 
 HERE = "tests.unit.rounds.test_score"
 
@@ -44,6 +46,43 @@ def test_a_model_of_its_own_recipe_is_scored_with_it_unless_the_project_says_oth
         project.settings = replace(project.settings, changes={"score": {"dropout": {"passes": 3}}})
         for scores in (own, plain):
             assert replace(scores).options["dropout"]["passes"] == 3
+
+
+def other_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `at` have another default, as in an earlier version."""
+    earlier = make_dataclass("Options", [("at", str, "original")], bases=(dropout.Options,), frozen=True)
+    monkeypatch.setattr(dropout, "Options", earlier)
+
+
+def test_scores_of_another_default_are_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project, _ = make_project(tmp_path, n=3, holdout=0, tasks=("depth",))
+    _, strategy = strategy_of(project, "partal")
+    with project:
+        recipe = json.loads(context.recipe_of(project).json())
+        now = RoundScores(project, record(recipe, ""), strategy).stamp
+        other_default(monkeypatch)
+        earlier = RoundScores(project, record(recipe, ""), strategy).stamp
+        assert {key for key in now if now[key] != earlier[key]} == {"recipe"}
+
+
+def test_scores_of_another_default_are_calibrated_anew(tmp_path: Path) -> None:
+    project, made = labelled(tmp_path)
+    with project:
+        fit.fit(project, Silent())
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            other_default(monkeypatch)
+            before = query.query(project, Budget(2), Silent(), prelabels=False)
+        answer(project, made)
+        fit.fit(project, Silent())
+        said = Said()
+        query.query(project, Budget(2), said, prelabels=False)
+        line = "'partal' calibrates its scores anew: their options, or the defaults of these, changed since round "
+        assert f"{line}{before.round}. They do not compare with those of earlier rounds." in said.lines
+        answer(project, made)
+        fit.fit(project, Silent())
+        said = Said()
+        query.query(project, Budget(2), said, prelabels=False)
+        assert not [line for line in said.lines if "anew" in line]
 
 
 @dataclass(frozen=True)

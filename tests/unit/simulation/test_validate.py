@@ -25,6 +25,22 @@ def keep(of: StudyRequest) -> None:
     write_text(of.out / "study.json", json.dumps(of.to_json()))
 
 
+def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_runs(tmp_path: Path) -> None:
+    begun = study_request(tmp_path)
+    keep(begun)
+    validate_study(begun)
+    now = begun.to_json()
+    for values, fault in (
+        ({key: value for key, value in now.items() if key != "scoring"}, "earlier version, .*, score.dropout.at;"),
+        (now | {"scoring": {"dropout": now["scoring"]["dropout"] | {"at": "original"}}}, "settings: score.dropout"),
+    ):
+        write_text(begun.out / "study.json", json.dumps(values))
+        with pytest.raises(ProjectError, match=fault):
+            validate_study(begun)
+    write_text(begun.out / "study.json", json.dumps(now | {"scoring": {}}))  # its strategies needed no scores
+    validate_study(begun)
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [

@@ -1,0 +1,20 @@
+"""Laws of counts and lists in words."""
+
+import pytest
+
+from labelgrid.words import counted, listed
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 images are"), (1, "1 image is"), (2, "2 images are"), (12345, "12,345 images are")]
+)
+def test_one_is_singular_and_all_other_counts_are_plural(count: int, words: str) -> None:
+    assert counted(count, "image is", "images are") == words
+    assert counted(count, "image") == words.rpartition(" ")[0]
+
+
+def test_a_list_shows_the_first_names_and_counts_the_others() -> None:
+    names = [str(i) for i in range(22)]
+    assert listed(names) == ", ".join(names[:20]) + ", and 2 more"
+    assert listed(names[:20]) == ", ".join(names[:20]) and listed([]) == ""
+    assert listed(names[:4], 2, "\n") == "0\n1\nand 2 more"
