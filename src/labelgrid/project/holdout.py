@@ -13,23 +13,25 @@ from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.words import counted
 
 
 def holdout_count(asked: str | int, total: int) -> int:
-    """The number of images to hold out: `asked` itself, or its share of `total`, rounded.
+    """The number of images to hold out: `asked` itself, or its share of `total`, rounded, but at least 1 above 0 %.
 
     Raises:
         ProjectError: it is neither a number from 0 up nor a share from 0 % to 100 %.
 
     Example:
-        >>> holdout_count("30", 120), holdout_count("20%", 120)
-        (30, 24)
+        >>> holdout_count("30", 120), holdout_count("20%", 120), holdout_count("1%", 12)
+        (30, 24, 1)
     """
     text = str(asked).strip()
     number = text.removesuffix("%").strip()
     try:
-        count = round(float(number) / 100 * total) if text.endswith("%") else int(number)
-        wrong = count < 0 or (text.endswith("%") and count > total)
+        share = float(number) / 100 if text.endswith("%") else None
+        count = int(number) if share is None else max(round(share * total), int(share > 0))
+        wrong = count < 0 or (share is not None and not 0 <= share <= 1)
     except (ValueError, OverflowError):
         wrong = True
     if wrong:
@@ -72,8 +74,9 @@ def hold_out(
     left = sum(row.split == "train" for row in rows) - len(held)
     if len(held) < count:
         raise ProjectError(
-            f"{count} images cannot be held out: only {len(free)} are in no other split and were never trained on.",
-            next_step="Hold out fewer, or add images.",
+            f"{counted(count, 'image')} cannot be held out: only {len(free)} are in no other split and cannot have been "
+            "trained on.",
+            next_step="Hold out fewer, or add images. After a training, all that ever had a label may have been used.",
         )
     if left <= 0:
         raise ProjectError(
@@ -82,7 +85,8 @@ def hold_out(
         )
     copies = _copies(held)
     if copies:
-        progress.say(f"{copies} of the held-out images are copies of others among them; no copy stays in training.")
+        among = counted(copies, "of the held-out images is a copy", "of the held-out images are copies")
+        progress.say(f"{among} of others among them; no copy stays in training.")
     store.update_images(replace(row, split="heldout") for row in held)
     request_heldout(store, [row.image_id for row in held], [task.name for task in store.tasks()])
     return len(held)

@@ -14,6 +14,7 @@ from labelgrid.project.artifacts import Fit, write_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, holdout_count
 from labelgrid.project.settings import Settings
+from labelgrid.words import counted
 from tests.campaigns import DEPTH, Make, held
 from tests.projects import Said
 from tests.support import Made
@@ -38,7 +39,8 @@ def test_no_copy_of_a_held_out_picture_stays_in_training(photos: Made, tmp_path:
         copies = len(held(project)) - len(digests)
         assert len(held(project)) in (5, 6) and copies
         assert said.lines == [
-            f"{copies} of the held-out images are copies of others among them; no copy stays in training."
+            counted(copies, "of the held-out images is a copy", "of the held-out images are copies")
+            + " of others among them; no copy stays in training."
         ]
 
 
@@ -48,7 +50,9 @@ def test_a_family_joins_groups_and_copies_across_both() -> None:
     assert found["a"] == found["b"] == found["c"] and len({found[name] for name in "ade"}) == 3
 
 
-@pytest.mark.parametrize(("asked", "count"), [(3, 3), ("3", 3), ("25%", 30), (" 20 % ", 24), ("0", 0)])
+@pytest.mark.parametrize(
+    ("asked", "count"), [(3, 3), ("3", 3), ("25%", 30), (" 20 % ", 24), ("0", 0), ("0%", 0), ("0.1%", 1)]
+)
 def test_a_holdout_is_a_number_or_a_share(asked: str | int, count: int) -> None:
     assert holdout_count(asked, 120) == count
 
@@ -69,7 +73,8 @@ def test_images_are_held_out_later_but_never_ones_that_were_trained_on(make: Mak
         assert not set(held(project)) & set(used)
         requested = {row.cell for row in project.store.cells(state=State.REQUESTED)}
         assert requested == {Cell(name, task) for name in held(project) for task in ("depth", "normals")}
-        with pytest.raises(ProjectError, match="3 images cannot be held out: only 2 are in no other split") as caught:
+        fault = "3 images cannot be held out: only 2 are in no other split and cannot have been trained on"
+        with pytest.raises(ProjectError, match=fault) as caught:
             extend.add(project, [], [], "full", Silent(), holdout=3)
         assert caught.value.unchanged == "Nothing was added." and len(held(project)) == 6
 
