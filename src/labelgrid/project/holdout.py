@@ -74,8 +74,8 @@ def hold_out(
     left = sum(row.split == "train" for row in rows) - len(held)
     if len(held) < count:
         raise ProjectError(
-            f"{counted(count, 'image')} cannot be held out: only {len(free)} are in no other split and cannot have been "
-            "trained on.",
+            f"{counted(count, 'image')} cannot be held out: only {len(free)} are in no other split and cannot have "
+            "been trained on.",
             next_step="Hold out fewer, or add images. After a training, all that ever had a label may have been used.",
         )
     if left <= 0:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from labelgrid import files
 from labelgrid.config import as_toml
@@ -80,12 +80,13 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        kept = request.to_json() | {"pictures": images} | _notes(request)
+        jobs = _jobs(request, runs)
+        kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
         _remove_partial(request.out)
         try:
-            statuses = Runner(_jobs(request, runs), request.at_once, progress.show).run()
+            statuses = Runner(jobs, request.at_once, progress.show).run()
         finally:  # a stopped call writes the records so far, too
             outcomes = (o for run in runs for o in results.outcomes_of(run, request.out / "runs" / run.key))
             results.write_outcomes(outcomes, request.out)
@@ -94,13 +95,19 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     return StudyResult(request.out, statuses)
 
 
-def _notes(request: StudyRequest) -> dict[str, list[str]]:
-    """The notes for the report: those of earlier calls, and that runs are resumed with other code."""
-    notes = notes_of(request.previous() or {})
-    if other := request.changed_code():
+def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
+    """The notes for the report: those of earlier calls, and that runs are made with other code than earlier ones.
+
+    If no run is left, the digests of the code stay those of the code that made the runs.
+    """
+    previous, other = request.previous() or {}, request.changed_code()
+    notes, history = notes_of(previous), dict[str, Any]()
+    if other and all(job.is_done for job in jobs.values()):
+        history["code"] = previous["code"]
+    elif other:
         day = datetime.now(UTC).date().isoformat()
-        notes.append(f"Runs were resumed on {day} with other code of {', '.join(other)} than they were started with.")
-    return {"notes": notes} if notes else {}
+        notes.append(f"Runs were started or resumed on {day} with other code of {', '.join(other)} than earlier runs.")
+    return history | ({"notes": notes} if notes else {})
 
 
 def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:

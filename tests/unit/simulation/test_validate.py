@@ -13,7 +13,9 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select import random_cells
 from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
+from labelgrid.simulation.jobs import jobs_of
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import digest_images, validate_study, widened
 from tests.studies import study_request
@@ -179,6 +181,12 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
     with pytest.raises(ProjectError, match=r"The code of own_strategy_of_test:build has changed.*\n.*--force"):
         validate_study(of)
     assert validate_study(replace(of, force=True))
-    assert "with other code of own_strategy_of_test:build" in run_study._notes(of)["notes"][0]
+    jobs = jobs_of(of, validate_study(replace(of, force=True)))
+    assert "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][0]
+    for job in jobs.values():
+        job.folder.mkdir(parents=True)
+        (job.folder / DONE).write_text(job.run.done_text(job.study))
+    before = (of.previous() or {})["code"]  # no run is left: all are of the code of before
+    assert before != of.to_json()["code"] and run_study._history(of, jobs) == {"code": before}
     code.write_text(code.read_text().removesuffix("# changed\n"))
-    assert run_study._notes(of) == {}
+    assert run_study._history(of, jobs) == {}
