@@ -10,6 +10,7 @@ from typing import Any
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell
+from labelgrid.words import counted
 
 #: The number of faults that an error message lists.
 SHOWN = 20
@@ -95,7 +96,7 @@ class ImportRefused(LabelError):
             lines.append(f"… and {len(self.rows) - SHOWN} more" + (f": all are in {listed}." if listed else "."))
         one = len(self.rows) == 1
         super().__init__(
-            f"The import has {len(self.rows)} fault{'' if one else 's'}.",
+            f"The import has {counted(len(self.rows), 'fault')}.",
             where=where,
             next_step="\n  ".join([*lines, f"Fix {'it' if one else 'them'} and run the same command again."]),
             unchanged="Nothing was imported.",

@@ -9,6 +9,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder, Weights
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
 
@@ -59,7 +60,9 @@ def fit(
         screen.as_json(asdict(done) | {"headlines": status["headlines"]})
         return
     counts = ", ".join(f"{count} {task}" for task, count in done.labels.items())
-    screen.say(f"Round {done.round}: trained on {done.images} images with {counts} labels -> {done.checkpoint}")
+    screen.say(
+        f"Round {done.round}: trained on {counted(done.images, 'image')} with {counts} labels -> {done.checkpoint}"
+    )
     for headline in status["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {status['next']}")
@@ -76,7 +79,9 @@ def score(folder: Folder, strategy: Strategy = "") -> None:
 
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
         table = score.score(project, bar, strategy)
-    screen.say(f"Scored {len(table.images)} images: {', '.join(table.statistics) or 'no statistics needed'}.")
+    screen.say(
+        f"Scored {counted(len(table.images), 'image')}: {', '.join(table.statistics) or 'no statistics needed'}."
+    )
 
 
 @with_unchanged("Nothing was requested.")
@@ -110,7 +115,7 @@ def query(
     for pick in asked.picks:
         counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
     rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
-    screen.table(f"The first of {len(asked.picks)} picks", ["image", "task", "score", "why"], rows)
+    screen.table(f"The first of {counted(len(asked.picks), 'pick')}", ["image", "task", "score", "why"], rows)
     parts = ", ".join(f"{count} {task}" for task, count in counts.items())
     verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
     screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
@@ -134,7 +139,7 @@ def predict(
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         count = predict.predict(project, images, out, known, bar, soft=soft)
-    screen.say(f"Wrote {count} predictions -> {out}")
+    screen.say(f"Wrote {counted(count, 'prediction')} -> {out}")
 
 
 def evaluate(

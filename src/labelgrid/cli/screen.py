@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from labelgrid.errors import LabelgridError
+from labelgrid.words import counted
 
 console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
@@ -154,7 +155,7 @@ class Runs:
 
     def _summary(self, reports: Mapping[str, Any]) -> str:
         ended = sum(report.state in ("done", "failed") for report in reports.values())
-        return f"{ended} of {len(reports)} runs{self._eta(reports)}"
+        return f"{ended} of {counted(len(reports), 'run')}{self._eta(reports)}"
 
     def _table(self, reports: Mapping[str, Any]) -> Group:
         """A table of the running and failed runs; the others are only counted."""

@@ -8,6 +8,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 
 @with_unchanged("Rendered scenes are kept.")
@@ -33,7 +34,8 @@ def scenes(
     with screen.Bar() as bar:
         total, new = write_scenes(out, count, settings, bar, jobs)
     screen.say(
-        f"{out}: {total} scenes, {new} of them rendered now. Look at some: labelgrid sheet {out} --out sheet.png"
+        f"{out}: {counted(total, 'scene')}, {new:,} of them rendered now. "
+        f"Look at some: labelgrid sheet {out} --out sheet.png"
     )
 
 
@@ -61,7 +63,7 @@ def sheet(
     count = min(count, len(image_ids))
     chosen = [image_ids[index * len(image_ids) // count] for index in range(count)]
     contact_sheet(source, definitions(task_rows(tasks or root / "tasks.toml")), chosen, out)
-    screen.say(f"Wrote {out}: {len(chosen)} of {len(image_ids)} images.")
+    screen.say(f"Wrote {out}: {len(chosen)} of {counted(len(image_ids), 'image')}.")
 
 
 def register(app: typer.Typer) -> None:

@@ -8,6 +8,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 
 @with_unchanged("Nothing was written.")
@@ -34,7 +35,7 @@ def report(
         return
     screen.say(f"Wrote {written.page}")
     if plots:
-        screen.say(f"Wrote {written.drawings} files in {plots}")
+        screen.say(f"Wrote {counted(written.drawings, 'file')} in {plots}")
 
 
 def verify(

@@ -8,6 +8,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import Weights
 from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.simulation.estimate import StudyEstimate
@@ -52,7 +53,8 @@ def simulate(
         return
     with screen.StudyBar() as bar:
         result = run_study(request, bar)
-    screen.say(f"{len(result.runs) - len(result.failed)} of {len(result.runs)} runs are done -> {out}/outcomes.csv")
+    runs = counted(len(result.runs), "run is", "runs are")
+    screen.say(f"{len(result.runs) - len(result.failed)} of {runs} done -> {out}/outcomes.csv")
     if result.failed:
         _refuse_failed(result.failed)
 
@@ -62,7 +64,8 @@ def _refuse_failed(failed: dict[str, str]) -> None:
 
     faults = "\n    ".join(f"{key}: {fault}" for key, fault in failed.items())
     raise ProjectError(
-        f"{len(failed)} runs failed:\n    {faults}", next_step="Fix the cause and run the same command again."
+        f"{counted(len(failed), 'run')} failed:\n    {faults}",
+        next_step="Fix the cause and run the same command again.",
     )
 
 

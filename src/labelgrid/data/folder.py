@@ -16,6 +16,7 @@ from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images, read_list
 from labelgrid.labels.naming import shortened, stem, whole_names
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted
 
 LAYOUT = """\
 images/PATH.jpg             images of any sizes, in any sub-folders (jpg, png, webp, heic, …)
@@ -67,8 +68,9 @@ class FolderDataset:
         for split, image_ids in splits.items():
             missing = [image_id for image_id in image_ids if image_id not in existing]
             if missing:
+                images = counted(len(missing), "image of the split does", "images of the split do")
                 raise ImageError(
-                    f"{len(missing)} images of the split do not exist, the first is '{missing[0]}'.",
+                    f"{images} not exist, the first is '{missing[0]}'.",
                     where=str(self.root / "splits" / f"{split}.txt"),
                 )
         return splits

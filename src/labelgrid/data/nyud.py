@@ -19,6 +19,7 @@ from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.regular import read_text
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted
 
 LAYOUT = """\
 images/ID.jpg          RGB images (or .png)
@@ -80,8 +81,10 @@ class Nyud:
         ids = read_text(path).split()
         missing = [name for name in ids if name not in self.names]
         if missing:
+            images = counted(len(missing), "image of the split does", "images of the split do")
             raise ImageError(
-                f"{len(missing)} images of the split do not exist, the first is '{missing[0]}'.", where=str(path)
+                f"{images} not exist, the first is '{missing[0]}'.",
+                where=str(path),
             )
         return [self.names[name] for name in ids]
 
@@ -115,7 +118,9 @@ def check(root: Path | str) -> list[str]:
     for folder in FOLDERS.values():
         missing = [name for name in source.names if not _file(source.root / folder, name)]
         if missing:
-            faults.append(f"{len(missing)} of {len(source.names)} images have no {folder}, the first is {missing[0]}.")
+            faults.append(
+                f"{len(missing)} of {counted(len(source.names), 'image')} without {folder}, the first is {missing[0]}."
+            )
     return faults
 
 

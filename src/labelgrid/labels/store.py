@@ -151,10 +151,7 @@ class Store:
             roster.update_task(connection, row)
 
     def remove(self, kind: roster.Removable, names: Sequence[str]) -> int:
-        """Remove images or tasks; returns their number.
-
-        Their cells and events stay in the ledger. Until they are restored, only `events` shows them.
-        """
+        """Remove images or tasks; returns their number. Until they are restored, only `events` shows their cells."""
         with self._database.writing() as connection:
             return roster.set_removed(connection, kind, names, True)
 
@@ -289,6 +286,11 @@ class Store:
         """Store a note: any JSON value; it replaces an older one with the same key."""
         with self._database.writing() as connection:
             rounds.put(connection, key, value)
+
+    def count_change(self) -> None:
+        """Count an update of the content of image files, or of what a task declares: `pool_hash` differs then."""
+        with self._database.writing() as connection:
+            views.count_change(connection)
 
     def rebuild(self) -> int:
         """Recompute the current state from the events; returns the number of cells that differed (0: sound)."""

@@ -138,6 +138,12 @@ def events(connection: Connection, after: int, **wanted: int | str | None) -> It
 CONTENTS = "contents"
 
 
+def count_change(connection: Connection) -> None:
+    """Count an update of that kind."""
+    count = rounds.get(connection, CONTENTS, 0)
+    rounds.put(connection, CONTENTS, count + 1 if isinstance(count, int) else 1)
+
+
 def pool_hash(connection: Connection) -> str:
     """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
     last = connection.scalar(select(func.max(EVENTS.c.id))) or 0

@@ -14,6 +14,7 @@ from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.schema import Recipe
+from labelgrid.words import counted
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0
@@ -87,8 +88,9 @@ def shape_advice(rows: Iterable[ImageRow], recipe: Recipe) -> str:
     if recipe.data.fit != "resize" or len(squeezed) * 20 < max(len(known), 1):
         return ""
     shape, other = ("upright", "wide") if height < width else ("wide", "upright")
+    images = counted(len(known), "image is", "images are")
     return (
-        f"{len(squeezed)} of {len(known)} images are {shape} and will be squeezed into a {other} input of "
+        f"{len(squeezed)} of {images} {shape} and will be squeezed into a {other} input of "
         f'{height}x{width}. `fit = "crop"` or `fit = "pad"` keeps their shape: write '
         f'`[changes.data]` and `fit = "crop"` into labelgrid.toml; or set `size`.'
     )

@@ -50,8 +50,7 @@ def usable(project: ProjectFolder, image_ids: Sequence[str], progress: Progress)
     if gone and not left:
         first = min(gone)
         raise ImageError(
-            f"None of the {len(gone)} images that are needed can be read. '{first}': "
-            f"{project.store.get(SET_ASIDE, {}).get(first, '')}",
+            f"No image that is needed can be read. '{first}': {project.store.get(SET_ASIDE, {}).get(first, '')}",
             where=str(project.folder),
             next_step="Put them back; if the folder was moved, "
             f"`labelgrid add {project.folder} --images NEW-PLACE` finds them again.",

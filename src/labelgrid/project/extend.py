@@ -8,7 +8,6 @@ from pathlib import Path
 from labelgrid.errors import ImageError, with_unchanged
 from labelgrid.labels.codec import check_digest
 from labelgrid.labels.grid import ImageRow, State, TaskRow
-from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
@@ -85,8 +84,7 @@ def add(
             store.add_task(task)
         store.update_images([*moved, *changed])
         if changed:
-            count = store.get(CONTENTS, 0)
-            store.put(CONTENTS, count + 1 if isinstance(count, int) else 1)
+            store.count_change()
         added = store.add_images(placed)
         check_strides(store)
         new_ids = {row.image_id for row in placed} - known.keys()
@@ -157,8 +155,8 @@ def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], chan
             answered |= {row.image_id} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(
-            f"{len(answered)} images with labels or requests changed on disk since they were added; the first is "
-            f"'{min(answered)}'.",
+            f"{counted(len(answered), 'image')} with labels or requests changed on disk; "
+            f"the first is '{min(answered)}'.",
             next_step="Put the old files back, or give the new pictures other names.",
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.tasks.figures import LabelFigure
+from labelgrid.words import counted
 
 #: Labels are thinned to at most so many rows and columns before figures are computed.
 SIDE = 160
@@ -59,7 +60,7 @@ def against_range(task: str, labels: FigureSet) -> list[Doubt]:
         if first < low or third > high:
             unit, one = found[0].unit, len(found) == 1
             values = f"{first:.3g}{unit} in" if one else f"{first:.3g} to {third:.3g}{unit} in the middle half of"
-            what = f"{name} is {values} {_count(found)}; expected {low:g} to {high:g}{unit}."
+            what = f"{name} is {values} {counted(len(found), 'label')}; expected {low:g} to {high:g}{unit}."
             doubts.append(Doubt(task, what))
     return doubts
 
@@ -74,7 +75,8 @@ def against_earlier(task: str, labels: FigureSet, earlier: FigureSet) -> list[Do
             continue
         mine, its = _scaled(found), _scaled(known)
         if abs(median(mine) - median(its)) > _limit(found[0], mine, its):
-            what = f"{name} is {_median(found)} (median of {_count(found)}), but {_median(known)} in {_count(known)}"
+            now, then = counted(len(found), "label"), counted(len(known), "label")
+            what = f"{name} is {_median(found)} (median of {now}), but {_median(known)} in {then}"
             doubts.append(Doubt(task, f"{what} imported before."))
     return doubts
 
@@ -106,7 +108,7 @@ def against_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     doubts = []
     for name, found in zip(AXES, _agreements(pairs), strict=True):
         if found and median(found) < AGREEMENT:
-            images = f"{len(found)} image{'s' if len(found) > 1 else ''}"
+            images = counted(len(found), "image")
             what = f"the slopes contradict {other} of the same {images} along {name}: agreement {median(found):.2f}"
             doubts.append(Doubt(task, f"{what} (1: equal signs, -1: opposite)."))
     return doubts
@@ -116,13 +118,13 @@ def differences(before: FigureSet, after: FigureSet) -> list[str]:
     """The figures whose medians differ between two readings of the same labels, in words.
 
     Example:
-        >>> metres = [{"the median depth": Figure(2.5, 2.0, ratio=True, unit=" m")}]
-        >>> differences([{"the median depth": Figure(2500, 2.0, ratio=True, unit=" m")}], metres)
+        >>> metres = [{"the median depth": LabelFigure(2.5, 2.0, ratio=True, unit=" m")}]
+        >>> differences([{"the median depth": LabelFigure(2500, 2.0, ratio=True, unit=" m")}], metres)
         ['the median depth was 2.5e+03 m and is 2.5 m now (1 label).']
     """
     old, new = _by_name(before), _by_name(after)
     both = [(name, old[name], found) for name, found in new.items() if name in old]
-    words = [(name, _median(was), _median(now), _count(now)) for name, was, now in both]
+    words = [(name, _median(was), _median(now), counted(len(now), "label")) for name, was, now in both]
     return [f"{name} was {was} and is {now} now ({count})." for name, was, now, count in words if was != now]
 
 
@@ -189,7 +191,3 @@ def _spread(values: Sequence[float]) -> float:
 
 def _median(figures: Sequence[LabelFigure]) -> str:
     return f"{median(figure.value for figure in figures):.3g}{figures[0].unit}"
-
-
-def _count(figures: Sequence[LabelFigure]) -> str:
-    return f"{len(figures)} label{'s' if len(figures) > 1 else ''}"

@@ -3,6 +3,7 @@
 from labelgrid.errors import ImageError
 from labelgrid.labels.store import Store
 from labelgrid.tasks.task import definitions
+from labelgrid.words import counted
 
 
 def check_strides(store: Store) -> None:
@@ -17,8 +18,9 @@ def check_strides(store: Store) -> None:
         wrong = [row for row in images if row.height % stride or row.width % stride]
         if wrong:
             first = wrong[0]
+            share = f"{len(wrong)} of {counted(len(images), 'image')}"
             raise ImageError(
-                f"The stride of '{task}', {stride}, does not divide the sides of {len(wrong)} of {len(images)} images; "
+                f"The stride of '{task}', {stride}, does not divide the sides of {share}; "
                 f"the first is '{first.image_id}' of {first.height}x{first.width} (height x width).",
                 next_step="Crop or pad these images to multiples of the stride, or declare another stride.",
             )

@@ -9,7 +9,6 @@ from labelgrid.errors import ImageError, LabelError, LedgerError, ProjectError, 
 from labelgrid.labels.codec import check_digest
 from labelgrid.labels.grid import State, TaskRow
 from labelgrid.labels.store import CellRow
-from labelgrid.labels.views import CONTENTS
 from labelgrid.progress import Progress
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
@@ -92,7 +91,7 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
             )
         store.update_task(row)
         if stale:
-            store.put(CONTENTS, store.get(CONTENTS, 0) + 1)
+            store.count_change()
         requested = sum(1 for _ in store.cells(task=name, state=State.REQUESTED))
     return Changed(row, len(cells), requested, stale, moved)
 

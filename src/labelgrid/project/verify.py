@@ -17,6 +17,7 @@ from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Verified:
 
     def __str__(self) -> str:
         """A summary in words, then one line a fault."""
-        found = f"{len(self.faults)} faults" if len(self.faults) != 1 else "1 fault"
-        return "\n  ".join([f"Read {self.images} images and {self.labels} labels: {found}.", *map(str, self.faults)])
+        read = f"{counted(self.images, 'image')} and {counted(self.labels, 'label')}"
+        return "\n  ".join([f"Read {read}: {counted(len(self.faults), 'fault')}.", *map(str, self.faults)])
 
 
 def verify(project: ProjectFolder, progress: Progress) -> Verified:

@@ -23,7 +23,7 @@ from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.report.verdicts import power_statement, verdicts
-from labelgrid.words import counted
+from labelgrid.words import counted, listed
 
 #: The statistical method, in words.
 METHOD = (
@@ -54,9 +54,8 @@ def _unfinished(report: StudyReport) -> list[Block]:
     left = [run for run in runs if run.state != "done"]
     if not left:
         return []
-    names = ", ".join(f"{run.key} ({run.state})" for run in left[:12])
-    more = f" and {len(left) - 12} more" if len(left) > 12 else ""
-    warning = f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}{more}. They are not compared."
+    names = listed([f"{run.key} ({run.state})" for run in left], 12)
+    warning = f"{len(left)} of {counted(len(runs), 'run')} are not done: {names}. They are not compared."
     return [Text(warning, "caution")]
 
 

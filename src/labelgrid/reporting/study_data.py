@@ -25,6 +25,7 @@ from labelgrid.simulation import results
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json
 from labelgrid.tasks.task import definitions
+from labelgrid.words import counted
 
 #: The strategy whose final loss is the goal for the others.
 REFERENCE = "random_cells"
@@ -165,8 +166,8 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Tasks": ", ".join(study.tasks),
         "Strategies": ", ".join(study.strategies),
         "Seeds": str(study.seeds),
-        "Start": f"{study.initial} images with all labels",
-        "Budget": f"{study.budget:g} {study.unit} a round, {study.rounds} rounds",
+        "Start": f"{counted(study.initial, 'image')} with all labels",
+        "Budget": f"{study.budget:g} {study.unit} a round, {counted(study.rounds, 'round')}",
         "Threads of a run": str(study.threads),
         "Network": f"{network} on {backbone}",
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),

@@ -26,6 +26,7 @@ from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.strategy import Budget, PoolView, Strategy, check_budget
 from labelgrid.streams import seed_of
+from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -115,8 +116,8 @@ class _Query:
         unscored = _unscored(table, grid)
         if unscored and earlier:  # else scoring has just warned of them
             self.progress.say(
-                f"{len(unscored)} images have no scores, because their files could not be read then; they are not "
-                "picked. If the files are back, `labelgrid score` scores them."
+                f"{counted(len(unscored), 'image has', 'images have')} no scores: files could not be read then. "
+                "They are not picked. If the files are back, `labelgrid score` scores them."
             )
         choice = self._choice(number, grid, unscored, table, key, budget)
         _say_calibrated_anew(project, key, choice, self.progress)
@@ -207,7 +208,8 @@ def _warn_of_open_requests(project: ProjectFolder, progress: Progress) -> None:
     """Warn of open requests: a second query may be intended, or a mistake (after a kill, say)."""
     requested = sum(count.requested for count in project.store.counts(("train",)).values())
     if requested:
-        progress.say(f"{requested} requests of earlier rounds are still open; the new picks are added to them.")
+        requests = counted(requested, "request of earlier rounds is", "requests of earlier rounds are")
+        progress.say(f"{requests} still open; the new picks are added to them.")
 
 
 def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
@@ -221,15 +223,18 @@ def _statistics(table: Table, fit: Fit, grid: Grid) -> dict[str, NDArray[Any]]:
     for name, values in statistics.items():
         if table.axes[name] == "cell":
             statistics[name] = np.where(untrained, np.nan, values)
-            wrong, unit = int((~np.isfinite(values) & grid.eligible & ~untrained).sum()), "cells of trained tasks"
+            wrong, unit = (
+                int((~np.isfinite(values) & grid.eligible & ~untrained).sum()),
+                ("cell of a trained task has", "cells of trained tasks have"),
+            )
         else:
             sums = values if values.ndim == 1 else values.sum(1, dtype=np.float64)
             scored = set(table.images)
             rows = np.fromiter((image_id in scored for image_id in grid.images), np.bool_, len(grid.images))
-            wrong, unit = int((~np.isfinite(sums) & rows).sum()), "scored images"
+            wrong, unit = int((~np.isfinite(sums) & rows).sum()), ("scored image has", "scored images have")
         if wrong:
             raise ProjectError(
-                f"{wrong} {unit} have no finite '{name}'.",
+                f"{counted(wrong, *unit)} no finite '{name}'.",
                 where=str(fit.checkpoint),
                 next_step="Train again, with a lower learning rate or `clip`, then score again.",
                 unchanged="Nothing was requested.",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.labels.grid import Grid, Pick, Unit
+from labelgrid.words import counted
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32 [n, d] for features,
 #: as each statistic declares; NaN where unknown.
@@ -129,7 +130,7 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) ->
     if faults:
         raise PluginError(
             f"The strategy '{name}' picked {faults[0]}"
-            + (f", and {len(faults) - 1} more faults." if faults[1:] else "."),
+            + (f", and {counted(len(faults) - 1, 'more fault')}." if faults[1:] else "."),
             next_step="Fix the strategy; labelgrid list select shows others.",
             unchanged="Nothing was requested.",
         )
@@ -157,7 +158,8 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         LabelgridError: it is not, or the pool is empty.
     """
     available = left_of(grid, budget.unit)
-    aside = f"; {set_aside} images are set aside, because their files cannot be read" if set_aside else ""
+    images = counted(set_aside, "image is", "images are")
+    aside = f"; {images} set aside, because their files cannot be read" if set_aside else ""
     back = "Put the files back. " if set_aside else ""
     if not budget.amount > 0:
         raise LabelgridError(

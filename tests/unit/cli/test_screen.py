@@ -155,5 +155,5 @@ def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixt
     table.started -= 60.0
     for state, done in (("waiting", 0.0), ("running", 0.0), ("running", 2.0), ("running", 2.0), ("done", 4.0)):
         table.show({"a": JobStatus(state, work=4.0, done=done)})
-    told = ["a: running 0 % (0 of 1 runs)", "a: running 50 % (0 of 1 runs, ETA 60 s)", "a: done (1 of 1 runs, ETA 0 s)"]
+    told = ["a: running 0 % (0 of 1 run)", "a: running 50 % (0 of 1 run, ETA 60 s)", "a: done (1 of 1 run, ETA 0 s)"]
     assert capsys.readouterr().err.split("\n") == [*told, ""]

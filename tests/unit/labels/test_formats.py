@@ -65,11 +65,11 @@ def _grey_png(stored: np.ndarray, bits: int) -> bytes:
 
 def test_an_index_without_a_class_is_refused_with_its_values_and_pixels(tmp_path):
     path = png(tmp_path / "a.png", np.array([[0, 7, 7], [9, 255, 1]], np.uint8))
-    refused(classes.read, path, NAMES, "7 (2 pixels), 9 (1 pixels)", "4 classes are 0 to 3")
+    refused(classes.read, path, NAMES, "7 (2 pixels), 9 (1 pixel)", "4 classes are 0 to 3")
 
 
 def test_the_first_index_beyond_the_classes_is_refused_too(tmp_path):
-    refused(classes.read, png(tmp_path / "a.png", np.array([[0, 4]], np.uint8)), NAMES, "4 (1 pixels)")
+    refused(classes.read, png(tmp_path / "a.png", np.array([[0, 4]], np.uint8)), NAMES, "4 (1 pixel)")
 
 
 def test_a_declared_ignore_number_is_not_labelled_even_if_it_is_a_class(tmp_path):

@@ -59,7 +59,7 @@ def test_if_no_image_can_be_read_the_next_step_is_named(project: ProjectFolder, 
     with pytest.raises(ImageError) as caught:
         usable(project, data.names, Said())
     assert str(caught.value) == (
-        "None of the 3 images that are needed can be read. '0000.jpg': There is no such file "
+        "No image that is needed can be read. '0000.jpg': There is no such file "
         f"({project.folder}).\n  Put them back; if the folder was moved, "
         f"`labelgrid add {project.folder} --images NEW-PLACE` finds them again."
     )

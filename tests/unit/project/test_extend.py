@@ -103,7 +103,7 @@ def test_a_changed_file_is_noticed_where_it_is_read_and_taken_only_while_nothing
         assert source_of(project).image(name).shape == (8, 12, 3)
         project.store.move([Move(Cell(name, "depth"), State.REQUESTED, 1, request_id="r", cost=1.0)])
         (photos.images / name).write_bytes((photos.images / photos.names[2]).read_bytes())
-        with pytest.raises(ImageError, match=f"1 images with labels or requests changed on disk.*'{name}'") as caught:
+        with pytest.raises(ImageError, match=f"1 image with labels or requests changed on disk.*'{name}'") as caught:
             extend.add(project, [photos.images], [], "full", Silent())
         assert caught.value.unchanged == "Nothing was added."
 
@@ -122,7 +122,7 @@ def test_where_the_old_content_is_not_known_a_label_of_another_size_tells(make: 
         cv2.imwrite(str(project.folder / "labels" / "a.png"), np.full((8, 12), 1000, np.uint16))
         project.store.move([Move(Cell(name, "depth"), State.LABELLED, path="labels/a.png", cost=1.0)])
         cv2.imwrite(str(photos.images / name), np.zeros((9, 12, 3), np.uint8))
-        with pytest.raises(ImageError, match=f"1 images with labels or requests changed on disk.*'{name}'"):
+        with pytest.raises(ImageError, match=f"1 image with labels or requests changed on disk.*'{name}'"):
             extend.add(project, [photos.images], [], "full", Silent())
         cv2.imwrite(str(photos.images / name), np.zeros((8, 12, 3), np.uint8))
         assert extend.add(project, [photos.images], [], "full", Silent()) == Added(0, 0, 12)

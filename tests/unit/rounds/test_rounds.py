@@ -337,7 +337,7 @@ def test_scores_that_are_no_numbers_are_refused_instead_of_drawn(project):
     values = table.statistics["dropout"].copy()
     values[0, 0] = np.nan
     write_table(replace(table, statistics={"dropout": values}), project.round_folder(2) / "scores" / "scores.parquet")
-    with pytest.raises(ProjectError, match="1 cells of trained tasks have no finite 'dropout'"):
+    with pytest.raises(ProjectError, match="1 cell of a trained task has no finite 'dropout'"):
         query.query(project, Budget(2), Silent())
 
 

@@ -9,6 +9,7 @@ from labelgrid.errors import LabelError
 from labelgrid.labels.codec import DECLARE, Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, shape_text
 from labelgrid.labels.formats.files import stored_size as stored_size
+from labelgrid.words import counted, listed
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -49,9 +50,10 @@ def read(path: Path, options: Options) -> LabelArray:
             where=str(path),
             next_step=f"If 1 means 'yes', declare it: `{DECLARE} one_is_positive=true`.",
         )
+    found = listed(values[wrong].tolist(), 5)
+    pixels = counted(int(counts[wrong].sum()), "pixel")
     raise LabelError(
-        f"A binary map holds only 0 and {yes}; this one has {int(counts[wrong].sum())} pixels of other values, "
-        f"{', '.join(map(str, values[wrong][:5]))}{', …' if wrong.sum() > 5 else ''}.",
+        f"A binary map holds only 0 and {yes}; this one has {pixels} of other values, {found}.",
         where=str(path),
         next_step="Decide what is 'yes' (a threshold) and write the map again.",
     )

@@ -13,6 +13,7 @@ from labelgrid.errors import LabelError
 from labelgrid.labels.codec import ADD_CLASS, DECLARE, Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, some_valid
 from labelgrid.labels.formats.files import stored_size as stored_size
+from labelgrid.words import counted, listed
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
@@ -84,7 +85,7 @@ def read(path: Path, options: Options) -> LabelArray:
     wrong = valid & (index >= len(options.classes))
     if wrong.any():
         raise LabelError(
-            f"{_listed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
+            f"{_unnamed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
             where=str(path),
             next_step="Fix the label; or add the missing classes, in the order of their indices: "
             f"`{ADD_CLASS} NAME`; or declare the numbers that mean 'not labelled': "
@@ -99,11 +100,10 @@ def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
     return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ()) if dtype.kind == "u" else ()
 
 
-def _listed(wrong: NDArray[Any]) -> str:
+def _unnamed(wrong: NDArray[Any]) -> str:
     values, counts = np.unique(wrong, return_counts=True)
-    shown = ", ".join(f"{value} ({count} pixels)" for value, count in zip(values[:5], counts[:5], strict=True))
-    more = f" and {len(values) - 5} more" if len(values) > 5 else ""
-    return f"It holds indices without a class: {shown}{more}"
+    found = [f"{value} ({counted(count, 'pixel')})" for value, count in zip(values, counts, strict=True)]
+    return f"It holds indices without a class: {listed(found, 5)}"
 
 
 def write(path: Path, label: LabelArray, options: Options) -> None:
@@ -118,7 +118,7 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
         index = np.where(label.valid, own[np.where(label.valid, index, 0)], 0)
     wrong = label.valid & ((index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore))
     if wrong.any():
-        raise LabelError(f"{_listed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
+        raise LabelError(f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
     dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
     save_png(path, np.where(label.valid, index, void).astype(dtype))
 
