@@ -121,9 +121,19 @@ def codec(name: str) -> Codec[Any]:
 
 def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
     """Check the options of a format; `coarser`, the old name of `stride`, is accepted."""
-    if "stride" not in values:
-        values = {("stride" if key == "coarser" else key): value for key, value in values.items()}
-    return parse(cast("Any", codec(name)).Options, values, where)
+    return parse(cast("Any", codec(name)).Options, current_names(values), where)
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a format under their current names: `coarser` becomes `stride`, if both are not given.
+
+    Example:
+        >>> current_names({"scale": 0.01, "coarser": 2})
+        {'scale': 0.01, 'stride': 2}
+    """
+    if "stride" in values:
+        return dict(values)
+    return {("stride" if key == "coarser" else key): value for key, value in values.items()}
 
 
 def digest(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pillow_heif
 from PIL import Image, UnidentifiedImageError
 
-from labelgrid.errors import ImageError, UsageError
+from labelgrid.errors import ImageError, LabelgridError, UsageError
 from labelgrid.labels import png
 
 #: Pillow's format of an image file, by the extension of its name.
@@ -108,7 +108,8 @@ def opened(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
     Raises:
         ImageError: the content is damaged or of another format, has too many pixels, or is of a form that is not read.
     """
-    with _decoder_errors(path), open_as_named(file, path) as image:
+    damaged, again = "The image is damaged, cut short or not an image", "Copy it again or take it out of the folder."
+    with decoding(path, ImageError, "image", damaged, again), open_as_named(file, path) as image:
         _check_form(image, path)
         yield image
 
@@ -193,24 +194,23 @@ def has_16_bits(image: Image.Image) -> bool:
 
 
 @contextmanager
-def _decoder_errors(path: Path) -> Iterator[None]:
-    """Turn the decoders' exceptions into `ImageError`, and suppress their warnings."""
+def decoding(path: Path, error: type[LabelgridError], thing: str, damaged: str, again: str) -> Iterator[None]:
+    """Turn the exceptions of decoders into errors of one type, and suppress their warnings.
+
+    Args:
+        path: the file.
+        error: the type of the errors, which itself is raised on.
+        thing: what the file is: image or label.
+        damaged: the beginning of the message about a damaged file.
+        again: the next step after that.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
-    except WrongFileError as error:
-        raise ImageError(f"The image cannot be used: {error}.", where=str(path), next_step=error.next_step) from error
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            "The image is damaged, cut short or not an image: its kind is unknown.",
-            where=str(path),
-            next_step="Copy it again or take it out of the folder.",
-        ) from error
-    except ImageError:
+    except WrongFileError as wrong:
+        raise error(f"The {thing} cannot be used: {wrong}.", where=str(path), next_step=wrong.next_step) from wrong
+    except error:
         raise
-    except Exception as error:  # decoders raise many types for damaged files, such as TypeError and struct.error
-        raise ImageError(
-            f"The image is damaged, cut short or not an image: {error}.",
-            where=str(path),
-            next_step="Copy it again or take it out of the folder.",
-        ) from error
+    except Exception as fault:  # decoders raise many types for damaged files, such as TypeError and struct.error
+        found = "its kind is unknown" if isinstance(fault, UnidentifiedImageError) else fault
+        raise error(f"{damaged}: {found}.", where=str(path), next_step=again) from fault

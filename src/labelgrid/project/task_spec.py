@@ -11,7 +11,7 @@ from typing import Any
 from labelgrid import plugins
 from labelgrid.config import read_toml
 from labelgrid.errors import PluginError, ProjectError
-from labelgrid.labels.codec import codec
+from labelgrid.labels.codec import codec, current_names
 from labelgrid.labels.grid import TaskRow
 from labelgrid.regular import read_text
 from labelgrid.tasks.task import TaskDef, spec_of
@@ -65,9 +65,7 @@ def changed_row(
             f"The kind of '{row.name}' is {row.kind} and cannot be changed.",
             next_step=f"Use `labelgrid add DIR --task NAME:kind={values['kind']}`, and drop this one.",
         )
-    options = {("stride" if key == "coarser" else key): value for key, value in row.options.items()}
-    options |= {"kind": row.kind, "cost": row.cost}
-    options |= {("stride" if key == "coarser" else key): value for key, value in values.items()}
+    options = current_names(row.options) | {"kind": row.kind, "cost": row.cost} | current_names(values)
     options = {key: value for key, value in options.items() if value is not None}
     if isinstance(options.get("classes"), str):
         options["classes"] = _classes(folder / options["classes"], row.name)

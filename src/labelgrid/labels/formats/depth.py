@@ -15,9 +15,7 @@ from labelgrid.labels.formats.files import (
     save_png,
     shape_text,
     some_valid,
-)
-from labelgrid.labels.formats.files import (
-    stored_size as stored_size,
+    stored_size,  # noqa: F401 - of the codec
 )
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")

@@ -2,7 +2,6 @@
 
 import io
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ from labelgrid import regular
 from labelgrid.errors import EmptyLabelError, LabelError
 from labelgrid.files import atomic_write
 from labelgrid.labels import png
-from labelgrid.labels.opening import WrongFileError, max_bytes, open_as_named, refuse_giant, refuse_other_format
+from labelgrid.labels.opening import decoding, max_bytes, open_as_named, refuse_giant, refuse_other_format
 
 Array = NDArray[Any]
 
@@ -74,19 +73,14 @@ def _check_start(data: bytes, path: Path) -> None:
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
     """Turn the errors of files and decoders into `LabelError`, and suppress their warnings."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
+    damaged = "The label file is damaged or cut short"
+    with decoding(path, LabelError, "label", damaged, "Export it again."):
+        try:
             yield
-    except WrongFileError as error:
-        raise LabelError(f"The label cannot be used: {error}.", where=str(path), next_step=error.next_step) from error
-    except OSError as error:
-        if error.strerror is None:  # raised by a decoder
-            raise _damaged(path, str(error)) from error
-        raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
-    except LabelError:
-        raise
-    except Exception as error:  # decoders raise many types for damaged files, such as TypeError and struct.error
-        raise _damaged(path, str(error)) from error
+        except OSError as error:
+            if error.strerror is None:  # raised by a decoder
+                raise
+            raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
 
 
 def _png(data: bytes, path: Path) -> Array:
@@ -94,20 +88,20 @@ def _png(data: bytes, path: Path) -> Array:
     refuse_giant(header.height, header.width)
     sound = png.checked(data)
     if header.bits == 16 and header.colour != 0:
-        return _deep_colours(sound, path)
+        return _deep_colours(sound)
     array = _pillow(sound, path)
     if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
         return array // np.uint8(255 // (2**header.bits - 1))
     return array.astype(np.uint16) if header.bits == 16 else array
 
 
-def _deep_colours(data: bytes, path: Path) -> Array:
+def _deep_colours(data: bytes) -> Array:
     """Read 16-bit colours with OpenCV: Pillow drops the low bytes."""
     import cv2
 
     colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if colours is None or colours.ndim != 3:
-        raise _damaged(path, "its pixels cannot be decoded")
+        raise ValueError("its pixels cannot be decoded")
     order = cv2.COLOR_BGR2RGB if colours.shape[-1] == 3 else cv2.COLOR_BGRA2RGBA
     return np.asarray(cv2.cvtColor(colours, order))
 
@@ -122,12 +116,6 @@ def _pillow(data: bytes, path: Path) -> Array:
         if image.mode not in SAMPLES:
             raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=str(path))
         return np.asarray(image)
-
-
-def _damaged(path: Path, fault: str) -> LabelError:
-    return LabelError(
-        f"The label file is damaged or cut short: {fault}.", where=str(path), next_step="Export it again."
-    )
 
 
 def _npy(data: bytes, path: Path) -> Array:
