@@ -3,6 +3,7 @@
 import io
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -257,3 +258,10 @@ def test_normals_of_any_numbers_are_read_or_refused_without_a_warning(tmp_path, 
     )
     np.save(tmp_path / "a.npy", vectors)
     assert not normals.read(tmp_path / "a.npy", normals.Options()).valid[0, 0]
+
+
+@pytest.mark.parametrize("extension", [".tiff", ".tif", ".png"])
+def test_a_file_of_several_pages_is_refused(tmp_path: Path, extension: str) -> None:
+    pages = [Image.fromarray(np.full((4, 6), value, np.uint16)) for value in (1000, 2000)]
+    pages[0].save(path := tmp_path / f"a{extension}", save_all=True, append_images=pages[1:])
+    refused(depth.read, path, depth.Options(), "has 2 pages", "Save the right page alone.")

@@ -112,6 +112,13 @@ def _tiff(data: bytes, path: Path) -> Array:
 
 def _pillow(data: bytes, path: Path) -> Array:
     with open_as_named(io.BytesIO(data), path) as image:
+        pages = getattr(image, "n_frames", 1)
+        if pages > 1:
+            raise LabelError(
+                f"The label file has {pages} pages, and which one is the label is unknown.",
+                where=str(path),
+                next_step="Save the right page alone.",
+            )
         image.load()
         if image.mode not in SAMPLES:
             raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=str(path))
