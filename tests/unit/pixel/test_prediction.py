@@ -50,6 +50,22 @@ def test_the_direction_of_a_mean_has_length_one_and_that_of_zero_stays_zero() ->
     torch.testing.assert_close(unit_mean(mean), expected)
 
 
+def test_vectors_shorter_than_the_least_length_are_divided_by_it() -> None:
+    raw = torch.tensor([1e-7, 1e-5]).view(1, 1, 1, 2)
+    torch.testing.assert_close(unit_vectors(raw).flatten(), torch.tensor([0.1, 1.0]))
+    torch.testing.assert_close(unit_vectors(raw, eps=1e-4).flatten(), torch.tensor([1e-3, 0.1]))
+
+
+def test_vectors_whose_squares_exceed_half_precision_keep_their_direction_and_precision() -> None:
+    unit = unit_vectors(torch.tensor([3000.0, 0.0, 4000.0]).half().view(1, 3, 1, 1))
+    assert unit.dtype == torch.float16
+    torch.testing.assert_close(unit.flatten(), torch.tensor([0.6, 0, 0.8]).half())
+
+
+def test_one_hot_stays_on_its_device() -> None:
+    assert one_hot(torch.zeros(1, 1, 2, 2, dtype=torch.int64, device="meta"), 3).device.type == "meta"
+
+
 def test_one_hot_is_certain_of_each_pixels_class() -> None:
     classes = torch.tensor([[[[0, 2], [1, 2]]]])
     target = one_hot(classes, 4)

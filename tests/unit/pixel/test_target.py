@@ -62,6 +62,12 @@ def test_the_classes_that_were_annotated_travel_with_the_labels() -> None:
     assert Target.cat([free, free]).annotated is None
 
 
+def test_all_of_a_target_moves_to_another_device() -> None:
+    moved = classes(True, False, True).to("meta")
+    assert moved.annotated is not None
+    assert {part.device.type for part in (moved.value, moved.valid, moved.annotated)} == {"meta"}
+
+
 def test_a_class_that_was_not_annotated_is_neither_told_nor_asked_for() -> None:
     told, judged = classes(True, False, True).judged(torch.ones(1, 3, 1, 3), -1.0)
     assert told[0, :, 0, 0].tolist() == [1, -1, 1]

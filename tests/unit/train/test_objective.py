@@ -1,8 +1,10 @@
 """What is minimised: MTPSL eq. 1 and the plain sum, against slow versions; deep supervision; weights."""
 
 import numpy as np
+import pytest
 import torch
 
+from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
@@ -89,6 +91,11 @@ def test_a_batch_without_a_label_costs_nothing():
 def test_weights_are_the_kinds_unless_the_recipe_names_them():
     assert fixed_weights(TASKS, ObjectiveOptions()) == {"depth": 1.0, "normals": 10.0}
     assert fixed_weights(TASKS, ObjectiveOptions(weights={"depth": 3.0})) == {"depth": 3.0, "normals": 10.0}
+
+
+def test_a_weight_of_no_task_is_refused():
+    with pytest.raises(RecipeError, match=r"objective.weights names edges, which is not a task(.|\n)*depth, normals"):
+        fixed_weights(TASKS, ObjectiveOptions(weights={"edges": 1.0, "depth": 2.0}))
 
 
 def test_raw_outputs_are_brought_to_the_targets_size():
