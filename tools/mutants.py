@@ -1,6 +1,6 @@
 """Tests the tests: plants small faults (mutants) with mutmut, one at a time, and counts those that no test notices.
 
-`./dev mutants` goes on where it stopped, and tests the functions that have changed since. `./dev mutants MODULE` tests
+`./dev mutants` resumes, and tests the functions that have changed since. `./dev mutants MODULE` tests
 all mutants of a module or package anew. `--survivors` tests only those that no test has caught so far, which is for
 added tests. `[tool.mutmut]` in pyproject.toml lists the modules and the tests.
 """

@@ -128,9 +128,7 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
         (differences,),
         np.mean,
         permutation_type="samples",
-        vectorized=True,
         n_resamples=9999,
-        alternative="two-sided",
         rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
@@ -163,7 +161,7 @@ def holm(p: Sequence[float]) -> list[float]:
         >>> holm([0.01, 0.04, 0.03])
         [0.03, 0.06, 0.06]
     """
-    order = np.argsort(p, kind="stable")
+    order = np.argsort(p)
     steps = np.asarray(p)[order] * (len(p) - np.arange(len(p)))
     raised = np.minimum(np.maximum.accumulate(steps), 1.0)
     corrected = np.empty(len(p))
@@ -187,7 +185,6 @@ def interval(differences: NDArray[np.float64], seed: int) -> tuple[float, float]
         np.mean,
         method="percentile",
         confidence_level=1 - 2 * float(tail),
-        vectorized=True,
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(bounds.low), float(bounds.high)
