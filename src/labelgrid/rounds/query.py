@@ -3,7 +3,7 @@
 Torch is loaded only to score or to write previews.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ProjectError, with_unchanged
-from labelgrid.files import disk, remove_folder
+from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import Fit, newest_fit
@@ -20,6 +19,7 @@ from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import resolved_options
+from labelgrid.rounds import pending
 from labelgrid.rounds.choose import Choice, QueryResult, choose, repeated, request
 from labelgrid.rounds.history import history_of
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
@@ -48,8 +48,8 @@ def query(
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them, close the round, and write previews of the picks.
 
-    A query that repeats the last one requests nothing (see `choose.repeated`) and writes the previews that are missing,
-    after a kill for instance.
+    A query that repeats the last one requests nothing (see `choose.repeated`) and writes the previews that are missing.
+    Previews that an earlier query was stopped before are written first, whatever has been answered since.
 
     Args:
         project: the project.
@@ -68,7 +68,10 @@ def query(
     asked, chosen = strategy_of(project, strategy)
     fit = newest_fit(project.folder)
     name, chosen = strategy_of(project, COLD) if chosen.needs and not fit else (asked, chosen)
+    prelabels, pictures = bool(fit) and prelabels, bool(fit) and (prelabels if pictures is None else pictures)
     job = _Query(project, name, chosen, RoundScores(project, fit, chosen) if fit else None, progress)
+    if not dry_run:
+        pending.complete(project, progress)
     result = None if new else repeated(project, name, budget)
     if result:
         progress.say(
@@ -77,10 +80,10 @@ def query(
             "further cells."
         )
     else:
-        result = job.run(budget, asked, dry_run)
-    pictures = prelabels if pictures is None else pictures
-    if fit and not dry_run and (prelabels or pictures):
-        _write_previews(job.scorer, result.round, prelabels, pictures)
+        announce = partial(pending.announce, project, prelabels=prelabels, pictures=pictures)
+        result = job.run(budget, asked, None if dry_run else announce)
+    if not dry_run and (prelabels or pictures):
+        pending.write(job.scorer, result.round, prelabels=prelabels, pictures=pictures)
     return result
 
 
@@ -102,8 +105,11 @@ class _Query:
         assert self.scores is not None
         return PoolScorer(self.scores, self.progress)
 
-    def run(self, budget: Budget, asked: str, dry_run: bool) -> QueryResult:
-        """Choose the cells and request them; `asked` is the strategy that the user named."""
+    def run(self, budget: Budget, asked: str, announce: Callable[[int], None] | None) -> QueryResult:
+        """Choose the cells and request them; `asked` is the strategy that the user named.
+
+        `announce` is called with the round's number before the request; None: nothing is requested.
+        """
         project, needed = self.project, self.scores if self.strategy.needs else None
         stamp, grid, number = project.store.pool_hash(), project.store.grid(), project.round_number
         check_budget(budget, grid)
@@ -121,8 +127,8 @@ class _Query:
             )
         choice = self._choice(number, grid, unscored, table, key, budget)
         _say_calibrated_anew(project, key, choice, self.progress)
-        if not dry_run:
-            _remove_previews(project, number)
+        if announce:
+            announce(number)
             request(project, choice, stamp, key)
         return choice.result
 
@@ -163,19 +169,6 @@ class _Query:
             gone |= found
 
 
-def _write_previews(scorer: "PoolScorer", number: int, prelabels: bool, pictures: bool) -> None:
-    """Write the previews that are missing; without them, say so, if the model was trained for other declarations."""
-    from labelgrid.rounds.previews import write_previews
-    from labelgrid.train.model import OtherTasksError
-
-    requested = "The cells are requested; the same query again writes the previews that are missing."
-    try:
-        with with_unchanged(requested), disk(scorer.project.round_folder(number)):
-            write_previews(scorer, number, prelabels=prelabels, pictures=pictures)
-    except OtherTasksError as error:
-        scorer.progress.say(f"No previews are written: {error.what}")
-
-
 def _unscored(table: Table | None, grid: Grid) -> frozenset[str]:
     """The images with missing cells that have no scores: they were set aside when the pool was scored."""
     if table is None:
@@ -184,12 +177,6 @@ def _unscored(table: Table | None, grid: Grid) -> frozenset[str]:
     return frozenset(
         image for row in np.flatnonzero(grid.eligible.any(1)).tolist() if (image := grid.images[row]) not in scored
     )
-
-
-def _remove_previews(project: ProjectFolder, number: int) -> None:
-    """Remove the previews of a query that was stopped before its request: its picks may have been others."""
-    for unfinished in ("prelabels", "pictures"):
-        remove_folder(project.round_folder(number) / unfinished)
 
 
 def _refuse_unfinished(project: ProjectFolder) -> None:

@@ -296,22 +296,6 @@ def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared,
     assert {pick.cell for pick in again.picks} != {pick.cell for pick in first.picks}
 
 
-def test_a_query_killed_after_its_request_is_completed_by_the_same_query(project, monkeypatch):
-    from labelgrid.rounds import previews
-
-    def killed(*_):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(previews, "_write_prelabels", killed)
-        with pytest.raises(KeyboardInterrupt):
-            query.query(project, Budget(4), Silent())
-    assert not (project.round_folder(3) / "prelabels").exists() and project.round_number == 4
-    again = query.query(project, Budget(4), Silent())
-    assert again.repeated and again.round == 3 and project.round_number == 4
-    assert (project.round_folder(3) / "prelabels").is_dir() and (project.round_folder(3) / "pictures").is_dir()
-
-
 def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_request_that_was_made(
     project, monkeypatch
 ):
@@ -321,6 +305,6 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(previews, "_write_prelabels", full)
-    with pytest.raises(ProjectError, match=r"No space left(.|\n)*The cells are requested; the same query again"):
+    with pytest.raises(ProjectError, match=r"No space left(.|\n)*The cells are requested; the next query writes"):
         query.query(project, Budget(4), Silent())
     assert project.round_number == 4
