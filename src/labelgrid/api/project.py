@@ -204,7 +204,8 @@ class Project:
         """Cancel requests and return their number.
 
         They are given by id or as `IMAGE:TASK`, or by round; without both, all but those of held-out images are
-        cancelled. With `requeue`, skipped cells become missing instead of requested cells.
+        cancelled. With `requeue`, skipped cells become missing instead of requested cells; those of held-out images are
+        requested again, and so are their missing cells that are named, or all with round 0.
         """
         from labelgrid.project.cancel import cancel
 

@@ -137,7 +137,8 @@ def cancel(
     ] = None,
     round: Annotated[int | None, typer.Option(help="Cancel all open requests of this round.")] = None,
     requeue: Annotated[
-        bool, typer.Option("--requeue", help="Make skipped cells missing instead, so that they can be picked again.")
+        bool,
+        typer.Option("--requeue", help="Ask again for skipped cells; held-out ones are requested."),
     ] = False,
 ) -> None:
     """Cancel requests; without cells and --round, all open ones except those of held-out images.
@@ -149,7 +150,14 @@ def cancel(
 
     with ProjectFolder.open(folder) as project:
         count = cancel.cancel(project, cells or [], round=round, requeue=requeue)
+    if requeue:
+        screen.say(f"{counted(count, 'cell')} can be picked again; those of held-out images are requested.")
+        return
     screen.say(f"{counted(count, 'cell is', 'cells are')} missing again.")
+    if cells or round == 0:
+        screen.say(
+            f"No strategy picks held-out images: `labelgrid cancel {folder} --requeue CELLS` requests theirs again."
+        )
 
 
 def register(app: typer.Typer) -> None:

@@ -154,7 +154,8 @@ def status(folder: Folder, json: AsJson = False) -> None:
     if gone := values["removed"]["images"]:
         screen.say(f"Removed: {counted(gone, 'image')}.")
     if dropped := values["removed"]["tasks"]:
-        screen.say(f"Dropped tasks: {', '.join(dropped)}.")
+        spent = values["spent"] - sum(task["spent"] for task in values["tasks"].values())
+        screen.say(f"Dropped tasks: {', '.join(dropped)}; {spent:g} was spent on them.")
     columns = ["kind", "missing", "requested", "labelled", "skipped", "spent"]
     rows = [[name, *(task[c] for c in columns)] for name, task in values["tasks"].items()]
     screen.table("", ["task", *columns], rows)

@@ -22,10 +22,12 @@ def cancel(
         project: the project.
         cells: request ids, or cells as `IMAGE:TASK`.
         round: all open requests of this round. Without cells and round: all except those of held-out images.
-        requeue: select skipped cells instead of requested ones, so that they may be requested again.
+        requeue: select skipped cells instead of requested ones, so that they may be requested again. Those of held-out
+            images are requested at once, since no strategy picks them; so are their missing cells: the given ones, or
+            all with round 0.
 
     Returns:
-        the number of cells that became missing.
+        the number of cells that became missing or were requested.
 
     Raises:
         LedgerError: a name is unknown, or its cell is in another state; the error lists them. Nothing was cancelled.
@@ -33,11 +35,18 @@ def cancel(
     """
     if cells and round is not None:
         raise UsageError("Give cells or a round, not both.", unchanged="Nothing was cancelled.")
-    state = State.SKIPPED if requeue else State.REQUESTED
-    with project.store.transaction():
-        rows = _named(project, cells, state, "cancelled") if cells else _all(project, round, state)
-        why = "asked for again" if requeue else "cancelled"
-        return cancel_all(project.store, rows, why)
+    state, why = (State.SKIPPED, "asked for again") if requeue else (State.REQUESTED, "cancelled")
+    store = project.store
+    with store.transaction():
+        held = {row.image_id for row in store.images(("heldout",))} if requeue else set()
+        rows = _named(project, cells, state, "cancelled", held) if cells else _all(project, round, state)
+        old = [row for row in rows if row.state == state]
+        cancel_all(store, old, why)
+        chosen = {row.cell for row in rows}
+        if requeue and round == 0:
+            chosen |= {Cell(image_id, task.name) for image_id in held for task in store.tasks()}
+        again = _request_again(store, chosen) if requeue else []
+    return len({row.cell for row in old}.union(again))
 
 
 def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
@@ -65,11 +74,18 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> int:
     with store.transaction():
         rows = _named(project, cells, State.LABELLED, "withdrawn")
         store.move([Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows])
-        held = {row.image_id for row in store.images(("heldout",))}
-        for row in rows:
-            if row.cell.image_id in held:
-                request_heldout(store, [row.cell.image_id], [row.cell.task])
+        _request_again(store, [row.cell for row in rows])
     return len(rows)
+
+
+def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
+    """Request those of the cells that are missing labels of held-out images, and return them."""
+    held = {row.image_id for row in store.images(("heldout",))}
+    rows = store.find(sorted(cell for cell in cells if cell.image_id in held))
+    missing = [cell for cell, row in rows.items() if row.state == State.MISSING]
+    for task in dict.fromkeys(cell.task for cell in missing):
+        request_heldout(store, [cell.image_id for cell in missing if cell.task == task], [task])
+    return missing
 
 
 def withdrawn(project: ProjectFolder, cells: Collection[Cell]) -> dict[Cell, set[str]]:
@@ -91,11 +107,13 @@ def _all(project: ProjectFolder, round: int | None, state: State) -> list[CellRo
     return list(project.store.cells(state=state, round=round, splits=splits))
 
 
-def _named(project: ProjectFolder, names: Sequence[str], state: State, done: str) -> list[CellRow]:
-    """The rows of named cells, which must be in this state; `done` is what would be done with them.
+def _named(
+    project: ProjectFolder, names: Sequence[str], state: State, done: str, held: Collection[str] = ()
+) -> list[CellRow]:
+    """The rows of the named cells in this state; those of the images `held` may be missing, too.
 
     Raises:
-        LedgerError: a name is unknown, or its cell is in another state; lists them.
+        LedgerError: a name is unknown, or its cell is in another state; lists them. `done` is what would be done.
     """
     rows: dict[Cell, CellRow] = {}
     faults = []
@@ -103,7 +121,7 @@ def _named(project: ProjectFolder, names: Sequence[str], state: State, done: str
         row = _row(project, name)
         if row is None:
             faults.append(f"'{name}' is neither a cell (IMAGE:TASK) of the project nor the id of a request")
-        elif row.state != state:
+        elif row.state != state and not (row.state == State.MISSING and row.cell.image_id in held):
             faults.append(f"'{name}' is {row.state.name.lower()}, not {state.name.lower()}")
         else:
             rows[row.cell] = row

@@ -168,7 +168,10 @@ def needs_root(build: Callable[..., object]) -> bool:
         >>> needs_root(plugins.resolve("data", "folder")), needs_root(plugins.resolve("annotate", "folder"))
         (True, False)
     """
-    parameters = inspect.signature(build).parameters.values()
+    try:
+        parameters = inspect.signature(build).parameters.values()
+    except (TypeError, ValueError):  # of an object that cannot be called, or of a built-in function
+        return False
     return any(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
 
 
@@ -259,7 +262,7 @@ def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[
 
 
 def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
-    """The moves that make the cell labelled; its round, request id and weight are kept."""
+    """The moves that make the cell labelled; its round, request id and weight are kept. No label is paid twice."""
     row = label.row
     if label.status in ("unchanged", "repaired"):
         return
@@ -273,7 +276,7 @@ def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterato
         row.request_id,
         path,
         label.digest,
-        cost,
+        0.0 if label.taken_back else cost,
         weight=row.weight,
         why="the model's own prediction" if label.predicted else "",
     )

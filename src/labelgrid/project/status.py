@@ -14,7 +14,8 @@ from labelgrid.report.headlines import Headline, headlines_of
 def status_of(project: ProjectFolder) -> dict[str, Any]:
     """The status as JSON values; `tasks` counts all images including held-out ones, `heldout` only these.
 
-    `set_aside` holds the images that the last commands left out and that still cannot be used, with the reasons.
+    `spent` is the cost of all answers, those of dropped tasks too. `set_aside` holds the images that the last commands
+    left out and that still cannot be used, with the reasons.
     """
     counts, rounds = project.store.counts(), project.store.rounds()
     held = project.store.counts(("heldout",))
@@ -30,6 +31,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         ],
         "headlines": [headline.as_json() for headline in headlines(project)],
         "set_aside": noted(project),
+        "spent": project.store.spent(),
         "removed": {"images": len(project.store.removed("images")), "tasks": project.store.removed("tasks")},
     }
     return {**values, "next": _next_command(project, counts)}

@@ -36,6 +36,7 @@ class AcceptedLabel:
         suffix: the suffix of its file's name.
         status: whether it is new, replaces the cell's label, repairs the label's file, or is the same label.
         predicted: whether it is identical to the model's prediction.
+        taken_back: whether it is a withdrawn label of the cell, which was paid when it was imported first.
     """
 
     answer: Answer
@@ -44,6 +45,7 @@ class AcceptedLabel:
     suffix: str
     status: ImportStatus
     predicted: bool = False
+    taken_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class LabelValidator:
     def __init__(self, project: ProjectFolder, rows: Mapping[Cell, CellRow], replace: bool) -> None:
         self.project, self.rows, self.replace = project, rows, replace
         self.tasks = project.tasks()
-        self.withdrawn = {} if replace else withdrawn(project, rows)
+        self.withdrawn = withdrawn(project, rows)
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
@@ -128,7 +130,8 @@ class LabelValidator:
         if row.state == State.LABELLED and row.digest == content:
             known: ImportStatus = "unchanged" if self._intact(row) else "repaired"
             return AcceptedLabel(answer, row, content, path.suffix, known)
-        if content in self.withdrawn.get(answer.cell, ()):
+        taken_back = content in self.withdrawn.get(answer.cell, ())
+        if taken_back and not self.replace:
             what, advice = "This label was withdrawn.", "Leave the file out, or use --replace to take the label back."
             return Fault(answer.where, what, advice, answer.cell)
         size = _size(self.project.store.image(answer.cell.image_id))
@@ -140,7 +143,8 @@ class LabelValidator:
             what = f"The cell has a label with other content, imported in round {row.round} ({row.path})."
             return Fault(answer.where, what, "Use --replace to replace it; the old label is kept.", answer.cell)
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
-        return AcceptedLabel(answer, row, content, path.suffix, status, self._predicted(row, task, content))
+        predicted = self._predicted(row, task, content)
+        return AcceptedLabel(answer, row, content, path.suffix, status, predicted, taken_back)
 
     def _intact(self, row: CellRow) -> bool:
         """Whether the file of a label in the project still has the content that was imported."""

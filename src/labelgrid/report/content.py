@@ -48,11 +48,12 @@ class TaskCells:
 
 @dataclass(frozen=True)
 class SplitCells:
-    """The images of one split and their cells."""
+    """The images of one split and their cells; `dropped` is what was spent on tasks that were dropped since."""
 
     name: str
     images: int
     tasks: Sequence[TaskCells]
+    dropped: float = 0.0
 
 
 @dataclass(frozen=True)

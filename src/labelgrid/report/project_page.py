@@ -78,13 +78,17 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
     rows = {task.task: {state: float(getattr(task, state)) for state in STATES} for task in part.tasks}
     keys = [Column(state, True, colour) for state, colour in STATES.items()]
     columns = [Column("task"), Column("kind"), *keys, *numeric("cost of one label", "spent", "promised")]
-    lines = [[t.task, t.kind, *(getattr(t, s) for s in STATES), t.cost, t.spent, t.promised] for t in part.tasks]
+    lines: list[list[Value]] = [
+        [t.task, t.kind, *(getattr(t, s) for s in STATES), t.cost, t.spent, t.promised] for t in part.tasks
+    ]
+    if part.dropped:
+        lines.append(["dropped tasks", "", *(None for _ in STATES), None, part.dropped, None])
     foot: list[Value] = [
         "all tasks",
         "",
         *(_total(part, s) for s in STATES),
         "",
-        _total(part, "spent"),
+        _total(part, "spent") + part.dropped,
         _total(part, "promised"),
     ]
     return Figure([Bars(name, rows, STATES)], DataTable(columns, lines, foot), wide=True, open=True)

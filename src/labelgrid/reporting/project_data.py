@@ -89,7 +89,8 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
         )
         for task, count in project.store.counts((split,)).items()
     ]
-    return SplitCells(name, project.store.count_images((split,)), counts)
+    dropped = round(project.store.spent((split,)) - sum(task.spent for task in counts), 9)  # costs are sums of floats
+    return SplitCells(name, project.store.count_images((split,)), counts, dropped)
 
 
 def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:

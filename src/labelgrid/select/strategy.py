@@ -158,8 +158,9 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         LabelgridError: it is not, or the pool is empty.
     """
     available = left_of(grid, budget.unit)
-    images = counted(set_aside, "image is", "images are")
-    aside = f"; {images} set aside, because their files cannot be read" if set_aside else ""
+    why = "set aside, because {} cannot be read"
+    images = counted(set_aside, f"image is {why.format('its file')}", f"images are {why.format('their files')}")
+    aside = f"; {images}" if set_aside else ""
     back = "Put the files back. " if set_aside else ""
     if not budget.amount > 0:
         raise LabelgridError(

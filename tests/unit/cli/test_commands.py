@@ -153,7 +153,9 @@ def test_export_of_labels_lies_in_the_project_unless_told(flat: Path, data: Made
     ("words", "count"), [([], 2), (["--round", "1"], 2), (["--round", "7"], 0), (["0001.jpg:depth"], 1)]
 )
 def test_cancel_says_how_many_cells_are_missing_again(flat: Path, words: list[str], count: int) -> None:
-    assert done("cancel", flat, *words).out == f"{counted(count, 'cell is', 'cells are')} missing again.\n"
+    said = done("cancel", flat, *words).out
+    assert said.startswith(f"{counted(count, 'cell is', 'cells are')} missing again.\n")
+    assert ("--requeue CELLS` requests theirs again" in said) == ("depth" in str(words))
     with ProjectFolder.open(flat) as project:
         assert len(list(project.store.cells())) == 2 - count
 

@@ -48,7 +48,7 @@ def test_a_task_is_changed_shown_dropped_and_restored(flat: Path) -> None:
     assert run("task", flat, "semseg").startswith("semseg (semseg), cost 4 a label: 5 classes, PNG")
     assert values("task", flat, "depth", "--drop") == {"task": "depth", "dropped": True, "cancelled": 1}
     assert values("status", flat)["removed"] == {"images": 0, "tasks": ["depth"]}
-    assert "Dropped tasks: depth." in run("status", flat)
+    assert "Dropped tasks: depth; 1 was spent on them." in run("status", flat)
     assert run("task", flat, "depth", "--restore").startswith("depth (depth), cost 1 a label")
     with pytest.raises(UsageError):
         run("task", flat, "depth", "--drop", "--set", "cost=1")

@@ -117,3 +117,19 @@ def test_a_label_that_is_not_there_is_not_withdrawn_and_the_hint_names_one_that_
     with pytest.raises(LedgerError) as caught:
         unlabel(project, [name])
     assert caught.value.next_step == f"A labelled cell is, for example, '{data.names[1]}:depth'."
+
+
+def test_cancelled_and_skipped_cells_of_held_out_images_are_requested_again(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "held", data, splits={data.names[0]: "heldout"}) as project:
+        first, second = (Cell(data.names[0], task) for task in ("semseg", "depth"))
+        ask(project, [first, second], number=0)
+        cancel(project, round=0)
+        assert cancel(project, [f"{first.image_id}:{first.task}"], requeue=True) == 1
+        assert states(project) == {first: "requested"}
+        assert cancel(project, round=0, requeue=True) == 1
+        assert states(project) == {first: "requested", second: "requested"}
+        project.store.move([Move(first, State.SKIPPED)])
+        assert cancel(project, round=0, requeue=True) == 1
+        assert states(project) == {first: "requested", second: "requested"}
+        with pytest.raises(LedgerError, match="is missing, not skipped"):
+            cancel(project, [f"{data.names[1]}:depth"], requeue=True)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError, LedgerError, UsageError
+from labelgrid.errors import LabelError, LedgerError, PluginError, UsageError
 from labelgrid.labels.codec import digest
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.progress import Silent
@@ -20,6 +20,7 @@ from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
+from labelgrid.trusted import VARIABLE
 from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, refusal, snapshot, states
 from tests.support import Made
 
@@ -272,3 +273,14 @@ def test_importing_the_right_file_again_repairs_it(project: ProjectFolder, answe
     assert done.tasks["depth"] == Tally(repaired=1, unchanged=2) and str(done).endswith("1 repaired, 2 unchanged.")
     assert snapshot(project) == before and digest(project.inside(row.path)) == row.digest
     assert import_labels(project, answered).tasks["depth"] == Tally(unchanged=3)
+
+
+@pytest.mark.parametrize("name", ["number", "smallest"])
+def test_an_own_format_that_is_no_plug_in_is_refused(
+    project: ProjectFolder, answered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "own_formats.py").write_text("number, smallest = 5, min\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(VARIABLE, "own_formats")
+    with pytest.raises(PluginError, match=f"'own_formats:{name}' cannot be built as a plug-in of labelgrid.annotate"):
+        import_labels(project, answered, format=f"own_formats:{name}")

@@ -10,6 +10,9 @@ from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
+from labelgrid.project.task_change import drop_task
+from labelgrid.report.project_page import cells_figure
+from labelgrid.reporting.project_data import project_report
 from tests.campaigns import ask, cells_of, make_project
 from tests.support import Made
 
@@ -34,6 +37,7 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(data: M
             "images": 3,
             "heldout_images": 1,
             "set_aside": {},
+            "spent": 5.5,
             "removed": {"images": 0, "tasks": []},
             "tasks": {
                 "semseg": {"kind": "semseg", **counted(1, 1, 1, 0, 2.0)},
@@ -71,3 +75,13 @@ def test_only_images_to_learn_from_can_be_queried(data: Made, tmp_path: Path, sp
         label(project, *(cell for cell in cells_of(data) if cell.image_id != data.names[0]))
         assert status_of(project)["tasks"]["depth"]["missing"] == 1
         assert status_of(project)["next"] == f"labelgrid fit {project.folder}"
+
+
+def test_what_was_spent_on_a_dropped_task_counts(project: ProjectFolder, data: Made) -> None:
+    label(project, *(Cell(data.names[0], task) for task in ("semseg", "depth")))
+    drop_task(project, "depth")
+    values = status_of(project)
+    assert (values["spent"], values["tasks"]["semseg"]["spent"]) == (4.0, 2.0)
+    (part,) = project_report(project).parts
+    numbers = cells_figure(part, "cells").numbers
+    assert numbers.rows[-1][0] == "dropped tasks" and numbers.rows[-1][-2] == 2.0 and numbers.foot[-2] == 4.0

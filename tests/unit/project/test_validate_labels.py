@@ -132,7 +132,9 @@ def test_a_withdrawn_label_is_refused_until_it_is_taken_back(project: ProjectFol
     (fault,) = refusal(project, data.labels).rows
     assert (fault.cell, fault.what) == (cell, "This label was withdrawn.")
     assert fault.next_step == "Leave the file out, or use --replace to take the label back."
+    spent = project.store.spent()
     assert import_labels(project, data.labels, replace=True).tasks["depth"].new == 1
+    assert project.store.spent() == spent  # it was paid when it was imported first
     assert import_labels(project, data.labels).tasks["depth"].unchanged == 3
     copy(data.label(data.names[1], "depth"), data.label(data.names[0], "depth"))
     unlabel(project, [f"{name.image_id}:depth" for name in (cell, other)])

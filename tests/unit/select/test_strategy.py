@@ -68,9 +68,9 @@ def test_of_many_faults_the_first_is_named_and_the_others_are_counted():
     many = picks(("a", "normals"), ("e", "depth"), ALL[0], ("d", "depth"))
     assert refused(many, (9,)).endswith("picked (a, normals), which is not missing, and 2 more faults.")
     assert refused(picks(("e", "depth"), ("e", "edges")), (2, "cost")).endswith(
-        "which is not missing, and 1 more faults."
+        "which is not missing, and 1 more fault."
     )
-    assert refused(picks(("e", "depth"), ALL[2]), (4, "cost")).endswith("which is not missing, and 1 more faults.")
+    assert refused(picks(("e", "depth"), ALL[2]), (4, "cost")).endswith("which is not missing, and 1 more fault.")
 
 
 def test_a_pick_without_a_known_cell_costs_nothing_more():
@@ -105,5 +105,5 @@ def test_an_empty_pool_is_refused():
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(1), nothing)
     assert "The pool is empty: no image to train on lacks a label." in str(caught.value)
-    with pytest.raises(LabelgridError, match=r"lacks a label; 1 images are set aside(.|\n)*Put the files back\. Add"):
+    with pytest.raises(LabelgridError, match=r"lacks a label; 1 image is set aside, because its file(.|\n)*Put the files back\. Add"):
         check_budget(Budget(1), nothing, set_aside=1)
