@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -74,12 +74,24 @@ def check_image(path: Path) -> CheckedImage:
         ImageError: as `read_image`.
     """
     data = _contents(path)
-    sound = check_content(data, path)
-    with opened(io.BytesIO(sound), path) as image:
-        pixels = _load(image, sound, path)
-        height, width = pixels.shape[:2] if pixels is not None else image.size[::-1]
+    digest = _digest(data)
+    data = check_content(data, path)  # the compressed content is not kept
+    with opened(io.BytesIO(data), path) as image:
+        size = _decode(image, data, path)
         turned = _orientation(image) >= 5
-    return CheckedImage(*((width, height) if turned else (height, width)), _digest(data))
+    return CheckedImage(*(size[::-1] if turned else size), digest)
+
+
+def _decode(image: Image.Image, data: bytes, path: Path) -> tuple[int, int]:
+    """Decode the whole image as `_load` does, without the conversion of 16 bits; return its height and width."""
+    if has_16_bits(image):
+        if image.format != "PNG":
+            image.load()
+        pixels: NDArray[Any] | None = _checked_16_bits(data, path)
+    else:
+        pixels = _load(image, data, path)
+    height, width = image.size[::-1] if pixels is None else pixels.shape[:2]
+    return height, width
 
 
 def _digest(data: bytes) -> str:
@@ -162,7 +174,8 @@ def _is_whole_jpeg(data: bytes) -> bool:
     return False
 
 
-def _sixteen_bits(data: bytes, path: Path) -> Pixels:
+def _checked_16_bits(data: bytes, path: Path) -> NDArray[np.uint16]:
+    """Decode a 16-bit image, and refuse one that would become almost black."""
     flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
     pixels = _imdecode(data, flags)
     if pixels is None or pixels.dtype != np.uint16:
@@ -174,6 +187,11 @@ def _sixteen_bits(data: bytes, path: Path) -> Pixels:
             where=str(path),
             next_step="Convert it to 8 bits with its real range.",
         )
+    return cast("NDArray[np.uint16]", pixels)
+
+
+def _sixteen_bits(data: bytes, path: Path) -> Pixels:
+    pixels = _checked_16_bits(data, path)
     eight = np.empty(pixels.shape, np.uint8)
     for start in range(0, len(pixels), 64):  # row by row: a wider copy of a whole image would take much memory
         rows = pixels[start : start + 64].astype(np.uint32)

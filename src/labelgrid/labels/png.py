@@ -2,7 +2,7 @@
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -77,7 +77,7 @@ def checked(data: bytes) -> bytes:
         elif found:
             raise ValueError("its pixels are in several places")
         else:
-            _store(b"".join(bodies), header.stream_size, out)
+            _store(bodies, header.stream_size, out)
             found = True
     if not found:
         raise ValueError("its pixels are missing")
@@ -98,7 +98,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
         offset = end + 4
 
 
-def _store(stream: bytes, size: int, out: io.BytesIO) -> None:
+def _store(stream: Sequence[bytes | memoryview], size: int, out: io.BytesIO) -> None:
     """Uncompress a stream, which checks its sum, and write it as one chunk of stored blocks."""
     start, total, crc, adler = out.tell(), 0, 0, 1
 
@@ -125,12 +125,11 @@ def _store(stream: bytes, size: int, out: io.BytesIO) -> None:
     out.seek(0, io.SEEK_END)
 
 
-def _inflated(stream: bytes) -> Iterator[bytes]:
-    """Uncompress a stream to its end, in pieces; bytes after the end are left out."""
-    view, inflater = memoryview(stream), zlib.decompressobj()
+def _inflated(stream: Sequence[bytes | memoryview]) -> Iterator[bytes]:
+    """Uncompress a stream, given in parts, to its end; bytes after the end are left out."""
+    inflater = zlib.decompressobj()
     try:
-        for start in range(0, len(view), _PIECE):
-            rest: bytes | memoryview = view[start : start + _PIECE]
+        for rest in (part[start : start + _PIECE] for part in stream for start in range(0, len(part), _PIECE)):
             while piece := inflater.decompress(rest, _BLOCK):
                 yield piece
                 rest = inflater.unconsumed_tail
