@@ -118,9 +118,8 @@ def check(root: Path | str) -> list[str]:
     for folder in FOLDERS.values():
         missing = [name for name in source.names if not _file(source.root / folder, name)]
         if missing:
-            faults.append(
-                f"{len(missing)} of {counted(len(source.names), 'image')} without {folder}, the first is {missing[0]}."
-            )
+            images = counted(len(source.names), "image has", "images have")
+            faults.append(f"{len(missing)} of {images} no {folder}, the first is {missing[0]}.")
     return faults
 
 
