@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -77,21 +77,10 @@ def check_image(path: Path) -> CheckedImage:
     digest = _digest(data)
     data = check_content(data, path)  # the compressed content is not kept
     with opened(io.BytesIO(data), path) as image:
-        size = _decode(image, data, path)
+        pixels = _load(image, data, path, convert=False)
+        height, width = pixels.shape[:2] if pixels is not None else image.size[::-1]
         turned = _orientation(image) >= 5
-    return CheckedImage(*(size[::-1] if turned else size), digest)
-
-
-def _decode(image: Image.Image, data: bytes, path: Path) -> tuple[int, int]:
-    """Decode the whole image as `_load` does, without the conversion of 16 bits; return its height and width."""
-    if has_16_bits(image):
-        if image.format != "PNG":
-            image.load()
-        pixels: NDArray[Any] | None = _checked_16_bits(data, path)
-    else:
-        pixels = _load(image, data, path)
-    height, width = image.size[::-1] if pixels is None else pixels.shape[:2]
-    return height, width
+    return CheckedImage(*((width, height) if turned else (height, width)), digest)
 
 
 def _digest(data: bytes) -> str:
@@ -137,17 +126,17 @@ def _readable(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _load(image: Image.Image, data: bytes, path: Path) -> Pixels | None:
-    """Decode the whole image: return the pixels if OpenCV decodes it, None if `image` holds them now."""
+def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) -> NDArray[Any] | None:
+    """Decode the whole image: the pixels if OpenCV decodes it (of 8 bits if `convert`), None if `image` holds them."""
     if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
         pixels = _fast_jpeg(data)
         if pixels is not None:
             return pixels
     sixteen = has_16_bits(image)
     if sixteen and image.format == "PNG":
-        return _sixteen_bits(data, path)
+        return _sixteen_bits(data, path, convert)
     image.load()
-    return _sixteen_bits(data, path) if sixteen else None
+    return _sixteen_bits(data, path, convert) if sixteen else None
 
 
 def _fast_jpeg(data: bytes) -> Pixels | None:
@@ -174,10 +163,8 @@ def _is_whole_jpeg(data: bytes) -> bool:
     return False
 
 
-def _checked_16_bits(data: bytes, path: Path) -> NDArray[np.uint16]:
-    """Decode a 16-bit image, and refuse one that would become almost black."""
-    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-    pixels = _imdecode(data, flags)
+def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
+    pixels = _imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.dtype != np.uint16:
         raise ImageError("The 16-bit image cannot be read.", where=str(path), next_step="Convert it to 8-bit RGB.")
     largest = int(pixels.max())
@@ -187,18 +174,14 @@ def _checked_16_bits(data: bytes, path: Path) -> NDArray[np.uint16]:
             where=str(path),
             next_step="Convert it to 8 bits with its real range.",
         )
-    return cast("NDArray[np.uint16]", pixels)
-
-
-def _sixteen_bits(data: bytes, path: Path) -> Pixels:
-    pixels = _checked_16_bits(data, path)
+    if not convert:
+        return pixels
     eight = np.empty(pixels.shape, np.uint8)
     for start in range(0, len(pixels), 64):  # row by row: a wider copy of a whole image would take much memory
         rows = pixels[start : start + 64].astype(np.uint32)
         eight[start : start + 64] = (rows * 255 + 32895) >> 16  # exactly (v + 128) // 257
-    return cv2.cvtColor(eight, cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB).astype(
-        np.uint8, copy=False
-    )
+    colours = cv2.cvtColor(eight, cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB)
+    return colours.astype(np.uint8, copy=False)
 
 
 def _orientation(image: Image.Image) -> int:
