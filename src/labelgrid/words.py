@@ -21,7 +21,7 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
-def listed(names: Sequence[str], shown: int = SHOWN, between: str = ", ") -> str:
+def listed(names: Sequence[object], shown: int = SHOWN, between: str = ", ") -> str:
     """The first names, and how many more there are.
 
     Args:
@@ -34,4 +34,4 @@ def listed(names: Sequence[str], shown: int = SHOWN, between: str = ", ") -> str
         ('a, b, and 1 more', 'a; b')
     """
     more = [f"and {len(names) - shown:,} more"] if len(names) > shown else []
-    return between.join([*names[:shown], *more])
+    return between.join([*map(str, names[:shown]), *more])

@@ -127,8 +127,8 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(place, wrong,
     assert not (place / "flat").exists()
 
 
-#: Arguments of commands -> what calls name otherwise, or leave to other calls.
-OTHERWISE = {"folder", "json", "task_file", "labels", "cells", "trust"}
+#: Arguments of commands that calls name otherwise, or leave to other calls.
+OTHERWISE = {"folder", "json", "task_file", "labels", "cells", "trust", "restore"}
 
 
 @pytest.mark.parametrize(

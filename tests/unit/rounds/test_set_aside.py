@@ -82,7 +82,7 @@ def test_fit_score_query_and_evaluate_go_on_without_images_that_are_gone(tmp_pat
     said = Said()
     picks = query.query(project, Budget(3), said, dry_run=True).picks
     assert {pick.cell.image_id for pick in picks} <= set(free[2:])
-    assert any(line.startswith("1 images have no scores") for line in said.lines)
+    assert any(line.startswith("1 image has no scores") for line in said.lines)
     shutil.rmtree(project.round_folder(project.round_number) / "scores")
     said = Said()
     query.query(project, Budget(3), said, dry_run=True)  # scores itself, and warns once
