@@ -1,5 +1,6 @@
 """Commands that exchange requests and labels with labelling tools: import, export, cancel. Loads no torch."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -149,15 +150,16 @@ def cancel(
     from labelgrid.project.folder import ProjectFolder
 
     with ProjectFolder.open(folder) as project:
+        before = project.store.counts(("heldout",))
         count = cancel.cancel(project, cells or [], round=round, requeue=requeue)
+        held = sum(now.missing - before[task].missing for task, now in project.store.counts(("heldout",)).items())
     if requeue:
-        screen.say(f"{counted(count, 'cell')} can be picked again; those of held-out images are requested.")
+        screen.say(f"{counted(count, 'cell is', 'cells are')} missing again, or requested where images are held out.")
         return
     screen.say(f"{counted(count, 'cell is', 'cells are')} missing again.")
-    if cells or round == 0:
-        screen.say(
-            f"No strategy picks held-out images: `labelgrid cancel {folder} --requeue CELLS` requests theirs again."
-        )
+    if held:
+        again = shlex.join(["labelgrid", "cancel", str(folder), "--requeue", *(cells or ["--round", "0"])])
+        screen.say(f"No strategy picks held-out images: `{again}` requests theirs again.")
 
 
 def register(app: typer.Typer) -> None:

@@ -107,5 +107,5 @@ def _warning(faults: dict[str, str]) -> str:
             "image is set aside, with its cells, until its file is back",
             "images are set aside, with their cells, until their files are back",
         )
-        + f" ({listed(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out for good."
+        + f" ({listed(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."
     )

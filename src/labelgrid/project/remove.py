@@ -10,6 +10,7 @@ from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 
 
@@ -76,7 +77,7 @@ def restore(project: ProjectFolder, image_ids: Sequence[str]) -> Restored:
 
     Raises:
         LedgerError: an image was not removed, or an image of its group or with its content is in another split now.
-            Nothing was restored.
+        ImageError: a task's stride does not divide an image's sides. Nothing was restored.
     """
     store, wanted = project.store, list(dict.fromkeys(image_ids))
     with store.transaction(), with_unchanged("Nothing was restored."):
@@ -92,6 +93,7 @@ def restore(project: ProjectFolder, image_ids: Sequence[str]) -> Restored:
         rows = list(store.images())
         back = [row for row in rows if row.image_id in set(wanted)]
         _refuse_other_split(rows, back)
+        check_strides(store)
         held = [row.image_id for row in back if row.split == "heldout"]
         request_heldout(store, held, [task.name for task in store.tasks()])
         cells = [row for image_id in wanted for row in store.cells(image_id=image_id, state=State.LABELLED)]
@@ -100,15 +102,14 @@ def restore(project: ProjectFolder, image_ids: Sequence[str]) -> Restored:
 
 def _refuse_other_split(rows: Sequence[ImageRow], back: Sequence[ImageRow]) -> None:
     """Refuse to restore an image whose copies, or others of its group, were put in another split meanwhile."""
-    family, restored = families(rows), {row.image_id for row in back}
-    others = defaultdict[str, dict[str, str]](dict)
+    family = families(rows)
+    splits = defaultdict[str, dict[str, str]](dict)
     for row in rows:
-        if row.image_id not in restored:
-            others[family[row.image_id]][row.split] = row.image_id
+        splits[family[row.image_id]][row.split] = row.image_id
     for row in back:
-        splits = others.get(family[row.image_id], {row.split: ""})
-        if row.split not in splits:
-            split, other = next(iter(splits.items()))
+        for split, other in splits[family[row.image_id]].items():
+            if split == row.split:
+                continue
             raise LedgerError(
                 f"'{row.image_id}' is of the split '{row.split}', but '{other}', of the same group or with the same "
                 f"content, is of '{split}' now.",

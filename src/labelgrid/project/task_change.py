@@ -14,6 +14,7 @@ from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
@@ -120,7 +121,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
     """Bring a dropped task back, with its labels; the missing labels of held-out images are requested again.
 
     Raises:
-        LedgerError: no task of this name was dropped.
+        LedgerError: no task of this name was dropped. ImageError: its stride does not divide an image's sides.
     """
     store = project.store
     with store.transaction():
@@ -131,6 +132,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
                 unchanged=UNCHANGED,
             )
+        check_strides(store)
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
 
 

@@ -5,7 +5,7 @@ Torch is loaded only to write previews.
 
 from typing import TYPE_CHECKING
 
-from labelgrid.errors import ModelError, with_unchanged
+from labelgrid.errors import LabelgridError, ModelError, with_unchanged
 from labelgrid.files import disk, remove_folder, write_text
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import newest_fit
@@ -47,7 +47,10 @@ def complete(project: ProjectFolder, progress: Progress) -> None:
 
         progress.say(f"Writing the previews of round {row.number}, before which its query was stopped.")
         scorer = PoolScorer(RoundScores(project, fit, strategy_of(project)[1]), progress)
-        write(scorer, row.number, prelabels=PRELABELS in names, pictures=PICTURES in names)
+        try:
+            write(scorer, row.number, prelabels=PRELABELS in names, pictures=PICTURES in names)
+        except LabelgridError as error:  # this query does not need them
+            progress.say(f"They are not written: {error.what} The next query tries again.")
 
 
 def write(scorer: "PoolScorer", number: int, *, prelabels: bool, pictures: bool) -> None:

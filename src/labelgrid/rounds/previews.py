@@ -53,14 +53,16 @@ def write_previews(scorer: PoolScorer, number: int, *, prelabels: bool = True, p
     pictures = pictures and not (folder / "pictures").is_dir()
     if not picks or not (prelabels or pictures):
         return
-    gone = set_aside(scorer.project, {pick.cell.image_id for pick in picks}, scorer.progress)
-    context, left = _as_of(scorer.context, number), [pick for pick in picks if pick.cell.image_id not in gone]
+    aside = set_aside(scorer.project, {pick.cell.image_id for pick in picks}, scorer.progress)
+    context = _as_of(scorer.context, number)
+    images = set(context.source.images()) - aside
+    left = [pick for pick in picks if pick.cell.image_id in images and pick.cell.task in context.definitions]
     if prelabels:
         with atomic_folder(folder / "prelabels") as building:
             _write_prelabels(context, scorer.model, left, building, scorer.progress)
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            Pictures(context, scorer.model, building).write(picks[:SHOWN], gone)
+            Pictures(context, scorer.model, building).write(picks[:SHOWN], {pick.cell for pick in left})
 
 
 def redraw(folder: Path, number: int) -> None:
@@ -127,14 +129,14 @@ class Pictures:
     model: TrainedModel
     folder: Path
 
-    def write(self, picks: Sequence[Pick], without: Collection[str] = ()) -> None:
-        """Write the three pictures of each pick, numbered in the picks' order; none of images in `without`."""
+    def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
+        """Write the three pictures of each pick of these cells, numbered in the order of all picks."""
         table = self.context.recipe.score.get("dropout", {})
         options: Options = check_options("score", PluginChoice("dropout", table))
         job = scoring_job(self.context, self.model, {}, {})
         picks_by_image: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):
-            if pick.cell.image_id not in without:
+            if pick.cell in cells:
                 picks_by_image.setdefault(pick.cell.image_id, []).append((index, pick.cell.task))
         for pool in pool_batches(job, sorted(picks_by_image)):
             with torch.inference_mode():

@@ -34,7 +34,7 @@ def test_an_image_that_cannot_be_read_is_set_aside_until_its_file_is_back(
     assert usable(project, [third, first, second], said) == [third, second]
     assert said.lines == [
         f"1 image is set aside, with its cells, until its file is back ('{first}': "
-        f"{reason.strip().rstrip('.')}). `labelgrid remove` takes images out for good."
+        f"{reason.strip().rstrip('.')}). `labelgrid remove` takes images out."
     ]
     assert noted(project) == status_of(project)["set_aside"] == {first: reason.strip()}
     assert set_aside(project, [second], said) == frozenset() and list(noted(project)) == [first]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LedgerError
+from labelgrid.errors import ImageError, LedgerError
 from labelgrid.labels.grid import SPLITS, Cell, Move, State
 from labelgrid.labels.images import check_image
 from labelgrid.labels.store import Store
@@ -99,6 +99,35 @@ def test_an_image_whose_copy_is_held_out_now_is_not_restored(project: ProjectFol
     digest = project.store.removed("images") and check_image(data.images / gone).digest
     project.store.update_images([dataclasses.replace(known[copy], split="heldout", digest=digest)])
     with pytest.raises(LedgerError, match=f"'{gone}' is of the split 'train', but '{copy}'.*is of 'heldout' now"):
+        restore(project, [gone])
+    assert project.store.removed("images") == [gone]
+
+
+def test_an_image_and_its_copy_that_were_put_in_different_splits_are_not_restored_together(
+    project: ProjectFolder, data: Made
+) -> None:
+    one, copy = data.names[:2]
+    known = {row.image_id: row for row in project.store.images()}
+    digest = check_image(data.images / one).digest
+    changed = [
+        dataclasses.replace(known[one], digest=digest),
+        dataclasses.replace(known[copy], split="heldout", digest=digest),
+    ]
+    project.store.update_images(changed)
+    remove(project, [one, copy])
+    with pytest.raises(LedgerError, match=f"'{one}' is of the split 'train', but '{copy}'.*is of 'heldout' now"):
+        restore(project, [one, copy])
+    assert project.store.removed("images") == [one, copy]
+
+
+def test_an_image_that_the_stride_of_a_task_does_not_divide_is_not_restored(project: ProjectFolder, data: Made) -> None:
+    (gone, *_) = data.names
+    (row,) = (row for row in project.store.images() if row.image_id == gone)
+    project.store.update_images([dataclasses.replace(row, height=row.height + 1)])
+    remove(project, [gone])
+    (task,) = (row for row in project.store.tasks() if row.name == "depth")
+    project.store.update_task(dataclasses.replace(task, options={**task.options, "stride": 2}))
+    with pytest.raises(ImageError, match="depth"):
         restore(project, [gone])
     assert project.store.removed("images") == [gone]
 

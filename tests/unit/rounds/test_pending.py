@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.errors import LabelError
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.artifacts import newest_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.remove import remove
 from labelgrid.rounds import fit, previews, query
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, answer
@@ -69,6 +71,31 @@ def test_previews_of_a_killed_query_are_written_by_the_next_one_though_cells_are
     later = Said()
     query.query(killed, Budget(2), later, prelabels=False)
     assert not [line for line in later.lines if "previews" in line]
+
+
+def test_previews_leave_out_picks_that_were_removed_since(killed: ProjectFolder) -> None:
+    picks = read_picks(killed.round_folder(2))
+    gone, kept = picks[0].image, [pick for pick in picks if pick.image != picks[0].image]
+    remove(killed, [gone])
+    query.query(killed, Budget(1, "images"), Silent(), strategy="random_images", prelabels=False)
+    folder = killed.round_folder(2)
+    written = [path for path in (folder / "prelabels").rglob("*") if path.is_file()]
+    assert len(written) == len(kept) and not any(Path(gone).stem == path.stem for path in written)
+    numbers = {int(path.name[:3]) for path in (folder / "pictures").iterdir()}
+    assert numbers == {index for index, pick in enumerate(picks) if pick.image != gone}
+
+
+def test_previews_that_fail_do_not_stop_another_query(killed: ProjectFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise LabelError("The label is damaged.")
+
+    said = Said()
+    with monkeypatch.context() as patched:
+        patched.setattr(previews, "_write_prelabels", fail)
+        assert query.query(killed, Budget(1, "images"), said, strategy="random_images", prelabels=False).picks
+    assert "They are not written: The label is damaged. The next query tries again." in said.lines
+    query.query(killed, Budget(2, "images"), Silent(), strategy="random_images", prelabels=False)
+    assert preview_folders(killed, 2) == ["prelabels", "pictures"]
 
 
 def test_previews_that_cannot_be_written_any_more_are_not_tried_again(killed: ProjectFolder) -> None:

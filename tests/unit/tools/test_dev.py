@@ -1,6 +1,8 @@
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -122,3 +124,12 @@ def test_the_script_is_plain_sh_and_executable():
     assert (ROOT / "dev").read_text().startswith("#!/bin/sh\n")
     assert os.access(ROOT / "dev", os.X_OK)
     assert os.access(ROOT / ".ci/run", os.X_OK)
+
+
+def test_the_constraints_name_one_release_of_every_dependency():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = {re.match(r"[\w.-]+", text)[0] for text in (*project["dependencies"], *extras["dev"], *extras["mutation"])}
+    known = {re.sub(r"[-_.]+", "-", name).lower() for name in pins}
+    assert {re.sub(r"[-_.]+", "-", name).lower() for name in wanted} - {"labelgrid"} <= known
