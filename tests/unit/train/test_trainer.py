@@ -277,3 +277,25 @@ def test_the_precision_is_the_options_and_a_device_that_is_not_there_is_refused(
     missing = "cuda" if not torch.cuda.is_available() else "mps"
     with pytest.raises(TrainingError, match=f"There is no device '{missing}' here"):
         Trainer(toy_plan(data, replace(QUICK, device=missing)))
+
+
+class Once(Term):
+    """A term whose parameter is in the loss of the first step only."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(0.5))
+
+    def loss(self, step):
+        size = torch.ones(len(step.batch.ids))
+        return {"size": size * (self.scale if step.number == 0 else 1.0)}
+
+
+def test_a_parameter_without_a_gradient_in_a_step_is_not_changed_by_it(data):
+    term = Once()
+    training = Trainer(toy_plan(data, replace(QUICK, weight_decay=0.1), terms={"once": term}))
+    batch, values = next(training._batches(0)), []
+    for index in range(2):
+        training.train_step(batch, index)
+        values.append(term.scale.item())
+    assert values[0] != 0.5 and values[1] == values[0]  # neither by momentum nor by weight decay
