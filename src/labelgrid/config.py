@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from labelgrid.errors import RecipeError
-from labelgrid.regular import read_text
+from labelgrid.files import read_text
 
 T = TypeVar("T")
 #: The largest whole number in a file of settings: the largest that a database and TOML hold.

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from labelgrid import regular
 from labelgrid.errors import ImageError
+from labelgrid.files import open_regular, read_bytes
 from labelgrid.labels.opening import check_content, has_16_bits, max_bytes, opened
 
 Pixels = NDArray[np.uint8]
@@ -67,7 +67,7 @@ def changed_image(path: Path) -> ImageError:
 def check_image(path: Path) -> CheckedImage:
     """Read an image to its end, as `read_image` does, and return upright height, width and digest.
 
-    The digest is `labelgrid.labels.codec.digest` of the file. All checksums of a PNG are checked. JPEG has none: a
+    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has none: a
     truncated file is refused, but damage in the middle that still decodes is not detected.
 
     Raises:
@@ -96,7 +96,7 @@ def image_size(path: Path) -> tuple[int, int]:
         ImageError: the file does not exist, or its header cannot be read.
     """
     with _readable(path):
-        file = regular.open_regular(path)
+        file = open_regular(path)
     with file, opened(file, path) as image:
         tags = getattr(image, "tag_v2", {})
         width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
@@ -106,7 +106,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 def _contents(path: Path) -> bytes:
     with _readable(path):
-        data = regular.read_bytes(path, max_bytes())
+        data = read_bytes(path, max_bytes())
     if not data:
         raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
     return data

@@ -8,9 +8,8 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 
 from labelgrid.errors import LedgerError
-from labelgrid.labels.database import UNCHANGED
+from labelgrid.labels.database import UNCHANGED, check_name, check_values
 from labelgrid.labels.dialect import dialect_of
-from labelgrid.labels.foreign import check_name, check_values
 from labelgrid.labels.grid import ImageRow, Split, TaskRow
 from labelgrid.labels.schema import IMAGES, TASKS
 from labelgrid.streams import image_key

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from labelgrid.errors import ImageError
-from labelgrid.labels.codec import digest
+from labelgrid.files import digest
 from labelgrid.labels.grid import ImageRow
 from labelgrid.labels.images import changed_image, check_image
 from labelgrid.progress import Progress

@@ -11,7 +11,8 @@ from typing import Literal
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
 from labelgrid.errors import ImageError, LabelError, ProjectError
-from labelgrid.labels.codec import CHANGE, codec, digest
+from labelgrid.files import digest
+from labelgrid.labels.codec import CHANGE, codec
 from labelgrid.labels.grid import Cell, ImageRow, Split, State
 from labelgrid.labels.images import image_size
 from labelgrid.labels.store import CellRow

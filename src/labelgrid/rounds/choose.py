@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Cell, Grid, Move, Pick, State
+from labelgrid.labels.grid import Cell, Grid, Move, Pick, State, request_id
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import request_id
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_picks
 
 

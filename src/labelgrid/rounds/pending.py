@@ -6,11 +6,10 @@ Torch is loaded only to write previews.
 from typing import TYPE_CHECKING
 
 from labelgrid.errors import LabelgridError, ModelError, with_unchanged
-from labelgrid.files import disk, remove_folder, write_text
+from labelgrid.files import disk, read_text, remove_folder, write_text
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.regular import read_text
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 
 if TYPE_CHECKING:

@@ -158,10 +158,11 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         LabelgridError: it is not, or the pool is empty.
     """
     available = left_of(grid, budget.unit)
-    why = "set aside, because {} cannot be read"
-    images = counted(set_aside, f"image is {why.format('its file')}", f"images are {why.format('their files')}")
-    aside = f"; {images}" if set_aside else ""
-    back = "Put the files back. " if set_aside else ""
+    aside = back = ""
+    if set_aside:
+        why = "set aside, because {} cannot be read"
+        one, many = f"image is {why.format('its file')}", f"images are {why.format('their files')}"
+        aside, back = f"; {counted(set_aside, one, many)}", "Put the files back. "
     if not budget.amount > 0:
         raise LabelgridError(
             f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",

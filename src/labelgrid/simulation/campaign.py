@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import RecipeError
-from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, request_id
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import request_id
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.regular import open_regular
+from labelgrid.files import open_regular
 
 FORMAT = 3
 #: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and no own optimisers.

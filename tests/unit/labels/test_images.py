@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from labelgrid.errors import ImageError
-from labelgrid.labels.codec import digest
+from labelgrid.files import digest
 from labelgrid.labels.images import check_image, image_size, read_image
 from labelgrid.labels.listing import list_images
 

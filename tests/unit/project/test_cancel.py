@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LedgerError, UsageError
-from labelgrid.labels.grid import Cell, ImageRow, Move, State
+from labelgrid.labels.grid import Cell, ImageRow, Move, State, request_id
 from labelgrid.project.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import request_id
 from tests.campaigns import ask, cells_of, ledger, make_project, states
 from tests.support import Made
 

@@ -93,7 +93,7 @@ def test_an_old_project_with_a_damaged_png_is_found_out(labelled: ProjectFolder,
     """A label whose digest is right but whose checksum is wrong: a program that did not check it imported it."""
     from dataclasses import replace
 
-    from labelgrid.labels.codec import digest
+    from labelgrid.files import digest
     from labelgrid.labels.grid import Move, State
 
     row = next(labelled.store.cells(task="depth"))

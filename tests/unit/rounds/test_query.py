@@ -11,11 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Move, State
+from labelgrid.labels.grid import Move, State, request_id
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import request_id
 from labelgrid.rounds import fit, models, query, round_scores, score
 from labelgrid.rounds.history import history_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
