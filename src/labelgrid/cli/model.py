@@ -115,7 +115,7 @@ def query(
     for pick in asked.picks:
         counts[pick.cell.task] = counts.get(pick.cell.task, 0) + 1
     rows = [[p.cell.image_id, p.cell.task, p.score, p.why] for p in asked.picks[:10]]
-    screen.table(f"The first of {counted(len(asked.picks), 'pick')}", ["image", "task", "score", "why"], rows)
+    screen.table(f"Picks: the first {len(rows)} of {len(asked.picks):,}", ["image", "task", "score", "why"], rows)
     parts = ", ".join(f"{count} {task}" for task, count in counts.items())
     verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
     screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")

@@ -3,7 +3,7 @@
 Torch is loaded only to score or to write previews.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import ProjectError
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import Fit, newest_fit
+from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, newest_fit, pending_previews
 from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
@@ -68,10 +68,13 @@ def query(
     asked, chosen = strategy_of(project, strategy)
     fit = newest_fit(project.folder)
     name, chosen = strategy_of(project, COLD) if chosen.needs and not fit else (asked, chosen)
-    prelabels, pictures = bool(fit) and prelabels, bool(fit) and (prelabels if pictures is None else pictures)
+    wanted = (prelabels, prelabels if pictures is None else pictures)
+    previews = [name for name, wish in zip(PREVIEWS, wanted, strict=True) if fit and wish]
     job = _Query(project, name, chosen, RoundScores(project, fit, chosen) if fit else None, progress)
     if not dry_run:
-        pending.complete(project, progress)
+        for number in range(1, project.round_number):
+            if names := pending_previews(project.round_folder(number)):
+                pending.complete(project, number, names, progress)
     result = None if new else repeated(project, name, budget)
     if result:
         progress.say(
@@ -80,10 +83,9 @@ def query(
             "further cells."
         )
     else:
-        announce = partial(pending.announce, project, prelabels=prelabels, pictures=pictures)
-        result = job.run(budget, asked, None if dry_run else announce)
-    if not dry_run and (prelabels or pictures):
-        pending.write(job.scorer, result.round, prelabels=prelabels, pictures=pictures)
+        result = job.run(budget, asked, None if dry_run else previews)
+    if not dry_run and previews:
+        pending.write(job.scorer, result.round, previews)
     return result
 
 
@@ -105,10 +107,10 @@ class _Query:
         assert self.scores is not None
         return PoolScorer(self.scores, self.progress)
 
-    def run(self, budget: Budget, asked: str, announce: Callable[[int], None] | None) -> QueryResult:
+    def run(self, budget: Budget, asked: str, previews: Sequence[str] | None) -> QueryResult:
         """Choose the cells and request them; `asked` is the strategy that the user named.
 
-        `announce` is called with the round's number before the request; None: nothing is requested.
+        `previews` are those that will follow the request; None: nothing is requested.
         """
         project, needed = self.project, self.scores if self.strategy.needs else None
         stamp, grid, number = project.store.pool_hash(), project.store.grid(), project.round_number
@@ -127,8 +129,8 @@ class _Query:
             )
         choice = self._choice(number, grid, unscored, table, key, budget)
         _say_calibrated_anew(project, key, choice, self.progress)
-        if announce:
-            announce(number)
+        if previews is not None:
+            announce_previews(project.round_folder(number), previews)
             request(project, choice, stamp, key)
         return choice.result
 
