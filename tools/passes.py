@@ -30,7 +30,7 @@ COMMANDS = (
     ("query flat --budget 1", "query again: previews only"),
     ("export flat --out request", "export"),
 )
-#: The most modules of a command: half of the 58 that a query passed before (docs/decisions/012).
+#: The most modules of a command: half of the 58 when the goal was set (docs/decisions/012).
 MOST = {"query": 29}
 
 
