@@ -54,7 +54,7 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """
     store, wanted = project.store, list(dict.fromkeys(image_ids))
     with store.transaction():
-        unknown = set(wanted) - {row.image_id for row in store.images()}
+        unknown = set(wanted) - {row.image_id for row in store.images(names=wanted)}
         if unknown:
             raise LedgerError(
                 f"The project has no image {listed(list(map(repr, sorted(unknown))))}.",

@@ -210,12 +210,10 @@ def _moved(project: ProjectFolder, image_ids: set[str], split: Split | None) -> 
     """The images, with the others of their groups, that must change their split; and a fault for each that cannot."""
     if split is None:
         return [], []
-    groups = {row.group for row in project.store.images() if row.image_id in image_ids and row.group}
-    moving = [
-        row
-        for row in project.store.images()
-        if row.split != split and (row.image_id in image_ids or row.group in groups)
-    ]
+    named = list(project.store.images(names=image_ids))
+    groups = {row.group for row in named if row.group}
+    candidates = project.store.images() if groups else named
+    moving = [row for row in candidates if row.split != split and (row.image_id in image_ids or row.group in groups)]
     labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:
