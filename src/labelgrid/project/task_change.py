@@ -88,7 +88,6 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
                 "Another command changed the ledger while the labels were checked.",
                 where=str(project.folder),
                 next_step="Run the same command again.",
-                unchanged=UNCHANGED,
             )
         store.update_task(row)
         if stale:
@@ -97,6 +96,7 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
     return Changed(row, len(cells), requested, stale, moved)
 
 
+@with_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
     """Drop a task: nothing sees its cells until it is restored; returns the number of its cancelled requests.
 
@@ -110,13 +110,13 @@ def drop_task(project: ProjectFolder, name: str) -> int:
             raise ProjectError(
                 f"'{name}' is the project's only task.",
                 next_step="Add another one first, with `labelgrid add`.",
-                unchanged=UNCHANGED,
             )
         cancelled = cancel_all(store, list(store.cells(task=name, state=State.REQUESTED)), "task dropped")
         store.remove("tasks", [name])
     return cancelled
 
 
+@with_unchanged(UNCHANGED)
 def restore_task(project: ProjectFolder, name: str) -> None:
     """Bring a dropped task back, with its labels; the missing labels of held-out images are requested again.
 
@@ -130,7 +130,6 @@ def restore_task(project: ProjectFolder, name: str) -> None:
                 f"No task '{name}' was dropped.",
                 where=str(project.folder),
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
-                unchanged=UNCHANGED,
             )
         check_strides(store)
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
@@ -143,7 +142,6 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
             f"The project has no task '{name}'.",
             where=str(project.folder),
             next_step=f"Its tasks are: {', '.join(tasks)}.",
-            unchanged=UNCHANGED,
         )
     return tasks[name]
 
@@ -157,7 +155,6 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
             raise ProjectError(
                 f"Class '{name}' has index {index} and would get index {place[name]}, but label files hold indices.",
                 next_step="Keep the order of the classes; new ones come last.",
-                unchanged=UNCHANGED,
             )
     renamed = [f"'{a}' is '{b}' now" for a, b in zip(old, new, strict=False) if a != b]
     if renamed:
@@ -194,5 +191,4 @@ def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDe
             + listed(faults, between="\n    "),
             next_step=f"Withdraw them with `labelgrid unlabel {project.folder} IMAGE:{task.name}`, "
             "or declare otherwise.",
-            unchanged=UNCHANGED,
         )
