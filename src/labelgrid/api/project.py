@@ -263,7 +263,7 @@ class Project:
         """Bring removed images back with their labels, given by id."""
         from labelgrid.project.remove import restore
 
-        return restore(self._project, list(images))
+        return restore(self._project, list(images), self._progress)
 
     def status(self) -> dict[str, Any]:
         """The images, cells by state, costs, rounds and the next command, as `status --json` prints them."""

@@ -122,8 +122,8 @@ def remove(
     from labelgrid.project import remove as removing
     from labelgrid.project.folder import ProjectFolder
 
-    with ProjectFolder.open(folder) as project:
-        done = removing.restore(project, images) if restore else removing.remove(project, images)
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        done = removing.restore(project, images, bar) if restore else removing.remove(project, images)
     if json:
         screen.as_json(asdict(done))
     else:

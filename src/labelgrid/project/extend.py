@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labelgrid.errors import ImageError, with_unchanged
-from labelgrid.labels.codec import check_digest
 from labelgrid.labels.grid import ImageRow, State, TaskRow
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
@@ -14,6 +13,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count
 from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_others
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.stored import read_stored
 from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 
@@ -149,9 +149,7 @@ def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], chan
         if known[row.image_id].digest:
             answered.add(row.image_id)
         elif cell.state == State.LABELLED:
-            path = project.inside(cell.path)
-            check_digest(path, cell.digest)
-            label = tasks[cell.cell.task].read(path)
+            label = read_stored(project, cell, tasks[cell.cell.task])
             answered |= {row.image_id} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ImageError, LabelError, LedgerError, ProjectError, with_unchanged
-from labelgrid.labels.codec import check_digest
+from labelgrid.errors import LabelError, LedgerError, ProjectError, with_unchanged
 from labelgrid.labels.grid import State, TaskRow
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
@@ -14,10 +13,11 @@ from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.stored import misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted, listed
+from labelgrid.words import command, counted, listed
 
 #: At most so many labels are read with both declarations, to say what the change does to their values.
 SAMPLE = 32
@@ -170,25 +170,10 @@ def _moved(project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, af
 
 def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress) -> None:
     """Read every label with the new declaration, and refuse the change with a list of those that do not fit."""
-    if cells:
-        progress.start("Checking labels", len(cells), "files")
-    faults = []
-    for cell in cells:
-        try:
-            path = project.inside(cell.path)
-            check_digest(path, cell.digest)
-            height, width = task.read(path).size
-            image = project.store.image(cell.cell.image_id)
-            if image.height and (height, width) != (image.height, image.width):
-                what = f"The label would be {height}x{width}; its image is {image.height}x{image.width}."
-                faults.append(f"{cell.cell.image_id}: {what}")
-        except (LabelError, ImageError) as error:
-            faults.append(f"{cell.cell.image_id}: {error.what}")
-        progress.advance()
-    if faults:
+    if faults := misfits(project, cells, {task.name: task}, progress):
         raise LabelError(
             f"{len(faults)} of {counted(len(cells), 'label')} of '{task.name}' do not fit the new declaration:\n    "
             + listed(faults, between="\n    "),
-            next_step=f"Withdraw them with `labelgrid unlabel {project.folder} IMAGE:{task.name}`, "
+            next_step=f"Withdraw them with `{command('unlabel', project.folder, f'IMAGE:{task.name}')}`, "
             "or declare otherwise.",
         )

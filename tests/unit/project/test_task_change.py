@@ -80,13 +80,13 @@ def test_labels_that_do_not_fit_refuse_the_change_with_a_list(full: ProjectFolde
         changed(full, "depth", maximum=0.001)
     text = str(caught.value)
     assert text.startswith(
-        "3 of 3 labels of 'depth' do not fit the new declaration:\n    0000.jpg: The largest value is"
+        "3 of 3 labels of 'depth' do not fit the new declaration:\n    0000.jpg:depth: The largest value is"
     )
     assert text.endswith(
         f"Withdraw them with `labelgrid unlabel {full.folder} IMAGE:depth`, or declare otherwise. "
         "The task is unchanged."
     )
-    with pytest.raises(LabelError, match=r"0000\.jpg: The label would be 32x48; its image is 16x24"):
+    with pytest.raises(LabelError, match=r"0000\.jpg:depth: The label is 32x48, its image is 16x24"):
         changed(full, "depth", stride=2)
     assert (ledger(full), full.store.tasks()) == before
 
