@@ -11,7 +11,7 @@ from labelgrid.labels.grid import ImageRow
 from labelgrid.labels.images import changed_image, check_image
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import counted, listed
+from labelgrid.words import command, counted, listed
 
 #: The ledger's note of the images that are set aside: image id -> the reason.
 SET_ASIDE = "set_aside"
@@ -52,7 +52,7 @@ def usable(project: ProjectFolder, image_ids: Sequence[str], progress: Progress)
             f"No image that is needed can be read. '{first}': {project.store.get(SET_ASIDE, {}).get(first, '')}",
             where=str(project.folder),
             next_step="Put them back; if the folder was moved, "
-            f"`labelgrid add {project.folder} --images NEW-PLACE` finds them again.",
+            f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
         )
     return left
 

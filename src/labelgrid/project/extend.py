@@ -1,6 +1,5 @@
 """Adds images and tasks to a project, and recognises moved and changed images. Loads no torch."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored import read_stored
 from labelgrid.project.strides import check_strides
-from labelgrid.words import counted, listed
+from labelgrid.words import command, counted, listed
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _without_removed(
     if found:
         progress.say(
             f"Left out, since {counted(len(found), 'image was', 'images were')} removed: {listed(found, 5)}. To bring "
-            f"one back: labelgrid remove {shlex.quote(str(project.folder))} --restore {shlex.quote(found[0])}"
+            f"one back: {command('remove', project.folder, '--restore', found[0])}"
         )
     left = [replace(f, image_ids=[image_id for image_id in f.image_ids if image_id not in removed]) for f in folders]
     return left, len(found)

@@ -1,6 +1,5 @@
 """Provides a project's requests: their ids, which are open, and their prelabels. Loads no torch."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from labelgrid.labels.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.streams import seed_of
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import command
 
 
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
@@ -30,7 +30,7 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
 def query_command(project: ProjectFolder) -> str:
     """A query that the pool can answer, for hints; 60 labels if there are so many."""
     left = sum(count.missing for count in project.store.counts(("train",)).values())
-    return f"labelgrid query {shlex.quote(str(project.folder))} --budget {min(60, left) or 'N'}"
+    return command("query", project.folder, "--budget", min(60, left) or "N")
 
 
 def request_id(round: int, cell: Cell) -> str:

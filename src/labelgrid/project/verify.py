@@ -1,7 +1,6 @@
 """Verifies a project: reads every image and every label, and compares them with the ledger. Loads no torch."""
 
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.stored import check_stored
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
+from labelgrid.words import command, counted
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
         if row.digest and found.digest != row.digest:
             raise changed_image(path)
     except ImageError as error:
-        gone = f"`labelgrid remove {project.folder} {shlex.quote(row.image_id)}` takes it out of the project."
+        gone = f"`{command('remove', project.folder, row.image_id)}` takes it out of the project."
         return Fault(row.image_id, error.what, f"{error.next_step} {gone}")
     return None
 

@@ -32,6 +32,7 @@ from labelgrid.train.model import TrainedModel, with_states
 from labelgrid.train.objective import fixed_weights, supervised
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import keyed
+from labelgrid.words import command
 
 
 def splits_for_training(
@@ -214,7 +215,7 @@ def _measure(
             raise  # a run of a study is not done without its figures
         progress.say(
             f"The training is finished, but nothing was measured on the held-out images. {error.what} "
-            f"When they are back, `labelgrid evaluate {project.folder}` measures."
+            f"When they are back, `{command('evaluate', project.folder)}` measures."
         )
 
 

@@ -15,6 +15,7 @@ from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
+from labelgrid.words import command
 
 
 def train_member(
@@ -68,6 +69,6 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
         raise ModelError(
             f"The labels changed since the training of round {fit.round}, so a member would learn from others.",
             where=str(project.folder),
-            next_step=f"Run `labelgrid fit {project.folder}` first.",
+            next_step=f"Run `{command('fit', project.folder)}` first.",
             unchanged="Nothing was trained.",
         )

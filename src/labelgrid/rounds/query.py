@@ -26,7 +26,7 @@ from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.strategy import Budget, PoolView, Strategy, check_budget
 from labelgrid.streams import seed_of
-from labelgrid.words import counted
+from labelgrid.words import command, counted
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -186,7 +186,7 @@ def _refuse_unfinished(project: ProjectFolder) -> None:
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round without it.",
             where=str(folder / "fit"),
-            next_step=f"Run `labelgrid fit {project.folder}` to resume it, or remove that folder to discard it.",
+            next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder to discard it.",
             unchanged="Nothing was requested.",
         )
 
