@@ -72,7 +72,7 @@ def query(
     job = _Query(project, name, chosen, RoundScores(project, fit, chosen) if fit else None, progress)
     if not dry_run:
         pending.complete(project, progress)
-    result = None if new else repeated(project, name, budget)
+    result = None if new else repeated(project, name, budget, job.key)
     if result:
         progress.say(
             f"Round {result.round} requested these cells already with the same model, strategy and budget; none of "
@@ -105,6 +105,12 @@ class _Query:
         assert self.scores is not None
         return PoolScorer(self.scores, self.progress)
 
+    @property
+    def key(self) -> str:
+        """The ledger's key of the strategy's calibration."""
+        options = self.scores.options if self.scores and self.strategy.needs else {}
+        return calibration_key(self.project, self.name, self.strategy, options)
+
     def run(self, budget: Budget, asked: str, announce: Callable[[int], None] | None) -> QueryResult:
         """Choose the cells and request them; `asked` is the strategy that the user named.
 
@@ -118,7 +124,7 @@ class _Query:
         _warn_of_open_requests(project, self.progress)
         earlier = needed.fresh(number) if needed else None
         table = earlier or (self.scorer.scored(number, grid) if needed else None)
-        key = calibration_key(project, self.name, self.strategy, needed.options if needed else {})
+        key = self.key
         unscored = _unscored(table, grid)
         if unscored and earlier:  # else scoring has just warned of them
             self.progress.say(
