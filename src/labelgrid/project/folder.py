@@ -50,7 +50,7 @@ class ProjectFolder:
             raise ProjectError(
                 "There is no labelgrid project.",
                 where=str(folder),
-                next_step=f"Create one with `{command('init', folder, '--images', 'FOLDER', '--task', 'depth')}`.",
+                next_step=f"Create one with `{command('init', folder)} --images FOLDER --task depth`.",
             )
         settings = read_settings(folder / SETTINGS)
         return cls(folder, settings, Store.open(folder / DATABASE))
