@@ -9,7 +9,7 @@ import typer
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder, Weights
 from labelgrid.errors import with_unchanged
-from labelgrid.words import counted
+from labelgrid.words import command, counted
 
 Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
 
@@ -120,7 +120,7 @@ def query(
     verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
     screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
     if not dry_run:
-        screen.say(f"Next: labelgrid export {folder}")
+        screen.say(f"Next: {command('export', folder)}")
 
 
 def predict(
@@ -182,5 +182,5 @@ def evaluate(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (fit, score, query, predict, evaluate):
-        app.command()(command)
+    for each in (fit, score, query, predict, evaluate):
+        app.command()(each)

@@ -1,6 +1,5 @@
 """Provides a project's requests: which are open, and their prelabels. Loads no torch."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from labelgrid.labels.naming import label_name
 from labelgrid.labels.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import command
 
 
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:
@@ -29,7 +29,7 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
 def query_command(project: ProjectFolder) -> str:
     """A query that the pool can answer, for hints; 60 labels if there are so many."""
     left = sum(count.missing for count in project.store.counts(("train",)).values())
-    return f"labelgrid query {shlex.quote(str(project.folder))} --budget {min(60, left) or 'N'}"
+    return command("query", project.folder, "--budget", min(60, left) or "N")
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:

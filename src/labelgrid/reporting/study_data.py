@@ -2,7 +2,6 @@
 
 import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from labelgrid.simulation import results
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json
 from labelgrid.tasks.task import definitions
-from labelgrid.words import counted
+from labelgrid.words import command, counted
 
 #: The strategy whose final loss is the goal for the others.
 REFERENCE = "random_cells"
@@ -90,9 +89,7 @@ def study_report(path: Path) -> StudyReport:
     hints = {}
     cells = [cell for point in points for details in point.details if details.picked for cell in details.picked.first]
     if cells and not any(cell.pictures for cell in cells):
-        hints["cells"] = Hint(
-            "No pictures of these cells were kept.", f"labelgrid report {shlex.quote(str(path))} --pictures"
-        )
+        hints["cells"] = Hint("No pictures of these cells were kept.", command("report", path, "--pictures"))
     return StudyReport(
         name=path.resolve().name,
         made=timestamp(),

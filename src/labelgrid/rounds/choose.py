@@ -11,6 +11,9 @@ from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, writ
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_picks
 
+#: The ledger's note of a round: the key of its query's calibration.
+ASKED = "asked/{}"
+
 
 @dataclass(frozen=True)
 class QueryResult:
@@ -111,29 +114,31 @@ def request(project: ProjectFolder, choice: Choice, stamp: str, key: str) -> Non
     with project.store.transaction():
         _check_unchanged(project, stamp, result.round)
         project.store.put(key, dict(choice.calibration))
+        project.store.put(ASKED.format(result.round), key)
         row = replace(project.open_round(), strategy=result.strategy, seed=choice.seed, pool=stamp)
         write_picks(project.round_folder(result.round), choice.records)
         moves = [_move(pick, record, result.round) for pick, record in zip(result.picks, choice.records, strict=True)]
         project.store.close_round(replace(row, budget=budget.amount, unit=budget.unit), moves)
 
 
-def repeated(project: ProjectFolder, strategy: str, budget: Budget) -> QueryResult | None:
+def repeated(project: ProjectFolder, strategy: str, budget: Budget, key: str) -> QueryResult | None:
     """The result of the last query, if the same query would only spend the budget a second time.
 
-    It is the same if the strategy, the budget and the model are the same, and if none of the requested cells has been
-    labelled, skipped or cancelled since.
+    It is the same if the strategy, the budget, the model and the options of the scores are the same, and if none of the
+    requested cells has been labelled, skipped or cancelled since.
 
     Args:
         project: the project.
         strategy: the name of the strategy that would pick.
         budget: the most that the picks may take.
+        key: of the strategy's calibration, which differs with the options; an older program did not keep it.
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         return None
     last, fit = closed[-1], newest_fit(project.folder)
     same = (last.strategy, last.budget, last.unit) == (strategy, budget.amount, budget.unit)
-    if not same or (fit and fit.round > last.number):
+    if not same or (fit and fit.round > last.number) or project.store.get(ASKED.format(last.number)) not in (None, key):
         return None
     records = read_picks(project.round_folder(last.number))
     open_cells = {row.cell for row in project.store.cells(state=State.REQUESTED) if row.round == last.number}

@@ -26,7 +26,7 @@ from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.strategy import Budget, PoolView, Strategy, check_budget
 from labelgrid.streams import seed_of
-from labelgrid.words import counted
+from labelgrid.words import command, counted
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -75,7 +75,7 @@ def query(
         for number in range(1, project.round_number):
             if names := pending_previews(project.round_folder(number)):
                 pending.complete(project, number, names, progress)
-    result = None if new else repeated(project, name, budget)
+    result = None if new else repeated(project, name, budget, job.key)
     if result:
         progress.say(
             f"Round {result.round} requested these cells already with the same model, strategy and budget; none of "
@@ -107,6 +107,12 @@ class _Query:
         assert self.scores is not None
         return PoolScorer(self.scores, self.progress)
 
+    @property
+    def key(self) -> str:
+        """The ledger's key of the strategy's calibration."""
+        options = self.scores.options if self.scores and self.strategy.needs else {}
+        return calibration_key(self.project, self.name, self.strategy, options)
+
     def run(self, budget: Budget, asked: str, previews: Sequence[str] | None) -> QueryResult:
         """Choose the cells and request them; `asked` is the strategy that the user named.
 
@@ -120,7 +126,7 @@ class _Query:
         _warn_of_open_requests(project, self.progress)
         earlier = needed.fresh(number) if needed else None
         table = earlier or (self.scorer.scored(number, grid) if needed else None)
-        key = calibration_key(project, self.name, self.strategy, needed.options if needed else {})
+        key = self.key
         unscored = _unscored(table, grid)
         if unscored and earlier:  # else scoring has just warned of them
             self.progress.say(
@@ -188,7 +194,7 @@ def _refuse_unfinished(project: ProjectFolder) -> None:
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round without it.",
             where=str(folder / "fit"),
-            next_step=f"Run `labelgrid fit {project.folder}` to resume it, or remove that folder to discard it.",
+            next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder to discard it.",
             unchanged="Nothing was requested.",
         )
 

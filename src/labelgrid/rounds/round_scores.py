@@ -15,6 +15,7 @@ from labelgrid.recipes.resolve import build_plugin, resolved_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
+from labelgrid.words import command
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
@@ -104,7 +105,7 @@ class RoundScores:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
                 where=str(folder / FILE),
-                next_step=f"Run `labelgrid score {self.project.folder}` again.",
+                next_step=f"Run `{command('score', self.project.folder)}` again.",
                 unchanged="Nothing was requested.",
             )
         table = read_table(folder / FILE)
@@ -114,7 +115,7 @@ class RoundScores:
             raise ProjectError(
                 "The scores are not those that the strategy needs.",
                 where=str(folder / FILE),
-                next_step=f"Run `labelgrid score {self.project.folder}` again.",
+                next_step=f"Run `{command('score', self.project.folder)}` again.",
                 unchanged="Nothing was requested.",
             )
         return table

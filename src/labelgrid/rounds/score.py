@@ -25,6 +25,7 @@ from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import Table
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.seeding import keyed
+from labelgrid.words import command
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class PoolScorer:
             f"No image can be read of the {count} whose labels are missing.",
             where=str(self.project.folder),
             next_step="Put their files back; if the folder was moved, "
-            f"`labelgrid add {self.project.folder} --images NEW-PLACE` finds them again.",
+            f"`{command('add', self.project.folder, '--images', 'NEW-PLACE')}` finds them again.",
             unchanged="Nothing was scored.",
         )
 
@@ -122,7 +123,7 @@ class PoolScorer:
                     f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was trained without it.",
                     where=str(self.project.folder),
                     next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
-                    f"`labelgrid fit {self.project.folder}`.",
+                    f"`{command('fit', self.project.folder)}`.",
                     unchanged="Nothing was scored.",
                 )
 

@@ -10,7 +10,7 @@ from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin, resolved_options
+from labelgrid.recipes.resolve import build_plugin, resolved_options, training_options
 from labelgrid.simulation import own_code
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
@@ -74,7 +74,8 @@ class StudyRequest:
 
     def to_json(self) -> dict[str, Any]:
         """The content of `study.json`."""
-        recipe = json.loads(load_recipe(self.recipe).json())
+        loaded = load_recipe(self.recipe)
+        recipe = json.loads(loaded.json())
         cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
         study = json.loads(json.dumps(asdict(self.study)))
         code = own_code.digests([recipe, study])
@@ -82,6 +83,7 @@ class StudyRequest:
         needs = {name for strategy in chosen for name in strategy.needs}
         return {
             "recipe": recipe,
+            "training": training_options(loaded),
             "scoring": resolved_options("score", needs, recipe["score"]),
             "study": study,
             "root": str(self.root.absolute()),
