@@ -1,6 +1,5 @@
-"""Puts counts, lists of names and commands into words, for messages and reports."""
+"""Puts counts and lists of names into words, for messages and reports."""
 
-import shlex
 from collections.abc import Sequence
 
 #: The number of names that a message lists.
@@ -36,13 +35,3 @@ def listed(names: Sequence[object], shown: int = SHOWN, between: str = ", ") -> 
     """
     more = [f"and {len(names) - shown:,} more"] if len(names) > shown else []
     return between.join([*map(str, names[:shown]), *more])
-
-
-def command(*words: object) -> str:
-    """A command of labelgrid that can be pasted into a shell, whatever its paths and names hold.
-
-    Example:
-        >>> command("remove", "my flat", "--restore", "kitchen/0004.jpg")
-        "labelgrid remove 'my flat' --restore kitchen/0004.jpg"
-    """
-    return shlex.join(map(str, ("labelgrid", *words)))

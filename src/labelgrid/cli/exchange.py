@@ -10,8 +10,8 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import with_unchanged
-from labelgrid.words import command, counted
+from labelgrid.errors import command, with_unchanged
+from labelgrid.words import counted
 
 
 class Split(StrEnum):

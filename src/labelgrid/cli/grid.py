@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import with_unchanged
-from labelgrid.words import command, counted
+from labelgrid.errors import command, with_unchanged
+from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.project.folder import ProjectFolder

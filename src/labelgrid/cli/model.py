@@ -8,8 +8,8 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder, Weights
-from labelgrid.errors import with_unchanged
-from labelgrid.words import command, counted
+from labelgrid.errors import command, with_unchanged
+from labelgrid.words import counted
 
 Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import with_unchanged
-from labelgrid.words import command, counted
+from labelgrid.errors import command, with_unchanged
+from labelgrid.words import counted
 
 
 @with_unchanged("Rendered scenes are kept.")

@@ -9,12 +9,13 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.schema import Recipe
-from labelgrid.words import command, counted
+from labelgrid.words import counted
 
 #: Seconds to wait for the server of the weights.
 PATIENCE = 5.0

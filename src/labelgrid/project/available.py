@@ -5,13 +5,13 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labelgrid.errors import ImageError
+from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
 from labelgrid.labels.grid import ImageRow
 from labelgrid.labels.images import changed_image, check_image
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.words import command, counted, listed
+from labelgrid.words import counted, listed
 
 #: The ledger's note of the images that are set aside: image id -> the reason.
 SET_ASIDE = "set_aside"

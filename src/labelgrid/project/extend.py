@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labelgrid.errors import ImageError, with_unchanged
+from labelgrid.errors import ImageError, command, with_unchanged
 from labelgrid.labels.grid import ImageRow, State, TaskRow
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
@@ -14,7 +14,7 @@ from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored import read_stored
 from labelgrid.project.strides import check_strides
-from labelgrid.words import command, counted, listed
+from labelgrid.words import counted, listed
 
 
 @dataclass(frozen=True)

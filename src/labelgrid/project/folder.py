@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, command
 from labelgrid.labels.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 from labelgrid.tasks.task import TaskDef, definitions
-from labelgrid.words import command
 
 SETTINGS = "labelgrid.toml"
 DATABASE = "labelgrid.db"

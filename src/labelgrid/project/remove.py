@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import LabelError, LedgerError, with_unchanged
+from labelgrid.errors import LabelError, LedgerError, command, with_unchanged
 from labelgrid.labels.grid import ImageRow, State
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress, Silent
@@ -14,7 +14,7 @@ from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored import is_intact, misfits
 from labelgrid.project.strides import check_strides
-from labelgrid.words import command, counted, listed
+from labelgrid.words import counted, listed
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell, Move, State, request_id
 from labelgrid.labels.naming import label_name
 from labelgrid.labels.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import command
 
 
 def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]) -> None:

@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from labelgrid.errors import command
 from labelgrid.project.artifacts import measured_rounds, read_fit
 from labelgrid.project.available import noted
 from labelgrid.project.declared import redeclared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import query_command
 from labelgrid.report.headlines import Headline, headlines_of
-from labelgrid.words import command
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from labelgrid.errors import LabelError, LabelgridError, ProjectError
+from labelgrid.errors import LabelError, LabelgridError, ProjectError, command
 from labelgrid.files import digest
 from labelgrid.labels.codec import CHANGE, LabelArray, check_digest
 from labelgrid.labels.grid import ImageRow
@@ -11,7 +11,6 @@ from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import command
 
 
 def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import LabelError, LedgerError, ProjectError, with_unchanged
+from labelgrid.errors import LabelError, LedgerError, ProjectError, command, with_unchanged
 from labelgrid.labels.grid import State, TaskRow
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
@@ -17,7 +17,7 @@ from labelgrid.project.stored import misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import command, counted, listed
+from labelgrid.words import counted, listed
 
 #: At most so many labels are read with both declarations, to say what the change does to their values.
 SAMPLE = 32

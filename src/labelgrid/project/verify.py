@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LabelError, ProjectError
+from labelgrid.errors import ImageError, LabelError, ProjectError, command
 from labelgrid.labels.grid import ImageRow, State
 from labelgrid.labels.images import changed_image, check_image
 from labelgrid.labels.store import CellRow
@@ -16,7 +16,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.stored import check_stored
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import command, counted
+from labelgrid.words import counted
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.grid import Cell, Split, State
 from labelgrid.labels.store import RoundRow
 from labelgrid.project.artifacts import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
@@ -13,7 +14,6 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of, versions
-from labelgrid.words import command
 
 PARTS: Mapping[Split, str] = {
     "train": "Training",

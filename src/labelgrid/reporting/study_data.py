@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from labelgrid.errors import command
 from labelgrid.project.artifacts import read_measured
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.report.content import Hint, Measured
@@ -24,7 +25,7 @@ from labelgrid.simulation import results
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json
 from labelgrid.tasks.task import definitions
-from labelgrid.words import command, counted
+from labelgrid.words import counted
 
 #: The strategy whose final loss is the goal for the others.
 REFERENCE = "random_cells"

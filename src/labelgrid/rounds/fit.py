@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.errors import ImageError, TrainingError
+from labelgrid.errors import ImageError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
 from labelgrid.nets.network import Network
@@ -32,7 +32,6 @@ from labelgrid.train.model import TrainedModel, with_states
 from labelgrid.train.objective import fixed_weights, supervised
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import keyed
-from labelgrid.words import command
 
 
 def splits_for_training(

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from labelgrid.errors import ModelError
+from labelgrid.errors import ModelError, command
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, MemberRecord, read_members, write_member
@@ -15,7 +15,6 @@ from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
-from labelgrid.words import command
 
 
 def train_member(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from labelgrid.errors import ModelError, ProjectError
+from labelgrid.errors import ModelError, ProjectError, command
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
@@ -22,7 +22,6 @@ from labelgrid.train.checkpoint import load
 from labelgrid.train.model import OtherTasksError, TrainedModel, with_states
 from labelgrid.train.seeding import keyed
 from labelgrid.train.term import Term
-from labelgrid.words import command
 
 
 def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool = True) -> Network:

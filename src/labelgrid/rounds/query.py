@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, command
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, newest_fit, pending_previews
@@ -26,7 +26,7 @@ from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.strategy import Budget, PoolView, Strategy, check_budget
 from labelgrid.streams import seed_of
-from labelgrid.words import command, counted
+from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import merge
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.errors import ProjectError, RecipeError, command
 from labelgrid.project.artifacts import Fit, read_members
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of, load_tables
@@ -15,7 +15,6 @@ from labelgrid.recipes.resolve import build_plugin, resolved_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
-from labelgrid.words import command
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:

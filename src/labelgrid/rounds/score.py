@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from labelgrid.config import parse
-from labelgrid.errors import ImageError, ProjectError
+from labelgrid.errors import ImageError, ProjectError, command
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
@@ -25,7 +25,6 @@ from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import Table
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.seeding import keyed
-from labelgrid.words import command
 
 
 @dataclass(frozen=True)
