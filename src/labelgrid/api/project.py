@@ -157,7 +157,7 @@ class Project:
         """
         from labelgrid.rounds.fit import fit
 
-        changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
+        changes = {"train": {"epochs": epochs}} if epochs else None
         with self._project.lock():
             file = Path(weights) if weights else None
             return fit(self._project, self._progress, resolve_recipe(recipe) if recipe else "", changes, file)

@@ -52,7 +52,7 @@ def fit(
     from labelgrid.rounds import fit
 
     named = resolve_recipe(recipe) if recipe else ""
-    overrides = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
+    overrides = {"train": {"epochs": epochs}} if epochs else None
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
         done = fit.fit(project, bar, named, overrides, weights)
         status = status_of(project)

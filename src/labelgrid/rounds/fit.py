@@ -124,6 +124,7 @@ def plan_of(
         terms=terms_of(context, network),
         identity=identity_of(context, train, val, start),
         previous=partial(previous_model, context, number or project.round_number),
+        labels=Counter(cell.image_id for cell in context.source.labels),
     )
 
 

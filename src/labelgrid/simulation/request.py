@@ -14,6 +14,7 @@ from labelgrid.recipes.resolve import build_plugin, resolved_options, training_o
 from labelgrid.simulation import own_code
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
+from labelgrid.train.options import ADDED
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,18 @@ class StudyRequest:
         } | {key: values for key, values in (("cells", cells), ("code", code)) if values}
 
     def previous(self) -> dict[str, Any] | None:
-        """The `study.json` of the folder's earlier runs, or None if there is none.
+        """The `study.json` of the folder's earlier runs, with options that were added since; None if there is none.
 
         Raises:
             ProjectError: the file is damaged.
         """
-        return read_json(self.out / KEPT) if (self.out / KEPT).is_file() else None
+        if not (self.out / KEPT).is_file():
+            return None
+        kept = read_json(self.out / KEPT)
+        recipe = kept.get("recipe")
+        if isinstance(recipe, dict) and isinstance(recipe.get("train"), dict):
+            recipe["train"] = {**ADDED, **recipe["train"]}
+        return kept
 
     def changed_code(self) -> list[str]:
         """The own plug-ins whose source is another than when the folder's runs were started."""

@@ -215,10 +215,10 @@ class Trainer:
                 plan.train,
                 plan.data,
                 batch=options.batch,
+                split=plan.batches,
                 workers=options.workers,
                 seed=plan.seed,
                 epoch=epoch,
-                drop_last=plan.drop_last,
                 passes=plan.passes,
                 soft=self.terms.soft,
             )
