@@ -13,6 +13,7 @@ COVERS = [
     "labelgrid.select.partal",
     "labelgrid.select.random_cells",
     "labelgrid.select.random_images",
+    "labelgrid.select.strategy",
 ]
 
 
