@@ -117,7 +117,8 @@ def train(
         passes: the batches of an epoch.
         losses: the parts of a batch's loss; each is differentiated before the next is computed, to save memory.
     """
-    optimiser, path = torch.optim.Adam(modules.parameters(), schedule.learning_rate), context.folder / "last"
+    optimiser = torch.optim.Adam(modules.parameters(), schedule.learning_rate, fused=True)
+    path = context.folder / "last"
     done = _resumed(path, modules, optimiser) if path.is_file() else 0
     context.progress.start(what, schedule.epochs - done, "epochs")
     saved = time.monotonic()

@@ -19,6 +19,8 @@ from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 INCONSISTENCY, FEATURES = "committee", "embedding"
 #: The bounds of a label's weight in training.
 WEIGHTS = (0.5, 2.0)
+#: The states of cells to which the distances are measured.
+CENTRES = (State.LABELLED, State.REQUESTED)
 
 
 @dataclass(frozen=True)
@@ -81,21 +83,21 @@ class Nearest:
     def __init__(self, features: NDArray[Any], centres: NDArray[np.bool_], distance: str) -> None:
         found = np.ascontiguousarray(features, np.float32)
         self.features, self.distance = unit_rows(found) if distance == "cosine" else found, distance
-        self.squared = np.full(centres.shape, np.inf)
-        known: NDArray[np.bool_] = centres & np.isfinite(self.features).all(1)[:, None]
+        self.squared, self.farthest = np.full(centres.shape, np.inf), 0.0
+        known = centres & np.all(np.isfinite(self.features), axis=1)[:, None]
         for row in np.flatnonzero(known.any(1)):
             self.add(int(row), np.flatnonzero(known[row]))
 
     def add(self, row: int, columns: NDArray[np.intp]) -> None:
         """Add a centre to some columns."""
-        further = squared_distances(self.features, row)[:, None]
-        self.squared[:, columns] = np.minimum(self.squared[:, columns], further)
+        further = squared_distances(self.features, row)
+        self.squared[:, columns] = np.minimum(self.squared[:, columns], further[:, None])
+        self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
     def values(self) -> NDArray[np.float64]:
-        """The distances; without any centre, the largest of other columns, or 1."""
-        far = self.squared / 2 if self.distance == "cosine" else np.sqrt(self.squared)
-        finite = np.isfinite(far)
-        return np.where(finite, far, far.max(where=finite, initial=-np.inf) if finite.any() else 1.0)
+        """The distances; in a column without any centre, the largest to a centre of other columns, or 1."""
+        squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
+        return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
 
 
 def greedy(items: Items, nearest: Nearest, amount: float) -> tuple[list[tuple[int, int]], Scores, Scores]:
@@ -150,11 +152,12 @@ class TaskConsistency:
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`."""
         grid, options = pool.grid, self.options
-        raw = np.asarray(pool.statistics.get(INCONSISTENCY, np.ones(grid.state.shape)), np.float64)
+        known = INCONSISTENCY in self.needs
+        raw = np.asarray(pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64)
         scores = self._normalised(raw, grid)
         items = (image_items if options.unit == "images" else cell_items)(scores, pool, budget, options.tasks)
         amount = budget.amount * (len(grid.tasks) if (options.unit, budget.unit) == ("cells", "images") else 1)
-        terms = {"inconsistency": scores} if INCONSISTENCY in self.needs else {}
+        terms = {"inconsistency": scores} if known else {}
         if FEATURES in self.needs:
             nearest = Nearest(pool.statistics[FEATURES], items.centres, options.distance)
             picks, values, far = greedy(items, nearest, amount)
@@ -185,13 +188,12 @@ class TaskConsistency:
             chosen = np.zeros(raw.shape, np.bool_)
             chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
             weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
-        drawn: NDArray[np.bool_] = np.isnan(raw) & (options.unit == "cells")
         return [
             Pick(
                 grid.cell(row, column),
                 score,
                 float(weights[row, column]),
-                DRAWN if drawn[row, column] else WHY[options.score],
+                DRAWN if options.unit == "cells" and math.isnan(raw[row, column]) else WHY[options.score],
             )
             for row, column, score in cells
         ]
@@ -208,9 +210,9 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
     joined = np.where(known.any(1), joined, draw_images(grid, pool.seed)[:, 0])
     missing = eligible.sum(1)
     costs = {"labels": missing, "images": np.ones(len(missing)), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
-    centres = np.isin(grid.state, (State.LABELLED, State.REQUESTED)).any(1)
+    centres = np.any(np.isin(grid.state, CENTRES), axis=1, keepdims=True)
     values = np.where(missing > 0, joined, np.nan)
-    return Items(values[:, None], costs.astype(np.float64)[:, None], centres[:, None], grid.keys)
+    return Items(values[:, None], costs.astype(np.float64)[:, None], centres, grid.keys)
 
 
 def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
@@ -218,8 +220,7 @@ def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> It
     grid = pool.grid
     values = np.where(np.isnan(scores), draw_cells(grid, pool.seed), scores)
     costs = np.broadcast_to(grid.cost if budget.unit == "cost" else 1.0, values.shape)
-    centres = np.isin(grid.state, (State.LABELLED, State.REQUESTED))
-    return Items(np.where(grid.eligible, values, np.nan), costs, centres, grid.keys)
+    return Items(np.where(grid.eligible, values, np.nan), costs, np.isin(grid.state, CENTRES), grid.keys)
 
 
 def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
