@@ -95,7 +95,7 @@ class Nearest:
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
     def values(self) -> NDArray[np.float64]:
-        """The distances; in a column without any centre, the largest to a centre of other columns, or 1."""
+        """The distances; in a column without any centre, the largest to a centre of other columns, or a constant."""
         squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
         return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
 
