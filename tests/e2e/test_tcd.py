@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.errors import ModelError
+from labelgrid.errors import LabelgridError, ModelError, ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import fit, query
+from labelgrid.rounds import fit, query, score
 from labelgrid.score import training
 from labelgrid.score.table import read_table
-from labelgrid.score.weights import read_weights
+from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.select.strategy import Budget
 from labelgrid.train.trainer import Trainer
 from tests.projects import answer, make_project
@@ -133,3 +133,29 @@ def test_a_network_of_one_stage_is_refused_before_anything_is_trained(
     fit.fit(project, Silent(), changes=changes)
     with pytest.raises(ModelError, match="SharedHeads has one stage"):
         query.query(project, Budget(4), Silent())
+
+
+def test_changed_weights_make_the_scores_stale(copies: tuple[ProjectFolder, ProjectFolder]) -> None:
+    project, _ = copies
+    before = score.score(project, Silent()).statistics["committee"]
+    path = project.round_folder(2) / "scores" / "committee.weights"
+    kept = read_weights(path)
+    write_weights(path, kept | {"state": {name: value + 1 for name, value in kept["state"].items()}})
+    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were computed"):
+        query.query(project, Budget(2), Silent())
+    assert not np.allclose(score.score(project, Silent()).statistics["committee"], before)
+    path.unlink()
+    with pytest.raises(ProjectError, match="The scores are stale: the weights changed since they were computed"):
+        query.query(project, Budget(2), Silent())
+    np.testing.assert_array_equal(score.score(project, Silent()).statistics["committee"], before)
+
+
+def test_options_are_read_from_the_recipe_and_are_part_of_the_stamp(
+    copies: tuple[ProjectFolder, ProjectFolder],
+) -> None:
+    project, _ = copies
+    score.score(project, Silent())
+    for wrong, message in (({"epochs": 1}, "the recipe changed"), ({"epoch": 1}, "did you mean 'epochs'")):
+        project.settings = replace(project.settings, changes={"score": {**SCORE, "committee": wrong}})
+        with pytest.raises(LabelgridError, match=message):
+            query.query(project, Budget(2), Silent())

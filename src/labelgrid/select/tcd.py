@@ -228,7 +228,7 @@ def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
 
     Example:
         >>> label_weights(np.array([[1.0], [2.0], [9.0], [np.nan]]), np.ones((4, 1), bool)).ravel()
-        array([0.5 , 0.5 , 2.  , 1.  ])
+        array([0.5, 0.5, 2. , 1. ])
     """
     weights = np.ones(raw.shape)
     for column in range(raw.shape[1]):
