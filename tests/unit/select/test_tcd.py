@@ -96,10 +96,23 @@ def test_requested_cells_are_centres_and_skipped_ones_are_not():
 
 
 def test_a_labelled_image_without_features_is_left_out():
-    pool = pool_of([[2], [2], [0], [0]], [[1]] * 4, [[np.nan], [0], [1], [2]])
-    for distance in ("euclidean", "cosine"):
+    pool = pool_of([[2], [2], [0], [0]], [[1]] * 4, [[np.nan] * 2, [1, 0], [1, 1], [-1, 0]])
+    for distance, far in (("euclidean", [2, 1]), ("cosine", [2, 1 - 0.5**0.5])):
         names, found = picked(pool, 2, normalise="none", distance=distance)
-        assert sorted(names) == ["i2a", "i3a"] and all(np.isfinite(pick.score) for pick in found.picks)
+        assert names == ["i3a", "i2a"]
+        assert [pick.score for pick in found.picks] == pytest.approx(far)
+
+
+def test_an_empty_pool_one_image_and_seven_tasks():
+    for options in ({}, {"score": "diversity"}, {"score": "inconsistency"}, {"unit": "cells"}):
+        empty = pool_of(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 3)))
+        assert picked(empty, 3, **options)[0] == []
+        assert picked(pool_of([[2, 2]], [[1, 1]], [[1, 2]]), 3, **options)[0] == []
+        assert picked(pool_of([[2, 2], [0, 2]], [[1, 1]] * 2, [[1, 2]] * 2), 9, **options)[0] == ["i1a"]
+        grid = Grid(["i"], np.array([1], np.uint64), list("abcdefg"), np.zeros((1, 7), np.int8), np.ones(7))
+        statistics = {"committee": np.ones((1, 7)), "embedding": np.ones((1, 2), np.float32)}
+        found = build(Options(**options)).select(PoolView(grid, statistics), Budget(100, "labels"))
+        assert len(found.picks) == 7
 
 
 def test_without_any_label_the_first_pick_is_the_most_inconsistent_and_the_others_are_far_from_it():
