@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from labelgrid.errors import RecipeError
-from labelgrid.regular import read_text
+from labelgrid.files import read_text
 
 T = TypeVar("T")
 #: The largest whole number in a file of settings: the largest that a database and TOML hold.
@@ -72,7 +72,7 @@ def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool 
     except RecursionError as error:
         raise _too_deep(where) from error
     except ValidationError as error:
-        faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        faults = [_fault(kind, fault["loc"], fault["type"], _message(fault)) for fault in error.errors()]
         raise RecipeError("; ".join(faults) + ".", where=where, next_step="Fix it and run again.") from error
 
 
@@ -110,6 +110,12 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
         value = getattr(options, name)
         if not low <= value <= high:
             raise ValueError(f"{name} must be from {low:g} to {high:g}; it is {value:g}")
+
+
+def _message(fault: Mapping[str, Any]) -> str:
+    """The validator's message; of a number out of range, with the number."""
+    bounded = {"ge", "gt", "le", "lt"} & fault.get("ctx", {}).keys()
+    return f"{fault['msg']}; it is {fault['input']}" if bounded else str(fault["msg"])
 
 
 def _fault(kind: object, key_path: tuple[int | str, ...], fault: str, message: str) -> str:

@@ -24,7 +24,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.balance": frozenset(),
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights"}),
-    "select": frozenset({"strategy", "parts", "distances"}),
+    "select": frozenset({"budget", "strategy", "parts", "distances"}),
     "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }
 

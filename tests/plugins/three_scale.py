@@ -13,7 +13,7 @@ from torch.nn import functional
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, with_known
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import check_rates
+from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
@@ -30,10 +30,7 @@ class Options:
     """
 
     width: int = 16
-    dropout: float = 0.2
-
-    def __post_init__(self) -> None:
-        check_rates(self.dropout)
+    dropout: Rate = 0.2
 
 
 class Pyramid(nn.Module):

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from labelgrid.labels.grid import Grid
 from labelgrid.score.committee import COMBINE
-from labelgrid.select.parts import draw_cells, draw_images
+from labelgrid.select.parts import fill_unknown
 from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.tcd import Options, build
 from labelgrid.streams import image_key
@@ -26,7 +26,7 @@ def pool_of(seed, *, labelled=True, unknown=False, n=16):
         state[:3], state[3, 1], state[4, 0], state[5, 2] = LABELLED, LABELLED, REQUESTED, 3
     raw = rng.gamma(2.0, [0.1, 1.0, 30.0], (n, 3))
     if unknown:
-        raw[:, 1] = np.nan
+        raw[:, 1], state[6] = np.nan, (LABELLED, 0, LABELLED)
     features = (rng.normal(size=(n, 5)) + 3).astype(np.float32)
     keys = np.array([image_key(name) for name in names], np.uint64)
     grid = Grid(names, keys, TASKS, state, np.array([1.0, 2.0, 5.0]))
@@ -49,18 +49,17 @@ def slow_scores(pool, options):
 def slow_items(pool, budget, options):
     """(image, column) -> (score, cost, cells) of all that can be picked."""
     scores, grid, items = slow_scores(pool, options), pool.grid, {}
+    filled = fill_unknown(scores, grid, pool.seed)
     missing = [[k for k in range(3) if grid.state[i, k] == 0] for i in range(len(grid.images))]
     for i, tasks in enumerate(missing):
         if options.unit == "cells":
             for k in tasks:
-                drawn = draw_cells(grid, pool.seed)[i, k]
-                score = drawn if np.isnan(scores[i, k]) else scores[i, k]
+                score = filled[i, k] if np.isnan(scores[i, k]) else scores[i, k]
                 items[i, k] = score, grid.cost[k] if budget.unit == "cost" else 1, [k]
         elif tasks:
             known = [scores[i, k] for k in tasks if not np.isnan(scores[i, k])]
-            joined = draw_images(grid, pool.seed)[i, 0]
-            if known:
-                joined = max(known) if options.tasks == "max" else sum(known) / len(known)
+            known = known or [filled[i, k] for k in tasks]
+            joined = max(known) if options.tasks == "max" else sum(known) / len(known)
             cost = {"labels": len(tasks), "images": 1, "cost": sum(grid.cost[k] for k in tasks)}[budget.unit]
             items[i, 0] = joined, cost, tasks
     return items

@@ -1,9 +1,10 @@
 """The TOML border: strict, with the place and the nearest right key."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+from pydantic import Field
 
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
@@ -14,6 +15,7 @@ class Inner:
     rate: float = 0.1
     mode: Literal["a", "b"] = "a"
     sizes: tuple[int, ...] = ()
+    share: Annotated[float, Field(ge=0, lt=1)] = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,15 @@ def test_values_become_nested_frozen_dataclasses():
     [
         ({"name": "x", "iner": {}}, r"iner: unknown key \(did you mean 'inner'\?\) *\. \(f\.toml\)|iner: unknown key"),
         ({"name": "x", "inner": {"rat": 1}}, r"inner\.rat: unknown key \(did you mean 'rate'\?\)"),
-        ({"name": "x", "inner": {"zzz": 1}}, r"inner\.zzz: unknown key \(known: rate, mode, sizes\)"),
+        ({"name": "x", "inner": {"zzz": 1}}, r"inner\.zzz: unknown key \(known: rate, mode, sizes, share\)"),
         ({"name": 3}, r"name: input should be a valid string"),
         ({"name": "x", "inner": {"rate": "fast"}}, r"inner\.rate: input should be a valid number"),
         ({"name": "x", "inner": {"mode": "c"}}, r"inner\.mode: input should be 'a' or 'b'"),
+        ({"name": "x", "inner": {"share": 1.0}}, r"inner\.share: input should be less than 1; it is 1\.0"),
+        (
+            {"name": "x", "inner": {"share": -0.5}},
+            r"inner\.share: input should be greater than or equal to 0; it is -0",
+        ),
         ({}, r"name: "),
     ],
 )

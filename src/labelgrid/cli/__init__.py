@@ -1,12 +1,15 @@
-"""Defines the command line: one function per command, without logic. Starts without torch."""
+"""Defines the command line: one function per command, without logic, and the options of all. Starts without torch."""
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Annotated, Any
 
 import typer
 
 from labelgrid import __version__
-from labelgrid.cli import corrections, exchange, grid, model, screen, sets, showing, study, trusting
+from labelgrid.cli import corrections, exchange, grid, model, screen, sets, showing, study
 from labelgrid.errors import LabelgridError, ProjectError
 
 #: The exit status after Ctrl-C.
@@ -40,11 +43,42 @@ def _root(
     pass
 
 
+def _trust(prefixes: list[str] | None) -> list[str] | None:
+    if prefixes:
+        from labelgrid.trusted import trust
+
+        trust(prefixes)
+    return prefixes
+
+
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust", callback=_trust, is_eager=True, help="Run plug-ins from this module or package. Repeatable."
+    ),
+]
+
+
+def with_trust(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with a further option, `--trust`: the modules whose plug-ins may run."""
+
+    @wraps(command)
+    def run(*, trust: Any = None, **arguments: Any) -> Any:
+        return command(**arguments)
+
+    shown, hints = signature(command), dict(command.__annotations__)
+    added = Parameter("trust", Parameter.KEYWORD_ONLY, default=None, annotation=Trust)
+    run.__signature__ = shown.replace(parameters=[*shown.parameters.values(), added])  # type: ignore[attr-defined]
+    result = {"return": hints.pop("return")} if "return" in hints else {}
+    run.__annotations__ = {**hints, "trust": Trust, **result}
+    return run
+
+
 for part in (grid, exchange, corrections, model, showing, study, sets):
     part.register(app)
 for info in app.registered_commands:
     if info.callback and info.callback not in WITHOUT_PLUG_INS:
-        info.callback = trusting.with_trust(info.callback)
+        info.callback = with_trust(info.callback)
 
 
 def main() -> None:

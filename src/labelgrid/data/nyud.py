@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import ImageError, LabelError
+from labelgrid.files import read_text
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, classes, depth, normals
 from labelgrid.labels.formats.files import one_channel, samples
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
-from labelgrid.regular import read_text
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
 

@@ -1,6 +1,5 @@
 """Defines the label codec: the protocol that each module of `formats/` implements, and labels as arrays."""
 
-import hashlib
 import importlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from labelgrid import plugins
 from labelgrid.config import parse
 from labelgrid.errors import LabelError
-from labelgrid.regular import open_regular
+from labelgrid.files import digest
 
 #: The command that changes a task, of which an import fills in DIR and TASK; with the options to declare a value and
 #: to add a class.
@@ -134,12 +133,6 @@ def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
     if "stride" in values:
         return dict(values)
     return {("stride" if key == "coarser" else key): value for key, value in values.items()}
-
-
-def digest(path: Path) -> str:
-    """The content hash of a regular file, as stored in the ledger."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def check_digest(path: Path, expected: str) -> None:

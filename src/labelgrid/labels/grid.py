@@ -1,4 +1,4 @@
-"""Defines the grid: states of cells, legal moves, and the arrays that strategies see."""
+"""Defines the grid: states of cells, legal moves, ids of requests, and the arrays that strategies see."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from labelgrid.streams import seed_of
 
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
@@ -91,6 +93,16 @@ class Move:
     score: float | None = None
     weight: float = 1.0
     why: str = ""
+
+
+def request_id(round: int, cell: Cell) -> str:
+    """The id of a request: the same for the same round and cell.
+
+    Example:
+        >>> request_id(3, Cell("a.jpg", "depth")) == request_id(3, Cell("a.jpg", "depth"))
+        True
+    """
+    return f"r{round}-{seed_of(0, cell.image_id, cell.task):016x}"
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from labelgrid import regular
 from labelgrid.errors import ImageError
+from labelgrid.files import read_text
 from labelgrid.labels.opening import FORMATS
 
 #: The file extensions of images.
@@ -83,7 +83,7 @@ def read_list(path: Path) -> list[str]:
             appears twice.
     """
     try:
-        lines = regular.read_text(path, "utf-8-sig").splitlines()
+        lines = read_text(path, "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         fault = error.strerror if isinstance(error, OSError) else error
         raise ImageError(

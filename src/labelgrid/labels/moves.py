@@ -10,8 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from labelgrid.errors import LedgerError
 from labelgrid.labels import roster
-from labelgrid.labels.database import UNCHANGED
-from labelgrid.labels.foreign import check_values, foreign_values
+from labelgrid.labels.database import UNCHANGED, check_values, foreign_values
 from labelgrid.labels.grid import LEGAL, Cell, Move, State
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES
 

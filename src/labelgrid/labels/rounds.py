@@ -6,8 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from labelgrid.errors import LedgerError
-from labelgrid.labels.database import UNCHANGED
-from labelgrid.labels.foreign import check_values
+from labelgrid.labels.database import UNCHANGED, check_values
 from labelgrid.labels.grid import Unit
 from labelgrid.labels.schema import NOTES, ROUNDS
 

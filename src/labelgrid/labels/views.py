@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
 from labelgrid.labels import roster, rounds
-from labelgrid.labels.foreign import check_values, foreign
+from labelgrid.labels.database import check_values, foreign
 from labelgrid.labels.grid import Cell, Grid, Move, Split, State
 from labelgrid.labels.moves import CellRow, cell_row
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES, TASKS

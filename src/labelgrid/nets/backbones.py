@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.errors import ModelError
+from labelgrid.files import open_regular, read_bytes
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.regular import open_regular, read_bytes
 
 
 class Encoder(nn.Module):

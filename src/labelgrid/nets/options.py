@@ -1,7 +1,9 @@
-"""Defines the options of the encoder, and the check of dropout rates. Loads no torch."""
+"""Defines the options of the encoder, and rates of dropout. Loads no torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from labelgrid.config import check_ranges
 from labelgrid.trusted import is_trusted
@@ -9,17 +11,8 @@ from labelgrid.trusted import is_trusted
 Where = Literal["final", "heads", "all"]
 #: The largest number of channels of any layer.
 WIDEST = 16384
-
-
-def check_rates(*rates: float) -> None:
-    """Check that dropout rates lie in [0, 1).
-
-    Raises:
-        ValueError: one does not.
-    """
-    for rate in rates:
-        if not 0 <= rate < 1:
-            raise ValueError(f"a dropout rate must be at least 0 and below 1; it is {rate}")
+#: A dropout rate; `config.parse` checks its range.
+Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)

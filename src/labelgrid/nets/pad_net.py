@@ -15,7 +15,7 @@ from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, bottlenecks, with_known
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, check_rates
+from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
@@ -39,13 +39,12 @@ class Options:
     width: int = 256
     gate: Literal["target", "source"] = "target"
     own: Literal["prediction", "features"] = "prediction"
-    dropout: float = 0.2
-    encoder_dropout: float = 0.0
+    dropout: Rate = 0.2
+    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         if not 4 <= self.width <= WIDEST or self.width % 4:
             raise ValueError(f"width must be a multiple of 4 up to {WIDEST}; it is {self.width}")
-        check_rates(self.dropout, self.encoder_dropout)
 
 
 class Embed(nn.Sequential):

@@ -15,7 +15,7 @@ from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import WIDEST, check_rates
+from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
@@ -33,14 +33,13 @@ class Options:
 
     width: int = 0
     kernel: int = 1
-    dropout: float = 0.2
-    encoder_dropout: float = 0.0
+    dropout: Rate = 0.2
+    encoder_dropout: Rate = 0.0
 
     def __post_init__(self) -> None:
         if self.width < 0 or self.kernel < 1 or self.kernel % 2 == 0:
             raise ValueError(f"width must be at least 0 and kernel odd; they are {self.width} and {self.kernel}")
         check_ranges(self, width=(0, WIDEST), kernel=(1, 63))
-        check_rates(self.dropout, self.encoder_dropout)
 
 
 class SharedHeads(Network):

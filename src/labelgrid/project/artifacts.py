@@ -1,4 +1,4 @@
-"""Reads and writes the files of a round as typed records. Loads no torch."""
+"""Reads and writes the files of a round as typed records, and the note of previews to come. Loads no torch."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.files import write_text
+from labelgrid.files import disk, read_text, remove_folder, write_text
 from labelgrid.report.content import Measured
 
 T = TypeVar("T")
@@ -16,6 +16,8 @@ T = TypeVar("T")
 BEST = "best.ckpt"
 #: The number of picks of a round, from the first, that get pictures.
 SHOWN = 24
+#: The previews of a round, by their folders; and the file that lists those which are not written yet.
+PREVIEWS, PENDING = ("prelabels", "pictures"), "previews-pending.txt"
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,31 @@ def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
     """Write the picks of a round, best first; terms only where a score has some."""
     rows = (asdict(pick) for pick in picks)
     _write(folder / "picks.json", [{k: v for k, v in row.items() if k != "terms" or v} for row in rows])
+
+
+def announce_previews(folder: Path, names: Sequence[str]) -> None:
+    """Note the previews that follow a round's request, and remove those of picks that were not requested.
+
+    Call it before the request: a query that is killed in between is an open round, and chooses again.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    for name in PREVIEWS:
+        remove_folder(folder / name)
+    with disk(folder, "Nothing was requested."):
+        (folder / PENDING).unlink(missing_ok=True)
+        if names:
+            write_text(folder / PENDING, "".join(f"{name}\n" for name in names))
+
+
+def pending_previews(folder: Path) -> tuple[str, ...]:
+    """The names of a round's previews that are not written yet."""
+    try:
+        words = read_text(folder / PENDING).split()
+    except (OSError, ValueError):  # there are none, or the file is not of this program
+        return ()
+    return tuple(name for name in PREVIEWS if name in words)
 
 
 def read_log(folder: Path) -> list[EpochRecord] | None:

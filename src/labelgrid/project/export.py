@@ -11,15 +11,16 @@ from labelgrid import files, plugins
 from labelgrid.annotate.connector import Connector
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
-from labelgrid.labels.codec import check_digest, codec, digest
+from labelgrid.files import digest, read_bytes
+from labelgrid.labels.codec import check_digest, codec
 from labelgrid.labels.grid import SPLITS, Cell, ImageRow, Move, State
 from labelgrid.labels.images import changed_image, image_size
 from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.available import usable
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import open_requests, prelabel, query_command
-from labelgrid.regular import read_bytes
+from labelgrid.project.requests import open_requests, prelabel
+from labelgrid.project.status import next_command
 from labelgrid.spreadsheets import csv_text, unmarked
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split")
@@ -76,7 +77,7 @@ def export(
         raise ProjectError(
             "No request is open." if round is None else f"Round {round} has no open request.",
             where=str(project.folder),
-            next_step=f"`{query_command(project)}` makes requests.",
+            next_step=f"Next: {next_command(project)}.",
             unchanged="Nothing was written.",
         )
     progress = progress or Silent()

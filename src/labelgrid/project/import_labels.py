@@ -15,7 +15,7 @@ from labelgrid import files, plugins
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefused
 from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
-from labelgrid.labels.codec import digest
+from labelgrid.files import digest
 from labelgrid.labels.grid import Move, Split, State
 from labelgrid.labels.naming import shortened, stem
 from labelgrid.progress import Progress, Silent

@@ -1,15 +1,14 @@
-"""Provides a project's requests: their ids, which are open, and their prelabels. Loads no torch."""
+"""Provides a project's requests: which are open, and their prelabels. Loads no torch."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.labels.grid import Cell, Move, State, request_id
 from labelgrid.labels.naming import label_name
 from labelgrid.labels.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.streams import seed_of
 from labelgrid.tasks.task import TaskDef
 
 
@@ -30,17 +29,7 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
 def query_command(project: ProjectFolder) -> str:
     """A query that the pool can answer, for hints; 60 labels if there are so many."""
     left = sum(count.missing for count in project.store.counts(("train",)).values())
-    return f"labelgrid query {shlex.quote(str(project.folder))} --budget {min(60, left) or 'N'}"
-
-
-def request_id(round: int, cell: Cell) -> str:
-    """The id of a request: the same for the same round and cell.
-
-    Example:
-        >>> request_id(3, Cell("a.jpg", "depth")) == request_id(3, Cell("a.jpg", "depth"))
-        True
-    """
-    return f"r{round}-{seed_of(0, cell.image_id, cell.task):016x}"
+    return command("query", project.folder, "--budget", min(60, left) or "N")
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:

@@ -7,9 +7,8 @@ from typing import Any
 
 from labelgrid import files
 from labelgrid.errors import ProjectError
-from labelgrid.files import write_text
+from labelgrid.files import open_regular, write_text
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.regular import open_regular
 from labelgrid.report import plots
 from labelgrid.report.blocks import Page
 from labelgrid.report.campaign_figures import study_figures

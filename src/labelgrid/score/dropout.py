@@ -6,19 +6,19 @@ are fed in. The dropout masks depend only on the seed and the image's id.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor
 
-from labelgrid.config import check_ranges
 from labelgrid.data.frame import Frame, to_original
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
-from labelgrid.nets.options import Where, check_rates
+from labelgrid.nets.options import Rate, Where
 from labelgrid.pixel.target import Target
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import Task
@@ -42,16 +42,10 @@ class Options:
             which takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
     """
 
-    passes: int = 10
+    passes: Annotated[int, Field(ge=1, le=100_000)] = 10
     where: Where = "final"
-    rate: float = 0.0
+    rate: Rate = 0.0
     at: Literal["original", "half", "head"] = "half"
-
-    def __post_init__(self) -> None:
-        if self.passes < 1:
-            raise ValueError(f"passes must be at least 1; it is {self.passes}")
-        check_ranges(self, passes=(1, 100_000))
-        check_rates(self.rate)
 
 
 @dataclass(frozen=True)

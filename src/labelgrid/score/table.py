@@ -14,8 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError
-from labelgrid.files import atomic_write
-from labelgrid.regular import open_regular
+from labelgrid.files import atomic_write, open_regular
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.files import atomic_write, disk
-from labelgrid.regular import open_regular
+from labelgrid.files import atomic_write, disk, open_regular
 
 
 def write_weights(path: Path, values: Mapping[str, Any]) -> None:

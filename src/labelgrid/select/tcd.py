@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick, State
+from labelgrid.select.budget import ROUNDING, buy
 from labelgrid.select.distances import squared_distances, unit_rows
-from labelgrid.select.parts import DRAWN, MinMax, buy, draw_cells, draw_images
+from labelgrid.select.parts import DRAWN, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 
 INCONSISTENCY, FEATURES = "committee", "embedding"
@@ -109,7 +110,7 @@ def greedy(items: Items, nearest: Nearest, amount: float) -> tuple[list[tuple[in
         The picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item
         as they were when it was picked, of all others after the last pick.
     """
-    scores, left = items.scores.copy(), amount + 1e-9
+    scores, left = items.scores.copy(), amount + ROUNDING
     at_pick, picks = np.full(scores.shape, np.nan), []
     far = nearest.values()
     while True:
@@ -131,7 +132,7 @@ def greedy(items: Items, nearest: Nearest, amount: float) -> tuple[list[tuple[in
 
 @dataclass(frozen=True)
 class TaskConsistency:
-    """Greedy picks by inconsistency × diversity; a cell without a score (an untrained task) is drawn at random.
+    """Greedy picks by inconsistency × diversity; a cell without a score (an untrained task) is drawn among the scores.
 
     Source: TCD eqs. 1 to 3 as docs/papers.md reads them; supplement, sections 5 to 7.
     """
@@ -200,14 +201,17 @@ class TaskConsistency:
 
 
 def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
-    """The images with a missing cell: their scores are the `max` or the `mean` of the known ones of these cells."""
+    """The images with a missing cell: their scores are the `max` or the `mean` of these cells'.
+
+    Cells without a score are not read, unless an image has no others: then they are drawn (`fill_unknown`).
+    """
     grid, eligible = pool.grid, pool.grid.eligible
-    known = eligible & np.isfinite(scores)
+    known, filled = eligible & np.isfinite(scores), fill_unknown(scores, grid, pool.seed)
+    used = np.where(np.any(known, axis=1, keepdims=True), known, eligible)
     if tasks == "max":
-        joined = np.where(known, scores, -np.inf).max(1)
+        joined = np.where(used, filled, -np.inf).max(1)
     else:
-        joined = np.where(known, scores, 0).sum(1) / np.maximum(known.sum(1), 1)
-    joined = np.where(known.any(1), joined, draw_images(grid, pool.seed)[:, 0])
+        joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
     missing = eligible.sum(1)
     costs = {"labels": missing, "images": np.ones(len(missing)), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
     centres = np.any(np.isin(grid.state, CENTRES), axis=1, keepdims=True)
@@ -217,10 +221,9 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
 
 def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
     """The missing cells; a budget of one image is worth t cells. `tasks` is not read."""
-    grid = pool.grid
-    values = np.where(np.isnan(scores), draw_cells(grid, pool.seed), scores)
+    grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
     costs = np.broadcast_to(grid.cost if budget.unit == "cost" else 1.0, values.shape)
-    return Items(np.where(grid.eligible, values, np.nan), costs, np.isin(grid.state, CENTRES), grid.keys)
+    return Items(values, costs, np.isin(grid.state, CENTRES), grid.keys)
 
 
 def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import RecipeError
+from labelgrid.files import read_bytes
 from labelgrid.labels.grid import Cell
-from labelgrid.regular import read_bytes
 from labelgrid.simulation.arms import InitialLabels, InitialPlan
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 

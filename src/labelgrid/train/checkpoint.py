@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.regular import open_regular
+from labelgrid.files import open_regular
 
 FORMAT = 3
 #: Formats that can be read. Format 2 kept the balancer in `parts`, and had no averaged weights and no own optimisers.
@@ -72,6 +72,17 @@ class Checkpoint:
         if not terms:
             return own
         return hashlib.blake2b(json.dumps([own, terms], sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def same_training(kept: str, now: str) -> bool:
+    """Whether a checkpoint's identity is that of a training now; older programs kept none of the `options`.
+
+    Example:
+        >>> same_training('{"seed": 1}', '{"options": {}, "seed": 1}'), same_training('{"seed": 1}', '{"seed": 2}')
+        (True, False)
+    """
+    known = {key: value for key, value in json.loads(now).items() if key != "options"}
+    return kept in (now, json.dumps(known, sort_keys=True))
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

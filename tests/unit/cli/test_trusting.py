@@ -6,7 +6,6 @@ import pytest
 
 from labelgrid import cli
 from labelgrid.cli import grid, sets
-from labelgrid.cli.trusting import with_trust
 from labelgrid.errors import UsageError
 from labelgrid.trusted import VARIABLE, is_trusted
 
@@ -21,7 +20,7 @@ def test_every_command_but_two_takes_it():
 
 
 def test_the_options_of_the_command_are_its_own_and_trust_is_the_last():
-    added = inspect.signature(with_trust(grid.status)).parameters
+    added = inspect.signature(cli.with_trust(grid.status)).parameters
     assert [*inspect.signature(grid.status).parameters, "trust"] == list(added)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid.errors import RecipeError
-from labelgrid.labels.codec import codec, digest, options_of
+from labelgrid.labels.codec import codec, options_of
 
 FORMATS = ("classes", "binary", "depth", "normals")
 
@@ -20,15 +20,6 @@ def test_unknown_options_are_refused_with_the_task():
     ) as caught:
         options_of("depth", {"scal": 1.0}, "task 'depth'")
     assert "task 'depth'" in str(caught.value)
-
-
-def test_a_digest_is_of_the_content(tmp_path):
-    (tmp_path / "a").write_bytes(b"1")
-    (tmp_path / "b").write_bytes(b"1")
-    (tmp_path / "c").write_bytes(b"2")
-    assert (
-        digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "c") and len(digest(tmp_path / "a")) == 32
-    )
 
 
 def test_checkpoints_keep_the_strides_old_name() -> None:

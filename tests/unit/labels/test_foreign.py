@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from labelgrid.errors import LabelgridError, LedgerError
-from labelgrid.labels.foreign import check_name, check_values, foreign_values
+from labelgrid.labels.database import check_name, check_values, foreign_values
 from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
 from labelgrid.labels.store import Store
 from labelgrid.tasks.task import definitions

@@ -6,10 +6,13 @@ import pytest
 
 from labelgrid.errors import ProjectError
 from labelgrid.project.artifacts import (
+    PENDING,
     EpochRecord,
     Fit,
     MemberRecord,
     PickRecord,
+    announce_previews,
+    pending_previews,
     read_fit,
     read_log,
     read_measured,
@@ -106,3 +109,14 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert (read_fit(tmp_path), read_members(tmp_path)) == (fit, {"a": member})
     assert (read_picks(tmp_path), read_measured(tmp_path)) == (picks, measured)
     assert json.loads((tmp_path / "heldout.json").read_text())["losses"] == {"depth": 0.25}
+
+
+def test_previews_to_come_are_noted_and_those_of_other_picks_are_removed(tmp_path):
+    assert pending_previews(tmp_path) == ()
+    (tmp_path / "pictures").mkdir()
+    announce_previews(tmp_path, ["prelabels"])
+    assert pending_previews(tmp_path) == ("prelabels",) and not (tmp_path / "pictures").exists()
+    (tmp_path / PENDING).write_text("pictures\n../x\nprelabels\n")
+    assert pending_previews(tmp_path) == ("prelabels", "pictures")
+    announce_previews(tmp_path, [])
+    assert not (tmp_path / PENDING).exists()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelError, LedgerError, PluginError, UsageError
-from labelgrid.labels.codec import digest
+from labelgrid.files import digest
 from labelgrid.labels.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import import_labels as import_labels_module

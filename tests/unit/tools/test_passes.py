@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from tools.passes import MOST
 from tools.source import ROOT
 
 # In a process of its own, as the tool runs: a debugger or another profile function would take the place of its own.
@@ -20,8 +21,23 @@ with passed(package) as modules:
     seed_of(0, "a")
 print(*sorted(modules))
 """
+#: Prints the modules that a query passes, and stops there.
+QUERY = """
+from tools.passes import counts
+from tools.source import ROOT
+print(*next(modules for name, modules in counts(ROOT / "src" / "labelgrid") if name == "query"))
+"""
+
+
+def run(code: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True)
+    return done.stdout.splitlines()
 
 
 def test_the_modules_in_which_a_function_runs_are_noted_and_no_others() -> None:
-    done = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines() == ["streams.py", "plugins.py streams.py"]
+    assert run(CODE) == ["streams.py", "plugins.py streams.py"]
+
+
+def test_a_query_passes_at_most_half_of_the_modules_that_it_once_passed() -> None:
+    modules = run(QUERY)[0].split()
+    assert "select/strategy.py" in modules and len(modules) <= MOST["query"] == 58 // 2, modules

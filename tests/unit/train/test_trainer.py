@@ -3,9 +3,11 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
+from labelgrid.data.batch import SoftLabel
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
 from labelgrid.pixel.target import Target
@@ -97,7 +99,7 @@ def plain_training(plan):
             batch=3,
             seed=plan.seed,
             epoch=epoch,
-            drop_last=True,
+            split=lambda names: [names[i : i + 3] for i in range(0, len(names) - 2, 3)],
         )
         for index, batch in enumerate(precise(batches)):
             draws = stream(plan.seed, "known", epoch, index).random((3, 2)) < options.known
@@ -299,3 +301,32 @@ def test_a_parameter_without_a_gradient_in_a_step_is_not_changed_by_it(data):
         training.train_step(batch, index)
         values.append(term.scale.item())
     assert values[0] != 0.5 and values[1] == values[0]  # neither by momentum nor by weight decay
+
+
+def test_a_long_training_in_steps_makes_several_passes_an_epoch(data):
+    plan = toy_plan(data, replace(QUICK, steps=202))  # 2 steps a pass, at most 100 epochs
+    training = Trainer(plan)
+    assert training.run_epoch(Silent())["step"] == plan.steps_per_epoch == 4
+
+
+def test_terms_read_their_soft_labels_in_every_step(data, tmp_path):
+    class Soft(Term):
+        def soft_labels(self, found):
+            size = found.source.image(data.names[0]).shape[:2]
+            confidence = np.full(size, 0.5, np.float32)
+            return lambda image_id, task: SoftLabel(found.source.label(image_id, task), confidence)
+
+        def loss(self, step):
+            soft = step.batch.soft[step.name]["depth"]
+            return {"confidence": soft.confidence.mean((1, 2, 3)) + 0 * step.losses["depth"]}
+
+    training = Trainer(toy_plan(data, QUICK, terms={"soft": Soft()}))
+    training.prepare(tmp_path, Silent(), resumed=False)
+    training.run_epoch(Silent())
+    assert training.step == 2
+
+
+def test_the_log_has_the_seconds_that_an_epoch_took(data, monkeypatch):
+    times = iter((10.0, 12.3456))
+    monkeypatch.setattr("labelgrid.train.trainer.time.perf_counter", lambda: next(times, 0.0))
+    assert Trainer(toy_plan(data, QUICK)).run_epoch(Silent())["seconds"] == 2.346

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from labelgrid import regular
 from labelgrid.errors import EmptyLabelError, LabelError
-from labelgrid.files import atomic_write
+from labelgrid.files import atomic_write, open_regular, read_bytes
 from labelgrid.labels import png
 from labelgrid.labels.opening import decoding, max_bytes, open_as_named, refuse_giant, refuse_other_format
 
@@ -36,7 +35,7 @@ def samples(path: Path) -> Array:
     if reader is None:
         raise LabelError(f"Label files with the extension '{path.suffix}' are not supported.", where=str(path))
     with _faults(path):
-        data = regular.read_bytes(path, max_bytes())
+        data = read_bytes(path, max_bytes())
         _check_start(data, path)
         array = reader(data, path)
     if array.size == 0:
@@ -50,7 +49,7 @@ def stored_size(path: Path) -> tuple[int, int] | None:
     Raises:
         LabelError: the file cannot be read, or its header is damaged or does not match its extension.
     """
-    with _faults(path), regular.open_regular(path) as file:
+    with _faults(path), open_regular(path) as file:
         head = file.read(64)
         file.seek(0)
         _check_start(head, path)
