@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from labelgrid.data.batch import Batch
-from labelgrid.nets.network import Features
+from labelgrid.nets.network import Features, Output
 from labelgrid.progress import Progress
 from labelgrid.score.table import Axis
 from labelgrid.tasks.task import Task
@@ -37,6 +39,12 @@ class PoolBatch:
     features: Features
     model: TrainedModel
     tasks: Mapping[str, Task]
+
+    @cached_property
+    def output(self) -> Output:
+        """The network's output without known labels; the encoder is not repeated, and it is decoded once a batch."""
+        with torch.no_grad():
+            return self.model.network.decode(self.features)
 
 
 class Statistic:
