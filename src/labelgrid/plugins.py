@@ -24,7 +24,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.balance": frozenset(),
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "weights"}),
-    "select": frozenset({"strategy", "parts"}),
+    "select": frozenset({"strategy", "parts", "centres", "shares", "clusters"}),
     "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }
 
