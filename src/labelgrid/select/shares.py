@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, State
 from labelgrid.select.strategy import Budget
+from labelgrid.streams import stream
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
+#: What may be spent above a budget: costs are sums of floats.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,10 @@ class Group:
     Args:
         items: the indices of its items [m]; an item may be in several groups.
         scores: float64 [m], finite; the highest are taken first.
-        share: its share of the picks, relative to the other groups'.
     """
 
     items: Rows
     scores: Floats
-    share: float = 1.0
 
 
 def in_use(grid: Grid) -> NDArray[np.bool_]:
@@ -56,17 +57,43 @@ def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
     return costs.ravel(), budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
 
 
-def deal(
-    groups: Sequence[Group], costs: Floats, keys: NDArray[np.uint64], amount: float
-) -> list[tuple[int, int, float]]:
-    """Let the groups take turns, each in proportion to its share, until the amount pays for no further item.
+def interleave(turns: Sequence[Iterator[int]], shares: Sequence[float]) -> Iterator[int]:
+    """Merge endless sequences of turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
 
-    In its turn a group takes its best item that no group took and that the rest of the amount pays for. The next turn
-    is that of the group with the largest share of a pick (D'Hondt's rule), of equal ones the first. A group that has
+    Example:
+        >>> from itertools import cycle
+        >>> merged = interleave([cycle("ab"), cycle("c")], [2, 1])
+        >>> "".join(next(merged) for _ in range(9))
+        'acbacbacb'
+    """
+    counts = [0] * len(turns)
+    while turns:
+        best = max(range(len(turns)), key=lambda index: shares[index] / (2 * counts[index] + 1))
+        counts[best] += 1
+        yield next(turns[best])
+
+
+def shuffled(count: int, seed: int, *names: str) -> list[int]:
+    """The numbers below `count` in random order: whose turn comes first, so that no group always gets the rest.
+
+    Example:
+        >>> sorted(shuffled(3, 0, "tasks"))
+        [0, 1, 2]
+    """
+    return [int(number) for number in stream(seed, "turns", *names).permutation(count)]
+
+
+def deal(
+    groups: Sequence[Group], turns: Iterator[int], costs: Floats, keys: NDArray[np.uint64], amount: float
+) -> list[tuple[int, int, float]]:
+    """Let the groups take turns until the amount pays for no further item.
+
+    In its turn a group takes its best item that no group took and that the rest of the amount pays for. A group that has
     nothing left is passed over.
 
     Args:
         groups: the groups.
+        turns: the index of the group whose turn it is; endless, with each group again and again.
         costs: float64 [items], in the unit of `amount`.
         keys: uint64 [items]; they break ties of scores, then the index does.
         amount: what may be spent.
@@ -75,25 +102,27 @@ def deal(
         Item, group and score of each pick, in order.
 
     Example:
+        >>> from itertools import cycle
         >>> few, all_ = Group(np.array([0]), np.array([0.1])), Group(np.arange(3), np.array([0.1, 0.5, 0.9]))
-        >>> deal([few, all_], np.ones(3), np.arange(3, dtype=np.uint64), 2.0)
-        [(0, 0, 0.1), (2, 1, 0.9)]
+        >>> deal([few, all_], cycle([0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
+        [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
     """
     least = float(costs.min(initial=np.inf))
-    most = int((amount + 1e-9) // least) if 0 < least < np.inf else len(costs)
+    most = int((amount + ROUNDING) // least) if 0 < least < np.inf else len(costs)
     queues = [_best_first(group, keys, most) for group in groups]
-    waiting, counts, left = list(range(len(groups))), [0] * len(groups), amount + 1e-9
+    waiting, left = set(range(len(groups))), amount + ROUNDING
     taken, picks = np.zeros(len(costs), np.bool_), list[tuple[int, int, float]]()
     while waiting:
-        group = max(waiting, key=lambda index: groups[index].share / (counts[index] + 1))
-        found = next(((i, s) for i, s in queues[group] if not taken[i] and costs[i] <= left), None)
+        group = next(turns)
+        if group not in waiting:
+            continue
+        found = next(((i, score) for i, score in queues[group] if not taken[i] and costs[i] <= left), None)
         if found is None:
             waiting.remove(group)
             continue
         item, score = found
         picks.append((item, group, score))
         taken[item] = True
-        counts[group] += 1
         left -= float(costs[item])
     return picks
 
