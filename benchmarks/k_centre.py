@@ -6,13 +6,9 @@ process, whose peak memory is measured. The time of the other two sides is propo
 measured at fewer picks (`--peer-picks`); the ratio is then that of the seconds per pick.
 """
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -26,6 +22,7 @@ from labelgrid.select.strategy import Budget, PoolView
 
 BAR = 5.0
 PEER = "scikit-activeml"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def pool_of(images: int, width: int, labelled: int) -> tuple[np.ndarray, Grid]:
@@ -94,9 +91,10 @@ def main(words: list[str] | None = None) -> int:
     if options.side:
         run_side(options.side, *sizes, options.picks)
         return 0
+    os.environ.update(ONE_THREAD)  # of the sides' processes
     print(machine())
     print(f"{sizes[0]:,} images x {sizes[1]}, {sizes[2]} labelled, {options.picks} picks, one thread")
-    runs, counts = {}, {side: options.peer_picks or options.picks for side in SIDES} | {"ours": options.picks}
+    runs, counts = {}, dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks}
     for side in SIDES:
         if side == PEER and find_spec("skactiveml") is None:
             print(f"  {side} is not installed: whether its bar holds is not checked.")

@@ -1,4 +1,4 @@
-"""A round of core-set that is killed while the pool is scored picks what a brute force over the network's features does."""
+"""A round of core-set that is killed while the pool is scored picks what a brute force picks."""
 
 import json
 

@@ -31,7 +31,9 @@ def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArra
         if probabilities is not None:
             maps = maps_of(probabilities)
             boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
-            found[name] = torch.stack([maps[i][:, rows, columns].mean((1, 2)) for i, (rows, columns) in enumerate(boxes)])
+            found[name] = torch.stack(
+                [maps[i][:, rows, columns].mean((1, 2)) for i, (rows, columns) in enumerate(boxes)]
+            )
     widest = max((means.shape[1] for means in found.values()), default=1)
     filled = np.zeros((len(frames), len(batch.tasks), widest), np.float32)
     for column, name in enumerate(batch.tasks):
@@ -41,7 +43,7 @@ def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArra
 
 
 def class_probabilities(task: Task, raw: Tensor) -> Tensor | None:
-    """A task's probabilities [b, c, h, w]; a yes/no task has two classes, no and yes. None if it predicts no classes."""
+    """A task's probabilities [b, c, h, w]; a yes/no task has two classes, no and yes. None if it has no classes."""
     if not isinstance(task.moments(), ClassMoments):
         return None
     prediction = task.activate(raw)

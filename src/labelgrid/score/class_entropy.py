@@ -1,4 +1,4 @@
-"""Computes the predictive entropy of each image that falls to each class: the mean over pixels of probability × entropy.
+"""Computes how much of an image's predictive entropy falls to each class: the mean of probability × entropy.
 
 It is computed for all tasks that predict classes, in one forward pass with known labels, at the heads' resolution. It
 has no options.
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.score.by_class import class_means
-from labelgrid.score.statistic import Axis, PoolBatch, Scope, Statistic
+from labelgrid.score.statistic import PoolBatch, Scope, Statistic
+from labelgrid.score.table import Axis
 
 
 @dataclass(frozen=True)

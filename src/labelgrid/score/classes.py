@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.score.by_class import class_means
-from labelgrid.score.statistic import Axis, PoolBatch, Scope, Statistic
+from labelgrid.score.statistic import PoolBatch, Scope, Statistic
+from labelgrid.score.table import Axis
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.score.statistic import Axis, PoolBatch, Scope, Statistic
+from labelgrid.score.statistic import PoolBatch, Scope, Statistic
+from labelgrid.score.table import Axis
 
 
 @dataclass(frozen=True)

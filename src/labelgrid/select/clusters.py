@@ -12,9 +12,7 @@ from labelgrid.streams import stream
 ITERATIONS = 20
 
 
-def k_means(
-    features: NDArray[np.floating], keys: NDArray[np.uint64], count: int, seed: int
-) -> NDArray[np.intp]:
+def k_means(features: NDArray[np.floating], keys: NDArray[np.uint64], count: int, seed: int) -> NDArray[np.intp]:
     """The cluster of each row, [n], by k-means from k-means++ seeds.
 
     Args:

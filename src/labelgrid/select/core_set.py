@@ -7,13 +7,9 @@ options.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labelgrid.labels.grid import Pick
 from labelgrid.select.centres import farthest_first
 from labelgrid.select.parts import draw_images
-from labelgrid.select.shares import image_costs, in_use
+from labelgrid.select.shares import image_costs, image_picks, in_use
 from labelgrid.select.strategy import Budget, PoolView, Selection
 
 FEATURES = "features"
@@ -41,14 +37,9 @@ class CoreSet:
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`."""
         grid, features = pool.grid, pool.statistics[FEATURES]
-        eligible, costs = grid.eligible, image_costs(grid, budget)
-        first = draw_images(grid, pool.seed)[:, 0]
+        costs, first = image_costs(grid, budget), draw_images(grid, pool.seed)[:, 0]
         rows, distances = farthest_first(features, in_use(grid), costs, grid.keys, budget.amount, first)
-        picks = [
-            Pick(grid.cell(row, int(column)), float(distances[row]), why="far from all labelled images")
-            for row in rows
-            for column in np.flatnonzero(eligible[row])
-        ]
+        picks = image_picks(grid, zip(rows, distances[rows], strict=True), "far from all labelled images")
         return Selection(picks, {"distance": distances})
 
 

@@ -20,8 +20,8 @@ class Options:
     """How the budget is divided among tasks.
 
     Args:
-        shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion to 1 / cost, so that
-            the same is spent on each task. What a task has no cells for goes to the others.
+        shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion to 1 / cost, so
+            that the same is spent on each task. What a task has no cells for goes to the others.
     """
 
     shares: Literal["equal", "cost"] = "equal"

@@ -1,12 +1,12 @@
 """Divides a budget among groups of images or cells: each group gets its share of the picks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.grid import Grid, State
+from labelgrid.labels.grid import Grid, Pick, State
 from labelgrid.select.strategy import Budget
 from labelgrid.streams import stream
 
@@ -83,13 +83,23 @@ def shuffled(count: int, seed: int, *names: str) -> list[int]:
     return [int(number) for number in stream(seed, "turns", *names).permutation(count)]
 
 
+def image_picks(grid: Grid, found: Iterable[tuple[int, float]], why: str) -> list[Pick]:
+    """The picks of all missing cells of images, given their rows and scores."""
+    eligible = grid.eligible
+    return [
+        Pick(grid.cell(row, int(column)), float(score), why=why)
+        for row, score in found
+        for column in np.flatnonzero(eligible[row])
+    ]
+
+
 def deal(
     groups: Sequence[Group], turns: Iterator[int], costs: Floats, keys: NDArray[np.uint64], amount: float
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
-    In its turn a group takes its best item that no group took and that the rest of the amount pays for. A group that has
-    nothing left is passed over.
+    In its turn a group takes its best item that no group took and that the rest of the amount pays for. A group that
+    has nothing left is passed over.
 
     Args:
         groups: the groups.

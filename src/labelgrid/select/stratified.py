@@ -14,7 +14,7 @@ from pydantic import Field
 from labelgrid.labels.grid import Pick
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, cell_costs, deal, image_costs, shuffled
+from labelgrid.select.shares import Group, cell_costs, deal, image_costs, image_picks, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -62,36 +62,26 @@ class Stratified:
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. A pick's terms are the stratum of its image and the number of images in it."""
-        grid, t = pool.grid, len(pool.grid.tasks)
-        missing = grid.eligible.any(1)
-        strata = np.full(len(missing), -1)
+        grid = pool.grid
+        missing = np.any(grid.eligible, axis=1)
+        strata, size = np.full(len(missing), -1), np.zeros(len(missing))
         strata[missing] = self._strata(pool, missing)
         names, sizes = np.unique(strata[missing], return_counts=True)
-        if self.options.unit == "cells":
-            (costs, amount), draws, keys = cell_costs(grid, budget), draw_cells(grid, pool.seed), np.repeat(grid.keys, t)
-            of_item, draws = np.where(grid.eligible, strata[:, None], -1).ravel(), draws.ravel()
-        else:
-            costs, amount, draws, keys = (
-                image_costs(grid, budget),
-                budget.amount,
-                draw_images(grid, pool.seed)[:, 0],
-                grid.keys,
-            )
-            of_item = strata
-        groups = [Group(items, draws[items]) for items in (np.flatnonzero(of_item == name) for name in names)]
-        found = deal(groups, cycle(shuffled(len(groups), pool.seed, "strata")), costs, keys, amount)
-        cells = [
-            (*divmod(item, t), score) if self.options.unit == "cells" else (item, int(column), score)
-            for item, _, score in found
-            for column in ([0] if self.options.unit == "cells" else np.flatnonzero(grid.eligible[item]))
-        ]
-        size = np.zeros(len(missing))
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
-        why = "random of its stratum"
-        return Selection(
-            [Pick(grid.cell(row, column), score, why=why) for row, column, score in cells],
-            {"stratum": strata.astype(np.float64), "images in it": size},
-        )
+        turns, why = cycle(shuffled(len(names), pool.seed, "strata")), "random of its stratum"
+        if self.options.unit == "images":
+            draws = draw_images(grid, pool.seed)[:, 0]
+            groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]
+            found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
+            picks = image_picks(grid, [(row, score) for row, _, score in found], why)
+        else:
+            draws, t = draw_cells(grid, pool.seed).ravel(), len(grid.tasks)
+            of_cell = np.where(grid.eligible, strata[:, None], -1).ravel()
+            groups = [Group(items, draws[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
+            costs, amount = cell_costs(grid, budget)
+            found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
+            picks = [Pick(grid.cell(*divmod(item, t)), score, why=why) for item, _, score in found]
+        return Selection(picks, {"stratum": strata.astype(np.float64), "images in it": size})
 
     def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
         """The stratum of each image with a missing cell."""

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.labels.grid import Pick
 from labelgrid.select.clusters import k_means
-from labelgrid.select.shares import Group, deal, image_costs, in_use
+from labelgrid.select.shares import Group, deal, image_costs, image_picks, in_use
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -43,8 +42,9 @@ class Options:
 class TypiClust:
     """Whole images: as many clusters as labelled images and picks; the most typical image of each in turn.
 
-    Clusters take turns by their number of labelled images, the fewest first, then by size, the largest first. An image's
-    typicality is 1 / its mean distance to the nearest neighbours among the images of its cluster without a label.
+    Clusters take turns by their number of labelled images, the fewest first, then by size, the largest first. The
+    typicality of an image is 1 / its mean distance to the nearest neighbours among its cluster's images without a
+    label.
 
     Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released code.
     """
@@ -64,7 +64,9 @@ class TypiClust:
             wanted = int(used[rows].sum()) + affordable(costs[rows], budget.amount)
             count = min(wanted, self.options.most)
             clusters[rows] = k_means(features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust"))
-        sizes, labelled = (np.bincount(clusters[part], minlength=clusters.max() + 1) for part in (rows, rows[used[rows]]))
+        sizes, labelled = (
+            np.bincount(clusters[part], minlength=clusters.max() + 1) for part in (rows, rows[used[rows]])
+        )
         typicality = np.zeros(len(costs))
         for cluster in np.flatnonzero(sizes):
             members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
@@ -77,11 +79,8 @@ class TypiClust:
                 found += (part := deal(some, cycle(range(len(some))), costs, grid.keys, left))
                 left -= float(sum(costs[item] for item, _, _ in part))
                 costs[[item for item, _, _ in part]] = np.inf
-        picks = [
-            Pick(grid.cell(row, int(column)), score, why="typical of images like which few are labelled")
-            for row, _, score in found
-            for column in np.flatnonzero(grid.eligible[row])
-        ]
+        scored = [(row, score) for row, _, score in found]
+        picks = image_picks(grid, scored, "typical of images like which few are labelled")
         of = np.where(clusters >= 0, clusters, 0)
         return Selection(
             picks, {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}

@@ -60,7 +60,9 @@ def test_only_a_few_passes_over_the_pool_are_made(monkeypatch):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(20_000, 16)).astype(np.float32)
     first = np.arange(20_000) < 50
-    farthest_first(features, first, np.where(first, np.inf, 1.0), np.arange(20_000, dtype=np.uint64), 200.0, features[:, 0])
+    farthest_first(
+        features, first, np.where(first, np.inf, 1.0), np.arange(20_000, dtype=np.uint64), 200.0, features[:, 0]
+    )
     assert sum(passes) == 250 and len(passes) < 20
 
 

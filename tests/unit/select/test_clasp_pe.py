@@ -94,7 +94,10 @@ def test_noise_spreads_early_picks_and_late_picks_are_the_most_uncertain():
     def kept(rounds):
         return np.mean(
             [
-                len(best & {p.cell.image_id for p in select(pool(rounds, s), Budget(20)).picks if p.cell.task == "depth"})
+                len(
+                    best
+                    & {p.cell.image_id for p in select(pool(rounds, s), Budget(20)).picks if p.cell.task == "depth"}
+                )
                 for s in range(20)
             ]
         )

@@ -52,7 +52,7 @@ def test_typicality_is_that_of_slow_loops(size, neighbours):
 def test_the_most_typical_images_of_the_largest_clusters_are_picked(monkeypatch):
     monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
     images, found = picked(pool(), 4)
-    best = [rows[slow_typicality(made()[rows], 20).argmax()] for rows in (np.flatnonzero(OF == c) for c in range(4))]
+    best = [rows[slow_typicality(made()[rows], 20).argmax()] for rows in (np.flatnonzero(c == OF) for c in range(4))]
     assert images == best
     assert [pick.score for pick in found.picks[::2]] == pytest.approx(found.terms["typicality"][images], rel=1e-12)
     assert found.terms["images like it"][images].tolist() == SIZES[:4]
@@ -78,7 +78,9 @@ def test_small_clusters_wait_until_the_others_have_nothing_left(monkeypatch):
 def test_the_number_of_clusters_is_that_of_labelled_images_and_picks(monkeypatch):
     counts = []
     whole = clusters.k_means
-    monkeypatch.setattr(typiclust, "k_means", lambda f, k, count, seed: counts.append(count) or whole(f, k, count, seed))
+    monkeypatch.setattr(
+        typiclust, "k_means", lambda f, k, count, seed: counts.append(count) or whole(f, k, count, seed)
+    )
     picked(pool([0, 41, 42]), 5)
     picked(pool(), 50, most=7)
     assert counts == [8, 7]
