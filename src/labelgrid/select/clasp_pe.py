@@ -60,7 +60,7 @@ class ClassStratified:
     width of the prediction. The score for a class is the entropy that falls to the class. A task whose network learnt
     nothing yet is drawn at random.
 
-    Source: Lüth et al. 2026 (ClaSP PE) as docs/papers.md reads it; the noise is that of Kirsch et al. 2023.
+    Source: Lüth et al. 2026 (ClaSP PE) as docs/strategies.md reads it; the noise is that of Kirsch et al. 2023.
     """
 
     options: Options

@@ -122,7 +122,7 @@ def deal(
     queues = [_best_first(group, keys, most) for group in groups]
     waiting, left = set(range(len(groups))), amount + ROUNDING
     taken, picks = np.zeros(len(costs), np.bool_), list[tuple[int, int, float]]()
-    while waiting:
+    while waiting and left >= least:
         group = next(turns)
         if group not in waiting:
             continue
