@@ -52,6 +52,7 @@ class TypiClust:
     options: Options
     needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
     unit: ClassVar[Literal["images"]] = "images"
+    cold: ClassVar[bool] = True
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. A pick's terms are its typicality, and its cluster's images and labelled images."""
