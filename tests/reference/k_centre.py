@@ -12,10 +12,7 @@ def brute_force(
     found: list[int] = []
     values, order = features.astype(np.float64), range(len(features)) if keys is None else keys
     for _ in range(count):
-
-        def far(row: int) -> tuple[float, int]:
-            least = min(float(np.square(values[row] - values[centre]).sum()) for centre in [*centres, *found])
-            return least, -int(order[row])
-
-        found.append(max(open_rows - set(found), key=far))
+        each = [np.square(values - values[centre]).sum(1) for centre in [*centres, *found]]
+        nearest = np.min(each, axis=0)
+        found.append(max(open_rows - set(found), key=lambda row: (nearest[row], -int(order[row]))))
     return found

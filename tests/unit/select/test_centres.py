@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from labelgrid.select import centres
-from labelgrid.select.centres import Nearest, farthest_first, squared_distances
+from labelgrid.select.centres import Nearest, ShortList, farthest_first, squared_distances
 from tests.reference.k_centre import brute_force
 
-N, WIDTH, PICKS = 600, 8, 40
+N, WIDTH, PICKS = 600, 8, 150
 
 
 def made(kind):
@@ -52,6 +52,27 @@ def test_distances_of_features_with_a_large_mean_lose_no_precision():
     nearest = Nearest(rows)
     nearest.add([0])
     assert nearest.values[1] == pytest.approx(100) and nearest.settled(np.array([1])).tolist() == [100.0]
+
+
+def test_settled_distances_are_exact_where_a_matrix_product_cannot_tell_two_centres_apart():
+    for number in range(20):
+        x = 1e6 + number * 977.3
+        rows = np.array([[x, 0.0], [x + 3, 0.0], [x, 3.0 + 1e-7], [-x, 0.0]])
+        nearest = Nearest(rows)
+        nearest.add([2, 1, 3])
+        assert nearest.rounding > 1e-3
+        assert nearest.settled(np.array([0])).tolist() == squared_distances(rows[1:2], rows[0]).tolist()
+
+
+def test_a_value_that_rounding_puts_below_a_tie_is_settled_before_the_tie_is_broken():
+    rows = np.array([[0.0, 0.0], [3.0, 0.0], [-3.0, 0.0], [3.0, 3.0]])
+    nearest = Nearest(rows)
+    nearest.add([0])
+    assert nearest.values[1] == pytest.approx(9) and nearest.rounding > 0
+    nearest.values[1:3] = [9 - nearest.rounding / 2, 9.0]
+    listed = ShortList(nearest, np.array([1, 2, 3]), np.array([1, 2, 3], np.uint64), -np.inf)
+    listed.add(2)
+    assert listed.farthest(np.array([True, True, False])) == (0, 9.0)  # 9 from both centres; the lower key of the two
 
 
 def test_only_a_few_passes_over_the_pool_are_made(monkeypatch):

@@ -114,6 +114,13 @@ def test_a_task_that_has_learnt_nothing_is_drawn_at_random():
     assert {pick.cell.task for pick in found.picks if pick.why == DRAWN} == {"semseg"}
 
 
+def test_cells_without_a_score_get_their_share_of_a_tasks_picks():
+    unsure = pool().statistics["dropout"].copy()
+    unsure[40:, 1] = np.nan
+    whys = [pick.why for pick in select(pool(dropout=unsure), Budget(40)).picks if pick.cell.task == "semseg"]
+    assert len(whys) == 20 and whys.count(DRAWN) in (6, 7)
+
+
 def test_without_class_tasks_each_task_gets_its_most_uncertain_cells():
     plain = np.zeros((N, 2), np.float32)
     found = select(pool(rounds=9, class_entropy=plain), Budget(4), last_power=1e6)

@@ -83,4 +83,6 @@ def test_the_rarest_class_counts_images_and_leaves_small_shares_out():
     shares = np.array([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.6, 0.0, 0.4], [0.995, 0.0, 0.005]])
     assert rarest_classes(shares, 0.01).tolist() == [1, 1, 2, 0]
     assert rarest_classes(shares, 0.001).tolist() == [1, 1, 2, 2]
+    wide = np.array([[0.7, 0.3], [0.8, 0.2], [0.0, 0.2], [0.0, 0.2]])  # a class of few images with large shares
+    assert rarest_classes(np.hstack([wide, 1 - wide.sum(1, keepdims=True)]), 0.01)[:2].tolist() == [0, 0]
     assert rarest_classes(np.array([[0.3, 0.4, 0.3]]), 0.9).tolist() == [1]

@@ -68,6 +68,18 @@ def test_clusters_with_the_fewest_labelled_images_come_first_and_labelled_neighb
     assert found.terms["labelled like it"][images].tolist() == [0, 0, 1, 2]
 
 
+def test_partly_labelled_images_count_as_labelled_and_come_last_in_their_cluster(monkeypatch):
+    monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
+    view = pool()
+    state = view.grid.state.copy()
+    state[:10, 0] = State.LABELLED
+    part = PoolView(grid_of(list(view.grid.images), state, ["a", "b"]), view.statistics)
+    images, found = picked(part, 98)
+    rows = np.arange(10, 40)
+    np.testing.assert_allclose(found.terms["typicality"][rows], slow_typicality(made()[rows], 20), rtol=1e-9)
+    assert set(images[-12:-2]) == set(range(10)) and found.terms["labelled like it"][0] == 10
+
+
 def test_small_clusters_wait_until_the_others_have_nothing_left(monkeypatch):
     monkeypatch.setattr(typiclust, "k_means", lambda *_: OF)
     images, _ = picked(pool(), 98)
