@@ -60,11 +60,11 @@ class TypiClust:
         features = pool.statistics[FEATURES]
         known = np.isfinite(features.sum(1, dtype=np.float64))
         rows = np.flatnonzero(known & (used | np.isfinite(costs)))
+        if not len(rows):
+            return Selection([])
+        count = min(int(used[rows].sum()) + affordable(costs[rows], budget.amount), self.options.most)
         clusters = np.full(len(costs), -1)
-        if len(rows):
-            wanted = int(used[rows].sum()) + affordable(costs[rows], budget.amount)
-            count = min(wanted, self.options.most)
-            clusters[rows] = k_means(features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust"))
+        clusters[rows] = k_means(features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust"))
         sizes, labelled = (
             np.bincount(clusters[part], minlength=clusters.max() + 1) for part in (rows, rows[used[rows]])
         )

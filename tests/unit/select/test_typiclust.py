@@ -105,6 +105,13 @@ def test_planted_clusters_are_covered_and_random_picks_miss_some():
     assert all(found >= {0, 1, 2} for found in covered) and sum(map(bool, missed)) >= 8
 
 
+def test_a_pool_without_a_missing_label_gives_no_picks():
+    assert not picked(pool(range(98)), 5)[0]
+    state = np.full((98, 2), State.SKIPPED)
+    skipped = PoolView(grid_of([f"i{n}" for n in range(98)], state, ["a", "b"]), {"features": made()})
+    assert not picked(skipped, 5)[0]
+
+
 def test_images_that_a_budget_pays_for():
     assert affordable(np.array([2.0, 2.0, np.inf]), 3.0) == 1
     assert affordable(np.array([2.0, 4.0]), 100.0) == 2
