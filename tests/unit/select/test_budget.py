@@ -201,9 +201,9 @@ def test_ties_are_broken_by_key_in_any_order_of_the_items(amount):
 def test_a_purchase_too_large_to_be_computed_exactly_is_taken_by_value_per_cost(monkeypatch):
     scores, costs = np.array([3.0, 4.0, 4.0]), np.array([2.0, 3.0, 3.0])
     keys = np.arange(3, dtype=np.uint64)
-    assert buy_value(scores, keys, costs, 6.0) == [1, 2]
-    monkeypatch.setattr("labelgrid.select.budget.MOST_SUMS", 0)
-    assert buy_value(scores, keys, costs, 6.0) == [0, 1]
+    for most, expected in ((21, [1, 2]), (20, [0, 1])):  # three items, each added to the best values of 0 to 6
+        monkeypatch.setattr("labelgrid.select.budget.MOST_SUMS", most)
+        assert buy_value(scores, keys, costs, 6.0) == expected
 
 
 def test_a_purchase_that_is_not_exact_is_the_better_of_value_per_cost_and_the_most_valuable_item(monkeypatch):
