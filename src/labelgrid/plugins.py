@@ -23,7 +23,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
-    "score": frozenset({"pool", "table", "statistic", "fit", "weights"}),
+    "score": frozenset({"pool", "table", "statistic", "fit", "weights", "maps", "options"}),
     "select": frozenset({"strategy", "parts"}),
     "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }

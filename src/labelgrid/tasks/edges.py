@@ -46,4 +46,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
         metrics=task.chosen({"AP": metrics.EdgeMetric}),
+        probabilities=prediction.two_classes,
     )

@@ -60,4 +60,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
         metrics=task.chosen({"IoU": metrics.SaliencyMetric}),
+        probabilities=prediction.two_classes,
     )

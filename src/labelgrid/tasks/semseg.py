@@ -63,5 +63,6 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.ClassMoments,
         disagreement=disagreement.class_divergence,
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
+        probabilities=prediction.unchanged,
         largest=True,
     )
