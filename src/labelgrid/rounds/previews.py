@@ -25,7 +25,7 @@ from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted, write_label
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import PoolScorer, scoring_job
-from labelgrid.score.dropout import Options, Passes
+from labelgrid.score.dropout import DropoutPasses, Options
 from labelgrid.score.maps import STARTS, head_maps
 from labelgrid.score.pool import pool_batches
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg
@@ -141,7 +141,7 @@ class Pictures:
                 picks_by_image.setdefault(pick.cell.image_id, []).append((index, pick.cell.task))
         for pool in pool_batches(job, sorted(picks_by_image)):
             with torch.inference_mode():
-                passes = Passes.of(pool, options, self.context.seed)
+                passes = DropoutPasses.of(pool, options, self.context.seed)
                 maps = head_maps(passes, self.context.tasks, STARTS[options.measure])
                 final = self.model.network.decode(pool.features, pool.batch.targets or None).final
             for i, image_id in enumerate(pool.batch.ids):

@@ -49,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Passes:
+class DropoutPasses:
     """D dropout passes over a batch of images; iterating yields the raw outputs of each pass.
 
     The encoder is not repeated; with `where = "final"` only the last convolutions are. The masks are keyed by image.
@@ -64,13 +64,13 @@ class Passes:
     task_features: Raw | None
 
     @classmethod
-    def of(cls, pool: PoolBatch, options: Options, seed: int) -> "Passes":
+    def of(cls, pool: PoolBatch, options: Options, seed: int) -> "DropoutPasses":
         """The passes over a batch."""
         network, known = pool.model.network, pool.known if options.known else None
         fixed = network.decode(pool.features, known).task_features if options.where == "final" else None
         return cls(network, options, seed, pool.keys, pool.features, known, fixed)
 
-    def only(self, index: int) -> "Passes":
+    def only(self, index: int) -> "DropoutPasses":
         """The passes over one image of the batch, with the same masks."""
         rows = slice(index, index + 1)
         known = {name: target[rows] for name, target in self.known.items()} if self.known else None
@@ -110,7 +110,7 @@ class Dropout(Statistic):
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes, start = Passes.of(batch, self.options, self.seed), STARTS[self.options.measure]
+        passes, start = DropoutPasses.of(batch, self.options, self.seed), STARTS[self.options.measure]
         return image_means(passes, batch.tasks, batch.batch.frames, start, self.options.at)
 
 
