@@ -1,5 +1,6 @@
 """Defines the errors a user can see: each says what, where, the next step, and what was left unchanged."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,16 @@ class LabelgridError(Exception):
         head = f"{self.what.rstrip('.')} ({self.where})." if self.where else self.what
         tail = " ".join(part for part in (self.next_step, self.unchanged) if part)
         return f"{head}\n  {tail}" if tail else head
+
+
+def command(*words: object) -> str:
+    """A command of labelgrid that can be pasted into a shell, whatever its paths and names hold.
+
+    Example:
+        >>> command("remove", "my flat", "--restore", "kitchen/0004.jpg")
+        "labelgrid remove 'my flat' --restore kitchen/0004.jpg"
+    """
+    return shlex.join(map(str, ("labelgrid", *words)))
 
 
 @contextmanager

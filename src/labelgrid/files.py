@@ -18,11 +18,11 @@ from labelgrid.errors import ProjectError
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
-def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file, or a link to one, for reading bytes.
+def open_regular(path: Path, limit: int | None = None) -> BufferedReader:
+    """Open a regular file, or a link to one, for reading bytes; with `limit`, a file of more bytes is refused.
 
     Raises:
-        OSError: it does not exist, cannot be read, or is not a regular file.
+        OSError: it does not exist, cannot be read, is not a regular file, or is larger than `limit`.
 
     Example:
         >>> open_regular(Path("/dev/zero"))
@@ -30,11 +30,14 @@ def open_regular(path: Path) -> BufferedReader:
         OSError: [Errno 22] it is a pipe or a device, not a file: '/dev/zero'
     """
     handle = os.open(path, _FLAGS)
-    mode = os.fstat(handle).st_mode
-    if stat.S_ISREG(mode):
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and (limit is None or found.st_size <= limit):
         return os.fdopen(handle, "rb")
     os.close(handle)
-    if stat.S_ISDIR(mode):
+    if limit is not None and stat.S_ISREG(found.st_mode):
+        what = f"its {found.st_size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB that such a file can need"
+        raise OSError(errno.EFBIG, what, str(path))
+    if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
 
@@ -43,13 +46,9 @@ def read_bytes(path: Path, limit: int | None = None) -> bytes:
     """Read a regular file; with `limit`, a file of more bytes is refused before it is read.
 
     Raises:
-        OSError: as `open_regular`, or the file is larger than `limit`.
+        OSError: as `open_regular`.
     """
-    with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if limit is not None and size > limit:
-            what = f"its {size / 1e6:.0f} MB are more than the {limit / 1e6:.0f} MB that such a file can need"
-            raise OSError(errno.EFBIG, what, str(path))
+    with open_regular(path, limit) as file:
         return file.read() if limit is None else file.read(limit)
 
 

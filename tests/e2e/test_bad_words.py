@@ -277,7 +277,7 @@ def test_cancelling_what_is_not_requested_names_it(project: Copied, tmp_path: Pa
 def test_exporting_what_is_not_there_is_refused(project: Copied, tmp_path: Path) -> None:
     flat = project("new")
     done("cancel", flat, "--round", 0)
-    end = f"({flat}).\n  `labelgrid query {flat} --budget 24` makes requests. Nothing was written."
+    end = f"({flat}).\n  Next: labelgrid query {flat} --budget 24. Nothing was written."
     assert refused(tmp_path, "export", flat) == f"No request is open {end}"
     assert refused(tmp_path, "export", flat, "--round", 7) == f"Round 7 has no open request {end}"
     found = refused(tmp_path, "export", flat, "--labels")

@@ -118,6 +118,14 @@ def check_labels() -> None:
     assert max(places) < page.words.index("Rounds")
 
 
+def check_taken_back() -> None:
+    """The image and all its labels are there, and nothing was paid for them again."""
+    assert {("IMG_29.jpg", task) for task in TASKS} < cells(FLAT, "labelled")
+    assert status(FLAT)["images"] == 28 and len(labels("IMG_29.jpg", "depth")) == 1
+    assert states("labelled") != [0] * 3 and states("spent")[1] == 16 + 2 * (states("labelled")[1] - 16)
+    assert json.loads(done("verify", FLAT, "--json").out)["faults"] == []
+
+
 #: What is checked after each section of the page.
 CHECKS: dict[str, Callable[[], None]] = {
     "The material": check_material,
@@ -129,6 +137,7 @@ CHECKS: dict[str, Callable[[], None]] = {
     "Lost photographs": check_photographs,
     "Flipped normals": check_normals,
     "A wrong label, and a damaged one": check_labels,
+    "Taken back": check_taken_back,
 }
 
 

@@ -1,9 +1,11 @@
 """What an error says, and with which status the command line ends."""
 
+import shlex
+
 import pytest
 
 from labelgrid import errors
-from labelgrid.errors import LabelError, LabelgridError, UsageError, with_unchanged
+from labelgrid.errors import LabelError, LabelgridError, UsageError, command, with_unchanged
 
 
 def test_an_error_says_what_where_the_next_step_and_what_was_left():
@@ -23,3 +25,9 @@ def test_a_refusal_says_what_the_command_left_unless_it_knows_better():
         with pytest.raises(LabelError) as caught, with_unchanged("Nothing was made."), with_unchanged(""):
             raise LabelError("It is wrong.", unchanged=own)
         assert str(caught.value) == f"It is wrong.\n  {said}"
+
+
+def test_a_command_can_be_pasted_whatever_its_words_hold() -> None:
+    words = ["remove", "my flat", "it's $HOME/a.jpg", "depth:scale=0.01"]
+    assert shlex.split(command(*words)) == ["labelgrid", *words]
+    assert command("add", "flat", "--holdout", "20%") == "labelgrid add flat --holdout 20%"

@@ -157,7 +157,7 @@ class Project:
         """
         from labelgrid.rounds.fit import fit
 
-        changes = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
+        changes = {"train": {"epochs": epochs}} if epochs else None
         with self._project.lock():
             file = Path(weights) if weights else None
             return fit(self._project, self._progress, resolve_recipe(recipe) if recipe else "", changes, file)
@@ -209,7 +209,7 @@ class Project:
         """
         from labelgrid.project.cancel import cancel
 
-        return cancel(self._project, list(cells), round=round, requeue=requeue)
+        return len(cancel(self._project, list(cells), round=round, requeue=requeue))
 
     def predict(self, images: Place, out: Place, *, known: Place | None = None, soft: bool = False) -> int:
         """Write the newest model's predictions of images as label files `OUT/TASK/IMAGE`; return the number of files.
@@ -251,7 +251,7 @@ class Project:
         """Withdraw wrong labels, given as `IMAGE:TASK`, and return their number; files and history are kept."""
         from labelgrid.project.cancel import unlabel
 
-        return unlabel(self._project, list(cells))
+        return len(unlabel(self._project, list(cells)))
 
     def remove(self, images: Iterable[str]) -> "Removed":
         """Take images out of the project, given by id; their history is kept, and `restore` brings them back."""
@@ -263,7 +263,7 @@ class Project:
         """Bring removed images back with their labels, given by id."""
         from labelgrid.project.remove import restore
 
-        return restore(self._project, list(images))
+        return restore(self._project, list(images), self._progress)
 
     def status(self) -> dict[str, Any]:
         """The images, cells by state, costs, rounds and the next command, as `status --json` prints them."""

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelgrid.cli import screen
+from labelgrid.cli.exchange import asked_again
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _words(done: "Changed", project: "ProjectFolder") -> str:
         said += "\nModels and scores made before are stale: `labelgrid fit` trains with it."
     if done.stale and done.requested:
         requests = counted(done.requested, "request is", "requests are")
-        said += f"\n{requests} open: `labelgrid export {project.folder}` tells the annotators."
+        said += f"\n{requests} open: `{command('export', project.folder)}` tells the annotators."
     return said
 
 
@@ -95,15 +96,16 @@ def unlabel(
 
     Example: [bold]labelgrid unlabel flat kitchen/0004.jpg:depth[/]
     """
-    from labelgrid.project.cancel import unlabel
+    from labelgrid.project.cancel import held_out, unlabel
     from labelgrid.project.folder import ProjectFolder
 
     with ProjectFolder.open(folder) as project:
-        count = unlabel(project, cells)
+        withdrawn = unlabel(project, cells)
+        held = len(held_out(project.store, withdrawn))
     if json:
-        screen.as_json({"withdrawn": count})
+        screen.as_json({"withdrawn": len(withdrawn)})
     else:
-        screen.say(f"Withdrew {counted(count, 'label')}. Cells of held-out images are requested again.")
+        screen.say(f"Withdrew {counted(len(withdrawn), 'label')}." + (f" {asked_again(held)}" if held else ""))
 
 
 @with_unchanged("Nothing was removed.")
@@ -122,8 +124,8 @@ def remove(
     from labelgrid.project import remove as removing
     from labelgrid.project.folder import ProjectFolder
 
-    with ProjectFolder.open(folder) as project:
-        done = removing.restore(project, images) if restore else removing.remove(project, images)
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        done = removing.restore(project, images, bar) if restore else removing.remove(project, images)
     if json:
         screen.as_json(asdict(done))
     else:
@@ -132,5 +134,5 @@ def remove(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (task, unlabel, remove):
-        app.command()(command)
+    for each in (task, unlabel, remove):
+        app.command()(each)

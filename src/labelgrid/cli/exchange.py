@@ -1,6 +1,5 @@
 """Commands that exchange requests and labels with labelling tools: import, export, cancel. Loads no torch."""
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -11,7 +10,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
 
@@ -150,20 +149,24 @@ def cancel(
     from labelgrid.project.folder import ProjectFolder
 
     with ProjectFolder.open(folder) as project:
-        before = project.store.counts(("heldout",))
-        count = cancel.cancel(project, cells or [], round=round, requeue=requeue)
-        held = sum(now.missing - before[task].missing for task, now in project.store.counts(("heldout",)).items())
-    if requeue:
-        screen.say(f"{counted(count, 'cell is', 'cells are')} missing again, or requested where images are held out.")
-        return
-    screen.say(f"{counted(count, 'cell is', 'cells are')} missing again.")
-    if held:
-        again = shlex.join(["labelgrid", "cancel", str(folder), "--requeue", *(cells or ["--round", "0"])])
+        changed = cancel.cancel(project, cells or [], round=round, requeue=requeue)
+        held = len(cancel.held_out(project.store, changed))
+    missing = len(changed) - held if requeue else len(changed)
+    screen.say(f"{counted(missing, 'cell is', 'cells are')} missing again.")
+    if held and requeue:
+        screen.say(asked_again(held))
+    elif held:
+        again = command("cancel", folder, "--requeue", *(cells or ["--round", "0"]))
         screen.say(f"No strategy picks held-out images: `{again}` requests theirs again.")
+
+
+def asked_again(count: int) -> str:
+    """Say that cells of held-out images are requested again."""
+    return f"{counted(count, 'cell of a held-out image is', 'cells of held-out images are')} requested again."
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (export, cancel):
-        app.command()(command)
+    for each in (export, cancel):
+        app.command()(each)
     app.command("import")(import_)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ Tasks = Annotated[
     ),
 ]
 TaskFile = Annotated[Path | None, typer.Option("--tasks", help="A TOML file with one table per task.")]
+#: What an export after `init` and `add` asks for.
+HELDOUT_FIRST = "   (the held-out images' labels come first)"
 Weights = Annotated[Path | None, typer.Option(help="A local file of backbone weights.", exists=True, dir_okay=False)]
 
 
@@ -90,11 +92,13 @@ def _show_new(project: "ProjectFolder") -> None:
     screen.say(f"Made {folder}: {images}, {held:,} of them held out for measuring, {columns}.")
     for task in tasks.values():
         screen.say(f"  {task.name} ({task.kind}), cost {task.cost:g} a label: {task.describe().splitlines()[0]}")
-    screen.say(f"  If your costs or label files differ: labelgrid task {folder} TASK --set cost=2, for example.")
+    screen.say(
+        f"  If your costs or label files differ: {command('task', folder, 'TASK', '--set', 'cost=2')}, for example."
+    )
     for line in advice_of(project):
         screen.say(f"  {line}")
-    next_command = f"labelgrid export {folder}" if held else query_command(project)
-    screen.say(f"Next: {next_command}" + ("   (the held-out images' labels come first)" if held else ""))
+    next_command = command("export", folder) if held else query_command(project)
+    screen.say(f"Next: {next_command}" + (HELDOUT_FIRST if held else ""))
 
 
 def _task_rows(tasks: list[str] | None, task_file: Path | None) -> list:  # type: ignore[type-arg]
@@ -130,7 +134,10 @@ def add(
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         rows = _task_rows(tasks, task_file)
         added = extend.add(project, images or [], rows, check.value, bar, holdout=holdout)
+        asked = added.held or (rows and project.store.count_images(("heldout",)))
     screen.say(f"{folder}: {added}; {counted(len(rows), 'new task')}.")
+    if asked:
+        screen.say(f"Next: {command('export', folder)}{HELDOUT_FIRST}")
 
 
 def status(folder: Folder, json: AsJson = False) -> None:
@@ -169,5 +176,5 @@ def status(folder: Folder, json: AsJson = False) -> None:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (init, add, status):
-        app.command()(command)
+    for each in (init, add, status):
+        app.command()(each)

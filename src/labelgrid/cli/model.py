@@ -8,7 +8,7 @@ import typer
 
 from labelgrid.cli import screen
 from labelgrid.cli.grid import AsJson, Folder, Weights
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
 Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
@@ -52,7 +52,7 @@ def fit(
     from labelgrid.rounds import fit
 
     named = resolve_recipe(recipe) if recipe else ""
-    overrides = {"train": {"epochs": epochs, "steps": 0}} if epochs else None
+    overrides = {"train": {"epochs": epochs}} if epochs else None
     with ProjectFolder.open(folder) as project, project.lock(), screen.Bar() as bar:
         done = fit.fit(project, bar, named, overrides, weights)
         status = status_of(project)
@@ -120,7 +120,7 @@ def query(
     verb = "already requested" if asked.repeated else "would request" if dry_run else "requested"
     screen.say(f"Round {asked.round} ({asked.strategy}) {verb} {parts}: cost {asked.cost:g}.")
     if not dry_run:
-        screen.say(f"Next: labelgrid export {folder}")
+        screen.say(f"Next: {command('export', folder)}")
 
 
 def predict(
@@ -182,5 +182,5 @@ def evaluate(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (fit, score, query, predict, evaluate):
-        app.command()(command)
+    for each in (fit, score, query, predict, evaluate):
+        app.command()(each)

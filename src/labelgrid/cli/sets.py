@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.errors import with_unchanged
+from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
 
@@ -35,7 +35,7 @@ def scenes(
         total, new = write_scenes(out, count, settings, bar, jobs)
     screen.say(
         f"{out}: {counted(total, 'scene')}, {new:,} of them rendered now. "
-        f"Look at some: labelgrid sheet {out} --out sheet.png"
+        f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
     )
 
 
@@ -68,5 +68,5 @@ def sheet(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (scenes, sheet):
-        app.command()(command)
+    for each in (scenes, sheet):
+        app.command()(each)

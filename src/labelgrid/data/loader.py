@@ -36,9 +36,9 @@ def train_batches(
     seed: int,
     epoch: int,
     workers: int = 0,
-    drop_last: bool = False,
     passes: int = 1,
     soft: Mapping[str, SoftLabels] | None = None,
+    split: Callable[[list[str]], list[list[str]]] | None = None,
 ) -> Iterator[Batch]:
     """Yield one epoch of augmented batches: `passes` passes over all images, each in a new random order.
 
@@ -50,13 +50,13 @@ def train_batches(
         tasks: the tasks whose labels are read.
         ids: the image ids.
         options: the network input and its augmentation.
-        batch: the number of images in a batch.
+        batch: the number of images in a batch; the last one of a pass may be smaller.
         seed: the training's seed.
         epoch: the number of the epoch.
         workers: the number of processes that read ahead; 0: this process reads.
-        drop_last: drop an incomplete last batch of a pass.
         passes: the number of passes over all ids in one epoch.
         soft: the readers of soft labels, by term.
+        split: splits the images of one pass, in their order, into other batches.
 
     Raises:
         ImageError: an image cannot be read. LabelError: a label cannot be read, or differs in size from its image.
@@ -65,9 +65,8 @@ def train_batches(
     for number in range(epoch * passes, (epoch + 1) * passes):
         order = stream(seed, "order", number).permutation(len(ids))
         ordered = np.array(sorted(ids), dtype=object)[order].tolist()
-        if drop_last:
-            ordered = ordered[: len(ordered) // batch * batch]
-        chunks += _chunks(_Train(source, tasks, options, seed, number, soft or {}), ordered, batch)
+        reader = _Train(source, tasks, options, seed, number, soft or {})
+        chunks += [(reader, part) for part in split(ordered)] if split else _chunks(reader, ordered, batch)
     return _stream(_Parts(chunks), workers)
 
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import Image
 
 from labelgrid.errors import ImageError
 from labelgrid.files import open_regular, read_bytes
+from labelgrid.labels import png
 from labelgrid.labels.opening import check_content, has_16_bits, max_bytes, opened
 
 Pixels = NDArray[np.uint8]
@@ -65,26 +66,96 @@ def changed_image(path: Path) -> ImageError:
 
 
 def check_image(path: Path) -> CheckedImage:
-    """Read an image to its end, as `read_image` does, and return upright height, width and digest.
+    """Read an image to its end, accept it as `read_image` does, and return upright height, width and digest.
 
     The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has none: a
-    truncated file is refused, but damage in the middle that still decodes is not detected.
+    truncated file is refused, but damage in the middle that still decodes is not detected. Of a PNG or JPEG not all
+    pixels are kept: the memory is at most that of the decoded image, or twice that if a JPEG is progressive (4:4:4).
 
     Raises:
         ImageError: as `read_image`.
     """
-    data = _contents(path)
-    digest = _digest(data)
-    data = check_content(data, path)  # the compressed content is not kept
-    with opened(io.BytesIO(data), path) as image:
-        pixels = _load(image, data, path, convert=False)
-        height, width = pixels.shape[:2] if pixels is not None else image.size[::-1]
-        turned = _orientation(image) >= 5
-    return CheckedImage(*((width, height) if turned else (height, width)), digest)
+    with _readable(path):
+        file = open_regular(path, max_bytes())
+    with file:
+        with _readable(path):
+            digest = hashlib.file_digest(file, _hash).hexdigest()
+        if not file.tell():
+            raise _empty(path)
+        file.seek(0)
+        with opened(file, path) as image:
+            check = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}.get(image.format or "", _check_other)
+            width, height, orientation = check(image, file, path)
+    return CheckedImage(*((width, height) if orientation >= 5 else (height, width)), digest)
+
+
+def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """Check a PNG; return width and height as stored, and the orientation."""
+    file.seek(0)
+    data = png.outline(file)
+    if not data:
+        data = check_content(_all(file), path)
+        with opened(io.BytesIO(data), path) as whole:
+            if _load(whole, data, path, convert=False) is None:
+                whole.convert("RGB")
+            return *image.size, _orientation(whole)
+    sixteen = has_16_bits(image)
+    if sixteen and _deep(data, path).max() < DARKEST_16_BIT and not _is_bright(image):
+        _sixteen_bits(_all(file), path, convert=False)  # says how dark it is
+    with opened(io.BytesIO(data), path) as small:
+        small.load()
+        if not sixteen:
+            small.convert("RGB")
+        return *image.size, _orientation(small)
+
+
+def _is_bright(image: Image.Image) -> bool:
+    """Whether a 16-bit PNG has a large enough value; of colours and grey with alpha Pillow keeps the high bytes."""
+    least = DARKEST_16_BIT if image.mode.startswith("I") else DARKEST_16_BIT >> 8
+    colours = 1 if image.mode.startswith(("I", "L")) else 3
+    image.load()
+    for top in range(0, image.height, 64):
+        rows = np.asarray(image.crop((0, top, image.width, min(top + 64, image.height))))
+        if rows.reshape(*rows.shape[:2], -1)[..., :colours].max() >= least:
+            return True
+    return False
+
+
+def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """Check a JPEG, all of which is read for pixels of an eighth of its size; else as `_check_png`."""
+    size, orientation = image.size, _orientation(image)
+    image.draft(image.mode, (1, 1))
+    try:
+        image.load()
+    except Exception:  # as in `opened`
+        data = _all(file)
+        if not _is_whole_jpeg(data) or _imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
+            raise
+    return *size, orientation
+
+
+def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """Check an image of another format by decoding it; else as `_check_png`."""
+    sixteen = has_16_bits(image)
+    image.load()
+    size, orientation = image.size, _orientation(image)
+    if sixteen:
+        Image.Image.close(image)  # frees its pixels, and leaves the file open
+        _sixteen_bits(_all(file), path, convert=False)
+    return *size, orientation
+
+
+def _all(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _hash(data: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(data, digest_size=16)
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return _hash(data).hexdigest()
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -108,8 +179,12 @@ def _contents(path: Path) -> bytes:
     with _readable(path):
         data = read_bytes(path, max_bytes())
     if not data:
-        raise ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
+        raise _empty(path)
     return data
+
+
+def _empty(path: Path) -> ImageError:
+    return ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
 
 
 @contextmanager
@@ -163,10 +238,15 @@ def _is_whole_jpeg(data: bytes) -> bool:
     return False
 
 
-def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
+def _deep(data: bytes, path: Path) -> NDArray[Any]:
     pixels = _imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None or pixels.dtype != np.uint16:
         raise ImageError("The 16-bit image cannot be read.", where=str(path), next_step="Convert it to 8-bit RGB.")
+    return pixels
+
+
+def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
+    pixels = _deep(data, path)
     largest = int(pixels.max())
     if largest < DARKEST_16_BIT:
         raise ImageError(

@@ -2,15 +2,22 @@
 
 import io
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: The values of a pixel, by the header's type of colour.
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 #: Adam7: the first column and row of each pass, and the steps between its columns and rows.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+#: The filters of a row: none, left, above, average and Paeth.
+_FILTERS = bytes(range(5))
+#: The chunks that name a size: the header, and those of an animation.
+_SIZED = (b"IHDR", b"acTL", b"fcTL", b"fdAT")
+#: The bytes of pixels that an outline has at most.
+_KEPT = 2**20
 #: The largest block of a zlib stream that is stored without compression.
 _BLOCK = 65535
 #: What is uncompressed at once; what is left of it is copied for each block.
@@ -28,12 +35,17 @@ class Header:
     interlaced: bool
 
     @property
-    def stream_size(self) -> int:
-        """The number of bytes of the uncompressed pixels: each row follows a byte with its filter."""
+    def passes(self) -> list[tuple[int, int]]:
+        """The rows of each pass, and the bytes of a row: each follows a byte with its filter."""
         depth = self.bits * _CHANNELS[self.colour]
         passes = _PASSES if self.interlaced else ((0, 0, 1, 1),)
         sizes = ((-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in passes)
-        return sum(rows * (1 + -(-columns * depth // 8)) for columns, rows in sizes if columns > 0 and rows > 0)
+        return [(rows, 1 + -(-columns * depth // 8)) for columns, rows in sizes if columns > 0 and rows > 0]
+
+    @property
+    def stream_size(self) -> int:
+        """The number of bytes of the uncompressed pixels."""
+        return sum(rows * stride for rows, stride in self.passes)
 
 
 def header_of(data: bytes) -> Header:
@@ -66,40 +78,105 @@ def checked(data: bytes) -> bytes:
     Raises:
         ValueError: a checksum is wrong, the end is missing, or the pixels do not fill the size in the header.
     """
-    header = header_of(data)
+    size = header_of(data).stream_size
+    return _rewritten(io.BytesIO(data), lambda pixels, out: _store(pixels, size, out))
+
+
+def outline(file: BinaryIO) -> bytes:
+    """Check a PNG file as `checked`, and the filters of its rows, piece by piece; return it with few pixels.
+
+    A decoder that reads these pixels, and all else that the file holds, reads what the whole file needs to be read.
+    Neither the file nor its pixels are ever in memory as a whole. The pixels are the first rows of 16 bits; in place of
+    others, of interlaced and of very long rows there is one black pixel. The result is empty if other parts of the file
+    depend on its size: those of an animation, or a second header.
+
+    Raises:
+        ValueError: as `checked`, or a row has an unknown filter.
+    """
+    header = header_of(file.read(33))
+    rows = 0 if header.interlaced or header.bits < 16 else min(header.height, _KEPT // header.passes[0][1])
+    kept = replace(header, height=rows) if rows else replace(header, height=1, width=1)
+
+    def write_kept(pixels: Iterable[bytes], out: BinaryIO) -> None:
+        start = _check_rows(pixels, header, rows and kept.stream_size)
+        out.write(_chunk(b"IDAT", zlib.compress(start or bytes(kept.stream_size), 0)))
+
+    data = _rewritten(file, write_kept)
+    if any(kind in _SIZED for kind, _ in _chunks(io.BytesIO(data[33:]), 0)):
+        return b""
+    size = kept.width.to_bytes(4) + kept.height.to_bytes(4)
+    return data[:8] + _chunk(b"IHDR", size + data[24:29]) + data[33:]
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+
+def _rewritten(file: BinaryIO, write: Callable[[Iterable[bytes], BinaryIO], None]) -> bytes:
+    """Check the parts of a PNG; return it with what `write` makes of its uncompressed pixels in place of them."""
     out = io.BytesIO()
     out.write(SIGNATURE)
     found = False
-    for is_pixels, run in groupby(_chunks(data), lambda chunk: chunk[0] == b"IDAT"):
-        bodies = [body for _, body in run]
+    for is_pixels, run in groupby(_chunks(file, len(SIGNATURE)), lambda chunk: chunk[0] == b"IDAT"):
+        pieces = (piece for _, piece in run)
         if not is_pixels:
-            out.writelines(bodies)
+            out.writelines(pieces)
         elif found:
             raise ValueError("its pixels are in several places")
         else:
-            _store(bodies, header.stream_size, out)
+            write(_inflated(pieces), out)
             found = True
     if not found:
         raise ValueError("its pixels are missing")
     return out.getvalue()
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and bytes of each chunk; of a chunk of pixels only the content. Bytes after the end are left out."""
-    view, offset, kind = memoryview(data), len(SIGNATURE), b""
+def _chunks(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and bytes of each chunk; of a chunk of pixels the content, in pieces. Bytes after the end are left out."""
+    size, kind = file.seek(0, io.SEEK_END), b""
+    file.seek(offset)
     while kind != b"IEND":
-        length = int.from_bytes(view[offset : offset + 4])
-        kind, end = bytes(view[offset + 4 : offset + 8]), offset + 8 + length
-        if end + 4 > len(data):
+        head = file.read(8)
+        length, kind = int.from_bytes(head[:4]), head[4:]
+        offset += 12 + length
+        if offset > size:
             raise ValueError("its end is missing")
-        if zlib.crc32(view[offset + 4 : end]) != int.from_bytes(view[end : end + 4]):
+        crc, body = zlib.crc32(kind), b""
+        for start in range(0, length, _PIECE) if kind == b"IDAT" else ():
+            piece = file.read(min(_PIECE, length - start))
+            crc = zlib.crc32(piece, crc)
+            yield kind, piece
+        if kind != b"IDAT":
+            body = file.read(length)
+            crc = zlib.crc32(body, crc)
+        end = file.read(4)
+        if crc != int.from_bytes(end):
             raise ValueError(f"the checksum of its part {kind.decode('latin-1')!r} is wrong")
-        yield kind, view[offset + 8 : end] if kind == b"IDAT" else view[offset : end + 4]
-        offset = end + 4
+        yield kind, head + body + end if kind != b"IDAT" else b""
 
 
-def _store(stream: Sequence[bytes | memoryview], size: int, out: io.BytesIO) -> None:
-    """Uncompress a stream, which checks its sum, and write it as one chunk of stored blocks."""
+def _check_rows(pieces: Iterable[bytes], header: Header, kept: int) -> bytes:
+    """Check that uncompressed pixels have the header's size, and that each row's filter exists; return the first."""
+    passes, left, stride, place, start = iter(header.passes), 0, 1, 0, bytearray()
+    for piece in pieces:
+        start += piece[: kept - len(start)]
+        while piece:
+            if not left:
+                rows, stride = next(passes, (0, 1))
+                left, place = rows * stride, 0
+            if not left:
+                raise ValueError("it holds more pixels than its header says")
+            part, piece = piece[:left], piece[left:]
+            if part[place::stride].strip(_FILTERS):
+                raise ValueError("the coding of its pixels is wrong")
+            left, place = left - len(part), (place - len(part)) % stride
+    if left or next(passes, None):
+        raise ValueError("it holds fewer pixels than its header says")
+    return bytes(start)
+
+
+def _store(pixels: Iterable[bytes], size: int, out: BinaryIO) -> None:
+    """Write uncompressed pixels, of this size, as one chunk of stored blocks."""
     start, total, crc, adler = out.tell(), 0, 0, 1
 
     def write(part: bytes) -> None:
@@ -109,7 +186,7 @@ def _store(stream: Sequence[bytes | memoryview], size: int, out: io.BytesIO) -> 
 
     out.write(bytes(4))  # the length, when it is known
     write(b"IDAT\x78\x01")
-    for piece in _inflated(stream):
+    for piece in pixels:
         total, adler = total + len(piece), zlib.adler32(piece, adler)
         if total > size:
             raise ValueError("it holds more pixels than its header says")
@@ -125,11 +202,11 @@ def _store(stream: Sequence[bytes | memoryview], size: int, out: io.BytesIO) -> 
     out.seek(0, io.SEEK_END)
 
 
-def _inflated(stream: Sequence[bytes | memoryview]) -> Iterator[bytes]:
-    """Uncompress a stream, given in parts, to its end; bytes after the end are left out."""
+def _inflated(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """Uncompress a stream, given in pieces, to its end, which checks its sum; bytes after the end are left out."""
     inflater = zlib.decompressobj()
     try:
-        for rest in (part[start : start + _PIECE] for part in stream for start in range(0, len(part), _PIECE)):
+        for rest in stream:
             while piece := inflater.decompress(rest, _BLOCK):
                 yield piece
                 rest = inflater.unconsumed_tail

@@ -1,7 +1,7 @@
 """Adds, updates and lists the ledger's images and tasks."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Literal, TypeVar
 
@@ -119,11 +119,16 @@ def tasks(connection: Connection) -> dict[int, TaskRow]:
     return {row.id: _task(row) for row in rows}
 
 
-def images(connection: Connection, splits: Sequence[Split] | None) -> Iterator[ImageRow]:
-    """The images of the splits, ordered by id."""
+def images(connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None) -> Iterator[ImageRow]:
+    """The images of the splits and names, ordered by id; see `Store.images`."""
     statement = within(select(IMAGES).order_by(IMAGES.c.name), splits).execution_options(yield_per=BATCH)
-    for row in connection.execute(statement):
-        yield _image(row)
+    if names is None:
+        statements = iter([statement])
+    else:
+        known = sorted(name for name in set(names) if _is_text(name))
+        statements = (statement.where(IMAGES.c.name.in_(batch)) for batch in batches(known))
+    for one in statements:
+        yield from map(_image, connection.execute(one))
 
 
 def image(connection: Connection, image_id: str) -> ImageRow:
@@ -152,6 +157,11 @@ def unknown_image(image_id: str) -> LedgerError:
         next_step="Check the id, or add the image with `labelgrid add`.",
         unchanged=UNCHANGED,
     )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be in the ledger: a word of a command may hold bytes that are not Unicode."""
+    return name == name.encode(errors="ignore").decode()
 
 
 def _values(row: ImageRow) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Provides the ledger: the only interface to a project's database."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -108,10 +108,10 @@ class Store:
         with self._database.writing() as connection:
             return roster.update_images(connection, rows)
 
-    def images(self, splits: Sequence[Split] | None = None) -> Iterator[ImageRow]:
-        """The images of some splits (None: all), ordered by id (code points)."""
+    def images(self, splits: Sequence[Split] | None = None, names: Collection[str] | None = None) -> Iterator[ImageRow]:
+        """The images of some splits and some names (None: all), ordered by id (code points)."""
         with self._database.reading() as connection:
-            yield from roster.images(connection, splits)
+            yield from roster.images(connection, splits, names)
 
     def image(self, image_id: str) -> ImageRow:
         """One image.

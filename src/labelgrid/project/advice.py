@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
@@ -27,11 +28,11 @@ def advice_of(project: ProjectFolder) -> list[str]:
     if not project.store.count_images(("heldout",)):
         lines.append(
             "No image is held out, so nothing will be measured: no figures, no curves in the report. "
-            f"`labelgrid add {project.folder} --holdout 20%` holds some out, also later."
+            f"`{command('add', project.folder, '--holdout', '20%')}` holds some out, also later."
         )
     lines.append(shape_advice(project.store.images(), recipe))
     if missing := weights_missing(recipe.backbone, project.weights()):
-        lines.append(f"{missing} Give a file with `labelgrid fit {project.folder} --weights FILE`.")
+        lines.append(f"{missing} Give a file with `{command('fit', project.folder, '--weights', 'FILE')}`.")
     return [line for line in lines if line]
 
 

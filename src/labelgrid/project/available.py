@@ -1,11 +1,11 @@
 """Sets aside images whose files are missing, changed or unreadable, so that they stop no command. Loads no torch."""
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from labelgrid.errors import ImageError
+from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
 from labelgrid.labels.grid import ImageRow
 from labelgrid.labels.images import changed_image, check_image
@@ -27,12 +27,11 @@ def set_aside(project: ProjectFolder, image_ids: Collection[str], progress: Prog
     """
     if project.settings.oracle or not image_ids:
         return frozenset()
-    wanted = set(image_ids)
-    rows = [row for row in project.store.images() if row.image_id in wanted]
+    rows = list(project.store.images(names=image_ids))
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         reasons = dict(zip((row.image_id for row in rows), threads.map(_fault, rows), strict=True))
     faults = {image_id: reason for image_id, reason in reasons.items() if reason}
-    _note(project, wanted, faults)
+    _note(project, set(image_ids), faults)
     if not faults:
         return frozenset()
     progress.say(_warning(faults))
@@ -53,22 +52,20 @@ def usable(project: ProjectFolder, image_ids: Sequence[str], progress: Progress)
             f"No image that is needed can be read. '{first}': {project.store.get(SET_ASIDE, {}).get(first, '')}",
             where=str(project.folder),
             next_step="Put them back; if the folder was moved, "
-            f"`labelgrid add {project.folder} --images NEW-PLACE` finds them again.",
+            f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
         )
     return left
 
 
 def absent(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
     """The images whose files are missing; no file is opened."""
-    wanted = set(image_ids)
-    rows = (row for row in project.store.images() if row.image_id in wanted)
+    rows = project.store.images(names=image_ids)
     return frozenset(row.image_id for row in rows if not Path(row.root, row.image_id).exists())
 
 
 def noted(project: ProjectFolder) -> dict[str, str]:
     """The images that the last commands set aside and that still cannot be used, with the reasons."""
-    before = project.store.get(SET_ASIDE, {})
-    rows = [row for row in project.store.images() if row.image_id in before] if before else []
+    rows = project.store.images(names=project.store.get(SET_ASIDE, {}))
     return {row.image_id: reason for row in rows if (reason := _fault(row))}
 
 
@@ -89,7 +86,7 @@ def _fault(row: ImageRow) -> str:
     return ""
 
 
-def _note(project: ProjectFolder, checked: Iterable[str], faults: dict[str, str]) -> None:
+def _note(project: ProjectFolder, checked: Collection[str], faults: dict[str, str]) -> None:
     """Update the ledger's note for the images that were checked."""
     store = project.store
     with store.transaction():

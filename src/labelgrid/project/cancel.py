@@ -15,7 +15,7 @@ WITHDRAWN = "withdrawn"
 
 def cancel(
     project: ProjectFolder, cells: Sequence[str] = (), *, round: int | None = None, requeue: bool = False
-) -> int:
+) -> list[Cell]:
     """Cancel open requests, all or none: their cells become missing and may be picked again.
 
     Args:
@@ -27,7 +27,7 @@ def cancel(
             all with round 0.
 
     Returns:
-        the number of cells that became missing or were requested.
+        the cells that became missing or, with `requeue`, were requested.
 
     Raises:
         LedgerError: a name is unknown, or its cell is in another state; the error lists them. Nothing was cancelled.
@@ -46,7 +46,7 @@ def cancel(
         if requeue and round == 0:
             chosen |= {Cell(image_id, task.name) for image_id in held for task in store.tasks()}
         again = _request_again(store, chosen) if requeue else []
-    return len({row.cell for row in old}.union(again))
+    return sorted({row.cell for row in old}.union(again))
 
 
 def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
@@ -55,7 +55,7 @@ def cancel_all(store: Store, rows: Sequence[CellRow], why: str) -> int:
     return len(rows)
 
 
-def unlabel(project: ProjectFolder, cells: Sequence[str]) -> int:
+def unlabel(project: ProjectFolder, cells: Sequence[str]) -> list[Cell]:
     """Withdraw labels, all or none: their cells become missing; files and events are kept.
 
     The labels of held-out images are requested again, since no strategy picks their cells.
@@ -65,7 +65,7 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> int:
         cells: labelled cells as `IMAGE:TASK`, or the ids of the requests that they answered.
 
     Returns:
-        the number of labels.
+        the cells of the labels.
 
     Raises:
         LedgerError: a name is unknown, or its cell has no label; the error lists them. Nothing was withdrawn.
@@ -75,13 +75,18 @@ def unlabel(project: ProjectFolder, cells: Sequence[str]) -> int:
         rows = _named(project, cells, State.LABELLED, "withdrawn")
         store.move([Move(r.cell, State.MISSING, r.round, weight=r.weight, why=WITHDRAWN) for r in rows])
         _request_again(store, [row.cell for row in rows])
-    return len(rows)
+    return [row.cell for row in rows]
+
+
+def held_out(store: Store, cells: Collection[Cell]) -> list[Cell]:
+    """Those of the cells that are of held-out images."""
+    held = {row.image_id for row in store.images(("heldout",), {cell.image_id for cell in cells})}
+    return sorted(cell for cell in cells if cell.image_id in held)
 
 
 def _request_again(store: Store, cells: Collection[Cell]) -> list[Cell]:
     """Request those of the cells that are missing labels of held-out images, and return them."""
-    held = {row.image_id for row in store.images(("heldout",))}
-    rows = store.find(sorted(cell for cell in cells if cell.image_id in held))
+    rows = store.find(held_out(store, cells))
     missing = [cell for cell, row in rows.items() if row.state == State.MISSING]
     for task in dict.fromkeys(cell.task for cell in missing):
         request_heldout(store, [cell.image_id for cell in missing if cell.task == task], [task])

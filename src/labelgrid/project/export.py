@@ -19,7 +19,8 @@ from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.available import usable
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.requests import open_requests, prelabel, query_command
+from labelgrid.project.requests import open_requests, prelabel
+from labelgrid.project.status import next_command
 from labelgrid.spreadsheets import csv_text, unmarked
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split")
@@ -76,7 +77,7 @@ def export(
         raise ProjectError(
             "No request is open." if round is None else f"Round {round} has no open request.",
             where=str(project.folder),
-            next_step=f"`{query_command(project)}` makes requests.",
+            next_step=f"Next: {next_command(project)}.",
             unchanged="Nothing was written.",
         )
     progress = progress or Silent()

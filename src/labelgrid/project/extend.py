@@ -1,12 +1,10 @@
 """Adds images and tasks to a project, and recognises moved and changed images. Loads no torch."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labelgrid.errors import ImageError, with_unchanged
-from labelgrid.labels.codec import check_digest
+from labelgrid.errors import ImageError, command, with_unchanged
 from labelgrid.labels.grid import ImageRow, State, TaskRow
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, read_fit
@@ -14,6 +12,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count
 from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_others
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.stored import read_stored
 from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 
@@ -105,7 +104,7 @@ def _without_removed(
     if found:
         progress.say(
             f"Left out, since {counted(len(found), 'image was', 'images were')} removed: {listed(found, 5)}. To bring "
-            f"one back: labelgrid remove {shlex.quote(str(project.folder))} --restore {shlex.quote(found[0])}"
+            f"one back: {command('remove', project.folder, '--restore', found[0])}"
         )
     left = [replace(f, image_ids=[image_id for image_id in f.image_ids if image_id not in removed]) for f in folders]
     return left, len(found)
@@ -149,9 +148,7 @@ def _refuse_answered(project: ProjectFolder, known: Mapping[str, ImageRow], chan
         if known[row.image_id].digest:
             answered.add(row.image_id)
         elif cell.state == State.LABELLED:
-            path = project.inside(cell.path)
-            check_digest(path, cell.digest)
-            label = tasks[cell.cell.task].read(path)
+            label = read_stored(project, cell, tasks[cell.cell.task])
             answered |= {row.image_id} if label.size != (row.height, row.width) else set()
     if answered:
         raise ImageError(

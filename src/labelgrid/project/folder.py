@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, command
 from labelgrid.labels.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 from labelgrid.tasks.task import TaskDef, definitions
@@ -43,13 +43,13 @@ class ProjectFolder:
             raise ProjectError(
                 "The folder holds a study, not a project.",
                 where=str(folder),
-                next_step=f"`labelgrid report {folder}` shows it; its runs in `{folder}/runs` are projects.",
+                next_step=f"`{command('report', folder)}` shows it; its runs in `{folder}/runs` are projects.",
             )
         if not (folder / SETTINGS).is_file():
             raise ProjectError(
                 "There is no labelgrid project.",
                 where=str(folder),
-                next_step=f"Create one with `labelgrid init {folder} --images FOLDER --task depth`.",
+                next_step=f"Create one with `{command('init', folder)} --images FOLDER --task depth`.",
             )
         settings = read_settings(folder / SETTINGS)
         return cls(folder, settings, Store.open(folder / DATABASE))

@@ -4,12 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import LedgerError, with_unchanged
+from labelgrid.errors import LabelError, LedgerError, command, with_unchanged
 from labelgrid.labels.grid import ImageRow, State
+from labelgrid.labels.store import CellRow
+from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.stored import is_intact, misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 
@@ -54,7 +57,7 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     """
     store, wanted = project.store, list(dict.fromkeys(image_ids))
     with store.transaction():
-        unknown = set(wanted) - {row.image_id for row in store.images()}
+        unknown = set(wanted) - {row.image_id for row in store.images(names=wanted)}
         if unknown:
             raise LedgerError(
                 f"The project has no image {listed(list(map(repr, sorted(unknown))))}.",
@@ -68,15 +71,17 @@ def remove(project: ProjectFolder, image_ids: Sequence[str]) -> Removed:
     return Removed(count, cancelled, sum(row.state == State.LABELLED for row in rows))
 
 
-def restore(project: ProjectFolder, image_ids: Sequence[str]) -> Restored:
+def restore(project: ProjectFolder, image_ids: Sequence[str], progress: Progress | None = None) -> Restored:
     """Bring removed images back, all or none, with their labels; missing ones of held-out images are requested again.
 
     Args:
         project: the project.
         image_ids: the images.
+        progress: reports each label that is read.
 
     Raises:
         LedgerError: an image was not removed, or an image of its group or with its content is in another split now.
+        LabelError: labels do not fit what their tasks declare today; lists them. Damaged files are left to `verify`.
         ImageError: a task's stride does not divide an image's sides. Nothing was restored.
     """
     store, wanted = project.store, list(dict.fromkeys(image_ids))
@@ -94,10 +99,24 @@ def restore(project: ProjectFolder, image_ids: Sequence[str]) -> Restored:
         back = [row for row in rows if row.image_id in set(wanted)]
         _refuse_other_split(rows, back)
         check_strides(store)
+        cells = [row for image_id in wanted for row in store.cells(image_id=image_id, state=State.LABELLED)]
+        _refuse_misfits(project, cells, progress or Silent())
         held = [row.image_id for row in back if row.split == "heldout"]
         request_heldout(store, held, [task.name for task in store.tasks()])
-        cells = [row for image_id in wanted for row in store.cells(image_id=image_id, state=State.LABELLED)]
     return Restored(len(wanted), len(cells))
+
+
+def _refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: Progress) -> None:
+    """Refuse labels that no longer fit: a task may have changed while nothing saw them."""
+    if project.settings.oracle:
+        return
+    intact = [row for row in cells if is_intact(project, row)]
+    if faults := misfits(project, intact, project.tasks(), progress):
+        raise LabelError(
+            f"{counted(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
+            + listed(faults, between="\n    "),
+            next_step=f"Declare otherwise with `{command('task', project.folder, 'TASK')}`, or leave the images out.",
+        )
 
 
 def _refuse_other_split(rows: Sequence[ImageRow], back: Sequence[ImageRow]) -> None:

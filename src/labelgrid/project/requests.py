@@ -1,9 +1,9 @@
 """Provides a project's requests: which are open, and their prelabels. Loads no torch."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell, Move, State, request_id
 from labelgrid.labels.naming import label_name
@@ -29,7 +29,7 @@ def request_heldout(store: Store, image_ids: Sequence[str], tasks: Sequence[str]
 def query_command(project: ProjectFolder) -> str:
     """A query that the pool can answer, for hints; 60 labels if there are so many."""
     left = sum(count.missing for count in project.store.counts(("train",)).values())
-    return f"labelgrid query {shlex.quote(str(project.folder))} --budget {min(60, left) or 'N'}"
+    return command("query", project.folder, "--budget", min(60, left) or "N")
 
 
 def open_requests(project: ProjectFolder, round: int | None = None) -> dict[Cell, Move]:

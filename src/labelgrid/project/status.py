@@ -1,8 +1,8 @@
 """Summarises a project: images, cells, costs, rounds, headline figures, and the next command. Loads no torch."""
 
-import shlex
 from typing import Any
 
+from labelgrid.errors import command
 from labelgrid.project.artifacts import measured_rounds, read_fit
 from labelgrid.project.available import noted
 from labelgrid.project.declared import redeclared
@@ -34,7 +34,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
         "spent": project.store.spent(),
         "removed": {"images": len(project.store.removed("images")), "tasks": project.store.removed("tasks")},
     }
-    return {**values, "next": _next_command(project, counts)}
+    return {**values, "next": next_command(project)}
 
 
 def headlines(project: ProjectFolder) -> list[Headline]:
@@ -47,17 +47,17 @@ def _counts(count: Any) -> dict[str, Any]:
     return {name: getattr(count, name) for name in ("missing", "requested", "labelled", "skipped", "spent")}
 
 
-def _next_command(project: ProjectFolder, counts: dict[str, Any]) -> str:
+def next_command(project: ProjectFolder) -> str:
     """The next command of the campaign."""
-    folder = shlex.quote(str(project.folder))
-    if any(count.requested for count in counts.values()):
-        return f"labelgrid export {folder}, then labelgrid import {folder} with the labels"
+    folder = project.folder
+    if any(count.requested for count in project.store.counts().values()):
+        return f"{command('export', folder)}, then {command('import', folder)} with the labels"
     pool = project.store.counts(("train",))
     current = project.store.current_round()
     fit = read_fit(project.round_folder(current.number)) if current else None
     fitted = fit and not redeclared(fit, project.tasks())
     if any(count.labelled for count in pool.values()) and not fitted:
-        return f"labelgrid fit {folder}"
+        return command("fit", folder)
     if not any(count.missing for count in pool.values()):
-        return f"labelgrid report {folder}, every cell has an answer"
+        return f"{command('report', folder)}, every cell has an answer"
     return query_command(project)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Fault, ImportRefused
 from labelgrid.errors import LabelError, LabelgridError, ProjectError
-from labelgrid.labels.codec import LabelArray, check_digest
+from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell, State
 from labelgrid.labels.images import read_image
 from labelgrid.labels.store import CellRow
@@ -24,6 +24,7 @@ from labelgrid.project import plausibility
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.requests import prelabel
+from labelgrid.project.stored import read_stored
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
@@ -148,9 +149,7 @@ class _Evidence:
         return _summary(self.tasks[row.cell.task], partial(self._read, row))
 
     def _read(self, row: CellRow) -> LabelArray:
-        path = self.project.inside(row.path)
-        check_digest(path, row.digest)
-        return _thinned(self.tasks[row.cell.task].read(path))
+        return _thinned(read_stored(self.project, row, self.tasks[row.cell.task]))
 
     def _prediction(self, row: CellRow) -> Summary | None:
         task = self.tasks[row.cell.task]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ImageError, LabelError, LedgerError, ProjectError, with_unchanged
-from labelgrid.labels.codec import check_digest
+from labelgrid.errors import LabelError, LedgerError, ProjectError, command, with_unchanged
 from labelgrid.labels.grid import State, TaskRow
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
@@ -14,6 +13,7 @@ from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
+from labelgrid.project.stored import misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
@@ -88,7 +88,6 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
                 "Another command changed the ledger while the labels were checked.",
                 where=str(project.folder),
                 next_step="Run the same command again.",
-                unchanged=UNCHANGED,
             )
         store.update_task(row)
         if stale:
@@ -97,6 +96,7 @@ def change_task(project: ProjectFolder, name: str, change: TaskChange, progress:
     return Changed(row, len(cells), requested, stale, moved)
 
 
+@with_unchanged(UNCHANGED)
 def drop_task(project: ProjectFolder, name: str) -> int:
     """Drop a task: nothing sees its cells until it is restored; returns the number of its cancelled requests.
 
@@ -110,13 +110,13 @@ def drop_task(project: ProjectFolder, name: str) -> int:
             raise ProjectError(
                 f"'{name}' is the project's only task.",
                 next_step="Add another one first, with `labelgrid add`.",
-                unchanged=UNCHANGED,
             )
         cancelled = cancel_all(store, list(store.cells(task=name, state=State.REQUESTED)), "task dropped")
         store.remove("tasks", [name])
     return cancelled
 
 
+@with_unchanged(UNCHANGED)
 def restore_task(project: ProjectFolder, name: str) -> None:
     """Bring a dropped task back, with its labels; the missing labels of held-out images are requested again.
 
@@ -130,7 +130,6 @@ def restore_task(project: ProjectFolder, name: str) -> None:
                 f"No task '{name}' was dropped.",
                 where=str(project.folder),
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
-                unchanged=UNCHANGED,
             )
         check_strides(store)
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
@@ -143,7 +142,6 @@ def _task(project: ProjectFolder, name: str) -> TaskRow:
             f"The project has no task '{name}'.",
             where=str(project.folder),
             next_step=f"Its tasks are: {', '.join(tasks)}.",
-            unchanged=UNCHANGED,
         )
     return tasks[name]
 
@@ -157,7 +155,6 @@ def _keep_indices(before: TaskDef, after: TaskDef, progress: Progress) -> None:
             raise ProjectError(
                 f"Class '{name}' has index {index} and would get index {place[name]}, but label files hold indices.",
                 next_step="Keep the order of the classes; new ones come last.",
-                unchanged=UNCHANGED,
             )
     renamed = [f"'{a}' is '{b}' now" for a, b in zip(old, new, strict=False) if a != b]
     if renamed:
@@ -173,26 +170,10 @@ def _moved(project: ProjectFolder, cells: Sequence[CellRow], before: TaskDef, af
 
 def _check_labels(project: ProjectFolder, cells: Sequence[CellRow], task: TaskDef, progress: Progress) -> None:
     """Read every label with the new declaration, and refuse the change with a list of those that do not fit."""
-    if cells:
-        progress.start("Checking labels", len(cells), "files")
-    faults = []
-    for cell in cells:
-        try:
-            path = project.inside(cell.path)
-            check_digest(path, cell.digest)
-            height, width = task.read(path).size
-            image = project.store.image(cell.cell.image_id)
-            if image.height and (height, width) != (image.height, image.width):
-                what = f"The label would be {height}x{width}; its image is {image.height}x{image.width}."
-                faults.append(f"{cell.cell.image_id}: {what}")
-        except (LabelError, ImageError) as error:
-            faults.append(f"{cell.cell.image_id}: {error.what}")
-        progress.advance()
-    if faults:
+    if faults := misfits(project, cells, {task.name: task}, progress):
         raise LabelError(
             f"{len(faults)} of {counted(len(cells), 'label')} of '{task.name}' do not fit the new declaration:\n    "
             + listed(faults, between="\n    "),
-            next_step=f"Withdraw them with `labelgrid unlabel {project.folder} IMAGE:{task.name}`, "
+            next_step=f"Withdraw them with `{command('unlabel', project.folder, f'IMAGE:{task.name}')}`, "
             "or declare otherwise.",
-            unchanged=UNCHANGED,
         )

@@ -1,6 +1,5 @@
 """Validates the labels of an import: reads each label, checks its size, and compares it with the ledger."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from typing import Literal
 
 from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip
-from labelgrid.errors import ImageError, LabelError, ProjectError
+from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
-from labelgrid.labels.codec import CHANGE, codec
+from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell, ImageRow, Split, State
 from labelgrid.labels.images import image_size
 from labelgrid.labels.store import CellRow
@@ -20,6 +19,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import prelabel
+from labelgrid.project.stored import is_intact, named_task
 from labelgrid.tasks.task import TaskDef
 
 UNCHANGED = "Nothing was imported."
@@ -113,23 +113,18 @@ class LabelValidator:
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
         try:
-            with as_file(answer, self.tasks[answer.cell.task]) as path:
+            with named_task(self.project, answer.cell.task), as_file(answer, self.tasks[answer.cell.task]) as path:
                 return self._compared(answer, path) if path else None
         except (LabelError, ImageError) as error:
-            advice = error.next_step.replace(CHANGE, self._change(answer.cell.task))
-            return Fault(answer.where, error.what, advice, answer.cell)
+            return Fault(answer.where, error.what, error.next_step, answer.cell)
         except OSError as error:
             return Fault(answer.where, f"The label cannot be read: {error.strerror}.", "", answer.cell)
-
-    def _change(self, task: str) -> str:
-        """The command that changes a task of this project."""
-        return CHANGE.replace("DIR TASK", f"{shlex.quote(str(self.project.folder))} {task}")
 
     def _compared(self, answer: Answer, path: Path) -> AcceptedLabel | Fault:
         row, task = self.rows[answer.cell], self.tasks[answer.cell.task]
         content = digest(path)
         if row.state == State.LABELLED and row.digest == content:
-            known: ImportStatus = "unchanged" if self._intact(row) else "repaired"
+            known: ImportStatus = "unchanged" if is_intact(self.project, row) else "repaired"
             return AcceptedLabel(answer, row, content, path.suffix, known)
         taken_back = content in self.withdrawn.get(answer.cell, ())
         if taken_back and not self.replace:
@@ -146,13 +141,6 @@ class LabelValidator:
         status: ImportStatus = "replaced" if row.state == State.LABELLED else "new"
         predicted = self._predicted(row, task, content)
         return AcceptedLabel(answer, row, content, path.suffix, status, predicted, taken_back)
-
-    def _intact(self, row: CellRow) -> bool:
-        """Whether the file of a label in the project still has the content that was imported."""
-        try:
-            return digest(self.project.inside(row.path)) == row.digest
-        except (OSError, ProjectError):  # missing, not a file any more, or a link that leads out
-            return False
 
     def _predicted(self, row: CellRow, task: TaskDef, content: str) -> bool:
         """Whether the answer is identical to the prelabel of the request."""
@@ -211,12 +199,10 @@ def _moved(project: ProjectFolder, image_ids: set[str], split: Split | None) -> 
     """The images, with the others of their groups, that must change their split; and a fault for each that cannot."""
     if split is None:
         return [], []
-    groups = {row.group for row in project.store.images() if row.image_id in image_ids and row.group}
-    moving = [
-        row
-        for row in project.store.images()
-        if row.split != split and (row.image_id in image_ids or row.group in groups)
-    ]
+    named = list(project.store.images(names=image_ids))
+    groups = {row.group for row in named if row.group}
+    candidates = project.store.images() if groups else named
+    moving = [row for row in candidates if row.split != split and (row.image_id in image_ids or row.group in groups)]
     labelled = {row.cell.image_id for row in project.store.cells(state=State.LABELLED)}
     faults = []
     for row in moving:

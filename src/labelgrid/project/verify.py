@@ -1,7 +1,6 @@
 """Verifies a project: reads every image and every label, and compares them with the ledger. Loads no torch."""
 
 import os
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.errors import ImageError, LabelError, ProjectError
-from labelgrid.labels.codec import check_digest
+from labelgrid.errors import ImageError, LabelError, ProjectError, command
 from labelgrid.labels.grid import ImageRow, State
 from labelgrid.labels.images import changed_image, check_image
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.stored import check_stored
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
 
@@ -76,7 +75,7 @@ def _image_fault(project: ProjectFolder, row: ImageRow) -> Fault | None:
         if row.digest and found.digest != row.digest:
             raise changed_image(path)
     except ImageError as error:
-        gone = f"`labelgrid remove {project.folder} {shlex.quote(row.image_id)}` takes it out of the project."
+        gone = f"`{command('remove', project.folder, row.image_id)}` takes it out of the project."
         return Fault(row.image_id, error.what, f"{error.next_step} {gone}")
     return None
 
@@ -90,12 +89,7 @@ def _label_fault(
             row.path, "The ledger has no such image.", "Its file labelgrid.db is damaged; restore a copy.", row.cell
         )
     try:
-        path = project.inside(row.path)
-        check_digest(path, row.digest)
-        found = tasks[row.cell.task].read(path).size
+        check_stored(project, row, tasks[row.cell.task], image)
     except (LabelError, ProjectError) as error:
         return Fault(row.path, error.what, error.next_step, row.cell)
-    if image.height and found != (image.height, image.width):
-        what = f"The label is {found[0]}x{found[1]}, its image is {image.height}x{image.width} (height x width)."
-        return Fault(row.path, what, "Import a label of the image's size with --replace.", row.cell)
     return None

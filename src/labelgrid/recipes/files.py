@@ -84,15 +84,16 @@ def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
 
 
 def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a recipe's tables with overrides. A new length in epochs also replaces a length in steps.
+    """Merge a recipe's tables with overrides. A new length of the training replaces one in another unit.
 
     Example:
         >>> override({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
         {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
     """
     merged, train = merge(base, change), change.get("train", {})
-    if isinstance(train, Mapping) and "epochs" in train and "steps" not in train:
-        merged["train"] = {**merged["train"], "steps": 0}
+    if isinstance(train, Mapping) and (named := train.keys() & {"epochs", "steps", "label_visits"}):
+        replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - named
+        merged["train"] = {**merged["train"], **dict.fromkeys(replaced, 0)}
     return merged
 
 

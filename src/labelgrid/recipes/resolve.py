@@ -56,6 +56,21 @@ def resolved_options(
     return values
 
 
+def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
+    """All options of the plug-ins that a training uses, by folder and name, those at their defaults too.
+
+    Raises:
+        PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
+
+    Example:
+        >>> training_options(Recipe())["nets"]["pad_net"]["width"]
+        256
+    """
+    one = {"nets": recipe.network, "train.balance": recipe.balance}
+    tables = {folder: {choice.name: choice.options} for folder, choice in one.items()} | {"train.terms": recipe.terms}
+    return {folder: resolved_options(folder, chosen, chosen) for folder, chosen in tables.items()}
+
+
 def build_plugin(folder: str, choice: PluginChoice, *arguments: Any) -> Any:
     """Build a plug-in of a folder from the arguments and its checked options, which come last.
 

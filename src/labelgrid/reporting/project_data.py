@@ -1,11 +1,12 @@
 """Reads the content of a project's report from the ledger and the files of its rounds. Loads no torch."""
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
+from labelgrid.errors import command
 from labelgrid.labels.grid import Cell, Split, State
 from labelgrid.labels.store import RoundRow
 from labelgrid.project.artifacts import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
@@ -46,7 +47,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         requests=request_history(project),
         uncertainty=uncertainty_of(project),
     )
-    return replace(content, hints=_hints(shlex.quote(str(project.folder)), content, fits))
+    return replace(content, hints=_hints(project.folder, content, fits))
 
 
 def timestamp() -> str:
@@ -127,7 +128,7 @@ def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Traini
     return None
 
 
-def _hints(folder: str, content: ProjectReport, fits: Mapping[int, Fit]) -> dict[str, Hint]:
+def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dict[str, Hint]:
     """What each section lacks, and the command that provides it."""
     hints = {
         "figures": _figures_hint(folder, content),
@@ -138,7 +139,7 @@ def _hints(folder: str, content: ProjectReport, fits: Mapping[int, Fit]) -> dict
     return {section: hint for section, hint in hints.items() if hint}
 
 
-def _figures_hint(folder: str, content: ProjectReport) -> Hint | None:
+def _figures_hint(folder: Path, content: ProjectReport) -> Hint | None:
     if content.heldout is None:
         return Hint(
             "This project has no held-out images, so its networks cannot be measured and there are no curves. Images "
@@ -148,30 +149,30 @@ def _figures_hint(folder: str, content: ProjectReport) -> Hint | None:
     if not any(count.labelled for count in content.heldout.tasks):
         return Hint(
             "The held-out images have no labels yet, so there is nothing to measure on.",
-            f"labelgrid export {folder} --round 0, then labelgrid import {folder} with the labels",
+            f"{command('export', folder, '--round', '0')}, then {command('import', folder)} with the labels",
         )
     if not content.measured:
-        return Hint("No network has been measured on the held-out labels yet.", f"labelgrid fit {folder}")
+        return Hint("No network has been measured on the held-out labels yet.", command("fit", folder))
     if len(content.measured) == 1:
         return Hint("One round is measured. Curves need two. Label more, then fit again.", content.next_step)
     return None
 
 
-def _picks_hint(folder: str, content: ProjectReport) -> Hint | None:
+def _picks_hint(folder: Path, content: ProjectReport) -> Hint | None:
     if content.picked is None:
-        return Hint("Nothing has been picked yet.", f"labelgrid query {folder} --budget N")
+        return Hint("Nothing has been picked yet.", command("query", folder, "--budget", "N"))
     if not any(pick.pictures for pick in content.picked.first):
         return Hint("There are no pictures, because no network predicted these cells when they were picked.")
     return None
 
 
-def _training_hint(folder: str, content: ProjectReport, fits: Mapping[int, Fit]) -> Hint | None:
+def _training_hint(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> Hint | None:
     if content.training is None:
         has_labels = any(count.labelled for count in content.parts[0].tasks)
-        return Hint("No network has been trained yet.", f"labelgrid fit {folder}" if has_labels else content.next_step)
+        return Hint("No network has been trained yet.", command("fit", folder) if has_labels else content.next_step)
     if content.training.round not in fits:
         return Hint(
             f"The training of round {content.training.round} is not finished. These are its losses so far.",
-            f"labelgrid fit {folder}",
+            command("fit", folder),
         )
     return None

@@ -2,12 +2,12 @@
 
 import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from labelgrid.errors import command
 from labelgrid.project.artifacts import read_measured
 from labelgrid.project.folder import SETTINGS, ProjectFolder
 from labelgrid.report.content import Hint, Measured
@@ -90,9 +90,7 @@ def study_report(path: Path) -> StudyReport:
     hints = {}
     cells = [cell for point in points for details in point.details if details.picked for cell in details.picked.first]
     if cells and not any(cell.pictures for cell in cells):
-        hints["cells"] = Hint(
-            "No pictures of these cells were kept.", f"labelgrid report {shlex.quote(str(path))} --pictures"
-        )
+        hints["cells"] = Hint("No pictures of these cells were kept.", command("report", path, "--pictures"))
     return StudyReport(
         name=path.resolve().name,
         made=timestamp(),

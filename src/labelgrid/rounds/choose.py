@@ -5,11 +5,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Cell, Grid, Move, Pick, State, request_id
+from labelgrid.labels.grid import Cell, Grid, Move, Pick, State, Unit, request_id
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy, check_picks
+from labelgrid.select.budget import check_picks
+from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy
+
+#: The ledger's note of a round: the key of its query's calibration.
+ASKED = "asked/{}"
 
 
 @dataclass(frozen=True)
@@ -45,15 +49,24 @@ class Choice:
         result: the picks.
         records: the picks as `picks.json` keeps them.
         calibration: what the ledger keeps of the strategy.
-        budget: what was chosen within.
+        left: what is left of the budget and is added to the next one, in the budget's unit.
         seed: of the round's draws.
     """
 
     result: QueryResult
     records: Sequence[PickRecord]
     calibration: Mapping[str, Any]
-    budget: Budget
+    left: float
     seed: int
+
+
+#: The ledger's key of what earlier budgets left over, by unit.
+CARRIED = "carried"
+
+
+def carried(project: ProjectFolder, unit: Unit) -> float:
+    """What the last query with a budget in this unit left over, because no further pick fitted."""
+    return float(project.store.get(CARRIED, {}).get(unit, 0.0))
 
 
 def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: Budget, progress: Progress) -> Choice:
@@ -78,7 +91,12 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     picks = list(selection.picks)
     result = QueryResult(number, name, picks, float(sum(costs[pick.cell.task] for pick in picks)))
-    _warn_of_unspent_budget(budget, result, progress)
+    left = _left_of(budget, result, strategy, len(grid.tasks))
+    if left:
+        progress.say(
+            f"{left:g} of {budget.amount:g} {budget.unit} are not spent: no further pick of '{name}' fits. The next "
+            f"query with a budget in {budget.unit} adds them to it."
+        )
     records = [
         PickRecord(
             pick.cell.image_id,
@@ -92,48 +110,52 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
         )
         for pick, terms in zip(picks, pick_terms(selection, grid), strict=True)
     ]
-    return Choice(result, records, selection.calibration, budget, pool.seed)
+    return Choice(result, records, selection.calibration, left, pool.seed)
 
 
-def request(project: ProjectFolder, choice: Choice, stamp: str, key: str) -> None:
+def request(project: ProjectFolder, choice: Choice, budget: Budget, stamp: str, key: str) -> None:
     """Request the picks and close the round, in one transaction.
 
     Args:
         project: the project.
         choice: the picks.
+        budget: the query's own, without what earlier ones left over.
         stamp: of the pool that they were chosen from.
         key: of the strategy's calibration in the ledger.
 
     Raises:
         ProjectError: another process has changed the pool meanwhile. Nothing was requested.
     """
-    result, budget = choice.result, choice.budget
+    result = choice.result
     with project.store.transaction():
         _check_unchanged(project, stamp, result.round)
         project.store.put(key, dict(choice.calibration))
+        project.store.put(ASKED.format(result.round), key)
+        project.store.put(CARRIED, {**project.store.get(CARRIED, {}), budget.unit: choice.left})
         row = replace(project.open_round(), strategy=result.strategy, seed=choice.seed, pool=stamp)
         write_picks(project.round_folder(result.round), choice.records)
         moves = [_move(pick, record, result.round) for pick, record in zip(result.picks, choice.records, strict=True)]
         project.store.close_round(replace(row, budget=budget.amount, unit=budget.unit), moves)
 
 
-def repeated(project: ProjectFolder, strategy: str, budget: Budget) -> QueryResult | None:
+def repeated(project: ProjectFolder, strategy: str, budget: Budget, key: str) -> QueryResult | None:
     """The result of the last query, if the same query would only spend the budget a second time.
 
-    It is the same if the strategy, the budget and the model are the same, and if none of the requested cells has been
-    labelled, skipped or cancelled since.
+    It is the same if the strategy, the budget, the model and the options of the scores are the same, and if none of the
+    requested cells has been labelled, skipped or cancelled since.
 
     Args:
         project: the project.
         strategy: the name of the strategy that would pick.
         budget: the most that the picks may take.
+        key: of the strategy's calibration, which differs with the options; an older program did not keep it.
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
         return None
     last, fit = closed[-1], newest_fit(project.folder)
     same = (last.strategy, last.budget, last.unit) == (strategy, budget.amount, budget.unit)
-    if not same or (fit and fit.round > last.number):
+    if not same or (fit and fit.round > last.number) or project.store.get(ASKED.format(last.number)) not in (None, key):
         return None
     records = read_picks(project.round_folder(last.number))
     open_cells = {row.cell for row in project.store.cells(state=State.REQUESTED) if row.round == last.number}
@@ -172,13 +194,12 @@ def _move(pick: Pick, record: PickRecord, number: int) -> Move:
     )
 
 
-def _warn_of_unspent_budget(budget: Budget, result: QueryResult, progress: Progress) -> None:
-    """Warn of a rest of the budget that no further image or label fits into."""
-    images = {pick.cell.image_id for pick in result.picks}
-    spent = {"labels": len(result.picks), "images": len(images), "cost": result.cost}[budget.unit]
-    if budget.amount - spent > 1e-9:  # costs are sums of floats
-        rest = f"{budget.amount - spent:g} of {budget.amount:g} {budget.unit}"
-        progress.say(f"{rest} are not spent: no further pick of '{result.strategy}' fits.")
+def _left_of(budget: Budget, result: QueryResult, strategy: Strategy, tasks: int) -> float:
+    """The rest of the budget that no further pick fits into; an image is worth one label of each task."""
+    picks = result.picks
+    images = len(picks) / tasks if strategy.unit == "cells" else len({pick.cell.image_id for pick in picks})
+    spent = {"labels": len(picks), "images": images, "cost": result.cost}[budget.unit]
+    return max(round(budget.amount - spent, 9), 0.0)  # costs are sums of floats
 
 
 def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:

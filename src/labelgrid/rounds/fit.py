@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.errors import ImageError, TrainingError
+from labelgrid.errors import ImageError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
 from labelgrid.nets.network import Network
@@ -21,12 +21,12 @@ from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ProjectSource
 from labelgrid.recipes.files import hash_of
-from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.resolve import build_plugin, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
-from labelgrid.train.checkpoint import load
+from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel, with_states
 from labelgrid.train.objective import fixed_weights, supervised
@@ -124,6 +124,7 @@ def plan_of(
         terms=terms_of(context, network),
         identity=identity_of(context, train, val, start),
         previous=partial(previous_model, context, number or project.round_number),
+        labels=Counter(cell.image_id for cell in context.source.labels),
     )
 
 
@@ -140,6 +141,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
     data = hash_of(train, val, labels)
     identity = {"recipe": recipe, "seed": context.seed, "tasks": tasks, "data": data, "start": start}
+    identity["options"] = training_options(context.recipe)
     return json.dumps(identity, sort_keys=True)
 
 
@@ -214,7 +216,7 @@ def _measure(
             raise  # a run of a study is not done without its figures
         progress.say(
             f"The training is finished, but nothing was measured on the held-out images. {error.what} "
-            f"When they are back, `labelgrid evaluate {project.folder}` measures."
+            f"When they are back, `{command('evaluate', project.folder)}` measures."
         )
 
 
@@ -230,7 +232,7 @@ def _remove_outdated_fit(project: ProjectFolder, number: int, identity: str, pro
     """Remove a training of the round with another identity; the record first, so that it never lacks its checkpoint."""
     folder = project.round_folder(number)
     last = folder / "fit" / "last.ckpt"
-    if last.exists() and load(last).identity != identity:
+    if last.exists() and not same_training(load(last).identity, identity):
         progress.say(
             "The recipe, the tasks or the labels changed since this round's last fit: restarting the training."
         )

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from labelgrid.errors import ModelError
+from labelgrid.errors import ModelError, command
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members, write_member
@@ -11,7 +11,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext, as_fitted
 from labelgrid.rounds.fit import plan_of, splits_for_training
 from labelgrid.rounds.models import continue_from, member_seed, new_network, restore_member
-from labelgrid.train.checkpoint import load
+from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
@@ -52,7 +52,7 @@ def train_member(
     plan = plan_of(seeded, project, network, start.model if start else "", splits, fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
-    if last.exists() and load(last).identity != plan.identity:
+    if last.exists() and not same_training(load(last).identity, plan.identity):
         progress.say(f"The labels changed since the training of member '{name}' started: restarting it.")
         remove_folder(folder)
     checkpoint = train(plan, folder, progress)
@@ -78,6 +78,6 @@ def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:
         raise ModelError(
             f"The labels changed since the training of round {fit.round}, so a member would learn from others.",
             where=str(project.folder),
-            next_step=f"Run `labelgrid fit {project.folder}` first.",
+            next_step=f"Run `{command('fit', project.folder)}` first.",
             unchanged="Nothing was trained.",
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from labelgrid.errors import ModelError, ProjectError
+from labelgrid.errors import ModelError, ProjectError, command
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
@@ -57,8 +57,9 @@ def new_network(
         raise ModelError(
             missing,
             where=str(project.folder),
-            next_step=f"Give a file: `labelgrid fit {project.folder} --weights FILE`, or `weights` in labelgrid.toml; "
-            "or set `pretrained = false` in [backbone] to start from random weights (which need many more labels).",
+            next_step=f"Give a file: `{command('fit', project.folder, '--weights', 'FILE')}`, or `weights` in "
+            "labelgrid.toml; or set `pretrained = false` in [backbone] to start from random weights (which need many "
+            "more labels).",
             unchanged="Nothing was trained.",
         )
     if backbone.pretrained and weights is None:
@@ -129,7 +130,7 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
         raise OtherTasksError(
             f"The declaration of '{changed[0]}' changed since the training of round {fit.round}.",
             where=str(context.project.folder),
-            next_step=f"Run `labelgrid fit {context.project.folder}` to train with it.",
+            next_step=f"Run `{command('fit', context.project.folder)}` to train with it.",
         )
     fitted = as_fitted(context, fit)
     model = _restore(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
@@ -204,6 +205,6 @@ def model_of(project: ProjectFolder) -> Fit:
         raise ProjectError(
             "There is no model yet.",
             where=str(project.folder),
-            next_step=f"Run `labelgrid fit {project.folder}` first.",
+            next_step=f"Run `{command('fit', project.folder)}` first.",
         )
     return fit

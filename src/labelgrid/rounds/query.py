@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, command
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, newest_fit, pending_previews
@@ -20,11 +20,12 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import resolved_options
 from labelgrid.rounds import pending
-from labelgrid.rounds.choose import Choice, QueryResult, choose, repeated, request
+from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeated, request
 from labelgrid.rounds.history import history_of
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score.table import Table
-from labelgrid.select.strategy import Budget, PoolView, Strategy, check_budget
+from labelgrid.select.budget import check_budget, left_of
+from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import counted
 
@@ -47,6 +48,8 @@ def query(
     pictures: bool | None = None,
 ) -> QueryResult:
     """Pick missing cells worth at most the budget, request them, close the round, and write previews of the picks.
+
+    What an earlier budget in the same unit left over, because no further pick fitted, is added to this one.
 
     A query that repeats the last one requests nothing (see `choose.repeated`) and writes the previews that are missing.
     Previews that an earlier query was stopped before are written first, whatever has been answered since.
@@ -75,7 +78,7 @@ def query(
         for number in range(1, project.round_number):
             if names := pending_previews(project.round_folder(number)):
                 pending.complete(project, number, names, progress)
-    result = None if new else repeated(project, name, budget)
+    result = None if new else repeated(project, name, budget, job.key)
     if result:
         progress.say(
             f"Round {result.round} requested these cells already with the same model, strategy and budget; none of "
@@ -107,6 +110,12 @@ class _Query:
         assert self.scores is not None
         return PoolScorer(self.scores, self.progress)
 
+    @property
+    def key(self) -> str:
+        """The ledger's key of the strategy's calibration."""
+        options = self.scores.options if self.scores and self.strategy.needs else {}
+        return calibration_key(self.project, self.name, self.strategy, options)
+
     def run(self, budget: Budget, asked: str, previews: Sequence[str] | None) -> QueryResult:
         """Choose the cells and request them; `asked` is the strategy that the user named.
 
@@ -120,7 +129,7 @@ class _Query:
         _warn_of_open_requests(project, self.progress)
         earlier = needed.fresh(number) if needed else None
         table = earlier or (self.scorer.scored(number, grid) if needed else None)
-        key = calibration_key(project, self.name, self.strategy, needed.options if needed else {})
+        key = self.key
         unscored = _unscored(table, grid)
         if unscored and earlier:  # else scoring has just warned of them
             self.progress.say(
@@ -131,7 +140,7 @@ class _Query:
         _say_calibrated_anew(project, key, choice, self.progress)
         if previews is not None:
             announce_previews(project.round_folder(number), previews)
-            request(project, choice, stamp, key)
+            request(project, choice, budget, stamp, key)
         return choice.result
 
     def _choice(
@@ -151,9 +160,13 @@ class _Query:
             LabelgridError: the budget is larger than what is left of the pool.
         """
         project, found = self.project, frozenset[str]()
+        left = carried(project, budget.unit)
+        if left:
+            self.progress.say(f"{left:g} {budget.unit} that earlier queries left over are added to the budget.")
         while True:
             grid = pool.without(gone)
             check_budget(budget, grid, len(gone))
+            whole = Budget(min(budget.amount + left, left_of(grid, budget.unit)), budget.unit)
             view = PoolView(
                 grid=grid,
                 statistics=_statistics(table, self.scores.fit, grid) if table and self.scores else {},
@@ -161,7 +174,7 @@ class _Query:
                 calibration=project.store.get(key, {}),
                 read_history=partial(history_of, project.folder),
             )
-            choice = choose(self.name, self.strategy, number, view, budget, self.progress)
+            choice = choose(self.name, self.strategy, number, view, whole, self.progress)
             faulty = set_aside(project, {pick.cell.image_id for pick in choice.result.picks}, Silent())
             if not faulty:
                 return choice
@@ -188,7 +201,7 @@ def _refuse_unfinished(project: ProjectFolder) -> None:
         raise ProjectError(
             "This round's training was stopped before its end; a query would close the round without it.",
             where=str(folder / "fit"),
-            next_step=f"Run `labelgrid fit {project.folder}` to resume it, or remove that folder to discard it.",
+            next_step=f"Run `{command('fit', project.folder)}` to resume it, or remove that folder to discard it.",
             unchanged="Nothing was requested.",
         )
 

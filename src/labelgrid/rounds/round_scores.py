@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import merge
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.errors import ProjectError, RecipeError, command
 from labelgrid.project.artifacts import Fit, read_members
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of, load_tables
@@ -104,7 +104,7 @@ class RoundScores:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
                 where=str(folder / FILE),
-                next_step=f"Run `labelgrid score {self.project.folder}` again.",
+                next_step=f"Run `{command('score', self.project.folder)}` again.",
                 unchanged="Nothing was requested.",
             )
         table = read_table(folder / FILE)
@@ -114,7 +114,7 @@ class RoundScores:
             raise ProjectError(
                 "The scores are not those that the strategy needs.",
                 where=str(folder / FILE),
-                next_step=f"Run `labelgrid score {self.project.folder}` again.",
+                next_step=f"Run `{command('score', self.project.folder)}` again.",
                 unchanged="Nothing was requested.",
             )
         return table

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from labelgrid.config import parse
-from labelgrid.errors import ImageError, ProjectError
+from labelgrid.errors import ImageError, ProjectError, command
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
@@ -105,7 +105,7 @@ class PoolScorer:
             f"No image can be read of the {count} whose labels are missing.",
             where=str(self.project.folder),
             next_step="Put their files back; if the folder was moved, "
-            f"`labelgrid add {self.project.folder} --images NEW-PLACE` finds them again.",
+            f"`{command('add', self.project.folder, '--images', 'NEW-PLACE')}` finds them again.",
             unchanged="Nothing was scored.",
         )
 
@@ -122,7 +122,7 @@ class PoolScorer:
                     f"The statistic '{name}' reads the term '{lacking[0]}'; the newest model was trained without it.",
                     where=str(self.project.folder),
                     next_step=f'Add a table [terms."{lacking[0]}"] to the recipe and run '
-                    f"`labelgrid fit {self.project.folder}`.",
+                    f"`{command('fit', self.project.folder)}`.",
                     unchanged="Nothing was scored.",
                 )
 

@@ -61,9 +61,9 @@ class PlainConfidence(Statistic):
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float64 [b, t]."""
-        final = batch.model.network.decode(batch.features, batch.known if self.options.known else None).final
+        passes = Outputs([batch.decoded(self.options.known).final])
         start = partial(Once, MEASURES[self.options.measure])
-        return image_means(Outputs([final]), batch.tasks, batch.batch.frames, start, self.options.at)
+        return image_means(passes, batch.tasks, batch.batch.frames, start, self.options.at)
 
 
 def build(seed: int, options: Options) -> PlainConfidence:

@@ -73,7 +73,7 @@ class Ensemble(TrainedStatistic):
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The mean uncertainties of a batch, float64 [b, t]."""
         known, images = batch.known if self.options.known else None, batch.batch.images
-        raws = [batch.model.network.decode(batch.features, known).final]
+        raws = [batch.decoded(self.options.known).final]
         raws += [network(images, known).final for network in self._networks(batch.model)]
         start = STARTS[self.options.measure]
         return image_means(Outputs(raws), batch.tasks, batch.batch.frames, start, self.options.at)

@@ -86,7 +86,7 @@ class Flips(Statistic):
         """The sums of a batch, float64 [b, t], in nats."""
         network, frames = batch.model.network, batch.batch.frames
         other = network.decode(network.encode(batch.batch.images.flip(-1))).final
-        passes = Outputs([network.decode(batch.features).final, {name: raw.flip(-1) for name, raw in other.items()}])
+        passes = Outputs([batch.output.final, {name: raw.flip(-1) for name, raw in other.items()}])
         pixels = np.array([frame.original[0] * frame.original[1] for frame in frames])
 
         def start(task: Task) -> Mirrored:

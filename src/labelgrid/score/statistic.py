@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from labelgrid.data.batch import Batch
-from labelgrid.nets.network import Features
+from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.score.table import Axis
@@ -45,6 +47,17 @@ class PoolBatch:
     def known(self) -> Mapping[str, Target] | None:
         """The labels of the tasks that are known of at least one image, as `Network.decode` takes them."""
         return {name: target for name, target in self.batch.targets.items() if target.present.any()} or None
+
+    @cached_property
+    def output(self) -> Output:
+        """The network's output without known labels; the encoder is not repeated, and it is decoded once a batch."""
+        with torch.no_grad():
+            return self.model.network.decode(self.features)
+
+    def decoded(self, known: bool) -> Output:
+        """The network's output with the known labels, or without."""
+        labels = self.known if known else None
+        return self.model.network.decode(self.features, labels) if labels else self.output
 
 
 class Statistic:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
+from labelgrid.select.budget import buy, buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -26,6 +27,8 @@ class Scored:
     terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
+#: Spends an amount on items, given their scores, keys and costs; see `buy` and `buy_value`.
+Take = Callable[[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64], float], list[int]]
 #: Computes the raw scores of a pool.
 Scorer = Callable[[PoolView], Scored]
 
@@ -119,12 +122,38 @@ class MinMax:
         return np.asarray((scores - low) / spread, np.float64)
 
 
+def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
+    """Give each missing cell without a score a random one of the scores there are; a uniform draw if there are none.
+
+    Whatever the range of the scores, the share of such cells is the same among the best scores as among all cells.
+
+    Args:
+        scores: float64 [n, t], comparable between tasks; NaN where unknown.
+        grid: the cells.
+        seed: of the draws, which are keyed by image and task.
+
+    Returns:
+        Float64 [n, t]; NaN for cells that are not missing.
+
+    Example:
+        >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.zeros((2, 2), np.int8), np.ones(2))
+        >>> fill_unknown(np.array([[-7.0, np.nan], [-7.0, np.nan]]), grid, 0).tolist()
+        [[-7.0, -7.0], [-7.0, -7.0]]
+    """
+    known = np.isfinite(scores) & grid.eligible
+    draws = draw_cells(grid, seed)
+    if known.any() and not known[grid.eligible].all():
+        ordered = np.sort(scores[known])
+        draws = ordered[(draws * len(ordered)).astype(np.intp)]
+    return np.where(grid.eligible, np.where(known, scores, draws), np.nan)
+
+
 @dataclass(frozen=True)
 class Composed:
     """A strategy composed of parts.
 
-    A missing cell without a score (its task had no label when the network was trained) gets a uniform draw in [0, 1),
-    keyed by image and task. Among normalised scores, such a task gets a share of the picks, at random images.
+    A missing cell without a score (its task had no label when the network was trained) gets a random one of the other
+    scores (`fill_unknown`), so that such a task gets its share of the picks, at random images.
 
     Args:
         needs: the statistics it reads.
@@ -132,6 +161,8 @@ class Composed:
         normaliser: makes the scores of different tasks comparable.
         unit: picks single cells, or whole images (all missing cells of the images with the highest mean score).
         why: the reason given for each pick.
+        valued: scores are values, and a budget of costs buys the most value (`buy_value`). Otherwise they are an order
+            only, such as that of random draws, in which a budget is spent.
     """
 
     needs: frozenset[str]
@@ -139,103 +170,55 @@ class Composed:
     normaliser: AsIs | MinMax
     unit: Literal["cells", "images"]
     why: str
+    valued: bool = True
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. The scorer runs once."""
         raw, grid = self.scorer(pool), pool.grid
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
-        scores = np.where(np.isnan(scores), draw_cells(grid, pool.seed), scores)
-        scores = np.where(grid.eligible, scores, np.nan)
+        scores = fill_unknown(scores, grid, pool.seed)
+        take = buy_value if self.valued and budget.unit == "cost" else buy
         if self.unit == "cells":
-            picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values))
+            picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values), take)
         else:
-            picks = best_images(scores, grid, budget, self.why)
+            picks = best_images(scores, grid, budget, self.why, take)
         return Selection(picks, raw.terms, calibration)
 
 
 def best_cells(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None, take: Take = buy
 ) -> list[Pick]:
     """Pick the cells with the highest scores in the whole grid within the budget; ties are broken by image key.
 
     A budget of one image is worth t cells, so that strategies of both units spend equally many labels. `drawn`, bool
-    [n, t], marks the scores that were drawn at random; the picks state it.
+    [n, t], marks the scores that were drawn at random; the picks state it. `take` spends the budget.
     """
     n, t = scores.shape
     amount = budget.amount * t if budget.unit == "images" else budget.amount
     task_costs = grid.cost if budget.unit == "cost" else np.ones(t)
     costs = np.broadcast_to(task_costs, (n, t)).ravel()
     picks = []
-    for index in buy(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
+    for index in take(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
         row, column = divmod(int(index), t)
         reason = DRAWN if drawn is not None and drawn[row, column] else why
         picks.append(Pick(grid.cell(row, column), float(scores[row, column]), why=reason))
     return picks
 
 
-def best_images(scores: Scores, grid: Grid, budget: Budget, why: str) -> list[Pick]:
-    """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget."""
+def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, take: Take = buy) -> list[Pick]:
+    """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget.
+
+    If `take` weighs values against costs, an image's value is the sum of its scores instead.
+    """
     eligible = grid.eligible
     count = eligible.sum(1)
     total = np.where(eligible, scores, 0.0).sum(1)
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     costs = {"labels": count, "images": (count > 0), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
     picks = []
-    for row in buy(mean, grid.keys, costs.astype(np.float64), budget.amount):
+    values = mean if take is buy else np.where(count > 0, total, np.nan)
+    for row in take(values, grid.keys, costs.astype(np.float64), budget.amount):
         columns = np.flatnonzero(eligible[row])
         picks += [Pick(grid.cell(row, int(column)), float(mean[row]), why=why) for column in columns]
     return picks
-
-
-def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], costs: NDArray[np.float64], amount: float) -> list[int]:
-    """Go through the items with a finite score, highest first, and take each that the rest of `amount` pays for.
-
-    Ties are broken by key, then by index (a cell's task). Only the best items that `amount` could pay for are sorted.
-
-    Args:
-        scores: float64 [n]; NaN items are never taken.
-        keys: uint64 [n].
-        costs: float64 [n], in the unit of `amount`.
-        amount: what may be spent.
-
-    Returns:
-        The indices of the taken items, highest score first.
-
-    Example:
-        >>> keys = np.array([3, 2, 1, 0], np.uint64)
-        >>> buy(np.array([0.5, 0.9, 0.5, np.nan]), keys, np.array([1.0, 2.0, 1.0, 1.0]), 3.0)
-        [1, 2]
-    """
-    known = np.flatnonzero(np.isfinite(scores))
-    if not len(known):
-        return []
-    cheapest = float(costs[known].min())
-    count = int((amount + 1e-9) // cheapest) if cheapest else 0  # labels may be free
-    top = known
-    if 0 < count < len(known):
-        values = scores[known]
-        top = known[values >= np.partition(values, -count)[-count]]
-    taken, left = _take(top, scores, keys, costs, amount)
-    if left >= cheapest and len(top) < len(known):
-        taken, _ = _take(known, scores, keys, costs, amount)
-    return taken
-
-
-def _take(
-    items: NDArray[np.intp],
-    scores: NDArray[np.float64],
-    keys: NDArray[np.uint64],
-    costs: NDArray[np.float64],
-    amount: float,
-) -> tuple[list[int], float]:
-    """The taken items among `items`, and the rest of the amount."""
-    order = items[np.lexsort((keys[items], -scores[items]))]
-    taken, left, cheapest = [], amount + 1e-9, float(costs[order].min())
-    for item in order:
-        if left < cheapest:
-            break
-        if costs[item] <= left:
-            taken.append(int(item))
-            left -= float(costs[item])
-    return taken, left

@@ -15,4 +15,4 @@ class Options:
 
 def build(options: Options) -> Composed:
     """Build the strategy: uniform draws over the missing cells, keyed by image and task."""
-    return Composed(frozenset(), Draw(draw_cells), AsIs(), "cells", "random cell")
+    return Composed(frozenset(), Draw(draw_cells), AsIs(), "cells", "random cell", valued=False)

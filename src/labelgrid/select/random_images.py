@@ -15,4 +15,4 @@ class Options:
 
 def build(options: Options) -> Composed:
     """Build the strategy: uniform draws over the images, keyed by image."""
-    return Composed(frozenset(), Draw(draw_images), AsIs(), "images", "random image")
+    return Composed(frozenset(), Draw(draw_images), AsIs(), "images", "random image", valued=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
-from labelgrid.select.parts import AsIs, Composed, Read, Scored, draw_cells
+from labelgrid.select.parts import AsIs, Composed, Read, Scored
 from labelgrid.select.strategy import PoolView
 
 
@@ -28,7 +28,7 @@ class Options:
 class Ranks:
     """Scores cells by the rank of their uncertainty among the pool's n images, from 1 to n.
 
-    A cell without a score gets a draw in [0.5, n + 0.5), so that its task counts as much as the others.
+    A cell without a score has no rank; it gets a random one of the others' (`fill_unknown`).
 
     Source: PartAL section 4.1 (eq rank).
     """
@@ -38,7 +38,7 @@ class Ranks:
     def __call__(self, pool: PoolView) -> Scored:
         """As `Scorer`."""
         values, rows = self.read(pool).values, np.flatnonzero(pool.grid.eligible.any(1))
-        ranks = 0.5 + len(rows) * draw_cells(pool.grid, pool.seed)
+        ranks = np.full(values.shape, np.nan)
         for column in range(values.shape[1]):
             known = rows[np.isfinite(values[rows, column])]
             ranks[known, column] = rankdata(values[known, column])

@@ -1,7 +1,5 @@
 """Defines the interface of strategies, which pick cells within a budget; higher score = label first."""
 
-import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,9 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.labels.grid import Grid, Pick, Unit
-from labelgrid.words import counted
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32 [n, d] for features,
 #: as each statistic declares; NaN where unknown.
@@ -102,82 +98,3 @@ class Strategy(Protocol):
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """Pick cells within the budget."""
-
-
-def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) -> None:
-    """Refuse picks that no strategy may make; nothing was done with them yet.
-
-    Raises:
-        PluginError: a cell is picked twice, is not missing, has no finite score, or the picks exceed the budget.
-    """
-    cells = [pick.cell for pick in picks]
-    picked, eligible = {cell.image_id for cell in cells}, grid.eligible
-    rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
-    faults = [f"({cell.image_id}, {cell.task}) twice" for cell, count in Counter(cells).items() if count > 1]
-    for pick in picks:
-        row, column = rows.get(pick.cell.image_id), columns.get(pick.cell.task)
-        if row is None or column is None or not eligible[row, column]:
-            faults.append(f"({pick.cell.image_id}, {pick.cell.task}), which is not missing")
-        elif not math.isfinite(pick.score):
-            faults.append(f"({pick.cell.image_id}, {pick.cell.task}) with the score {pick.score}")
-    spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
-    used = {"labels": len(cells), "images": len(picked), "cost": spent}[budget.unit]
-    # A strategy of cells may spread the labels of a budget in images over more images.
-    most = budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
-    if (len(cells) if budget.unit == "images" else used) > most + 1e-6:
-        faults.append(f"more than the budget of {budget.amount:g} {budget.unit}: {used:g}")
-    if faults:
-        raise PluginError(
-            f"The strategy '{name}' picked {faults[0]}"
-            + (f", and {counted(len(faults) - 1, 'more fault')}." if faults[1:] else "."),
-            next_step="Fix the strategy; labelgrid list select shows others.",
-            unchanged="Nothing was requested.",
-        )
-
-
-def left_of(grid: Grid, unit: Unit) -> float:
-    """The size of the remaining pool, in a budget's unit."""
-    eligible = grid.eligible
-    return {
-        "labels": float(eligible.sum()),
-        "images": float(eligible.any(1).sum()),
-        "cost": float((eligible * grid.cost).sum()),
-    }[unit]
-
-
-def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
-    """Check that a budget is above 0 and not larger than the pool.
-
-    Args:
-        budget: the most that the picks may take.
-        grid: the pool, without the images that are set aside.
-        set_aside: how many these are.
-
-    Raises:
-        LabelgridError: it is not, or the pool is empty.
-    """
-    available = left_of(grid, budget.unit)
-    aside = back = ""
-    if set_aside:
-        why = "set aside, because {} cannot be read"
-        one, many = f"image is {why.format('its file')}", f"images are {why.format('their files')}"
-        aside, back = f"; {counted(set_aside, one, many)}", "Put the files back. "
-    if not budget.amount > 0:
-        raise LabelgridError(
-            f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
-            next_step=f"Ask for at most {available:g}.",
-            unchanged="Nothing was requested.",
-        )
-    if not grid.eligible.any():
-        raise LabelgridError(
-            f"The pool is empty: no image to train on lacks a label{aside}.",
-            next_step=f"{back}Add images or tasks with `labelgrid add`.",
-            unchanged="Nothing was requested.",
-        )
-    if budget.amount > available:
-        raise LabelgridError(
-            f"The budget of {budget.amount:g} {budget.unit} is larger than the pool, which holds {available:g}{aside}.",
-            next_step=f"{back}Ask for at most {available:g}, or add images with `labelgrid add`.",
-            unchanged="Nothing was requested.",
-        )

@@ -21,8 +21,10 @@ from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query
+from labelgrid.rounds.choose import carried
 from labelgrid.rounds.round_scores import strategy_of
-from labelgrid.select.strategy import Budget, left_of
+from labelgrid.select.budget import left_of
+from labelgrid.select.strategy import Budget
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.initial import initial_cells, read_cells
 from labelgrid.simulation.oracle import answer, grant
@@ -133,7 +135,7 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     left = left_of(grid, study.unit)
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
     amount = study.budget + _returned(project, study)
-    if not left or amount < cheapest:
+    if not left or amount + carried(project, study.unit) < cheapest:
         return False
     scored = bool(strategy_of(project)[1].needs)
     budget = Budget(min(amount, left), study.unit)

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.config import merge
 from labelgrid.errors import LabelgridError
 from labelgrid.processes import init_worker
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.files import load_recipe, override
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.simulation.campaign import create_run, step
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of
@@ -116,7 +115,8 @@ def _signature(job: Job) -> tuple[str, str]:
     """What the time of a run's steps depends on, and what that of its scoring depends on; "" if it scores nothing."""
     changes = dict(job.settings.changes)
     score = changes.pop("score", {})
-    changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in ("steps", "epochs")}
+    lengths = ("steps", "epochs", "label_visits")
+    changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in lengths}
     training = json.dumps([[row.name for row in job.study.rows(job.run.arm)], changes], sort_keys=True)
     scoring = json.dumps([asdict(job.settings.strategy), score], sort_keys=True) if job.max_work.scored else ""
     return training, scoring
@@ -145,7 +145,7 @@ def time_training(job: Job) -> StepTiming:
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
-        settings = replace(job.settings, changes=merge(job.settings.changes, {"train": {"steps": STEPS}}))
+        settings = replace(job.settings, changes=override(job.settings.changes, {"train": {"steps": STEPS}}))
         short = replace(job, folder=Path(folder) / "run", settings=settings)
         process = context.Process(target=_time_in_process, args=(short, theirs))
         process.start()

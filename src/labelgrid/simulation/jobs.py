@@ -54,14 +54,17 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
     train, rows = load_recipe(recipe, run.overrides(study)).train, study.rows(run.arm)
     images, labels = _initial(run, study, pool, root)
     if run.kind != "strategy":
-        return RunWork(labels, [train.length(images)])
+        return RunWork(labels, [train.length(images, labels, len(rows))])
     rounds, (more_labels, more_images) = run.rounds(study), _bought(study, rows, pool)
-    sizes = [min(pool, images + more_images * number) for number in range(rounds + 1)]
+    sizes = [
+        (min(pool, images + more_images * number), min(pool * len(rows), labels + more_labels * number))
+        for number in range(1, rounds + 1)
+    ]
     chosen = study.chosen(run.name)
     needs = build_plugin("select", PluginChoice(chosen.name, chosen.options)).needs
     return RunWork(
-        min(pool * len(rows), labels + more_labels * rounds),
-        [train.length(size) for size in sizes[1:]],
+        sizes[-1][1] if sizes else labels,
+        [train.length(*size, len(rows)) for size in sizes],
         scored=_scored(labels, pool, images, rows) * rounds if needs else 0,
     )
 

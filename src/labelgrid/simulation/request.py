@@ -10,10 +10,11 @@ from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin, resolved_options
+from labelgrid.recipes.resolve import build_plugin, resolved_options, training_options
 from labelgrid.simulation import own_code
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
+from labelgrid.train.options import ADDED
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class StudyRequest:
 
     def to_json(self) -> dict[str, Any]:
         """The content of `study.json`."""
-        recipe = json.loads(load_recipe(self.recipe).json())
+        loaded = load_recipe(self.recipe)
+        recipe = json.loads(loaded.json())
         cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
         study = json.loads(json.dumps(asdict(self.study)))
         code = own_code.digests([recipe, study])
@@ -82,6 +84,7 @@ class StudyRequest:
         needs = {name for strategy in chosen for name in strategy.needs}
         return {
             "recipe": recipe,
+            "training": training_options(loaded),
             "scoring": resolved_options("score", needs, recipe["score"]),
             "study": study,
             "root": str(self.root.absolute()),
@@ -89,12 +92,18 @@ class StudyRequest:
         } | {key: values for key, values in (("cells", cells), ("code", code)) if values}
 
     def previous(self) -> dict[str, Any] | None:
-        """The `study.json` of the folder's earlier runs, or None if there is none.
+        """The `study.json` of the folder's earlier runs, with options that were added since; None if there is none.
 
         Raises:
             ProjectError: the file is damaged.
         """
-        return read_json(self.out / KEPT) if (self.out / KEPT).is_file() else None
+        if not (self.out / KEPT).is_file():
+            return None
+        kept = read_json(self.out / KEPT)
+        recipe = kept.get("recipe")
+        if isinstance(recipe, dict) and isinstance(recipe.get("train"), dict):
+            recipe["train"] = {**ADDED, **recipe["train"]}
+        return kept
 
     def changed_code(self) -> list[str]:
         """The own plug-ins whose source is another than when the folder's runs were started."""

@@ -51,7 +51,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         )
     _check_splits(request)
     _check_cells(request)
-    _check_same(request)
+    _check_same(request, runs)
     return runs
 
 
@@ -163,8 +163,8 @@ def _is_foreign(name: str) -> bool:
     return name != LOCK and not (name.startswith(".") and name.endswith(".part"))
 
 
-def _check_same(request: StudyRequest) -> None:
-    """Refuse to resume runs with other settings, and a folder that holds other files."""
+def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
+    """Refuse to resume runs with other settings or code, and a folder that holds other files."""
     previous = request.previous()
     if previous is None:
         if request.out.is_dir() and any(_is_foreign(path.name) for path in request.out.iterdir()):
@@ -184,8 +184,9 @@ def _check_same(request: StudyRequest) -> None:
     )
     fixed = sorted({field.name for field in fields(Study)} - OPEN)
     changed = [key for key in ("recipe", "root", "weights") if previous.get(key) != now[key]]
-    scoring, cells = now["scoring"], now.get("cells", {})
+    scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
     changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]
+    changed += [name for name, known in previous.get("training", {}).items() if training.get(name) != known]
     changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
     if changed:
@@ -195,7 +196,8 @@ def _check_same(request: StudyRequest) -> None:
             next_step="Name another folder with --out, or restore the settings.",
             unchanged="Nothing was run.",
         )
-    if (other := request.changed_code()) and not request.force:
+    done = all(run.is_done(request.study, request.out / "runs" / run.key) for run in runs)
+    if not (done or request.force) and (other := request.changed_code()):
         raise ProjectError(
             f"The code of {', '.join(other)} has changed since the folder's runs were started.",
             where=str(request.out),

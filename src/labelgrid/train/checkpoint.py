@@ -74,6 +74,17 @@ class Checkpoint:
         return hashlib.blake2b(json.dumps([own, terms], sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
+def same_training(kept: str, now: str) -> bool:
+    """Whether a checkpoint's identity is that of a training now; older programs kept none of the `options`.
+
+    Example:
+        >>> same_training('{"seed": 1}', '{"options": {}, "seed": 1}'), same_training('{"seed": 1}', '{"seed": 2}')
+        (True, False)
+    """
+    known = {key: value for key, value in json.loads(now).items() if key != "options"}
+    return kept in (now, json.dumps(known, sort_keys=True))
+
+
 def save(checkpoint: Checkpoint, path: Path) -> None:
     """Write the checkpoint atomically and durably.
 

@@ -37,13 +37,13 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
             progress.say("There is no val image to choose the best epoch by: using the last epoch.")
         resumed = trainer.resume(last)
         write_log(folder, trainer.history, plan.options.tensorboard)
-        if trainer.epoch < plan.epochs:
+        if not _ended(trainer):
             if resumed:
                 progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
             trainer.prepare(folder / "terms", progress, resumed=resumed)
             batch = min(plan.options.batch, len(plan.train))
             progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")
-        while trainer.epoch < plan.epochs:
+        while not _ended(trainer):
             record = trainer.run_epoch(progress)
             every = plan.options.val_every
             due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
@@ -56,6 +56,14 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
             save(trainer.checkpoint(), last)
             write_log(folder, trainer.history, plan.options.tensorboard)
     return best if plan.options.choose == "best" and plan.val else last
+
+
+def _ended(trainer: Trainer) -> bool:
+    """Whether the training has its full length, or val has not improved for `patience` evaluations."""
+    losses = [record["val"]["loss_mtl"] for record in trainer.history if "val" in record]
+    patience = trainer.plan.options.patience
+    stalled = 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
+    return trainer.epoch >= trainer.plan.epochs or stalled
 
 
 def _validate(trainer: Trainer) -> Evaluation:

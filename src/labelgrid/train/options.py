@@ -31,6 +31,10 @@ class ObjectiveOptions:
             raise ValueError(f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}")
 
 
+#: Options that were added after trainings had been recorded, with the values under which nothing has changed for these.
+ADDED: Mapping[str, Any] = {"label_visits": 0.0, "fill": "images", "patience": 0}
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """How a network is trained; the defaults are those of PartAL A.4.
@@ -38,8 +42,13 @@ class TrainOptions:
     Args:
         epochs: length in passes over the training images.
         steps: length in optimiser steps instead, if above 0.
+        label_visits: length in visits to each label instead, on average, if above 0. Batches of images see fewer labels
+            where labels spread over more images, so these trainings take more steps.
+        fill: batches of `batch` `"images"`, or of as many images as hold about `batch` times the number of tasks
+            `"labels"`, so that partially labelled images make larger batches (more memory), and each step sees as many
+            labels.
         power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by epochs, or by optimiser
-            steps if the length is given in steps.
+            steps if the length is given in steps or label visits.
         warmup: share of the training over which the learning rate rises from almost 0, so that heads with random
             weights disturb the pretrained encoder less.
         clip: largest gradient norm; 0 does not clip.
@@ -50,11 +59,15 @@ class TrainOptions:
         val_share: share of the labelled training images (whole groups) kept for model selection if the project has no
             val split.
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
+        patience: end the training after this many evaluations without a lower `loss_mtl` on the val split, if above 0;
+            the other lengths then are the most it may take.
         restart: start each round from the initial weights; false continues from the previous round's weights.
     """
 
     epochs: int = 100
     steps: int = 0
+    label_visits: float = 0.0
+    fill: Literal["images", "labels"] = "images"
     batch: int = 8
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-4
@@ -68,6 +81,7 @@ class TrainOptions:
     choose: Literal["last", "best"] = "last"
     val_share: float = 0.0
     val_every: int = 0
+    patience: int = 0
     restart: bool = True
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
@@ -76,11 +90,18 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         minimum = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
-        for name, value in {**minimum, "val_every": 0}.items():
+        for name, value in {**minimum, "val_every": 0, "patience": 0, "label_visits": 0}.items():
             if getattr(self, name) < value:
                 raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
         largest = {"epochs": 10**6, "steps": 10**9, "batch": 65536, "workers": 1024, "val_every": 10**6}
-        largest |= {"learning_rate": 100, "weight_decay": 100, "power": 100, "clip": 10**9}
+        largest |= {
+            "label_visits": 10**6,
+            "patience": 10**6,
+            "learning_rate": 100,
+            "weight_decay": 100,
+            "power": 100,
+            "clip": 10**9,
+        }
         check_ranges(self, **{name: (minimum.get(name, 0), value) for name, value in largest.items()})
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
@@ -89,21 +110,34 @@ class TrainOptions:
             raise ValueError(f"known, val_share and warmup are shares; they are {shares}")
         if self.choose == "best" and not self.val_every:
             raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
+        if self.patience and not self.val_every:
+            raise ValueError("patience needs val_every above 0, to see whether val improves")
+        if self.steps and self.label_visits:
+            raise ValueError("steps and label_visits are both above 0; set one of them to 0")
 
-    def steps_per_pass(self, images: int) -> int:
-        """The number of optimiser steps of one pass: an incomplete last batch is dropped, unless it is the only one."""
-        return max(images // self.batch, min(images, 1))
+    def steps_per_pass(self, images: int, labels: int = 0, tasks: int = 1) -> int:
+        """The number of optimiser steps of one pass over the images, at least one if there are images.
 
-    def length(self, images: int) -> int:
-        """The number of optimiser steps of a training on `images` images.
+        An incomplete last batch of images is dropped; batches of labels share all labels among them.
+        """
+        size, amount = (self.batch * tasks, labels) if self.fill == "labels" and labels else (self.batch, images)
+        return max(amount // size, min(images, 1))
+
+    def length(self, images: int, labels: int = 0, tasks: int = 1) -> int:
+        """The number of optimiser steps of a training on `images` images with `labels` labels in all.
 
         Example:
             >>> TrainOptions(epochs=10, batch=8).length(100), TrainOptions(steps=500).length(100)
             (120, 500)
+            >>> by_label = TrainOptions(label_visits=10, fill="labels", batch=8)
+            >>> by_label.length(100, labels=300, tasks=3), by_label.length(300, labels=300, tasks=3)
+            (120, 120)
         """
-        return self.steps or self.epochs * self.steps_per_pass(images)
+        passes = self.label_visits or self.epochs
+        return self.steps or max(round(passes * self.steps_per_pass(images, labels, tasks)), min(images, 1))
 
     def shaping(self) -> dict[str, Any]:
         """The options that affect the trained weights; the others may differ when a training is resumed."""
-        without_effect = {"workers", "device", "tensorboard", "val_every"}
+        without_effect = {"workers", "device", "tensorboard"} | (set() if self.patience else {"val_every"})
+        without_effect |= {name for name, value in ADDED.items() if getattr(self, name) == value}
         return {name: value for name, value in asdict(self).items() if name not in without_effect}

@@ -3,6 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
 
 from labelgrid.data.dataset import Source
 from labelgrid.data.transforms import DataOptions
@@ -33,6 +37,7 @@ class Plan:
         identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with another identity is not
             resumed.
         previous: restores the previous round's model, for terms that read it.
+        labels: the number of labels of each training image.
     """
 
     network: Network
@@ -49,16 +54,44 @@ class Plan:
     terms: Mapping[str, Term] = field(default_factory=dict)
     identity: str = "{}"
     previous: Previous = no_model
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def _sizes(self) -> tuple[int, int, int]:
+        """The numbers of training images, of their labels and of tasks."""
+        return len(self.train), sum(map(self._labels_of, self.train)), len(self.tasks)
+
+    def _labels_of(self, image_id: str) -> int:
+        return self.labels.get(image_id, 0)
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether the length is a number of steps, which may end within an epoch."""
+        return bool(self.options.steps or self.options.label_visits)
 
     @property
     def steps_per_pass(self) -> int:
         """The number of optimiser steps of one pass over the training images."""
-        return self.options.steps_per_pass(len(self.train))
+        return self.options.steps_per_pass(*self._sizes)
 
     @property
     def passes(self) -> int:
-        """Passes per epoch: one, or as many as limit a training of `steps` to `MOST_EPOCHS` checkpoints."""
-        return max(1, math.ceil(self.options.steps / self.steps_per_pass / MOST_EPOCHS))
+        """Passes per epoch: one, or as many as limit a training with a length in steps to `MOST_EPOCHS` checkpoints."""
+        return max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS)) if self.in_steps else 1
+
+    def batches(self, ordered: Sequence[str]) -> list[list[str]]:
+        """Split one pass over the training images into batches, one for each step.
+
+        Batches of images drop an incomplete last batch, unless it is the only one. Batches of labels have nearly
+        equally many labels, and drop no image.
+        """
+        count, size, ids = self.steps_per_pass, self.options.batch, list(ordered)
+        total = self._sizes[1]
+        if self.options.fill == "images" or not total:
+            return [ids[start : start + size] for start in range(0, count * size, size)]
+        before = np.cumsum([0, *map(self._labels_of, ids)])[:-1]
+        numbers = np.minimum(before * count // total, count - 1)
+        return [[ids[i] for i in rows] for _, rows in groupby(range(len(ids)), key=lambda i: int(numbers[i]))]
 
     @property
     def steps_per_epoch(self) -> int:
@@ -66,31 +99,25 @@ class Plan:
         return self.steps_per_pass * self.passes
 
     @property
-    def drop_last(self) -> bool:
-        """Whether to drop an incomplete last batch: always, unless it is the only one."""
-        return len(self.train) > self.options.batch
-
-    @property
     def epochs(self) -> int:
-        """The length in epochs; if it is given in steps, the last epoch may be shorter."""
-        steps = self.options.steps
-        return math.ceil(steps / self.steps_per_epoch) if steps else self.options.epochs
+        """The length in epochs; if it is a number of steps, the last epoch may be shorter."""
+        return math.ceil(self.steps / self.steps_per_epoch) if self.in_steps else self.options.epochs
 
     @property
     def steps(self) -> int:
         """The length in optimiser steps."""
-        return self.options.length(len(self.train))
+        return self.options.length(*self._sizes)
 
     def learning_rate(self, epoch: int, step: int, start: float = 0.0) -> float:
         """The learning rate of an optimiser step: warm-up times polynomial decay.
 
         The decay starts from `start`, or from the options' rate if `start` is 0.
 
-        Source: PartAL A.4 decays by epochs. Deviation: if the length is given in steps, the rate decays by steps,
-        because a few long epochs would end the training at a high rate.
+        Source: PartAL A.4 decays by epochs. Deviation: if the length is given in steps or label visits, the rate
+        decays by steps, because a few long epochs would end the training at a high rate.
         """
         options = self.options
-        done = step / self.steps if options.steps else epoch / self.epochs
+        done = step / self.steps if self.in_steps else epoch / self.epochs
         return (
             (start or options.learning_rate)
             * (1 - done) ** options.power

@@ -19,7 +19,7 @@ from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
-from labelgrid.train.checkpoint import Checkpoint, load
+from labelgrid.train.checkpoint import Checkpoint, load, same_training
 from labelgrid.train.objective import not_finite, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
@@ -71,7 +71,7 @@ class Trainer:
         if not path.exists():
             return False
         checkpoint = load(path)
-        if checkpoint.identity != self.plan.identity:
+        if not same_training(checkpoint.identity, self.plan.identity):
             raise TrainingError(
                 "The checkpoint belongs to another recipe, other tasks or other labels.",
                 where=str(path),
@@ -215,10 +215,10 @@ class Trainer:
                 plan.train,
                 plan.data,
                 batch=options.batch,
+                split=plan.batches,
                 workers=options.workers,
                 seed=plan.seed,
                 epoch=epoch,
-                drop_last=plan.drop_last,
                 passes=plan.passes,
                 soft=self.terms.soft,
             )

@@ -43,7 +43,8 @@ def flat(data: Made, tmp_path: Path) -> Iterator[Path]:
 def test_every_command_that_a_message_or_a_page_names_is_there() -> None:
     root = Path(cli.__file__).parents[3]
     texts = [*root.glob("src/labelgrid/**/*.py"), *root.glob("docs/*.md"), root / "README.md"]
-    named = {name for path in texts for name in re.findall(r"[`$] ?labelgrid ([a-z]+)", path.read_text("utf-8"))}
+    written = re.compile(r"""(?:[`$] ?labelgrid |\bcommand\(["'])([a-z]+)""")
+    named = {name for path in texts for name in written.findall(path.read_text("utf-8"))}
     assert len(named) > 5 and named <= set(COMMANDS)
 
 
@@ -156,7 +157,8 @@ def test_cancel_names_the_command_that_requests_held_out_cells_again(flat: Path)
         project.store.update_images([replace(rows["0001.jpg"], split="heldout")])
     again = f"`labelgrid cancel {flat} --requeue 0001.jpg:depth` requests theirs again."
     assert done("cancel", flat, "0001.jpg:depth").out.endswith(f"{again}\n")
-    done("cancel", flat, "--requeue", "0001.jpg:depth")
+    said = done("cancel", flat, "--requeue", "0001.jpg:depth").out
+    assert said == "0 cells are missing again.\n1 cell of a held-out image is requested again.\n"
     with ProjectFolder.open(flat) as project:
         assert Cell("0001.jpg", "depth") in {row.cell for row in project.store.cells(state=State.REQUESTED)}
 
@@ -177,7 +179,9 @@ def test_add_says_what_is_new(flat: Path, data: Made, tmp_path: Path) -> None:
     with new.open("ab") as file:  # another content, the same picture
         file.write(b"more")
     found = done("add", flat, "--images", tmp_path / "more", "--images", data.images, "--task", "edges")
-    assert found.out == f"{flat}: 1 new image; 1 new task.\n"
+    assert found.out == (
+        f"{flat}: 1 new image; 1 new task.\nNext: labelgrid export {flat}   (the held-out images' labels come first)\n"
+    )
     with ProjectFolder.open(flat) as project:
         (row,) = project.store.cells(task="edges")
         assert row.cell == Cell(data.names[0], "edges")  # the held-out image's label is requested at once

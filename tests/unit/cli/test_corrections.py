@@ -1,6 +1,7 @@
 """Laws of the commands that correct a project: what they print, as text and as JSON."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,19 @@ def test_labels_are_withdrawn_and_images_removed(flat: Path) -> None:
         assert not list(project.store.cells())
 
 
+def test_only_withdrawn_labels_of_held_out_images_are_said_to_be_requested_again(flat: Path) -> None:
+    assert run("unlabel", flat, "0000.jpg:depth") == "Withdrew 1 label.\n"
+    with ProjectFolder.open(flat) as project:
+        project.store.update_images([replace(project.store.image("0000.jpg"), split="heldout")])
+        project.store.move([Move(Cell("0000.jpg", "depth"), State.LABELLED, path="labels/x", digest="d", cost=1.0)])
+    assert run("unlabel", flat, "0000.jpg:depth") == (
+        "Withdrew 1 label. 1 cell of a held-out image is requested again.\n"
+    )
+
+
 def test_images_are_held_out_later(flat: Path) -> None:
-    assert "1 held out now" in run("add", flat, "--holdout", "30%")
+    said = run("add", flat, "--holdout", "30%")
+    assert "1 held out now" in said and f"\nNext: labelgrid export {flat} " in said
     assert values("status", flat)["heldout_images"] == 1
     with pytest.raises(UsageError):
         run("add", flat)

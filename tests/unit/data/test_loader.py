@@ -60,7 +60,6 @@ def test_an_epoch_shows_every_image_once_and_the_last_batch_may_be_small(source,
     batches = epoch(source, tasks)
     assert [len(batch.ids) for batch in batches] == [4, 4, 2]
     assert sorted(name for batch in batches for name in batch.ids) == list(source.images())
-    assert [len(batch.ids) for batch in epoch(source, tasks, drop_last=True)] == [4, 4]
     assert batches[0].frames == ()
 
 
@@ -189,8 +188,13 @@ def test_workers_begin_although_the_parents_opencv_has_threads_asleep(source, ta
         cv2.setNumThreads(before)
 
 
+def test_a_pass_may_be_split_into_other_batches(source, tasks):
+    batches = epoch(source, tasks, split=lambda ids: [ids[:1], ids[1:]], passes=2)
+    assert [len(batch.ids) for batch in batches] == [1, 9, 1, 9]
+
+
 def test_nothing_to_load_is_no_batch(source, tasks):
-    assert epoch(source, tasks, ids=["x"], drop_last=True) == []
+    assert epoch(source, tasks, ids=["x"], split=lambda ids: []) == []
     assert list(eval_batches(source, tasks, [], OPTIONS, batch=2, workers=2)) == []
 
 

@@ -3,6 +3,9 @@
 import io
 import os
 import re
+import struct
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -176,6 +179,59 @@ def test_a_jpeg_is_read_the_same_by_both_decoders(tmp_path):
     with Image.open(tmp_path / "a.jpg") as stored:
         expected = np.asarray(stored.convert("RGB")).astype(int)
     assert np.abs(read_image(tmp_path / "a.jpg") - expected).max() <= 2
+
+
+def rows_of_png(*rows: bytes, bits: int, colour: int, passes: int = 0, after: bytes = b"") -> bytes:
+    head = struct.pack(">IIBBBBB", 2, 3, bits, colour, 0, 0, passes)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"".join(rows))), *([(b"tRNS", after)] if after else [])]
+    parts = [len(b).to_bytes(4) + k + b + zlib.crc32(k + b).to_bytes(4) for k, b in (*chunks, (b"IEND", b""))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("colour", [0, 2, 4, 6])
+def test_what_is_accepted_is_also_read(tmp_path: Path, bits: int, colour: int) -> None:
+    size, path = 1 + 2 * {0: 1, 2: 3, 4: 2, 6: 4}[colour] * bits // 8, tmp_path / "a.png"
+    row = b"\0" + bytes(range(0x20, 0x20 + size - 1))
+    for last in (row, b"\4" + row[1:], b"\5" + row[1:], row[:-1]):
+        for after in (b"", bytes(2), bytes(6)):
+            path.write_bytes(rows_of_png(row, row, last, bits=bits, colour=colour, after=after))
+            assert accepts(check_image, path) == accepts(read_image, path), (last, after)
+
+
+def accepts(read: Callable[[Path], object], path: Path) -> bool:
+    try:
+        read(path)
+    except ImageError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_16_bits_with_one_bright_value_in_the_last_row_are_accepted(tmp_path, monkeypatch, channels):
+    monkeypatch.setattr("labelgrid.labels.png._KEPT", 20)
+    path, colour = tmp_path / "a.png", {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    dark = b"\0" + np.full((2, channels), 4095, ">u2").tobytes()
+    for place in range(channels):
+        pixels = np.full((2, channels), 4095, ">u2")
+        pixels[1, place] = 4096
+        path.write_bytes(rows_of_png(dark, dark, b"\0" + pixels.tobytes(), bits=16, colour=colour))
+        if channels in (2, 4) and place == channels - 1:  # alpha, which is dropped
+            refused(path, "its largest value is 4095 of 65535")
+        else:
+            assert check_image(path)[:2] == (3, 2) == read_image(path).shape[:2]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 3}], ids=str
+)
+def test_a_jpeg_cut_anywhere_is_accepted_only_if_it_is_read(tmp_path, options):
+    buffer, path = io.BytesIO(), tmp_path / "a.jpg"
+    Image.fromarray(picture(33, 41)).save(buffer, "jpeg", **options)
+    data = buffer.getvalue()
+    for length in (*range(0, len(data) - 60, 17), *range(len(data) - 60, len(data) + 1)):
+        path.write_bytes(data[:length])
+        assert accepts(check_image, path) == accepts(read_image, path), length
 
 
 def test_the_digest_is_the_ledgers(tmp_path):

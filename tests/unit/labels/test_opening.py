@@ -2,13 +2,10 @@
 
 import io
 import struct
-import subprocess
-import sys
 import time
 import zlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import EpsImagePlugin, Image
@@ -144,28 +141,3 @@ def test_the_stored_size_is_read_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(LabelError, match="damaged or cut short"):
         stored_size(tmp_path / "a.png")
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from labelgrid.labels.images import check_image
-status = lambda key: int(Path("/proc/self/status").read_text().partition(key + ":")[2].split()[0]) / 1024
-check_image(Path(sys.argv[1]))
-before = status("VmRSS")
-Path("/proc/self/clear_refs").write_text("5")
-check_image(Path(sys.argv[2]))
-print(status("VmHWM") - before)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="measures peak memory with Linux's /proc")
-@pytest.mark.parametrize(("dtype", "bound"), [("u1", 2.6), ("u2", 3.3)])
-def test_checking_an_image_takes_little_more_memory_than_the_image(tmp_path: Path, dtype: str, bound: float) -> None:
-    """Of noise, which no compression makes smaller; the bound counts decoded images."""
-    large = np.random.default_rng(0).integers(0, 2 ** (8 * int(dtype[1])), (3000, 4000, 3), dtype)
-    for name, pixels in (("small", large[:8, :8]), ("large", large)):
-        cv2.imwrite(str(tmp_path / f"{name}.png"), pixels)
-    words = [sys.executable, "-c", PEAK, *(str(tmp_path / f"{name}.png") for name in ("small", "large"))]
-    peak = float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
-    assert peak < bound * large.nbytes / 2**20

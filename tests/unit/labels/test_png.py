@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from PIL import Image
 from labelgrid.errors import LabelError
 from labelgrid.labels import png
 from labelgrid.labels.formats import classes, depth
-from labelgrid.labels.png import SIGNATURE, checked, header_of
+from labelgrid.labels.png import SIGNATURE, checked, header_of, outline
 
 RNG = np.random.default_rng(0)
 
@@ -96,7 +97,15 @@ def test_a_sound_png_comes_back_with_its_pixels(data: bytes) -> None:
         np.testing.assert_array_equal(*flags)
 
 
-def test_any_flipped_bit_up_to_the_end_is_found() -> None:
+def outlined(data: bytes) -> bytes:
+    return outline(io.BytesIO(data))
+
+
+CHECKS = pytest.mark.parametrize("checked", [checked, outlined])
+
+
+@CHECKS
+def test_any_flipped_bit_up_to_the_end_is_found(checked: Callable[[bytes], bytes]) -> None:
     data = encoded(depth_map(6, 8))
     for place in range(8 * len(data)):
         damaged = bytearray(data)
@@ -105,7 +114,8 @@ def test_any_flipped_bit_up_to_the_end_is_found() -> None:
             checked(bytes(damaged))
 
 
-def test_any_cut_is_found() -> None:
+@CHECKS
+def test_any_cut_is_found(checked: Callable[[bytes], bytes]) -> None:
     data = encoded(depth_map(6, 8))
     for length in range(len(data)):
         with pytest.raises(ValueError, match=r"it|the"):
@@ -131,10 +141,44 @@ WRONG = {
 }
 
 
+@CHECKS
 @pytest.mark.parametrize(("data", "fault"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_said(data: bytes, fault: str) -> None:
+def test_what_is_wrong_is_said(checked: Callable[[bytes], bytes], data: bytes, fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         checked(data)
+
+
+@pytest.mark.parametrize("data", SOUND.values(), ids=SOUND)
+def test_the_outline_of_a_sound_png_is_one_of_few_pixels(data: bytes) -> None:
+    old, new = header_of(data), header_of(outlined(data))
+    assert (old.bits, old.colour, old.interlaced) == (new.bits, new.colour, new.interlaced)
+    with Image.open(io.BytesIO(data)) as whole, Image.open(io.BytesIO(outlined(data))) as small:
+        assert (whole.mode, whole.getpalette()) == (small.mode, small.getpalette())
+        first = np.asarray(whole)[: new.height, : new.width]
+        assert small.size == (1, 1) or (np.asarray(small) == first).all()
+
+
+def test_the_outline_of_16_bits_has_the_first_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = depth_map(30, 40)
+    monkeypatch.setattr(png, "_KEPT", 7 * (1 + 2 * 40) + 5)
+    found = cv2.imdecode(np.frombuffer(outlined(encoded(pixels)), np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(found, pixels[:7])
+
+
+@pytest.mark.parametrize("data", [interlaced(np.full((19, 13), 9, np.uint8)), grey()], ids=["interlaced", "grey"])
+def test_an_unknown_filter_of_any_row_is_found(data: bytes) -> None:
+    start = data.index(b"IDAT")
+    size = int.from_bytes(data[start - 4 : start])
+    stream = zlib.decompress(data[start + 4 : start + 4 + size])
+    for place in [place for place, value in enumerate(stream) if value == 0]:
+        wrong = stream[:place] + b"\5" + stream[place + 1 :]
+        with pytest.raises(ValueError, match="the coding of its pixels is wrong"):
+            outlined(data[: start - 4] + chunk(b"IDAT", zlib.compress(wrong)) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"acTL", b"fcTL", b"fdAT"])
+def test_what_depends_on_the_size_has_no_outline(kind: bytes) -> None:
+    assert outlined(grey(more=chunk(kind, bytes(13)))) == b""
 
 
 def test_the_header_is_read_from_the_first_bytes() -> None:

@@ -41,6 +41,19 @@ def test_images_are_listed_and_counted_by_split(store: Store) -> None:
     assert (store.count_images(), store.count_images(("train",)), store.count_images(())) == (3, 1, 0)
 
 
+def test_images_are_found_by_their_names_in_their_order_without_removed_ones(store: Store) -> None:
+    rows = [image(f"{number:05d}") for number in range(2 * roster.BATCH + 1)]
+    store.add_images([*rows, replace(image("held"), split="heldout")])
+    store.remove("images", ["00001"])
+    names = ["held", *(row.image_id for row in reversed(rows)), "00002", "none", "caf\udce9.png"]
+    assert [row.image_id for row in store.images(names=names)] == [
+        *(row.image_id for row in rows if row.image_id != "00001"),
+        "held",
+    ]
+    assert [row.image_id for row in store.images(("heldout",), names)] == ["held"]
+    assert list(store.images(names=[])) == []
+
+
 def test_an_image_given_again_is_counted_once_and_stays_as_it_is(store: Store) -> None:
     assert store.add_images([image("a"), image("a"), image("b")]) == 2
     assert store.add_images([replace(image("a"), split="test"), image("c")]) == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError
+from labelgrid.labels import roster
 from labelgrid.labels.grid import ImageRow
 from labelgrid.project.available import absent, noted, set_aside, usable
 from labelgrid.project.export import export
@@ -51,6 +52,19 @@ def test_an_image_of_unknown_content_is_read(project: ProjectFolder, data: Made)
     path = data.images / data.names[0]
     path.write_bytes(path.read_bytes()[:200])
     assert set_aside(project, data.names, Said()) == {data.names[0]}
+
+
+def test_only_the_rows_of_the_images_in_question_are_read(
+    project: ProjectFolder, data: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, _ = data.names
+    (data.images / first).unlink()
+    read: list[str] = []
+    image = roster._image
+    monkeypatch.setattr(roster, "_image", lambda row: read.append(row.name) or image(row))
+    assert set_aside(project, [first], Said()) == {first} == set(noted(project))
+    assert absent(project, [first, second]) == {first}
+    assert read == [first, first, first, second]
 
 
 def test_if_no_image_can_be_read_the_next_step_is_named(project: ProjectFolder, data: Made, tmp_path: Path) -> None:

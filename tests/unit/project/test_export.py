@@ -68,8 +68,7 @@ def test_an_export_changes_no_state_and_follows_the_answers(project: ProjectFold
     with pytest.raises(ProjectError) as caught:
         export(project)
     assert str(caught.value) == (
-        f"No request is open ({project.folder}).\n"
-        f"  `labelgrid query {project.folder} --budget N` makes requests. Nothing was written."
+        f"No request is open ({project.folder}).\n  Next: labelgrid fit {project.folder}. Nothing was written."
     )
     with pytest.raises(ProjectError, match="Round 7 has no open request"):
         export(project, round=7)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import ImageError, LedgerError
+from labelgrid.errors import ImageError, LabelError, LedgerError
 from labelgrid.labels.grid import SPLITS, Cell, Move, State
 from labelgrid.labels.images import check_image
 from labelgrid.labels.store import Store
+from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
 from labelgrid.project.remove import Removed, Restored, remove, restore
+from labelgrid.project.task_change import TaskChange, change_task
 from tests.campaigns import ask, cells_of, ledger
 from tests.projects import Said
 from tests.support import Made
@@ -81,6 +84,36 @@ def test_a_restored_image_has_its_labels(project: ProjectFolder, data: Made) -> 
     assert done == Restored(2, 1) and str(done) == "Restored 2 images, with 1 label."
     assert {row.cell: row.state for row in project.store.cells()} == {Cell(gone, "depth"): State.LABELLED}
     assert project.store.removed("images") == []
+
+
+def test_an_image_whose_labels_do_not_fit_today_s_declaration_is_not_restored(
+    project: ProjectFolder, data: Made
+) -> None:
+    import_labels(project, data.labels)
+    remove(project, data.names)
+    change_task(project, "depth", TaskChange({"maximum": 0.001}), Silent())
+    with pytest.raises(LabelError) as caught:
+        restore(project, data.names[:2])
+    assert str(caught.value).startswith(
+        f"2 labels do not fit what the task declares today:\n    {data.names[0]}:depth: The largest value is"
+    )
+    assert str(caught.value).endswith(
+        f"\n  Declare otherwise with `labelgrid task {project.folder} TASK`, or leave the images out. "
+        "Nothing was restored."
+    )
+    assert project.store.removed("images") == list(data.names)
+    change_task(project, "depth", TaskChange({"maximum": None}), Silent())
+    assert restore(project, data.names[:2]) == Restored(2, 4)
+
+
+def test_an_image_whose_label_file_is_damaged_is_restored_so_that_it_can_be_repaired(
+    project: ProjectFolder, data: Made
+) -> None:
+    gone = data.names[0]
+    import_labels(project, data.labels)
+    next(project.folder.glob(f"labels/depth/{Path(gone).stem}*")).write_bytes(b"damaged")
+    remove(project, [gone])
+    assert restore(project, [gone]) == Restored(1, 2)
 
 
 def test_a_restored_image_that_is_held_out_is_asked_for_again(project: ProjectFolder, data: Made) -> None:

@@ -1,13 +1,18 @@
 """Laws of what a status counts and what it says to do next."""
 
 import json
+import re
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from labelgrid.errors import ImageError, ProjectError
 from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.progress import Silent
 from labelgrid.project.artifacts import Fit
+from labelgrid.project.available import usable
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
 from labelgrid.project.task_change import drop_task
@@ -85,3 +90,17 @@ def test_what_was_spent_on_a_dropped_task_counts(project: ProjectFolder, data: M
     (part,) = project_report(project).parts
     numbers = cells_figure(part, "cells").numbers
     assert numbers.rows[-1][0] == "dropped tasks" and numbers.rows[-1][-2] == 2.0 and numbers.foot[-2] == 4.0
+
+
+def test_commands_of_a_project_in_any_folder_can_be_pasted(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "it's my flat", data) as project:
+        label(project, cells_of(data)[0])
+        assert shlex.split(status_of(project)["next"]) == ["labelgrid", "fit", str(project.folder)]
+        (data.images / data.names[1]).unlink()
+        with pytest.raises(ImageError) as caught:
+            usable(project, [data.names[1]], Silent())
+        with pytest.raises(ProjectError) as closed:
+            ProjectFolder.open(tmp_path / "my flat")
+        for error, folder in ((caught.value, project.folder), (closed.value, tmp_path / "my flat")):
+            (hint,) = re.findall("`([^`]*)`", error.next_step)
+            assert shlex.split(hint)[2] == str(folder)

@@ -1,12 +1,13 @@
 """Laws of changing a task: its labels are read with the new declaration first, and models made before are stale."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from labelgrid.errors import LabelError, LabelgridError, LedgerError, ProjectError
+from labelgrid.errors import ImageError, LabelError, LabelgridError, LedgerError, ProjectError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import classes
 from labelgrid.labels.grid import Cell, Move, State, TaskRow
@@ -79,13 +80,13 @@ def test_labels_that_do_not_fit_refuse_the_change_with_a_list(full: ProjectFolde
         changed(full, "depth", maximum=0.001)
     text = str(caught.value)
     assert text.startswith(
-        "3 of 3 labels of 'depth' do not fit the new declaration:\n    0000.jpg: The largest value is"
+        "3 of 3 labels of 'depth' do not fit the new declaration:\n    0000.jpg:depth: The largest value is"
     )
     assert text.endswith(
         f"Withdraw them with `labelgrid unlabel {full.folder} IMAGE:depth`, or declare otherwise. "
         "The task is unchanged."
     )
-    with pytest.raises(LabelError, match=r"0000\.jpg: The label would be 32x48; its image is 16x24"):
+    with pytest.raises(LabelError, match=r"0000\.jpg:depth: The label is 32x48, its image is 16x24"):
         changed(full, "depth", stride=2)
     assert (ledger(full), full.store.tasks()) == before
 
@@ -159,6 +160,16 @@ def test_a_dropped_task_is_gone_until_it_is_restored_with_its_labels(full: Proje
     assert labelled == {Cell(name, "depth") for name in data.names[1:]}
     with pytest.raises(LedgerError, match="No task 'depth' was dropped"):
         restore_task(project, "depth")
+
+
+def test_a_task_whose_stride_a_new_image_does_not_allow_is_not_restored(project: ProjectFolder, data: Made) -> None:
+    changed(project, "depth", stride=2)
+    drop_task(project, "depth")
+    row = project.store.image(data.names[0])
+    project.store.update_images([replace(row, height=row.height + 1)])
+    with pytest.raises(ImageError, match="The stride of 'depth'") as caught:
+        restore_task(project, "depth")
+    assert caught.value.unchanged == "The task is unchanged." and project.store.removed("tasks") == ["depth"]
 
 
 def test_a_restored_task_has_its_heldout_requests_again(data: Made, tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_a_stale_line_of_skips_does_not_stop_later_imports(
 def test_a_withdrawn_label_is_refused_until_it_is_taken_back(project: ProjectFolder, data: Made) -> None:
     import_labels(project, data.labels)
     cell, other = Cell(data.names[0], "depth"), Cell(data.names[1], "depth")
-    assert unlabel(project, [f"{cell.image_id}:depth"]) == 1
+    assert unlabel(project, [f"{cell.image_id}:depth"]) == [cell]
     (fault,) = refusal(project, data.labels).rows
     assert (fault.cell, fault.what) == (cell, "This label was withdrawn.")
     assert fault.next_step == "Leave the file out, or use --replace to take the label back."

@@ -4,6 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from labelgrid.project.verify import Verified, verify
 from tests.campaigns import make_project, snapshot
 from tests.e2e.commands import typed
 from tests.support import Made
+
+COVERS = ["labelgrid.project.stored", "labelgrid.project.verify"]
 
 
 @pytest.fixture
@@ -77,6 +80,15 @@ def test_every_fault_is_listed(labelled: ProjectFolder, data: Made) -> None:
     }
 
 
+def test_a_label_that_its_task_does_not_allow_is_a_fault_whose_hint_can_be_pasted(data: Made, tmp_path: Path) -> None:
+    with make_project(tmp_path / "my flat", data) as project:
+        import_labels(project, data.labels)
+        (row,) = (row for row in project.store.tasks() if row.name == "depth")
+        project.store.update_task(replace(row, options={"maximum": 0.001}))  # as by an older program
+        found = verify(project, Silent()).faults
+        assert len(found) == 3 and f"`labelgrid task '{project.folder}' depth --set maximum=" in str(found[0])
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("what", "fault"), [("pipe", "it is a pipe or a device"), ("link", "The path leads out of the project")]
@@ -91,8 +103,6 @@ def test_a_label_that_is_no_file_any_more_is_a_fault(labelled: ProjectFolder, wh
 
 def test_an_old_project_with_a_damaged_png_is_found_out(labelled: ProjectFolder, data: Made) -> None:
     """A label whose digest is right but whose checksum is wrong: a program that did not check it imported it."""
-    from dataclasses import replace
-
     from labelgrid.files import digest
     from labelgrid.labels.grid import Move, State
 

@@ -4,7 +4,7 @@ import pytest
 
 from labelgrid import plugins
 from labelgrid.errors import PluginError, RecipeError
-from labelgrid.recipes.files import hash_of, load_recipe
+from labelgrid.recipes.files import hash_of, load_recipe, override
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
@@ -38,6 +38,9 @@ def test_a_recipe_says_only_what_differs(tmp_path):
     assert load_recipe(str(tmp_path / "mine.toml"), {"train": {"epochs": 9}}).train.epochs == 9
     assert small.train.steps == 1000 and mine.train.steps == 0  # the length in epochs is the later word
     assert load_recipe("small", {"train": {"epochs": 9, "steps": 5}}).train.steps == 5
+    visits = load_recipe("small", {"train": {"label_visits": 8}})
+    assert visits.train.label_visits == 8 and visits.train.steps == 0
+    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 7}})["train"] == {"label_visits": 0, "steps": 7}
     assert mine.json() != small.json() and hash_of(mine.json()) != hash_of(small.json())
 
 

@@ -16,6 +16,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.artifacts import read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, models, query, round_scores, score
+from labelgrid.rounds.choose import ASKED
 from labelgrid.rounds.history import history_of
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import read_table
@@ -278,7 +279,7 @@ def test_a_dry_run_shows_what_the_same_query_would_do(project):
     assert not shown.repeated and shown == query.query(project, Budget(4), Silent(), prelabels=False, new=True)
 
 
-@pytest.mark.parametrize("change", ["new", "budget", "unit", "strategy", "answer", "cancel", "model"])
+@pytest.mark.parametrize("change", ["new", "budget", "unit", "strategy", "answer", "cancel", "model", "scoring"])
 def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared, project, change):
     first = query.query(project, Budget(4), Silent(), prelabels=False)
     budget = Budget(4 + (change == "budget"), "cost" if change == "unit" else "labels")
@@ -289,6 +290,8 @@ def test_a_query_that_differs_from_the_last_one_requests_further_cells(prepared,
         project.store.move([Move(cell, State.MISSING, 3, request_id(3, cell))])
     if change == "model":
         fit.fit(project, Silent())
+    if change == "scoring":
+        project.settings = replace(project.settings, changes={"score": {"dropout": {"passes": 3}}})
     options = {"strategy": "random_cells"} if change == "strategy" else {}
     again = query.query(project, budget, Silent(), prelabels=False, new=change == "new", **options)
     assert not again.repeated and again.round == 4
@@ -307,3 +310,9 @@ def test_a_disk_that_is_full_while_previews_are_written_is_reported_with_the_req
     with pytest.raises(ProjectError, match=r"No space left(.|\n)*The cells are requested; the next query writes"):
         query.query(project, Budget(4), Silent())
     assert project.round_number == 4
+
+
+def test_a_query_of_an_older_program_which_kept_no_options_is_repeated(project):
+    first = query.query(project, Budget(4), Silent(), prelabels=False)
+    project.store.put(ASKED.format(first.round), None)
+    assert query.query(project, Budget(4), Silent(), prelabels=False) == replace(first, repeated=True)

@@ -16,7 +16,7 @@ from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings, settings_text
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds import choose, context, evaluate, fit, models, predict, query, score
+from labelgrid.rounds import context, evaluate, fit, models, predict, query, score
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.score.table import write_table
 from labelgrid.select.strategy import Budget
@@ -377,24 +377,3 @@ def test_changes_given_from_python_are_in_the_settings(tmp_path):
     )
     (tmp_path / "labelgrid.toml").write_text(settings_text(settings))
     assert parse(Settings, read_toml(tmp_path / "labelgrid.toml"), "") == settings
-
-
-def test_what_whole_images_leave_of_a_budget_is_told(project):
-    tasks = len(project.tasks())
-    said = Said()
-    asked = query.query(project, Budget(tasks + 1), said, strategy="random_images", dry_run=True)
-    assert len(asked.picks) == tasks
-    assert f"1 of {tasks + 1} labels are not spent: no further pick of 'random_images' fits." in said.lines
-    said = Said()
-    query.query(project, Budget(tasks), said, strategy="random_images", dry_run=True)
-    assert not any("not spent" in line for line in said.lines)
-
-
-def test_what_rounding_leaves_of_a_cost_budget_is_not_told(project):
-    spent = sum([0.1] * 8)
-    assert spent < 0.8
-    said = Said()
-    choose._warn_of_unspent_budget(Budget(0.8, "cost"), choose.QueryResult(1, "partal", [], spent), said)
-    assert said.lines == []
-    choose._warn_of_unspent_budget(Budget(0.9, "cost"), choose.QueryResult(1, "partal", [], spent), said)
-    assert said.lines == ["0.1 of 0.9 cost are not spent: no further pick of 'partal' fits."]

@@ -1,7 +1,9 @@
 """What stops a round, and what is said then."""
 
+import json
 import os
 import shutil
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,14 @@ import torch
 
 from labelgrid.errors import LabelError, ModelError, ProjectError, TrainingError
 from labelgrid.labels.grid import State
+from labelgrid.nets import pad_net
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.select.strategy import Budget
-from tests.projects import answer, make_project
+from labelgrid.train.checkpoint import load, same_training, save
+from tests.projects import Said, answer, make_project
+from tests.rounds import Killed, Killing
 
 
 @pytest.fixture
@@ -91,3 +96,22 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(project, changes, fault
         pytest.skip("there is such a device here")
     with pytest.raises((ModelError, TrainingError), match=fault):
         fit.fit(project, Silent(), changes=changes)
+
+
+def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(project, monkeypatch):
+    with pytest.raises(Killed):
+        fit.fit(project, Killing(2))
+    path = project.round_folder(2) / "fit" / "last.ckpt"
+    stopped = load(path)
+    older = json.loads(stopped.identity)
+    assert older.pop("options")["nets"]["pad_net"]["encoder_dropout"] == 0.0
+    with monkeypatch.context() as changed:
+        earlier = make_dataclass("Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True)
+        changed.setattr(pad_net, "Options", earlier)
+        context = fit.context_of(project)
+        splits = fit.splits_for_training(context, project, Silent())
+        assert not same_training(stopped.identity, fit.identity_of(context, *splits, ""))
+    save(replace(stopped, identity=json.dumps(older, sort_keys=True)), path)  # as an older program kept it
+    said = Said()
+    fit.fit(project, said)
+    assert said.lines == ["Resuming after epoch 1 of 2."]

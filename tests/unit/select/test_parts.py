@@ -5,7 +5,7 @@ import pytest
 
 from labelgrid.labels.grid import Grid
 from labelgrid.select import partal, random_cells, random_images
-from labelgrid.select.parts import DRAWN, Composed, MinMax, Read, Scored, buy, draw_cells, draw_images
+from labelgrid.select.parts import DRAWN, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import image_key
 
@@ -13,6 +13,7 @@ COVERS = [
     "labelgrid.select.partal",
     "labelgrid.select.random_cells",
     "labelgrid.select.random_images",
+    "labelgrid.select.strategy",
 ]
 
 
@@ -121,32 +122,6 @@ def test_random_cells_are_uniform_over_images_and_tasks():
     assert (abs(counts - 100) < 45).all()  # 400 * 5 / 20 each, standard deviation 8.7
 
 
-def test_buying_takes_the_best_first_and_skips_what_is_too_dear():
-    scores = np.array([0.9, 0.8, 0.7, 0.6])
-    assert buy(scores, np.arange(4, dtype=np.uint64), np.array([3.0, 5.0, 2.0, 1.0]), 6.0) == [0, 2, 3]
-    assert buy(scores, np.arange(4, dtype=np.uint64), np.array([3.0, 5.0, 2.0, 1.0]), 0.5) == []
-    assert buy(np.full(4, np.nan), np.arange(4, dtype=np.uint64), np.ones(4), 2.0) == []
-
-
-def test_buying_only_the_best_few_equals_buying_from_the_whole_order():
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        scores, keys = rng.integers(0, 6, 30) / 6, rng.permutation(30).astype(np.uint64)
-        prices, amount = rng.choice([1.0, 2.5, 7.0], 30), float(rng.uniform(1, 40))
-        taken, left = [], amount
-        for place in sorted(range(30), key=lambda p: (-scores[p], keys[p], p)):
-            if prices[place] <= left + 1e-9:
-                taken.append(place)
-                left -= prices[place]
-        assert buy(scores, keys, prices, amount) == taken
-
-
-def test_free_labels_are_all_taken_and_what_costs_more_is_taken_while_it_lasts():
-    scores, keys = np.array([0.4, 0.9, 0.8, 0.7]), np.arange(4, dtype=np.uint64)
-    assert buy(scores, keys, np.array([0.0, 2.0, 2.0, 0.0]), 2.0) == [1, 3, 0]
-    assert buy(scores, keys, np.zeros(4), 0.5) == [1, 2, 3, 0]
-
-
 def test_the_draws_of_a_seed_are_the_same_in_every_release():
     names = ["a.jpg", "b.jpg"]
     keys = np.array([image_key(name) for name in names], np.uint64)
@@ -199,3 +174,43 @@ def test_a_task_that_was_constant_in_its_first_round_stays_zero_in_later_rounds(
     np.testing.assert_array_equal(MinMax().apply(later, pool, bounds), [[0, 0.5], [0, 1.5], [0, 1]])
     found = chosen(partal.build(partal.Options()), pool, (6,), calibration=bounds, dropout=later)
     assert {pick.score for pick in found.picks if pick.cell.task == "a"} == {0.0} and found.calibration == bounds
+
+
+@pytest.mark.parametrize("change", [lambda u: u, lambda u: u - 1.5, lambda u: u + 0.8, lambda u: 1e6 * u, np.exp])
+@pytest.mark.parametrize("normaliser", [MinMax(), AsIs()])
+def test_a_task_without_scores_gets_its_share_of_the_picks_whatever_the_range_of_the_others(change, normaliser):
+    n = 2000
+    pool = Grid(
+        [f"i{k}" for k in range(n)], np.arange(n, dtype=np.uint64), ["a", "b"], np.zeros((n, 2), np.int8), [1, 1]
+    )
+    known, bounds = np.random.default_rng(0).random(n), {"a": [0.0, 1.0]}
+    strategy = Composed(frozenset(), lambda view: Scored(view.statistics["u"]), normaliser, "cells", "why")
+    picks = {}
+    for name, values in (("plain", known), ("changed", change(known))):
+        u = np.stack([values, np.full(n, np.nan)], 1)
+        picks[name] = cells(chosen(strategy, pool, (200,), calibration=bounds, u=u))
+    assert picks["changed"] == picks["plain"]
+    share = sum(task == "b" for _, task in picks["plain"]) / 200
+    assert abs(share - 0.5) < 0.13  # 200 picks at 50 %: a standard deviation of 3.5 %
+
+
+def test_three_tasks_of_which_one_has_no_score_share_the_picks_in_three():
+    n = 1500
+    names = [f"i{k}" for k in range(n)]
+    pool = Grid(names, np.arange(n, dtype=np.uint64), ["a", "b", "c"], np.zeros((n, 3), np.int8), np.ones(3))
+    u = np.random.default_rng(1).normal(size=(n, 3))
+    u[:, 2] = np.nan
+    found = cells(chosen(partal.build(partal.Options()), pool, (300,), dropout=u))
+    assert abs(sum(task == "c" for _, task in found) - 100) < 33  # four standard deviations
+
+
+def test_a_budget_of_costs_buys_value_for_money_and_random_strategies_do_not_weigh_costs():
+    pool = grid([[0, 0]] * 3, cost=np.array([1.0, 4.0]))
+    u = np.array([[0.5, 1.0], [0.4, 0.9], [0.3, 0.8]])
+    plain = partal.build(partal.Options(normalise="none"))
+    assert cells(chosen(plain, pool, (4, "cost"), dropout=u)) == [("i0", "a"), ("i1", "a"), ("i2", "a")]
+    images = partal.build(partal.Options(normalise="none", unit="images"))
+    started = grid([[0, 0], [0, 2], [0, 0]], cost=np.array([1.0, 4.0]))
+    assert cells(chosen(images, started, (5, "cost"), dropout=u)) == [("i0", "a"), ("i0", "b")]
+    drawn = [pick.score for pick in chosen(random_cells.build(random_cells.Options()), pool, (15, "cost")).picks]
+    assert len(drawn) == 6 and drawn == sorted(drawn, reverse=True)

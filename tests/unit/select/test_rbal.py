@@ -63,13 +63,14 @@ def test_a_planted_image_that_is_high_in_all_tasks_but_highest_in_none_is_found(
 
 
 def test_a_task_without_scores_adds_random_ranks_of_the_same_size():
-    grid = grid_of([f"i{n}" for n in range(400)], np.zeros((400, 3)))
-    values = np.stack([np.arange(400.0), np.full(400, NAN), np.full(400, 7.0)], 1)
-    ranks = pick(grid, values, 1).terms["rank"]
-    np.testing.assert_array_equal(ranks[:, 0], np.arange(1, 401))
-    np.testing.assert_array_equal(ranks[:, 2], 200.5)
-    assert abs(ranks[:, 1].mean() - 200.5) < 25 and ranks[:, 1].min() >= 0.5 and ranks[:, 1].max() < 400.5
-    assert not np.array_equal(ranks[:, 1], pick(grid, values, 1, seed=1).terms["rank"][:, 1])
+    grid = grid_of([f"i{n}" for n in range(400)], np.zeros((400, 2)), ["a", "b"], (1.0, 1.0))
+    values = np.stack([np.arange(400.0), np.full(400, NAN)], 1)
+    found = pick(grid, values, 100)
+    rows = [int(image[1:]) for image in ids(found)]
+    ranks = [2 * picked.score - (row + 1) for picked, row in zip(found.picks[::2], rows, strict=True)]
+    assert min(ranks) >= 1 and max(ranks) <= 400 and len(set(ranks)) > 60
+    assert 200 < np.mean(rows) < 350, "between that of the best hundred, 349.5, and that of all"
+    assert ids(found) != ids(pick(grid, values, 100, seed=1))
 
 
 def test_images_are_ranked_within_the_pool_and_bought_whole():

@@ -1,13 +1,14 @@
 """Laws of what is asked of a study: refused before anything is run, and never fewer runs than there are."""
 
 import json
-from dataclasses import replace
+from dataclasses import make_dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.files import write_text
+from labelgrid.nets import pad_net
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select import random_cells
@@ -169,6 +170,21 @@ def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> Non
         validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
 
 
+def test_runs_are_not_resumed_with_another_default_of_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = study_request(tmp_path)
+    keep(of)
+    earlier = make_dataclass("Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True)
+    monkeypatch.setattr(pad_net, "Options", earlier)
+    with pytest.raises(ProjectError, match="runs with other settings: nets changed"):
+        validate_study(of)
+    kept = of.previous() or {}
+    del kept["training"]  # as an older program kept it
+    write_text(of.out / "study.json", json.dumps(kept))
+    assert validate_study(of)
+
+
 def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("LABELGRID_TRUST", "own_strategy_of_test")
@@ -188,5 +204,6 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
         (job.folder / DONE).write_text(job.run.done_text(job.study))
     before = (of.previous() or {})["code"]  # no run is left: all are of the code of before
     assert before != of.to_json()["code"] and run_study._history(of, jobs) == {"code": before}
+    assert validate_study(of)
     code.write_text(code.read_text().removesuffix("# changed\n"))
     assert run_study._history(of, jobs) == {}

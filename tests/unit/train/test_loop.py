@@ -24,7 +24,6 @@ from tests.toys import toy_plan, weights_of
 
 COVERS = [
     "labelgrid.train.options",
-    "labelgrid.train.plan",
     "labelgrid.train.term",
     "labelgrid.train.balance.fixed",
 ]

@@ -99,7 +99,7 @@ def plain_training(plan):
             batch=3,
             seed=plan.seed,
             epoch=epoch,
-            drop_last=True,
+            split=lambda names: [names[i : i + 3] for i in range(0, len(names) - 2, 3)],
         )
         for index, batch in enumerate(precise(batches)):
             draws = stream(plan.seed, "known", epoch, index).random((3, 2)) < options.known

@@ -1,0 +1,75 @@
+"""Reads the labels of a project from its folder, and finds those that do not fit what their tasks declare."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from labelgrid.errors import LabelError, LabelgridError, ProjectError, command
+from labelgrid.files import digest
+from labelgrid.labels.codec import CHANGE, LabelArray, check_digest
+from labelgrid.labels.grid import ImageRow
+from labelgrid.labels.store import CellRow
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.tasks.task import TaskDef
+
+
+def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
+    """Read a label of the project as its task is declared.
+
+    Raises:
+        LabelError: its file is missing or changed, or is not a label of the task. ProjectError: its path leads out.
+    """
+    path = project.inside(row.path)
+    check_digest(path, row.digest)
+    with named_task(project, task.name):
+        return task.read(path)
+
+
+def check_stored(project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow) -> None:
+    """Read a label of the project, and compare its size with its image's, if that is known.
+
+    Raises:
+        LabelError: as by `read_stored`; or it has another size. ProjectError: its path leads out.
+    """
+    height, width = read_stored(project, row, task).size
+    if image.height and (height, width) != (image.height, image.width):
+        raise LabelError(
+            f"The label is {height}x{width}, its image is {image.height}x{image.width} (height x width).",
+            where=row.path,
+            next_step="Import a label of the image's size with --replace.",
+        )
+
+
+def is_intact(project: ProjectFolder, row: CellRow) -> bool:
+    """Whether the file of a label in the project still has the content that was imported."""
+    try:
+        return digest(project.inside(row.path)) == row.digest
+    except (OSError, ProjectError):  # missing, not a file any more, or a link that leads out
+        return False
+
+
+def misfits(
+    project: ProjectFolder, cells: Sequence[CellRow], tasks: Mapping[str, TaskDef], progress: Progress
+) -> list[str]:
+    """The labels that cannot be read as these tasks declare them, or have another size then, each with the reason."""
+    faults = []
+    if cells:
+        progress.start("Checking labels", len(cells), "files")
+    for row in cells:
+        cell = row.cell
+        try:
+            check_stored(project, row, tasks[cell.task], project.store.image(cell.image_id))
+        except (LabelError, ProjectError) as error:
+            faults.append(f"{cell.image_id}:{cell.task}: {error.what}")
+        progress.advance()
+    return faults
+
+
+@contextmanager
+def named_task(project: ProjectFolder, task: str) -> Iterator[None]:
+    """Fill the project and the task into hints of errors raised inside that name the command which changes a task."""
+    try:
+        yield
+    except LabelgridError as error:
+        error.next_step = error.next_step.replace(CHANGE, command("task", project.folder, task))
+        raise

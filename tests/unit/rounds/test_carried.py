@@ -1,0 +1,71 @@
+"""What a budget leaves over is said, kept in the ledger, and added to the next budget in the same unit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labelgrid.labels.grid import Unit
+from labelgrid.rounds import query
+from labelgrid.rounds.choose import carried
+from labelgrid.select.strategy import Budget
+from tests.projects import Said, make_project
+
+COVERS = ["labelgrid.rounds.choose"]
+
+
+def asked(project, amount: float, unit: Unit = "labels", strategy: str = "random_images", **options: bool):
+    said = Said()
+    found = query.query(project, Budget(amount, unit), said, strategy=strategy, **options)
+    return found, [line for line in said.lines if "left over" in line or "not spent" in line]
+
+
+@pytest.fixture
+def project(tmp_path: Path):
+    opened, _ = make_project(tmp_path, holdout=0, tasks=("depth", "normals", "semseg"))
+    with opened:
+        yield opened
+
+
+def test_labels_that_whole_images_leave_over_are_added_to_the_next_budget(project) -> None:
+    first, said = asked(project, 5)
+    assert len(first.picks) == 3 and carried(project, "labels") == 2
+    assert said == [
+        "2 of 5 labels are not spent: no further pick of 'random_images' fits. The next query with a budget in labels "
+        "adds them to it."
+    ]
+    second, said = asked(project, 5, new=True)
+    assert len(second.picks) == 6 and said[0] == "2 labels that earlier queries left over are added to the budget."
+    assert carried(project, "labels") == 1
+    third, said = asked(project, 5, strategy="random_cells")
+    assert len(third.picks) == 6 and len(said) == 1 and carried(project, "labels") == 0
+    assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [5, 5, 5]
+
+
+def test_a_dry_run_and_a_repeated_query_carry_nothing(project) -> None:
+    asked(project, 5, dry_run=True)
+    assert carried(project, "labels") == 0
+    first, _ = asked(project, 5)
+    again, said = asked(project, 5)
+    assert again.repeated and again.picks == first.picks and said == [] and carried(project, "labels") == 2
+
+
+def test_what_is_left_over_belongs_to_its_unit_and_never_exceeds_the_pool(project) -> None:
+    cheapest = min(row.cost for row in project.store.tasks())
+    left = cheapest / 2
+    asked(project, 2 * cheapest + left, "cost", strategy="random_cells")
+    kept = carried(project, "cost")
+    assert kept >= left and carried(project, "labels") == 0
+    missing = int(project.store.grid().eligible.sum())
+    found, said = asked(project, missing)
+    assert len(found.picks) == missing and said == [] and carried(project, "cost") == kept
+
+
+def test_what_rounding_leaves_of_a_budget_of_costs_is_nothing(tmp_path: Path) -> None:
+    project, _ = make_project(tmp_path, holdout=0, tasks=("depth",))
+    with project:
+        (row,) = project.store.tasks()
+        project.store.update_task(replace(row, cost=0.1))
+        assert sum([0.1] * 8) < 0.8
+        found, said = asked(project, 0.8, "cost", strategy="random_cells")
+        assert len(found.picks) == 8 and said == [] and carried(project, "cost") == 0

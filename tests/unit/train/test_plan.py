@@ -1,0 +1,95 @@
+"""Plans: lengths in epochs, steps and label visits, and batches of images or of labels."""
+
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelgrid.progress import Silent
+from labelgrid.train.loop import fit
+from labelgrid.train.options import TrainOptions
+from tests.support import make_dataset
+from tests.toys import toy_plan
+
+BY_LABEL = TrainOptions(label_visits=5, fill="labels", batch=4)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("data"), n=8, size=(32, 64), tasks=("semseg", "depth"))
+
+
+@pytest.fixture(scope="module")
+def plan(data):
+    return toy_plan(data, BY_LABEL)
+
+
+def filled(plan, counts, options=BY_LABEL):
+    return replace(plan, options=options, train=list(counts), labels=counts)
+
+
+def test_equal_labels_take_equal_steps_however_many_images_they_spread_over(plan):
+    whole = filled(plan, {f"i{n}": 2 for n in range(40)})
+    spread = filled(plan, {f"i{n}": 1 for n in range(80)})
+    assert whole.steps == spread.steps == 5 * 80 // (4 * 2)
+    by_image = replace(BY_LABEL, fill="images")
+    assert filled(plan, spread.labels, by_image).steps == 2 * filled(plan, whole.labels, by_image).steps == 100
+
+
+@given(counts=st.lists(st.integers(0, 2), min_size=1, max_size=60), batch=st.integers(1, 9), order=st.randoms())
+def test_batches_of_labels_show_every_image_once_and_nearly_equally_many_labels(plan, counts, batch, order):
+    names = {f"i{n}": count for n, count in enumerate(counts)}
+    made, shuffled = filled(plan, names, replace(BY_LABEL, batch=batch)), list(names)
+    order.shuffle(shuffled)
+    batches = made.batches(shuffled)
+    assert len(batches) == made.steps_per_pass
+    if sum(counts):
+        assert [name for part in batches for name in part] == shuffled
+        share = sum(counts) / len(batches)
+        assert all(share - 2 < sum(names[name] for name in part) < share + 2 for part in batches)
+
+
+@pytest.mark.parametrize(("images", "sizes"), [(10, [4, 4]), (3, [3]), (4, [4])])
+def test_batches_of_images_drop_an_incomplete_last_one_unless_it_is_the_only_one(plan, images, sizes):
+    made = filled(plan, {f"i{n}": 1 for n in range(images)}, TrainOptions(batch=4))
+    assert [len(part) for part in made.batches(made.train)] == sizes
+
+
+def test_a_training_visits_each_label_as_often_as_asked(data, tmp_path):
+    labels = {name: 2 if n < 4 else 1 for n, name in enumerate(data.names)}
+    options = replace(BY_LABEL, label_visits=3, batch=2, known=0.0)
+    made, seen = toy_plan(data, options, labels=labels), Counter()
+
+    class Counting(Silent):
+        def advance(self, amount=1, note=""):
+            seen["steps"] += 1
+            seen["images"] += amount
+
+    fit(made, tmp_path, Counting())
+    assert seen == {"steps": 3 * 12 // 4, "images": 3 * 8}
+
+
+def test_a_training_ends_when_val_no_longer_improves_also_when_resumed(data, tmp_path):
+    options = TrainOptions(epochs=12, batch=4, learning_rate=1e-12, val_every=1, patience=2)
+    for _ in range(2):  # the second call finds the training finished
+        fit(toy_plan(data, options, train=data.names[:4], val=list(data.names[4:])), tmp_path, Silent())
+        losses = [json.loads(line)["val"]["loss_mtl"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+        assert 3 <= len(losses) < 12
+        assert min(losses[-2:]) >= min(losses[:-2])
+        assert all(min(losses[end - 2 : end]) < min(losses[: end - 2]) for end in range(3, len(losses)))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"steps": 5, "label_visits": 2}, "steps and label_visits"),
+        ({"patience": 2}, "patience needs val_every"),
+        ({"label_visits": -1}, "label_visits must be at least 0"),
+    ],
+)
+def test_lengths_that_contradict_each_other_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        TrainOptions(**options)
