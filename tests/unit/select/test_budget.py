@@ -204,3 +204,16 @@ def test_a_purchase_too_large_to_be_computed_exactly_is_taken_by_value_per_cost(
     assert buy_value(scores, keys, costs, 6.0) == [1, 2]
     monkeypatch.setattr("labelgrid.select.budget.MOST_SUMS", 0)
     assert buy_value(scores, keys, costs, 6.0) == [0, 1]
+
+
+def test_a_purchase_that_is_not_exact_is_the_better_of_value_per_cost_and_the_most_valuable_item(monkeypatch):
+    monkeypatch.setattr("labelgrid.select.budget.MOST_SUMS", 0)
+    keys = np.arange(4, dtype=np.uint64)
+    assert buy_value(np.array([2.0, 2, 2, 5]), keys, np.array([1.0, 1, 1, 3]), 3.0) == [0, 1, 2]
+    assert buy_value(np.array([1.0, 0, 0, 5]), keys, np.array([1.0, 9, 9, 10]), 10.0) == [3]
+    assert buy_value(np.array([3.0, 0, 0, 3]), keys, np.array([1.0, 9, 9, 3]), 3.0) == [0]
+
+
+def test_what_is_bought_is_ordered_by_value_per_cost_and_free_items_come_first():
+    scores, costs, keys = np.array([2.0, 3.0, 0.1]), np.array([0.5, 1.0, 0.0]), np.array([2, 1, 0], np.uint64)
+    assert buy_value(scores, keys, costs, 9.0) == [2, 0, 1]
