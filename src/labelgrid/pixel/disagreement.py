@@ -7,6 +7,8 @@ prediction for probabilities (nats), and a distance for other values. All are >=
 import torch
 from torch import Tensor
 
+from labelgrid.pixel.prediction import two_classes
+
 #: Initial probabilities are raised to this value, which bounds the divergences at about 16 nats.
 LEAST = 1e-7
 
@@ -25,7 +27,7 @@ def class_divergence(initial: Tensor, refined: Tensor) -> Tensor:
 
 def binary_divergence(initial: Tensor, refined: Tensor) -> Tensor:
     """KL(refined || initial) of probabilities [b, 1, h, w] of the positive class, nats: [b, 1, h, w]."""
-    return class_divergence(torch.cat([initial, 1 - initial], 1), torch.cat([refined, 1 - refined], 1))
+    return class_divergence(two_classes(initial), two_classes(refined))
 
 
 def class_js(initial: Tensor, refined: Tensor) -> Tensor:

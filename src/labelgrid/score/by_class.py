@@ -7,9 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.pixel.uncertainty import ClassMoments
 from labelgrid.score.statistic import PoolBatch
-from labelgrid.tasks.task import Task
 
 
 def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArray[np.float32]:
@@ -23,13 +21,11 @@ def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArra
         Float32 [b, t * c], task after task, c being the largest number of classes of a task; 0 where a task has fewer
         classes or predicts none.
     """
-    known = {name: target for name, target in batch.batch.targets.items() if target.present.any()} or None
-    raws, frames = batch.model.network.decode(batch.features, known).final, batch.batch.frames
+    raws, frames = batch.decoded(known=True).final, batch.batch.frames
     found = {}
     for name, task in batch.tasks.items():
-        probabilities = class_probabilities(task, raws[name])
-        if probabilities is not None:
-            maps = maps_of(probabilities)
+        if task.probabilities:
+            maps = maps_of(task.probabilities(task.activate(raws[name])))
             boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
             found[name] = torch.stack(
                 [maps[i][:, rows, columns].mean((1, 2)) for i, (rows, columns) in enumerate(boxes)]
@@ -40,11 +36,3 @@ def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArra
         if name in found:
             filled[:, column, : found[name].shape[1]] = found[name].float().cpu().numpy()
     return filled.reshape(len(frames), -1)
-
-
-def class_probabilities(task: Task, raw: Tensor) -> Tensor | None:
-    """A task's probabilities [b, c, h, w]; a yes/no task has two classes, no and yes. None if it has no classes."""
-    if not isinstance(task.moments(), ClassMoments):
-        return None
-    prediction = task.activate(raw)
-    return prediction if task.channels > 1 else torch.cat([1 - prediction, prediction], 1)

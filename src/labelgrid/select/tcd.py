@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelgrid.labels.grid import Grid, Pick, State
 from labelgrid.select.budget import ROUNDING, buy, buy_value
 from labelgrid.select.centres import squared_distances
-from labelgrid.select.parts import DRAWN, MinMax, fill_unknown
+from labelgrid.select.parts import DRAWN, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 
 INCONSISTENCY, FEATURES = "committee", "embedding"
@@ -242,7 +242,7 @@ def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
         known = np.isfinite(raw[:, column])
         values = raw[known & of[:, column], column]
         mean = math.fsum(values) / max(len(values), 1)  # exact, so that it does not depend on the pool's order
-        if mean > 0:
+        if mean > LEAST_RANGE:
             weights[known, column] = np.clip(raw[known, column] / mean, *WEIGHTS)
     return weights
 

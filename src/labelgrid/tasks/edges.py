@@ -47,4 +47,5 @@ def build(task: TaskDef) -> Task:
         disagreement=disagreement.binary_divergence,
         other_disagreements={"js": disagreement.binary_js},
         metrics=task.chosen({"AP": metrics.EdgeMetric}),
+        probabilities=prediction.two_classes,
     )

@@ -61,4 +61,5 @@ def build(task: TaskDef) -> Task:
         disagreement=disagreement.binary_divergence,
         other_disagreements={"js": disagreement.binary_js},
         metrics=task.chosen({"IoU": metrics.SaliencyMetric}),
+        probabilities=prediction.two_classes,
     )

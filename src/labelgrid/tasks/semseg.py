@@ -64,5 +64,6 @@ def build(task: TaskDef) -> Task:
         disagreement=disagreement.class_divergence,
         other_disagreements={"js": disagreement.class_js},
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
+        probabilities=prediction.unchanged,
         largest=True,
     )

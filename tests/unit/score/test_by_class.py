@@ -7,8 +7,6 @@ import pytest
 import torch
 
 from labelgrid.score import class_entropy, classes
-from labelgrid.score.by_class import class_probabilities
-from labelgrid.tasks.task import build_all, definitions
 from tests.contracts import statistic_laws as laws
 from tests.support import make_dataset
 
@@ -91,11 +89,3 @@ def test_without_any_class_task_there_is_a_column_of_zeros_for_each_task(tmp_pat
     case = laws.case_of(classes.build(0, classes.Options()), made, tmp_path)
     (batch,) = case.batches(case.names, 2)
     assert np.asarray(case.statistic(batch)).tolist() == [[0, 0], [0, 0]]
-
-
-def test_a_yes_no_task_has_two_classes_and_depth_none(made):
-    tasks = build_all(definitions(list(made.rows)))
-    raw = torch.zeros(1, 1, 2, 2)
-    found = class_probabilities(tasks["saliency"], raw + 3)
-    assert found is not None and found.shape == (1, 2, 2, 2) and torch.allclose(found.sum(1), torch.ones(1, 2, 2))
-    assert found[0, 1, 0, 0] > 0.9 and class_probabilities(tasks["depth"], raw) is None
