@@ -35,7 +35,7 @@ def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int
     for name in sorted(strategy.needs):
         statistic = build_plugin("score", PluginChoice(name), 0)
         n, t = grid.state.shape
-        shape = {"cell": (n, t), "image": (n,), "feature": (n, 3)}[statistic.axis]
+        shape = {"cell": (n, t), "image": (n,), "feature": (n, 3 * t)}[statistic.axis]
         values = draw(statistic.axis, shape).astype(np.float32 if statistic.axis == "feature" else np.float64)
         if statistic.scope == "pool":
             values[~grid.eligible.any(1)] = np.nan

@@ -24,7 +24,7 @@ from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeat
 from labelgrid.rounds.history import history_of
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
-from labelgrid.select.budget import check_budget, left_of
+from labelgrid.select.budget import check_budget, pool_size
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import counted
@@ -163,11 +163,11 @@ class _Query:
         project, found = self.project, frozenset[str]()
         left = carried(project, budget.unit)
         if left:
-            self.progress.say(f"{left:g} {budget.unit} that earlier queries left over are added to the budget.")
+            self.progress.say(f"Added to the budget: {left:g} {budget.unit} that earlier queries did not spend.")
         while True:
             grid = pool.without(gone)
             check_budget(budget, grid, len(gone))
-            whole = Budget(min(budget.amount + left, left_of(grid, budget.unit)), budget.unit)
+            whole = Budget(min(budget.amount + left, pool_size(grid, budget.unit)), budget.unit)
             view = PoolView(
                 grid=grid,
                 statistics=_statistics(table, self.scores.fit, grid) if table and self.scores else {},

@@ -50,7 +50,7 @@ class Nearest:
 
     def __init__(self, features: NDArray[np.floating]) -> None:
         n, d = features.shape
-        self.features, self.mean = features, features.mean(0, dtype=np.float64)
+        self.features, self.mean = features, features.sum(0, dtype=np.float64) / max(n, 1)
         self.values, self.norms = np.full(n, np.inf), squared_distances(features, self.mean)
         self.centres: list[int] = []
         # A product over d terms errs by at most d units in the last place of the norms.

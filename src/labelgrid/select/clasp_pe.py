@@ -71,7 +71,8 @@ class ClassStratified:
         """As `Strategy.select`. A pick's terms are the uncertainty of its cell, and the exponent."""
         grid, t = pool.grid, len(pool.grid.tasks)
         unsure = np.asarray(pool.statistics[UNCERTAINTY], np.float64)
-        by_class = np.asarray(pool.statistics[BY_CLASS], np.float64).reshape(len(unsure), t, -1)
+        by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
+        by_class = by_class.reshape(len(unsure), t, by_class.shape[1] // t)
         power, groups, tasks, whys = self.options.power(len(pool.history)), list[Group](), [], list[str]()
         for column in range(t):
             turns, shares = [], []

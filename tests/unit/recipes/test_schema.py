@@ -67,6 +67,7 @@ def test_a_recipe_says_only_what_differs(tmp_path):
     visits = load_recipe("small", {"train": {"label_visits": 8}})
     assert visits.train.label_visits == 8 and visits.train.steps == 0
     assert override({"train": {"label_visits": 8}}, {"train": {"steps": 7}})["train"] == {"label_visits": 0, "steps": 7}
+    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 0}})["train"] == {"label_visits": 8, "steps": 0}
     assert mine.json() != small.json() and hash_of(mine.json()) != hash_of(small.json())
 
 

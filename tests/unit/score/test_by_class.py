@@ -41,7 +41,7 @@ def slow(batch, of):
             if name == "depth":
                 continue
             if name == "saliency":
-                p = [[1 - q, q] for q in (1 / (1 + math.exp(-value)) for value in pixels[:, 0])]
+                p = [[q, 1 - q] for q in (1 / (1 + math.exp(-value)) for value in pixels[:, 0])]
             else:
                 p = [[math.exp(v) / sum(map(math.exp, pixel)) for v in pixel] for pixel in pixels]
             values = np.mean([of(each) for each in p], axis=0)

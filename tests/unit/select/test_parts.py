@@ -224,3 +224,12 @@ def test_a_budget_of_costs_buys_value_for_money_and_random_strategies_do_not_wei
     assert cells(chosen(images, started, (5, "cost"), dropout=u)) == [("i0", "a"), ("i0", "b")]
     drawn = [pick.score for pick in chosen(random_cells.build(random_cells.Options()), pool, (15, "cost")).picks]
     assert len(drawn) == 6 and drawn == sorted(drawn, reverse=True)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, -5.0])
+def test_scores_below_zero_do_not_turn_the_value_of_images_round(shift):
+    state = np.array([[0, 0, 0], [0, 2, 2]], np.int8)
+    pool = Grid(["r", "s"], np.arange(2, dtype=np.uint64), ["a", "b", "c"], state, np.ones(3))
+    u = np.array([[-0.3, -0.3, -0.3], [-0.8, 0.0, 0.0]]) + shift
+    images = partal.build(partal.Options(normalise="none", unit="images"))
+    assert {image for image, _ in cells(chosen(images, pool, (3, "cost"), dropout=u))} == {"r"}
