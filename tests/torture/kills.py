@@ -7,6 +7,7 @@ those after it, none between.
 
 import json
 import random
+import re
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,10 @@ Content = dict[str, Any]
 TRIES = 6
 
 
+#: When a report was made.
+MADE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
+
+
 def content(room: Path) -> Content:
     """Everything below a folder that is read later: rows of ledgers, files without times; no leftovers."""
     found: Content = {}
@@ -41,7 +46,7 @@ def content(room: Path) -> Content:
         elif path.suffix == ".ckpt":
             found[str(name)] = "its weights are known by their stamp, in the ledger"
         elif not path.name.startswith("labelgrid.db"):
-            found[str(name)] = path.read_bytes().replace(str(room).encode(), b"ROOM")
+            found[str(name)] = MADE.sub(b"", path.read_bytes().replace(str(room).encode(), b"ROOM"))
     return found
 
 
