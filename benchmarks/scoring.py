@@ -2,8 +2,9 @@
 
 The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline runs D whole forward
 passes with the network's own dropout, keeps all samples, then computes the entropies of PartAL A.1. The network is the
-small recipe's with random weights. The last parts score files from disk, small ones with labels and large ones without,
-and compare this with a loop over the same files that only reads them and runs the network once.
+small recipe's with random weights. The last parts compare one pass with several statistics with one pass each, and
+score files from disk, small ones with labels and large ones without, and compare this with a loop over the same files
+that only reads them and runs the network once.
 """
 
 import argparse
@@ -27,9 +28,10 @@ from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
 from labelgrid.progress import Silent
+from labelgrid.score import confidence, flips
 from labelgrid.score.dropout import Dropout, Options
 from labelgrid.score.pool import ScoringJob, gather
-from labelgrid.score.statistic import PoolBatch
+from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
@@ -124,6 +126,32 @@ def score(network: Network, tasks: dict[str, Task], source: FolderDataset, names
         gather(job, names, Path(folder), Silent())
 
 
+def together(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> None:
+    """Compare one pass over files with three statistics with three passes with one each."""
+    statistics: dict[str, Statistic] = {
+        "dropout": Dropout(Options(options.passes), 0),
+        "confidence": confidence.build(0, confidence.Options()),
+        "flips": flips.build(0, flips.Options()),
+    }
+    names, data = source.images(), recipe().data
+
+    def run(chosen: dict[str, Statistic]) -> None:
+        job = ScoringJob(TrainedModel(network), tasks, task_definitions(), source, data, chosen, {})
+        with tempfile.TemporaryDirectory() as folder:
+            gather(job, names, Path(folder), Silent())
+
+    sides = {"all statistics in one pass": lambda: run(statistics)}
+    sides |= {f"{name} alone": lambda name=name: run({name: statistics[name]}) for name in statistics}  # type: ignore[misc]
+    sides["files and forward"] = lambda: predict_only(network, source, names, True)
+    times = interleaved(sides, max(1, options.repeats // 5))
+    show(times)
+    once, *alone, plain = times.values()
+    wall, work = sum(each.over(once) for each in alone), sum(each.work_over(once) for each in alone)
+    print(f"three statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)")
+    for name, each in zip(statistics, alone, strict=True):
+        print(f"  {name} / files and forward: {each.over(plain):.3g} x (processor {each.work_over(plain):.3g} x)")
+
+
 def of_files(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> bool:
     """Compare scoring of files with a loop that only reads them and runs the network once."""
     names = list(source.images())
@@ -169,6 +197,7 @@ def main(words: list[str] | None = None) -> int:
             (batch,) = eval_batches(source, task_definitions(), names, recipe().data, batch=options.batch, known=labels)
             kept &= of_a_batch(network, tasks, batch, options)
         kept &= of_files(network, tasks, source, options)
+        together(network, tasks, source, options)
         large = make_files(Path(folder, "large"), 2, tuple(options.large), labels=False)
         kept &= of_files(network, tasks, large, options)
     return 0 if kept else 1

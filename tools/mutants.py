@@ -7,6 +7,7 @@ added tests. `[tool.mutmut]` in pyproject.toml lists the modules and the tests.
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -95,6 +96,7 @@ def main(root: Path, words: Sequence[str]) -> int:
         wanted = survivors(ends_of(root), options.modules)
     code = 0
     if not options.show and (wanted or not options.survivors):
+        shutil.rmtree(root / "mutants" / "tests", ignore_errors=True)  # mutmut copies them anew, but keeps removed ones
         command = [MUTMUT, "run", "--max-children", str(options.processes), *wanted]
         code = subprocess.run(command, cwd=root, check=False).returncode
     ends = ends_of(root)

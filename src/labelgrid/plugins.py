@@ -23,8 +23,8 @@ FOLDERS: dict[str, frozenset[str]] = {
     "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
-    "score": frozenset({"pool", "table", "statistic", "fit", "weights"}),
-    "select": frozenset({"budget", "strategy", "parts"}),
+    "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "maps", "options"}),
+    "select": frozenset({"budget", "strategy", "parts", "distances"}),
     "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }
 

@@ -44,8 +44,15 @@ def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int
     return found
 
 
+def pools(strategy: Strategy) -> st.SearchStrategy[PoolView]:
+    """Pools with the strategy's statistics."""
+    for name in strategy.needs:  # imports torch here, not while hypothesis measures how long a draw takes
+        build_plugin("score", PluginChoice(name), 0)
+    return _pools(strategy)
+
+
 @st.composite
-def pools(draw: Any, strategy: Strategy) -> PoolView:
+def _pools(draw: Any, strategy: Strategy) -> PoolView:
     n = draw(st.integers(1, 12))
     images = [f"image-{i}" for i in draw(st.permutations(range(n)))]
     states = st.lists(st.integers(0, 3), min_size=3, max_size=3)

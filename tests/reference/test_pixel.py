@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from labelgrid.pixel import disagreement, losses, metrics
@@ -220,6 +221,10 @@ def test_disagreements_are_divergences_and_distances() -> None:
         depth[0, 0, y, x] = abs(q[0] - p[0])
         angle[0, 0, y, x] = 1 - sum(v[0, c, y, x] * w[0, c, y, x] for c in range(3))
     first, second = torch.from_numpy(a), torch.from_numpy(b)
+    two = [np.concatenate([x[:, :1], 1 - x[:, :1]], 1) for x in (a, b)]
+    for measure, (p, q) in ((disagreement.class_js, (a, b)), (disagreement.binary_js, two)):
+        found = measure(first, second) if p is a else measure(first[:, :1], second[:, :1])
+        np.testing.assert_allclose(found[:, 0], jensenshannon(p, q, axis=1) ** 2, atol=1e-12)
     np.testing.assert_allclose(disagreement.class_divergence(first, second), classes, atol=1e-12)
     np.testing.assert_allclose(disagreement.binary_divergence(first[:, :1], second[:, :1]), binary, atol=1e-12)
     np.testing.assert_allclose(disagreement.absolute_difference(first[:, :1], second[:, :1]), depth, atol=1e-12)

@@ -1,6 +1,6 @@
 """Maps between an original image and a network's input: outputs back to original size, labels to input size."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -70,6 +70,18 @@ class Frame:
 def _part(content: slice, size: int, length: int) -> slice:
     start = min(round(content.start * length / size), length - 1)
     return slice(start, max(round(content.stop * length / size), start + 1))
+
+
+def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
+    """The means [b], float64, of maps [b, 1, h, w] over their part that shows the image.
+
+    Example:
+        >>> frame = Frame((480, 640), (4, 4), (slice(0, 2), slice(0, 4)))
+        >>> content_means(torch.arange(16.0).view(1, 1, 4, 4), [frame])
+        tensor([3.5000], dtype=torch.float64)
+    """
+    boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
+    return torch.stack([maps[i, 0][box].double().mean() for i, box in enumerate(boxes)])
 
 
 def to_original(raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None) -> Tensor:

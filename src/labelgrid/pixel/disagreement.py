@@ -7,6 +7,8 @@ prediction for probabilities (nats), and a distance for other values. All are >=
 import torch
 from torch import Tensor
 
+from labelgrid.pixel.prediction import two_classes
+
 #: Initial probabilities are raised to this value, which bounds the divergences at about 16 nats.
 LEAST = 1e-7
 
@@ -25,7 +27,24 @@ def class_divergence(initial: Tensor, refined: Tensor) -> Tensor:
 
 def binary_divergence(initial: Tensor, refined: Tensor) -> Tensor:
     """KL(refined || initial) of probabilities [b, 1, h, w] of the positive class, nats: [b, 1, h, w]."""
-    return class_divergence(torch.cat([initial, 1 - initial], 1), torch.cat([refined, 1 - refined], 1))
+    return class_divergence(two_classes(initial), two_classes(refined))
+
+
+def class_js(initial: Tensor, refined: Tensor) -> Tensor:
+    """Jensen–Shannon divergence of class probabilities [b, c, h, w], nats, at most log 2: [b, 1, h, w].
+
+    Example:
+        >>> a, b = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1), torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
+        >>> class_js(a, b).item() == torch.tensor(2.0).log().item()
+        True
+    """
+    mean = (initial + refined) / 2
+    return (class_divergence(mean, initial) + class_divergence(mean, refined)) / 2
+
+
+def binary_js(initial: Tensor, refined: Tensor) -> Tensor:
+    """As `class_js`, of probabilities [b, 1, h, w] of the positive class."""
+    return class_js(torch.cat([initial, 1 - initial], 1), torch.cat([refined, 1 - refined], 1))
 
 
 def absolute_difference(initial: Tensor, refined: Tensor) -> Tensor:

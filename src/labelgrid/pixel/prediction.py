@@ -31,6 +31,11 @@ def unit_vectors(raw: Tensor, eps: float = 1e-6) -> Tensor:
     return raw / length.to(raw.dtype)
 
 
+def two_classes(prediction: Tensor) -> Tensor:
+    """Probabilities [b, 1, h, w] of yes as those of two classes, yes first: [b, 2, h, w]."""
+    return torch.cat([prediction, 1 - prediction], 1)
+
+
 def unchanged(values: Tensor) -> Tensor:
     """Return the values unchanged, for tasks whose labels, outputs and predictions are the same."""
     return values

@@ -2,9 +2,11 @@
 
 Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values: differential
 entropy of a Gaussian with the predictions' covariance (eq. 4). An image's uncertainty is the mean over its pixels.
+`Information` and `Spread` measure only what the predictions disagree on.
 """
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -139,6 +141,68 @@ class VectorMoments(_Covariance):
         """[b, 1, h, w], nats; negative for small variances, as differential entropies are."""
         pivots = torch.stack(_pivots(self._covariance(), FLOOR), 1)
         return _gaussian_entropy(pivots.log().sum(1, keepdim=True), 3)
+
+
+class Information:
+    """Mutual information of the class and the network (BALD): the entropy of the mean less the mean of the entropies.
+
+    0 where all predictions are equal, however unsure each is.
+
+    Source: Houlsby et al. 2011, eq. 2; over dropout passes, Gal et al. 2017.
+
+    Args:
+        probabilities: prediction -> probabilities [b, k, h, w] of k classes.
+
+    Example:
+        >>> moments = Information(lambda prediction: prediction)
+        >>> for certain in ([1.0, 0.0], [0.0, 1.0]):
+        ...     moments.update(torch.tensor(certain).view(1, 2, 1, 1))
+        >>> round(moments.uncertainty().item(), 4)
+        0.6931
+    """
+
+    def __init__(self, probabilities: Callable[[Tensor], Tensor]) -> None:
+        self.probabilities, self.mean = probabilities, ClassMoments()
+        self.entropies = torch.zeros(())
+
+    def update(self, prediction: Tensor) -> None:
+        """Add one more prediction."""
+        classes = _wide(self.probabilities(prediction))
+        self.mean.update(classes)
+        self.entropies = self.entropies + torch.special.entr(classes).sum(1, keepdim=True)
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats, at least 0."""
+        return (self.mean.uncertainty() - self.entropies / self.mean.count).clamp(min=0)
+
+
+class Spread:
+    """Variance of values [b, c, h, w], summed over the channels: the mean squared distance to the mean, divided by D.
+
+    Example:
+        >>> moments = Spread()
+        >>> for depth in (1.0, 3.0):
+        ...     moments.update(torch.full((1, 1, 1, 1), depth))
+        >>> moments.uncertainty().item()
+        1.0
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean, self.squares = torch.zeros(()), torch.zeros(())
+
+    def update(self, prediction: Tensor) -> None:
+        """Add one more prediction."""
+        wide = _wide(prediction)
+        self.count += 1
+        deviation = wide - self.mean
+        self.mean = self.mean + deviation / self.count
+        self.squares = self.squares + (deviation * (wide - self.mean)).sum(1, keepdim=True)
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], in the values' unit squared."""
+        _need_one(self.count)
+        return self.squares / self.count
 
 
 def _pivots(covariance: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:

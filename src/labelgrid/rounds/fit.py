@@ -168,7 +168,7 @@ def fit(
     number = project.open_round().number
     previous = None if context.recipe.train.restart else newest_fit(project.folder, before=number)
     if previous:
-        continue_from(previous, project, network, progress)
+        continue_from(previous, f"round {previous.round}", project, network, progress)
     plan = plan_of(context, project, network, previous.model if previous else "", splits)
     learned = set(plan.train)
     spent = project.store.spent(("train", "val"))

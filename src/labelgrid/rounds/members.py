@@ -6,11 +6,11 @@ from dataclasses import replace
 from labelgrid.errors import ModelError, command
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, MemberRecord, read_members, write_member
+from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members, write_member
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext, as_fitted
 from labelgrid.rounds.fit import plan_of, splits_for_training
-from labelgrid.rounds.models import member_seed, new_network, restore_member
+from labelgrid.rounds.models import continue_from, member_seed, new_network, restore_member
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel
@@ -23,7 +23,8 @@ def train_member(
     """Train another network on a round's labels under its own seed, or resume its training.
 
     A member that is already trained is restored. The member is saved in the folder of the round's fit, and is part of
-    the model from then on. It uses the same training and val images as the round's own network.
+    the model from then on. It uses the same training and val images as the round's own network. With `restart = false`
+    it continues from the member of the same name of the round before, if there is one.
 
     Args:
         context: the project's context.
@@ -45,7 +46,10 @@ def train_member(
     fitted = as_fitted(context, fit)
     seeded = replace(fitted, seed=member_seed(fit, name))
     splits = splits_for_training(fitted, project, progress)
-    plan = plan_of(seeded, project, new_network(seeded, project, progress), splits=splits, number=fit.round)
+    network, start = new_network(seeded, project, progress), _before(fitted, project, fit, name)
+    if start:
+        continue_from(start, f"member '{name}' of the round before", project, network, progress)
+    plan = plan_of(seeded, project, network, start.model if start else "", splits, fit.round)
     _check_same_labels(project, fit, plan)
     last = folder / "last.ckpt"
     if last.exists() and not same_training(load(last).identity, plan.identity):
@@ -55,6 +59,12 @@ def train_member(
     record = MemberRecord(checkpoint.relative_to(project.folder).as_posix(), load(checkpoint).digest)
     write_member(project.round_folder(fit.round), name, record)
     return restore_member(context, fit, name, record)
+
+
+def _before(context: RoundContext, project: ProjectFolder, fit: Fit, name: str) -> MemberRecord | None:
+    """The member from which a member continues: the one of its name of the round before."""
+    previous = None if context.recipe.train.restart else newest_fit(project.folder, before=fit.round)
+    return read_members(project.round_folder(previous.round)).get(name) if previous else None
 
 
 def _check_same_labels(project: ProjectFolder, fit: Fit, plan: Plan) -> None:

@@ -86,11 +86,21 @@ def check_size(network: Network, size: tuple[int, int]) -> None:
         ) from error
 
 
-def continue_from(previous: Fit, project: ProjectFolder, network: Network, progress: Progress) -> None:
-    """Load the weights of an earlier round's network; new tensors (a new task's heads) keep their initial weights."""
+def continue_from(
+    previous: Fit | MemberRecord, name: str, project: ProjectFolder, network: Network, progress: Progress
+) -> None:
+    """Load the weights of an earlier network; new tensors (a new task's heads) keep their initial weights.
+
+    Args:
+        previous: the record of its training.
+        name: of the network, for the message.
+        project: the project.
+        network: takes the weights.
+        progress: receives what is continued.
+    """
     old, new = load(project.inside(previous.checkpoint)).counting, network.state_dict()
     matching = {name: value for name, value in old.items() if name in new and new[name].shape == value.shape}
-    progress.say(f"Continuing from the weights of round {previous.round}.")
+    progress.say(f"Continuing from the weights of {name}.")
     if len(matching) < len(new):
         progress.say(f"{len(new) - len(matching)} of {len(new)} tensors are new and start from random weights.")
     network.load_state_dict(matching, strict=False)

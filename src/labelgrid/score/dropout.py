@@ -1,31 +1,26 @@
 """Computes the network's uncertainty of each task on each image with MC-dropout.
 
 The uncertainty of D passes with dropout is averaged over the image's pixels (PartAL A.1). Known labels of other tasks
-are fed in. The dropout masks depend only on the seed and the image's id.
+are fed in. The dropout masks depend only on the seed and the image's id. With `measure = "information"` it is BALD
+(Houlsby et al. 2011).
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
-from labelgrid.data.frame import Frame, to_original
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
 from labelgrid.nets.options import Rate, Where
 from labelgrid.pixel.target import Target
+from labelgrid.score.maps import STARTS, image_means
+from labelgrid.score.options import At, Measure
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.tasks.task import Task
-
-#: The largest number of values of one task's map in memory at original size; and the number of them that a CPU
-#: processes at a time, chosen to fit its cache.
-STRIP, CACHED = 2**22, 2**20
 
 
 @dataclass(frozen=True)
@@ -40,16 +35,21 @@ class Options:
         at: where an image's uncertainty is computed: at `"half"` the size at which the network sees it, on a regular
             grid of points between which nothing is left out; at every pixel of its `"original"` size, as in the papers,
             which takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
+        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4), or only the `"information"` that the passes
+            disagree on: BALD's mutual information for classes, the variance for values.
+        known: feed the known labels of other tasks in (PartAL section 3.3); `false` is the ablation.
     """
 
     passes: Annotated[int, Field(ge=1, le=100_000)] = 10
     where: Where = "final"
     rate: Rate = 0.0
-    at: Literal["original", "half", "head"] = "half"
+    at: At = "half"
+    measure: Measure = "entropy"
+    known: bool = True
 
 
 @dataclass(frozen=True)
-class Passes:
+class DropoutPasses:
     """D dropout passes over a batch of images; iterating yields the raw outputs of each pass.
 
     The encoder is not repeated; with `where = "final"` only the last convolutions are. The masks are keyed by image.
@@ -64,14 +64,13 @@ class Passes:
     task_features: Raw | None
 
     @classmethod
-    def of(cls, pool: PoolBatch, options: Options, seed: int) -> "Passes":
+    def of(cls, pool: PoolBatch, options: Options, seed: int) -> "DropoutPasses":
         """The passes over a batch."""
-        network = pool.model.network
-        known = {name: target for name, target in pool.batch.targets.items() if target.present.any()} or None
+        network, known = pool.model.network, pool.known if options.known else None
         fixed = network.decode(pool.features, known).task_features if options.where == "final" else None
         return cls(network, options, seed, pool.keys, pool.features, known, fixed)
 
-    def only(self, index: int) -> "Passes":
+    def only(self, index: int) -> "DropoutPasses":
         """The passes over one image of the batch, with the same masks."""
         rows = slice(index, index + 1)
         known = {name: target[rows] for name, target in self.known.items()} if self.known else None
@@ -96,10 +95,7 @@ class Passes:
 
 @dataclass(frozen=True)
 class Dropout(Statistic):
-    """The mean over pixels of each task's uncertainty under dropout, in nats; known labels are fed in.
-
-    Moments are accumulated pass by pass, and images at their original size are processed in strips of rows, so memory
-    grows neither with the number of passes nor with the pool.
+    """The mean over pixels of each task's uncertainty under dropout, in nats; variances in the values' unit squared.
 
     Source: PartAL A.1.1 and A.1.2, section 3.3.
     """
@@ -108,81 +104,14 @@ class Dropout(Statistic):
     seed: int
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
-        """The mean uncertainties of a batch, float64 [b, t], in nats."""
+        """The mean uncertainties of a batch, float64 [b, t]."""
         if not sites(batch.model.network, self.options.where, self.options.rate):
             raise ModelError(
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes, frames = Passes.of(batch, self.options, self.seed), batch.batch.frames
-        if self.options.at == "head":
-            return head_means(passes, batch.tasks, frames)
-        if self.options.at == "half":
-            frames = tuple(halved(frame) for frame in frames)
-        return np.stack([original_means(passes.only(i), batch.tasks, frame) for i, frame in enumerate(frames)])
-
-
-def head_maps(passes: Passes, tasks: Mapping[str, Task]) -> dict[str, Tensor]:
-    """Uncertainty maps [b, h', w'] at the heads' resolution, by task, in nats."""
-    moments = {name: task.moments() for name, task in tasks.items()}
-    for raws in passes:
-        for name, raw in raws.items():
-            moments[name].update(tasks[name].activate(raw))
-    return {name: moment.uncertainty()[:, 0] for name, moment in moments.items()}
-
-
-def head_means(passes: Passes, tasks: Mapping[str, Task], frames: tuple[Frame, ...]) -> NDArray[np.float64]:
-    """Mean uncertainties [b, t] at the heads' resolution, over the part of the maps that shows the image, in nats."""
-    means = []
-    for maps in head_maps(passes, tasks).values():
-        boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
-        means.append([float(maps[i][box].double().mean()) for i, box in enumerate(boxes)])
-    return np.array(means).T
-
-
-def halved(frame: Frame) -> Frame:
-    """The frame of the same image at half the size at which the network sees it; no larger than the image.
-
-    Example:
-        >>> halved(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
-        (36, 48)
-    """
-    rows, columns = (
-        min(side, max(1, (part.stop - part.start) // 2))
-        for side, part in zip(frame.original, frame.content, strict=True)
-    )
-    return replace(frame, original=(rows, columns))
-
-
-def original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame) -> NDArray[np.float64]:
-    """Mean uncertainties [t] of one image at its original size, in nats."""
-    height, width = frame.original
-    totals = np.zeros(len(tasks))
-    for rows in _cut(slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width):
-        maps = original_maps(passes, tasks, frame, rows)
-        totals += [float(part.double().sum()) for part in maps.values()]
-    return totals / (height * width)
-
-
-def original_maps(passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice) -> dict[str, Tensor]:
-    """Uncertainty maps [rows, width] of one image at its original size, by task, in nats."""
-    limit = STRIP if passes.features.shared.is_cuda else CACHED
-    moments = {
-        name: [(part, task.moments()) for part in _cut(rows, limit, task.channels * frame.original[1])]
-        for name, task in tasks.items()
-    }
-    for raws in passes:
-        for name, raw in raws.items():
-            for part, moment in moments[name]:
-                moment.update(tasks[name].activate(to_original(raw[0], frame, part)[None]))
-    return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}
-
-
-def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:
-    """Split rows into strips of at most `limit` values, at least one row each; a row has `row_values` values."""
-    step = max(1, limit // row_values)
-    for start in range(rows.start, rows.stop, step):
-        yield slice(start, min(start + step, rows.stop))
+        passes, start = DropoutPasses.of(batch, self.options, self.seed), STARTS[self.options.measure]
+        return image_means(passes, batch.tasks, batch.batch.frames, start, self.options.at)
 
 
 def build(seed: int, options: Options) -> Dropout:

@@ -87,7 +87,7 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
         keys = np.array([image_key(image_id) for image_id in batch.ids], np.uint64)
         with torch.no_grad():
             features = network.encode(batch.images)
-        yield PoolBatch(batch, keys, features, job.model, job.tasks)
+        yield PoolBatch(batch, keys, features, job.model, job.tasks, job.definitions)
 
 
 def _score_part(job: ScoringJob, image_ids: Sequence[str], progress: Progress) -> Table:

@@ -1,19 +1,22 @@
 """Defines the interface of statistics: their declarations, their input, and their optional training."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from labelgrid.data.batch import Batch
-from labelgrid.nets.network import Features
+from labelgrid.nets.network import Features, Output
+from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.score.table import Axis
-from labelgrid.tasks.task import Task
+from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
 
 #: Which images are scored: those with a missing cell, or all images of the train split.
@@ -30,6 +33,7 @@ class PoolBatch:
         features: the encoder's features of the images.
         model: the trained model, in evaluation mode.
         tasks: the tasks by name.
+        definitions: the tasks as they are defined, by name; their `transform` says how a mirrored view's values differ.
     """
 
     batch: Batch
@@ -37,6 +41,23 @@ class PoolBatch:
     features: Features
     model: TrainedModel
     tasks: Mapping[str, Task]
+    definitions: Mapping[str, TaskDef] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Mapping[str, Target] | None:
+        """The labels of the tasks that are known of at least one image, as `Network.decode` takes them."""
+        return {name: target for name, target in self.batch.targets.items() if target.present.any()} or None
+
+    @cached_property
+    def output(self) -> Output:
+        """The network's output without known labels; the encoder is not repeated, and it is decoded once a batch."""
+        with torch.no_grad():
+            return self.model.network.decode(self.features)
+
+    def decoded(self, known: bool) -> Output:
+        """The network's output with the known labels, or without."""
+        labels = self.known if known else None
+        return self.model.network.decode(self.features, labels) if labels else self.output
 
 
 class Statistic:

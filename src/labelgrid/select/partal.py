@@ -1,6 +1,7 @@
 """PartAL: picks the most uncertain (image, task) cells, with uncertainties normalised by a fixed min-max per task.
 
-It picks from the whole grid (Durasov, Dorndorf & Fua 2022). It needs the statistic `dropout`.
+It picks from the whole grid (Durasov, Dorndorf & Fua 2022). With other statistics it picks by these: BALD, least
+confidence, margin, a deep ensemble.
 """
 
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ class Options:
     Args:
         normalise: bounds of the min–max: those of the task's `"first"` scored round, kept in the ledger (eq. 1, A.3);
             recomputed in `"each"` round; or `"none"` (ablation of figure 12).
+        statistic: the uncertainty of a cell: `"dropout"` as in the paper, `"ensemble"` or `"confidence"`
         unit: picks single `"cells"`, or all missing cells of the `"images"` with the highest mean score.
     """
 
     normalise: Literal["first", "each", "none"] = "first"
     unit: Literal["cells", "images"] = "cells"
+    statistic: str = "dropout"
 
 
 def build(options: Options) -> Composed:
@@ -29,8 +32,8 @@ def build(options: Options) -> Composed:
     Source: PartAL section 3.2, eq. 1; uncertainties of A.1 with known labels fed in (section 3.3).
     """
     return Composed(
-        needs=frozenset({"dropout"}),
-        scorer=Read("dropout"),
+        needs=frozenset({options.statistic}),
+        scorer=Read(options.statistic),
         normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
         unit=options.unit,
         why="most uncertain",

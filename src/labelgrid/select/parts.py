@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import buy, buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
@@ -60,8 +61,20 @@ class Read:
     statistic: str
 
     def __call__(self, pool: PoolView) -> Scored:
-        """As `Scorer`."""
-        return Scored(np.asarray(pool.statistics[self.statistic], np.float64))
+        """As `Scorer`.
+
+        Raises:
+            PluginError: the statistic has another axis.
+        """
+        values = np.asarray(pool.statistics[self.statistic], np.float64)
+        if values.shape != pool.grid.state.shape:
+            raise PluginError(
+                f"The strategy reads the statistic '{self.statistic}', which has no value for each cell: its values "
+                f"for {len(pool.grid.images)} images and {len(pool.grid.tasks)} tasks are {list(values.shape)}.",
+                next_step="Name a statistic whose axis is 'cell', such as 'dropout'.",
+                unchanged="Nothing was requested.",
+            )
+        return Scored(values)
 
 
 @dataclass(frozen=True)

@@ -59,5 +59,7 @@ def build(task: TaskDef) -> Task:
         to_target=prediction.binary_target,
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
+        other_disagreements={"js": disagreement.binary_js},
         metrics=task.chosen({"IoU": metrics.SaliencyMetric}),
+        probabilities=prediction.two_classes,
     )

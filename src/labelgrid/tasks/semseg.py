@@ -62,6 +62,8 @@ def build(task: TaskDef) -> Task:
         to_target=prediction.class_target,
         moments=uncertainty.ClassMoments,
         disagreement=disagreement.class_divergence,
+        other_disagreements={"js": disagreement.class_js},
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
+        probabilities=prediction.unchanged,
         largest=True,
     )

@@ -185,6 +185,8 @@ class Task:
         metrics: create the metrics that are measured over a set, by name; `TaskDef.chosen` selects them.
         from_mean: the mean of predictions -> a valid prediction; mean vectors are normalised to unit length.
         other_losses: further pixel losses by name; a recipe's `[objective] losses` can choose one.
+        other_disagreements: further measures of disagreement by name.
+        probabilities: prediction -> probabilities [b, k, h, w] of k >= 2 classes; None for tasks that predict values.
         largest: a label is the index of the largest channel, in raw outputs as in predictions: `to_target` takes both,
             and any channels of them.
     """
@@ -206,6 +208,8 @@ class Task:
     metrics: Mapping[str, Callable[[], Metric]]
     from_mean: Callable[[Tensor], Tensor] = _unchanged
     other_losses: Mapping[str, Callable[[Tensor, Target], Tensor]] = field(default_factory=dict)
+    other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
+    probabilities: Callable[[Tensor], Tensor] | None = None
     largest: bool = False
 
     def metric(self) -> Metric:

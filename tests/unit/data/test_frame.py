@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional
 
 from labelgrid.data import frame as module
-from labelgrid.data.frame import Frame, around, neighbours, to_input, to_original, to_patches
+from labelgrid.data.frame import Frame, around, content_means, neighbours, to_input, to_original, to_patches
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
@@ -129,3 +129,12 @@ def test_the_box_of_a_small_map_is_the_part_that_shows_the_image():
     assert frame.box(16, 16) == (slice(0, 16), slice(7, 9))
     assert frame.box(16, 4) == (slice(0, 16), slice(2, 3))
     assert frame.box(1, 1) == (slice(0, 1), slice(0, 1))
+
+
+def test_means_are_over_the_part_that_shows_the_image_in_double_precision():
+    maps = torch.full((2, 1, 24, 32), 1e8) + torch.arange(32) * 8
+    maps[1, :, :, 16:] = torch.nan
+    whole, half = Frame((9, 9), (96, 128), (slice(0, 96), slice(0, 128))), (slice(0, 96), slice(0, 64))
+    means = content_means(maps, [whole, Frame((9, 9), (96, 128), half)])
+    assert means.dtype == torch.float64
+    assert means.tolist() == [1e8 + 8 * 15.5, 1e8 + 8 * 7.5]

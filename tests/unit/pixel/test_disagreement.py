@@ -8,7 +8,9 @@ from labelgrid.pixel.disagreement import (
     LEAST,
     absolute_difference,
     binary_divergence,
+    binary_js,
     class_divergence,
+    class_js,
     cosine_distance,
 )
 
@@ -36,6 +38,15 @@ def test_equal_predictions_agree_down_to_the_least_probability() -> None:
 
 def test_yes_or_no_is_a_task_of_two_classes() -> None:
     assert binary_divergence(pixel(0.2), pixel(0.7)).item() == class_divergence(pixel(0.2, 0.8), pixel(0.7, 0.3)).item()
+
+
+def test_jensen_shannon_is_the_same_either_way_and_at_most_log_two() -> None:
+    one, other = pixel(0.9, 0.1), pixel(0.2, 0.8)
+    assert class_js(one, other).item() == class_js(other, one).item()
+    assert (
+        class_js(pixel(0, 1), pixel(1, 0)).item() == binary_js(pixel(0), pixel(1)).item() == pytest.approx(math.log(2))
+    )
+    assert binary_js(pixel(0.2), pixel(0.7)).item() == class_js(pixel(0.2, 0.8), pixel(0.7, 0.3)).item()
 
 
 def test_depths_differ_by_metres_either_way() -> None:

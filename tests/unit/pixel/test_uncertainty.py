@@ -4,11 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from labelgrid.pixel.prediction import two_classes
 from labelgrid.pixel.uncertainty import (
     BinaryMoments,
     ClassMoments,
     GaussianMoments,
+    Information,
     Moments,
+    Spread,
     VectorMoments,
     image_uncertainty,
 )
@@ -109,3 +112,25 @@ def test_a_prediction_changed_after_the_update_changes_nothing(moments: Moments,
 
 def test_an_images_uncertainty_counts_every_pixel() -> None:
     assert image_uncertainty(torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])).tolist() == [3]
+
+
+def test_information_is_what_predictions_disagree_on_and_not_how_unsure_each_is() -> None:
+    assert after(Information(lambda p: p), pixel(0.5, 0.5), pixel(0.5, 0.5)) == 0
+    assert after(Information(lambda p: p), pixel(1, 0), pixel(0, 1)) == pytest.approx(math.log(2))
+    assert after(Information(two_classes), pixel(1), pixel(0)) == pytest.approx(math.log(2))
+    halfway = after(Information(lambda p: p), pixel(0.75, 0.25), pixel(0.25, 0.75))
+    one = -(0.75 * math.log(0.75) + 0.25 * math.log(0.25))
+    assert halfway == pytest.approx(math.log(2) - one, rel=1e-5)
+
+
+def test_spread_is_the_variance_summed_over_channels_wherever_the_mean_is() -> None:
+    assert after(Spread(), pixel(1, 0), pixel(3, 4)) == pytest.approx(1 + 4)
+    assert after(Spread(), pixel(7)) == 0
+    far = after(Spread(), *(pixel(8192 + step / 64) for step in range(10)))
+    assert far == pytest.approx(sum((step - 4.5) ** 2 for step in range(10)) / 10 / 64**2, rel=1e-3)
+
+
+def test_information_and_spread_need_a_prediction() -> None:
+    for moments in (Information(lambda p: p), Spread()):
+        with pytest.raises(ValueError, match="at least one prediction"):
+            moments.uncertainty()

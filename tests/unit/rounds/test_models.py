@@ -24,7 +24,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.train.balancer import Balancer
 from labelgrid.train.checkpoint import load, save, weights_hash
 from labelgrid.train.term import Term
-from tests.projects import Said
+from tests.projects import Said, answer
 from tests.rounds import Killed, Killing, labelled
 
 COVERS = ["labelgrid.rounds.members", "labelgrid.rounds.models", "labelgrid.rounds.context"]
@@ -141,7 +141,7 @@ def test_a_context_as_fitted_may_score_otherwise(project):
     done = newest_fit(project.folder)
     context = as_fitted(context_of(project), done, {"dropout": {"passes": 3}})
     assert context.recipe.score == {"dropout": {"passes": 3}} and context.recipe.train.epochs == 2
-    assert as_fitted(context, done).recipe.score == {"dropout": {"passes": 4}}
+    assert as_fitted(context, done).recipe.score["dropout"] == {"passes": 4}
 
 
 def test_a_term_that_is_not_the_one_that_was_trained_is_refused(project):
@@ -187,6 +187,25 @@ def test_a_killed_member_resumes_to_the_same_network(project, tmp_path):
     said = Said()
     assert train_member(context, project, done, "a", said).digest == whole.digest
     assert said.lines == ["Resuming after epoch 1 of 2."]
+
+
+def test_a_member_continues_from_its_own_of_the_round_before_where_the_round_does(tmp_path):
+    project, made = labelled(tmp_path, images=4)
+    with project:
+        first = fit.fit(project, Silent())
+        old = train_member(context_of(project), project, first, "a", Silent())
+        query.query(project, Budget(3), Silent(), prelabels=False)
+        answer(project, made)
+        changes = {"train": {"restart": False, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}}
+        done, said = fit.fit(project, Silent(), changes=changes), Said()
+        found = [train_member(context_of(project), project, done, name, said) for name in ("a", "b")]
+        assert said.lines == ["Continuing from the weights of member 'a' of the round before."]
+        weights = [dict(model.network.named_parameters()) for model in (old, *found)]
+        key = next(key for key in weights[0] if key.endswith("convolution.weight"))
+        torch.testing.assert_close(weights[1][key], weights[0][key], atol=1e-6, rtol=0)
+        assert not torch.allclose(weights[2][key], weights[0][key], atol=1e-3)
+        start = json.loads(load(project.round_folder(3) / "fit" / "members" / "a" / "last.ckpt").identity)["start"]
+        assert start == old.digest
 
 
 def test_members_choose_on_the_images_that_the_round_chooses_on(project):

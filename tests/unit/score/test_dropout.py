@@ -14,14 +14,18 @@ from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.progress import Silent
-from labelgrid.score import dropout as module
-from labelgrid.score.dropout import Dropout, Options, halved
+from labelgrid.score import maps as module
+from labelgrid.score.dropout import Dropout, Options
+from labelgrid.score.maps import halved
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
+from tests.scoring import entropy, information
 from tests.support import make_dataset
 from tests.toys import source_of, toy_network
+
+COVERS = ["labelgrid.score.maps", "labelgrid.score.options"]
 
 SIZES = [(32, 64), (60, 40)]
 DATA = DataOptions(size=(32, 64))
@@ -49,7 +53,7 @@ def table(parts, folder, options, **changes):
     return gather(work(parts, options, **changes), names, folder, Silent())
 
 
-def slow(parts, options, data=DATA):
+def slow(parts, options, data=DATA, measure=entropy):
     """Whole forward passes image by image, all samples kept, float64 entropies: PartAL A.1 as written."""
     made, found, tasks = parts
     network, rows = toy_network(tasks).eval(), []
@@ -61,25 +65,13 @@ def slow(parts, options, data=DATA):
         with torch.no_grad(), keyed_dropout(network, options.where, np.array([image_key(name)], np.uint64), 7) as use:
             for index in range(options.passes):
                 use(index)
-                for task, raw in network(batch.images, batch.targets).final.items():
+                for task, raw in network(batch.images, batch.targets if options.known else None).final.items():
                     frame = batch.frames[0]
                     size = {"original": frame.original, "half": (16, 32), "head": raw.shape[-2:]}[options.at]
                     raw = functional.interpolate(raw, size=size, mode="bilinear", align_corners=False)
                     samples[task].append(tasks[task].activate(raw)[0].double().numpy())
-        rows.append([entropy(tasks[task].kind, np.stack(found)) for task, found in samples.items()])
+        rows.append([measure(tasks[task].kind, np.stack(found)) for task, found in samples.items()])
     return np.array(rows)
-
-
-def entropy(kind, samples):
-    mean = samples.mean(0)
-    if kind in ("semseg", "edges"):
-        full = mean if kind == "semseg" else np.concatenate([mean, 1 - mean])
-        return float(-(full * np.log(np.maximum(full, 1e-300))).sum(0).mean())
-    n = samples.shape[1]
-    centred = samples - mean
-    covariance = np.einsum("dihw,djhw->hwij", centred, centred) / len(samples) + (1e-6 * np.eye(3) if n == 3 else 0)
-    covariance = np.maximum(covariance, 1e-6) if n == 1 else covariance
-    return float((n / 2 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(covariance)[1] + n / 2).mean())
 
 
 @pytest.mark.parametrize("where", ["final", "heads"])
@@ -88,6 +80,13 @@ def test_scores_are_those_of_naive_passes_with_the_same_masks(parts, tmp_path, w
     options = Options(passes=6, where=where, at=at)
     found = table(parts, tmp_path, options).statistics["dropout"]
     np.testing.assert_allclose(found, slow(parts, options), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("at", ["original", "head"])
+def test_without_known_labels_and_as_information_too(parts, tmp_path, at):
+    options = Options(passes=6, at=at, measure="information", known=False)
+    found = table(parts, tmp_path, options).statistics["dropout"]
+    np.testing.assert_allclose(found, slow(parts, options, measure=information), rtol=2e-3, atol=1e-5)
 
 
 def test_strips_of_rows_change_nothing(parts, tmp_path, monkeypatch):
@@ -136,7 +135,14 @@ def test_padding_counts_for_nothing(parts, tmp_path):
 
 def test_every_option_changes_the_scores(parts, tmp_path):
     base = table(parts, tmp_path / "base", Options(passes=4)).statistics["dropout"]
-    for key, value in {"passes": 5, "where": "heads", "rate": 0.5, "at": "head"}.items():
+    for key, value in {
+        "passes": 5,
+        "where": "heads",
+        "rate": 0.5,
+        "at": "head",
+        "measure": "information",
+        "known": False,
+    }.items():
         options = Options(**{"passes": 4, key: value})
         assert not np.allclose(base, table(parts, tmp_path / key, options).statistics["dropout"]), key
 

@@ -1,0 +1,177 @@
+"""Computes each task's inconsistency: how far the refined predictions of a committee are from the initial one.
+
+Pairwise distillation blocks refine the frozen network's initial predictions of each two tasks. They are trained with
+the tasks' losses on the labelled images (TCD eq. 1, supplement sections 1 and 5). The network must have two stages.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labelgrid.config import check_ranges
+from labelgrid.data.frame import content_means
+from labelgrid.errors import ModelError
+from labelgrid.nets.blocks import bottlenecks
+from labelgrid.nets.network import Raw
+from labelgrid.nets.options import WIDEST
+from labelgrid.nets.pad_net import Distil, Embed
+from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
+from labelgrid.score.training import Rows, Schedule, replayed, train
+from labelgrid.tasks.task import Task
+from labelgrid.train.objective import at_size, supervised, targets_present
+
+#: How the distances of a committee's members become one number.
+COMBINE: Mapping[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean, "min": np.min}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The committee and the training of its blocks; the paper gives neither the measure nor the training's length.
+
+    Args:
+        combine: a task's inconsistency is that of the member with the `"max"` (eq. 1), the `"mean"` of all, or the
+            `"min"` (table 2).
+        divergence: of class probabilities: `"kl"`, of the refined from the initial prediction, or `"js"`
+            (Jensen–Shannon), at most log 2. Other tasks have their own distance.
+        own: the network's own final prediction is a member, too.
+        width: channels of a block, a multiple of 4; 0: as wide as the network's initial heads (256 in the papers).
+        gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or the `"source"`
+            (public code).
+        epochs: passes over the labelled images.
+        learning_rate: of Adam.
+    """
+
+    combine: Literal["max", "mean", "min"] = "max"
+    divergence: Literal["kl", "js"] = "kl"
+    own: bool = False
+    width: int = 0
+    gate: Literal["target", "source"] = "target"
+    epochs: int = 20
+    learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_ranges(self, width=(0, WIDEST), epochs=(1, 100_000), learning_rate=(1e-9, 1.0))
+        if self.width % 4:
+            raise ValueError(f"width must be a multiple of 4; it is {self.width}")
+
+
+class Block(nn.Module):
+    """Refines the initial predictions of two tasks by a gated message from each other (TCD figure 8).
+
+    Convolutions to features, attention-gated messages, and decoders as PAD-Net's: two bottlenecks and a convolution.
+
+    Source: TCD supplement, section 1; Xu et al. 2018, module C.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], width: int, gate: Literal["target", "source"]) -> None:
+        super().__init__()
+        self.embed = nn.ModuleDict({name: Embed(task.channels, width) for name, task in tasks.items()})
+        self.distil = Distil(list(tasks), width, gate)
+        self.decoders = nn.ModuleDict(
+            {n: nn.Sequential(bottlenecks(width, width), nn.Conv2d(width, t.channels, 1)) for n, t in tasks.items()}
+        )
+
+    def forward(self, initial: Raw) -> Raw:
+        """The refined raw outputs of the two tasks, [b, channels, h, w]; `initial` holds at least their predictions."""
+        features = {name: embed(initial[name]) for name, embed in self.embed.items()}
+        refined = self.distil(features, features)
+        return {name: decoder(refined[name]) for name, decoder in self.decoders.items()}
+
+
+class Committee(TrainedStatistic):
+    """Each task's distance between the initial prediction and those of its committee, at the heads' resolution.
+
+    The members are the refined predictions of the pairwise blocks. A member's distance is the task's disagreement, its
+    mean over the pixels that show the image. Known labels are not fed in. With several scales, the finest is read.
+
+    Source: TCD eq. 1; supplement, sections 1, 4 and 5.
+    """
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options, self.blocks = options, nn.ModuleList()
+
+    def setup(self, example: PoolBatch) -> None:
+        """Build one block for each two tasks.
+
+        Raises:
+            ModelError: the network makes no initial predictions, or no task has a member.
+        """
+        output, tasks = example.output, example.tasks
+        if not output.initial:
+            raise ModelError(
+                f"The network {type(example.model.network).__name__} has one stage. Its predictions are not refined, "
+                "so a committee has nothing to compare.",
+                next_step='Train a network with two stages, such as [network] name = "pad_net".',
+                unchanged="Nothing was scored.",
+            )
+        if len(tasks) < 2 and not self.options.own:
+            raise ModelError(
+                f"A committee compares the predictions of two or more tasks; the project has {len(tasks)}.",
+                next_step="Set own = true in [score.committee], or choose another strategy.",
+                unchanged="Nothing was scored.",
+            )
+        heads = next(iter(output.initial_features[0].values())).shape[1]
+        width = self.options.width or -(-heads // 4) * 4
+        self.blocks.extend(Block(dict(pair), width, self.options.gate) for pair in combinations(tasks.items(), 2))
+
+    def fit(self, context: FitContext) -> None:
+        """Train the blocks with the tasks' losses, weighted as their kinds are, on the labelled images."""
+
+        def read(batch: PoolBatch) -> Rows:
+            return Rows(initial_predictions(batch), batch.batch.targets)
+
+        def losses(rows: Rows) -> Iterator[Tensor]:
+            for block in self.blocks:
+                raws, targets = block(rows.maps), rows.targets
+                by_task = {
+                    name: context.tasks[name].weight
+                    * context.tasks[name].loss(at_size(raw, targets[name]), targets[name])
+                    for name, raw in raws.items()
+                }
+                yield supervised(by_task, targets_present(targets, list(raws)), "task_sum")
+
+        passes = replayed(context.labelled, read, context.seed)
+        schedule = Schedule(self.options.epochs, self.options.learning_rate)
+        train("Training the committee", self.blocks, context, schedule, passes, losses)
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """The inconsistencies of a batch, float64 [b, t]; nats, or in the unit of the task's distance."""
+        initial = initial_predictions(batch)
+        members: dict[str, list[NDArray[np.float64]]] = {name: [] for name in batch.tasks}
+        for raws in self._refined(batch, initial):
+            for name, raw in raws.items():
+                task = batch.tasks[name]
+                measure = task.other_disagreements.get(self.options.divergence, task.disagreement)
+                gap = measure(initial[name], task.activate(_resized(raw, initial[name])))
+                members[name].append(content_means(gap, batch.batch.frames).cpu().numpy())
+        return np.stack([COMBINE[self.options.combine](means, axis=0) for means in members.values()], 1)
+
+    def _refined(self, batch: PoolBatch, initial: Raw) -> Iterator[Raw]:
+        """The raw outputs of the members, some tasks at a time."""
+        if self.options.own:
+            yield batch.output.final
+        for block in self.blocks:
+            yield block(initial)
+
+
+def initial_predictions(batch: PoolBatch) -> Raw:
+    """The network's initial predictions [b, channels, h, w] by task, at its finest scale."""
+    return {name: batch.tasks[name].activate(raw) for name, raw in batch.output.initial[0].items()}
+
+
+def _resized(raw: Tensor, like: Tensor) -> Tensor:
+    if raw.shape[-2:] == like.shape[-2:]:
+        return raw
+    return functional.interpolate(raw, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def build(seed: int, options: Options) -> Committee:
+    """Build the statistic."""
+    return Committee(options)

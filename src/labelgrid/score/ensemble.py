@@ -1,0 +1,99 @@
+"""Computes the uncertainty of each task on each image with a deep ensemble: networks trained under different seeds.
+
+The further networks are trained on the round's labels with the model's recipe before the pool is scored; a stopped
+training resumes. The uncertainty of all networks' predictions is averaged over the image's pixels, as in `dropout`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labelgrid.errors import ModelError
+from labelgrid.nets.network import Network
+from labelgrid.score.maps import STARTS, Outputs, image_means
+from labelgrid.score.options import At, Measure
+from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
+from labelgrid.score.table import Axis
+from labelgrid.train.model import TrainedModel
+
+
+@dataclass(frozen=True)
+class Options:
+    """A deep ensemble (Lakshminarayanan, Pritzel & Blundell 2017).
+
+    Args:
+        members: the number of networks, the round's own among them; each further one costs a training a round.
+            `normals` needs at least 4.
+        at: at which pixels: as in `dropout`.
+        measure: `"entropy"` of the mean prediction, or only the `"information"` that the networks disagree on: as in
+            `dropout`.
+        known: feed the known labels of other tasks in.
+    """
+
+    members: Annotated[int, Field(ge=2, le=100)] = 5
+    at: At = "half"
+    measure: Measure = "entropy"
+    known: bool = True
+
+
+class Ensemble(TrainedStatistic):
+    """The mean over pixels of each task's uncertainty over the members, in nats; variances in the unit squared.
+
+    It keeps the digests of its members' weights, by which it finds them in the model: another statistic may have
+    trained further ones.
+    """
+
+    axis: Axis = "cell"
+
+    def __init__(self, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        self.digests: list[str] = []
+
+    def setup(self, example: PoolBatch) -> None:
+        """Build nothing: the members are networks of the model."""
+
+    def fit(self, context: FitContext) -> None:
+        """Train the members, or resume."""
+        names = [f"ensemble-{number:03d}" for number in range(1, self.options.members)]
+        self.digests = [context.train_member(name).digest for name in names]
+
+    def get_extra_state(self) -> list[str]:
+        """The digests of the members."""
+        return self.digests
+
+    def set_extra_state(self, state: Any) -> None:
+        """Find the members of saved scores again."""
+        self.digests = list(state)
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """The mean uncertainties of a batch, float64 [b, t]."""
+        known, images = batch.known if self.options.known else None, batch.batch.images
+        raws = [batch.decoded(self.options.known).final]
+        raws += [network(images, known).final for network in self._networks(batch.model)]
+        start = STARTS[self.options.measure]
+        return image_means(Outputs(raws), batch.tasks, batch.batch.frames, start, self.options.at)
+
+    def _networks(self, model: TrainedModel) -> Iterator[Network]:
+        """The further networks.
+
+        Raises:
+            ModelError: one is no longer there.
+        """
+        found: Mapping[str, TrainedModel] = {member.digest: member for member in (model, *model.members)}
+        if lost := set(self.digests) - found.keys():
+            raise ModelError(
+                f"{len(lost)} of the ensemble's {len(self.digests)} further networks are not in the round's folder.",
+                next_step="Run `labelgrid fit` and `labelgrid score` again.",
+                unchanged="Nothing was scored.",
+            )
+        return (found[digest].network for digest in self.digests)
+
+
+def build(seed: int, options: Options) -> Ensemble:
+    """Build the statistic."""
+    return Ensemble(options)

@@ -1,0 +1,100 @@
+"""Computes how little a prediction agrees with that of the mirrored image: EquAL's flip consistency, for each task.
+
+The mirrored image is predicted, too, and its prediction is mirrored back: the x of normals is negated. Class and yes/no
+tasks take the entropy of the mean of both predictions, other tasks the differential entropy of a Gaussian with their
+covariance. An image's value is the sum over its pixels. No known label is fed in.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.score.maps import Outputs, image_means
+from labelgrid.score.options import At
+from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.tasks.placement import Placement
+from labelgrid.tasks.task import Task, TaskDef
+
+
+@dataclass(frozen=True)
+class Options:
+    """Flip consistency (Golestaneh & Kitani 2020, as TCD's supplement uses it).
+
+    Args:
+        at: at which pixels: as in `dropout`. The sum is always that over the image's original pixels: their mean at
+            these pixels, times the number of original pixels.
+    """
+
+    at: At = "half"
+
+
+class Mirrored:
+    """Collects a prediction, and then that of the mirrored image, whose pixels are in place again."""
+
+    def __init__(self, task: Task, definition: TaskDef) -> None:
+        self.task, self.definition = task, definition
+        self.moments, self.count = task.moments(), 0
+
+    def update(self, prediction: Tensor) -> None:
+        """Add the image's own prediction; then the other one, with its values mirrored back."""
+        self.moments.update(values_back(prediction, self.task, self.definition) if self.count else prediction)
+        self.count += 1
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], nats."""
+        return self.moments.uncertainty()
+
+
+def values_back(prediction: Tensor, task: Task, definition: TaskDef) -> Tensor:
+    """A mirrored image's prediction [b, c, h, w] with the values that it has in the image; the pixels stay in place.
+
+    The task's `transform` says what becomes of the values of labels. The channels of a class map are moved as it moves
+    the class numbers; other predictions that do not have the channels of a label stay as they are.
+    """
+    if task.largest:
+        order = flipped(np.arange(task.channels).reshape(-1, 1, 1), definition)[:, 0, 0]
+        return prediction[:, torch.from_numpy(np.argsort(order)).to(prediction.device)]
+    if task.channels != task.label_channels:
+        return prediction
+    mirrored = prediction.flip(-1).movedim(1, -1).cpu().numpy()
+    back = np.stack([flipped(values, definition) for values in mirrored])
+    return torch.from_numpy(back).movedim(-1, 1).to(prediction)
+
+
+def flipped(values: NDArray[Any], definition: TaskDef) -> NDArray[Any]:
+    """Label values [h, w, c], valid everywhere, as they are in the mirrored view."""
+    height, width = values.shape[:2]
+    whole = (slice(0, height), slice(0, width))
+    mirror = Placement(whole, whole, (height, width), flip=True)
+    return definition.transform(values, np.ones((height, width), np.bool_), mirror)[0]
+
+
+@dataclass(frozen=True)
+class Flips(Statistic):
+    """The sum over an image's pixels of each task's uncertainty of two predictions, in nats.
+
+    Source: TCD, supplement, section 3.
+    """
+
+    options: Options
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """The sums of a batch, float64 [b, t], in nats."""
+        network, frames = batch.model.network, batch.batch.frames
+        other = network.decode(network.encode(batch.batch.images.flip(-1))).final
+        passes = Outputs([batch.output.final, {name: raw.flip(-1) for name, raw in other.items()}])
+        pixels = np.array([frame.original[0] * frame.original[1] for frame in frames])
+
+        def start(task: Task) -> Mirrored:
+            return Mirrored(task, batch.definitions[task.name])
+
+        return pixels[:, None] * image_means(passes, batch.tasks, frames, start, self.options.at)
+
+
+def build(seed: int, options: Options) -> Flips:
+    """Build the statistic."""
+    return Flips(options)

@@ -1,0 +1,144 @@
+"""Averages what several predictions say of each pixel over an image, in bounded memory: for several statistics."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.data.frame import Frame, to_original
+from labelgrid.nets.network import Raw
+from labelgrid.pixel.uncertainty import Information, Moments, Spread
+from labelgrid.score.options import At, Measure
+from labelgrid.tasks.task import Task
+
+#: The largest number of values of one task's map in memory at original size; and the number of them that a CPU
+#: processes at a time, chosen to fit its cache.
+STRIP, CACHED = 2**22, 2**20
+#: Starts to collect a task's predictions.
+Start = Callable[[Task], Moments]
+
+
+class Passes(Protocol):
+    """Several predictions of the same batch; iterating yields the raw outputs [b, c, h', w'] of each, by task."""
+
+    def __iter__(self) -> Iterator[Raw]:
+        """Run the passes one after the other; the same each time."""
+
+    def only(self, index: int) -> "Passes":
+        """The passes over one image of the batch."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Passes that were run before: the raw outputs of each."""
+
+    raws: Sequence[Raw]
+
+    def __iter__(self) -> Iterator[Raw]:
+        return iter(self.raws)
+
+    def only(self, index: int) -> "Outputs":
+        """The outputs of one image of the batch."""
+        return Outputs([{name: raw[index : index + 1] for name, raw in raws.items()} for raws in self.raws])
+
+
+def information(task: Task) -> Moments:
+    """Collects what the predictions disagree on: mutual information of probabilities, variance of values."""
+    return Information(task.probabilities) if task.probabilities else Spread()
+
+
+#: How each measure collects a task's predictions.
+STARTS: Mapping[Measure, Start] = {"entropy": lambda task: task.moments(), "information": information}
+
+
+def image_means(
+    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], start: Start, at: At
+) -> NDArray[np.float64]:
+    """The means [b, t] over each image's pixels of what the passes say of a pixel.
+
+    Values are collected pass by pass, and images at their original size are processed in strips of rows, so memory
+    grows neither with the number of passes nor with the pool.
+
+    Args:
+        passes: over the batch.
+        tasks: by name.
+        frames: of the b images.
+        start: starts to collect a task's predictions; its `uncertainty` is averaged.
+        at: which pixels.
+    """
+    if at == "head":
+        return _head_means(passes, tasks, frames, start)
+    if at == "half":
+        frames = [halved(frame) for frame in frames]
+    return np.stack([_original_means(passes.only(i), tasks, frame, start) for i, frame in enumerate(frames)])
+
+
+def head_maps(passes: Passes, tasks: Mapping[str, Task], start: Start) -> dict[str, Tensor]:
+    """Maps [b, h', w'] at the heads' resolution, by task."""
+    moments = {name: start(task) for name, task in tasks.items()}
+    for raws in passes:
+        for name, raw in raws.items():
+            moments[name].update(tasks[name].activate(raw))
+    return {name: moment.uncertainty()[:, 0] for name, moment in moments.items()}
+
+
+def halved(frame: Frame) -> Frame:
+    """The frame of the same image at half the size at which the network sees it; no larger than the image.
+
+    Example:
+        >>> halved(Frame((480, 640), (96, 96), (slice(12, 84), slice(0, 96)))).original
+        (36, 48)
+    """
+    rows, columns = (
+        min(side, max(1, (part.stop - part.start) // 2))
+        for side, part in zip(frame.original, frame.content, strict=True)
+    )
+    return replace(frame, original=(rows, columns))
+
+
+def _head_means(
+    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], start: Start
+) -> NDArray[np.float64]:
+    """Means [b, t] at the heads' resolution, over the part of the maps that shows the image."""
+    means = []
+    for maps in head_maps(passes, tasks, start).values():
+        boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
+        means.append([float(maps[i][box].double().mean()) for i, box in enumerate(boxes)])
+    return np.array(means).T
+
+
+def _original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame, start: Start) -> NDArray[np.float64]:
+    """Means [t] of one image at its original size."""
+    height, width = frame.original
+    totals = np.zeros(len(tasks))
+    for rows in _cut(slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width):
+        maps = _original_maps(passes, tasks, frame, rows, start)
+        totals += [float(part.double().sum()) for part in maps.values()]
+    return totals / (height * width)
+
+
+def _original_maps(
+    passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice, start: Start
+) -> dict[str, Tensor]:
+    """Maps [rows, width] of one image at its original size, by task."""
+    moments: dict[str, list[tuple[slice, Moments]]] = {name: [] for name in tasks}
+    for raws in passes:
+        for name, task in tasks.items():
+            if not moments[name]:
+                limit = STRIP if raws[name].is_cuda else CACHED
+                cut = _cut(rows, limit, task.channels * frame.original[1])
+                moments[name] = [(part, start(task)) for part in cut]
+            for part, moment in moments[name]:
+                moment.update(task.activate(to_original(raws[name][0], frame, part)[None]))
+    return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}
+
+
+def _cut(rows: slice, limit: int, row_values: int) -> Iterator[slice]:
+    """Split rows into strips of at most `limit` values, at least one row each; a row has `row_values` values."""
+    step = max(1, limit // row_values)
+    for start in range(rows.start, rows.stop, step):
+        yield slice(start, min(start + step, rows.stop))

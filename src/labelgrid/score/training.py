@@ -1,0 +1,144 @@
+"""Trains a statistic's modules on the frozen network's output, epoch by epoch, and resumes after a kill."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from labelgrid.pixel.target import Target
+from labelgrid.score.statistic import FitContext, PoolBatch
+from labelgrid.score.weights import read_weights, write_weights
+from labelgrid.streams import stream
+
+#: The largest number of bytes of the network's output that are kept in memory from the first pass on.
+MEMORY = 2**30
+#: The least number of seconds between two saves of a training's state: the state of a large module takes a while.
+SAVE_EVERY = 30.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a training reads of b images: maps [b, c, h, w] by name, and targets by task."""
+
+    maps: Mapping[str, Tensor]
+    targets: Mapping[str, Target] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.maps.values())))
+
+    def __getitem__(self, rows: slice) -> "Rows":
+        """Some of the images."""
+        targets = {name: target[rows] for name, target in self.targets.items()}
+        return Rows({name: part[rows] for name, part in self.maps.items()}, targets)
+
+    @property
+    def size(self) -> int:
+        """The number of bytes in memory."""
+        parts = [*self.maps.values(), *(part for t in self.targets.values() for part in (t.value, t.valid))]
+        return sum(part.nbytes for part in parts)
+
+    @property
+    def shapes(self) -> list[torch.Size]:
+        """The shapes of one image's maps and targets: rows with other shapes do not fit into the same batch."""
+        return [part.shape[1:] for part in (*self.maps.values(), *(t.value for t in self.targets.values()))]
+
+    @staticmethod
+    def cat(parts: Sequence["Rows"]) -> "Rows":
+        """Concatenate rows of the same shapes."""
+        maps = {name: torch.cat([part.maps[name] for part in parts]) for name in parts[0].maps}
+        return Rows(maps, {name: Target.cat([part.targets[name] for part in parts]) for name in parts[0].targets})
+
+
+#: Maps an epoch to the batches of its pass over the images, in random order.
+Passes = Callable[[int], Iterator[Rows]]
+
+
+def replayed(
+    batches: Callable[[int], Iterator[PoolBatch]], read: Callable[[PoolBatch], Rows], seed: int, memory: int = MEMORY
+) -> Passes:
+    """Passes over the images that run the network once on each image if what is read of all fits in memory.
+
+    Otherwise, each pass runs the network again.
+
+    Args:
+        batches: `FitContext.labelled` or `FitContext.pool`.
+        read: keeps of a batch what the training needs.
+        seed: of the order of each pass.
+        memory: the most bytes to keep.
+    """
+    kept, batch, left = [], 0, memory
+    for rows in map(read, batches(0)):
+        batch, left = max(batch, len(rows)), left - rows.size
+        if left < 0:
+            return lambda epoch: map(read, batches(epoch))
+        kept += [rows[index : index + 1] for index in range(len(rows))]
+
+    def again(epoch: int) -> Iterator[Rows]:
+        group: list[Rows] = []
+        for index in stream(seed, "replay", epoch).permutation(len(kept)):
+            if group and (len(group) == batch or group[0].shapes != kept[index].shapes):
+                yield Rows.cat(group)
+                group = []
+            group.append(kept[index])
+        if group:
+            yield Rows.cat(group)
+
+    return again
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast modules are trained, with Adam."""
+
+    epochs: int
+    learning_rate: float
+
+
+def train(
+    what: str,
+    modules: nn.Module,
+    context: FitContext,
+    schedule: Schedule,
+    passes: Passes,
+    losses: Callable[[Rows], Iterator[Tensor]],
+) -> None:
+    """Train modules; after a kill, resume bit for bit from the last epoch whose state was saved.
+
+    A batch of one image is normalised with the running statistics: its own may be of a single value.
+
+    Args:
+        what: says what is trained, for the progress.
+        modules: all that is trained.
+        context: where the state of a stopped training is kept.
+        schedule: of the training.
+        passes: the batches of an epoch.
+        losses: the parts of a batch's loss; each is differentiated before the next is computed, to save memory.
+    """
+    optimiser = torch.optim.Adam(modules.parameters(), schedule.learning_rate, fused=True)
+    path = context.folder / "last"
+    done = _resumed(path, modules, optimiser) if path.is_file() else 0
+    context.progress.start(what, schedule.epochs - done, "epochs")
+    saved = time.monotonic()
+    for epoch in range(done, schedule.epochs):
+        for rows in passes(epoch):
+            modules.train(len(rows) > 1)
+            optimiser.zero_grad()
+            for loss in losses(rows):
+                torch.autograd.backward(loss)
+            optimiser.step()
+        if time.monotonic() - saved >= SAVE_EVERY:
+            state = {"epoch": epoch + 1, "modules": modules.state_dict(), "optimiser": optimiser.state_dict()}
+            write_weights(path, state)
+            saved = time.monotonic()
+        context.progress.advance()
+
+
+def _resumed(path: Path, modules: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Load the state of a stopped training; returns the number of its finished epochs."""
+    kept = read_weights(path)
+    modules.load_state_dict(kept["modules"])
+    optimiser.load_state_dict(kept["optimiser"])
+    return int(kept["epoch"])

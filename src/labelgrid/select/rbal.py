@@ -1,0 +1,59 @@
+"""RBAL: picks whole images by the sum of their tasks' uncertainty ranks.
+
+The images of the pool are ranked by their uncertainty for each task, the most uncertain highest; equal ones share the
+mean of their ranks. A baseline of PartAL (section 4.1) and of TCD.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from labelgrid.select.parts import AsIs, Composed, Read, Scored
+from labelgrid.select.strategy import PoolView
+
+
+@dataclass(frozen=True)
+class Options:
+    """The uncertainty that is ranked.
+
+    Args:
+        statistic: with one value per cell, such as `"dropout"` or `"ensemble"`.
+    """
+
+    statistic: str = "dropout"
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Scores cells by the rank of their uncertainty among the pool's n images, from 1 to n.
+
+    A cell without a score has no rank; it gets a random one of the others' (`fill_unknown`).
+
+    Source: PartAL section 4.1 (eq rank).
+    """
+
+    read: Read
+
+    def __call__(self, pool: PoolView) -> Scored:
+        """As `Scorer`."""
+        values, rows = self.read(pool).values, np.flatnonzero(pool.grid.eligible.any(1))
+        ranks = np.full(values.shape, np.nan)
+        for column in range(values.shape[1]):
+            known = rows[np.isfinite(values[rows, column])]
+            ranks[known, column] = rankdata(values[known, column])
+        return Scored(ranks, {"uncertainty": values, "rank": ranks})
+
+
+def build(options: Options) -> Composed:
+    """Build the strategy: the images with the highest mean rank over their missing cells.
+
+    For images that lack all labels, as all do in the papers, the mean orders them as the sum does.
+    """
+    return Composed(
+        needs=frozenset({options.statistic}),
+        scorer=Ranks(Read(options.statistic)),
+        normaliser=AsIs(),
+        unit="images",
+        why="ranks among the most uncertain",
+    )

@@ -1,0 +1,248 @@
+"""TCD: picks images that are inconsistent between stages and far from the labelled ones, one after the other.
+
+The score is the product of a task's inconsistency, from the statistic `committee`, and of the distance to the nearest
+labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt & Marcos-Ramiro 2023).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.labels.grid import Grid, Pick, State
+from labelgrid.select.budget import ROUNDING, buy
+from labelgrid.select.distances import squared_distances, unit_rows
+from labelgrid.select.parts import DRAWN, MinMax, fill_unknown
+from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
+
+INCONSISTENCY, FEATURES = "committee", "embedding"
+#: The bounds of a label's weight in training.
+WEIGHTS = (0.5, 2.0)
+#: The states of cells to which the distances are measured.
+CENTRES = (State.LABELLED, State.REQUESTED)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Switches of the ablations, and readings of what the supplement leaves open.
+
+    Args:
+        score: `"product"` of both, or the `"inconsistency"` or the `"diversity"` alone (figure 11).
+        tasks: an image's inconsistency is the `"max"` or the `"mean"` of its missing cells'.
+        normalise: min–max of each task's inconsistencies over the pool in `"each"` round, or `"none"`.
+        distance: `"euclidean"` or `"cosine"` (figure 10).
+        unit: picks all missing cells of `"images"` (the paper), or single `"cells"`, each by its own task's
+            inconsistency and its distance to the images that are labelled or picked for this task.
+        weigh: weight of a picked label in training: its raw inconsistency over the mean of its task's `"picks"` in this
+            round, or of its task's whole `"pool"`, held to [0.5, 2]; or 1 (`"none"`).
+    """
+
+    score: Literal["product", "inconsistency", "diversity"] = "product"
+    tasks: Literal["max", "mean"] = "max"
+    normalise: Literal["each", "none"] = "each"
+    distance: Literal["euclidean", "cosine"] = "euclidean"
+    unit: Literal["images", "cells"] = "images"
+    weigh: Literal["picks", "pool", "none"] = "picks"
+
+
+#: The reasons given for picks, by what the score is.
+WHY = {
+    "product": "inconsistent, and far from the labelled images",
+    "inconsistency": "most inconsistent",
+    "diversity": "far from the labelled images",
+}
+
+
+@dataclass(frozen=True)
+class Items:
+    """What can be picked: images (g = 1) or cells (g = t). NaN scores cannot be picked.
+
+    Args:
+        scores: float64 [n, g].
+        costs: float64 [n, g], in the unit of the budget.
+        centres: bool [n, g]: labelled or requested before.
+        keys: uint64 [n]; they break ties, then the column does.
+    """
+
+    scores: Scores
+    costs: NDArray[np.float64]
+    centres: NDArray[np.bool_]
+    keys: NDArray[np.uint64]
+
+
+class Nearest:
+    """The distances [n, g] to the nearest centre, updated by each further centre in O(n · d).
+
+    Args:
+        features: float32 [n, d].
+        centres: bool [n, g]; centres without features, NaN, are left out.
+        distance: the measure.
+    """
+
+    def __init__(self, features: NDArray[Any], centres: NDArray[np.bool_], distance: str) -> None:
+        found = np.ascontiguousarray(features, np.float32)
+        self.features, self.distance = unit_rows(found) if distance == "cosine" else found, distance
+        self.squared, self.farthest = np.full(centres.shape, np.inf), 0.0
+        known = centres & np.all(np.isfinite(self.features), axis=1)[:, None]
+        for row in np.flatnonzero(known.any(1)):
+            self.add(int(row), np.flatnonzero(known[row]))
+
+    def add(self, row: int, columns: NDArray[np.intp]) -> None:
+        """Add a centre to some columns."""
+        further = squared_distances(self.features, row)
+        self.squared[:, columns] = np.minimum(self.squared[:, columns], further[:, None])
+        self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
+
+    def values(self) -> NDArray[np.float64]:
+        """The distances; in a column without any centre, the largest to a centre of other columns, or a constant."""
+        squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
+        return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
+
+
+def greedy(items: Items, nearest: Nearest, amount: float) -> tuple[list[tuple[int, int]], Scores, Scores]:
+    """Pick the item with the highest score × distance that the rest of `amount` pays for, until none is left.
+
+    Each pick becomes a centre of its column.
+
+    Returns:
+        The picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item
+        as they were when it was picked, of all others after the last pick.
+    """
+    scores, left = items.scores.copy(), amount + ROUNDING
+    at_pick, picks = np.full(scores.shape, np.nan), []
+    far = nearest.values()
+    while True:
+        values = np.where(np.isfinite(scores) & (items.costs <= left), scores * far, -np.inf)
+        best = values.max(initial=-np.inf)
+        if best == -np.inf:
+            break
+        rows, columns = np.nonzero(values == best)
+        first = np.lexsort((columns, items.keys[rows]))[0]
+        row, column = int(rows[first]), int(columns[first])
+        picks.append((row, column))
+        at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])
+        scores[row, column] = np.nan
+        nearest.add(row, columns[first : first + 1])
+        far = nearest.values()
+    far = np.where(np.isnan(at_pick), far, at_pick)
+    return picks, items.scores * far, far
+
+
+@dataclass(frozen=True)
+class TaskConsistency:
+    """Greedy picks by inconsistency × diversity; a cell without a score (an untrained task) is drawn among the scores.
+
+    Source: TCD eqs. 1 to 3 as docs/papers.md reads them; supplement, sections 5 to 7.
+    """
+
+    options: Options
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistics that the score is made of."""
+        both = {"product": (INCONSISTENCY, FEATURES), "inconsistency": (INCONSISTENCY,), "diversity": (FEATURES,)}
+        return frozenset(both[self.options.score])
+
+    @property
+    def unit(self) -> Literal["cells", "images"]:
+        """The unit of its picks."""
+        return self.options.unit
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`."""
+        grid, options = pool.grid, self.options
+        known = INCONSISTENCY in self.needs
+        raw = np.asarray(pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64)
+        scores = self._normalised(raw, grid)
+        items = (image_items if options.unit == "images" else cell_items)(scores, pool, budget, options.tasks)
+        amount = budget.amount * (len(grid.tasks) if (options.unit, budget.unit) == ("cells", "images") else 1)
+        terms = {"inconsistency": scores} if known else {}
+        if FEATURES in self.needs:
+            nearest = Nearest(pool.statistics[FEATURES], items.centres, options.distance)
+            picks, values, far = greedy(items, nearest, amount)
+            terms["diversity"] = far[:, 0] if options.unit == "images" else far
+        else:
+            values, groups = items.scores, items.scores.shape[1]
+            bought = buy(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), amount)
+            picks = [divmod(index, groups) for index in bought]
+        return Selection(self._picks(picks, values, raw, grid), terms, pool.calibration)
+
+    def _normalised(self, raw: Scores, grid: Grid) -> Scores:
+        """The inconsistencies on one scale; ones if the diversity alone counts."""
+        if self.options.normalise == "none" or INCONSISTENCY not in self.needs:
+            return raw
+        normaliser = MinMax("each")
+        return normaliser.apply(raw, grid, normaliser.calibrate(raw, grid, {}))
+
+    def _picks(self, picks: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid) -> list[Pick]:
+        """The cells of the picked items, with their weights."""
+        options, eligible = self.options, grid.eligible
+        cells = [
+            (row, column, float(values[row, group]))
+            for row, group in picks
+            for column in ([group] if options.unit == "cells" else np.flatnonzero(eligible[row]).tolist())
+        ]
+        weights = np.ones(raw.shape)
+        if options.weigh != "none" and INCONSISTENCY in self.needs:
+            chosen = np.zeros(raw.shape, np.bool_)
+            chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
+            weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
+        return [
+            Pick(
+                grid.cell(row, column),
+                score,
+                float(weights[row, column]),
+                DRAWN if options.unit == "cells" and math.isnan(raw[row, column]) else WHY[options.score],
+            )
+            for row, column, score in cells
+        ]
+
+
+def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
+    """The images with a missing cell: their scores are the `max` or the `mean` of these cells'.
+
+    Cells without a score are not read, unless an image has no others: then they are drawn (`fill_unknown`).
+    """
+    grid, eligible = pool.grid, pool.grid.eligible
+    known, filled = eligible & np.isfinite(scores), fill_unknown(scores, grid, pool.seed)
+    used = np.where(np.any(known, axis=1, keepdims=True), known, eligible)
+    if tasks == "max":
+        joined = np.where(used, filled, -np.inf).max(1)
+    else:
+        joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
+    missing = eligible.sum(1)
+    costs = {"labels": missing, "images": np.ones(len(missing)), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
+    centres = np.any(np.isin(grid.state, CENTRES), axis=1, keepdims=True)
+    values = np.where(missing > 0, joined, np.nan)
+    return Items(values[:, None], costs.astype(np.float64)[:, None], centres, grid.keys)
+
+
+def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
+    """The missing cells; a budget of one image is worth t cells. `tasks` is not read."""
+    grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
+    costs = np.broadcast_to(grid.cost if budget.unit == "cost" else 1.0, values.shape)
+    return Items(values, costs, np.isin(grid.state, CENTRES), grid.keys)
+
+
+def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
+    """Each cell's inconsistency over the mean of its task's cells in `of` [n, t], held to `WEIGHTS`; 1 where unknown.
+
+    Example:
+        >>> label_weights(np.array([[1.0], [2.0], [9.0], [np.nan]]), np.ones((4, 1), bool)).ravel()
+        array([0.5, 0.5, 2. , 1. ])
+    """
+    weights = np.ones(raw.shape)
+    for column in range(raw.shape[1]):
+        known = np.isfinite(raw[:, column])
+        values = raw[known & of[:, column], column]
+        mean = math.fsum(values) / max(len(values), 1)  # exact, so that it does not depend on the pool's order
+        if mean > 0:
+            weights[known, column] = np.clip(raw[known, column] / mean, *WEIGHTS)
+    return weights
+
+
+def build(options: Options) -> TaskConsistency:
+    """Build the strategy."""
+    return TaskConsistency(options)
