@@ -1,7 +1,7 @@
 """Learning loss: picks whole images by the loss that a module predicts, which was trained beside the network.
 
-A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic `learning_loss`, and a
-recipe with the table `[terms.learning_loss]`, whose `predict` tells the two apart.
+A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic `learning_loss`, and
+the table `[terms.learning_loss]` in the recipe, whose `predict` tells the two apart.
 """
 
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Expected:
         """As `Scorer`."""
         values, eligible = Read("learning_loss")(pool).values, pool.grid.eligible
         known = np.isfinite(values)
-        pooled = known & eligible.any(1)[:, None]
+        pooled = known & eligible.any(1, keepdims=True)
         low = np.where(pooled, values, np.inf).min(0, initial=np.inf)
         high = np.where(pooled, values, -np.inf).max(0, initial=-np.inf)
         scores = (values - low) / np.where(high - low > LEAST_RANGE, high - low, np.inf)
