@@ -38,7 +38,7 @@ class Options:
     """Which pixels are trusted, and how much they count.
 
     Args:
-        weight: of a pseudo-label's pixel relative to that of a label.
+        weight: of the pseudo-labels' losses, beside the weight of each task.
         confidence: for classes and yes/no, a pixel counts if its largest probability is above this.
         certain: for values such as depth, this share of an image's pixels counts: those at which the predictions of
             the image and of its mirror image agree most.

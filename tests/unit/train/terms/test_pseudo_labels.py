@@ -128,13 +128,13 @@ def test_the_heads_of_tasks_without_any_label_learn_from_them(tmp_path):
     assert all(found[1.0][name] < 0.6 * found[0.0][name] for name in found[1.0])
 
 
-def error(plan, name, truth):
-    """The task's mean loss on the labels of `truth`, which the plan does not have."""
-    batch = train_batch(truth.source, truth.definitions, truth.train, replace(plan.data, flip=0), seed=0, soft={})
+def error(plan, name, teacher):
+    """The task's mean loss on what the teacher predicts of the images."""
+    batch = train_batch(plan.source, plan.definitions, plan.train, replace(plan.data, flip=0), seed=0, soft={})
     with torch.inference_mode():
-        raw = plan.network.eval()(batch.images).final[name]
-    target = batch.targets[name]
-    return float(plan.tasks[name].loss(functional.interpolate(raw, target.value.shape[-2:]), target).mean())
+        own, other = (one.network.eval()(batch.images, batch.targets).final[name] for one in (plan, teacher))
+    task = plan.tasks[name]
+    return float(task.loss(own, task.to_target(task.activate(other))).mean())
 
 
 def prepared(plan, folder):
