@@ -176,9 +176,10 @@ def test_an_images_prediction_is_given_for_all_tasks_and_needs_no_heads(tmp_path
     assert predicted.shape == (6, 3) and (predicted == predicted[:, :1]).all() and predicted[:, 0].unique().numel() > 1
 
 
-def test_building_it_leaves_the_network_as_it_was(tmp_path):
+@pytest.mark.parametrize("training", [True, False])
+def test_building_it_leaves_the_network_as_it_was(tmp_path, training):
     plan = toy_plan(dataset(tmp_path), TrainOptions(epochs=1))
-    before = {name: value.clone() for name, value in plan.network.train().state_dict().items()}
+    before = {name: value.clone() for name, value in plan.network.train(training).state_dict().items()}
     build(plan.tasks, plan.network, Options())
-    assert plan.network.training
+    assert plan.network.training == training
     assert all(torch.equal(value, before[name]) for name, value in plan.network.state_dict().items())

@@ -29,7 +29,7 @@ TASKS = ("semseg", "depth", "normals")
 WEIGHTS = {"semseg": 2.0, "depth": 0.5, "normals": 10.0}
 
 
-def plan_of(folder, options, *, missing=(), seed=1, trained=None, **changes):
+def plan_of(folder, options, *, missing=(), seed=5, trained=None, **changes):
     """A plan with the term, some labels removed, and a teacher."""
     made = make_dataset(folder / "data", n=4, size=(32, 64), tasks=TASKS)
     for name, task in missing:
@@ -164,6 +164,31 @@ def test_cells_without_a_label_get_the_teachers_prediction_given_the_known_label
         np.testing.assert_allclose(labels[known].label.value[..., 0], wide, rtol=1e-4, atol=1e-5)
         np.testing.assert_array_equal(labels[known].label.valid, wide > 0)
     assert not np.allclose(labels[True].label.value, labels[False].label.value, rtol=1e-3)
+
+
+def test_the_confidence_of_a_depth_is_that_of_predictions_without_known_labels(tmp_path):
+    plan = plan_of(tmp_path, Options(), missing=[(1, "depth")])
+    soft, _ = prepared(plan, tmp_path / "terms")
+    image = sorted(plan.train)[1]
+    label = soft["pseudo_labels"](image, plan.definitions["depth"])
+    batch = train_batch(plan.source, plan.definitions, [image], replace(plan.data, flip=0, zoom=(1,)), seed=0, soft={})
+    with torch.inference_mode():
+        network = plan.previous().network
+        raws = network(batch.images).final["depth"], network(batch.images.flip(-1)).final["depth"].flip(-1)
+    one, two = (functional.interpolate(raw, (32, 64), mode="bilinear")[0].movedim(0, 2).numpy() for raw in raws)
+    valid = label.label.valid & (one > 0).all(-1) & (two > 0).all(-1)
+    assert valid.sum() > 50 and np.ptp(label.confidence[valid]) > 0.9
+    np.testing.assert_allclose(label.confidence, slow_agreement(one, two, valid), atol=0.02)
+
+
+def test_the_mirror_image_is_predicted_only_where_a_task_predicts_values(tmp_path):
+    for number, (task, passes) in enumerate([("semseg", 2), ("depth", 6)]):
+        missing = [(1, "semseg"), (1, "depth"), (2, task)]
+        plan = plan_of(tmp_path / str(number), Options(tasks=(task,)), missing=missing)
+        calls = []
+        plan.previous().network.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        prepared(plan, tmp_path / str(number) / "terms")
+        assert len(calls) == passes
 
 
 def test_a_task_that_the_teacher_had_no_label_of_gets_none_and_neither_do_tasks_left_out(tmp_path):
