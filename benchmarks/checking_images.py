@@ -72,7 +72,7 @@ def kinds(size: tuple[int, int]) -> dict[str, Made]:
         "PNG, 8 bits, grey": (".png", grey, packed),
         "PNG, 16 bits": (".png", deep, {}),
         "PNG, 16 bits, noise": (".png", noise, {}),
-        "PNG, 16 bits, dark above": (".png", np.concatenate([deep[:-1] & 0xFFF, noise[-1:]]), {}),
+        "PNG, 16 bits, dark but for the last row": (".png", np.concatenate([deep[:-1] & 0xFFF, noise[-1:]]), {}),
         "PNG, 16 bits, grey": (".png", np.ascontiguousarray(deep[..., 0]), {}),
         "JPEG": (".jpg", photo, {"quality": 92}),
         "JPEG, 4:4:4": (".jpg", photo, {"quality": 98, "subsampling": 0}),

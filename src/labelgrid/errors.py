@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class LabelgridError(Exception):
@@ -39,7 +40,8 @@ def command(*words: object) -> str:
         >>> command("remove", "my flat", "--restore", "kitchen/0004.jpg")
         "labelgrid remove 'my flat' --restore kitchen/0004.jpg"
     """
-    return shlex.join(map(str, ("labelgrid", *words)))
+    safe = (f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words)
+    return shlex.join(("labelgrid", *safe))
 
 
 @contextmanager

@@ -23,8 +23,8 @@ FOLDERS: dict[str, frozenset[str]] = {
     "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
-    "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "maps", "options"}),
-    "select": frozenset({"budget", "strategy", "parts", "distances"}),
+    "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),
+    "select": frozenset({"budget", "strategy", "parts", "centres", "shares", "clusters"}),
     "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
 }
 

@@ -68,6 +68,18 @@ class WritesIntoStatistics(Wrong):
         return super().scores(pool)
 
 
+class FailsOnEmptyPools(Wrong):
+    def select(self, pool, budget):
+        pool.statistics["dropout"].max()
+        return super().select(pool, budget)
+
+
+class BuysOnlyBesideLabels(Wrong):
+    def scores(self, pool):
+        started = (pool.grid.state == State.LABELLED).any()
+        return np.where(pool.grid.eligible & started, 1.0, np.nan)
+
+
 @pytest.mark.parametrize(
     ("wrong", "law"),
     [
@@ -78,6 +90,8 @@ class WritesIntoStatistics(Wrong):
         (DropsTheUnknown, laws.a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from),
         (KeepsArrays, laws.what_is_kept_of_a_choice_can_be_kept),
         (WritesIntoStatistics, laws.what_is_kept_of_a_choice_can_be_kept),
+        (FailsOnEmptyPools, laws.pools_at_the_edge_are_picked_from),
+        (BuysOnlyBesideLabels, laws.pools_at_the_edge_are_picked_from),
     ],
 )
 def test_a_wrong_strategy_breaks_the_law(wrong, law):

@@ -1,6 +1,7 @@
 """What an error says, and with which status the command line ends."""
 
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -30,4 +31,5 @@ def test_a_refusal_says_what_the_command_left_unless_it_knows_better():
 def test_a_command_can_be_pasted_whatever_its_words_hold() -> None:
     words = ["remove", "my flat", "it's $HOME/a.jpg", "depth:scale=0.01"]
     assert shlex.split(command(*words)) == ["labelgrid", *words]
+    assert command("fit", Path("-flat"), "--epochs", 3) == "labelgrid fit ./-flat --epochs 3"
     assert command("add", "flat", "--holdout", "20%") == "labelgrid add flat --holdout 20%"

@@ -85,7 +85,7 @@ def checked(data: bytes) -> bytes:
 def outline(file: BinaryIO) -> bytes:
     """Check a PNG file as `checked`, and the filters of its rows, piece by piece; return it with few pixels.
 
-    A decoder that reads these pixels, and all else that the file holds, reads what the whole file needs to be read.
+    A decoder accepts or refuses the result as it would the whole file, since all chunks but the pixels are kept.
     Neither the file nor its pixels are ever in memory as a whole. The pixels are the first rows of 16 bits; in place of
     others, of interlaced and of very long rows there is one black pixel. The result is empty if other parts of the file
     depend on its size: those of an animation, or a second header.

@@ -4,15 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from labelgrid.errors import LabelError, LedgerError, command, with_unchanged
+from labelgrid.errors import LedgerError, with_unchanged
 from labelgrid.labels.grid import ImageRow, State
-from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored import is_intact, misfits
+from labelgrid.project.stored import refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 
@@ -100,23 +99,10 @@ def restore(project: ProjectFolder, image_ids: Sequence[str], progress: Progress
         _refuse_other_split(rows, back)
         check_strides(store)
         cells = [row for image_id in wanted for row in store.cells(image_id=image_id, state=State.LABELLED)]
-        _refuse_misfits(project, cells, progress or Silent())
+        refuse_misfits(project, cells, progress or Silent())
         held = [row.image_id for row in back if row.split == "heldout"]
         request_heldout(store, held, [task.name for task in store.tasks()])
     return Restored(len(wanted), len(cells))
-
-
-def _refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: Progress) -> None:
-    """Refuse labels that no longer fit: a task may have changed while nothing saw them."""
-    if project.settings.oracle:
-        return
-    intact = [row for row in cells if is_intact(project, row)]
-    if faults := misfits(project, intact, project.tasks(), progress):
-        raise LabelError(
-            f"{counted(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
-            + listed(faults, between="\n    "),
-            next_step=f"Declare otherwise with `{command('task', project.folder, 'TASK')}`, or leave the images out.",
-        )
 
 
 def _refuse_other_split(rows: Sequence[ImageRow], back: Sequence[ImageRow]) -> None:

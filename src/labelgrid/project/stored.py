@@ -11,6 +11,7 @@ from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted, listed
 
 
 def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
@@ -63,6 +64,23 @@ def misfits(
             faults.append(f"{cell.image_id}:{cell.task}: {error.what}")
         progress.advance()
     return faults
+
+
+def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: Progress) -> None:
+    """Refuse labels that no longer fit: a task may have changed while nothing saw them. Damaged files are left out.
+
+    Raises:
+        LabelError: labels do not fit; lists them.
+    """
+    if project.settings.oracle:
+        return
+    intact = [row for row in cells if is_intact(project, row)]
+    if faults := misfits(project, intact, project.tasks(), progress):
+        raise LabelError(
+            f"{counted(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
+            + listed(faults, between="\n    "),
+            next_step=f"Declare otherwise with `{command('task', project.folder, 'TASK')}`, or leave them out.",
+        )
 
 
 @contextmanager

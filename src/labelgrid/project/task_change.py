@@ -8,12 +8,12 @@ from typing import Any
 from labelgrid.errors import LabelError, LedgerError, ProjectError, command, with_unchanged
 from labelgrid.labels.grid import State, TaskRow
 from labelgrid.labels.store import CellRow
-from labelgrid.progress import Progress
+from labelgrid.progress import Progress, Silent
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored import misfits
+from labelgrid.project.stored import misfits, refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef
@@ -122,6 +122,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
 
     Raises:
         LedgerError: no task of this name was dropped. ImageError: its stride does not divide an image's sides.
+        LabelError: labels do not fit what it declares; lists them.
     """
     store = project.store
     with store.transaction():
@@ -132,6 +133,7 @@ def restore_task(project: ProjectFolder, name: str) -> None:
                 next_step=f"Dropped: {', '.join(store.removed('tasks')) or 'none'}.",
             )
         check_strides(store)
+        refuse_misfits(project, list(store.cells(task=name, state=State.LABELLED)), Silent())
         request_heldout(store, [row.image_id for row in store.images(("heldout",))], [name])
 
 

@@ -91,8 +91,9 @@ def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
         {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
     """
     merged, train = merge(base, change), change.get("train", {})
-    if isinstance(train, Mapping) and (named := train.keys() & {"epochs", "steps", "label_visits"}):
-        replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - named
+    lengths = ("epochs", "steps", "label_visits")
+    if isinstance(train, Mapping) and any(train.get(name) for name in lengths):
+        replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - train.keys()
         merged["train"] = {**merged["train"], **dict.fromkeys(replaced, 0)}
     return merged
 

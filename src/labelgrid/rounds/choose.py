@@ -1,10 +1,11 @@
 """Chooses cells by a strategy, and requests them once, in one ledger transaction. Loads no torch."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import LedgerError, ProjectError
 from labelgrid.labels.grid import Cell, Grid, Move, Pick, State, Unit, request_id
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, write_picks
@@ -49,14 +50,14 @@ class Choice:
         result: the picks.
         records: the picks as `picks.json` keeps them.
         calibration: what the ledger keeps of the strategy.
-        left: what is left of the budget and is added to the next one, in the budget's unit.
+        unspent: the rest of the budget that no further pick fits into, in its unit; 0 if the pool is used up.
         seed: of the round's draws.
     """
 
     result: QueryResult
     records: Sequence[PickRecord]
     calibration: Mapping[str, Any]
-    left: float
+    unspent: float
     seed: int
 
 
@@ -65,8 +66,21 @@ CARRIED = "carried"
 
 
 def carried(project: ProjectFolder, unit: Unit) -> float:
-    """What the last query with a budget in this unit left over, because no further pick fitted."""
-    return float(project.store.get(CARRIED, {}).get(unit, 0.0))
+    """The unspent rest of the last query with a budget in this unit.
+
+    Raises:
+        LedgerError: the ledger's note is not a number of at least 0.
+    """
+    kept = project.store.get(CARRIED, {})
+    rest = kept.get(unit, 0.0) if isinstance(kept, dict) else None
+    if isinstance(rest, bool) or not isinstance(rest, int | float) or not 0 <= rest < math.inf:
+        raise LedgerError(
+            f"The ledger's note '{CARRIED}' holds no unspent budget: {kept!r:.80}.",
+            where=str(project.folder),
+            next_step="Restore the project from a backup.",
+            unchanged="Nothing was requested.",
+        )
+    return float(rest)
 
 
 def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: Budget, progress: Progress) -> Choice:
@@ -91,11 +105,12 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     picks = list(selection.picks)
     result = QueryResult(number, name, picks, float(sum(costs[pick.cell.task] for pick in picks)))
-    left = _left_of(budget, result, strategy, len(grid.tasks))
-    if left:
+    used_up = len(picks) == int(grid.eligible.sum())
+    unspent = 0.0 if used_up else _unspent(budget, result, strategy, len(grid.tasks))
+    if unspent:
         progress.say(
-            f"{left:g} of {budget.amount:g} {budget.unit} are not spent: no further pick of '{name}' fits. The next "
-            f"query with a budget in {budget.unit} adds them to it."
+            f"Not spent: {unspent:g} of {budget.amount:g} {budget.unit}; no further pick of '{name}' fits. The rest is "
+            f"for the next query with a budget in {budget.unit}."
         )
     records = [
         PickRecord(
@@ -110,7 +125,7 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
         )
         for pick, terms in zip(picks, pick_terms(selection, grid), strict=True)
     ]
-    return Choice(result, records, selection.calibration, left, pool.seed)
+    return Choice(result, records, selection.calibration, unspent, pool.seed)
 
 
 def request(project: ProjectFolder, choice: Choice, budget: Budget, stamp: str, key: str) -> None:
@@ -131,7 +146,7 @@ def request(project: ProjectFolder, choice: Choice, budget: Budget, stamp: str, 
         _check_unchanged(project, stamp, result.round)
         project.store.put(key, dict(choice.calibration))
         project.store.put(ASKED.format(result.round), key)
-        project.store.put(CARRIED, {**project.store.get(CARRIED, {}), budget.unit: choice.left})
+        project.store.put(CARRIED, {**project.store.get(CARRIED, {}), budget.unit: choice.unspent})
         row = replace(project.open_round(), strategy=result.strategy, seed=choice.seed, pool=stamp)
         write_picks(project.round_folder(result.round), choice.records)
         moves = [_move(pick, record, result.round) for pick, record in zip(result.picks, choice.records, strict=True)]
@@ -194,8 +209,8 @@ def _move(pick: Pick, record: PickRecord, number: int) -> Move:
     )
 
 
-def _left_of(budget: Budget, result: QueryResult, strategy: Strategy, tasks: int) -> float:
-    """The rest of the budget that no further pick fits into; an image is worth one label of each task."""
+def _unspent(budget: Budget, result: QueryResult, strategy: Strategy, tasks: int) -> float:
+    """The rest of the budget; an image is worth one label of each task."""
     picks = result.picks
     images = len(picks) / tasks if strategy.unit == "cells" else len({pick.cell.image_id for pick in picks})
     spent = {"labels": len(picks), "images": images, "cost": result.cost}[budget.unit]

@@ -69,6 +69,15 @@ def new_network(
     return network
 
 
+def untrained_model(context: RoundContext, project: ProjectFolder, progress: Progress) -> TrainedModel:
+    """The network with its initial weights, before any training, and without terms.
+
+    Raises:
+        ModelError: as `new_network`.
+    """
+    return TrainedModel(new_network(context, project, progress).eval())
+
+
 def check_size(network: Network, size: tuple[int, int]) -> None:
     """Check that the network accepts images of the training size (some backbones accept one size only).
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelgrid.errors import ProjectError, command
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, newest_fit, pending_previews
+from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, pending_previews
 from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.files import hash_of
@@ -22,9 +22,9 @@ from labelgrid.recipes.resolve import resolved_options
 from labelgrid.rounds import pending
 from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeated, request
 from labelgrid.rounds.history import history_of
-from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
-from labelgrid.select.budget import check_budget, left_of
+from labelgrid.select.budget import check_budget, pool_size
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import counted
@@ -69,11 +69,12 @@ def query(
     """
     _refuse_unfinished(project)
     asked, chosen = strategy_of(project, strategy)
-    fit = newest_fit(project.folder)
-    name, chosen = strategy_of(project, COLD) if chosen.needs and not fit else (asked, chosen)
+    scored = scoring_model(project, chosen)
+    fit = scored if scored and scored.checkpoint else None
+    name, chosen = strategy_of(project, COLD) if chosen.needs and not scored else (asked, chosen)
     wanted = (prelabels, prelabels if pictures is None else pictures)
     previews = [name for name, wish in zip(PREVIEWS, wanted, strict=True) if fit and wish]
-    job = _Query(project, name, chosen, RoundScores(project, fit, chosen) if fit else None, progress)
+    job = _Query(project, name, chosen, RoundScores(project, scored, chosen) if scored else None, progress)
     if not dry_run:
         for number in range(1, project.round_number):
             if names := pending_previews(project.round_folder(number)):
@@ -162,11 +163,11 @@ class _Query:
         project, found = self.project, frozenset[str]()
         left = carried(project, budget.unit)
         if left:
-            self.progress.say(f"{left:g} {budget.unit} that earlier queries left over are added to the budget.")
+            self.progress.say(f"Added to the budget: {left:g} {budget.unit} that earlier queries did not spend.")
         while True:
             grid = pool.without(gone)
             check_budget(budget, grid, len(gone))
-            whole = Budget(min(budget.amount + left, left_of(grid, budget.unit)), budget.unit)
+            whole = Budget(min(budget.amount + left, pool_size(grid, budget.unit)), budget.unit)
             view = PoolView(
                 grid=grid,
                 statistics=_statistics(table, self.scores.fit, grid) if table and self.scores else {},

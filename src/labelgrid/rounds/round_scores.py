@@ -1,5 +1,6 @@
 """Finds the scores of a round, and refuses stale ones. Loads no torch."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,9 +9,10 @@ from typing import Any
 
 from labelgrid.config import merge
 from labelgrid.errors import ProjectError, RecipeError, command
-from labelgrid.project.artifacts import Fit, read_members
+from labelgrid.files import digest
+from labelgrid.project.artifacts import Fit, newest_fit, read_members
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import hash_of, load_tables
+from labelgrid.recipes.files import hash_of, load_recipe, load_tables
 from labelgrid.recipes.resolve import build_plugin, resolved_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
@@ -22,6 +24,23 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     chosen = project.settings.strategy
     options = chosen.options if name in ("", chosen.name) else {}
     return name or chosen.name, build_plugin("select", PluginChoice(name or chosen.name, options))
+
+
+def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
+    """The record of the model that scores for a strategy: that of the newest training.
+
+    Before the first training, it is a record without a checkpoint if the strategy is `cold`: that of the network with
+    its initial weights. None for other strategies.
+    """
+    fit = newest_fit(project.folder)
+    if fit or not getattr(strategy, "cold", False):
+        return fit
+    settings, weights = project.settings, project.weights()
+    recipe = load_recipe(settings.recipe, settings.changes, beside=project.folder)
+    tables, tasks = json.loads(recipe.json()), sorted(project.tasks())
+    content = digest(weights) if weights and weights.is_file() else ""
+    model = hash_of("untrained", tables["network"], tables["backbone"], settings.seed, tasks, content)
+    return Fit(project.round_number, "", model, tables, settings.seed, [], 0, {}, 0.0)
 
 
 @dataclass(frozen=True)

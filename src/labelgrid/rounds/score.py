@@ -10,15 +10,15 @@ from labelgrid.config import parse
 from labelgrid.errors import ImageError, ProjectError, command
 from labelgrid.labels.grid import Grid
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
+from labelgrid.project.artifacts import Fit, MemberRecord, read_members
 from labelgrid.project.available import usable
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.context import RoundContext, as_fitted, context_with, labelled_images
 from labelgrid.rounds.members import train_member
-from labelgrid.rounds.models import restore_model
-from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.rounds.models import restore_model, untrained_model
+from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, gather
 from labelgrid.score.statistic import Statistic
@@ -57,7 +57,9 @@ class PoolScorer:
 
     @cached_property
     def model(self) -> TrainedModel:
-        """The trained model."""
+        """The trained model; the untrained one if the record has no checkpoint."""
+        if not self.fit.checkpoint:
+            return untrained_model(self.context, self.project, self.progress)
         return restore_model(self.context, self.fit)
 
     @cached_property
@@ -79,7 +81,9 @@ class PoolScorer:
             ProjectError: the model was trained without a term that a statistic reads. ImageError: no image can be read.
         """
         self._check_terms()
-        if self.fit.round != number:
+        if not self.fit.checkpoint:
+            self.progress.say("There is no model yet: scoring with the encoder's features before the first training.")
+        elif self.fit.round != number:
             self.progress.say(f"Scoring with the network of round {self.fit.round}: this round has no network yet.")
         missing = [str(grid.images[row]) for row in np.flatnonzero(grid.eligible.any(1)).tolist()]
         all_images = any(statistic.scope == "all" for statistic in self.statistics.values())
@@ -144,7 +148,7 @@ def score(project: ProjectFolder, progress: Progress, strategy: str = "") -> Tab
         ProjectError: there is no model yet, or it was trained without a term that is needed.
     """
     name, chosen = strategy_of(project, strategy)
-    fit = newest_fit(project.folder)
+    fit = scoring_model(project, chosen)
     if fit is None:
         raise ProjectError(
             "There is no model to score with yet.",

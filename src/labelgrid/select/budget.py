@@ -18,6 +18,8 @@ ROUNDING = 1e-9
 STEP = 1e-4
 #: The largest number of sums that an exact purchase may compare; about a second's work.
 MOST_SUMS = 2 * 10**8
+#: The largest number of counts that it may keep, of 4 bytes each.
+MOST_KEPT = 2 * 10**7
 
 
 def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) -> None:
@@ -52,7 +54,7 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) ->
         )
 
 
-def left_of(grid: Grid, unit: Unit) -> float:
+def pool_size(grid: Grid, unit: Unit) -> float:
     """The size of the remaining pool, in a budget's unit."""
     eligible = grid.eligible
     return {
@@ -73,7 +75,7 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
     Raises:
         LabelgridError: it is not, or the pool is empty.
     """
-    available = left_of(grid, budget.unit)
+    available = pool_size(grid, budget.unit)
     aside = back = ""
     if set_aside:
         why = "set aside, because {} cannot be read"
@@ -160,8 +162,8 @@ def buy_value(
     """Take the items of the largest total value that `amount` pays for, then others that the rest pays for.
 
     An item's value is its score, above the lowest score if any is below 0. Where costs are multiples of `STEP` and the
-    problem is small (`MOST_SUMS`), the total value is the largest possible. Otherwise it is at least half of that: the
-    items are taken by value per cost, or the most valuable item alone if it is worth more than all these.
+    problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the largest possible. Otherwise it is at least half
+    of that: the items are taken by value per cost, or the most valuable item alone if it is worth more than all these.
 
     Args:
         scores: float64 [n]; NaN items are never taken.
@@ -208,6 +210,16 @@ def _highest(
     return items[np.lexsort((keys[items], -values[items]))][:count]
 
 
+def _in_steps(costs: NDArray[np.float64]) -> NDArray[np.int64] | None:
+    """Costs as whole multiples of `STEP`; None if one is not, or is too large."""
+    steps = costs / STEP
+    if steps.max() >= 2**53:  # where floats are further apart than 1
+        return None
+    whole = np.rint(steps).astype(np.int64)
+    fits = (np.abs(whole * STEP - costs) <= ROUNDING) & ((whole > 0) | (costs == 0))
+    return whole if fits.all() else None
+
+
 def _best_exactly(
     values: NDArray[np.float64],
     keys: NDArray[np.uint64],
@@ -220,23 +232,25 @@ def _best_exactly(
     Of items that cost the same, the most valuable are taken, so that only their number is open for each cost. The best
     value of each amount is computed cost by cost (dynamic programming).
     """
-    different = np.unique(costs[items])
-    weights = np.rint(different / STEP).astype(np.int64)
-    if np.abs(weights * STEP - different).max() > ROUNDING:
+    weights = _in_steps(costs[items])
+    if weights is None:
         return None
-    divisor = int(np.gcd.reduce(weights)) or 1
-    capacity = int((amount + ROUNDING) / (divisor * STEP))
+    different = np.unique(weights)
+    divisor = int(np.gcd.reduce(different)) or 1
+    capacity = int((min(amount, float(costs[items].sum())) + ROUNDING) / (divisor * STEP))
+    if (capacity + 1) * len(different) > MOST_KEPT:
+        return None
     groups = {}
-    for cost, weight in zip(different, (weights // divisor).tolist(), strict=True):
-        group = items[costs[items] == cost]
-        groups[weight] = _highest(group, values, keys, capacity // weight if weight else len(group))
+    for weight in different.tolist():
+        group, share = items[weights == weight], weight // divisor
+        groups[share] = _highest(group, values, keys, capacity // share if share else len(group))
     free = groups.pop(0, items[:0])
     if sum(len(group) for group in groups.values()) * (capacity + 1) > MOST_SUMS:
         return None
     best, counts = np.zeros(capacity + 1), []
     for weight, group in groups.items():
         totals, before = np.cumsum(values[group]), best.copy()
-        count = np.zeros(capacity + 1, np.int64)
+        count = np.zeros(capacity + 1, np.int32)
         for number, total in enumerate(totals, 1):
             spent = number * weight
             better = before[: capacity + 1 - spent] + total > best[spent:]

@@ -15,7 +15,7 @@ from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
 DRAWN = "drawn at random: the network has learnt nothing of this task yet"
-#: Scores in a range up to this count as equal: a division by such a range overflows.
+#: Scores in a range up to this count as equal, and a mean up to this as 0: a division by such a number overflows.
 LEAST_RANGE = 1e-300
 
 
@@ -27,8 +27,6 @@ class Scored:
     terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
-#: Spends an amount on items, given their scores, keys and costs; see `buy` and `buy_value`.
-Take = Callable[[NDArray[np.float64], NDArray[np.uint64], NDArray[np.float64], float], list[int]]
 #: Computes the raw scores of a pool.
 Scorer = Callable[[PoolView], Scored]
 
@@ -178,38 +176,40 @@ class Composed:
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
-        take = buy_value if self.valued and budget.unit == "cost" else buy
+        valued = self.valued and budget.unit == "cost"
         if self.unit == "cells":
-            picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values), take)
+            picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values), valued)
         else:
-            picks = best_images(scores, grid, budget, self.why, take)
+            picks = best_images(scores, grid, budget, self.why, valued)
         return Selection(picks, raw.terms, calibration)
 
 
 def best_cells(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None, take: Take = buy
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None, valued: bool = False
 ) -> list[Pick]:
     """Pick the cells with the highest scores in the whole grid within the budget; ties are broken by image key.
 
     A budget of one image is worth t cells, so that strategies of both units spend equally many labels. `drawn`, bool
-    [n, t], marks the scores that were drawn at random; the picks state it. `take` spends the budget.
+    [n, t], marks the scores that were drawn at random; the picks state it. `valued`: buy the most score for
+    the money.
     """
     n, t = scores.shape
     amount = budget.amount * t if budget.unit == "images" else budget.amount
     task_costs = grid.cost if budget.unit == "cost" else np.ones(t)
     costs = np.broadcast_to(task_costs, (n, t)).ravel()
     picks = []
-    for index in take(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
+    for index in (buy_value if valued else buy)(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
         row, column = divmod(int(index), t)
         reason = DRAWN if drawn is not None and drawn[row, column] else why
         picks.append(Pick(grid.cell(row, column), float(scores[row, column]), why=reason))
     return picks
 
 
-def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, take: Take = buy) -> list[Pick]:
+def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, valued: bool = False) -> list[Pick]:
     """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget.
 
-    If `take` weighs values against costs, an image's value is the sum of its scores instead.
+    `valued`: buy the most score for the money; an image's value is the sum of its scores above the pool's lowest, or
+    above 0 if none is below.
     """
     eligible = grid.eligible
     count = eligible.sum(1)
@@ -217,8 +217,9 @@ def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, take: Take
     mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     costs = {"labels": count, "images": (count > 0), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
     picks = []
-    values = mean if take is buy else np.where(count > 0, total, np.nan)
-    for row in take(values, grid.keys, costs.astype(np.float64), budget.amount):
+    lowest = min(float(scores[eligible].min(initial=0.0)), 0.0)
+    values = np.where(count > 0, total - lowest * count, np.nan) if valued else mean
+    for row in (buy_value if valued else buy)(values, grid.keys, costs.astype(np.float64), budget.amount):
         columns = np.flatnonzero(eligible[row])
         picks += [Pick(grid.cell(row, int(column)), float(mean[row]), why=why) for column in columns]
     return picks

@@ -86,6 +86,9 @@ class Strategy(Protocol):
 
     Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget; they do not depend on
     the order of the pool; a budget of the whole pool buys the whole pool.
+
+    A strategy with an attribute `cold = True` also picks before the first training, by statistics of the network with
+    its initial weights: the pretrained encoder's features. Others are replaced by random images then.
     """
 
     @property

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick, State
-from labelgrid.select.budget import ROUNDING, buy
-from labelgrid.select.distances import squared_distances, unit_rows
-from labelgrid.select.parts import DRAWN, MinMax, fill_unknown
+from labelgrid.select.budget import ROUNDING, buy, buy_value
+from labelgrid.select.centres import squared_distances
+from labelgrid.select.parts import DRAWN, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 
 INCONSISTENCY, FEATURES = "committee", "embedding"
@@ -72,7 +72,7 @@ class Items:
     keys: NDArray[np.uint64]
 
 
-class Nearest:
+class NearestByColumn:
     """The distances [n, g] to the nearest centre, updated by each further centre in O(n · d).
 
     Args:
@@ -91,7 +91,7 @@ class Nearest:
 
     def add(self, row: int, columns: NDArray[np.intp]) -> None:
         """Add a centre to some columns."""
-        further = squared_distances(self.features, row)
+        further = squared_distances(self.features, self.features[row])
         self.squared[:, columns] = np.minimum(self.squared[:, columns], further[:, None])
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
@@ -101,10 +101,12 @@ class Nearest:
         return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
 
 
-def greedy(items: Items, nearest: Nearest, amount: float) -> tuple[list[tuple[int, int]], Scores, Scores]:
+def greedy(
+    items: Items, nearest: NearestByColumn, amount: float, rates: bool = False
+) -> tuple[list[tuple[int, int]], Scores, Scores]:
     """Pick the item with the highest score × distance that the rest of `amount` pays for, until none is left.
 
-    Each pick becomes a centre of its column.
+    Each pick becomes a centre of its column. With `rates`, score × distance counts per cost.
 
     Returns:
         The picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item
@@ -112,9 +114,10 @@ def greedy(items: Items, nearest: Nearest, amount: float) -> tuple[list[tuple[in
     """
     scores, left = items.scores.copy(), amount + ROUNDING
     at_pick, picks = np.full(scores.shape, np.nan), []
+    costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
     while True:
-        values = np.where(np.isfinite(scores) & (items.costs <= left), scores * far, -np.inf)
+        values = np.where(np.isfinite(scores) & (items.costs <= left), scores * far / costs, -np.inf)
         best = values.max(initial=-np.inf)
         if best == -np.inf:
             break
@@ -160,12 +163,13 @@ class TaskConsistency:
         amount = budget.amount * (len(grid.tasks) if (options.unit, budget.unit) == ("cells", "images") else 1)
         terms = {"inconsistency": scores} if known else {}
         if FEATURES in self.needs:
-            nearest = Nearest(pool.statistics[FEATURES], items.centres, options.distance)
-            picks, values, far = greedy(items, nearest, amount)
+            nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
+            picks, values, far = greedy(items, nearest, amount, rates=budget.unit == "cost")
             terms["diversity"] = far[:, 0] if options.unit == "images" else far
         else:
             values, groups = items.scores, items.scores.shape[1]
-            bought = buy(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), amount)
+            take = buy_value if budget.unit == "cost" else buy
+            bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), amount)
             picks = [divmod(index, groups) for index in bought]
         return Selection(self._picks(picks, values, raw, grid), terms, pool.calibration)
 
@@ -238,9 +242,22 @@ def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
         known = np.isfinite(raw[:, column])
         values = raw[known & of[:, column], column]
         mean = math.fsum(values) / max(len(values), 1)  # exact, so that it does not depend on the pool's order
-        if mean > 0:
+        if mean > LEAST_RANGE:
             weights[known, column] = np.clip(raw[known, column] / mean, *WEIGHTS)
     return weights
+
+
+def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy of features [n, d] with rows of length 1; rows of zeros stay.
+
+    Half the squared distance of two such rows is 1 - cosine of the angle between them.
+
+    Example:
+        >>> unit_rows(np.array([[3, 4], [0, 0]], np.float32)).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", features, features, dtype=np.float64))
+    return features / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
 
 
 def build(options: Options) -> TaskConsistency:

@@ -23,7 +23,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.choose import carried
 from labelgrid.rounds.round_scores import strategy_of
-from labelgrid.select.budget import left_of
+from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.initial import initial_cells, read_cells
@@ -132,7 +132,7 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     For seed 0, pictures of scored picks are made for the report, while their labels are still hidden.
     """
     grid = project.store.grid()
-    left = left_of(grid, study.unit)
+    left = pool_size(grid, study.unit)
     cheapest = grid.cost[grid.eligible.any(0)].min(initial=np.inf) if study.unit == "cost" else 0.0
     amount = study.budget + _returned(project, study)
     if not left or amount + carried(project, study.unit) < cheapest:

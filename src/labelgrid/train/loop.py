@@ -35,14 +35,16 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         last, best = folder / "last.ckpt", folder / "best.ckpt"
         if plan.options.choose == "best" and not plan.val:
             progress.say("There is no val image to choose the best epoch by: using the last epoch.")
+        if plan.options.patience and not plan.val:
+            progress.say("There is no val image to stop early by: training for the whole length.")
         resumed = trainer.resume(last)
         write_log(folder, trainer.history, plan.options.tensorboard)
         if not _ended(trainer):
             if resumed:
                 progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
             trainer.prepare(folder / "terms", progress, resumed=resumed)
-            batch = min(plan.options.batch, len(plan.train))
-            progress.start("Training", max(plan.steps - trainer.step, 0) * batch, "images")
+            left = max(plan.steps - trainer.step, 0) * plan.images_per_step
+            progress.start("Training", round(left), "images")
         while not _ended(trainer):
             record = trainer.run_epoch(progress)
             every = plan.options.val_every

@@ -31,7 +31,7 @@ class ObjectiveOptions:
             raise ValueError(f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}")
 
 
-#: Options that were added after trainings had been recorded, with the values under which nothing has changed for these.
+#: Options that were added after trainings had been recorded, with the defaults that these had.
 ADDED: Mapping[str, Any] = {"label_visits": 0.0, "fill": "images", "patience": 0}
 
 
@@ -44,9 +44,8 @@ class TrainOptions:
         steps: length in optimiser steps instead, if above 0.
         label_visits: length in visits to each label instead, on average, if above 0. Batches of images see fewer labels
             where labels spread over more images, so these trainings take more steps.
-        fill: batches of `batch` `"images"`, or of as many images as hold about `batch` times the number of tasks
-            `"labels"`, so that partially labelled images make larger batches (more memory), and each step sees as many
-            labels.
+        fill: a step sees `batch` `"images"`, or as many images as have about `batch` × the number of tasks `"labels"`
+            in all. Partially labelled images then make larger batches, which take more memory.
         power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by epochs, or by optimiser
             steps if the length is given in steps or label visits.
         warmup: share of the training over which the learning rate rises from almost 0, so that heads with random
@@ -59,8 +58,8 @@ class TrainOptions:
         val_share: share of the labelled training images (whole groups) kept for model selection if the project has no
             val split.
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
-        patience: end the training after this many evaluations without a lower `loss_mtl` on the val split, if above 0;
-            the other lengths then are the most it may take.
+        patience: early stopping: end the training after this many evaluations without a lower `loss_mtl` on the val
+            split, if above 0. The other lengths are the most that it takes.
         restart: start each round from the initial weights; false continues from the previous round's weights.
     """
 
@@ -108,10 +107,16 @@ class TrainOptions:
         if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):
             shares = f"{self.known}, {self.val_share} and {self.warmup}"
             raise ValueError(f"known, val_share and warmup are shares; they are {shares}")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        """Refuse options that contradict each other."""
         if self.choose == "best" and not self.val_every:
             raise ValueError("choose = 'best' needs val_every above 0, to have epochs to choose from")
         if self.patience and not self.val_every:
             raise ValueError("patience needs val_every above 0, to see whether val improves")
+        if self.fill == "labels" and self.images == "all":
+            raise ValueError("fill = 'labels' needs images = 'labelled': images without labels would fill no batch")
         if self.steps and self.label_visits:
             raise ValueError("steps and label_visits are both above 0; set one of them to 0")
 

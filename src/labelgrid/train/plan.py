@@ -75,6 +75,12 @@ class Plan:
         return self.options.steps_per_pass(*self._sizes)
 
     @property
+    def images_per_step(self) -> float:
+        """The number of images that a step sees, on average if batches are filled by labels."""
+        count = len(self.train)
+        return count / self.steps_per_pass if self.options.fill == "labels" else min(self.options.batch, count)
+
+    @property
     def passes(self) -> int:
         """Passes per epoch: one, or as many as limit a training with a length in steps to `MOST_EPOCHS` checkpoints."""
         return max(1, math.ceil(self.steps / self.steps_per_pass / MOST_EPOCHS)) if self.in_steps else 1

@@ -20,6 +20,8 @@ TINY = {
     "intervals": ["--draws", "5"],
     "checking": ["--images", "2", "--size", "24", "32", "--repeats", "1", "--flips", "2", "--zeroed", "2"],
     "agreement": [],
+    "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
+    "k_centre": ["--images", "300", "--width", "4", "--labelled", "5", "--picks", "20", "--peer-picks", "10"],
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": ["--passes", "2", "3", "--images", "2", "9", "--size", "12", "16", "--large", "24", "32"],
     "million": ["--images", "500", "--budget", "10", "--holdout", "2"],

@@ -11,10 +11,11 @@ from labelgrid.labels.images import check_image
 from labelgrid.labels.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project import extend
+from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.remove import Removed, Restored, remove, restore
-from labelgrid.project.task_change import TaskChange, change_task
+from labelgrid.project.task_change import TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger
 from tests.projects import Said
 from tests.support import Made
@@ -98,12 +99,25 @@ def test_an_image_whose_labels_do_not_fit_today_s_declaration_is_not_restored(
         f"2 labels do not fit what the task declares today:\n    {data.names[0]}:depth: The largest value is"
     )
     assert str(caught.value).endswith(
-        f"\n  Declare otherwise with `labelgrid task {project.folder} TASK`, or leave the images out. "
-        "Nothing was restored."
+        f"\n  Declare otherwise with `labelgrid task {project.folder} TASK`, or leave them out. Nothing was restored."
     )
     assert project.store.removed("images") == list(data.names)
     change_task(project, "depth", TaskChange({"maximum": None}), Silent())
     assert restore(project, data.names[:2]) == Restored(2, 4)
+
+
+def test_a_task_whose_labels_do_not_fit_what_it_declares_is_not_restored(project: ProjectFolder, data: Made) -> None:
+    import_labels(project, data.labels)
+    gone = data.names[0]
+    remove(project, [gone])
+    for name in data.names[1:]:
+        unlabel(project, [f"{name}:depth"])
+    change_task(project, "depth", TaskChange({"maximum": 0.001}), Silent())
+    drop_task(project, "depth")
+    restore(project, [gone])  # nothing sees its depth
+    with pytest.raises(LabelError, match=rf"1 label does not fit(.|\n)*{gone}:depth(.|\n)*unchanged"):
+        restore_task(project, "depth")
+    assert "depth" not in project.tasks()
 
 
 def test_an_image_whose_label_file_is_damaged_is_restored_so_that_it_can_be_repaired(

@@ -5,7 +5,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.recipes.files import hash_of, load_recipe, override
-from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.resolve import build_plugin, check_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
 from labelgrid.tasks.task import spec_of
@@ -16,6 +16,32 @@ COVERS = ["labelgrid.recipes.files", "labelgrid.recipes.resolve"]
 @pytest.mark.parametrize("name", sorted(plugins.recipes()))
 def test_every_shipped_recipe_loads(name):
     assert load_recipe(name).network.name in plugins.names("nets")
+
+
+def test_the_arms_of_every_shipped_study_have_strategies_and_overrides_that_exist():
+    seen = set()
+    for name in sorted(plugins.recipes()):
+        try:
+            study = study_of(name)
+        except RecipeError:  # it has no [simulate]
+            continue
+        for arm in study.strategies:
+            strategy = build_plugin("select", study.chosen(arm))
+            for point in study.points():
+                check_recipe(load_recipe(name, study.overrides("strategy", point, arm)))
+            seen |= {(arm, need) for need in strategy.needs}
+    assert {("partal", "dropout"), ("ensemble", "ensemble"), ("margin", "confidence")} <= seen
+
+
+def test_partals_ablations_differ_in_what_their_names_say():
+    study = study_of("partal-ablations")
+    scores = {arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies}
+    assert set(study.strategies) == set(study.arms) and scores["partal"] == scores["not-normalised"] == {}
+    assert study.chosen("not-normalised").options == {"normalise": "none"}
+    assert scores["scored-without-labels"] == scores["without-labels"] == {"dropout": {"known": False}}
+    assert study.overrides("start", {}, "without-labels")["train"]["known"] == 0
+    assert study.start_of("scored-without-labels") == study.start_of("partal") == ""
+    assert study.start_of("without-labels") == "without-labels"
 
 
 def test_partals_recipe_is_its_appendix():
@@ -41,6 +67,7 @@ def test_a_recipe_says_only_what_differs(tmp_path):
     visits = load_recipe("small", {"train": {"label_visits": 8}})
     assert visits.train.label_visits == 8 and visits.train.steps == 0
     assert override({"train": {"label_visits": 8}}, {"train": {"steps": 7}})["train"] == {"label_visits": 0, "steps": 7}
+    assert override({"train": {"label_visits": 8}}, {"train": {"steps": 0}})["train"] == {"label_visits": 8, "steps": 0}
     assert mine.json() != small.json() and hash_of(mine.json()) != hash_of(small.json())
 
 

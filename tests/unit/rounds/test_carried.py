@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.labels.grid import Unit
+from labelgrid.errors import LedgerError
+from labelgrid.labels.grid import Cell, Move, State, Unit
 from labelgrid.rounds import query
 from labelgrid.rounds.choose import carried
 from labelgrid.select.strategy import Budget
@@ -17,7 +18,7 @@ COVERS = ["labelgrid.rounds.choose"]
 def asked(project, amount: float, unit: Unit = "labels", strategy: str = "random_images", **options: bool):
     said = Said()
     found = query.query(project, Budget(amount, unit), said, strategy=strategy, **options)
-    return found, [line for line in said.lines if "left over" in line or "not spent" in line]
+    return found, [line for line in said.lines if "not spend" in line or "Not spent" in line]
 
 
 @pytest.fixture
@@ -31,11 +32,11 @@ def test_labels_that_whole_images_leave_over_are_added_to_the_next_budget(projec
     first, said = asked(project, 5)
     assert len(first.picks) == 3 and carried(project, "labels") == 2
     assert said == [
-        "2 of 5 labels are not spent: no further pick of 'random_images' fits. The next query with a budget in labels "
-        "adds them to it."
+        "Not spent: 2 of 5 labels; no further pick of 'random_images' fits. The rest is for the next query with a "
+        "budget in labels."
     ]
     second, said = asked(project, 5, new=True)
-    assert len(second.picks) == 6 and said[0] == "2 labels that earlier queries left over are added to the budget."
+    assert len(second.picks) == 6 and said[0] == "Added to the budget: 2 labels that earlier queries did not spend."
     assert carried(project, "labels") == 1
     third, said = asked(project, 5, strategy="random_cells")
     assert len(third.picks) == 6 and len(said) == 1 and carried(project, "labels") == 0
@@ -69,3 +70,19 @@ def test_what_rounding_leaves_of_a_budget_of_costs_is_nothing(tmp_path: Path) ->
         assert sum([0.1] * 8) < 0.8
         found, said = asked(project, 0.8, "cost", strategy="random_cells")
         assert len(found.picks) == 8 and said == [] and carried(project, "cost") == 0
+
+
+def test_a_budget_in_images_that_buys_the_whole_pool_leaves_nothing_over(project) -> None:
+    (first, *_) = project.store.images()
+    cells = [Cell(first.image_id, task) for task in ("depth", "normals")]
+    project.store.move([Move(cell, State.LABELLED, path="x", digest="x") for cell in cells])
+    images = project.store.count_images(("train",))
+    found, said = asked(project, images, "images", strategy="random_cells")
+    assert len(found.picks) == 3 * images - 2 and said == [] and carried(project, "images") == 0
+
+
+@pytest.mark.parametrize("note", [[], "x", *({"labels": wrong} for wrong in ("a", -10, True))])
+def test_a_note_of_unspent_budgets_that_is_none_is_refused(project, note) -> None:
+    project.store.put("carried", note)
+    with pytest.raises(LedgerError, match=r"holds no unspent budget(.|\n)*Nothing was requested"):
+        asked(project, 5)

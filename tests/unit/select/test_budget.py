@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from labelgrid.errors import LabelgridError, PluginError
 from labelgrid.labels.grid import Cell, Grid, Pick
-from labelgrid.select.budget import buy, buy_value, check_budget, check_picks, left_of
+from labelgrid.select.budget import buy, buy_value, check_budget, check_picks, pool_size
 from labelgrid.select.strategy import Budget
 
 #: Missing: the depth of a, b and c, and the normals of b. The image d has all its labels.
@@ -29,8 +29,8 @@ def refused(picked, budget):
 
 
 def test_the_remaining_pool_has_a_size_in_every_unit():
-    assert [left_of(GRID, unit) for unit in ("labels", "images", "cost")] == [4.0, 3.0, 7.0]
-    assert all(type(left_of(GRID, unit)) is float for unit in ("labels", "images", "cost"))
+    assert [pool_size(GRID, unit) for unit in ("labels", "images", "cost")] == [4.0, 3.0, 7.0]
+    assert all(type(pool_size(GRID, unit)) is float for unit in ("labels", "images", "cost"))
 
 
 @pytest.mark.parametrize("budget", [(4, "labels"), (7, "cost"), (3, "images"), (2, "images")])
@@ -88,7 +88,9 @@ def test_a_budget_of_nothing_or_beyond_the_pool_is_refused(amount, unit):
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(amount, unit), GRID)
     said = str(caught.value)
-    assert found in said and f"\n  Ask for at most {left_of(GRID, unit):g}" in said and "Nothing was requested." in said
+    assert (
+        found in said and f"\n  Ask for at most {pool_size(GRID, unit):g}" in said and "Nothing was requested." in said
+    )
     assert "set aside" not in said and "Put the files back" not in said
 
 
@@ -201,6 +203,30 @@ def test_ties_are_broken_by_key_in_any_order_of_the_items(amount):
 def test_a_purchase_too_large_to_be_computed_exactly_is_taken_by_value_per_cost(monkeypatch):
     scores, costs = np.array([3.0, 4.0, 4.0]), np.array([2.0, 3.0, 3.0])
     keys = np.arange(3, dtype=np.uint64)
-    assert buy_value(scores, keys, costs, 6.0) == [1, 2]
+    for most, expected in ((21, [1, 2]), (20, [0, 1])):  # three items, each added to the best values of 0 to 6
+        monkeypatch.setattr("labelgrid.select.budget.MOST_SUMS", most)
+        assert buy_value(scores, keys, costs, 6.0) == expected
+
+
+def test_a_purchase_that_is_not_exact_is_the_better_of_value_per_cost_and_the_most_valuable_item(monkeypatch):
     monkeypatch.setattr("labelgrid.select.budget.MOST_SUMS", 0)
-    assert buy_value(scores, keys, costs, 6.0) == [0, 1]
+    keys = np.arange(4, dtype=np.uint64)
+    assert buy_value(np.array([2.0, 2, 2, 5]), keys, np.array([1.0, 1, 1, 3]), 3.0) == [0, 1, 2]
+    assert buy_value(np.array([1.0, 0, 0, 5]), keys, np.array([1.0, 9, 9, 10]), 10.0) == [3]
+    assert buy_value(np.array([3.0, 0, 0, 3]), keys, np.array([1.0, 9, 9, 3]), 3.0) == [0]
+
+
+def test_what_is_bought_is_ordered_by_value_per_cost_and_free_items_come_first():
+    scores, costs, keys = np.array([2.0, 3.0, 0.1]), np.array([0.5, 1.0, 0.0]), np.array([2, 1, 0], np.uint64)
+    assert buy_value(scores, keys, costs, 9.0) == [2, 0, 1]
+
+
+def test_costs_that_differ_by_rounding_alone_count_as_one():
+    scores, costs = np.array([1.0, 5.0, 0.1, 5.0]), np.array([0.1 + 0.2, 0.3, 0.1 + 0.2, 0.3])
+    assert buy_value(scores, np.arange(4, dtype=np.uint64), costs, 0.6) == [1, 3]
+
+
+@pytest.mark.parametrize("costs", [[1e-10, 1.0, 1.0], [1e300, 1.0, 1.0], [4999.9999, 5000.0001, 5000.0]])
+def test_absurd_costs_are_bought_by_value_per_cost(costs):
+    taken = buy_value(np.array([1.0, 2.0, 3.0]), np.arange(3, dtype=np.uint64), np.array(costs), 9999.0)
+    assert 2 in taken and np.array(costs)[taken].sum() <= 9999.0

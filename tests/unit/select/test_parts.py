@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid
 from labelgrid.select import partal, random_cells, random_images
 from labelgrid.select.parts import DRAWN, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
@@ -73,6 +74,15 @@ def test_partal_takes_the_best_normalised_cells_over_the_whole_grid():
     assert cells(found) == [("i1", "a"), ("i1", "b"), ("i2", "b")]
     raw = chosen(partal.build(partal.Options(normalise="none")), pool, (3,), dropout=u)
     assert {task for _, task in cells(raw)} == {"b"}
+
+
+def test_partal_takes_any_statistic_of_cells_and_refuses_one_of_images():
+    strategy, pool = partal.build(partal.Options(statistic="ensemble")), grid([[0, 0], [0, 0], [0, 0]])
+    assert strategy.needs == frozenset({"ensemble"})
+    u = np.array([[0.0, 0.0], [0.2, 1.0], [1.0, 0.5]])
+    assert cells(chosen(strategy, pool, (2,), ensemble=u)) == [("i1", "b"), ("i2", "a")]
+    with pytest.raises(PluginError, match=r"'ensemble', which has no value for each cell.*are \[3\]"):
+        chosen(strategy, pool, (2,), ensemble=u[:, 0])
 
 
 def test_partal_by_images_buys_the_missing_cells_of_the_best_mean():
@@ -214,3 +224,12 @@ def test_a_budget_of_costs_buys_value_for_money_and_random_strategies_do_not_wei
     assert cells(chosen(images, started, (5, "cost"), dropout=u)) == [("i0", "a"), ("i0", "b")]
     drawn = [pick.score for pick in chosen(random_cells.build(random_cells.Options()), pool, (15, "cost")).picks]
     assert len(drawn) == 6 and drawn == sorted(drawn, reverse=True)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, -5.0])
+def test_scores_below_zero_do_not_turn_the_value_of_images_round(shift):
+    state = np.array([[0, 0, 0], [0, 2, 2]], np.int8)
+    pool = Grid(["r", "s"], np.arange(2, dtype=np.uint64), ["a", "b", "c"], state, np.ones(3))
+    u = np.array([[-0.3, -0.3, -0.3], [-0.8, 0.0, 0.0]]) + shift
+    images = partal.build(partal.Options(normalise="none", unit="images"))
+    assert {image for image, _ in cells(chosen(images, pool, (3, "cost"), dropout=u))} == {"r"}

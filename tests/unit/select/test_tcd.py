@@ -1,5 +1,6 @@
 """TCD's strategy on planted pools, and at the edges of its definitions."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 from labelgrid.labels.grid import Grid
 from labelgrid.select import random_images
+from labelgrid.select.centres import squared_distances
 from labelgrid.select.parts import DRAWN
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.select.tcd import WHY, Options, build
+from labelgrid.select.tcd import WHY, Options, build, unit_rows
 from labelgrid.streams import image_key
 
 
@@ -168,3 +170,23 @@ def test_ties_are_broken_by_key_then_by_task():
     grid = Grid(pool.grid.images, keys, pool.grid.tasks, pool.grid.state, pool.grid.cost)
     names, _ = picked(PoolView(grid, pool.statistics), 3, "images")
     assert [name[:-1] for name in names[::2]] == [pool.grid.images[row] for row in np.argsort(keys)]
+
+
+def test_half_the_squared_distance_of_unit_rows_is_one_minus_the_cosine():
+    features = np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32)
+    wide = features.astype(np.float64)
+    lengths = np.linalg.norm(wide, axis=1)
+    cosine = wide @ wide[3] / (lengths * lengths[3])
+    np.testing.assert_allclose(
+        squared_distances(unit_rows(features), unit_rows(features)[3]) / 2, 1 - cosine, atol=1e-6
+    )
+    assert unit_rows(np.zeros((1, 2), np.float32)).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("score", ["product", "inconsistency", "diversity"])
+def test_a_budget_of_costs_is_spent_by_score_per_cost(score):
+    far = [[0.0, 0], [0, 1], [0, 4], [4, 0]]
+    pool = pool_of([[2, 2], [0, 2], [2, 0], [0, 2]], [[0, 0], [1, 0], [0, 1.5], [1, 0]], far)
+    costs = replace(pool, grid=replace(pool.grid, cost=np.array([1.0, 5.0])))
+    names, _ = picked(costs, 5.0, "cost", unit="cells", score=score, normalise="none")
+    assert set(names) == {"i1a", "i3a"}  # the one label for 5 is worth less than both for 2

@@ -40,4 +40,4 @@ def test_the_modules_in_which_a_function_runs_are_noted_and_no_others() -> None:
 
 def test_a_query_passes_at_most_half_of_the_modules_that_it_once_passed() -> None:
     modules = run(QUERY)[0].split()
-    assert "select/strategy.py" in modules and len(modules) <= MOST["query"] == 58 // 2, modules
+    assert "select/budget.py" in modules and len(modules) <= MOST["query"] == 58 // 2, modules

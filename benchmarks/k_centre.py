@@ -1,0 +1,122 @@
+"""Measures core-set selection (k-centre greedy) against scikit-activeml's and a plain NumPy version, on one thread.
+
+All sides get the same features and labelled images, and must pick the same images in the same order. scikit-activeml is
+in the extra `peers` (`pip install -e .[peers]`); without it, its bar is not checked. Each side runs in a separate
+process, whose peak memory is measured. The time of the other two sides is proportional to the picks, so they may be
+measured at fewer picks (`--peer-picks`); the ratio is then that of the seconds per pick.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+from _measure import check_limit, machine, peak_mib, run_isolated
+
+from labelgrid.labels.grid import Grid, State
+from labelgrid.select.core_set import FEATURES, Options, build
+from labelgrid.select.strategy import Budget, PoolView
+
+BAR = 5.0
+PEER = "scikit-activeml"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def pool_of(images: int, width: int, labelled: int) -> tuple[np.ndarray, Grid]:
+    """Features around 200 centres, with a mean far from 0, and a grid of one task."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(200, width)) * 2
+    spread = rng.gamma(4.0, 0.25, size=(images, 1)).astype(np.float32)
+    features = rng.standard_normal((images, width), np.float32) * spread
+    features += centres[rng.integers(0, 200, images)].astype(np.float32) + 5
+    state = np.full((images, 1), State.MISSING, np.int8)
+    state[:labelled] = State.LABELLED
+    return features, Grid([str(n) for n in range(images)], np.arange(images, dtype=np.uint64), ["a"], state, np.ones(1))
+
+
+def ours(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
+    found = build(Options()).select(PoolView(grid, {FEATURES: features}), Budget(picks, "images"))
+    return [int(pick.cell.image_id) for pick in found.picks]
+
+
+def naive(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
+    """One pass over all images for each pick, by a matrix product."""
+    centred = features - features.mean(0)
+    norms, found = np.einsum("ij,ij->i", centred, centred), list[int]()
+    nearest = np.full(len(features), np.inf)
+    labelled = np.flatnonzero(grid.state[:, 0] == State.LABELLED).tolist()
+    for centre in labelled:
+        nearest = np.minimum(nearest, norms - 2 * (centred @ centred[centre]) + norms[centre])
+    nearest[labelled] = -np.inf
+    for _ in range(picks):
+        found.append(int(nearest.argmax()))
+        nearest = np.minimum(nearest, norms - 2 * (centred @ centred[found[-1]]) + norms[found[-1]])
+        nearest[found[-1]] = -np.inf
+    return found
+
+
+def peer(features: np.ndarray, grid: Grid, picks: int) -> list[int]:
+    from skactiveml.pool import CoreSet
+
+    labels = np.where(grid.state[:, 0] == State.LABELLED, 0.0, np.nan)
+    indices: list[int] = CoreSet(random_state=0).query(features, labels, batch_size=picks).tolist()
+    return indices
+
+
+SIDES: dict[str, Callable[[np.ndarray, Grid, int], list[int]]] = {"ours": ours, "NumPy": naive, PEER: peer}
+
+
+def run_side(side: str, images: int, width: int, labelled: int, picks: int) -> None:
+    features, grid = pool_of(images, width, labelled)
+    SIDES[side](features[:200], pool_of(200, width, 10)[1], 1)  # imports and warms up
+    start = time.perf_counter(), time.process_time()
+    found = SIDES[side](features, grid, picks)
+    seconds, processor = time.perf_counter() - start[0], time.process_time() - start[1]
+    print(json.dumps({"seconds": seconds, "processor": processor, "peak": peak_mib(), "picks": found}))
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=512, help="of the features")
+    parser.add_argument("--labelled", type=int, default=100)
+    parser.add_argument("--picks", type=int, default=1000)
+    parser.add_argument("--peer-picks", type=int, default=0, help="picks of the other sides; 0: as many")
+    parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    sizes = options.images, options.width, options.labelled
+    if options.side:
+        run_side(options.side, *sizes, options.picks)
+        return 0
+    os.environ.update(ONE_THREAD)  # of the sides' processes
+    print(machine())
+    print(f"{sizes[0]:,} images x {sizes[1]}, {sizes[2]} labelled, {options.picks} picks, one thread")
+    runs, counts = {}, dict.fromkeys(SIDES, options.peer_picks or options.picks) | {"ours": options.picks}
+    for side in SIDES:
+        if side == PEER and find_spec("skactiveml") is None:
+            print(f"  {side} is not installed: whether its bar holds is not checked.")
+            continue
+        line = ("--images", sizes[0], "--width", sizes[1], "--labelled", sizes[2], "--picks", counts[side])
+        run = runs[side] = run_isolated(__file__, *line, "--side", side)
+        print(
+            f"  {side:16} {counts[side]} picks in {run['seconds']:8.2f} s "
+            f"(processor {run['processor']:8.2f} s, peak {run['peak']:5.0f} MiB)",
+            flush=True,
+        )
+        assert runs["ours"]["picks"][: counts[side]] == run["picks"], f"{side} picks other images"
+    kept = True
+    for side in [side for side in SIDES if side in runs and side != "ours"]:
+        wall, work = (
+            (runs[side][key] / counts[side]) / (runs["ours"][key] / counts["ours"]) for key in ("seconds", "processor")
+        )
+        print(f"{side} / ours: {wall:.3g} x by wall time, {work:.3g} x by processor time")
+        if side == PEER:
+            kept = check_limit(f"{side} / ours", work, BAR, least=True)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

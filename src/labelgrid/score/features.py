@@ -1,0 +1,47 @@
+"""Pools the encoder's features: one vector per image, the mean of a feature map over the pixels that show the image."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.score.statistic import PoolBatch, Scope, Statistic
+from labelgrid.score.table import Axis
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which features stand for an image.
+
+    Args:
+        map: the mean of the `"fused"` map, from which all tasks are predicted (270 channels in the papers' networks),
+            or of the encoder's `"deepest"` one.
+    """
+
+    map: Literal["fused", "deepest"] = "fused"
+
+
+@dataclass(frozen=True)
+class PooledFeatures(Statistic):
+    """The mean feature vector of each image, padding left out.
+
+    All images of the train split are scored, because the labelled ones are the first centres of a core-set.
+    """
+
+    options: Options
+    scope: Scope = "all"
+    axis: Axis = "feature"
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """The features of a batch, float32 [b, c]."""
+        features = batch.features
+        maps = features.shared if self.options.map == "fused" else features.deepest
+        boxes = [frame.box(*maps.shape[-2:]) for frame in batch.batch.frames]
+        pooled = [maps[i][:, rows, columns].mean((1, 2)) for i, (rows, columns) in enumerate(boxes)]
+        return np.stack([vector.float().cpu().numpy() for vector in pooled])
+
+
+def build(seed: int, options: Options) -> PooledFeatures:
+    """Build the statistic."""
+    return PooledFeatures(options)

@@ -1,0 +1,225 @@
+"""Picks centres of a pool greedily (k-centre, farthest first): exactly, and with few passes over the features."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+#: How many rows are converted to float64, centres multiplied, and pairs subtracted at a time; they fit a cache.
+BLOCK, TOGETHER, PAIRS = 1024, 512, 4096
+#: The least number of rows in the short list that centres are picked from, and its share of the pool.
+LEAST, SHARE = 256, 1 / 64
+
+
+def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floating]) -> Floats:
+    """Squared Euclidean distances [m] of rows [m, d] to one vector or as many [m, d], in float64.
+
+    They are sums of squared differences, so features with a large mean lose no precision; a distance depends on its
+    two vectors only.
+
+    Example:
+        >>> squared_distances(np.array([[1e9, 0], [1e9 + 3, 4]]), np.array([1e9, 0]))
+        array([ 0., 25.])
+    """
+    found, buffer = np.empty(len(features)), np.empty((min(len(features), BLOCK), features.shape[1]))
+    for start in range(0, len(features), BLOCK):
+        rows = slice(start, start + BLOCK)
+        part = np.subtract(
+            features[rows],
+            centre[rows] if centre.ndim == 2 else centre,
+            out=buffer[: len(features[rows])],
+            dtype=np.float64,
+        )
+        found[rows] = np.einsum("ij,ij->i", part, part)
+    return found
+
+
+class Nearest:
+    """The squared distance of each row to its nearest centre.
+
+    `values` come from matrix products of the centred features, many centres in one pass. They err by less than
+    `rounding`; `settled` gives the exact ones.
+
+    Args:
+        features: [n, d], finite.
+    """
+
+    def __init__(self, features: NDArray[np.floating]) -> None:
+        n, d = features.shape
+        self.features, self.mean = features, features.sum(0, dtype=np.float64) / max(n, 1)
+        self.values, self.norms = np.full(n, np.inf), squared_distances(features, self.mean)
+        self.centres: list[int] = []
+        # A product over d terms errs by at most d units in the last place of the norms.
+        self.rounding = 4 * (d + 8) * float(np.finfo(np.float64).eps * self.norms.max(initial=0.0))
+
+    def add(self, centres: Sequence[int]) -> None:
+        """Add centres; one pass over the features for each `TOGETHER` of them."""
+        for start in range(0, len(centres), TOGETHER):
+            chunk = np.array(centres[start : start + TOGETHER], np.intp)
+            factors = np.ascontiguousarray(-2 * self._centred(chunk).T)
+            for rows, block in self._blocks():
+                products = block @ factors
+                products += self.norms[chunk]
+                found = np.maximum(products.min(1) + self.norms[rows], 0.0)
+                np.minimum(self.values[rows], found, out=self.values[rows])
+        self.centres += centres
+
+    def settled(self, rows: Rows) -> Floats:
+        """The exact squared distances of some rows: of the nearest few centres, the differences are summed."""
+        found, centres = np.empty(len(rows)), np.array(self.centres, np.intp)
+        centred = self._centred(centres)
+        for start in range(0, len(rows), BLOCK):
+            part = rows[start : start + BLOCK]
+            products = self._centred(part) @ centred.T * -2 + self.norms[centres]
+            close = np.nonzero(products <= products.min(1, keepdims=True) + 2 * self.rounding)
+            exact = np.concatenate(
+                [
+                    squared_distances(self.features[part[one]], self.features[centres[other]])
+                    for one, other in _chunks(*close)
+                ]
+            )
+            found[start : start + BLOCK] = np.minimum.reduceat(exact, np.searchsorted(close[0], np.arange(len(part))))
+        return found
+
+    def _centred(self, rows: Rows) -> Floats:
+        return self.features[rows].astype(np.float64) - self.mean
+
+    def _blocks(self) -> Iterator[tuple[slice, Floats]]:
+        """The centred features in blocks of rows; a block is valid until the next."""
+        buffer = np.empty((min(len(self.features), BLOCK), self.features.shape[1]))
+        for start in range(0, len(self.features), BLOCK):
+            block = self.features[start : start + BLOCK]
+            yield slice(start, start + len(block)), np.subtract(block, self.mean, out=buffer[: len(block)])
+
+
+def _chunks(one: Rows, other: Rows) -> Iterator[tuple[Rows, Rows]]:
+    for start in range(0, len(one), PAIRS):
+        yield one[start : start + PAIRS], other[start : start + PAIRS]
+
+
+@dataclass
+class ShortList:
+    """The rows that are farthest from all centres. Further centres are compared with these rows only.
+
+    A distance to the nearest centre only falls. So the farthest row of the list is the farthest of all rows, as long as
+    it is farther than `rest`, which bounds those outside the list.
+
+    Args:
+        nearest: the distances of all rows, up to date when the list was made.
+        rows: the rows of the list [m].
+        keys: their keys, which break ties.
+        rest: the largest value outside the list.
+    """
+
+    nearest: Nearest
+    rows: Rows
+    keys: NDArray[np.uint64]
+    rest: float
+
+    def __post_init__(self) -> None:
+        self.features = self.nearest.features[self.rows]
+        self.before, self.settled = self.nearest.values[self.rows], np.zeros(len(self.rows), np.bool_)
+        self.since = np.full(len(self.rows), np.inf)  # exact distances to the centres that were added since
+
+    def farthest(self, open_rows: NDArray[np.bool_]) -> tuple[int, float] | None:
+        """The place in the list and the exact squared distance of the farthest of the open rows [m].
+
+        None if there is none, or if a row outside the list could be farther.
+        """
+        rounding = self.nearest.rounding
+        while True:
+            values = np.where(open_rows, np.minimum(self.before, self.since), -np.inf)
+            top = values.max(initial=-np.inf)
+            close = values >= max(top - 2 * rounding, 0.0)
+            unsure = np.flatnonzero(close & ~self.settled & (self.before - rounding < self.since))
+            if not len(unsure):
+                break
+            self.before[unsure] = self.nearest.settled(self.rows[unsure])
+            self.settled[unsure] = True
+        if not close.any() or top < self.rest + rounding:
+            return None
+        best = np.flatnonzero(values == top)
+        return int(best[np.argmin(self.keys[best])]), float(top)
+
+    def add(self, place: int) -> None:
+        """Add a centre: a row of the list."""
+        np.minimum(self.since, squared_distances(self.features, self.features[place]), out=self.since)
+
+
+def short_list(nearest: Nearest, open_rows: NDArray[np.bool_], keys: NDArray[np.uint64]) -> ShortList:
+    """The farthest of the open rows [n], and all that could be as far as the farthest."""
+    rows = np.flatnonzero(open_rows)
+    values, rest = nearest.values[rows], -np.inf
+    count = max(LEAST, int(len(rows) * SHARE))
+    if count < len(rows):
+        least = np.partition(values, -count)[-count]
+        kept = values >= min(float(least), float(values.max()) - 4 * nearest.rounding)
+        rest = float(values[~kept].max(initial=-np.inf))
+        rows = rows[kept]
+    return ShortList(nearest, rows, keys[rows], rest)
+
+
+def farthest_first(
+    features: NDArray[np.floating],
+    centres: NDArray[np.bool_],
+    costs: Floats,
+    keys: NDArray[np.uint64],
+    amount: float,
+    draws: Floats,
+) -> tuple[list[int], Floats]:
+    """Pick the row that is farthest from all centres, make it a centre, and so on, while `amount` pays for one.
+
+    The picks are those that all distances in float64 give; ties are broken by key. Memory beside the features: a few
+    blocks of rows, the centres and 1/64 of the pool.
+
+    Args:
+        features: [n, d]; rows that are not finite are neither picked nor centres.
+        centres: bool [n], the first centres.
+        costs: float64 [n]; infinite for rows that cannot be picked.
+        keys: uint64 [n], distinct.
+        amount: what may be spent.
+        draws: float64 [n]; without any first centre, the row with the highest is picked first, at a distance of 0.
+
+    Returns:
+        The picked rows, in order; the distances [n] to the nearest centre, of a pick when it was picked, of other rows
+        after the last pick; infinite where there is no centre.
+
+    Source: Sener & Savarese 2018, algorithm 1.
+
+    Example:
+        >>> line, first = np.array([[0.0], [1.0], [10.0], [4.0]]), np.array([True, False, False, False])
+        >>> farthest_first(line, first, np.ones(4), np.arange(4, dtype=np.uint64), 2.0, np.zeros(4))
+        ([2, 3], array([ 0.,  1., 10.,  4.]))
+    """
+    known = np.isfinite(features.sum(1, dtype=np.float64))
+    if not known.all():
+        rows = np.flatnonzero(known)
+        found, some = farthest_first(features[rows], centres[rows], costs[rows], keys[rows], amount, draws[rows])
+        distances = np.full(len(features), np.inf)
+        distances[rows] = some
+        return rows[found].tolist(), distances
+    nearest, left, picks, at_pick = Nearest(features), amount + 1e-9, list[int](), dict[int, float]()
+    nearest.add(np.flatnonzero(centres).tolist())
+    costs = costs.copy()
+    if not nearest.centres and (costs <= left).any():
+        rows = np.flatnonzero(costs <= left)
+        row = int(rows[np.lexsort((keys[rows], -draws[rows]))[0]])
+        picks, at_pick, left, costs[row] = [row], {row: 0.0}, left - float(costs[row]), np.inf
+        nearest.add([row])
+    while (costs <= left).any():
+        listed, added = short_list(nearest, costs <= left, keys), list[int]()
+        while (found_place := listed.farthest(costs[listed.rows] <= left)) is not None:
+            place, value = found_place
+            row = int(listed.rows[place])
+            listed.add(place)
+            added.append(row)
+            at_pick[row], left, costs[row] = value, left - float(costs[row]), np.inf
+        nearest.add(added)
+        picks += added
+    distances = nearest.values
+    distances[list(at_pick)] = list(at_pick.values())
+    return picks, np.sqrt(distances)

@@ -1,0 +1,136 @@
+"""ClaSP PE: uncertain cells, two thirds of them class by class, with random noise that decays from round to round.
+
+Each task gets an equal number of picks (Lüth et al. 2026, for one task). It needs the statistics `dropout` and
+`class_entropy`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labelgrid.labels.grid import Pick
+from labelgrid.select.parts import DRAWN, draw_cells
+from labelgrid.select.shares import Group, cell_costs, deal, interleave, shuffled
+from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.streams import keyed_uniform, seed_of
+
+UNCERTAINTY, BY_CLASS = "dropout", "class_entropy"
+#: Smaller entropies count as this one, whose logarithm is finite.
+SMALLEST = 1e-12
+
+
+@dataclass(frozen=True)
+class Options:
+    """The share of classes, and the noise.
+
+    Args:
+        by_class: the share of a class task's picks that is divided equally among its classes.
+        first_power: the exponent of the scores in the first scored round; 1 in power sampling (Kirsch et al. 2023).
+        last_power: the exponent from round `rounds` on. The noise is proportional to 1 / exponent, which grows by the
+            same factor in each round.
+        rounds: the number of rounds over which it grows.
+    """
+
+    by_class: Annotated[float, Field(ge=0, le=1)] = 0.66
+    first_power: Annotated[float, Field(gt=0)] = 1.0
+    last_power: Annotated[float, Field(gt=0)] = 40.0
+    rounds: Annotated[int, Field(ge=1)] = 5
+
+    def power(self, number: int) -> float:
+        """The exponent of the scored round `number`, counted from 1.
+
+        Example:
+            >>> [round(Options(last_power=16).power(number), 2) for number in (1, 3, 5, 9)]
+            [1.0, 4.0, 16.0, 16.0]
+        """
+        done = min(max(number - 1, 0) / max(self.rounds - 1, 1), 1.0)
+        return self.first_power * (self.last_power / self.first_power) ** done
+
+
+@dataclass(frozen=True)
+class ClassStratified:
+    """The highest log score + Gumbel noise / exponent, for each task, and within a class task for each class.
+
+    The logarithm of an entropy is the score of class tasks; a differential entropy is a logarithm already, that of the
+    width of the prediction. The score for a class is the entropy that falls to the class. A task whose network learnt
+    nothing yet is drawn at random.
+
+    Source: Lüth et al. 2026 (ClaSP PE) as docs/strategies.md reads it; the noise is that of Kirsch et al. 2023.
+    """
+
+    options: Options
+    needs: ClassVar[frozenset[str]] = frozenset({UNCERTAINTY, BY_CLASS})
+    unit: ClassVar[Literal["cells"]] = "cells"
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`. A pick's terms are the uncertainty of its cell, and the exponent."""
+        grid, t = pool.grid, len(pool.grid.tasks)
+        unsure = np.asarray(pool.statistics[UNCERTAINTY], np.float64)
+        by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
+        by_class = by_class.reshape(len(unsure), t, by_class.shape[1] // t)
+        power, groups, tasks, whys = self.options.power(len(pool.history)), list[Group](), [], list[str]()
+        for column in range(t):
+            turns, shares = [], []
+            for made, why, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
+                order = shuffled(len(made), pool.seed, "classes", grid.tasks[column])
+                turns.append(cycle([len(groups) + index for index in order]))
+                shares.append(share)
+                groups += made
+                whys += [why] * len(made)
+            tasks.append(interleave(turns, shares) if turns else cycle([-1]))
+        order = shuffled(t, pool.seed, "tasks")
+        costs, amount = cell_costs(grid, budget)
+        keys, rounds = np.repeat(grid.keys, t), interleave([tasks[column] for column in order], [1.0] * t)
+        found = deal(groups, rounds, costs, keys, amount)
+        picks = [Pick(grid.cell(*divmod(item, t)), score, why=whys[group]) for item, group, score in found]
+        return Selection(picks, {"uncertainty": unsure, "exponent": np.full(len(unsure), power)})
+
+    def _groups(
+        self,
+        pool: PoolView,
+        unsure: NDArray[np.float64],
+        by_class: NDArray[np.float64],
+        column: int,
+        power: float,
+    ) -> Iterator[tuple[list[Group], str, float]]:
+        """The groups of a task's cells, with the reason for their picks and their share of the task's."""
+        grid, t, options = pool.grid, len(pool.grid.tasks), self.options
+        missing = grid.eligible[:, column]
+        rows, unknown = np.flatnonzero(missing & np.isfinite(unsure)), np.flatnonzero(missing & np.isnan(unsure))
+
+        def noisy(logs: NDArray[np.float64], *names: str | int) -> Group:
+            salt = seed_of(pool.seed, "power", grid.tasks[column], *names)
+            draws = np.maximum(keyed_uniform(grid.keys[rows], salt), SMALLEST)
+            return Group(rows * t + column, logs - np.log(-np.log(draws)) / power)
+
+        if len(rows):
+            classes = np.flatnonzero(by_class[rows].any(0))
+            known = len(rows) / (len(rows) + len(unknown))
+            share = options.by_class if len(classes) else 0.0
+            if share:
+                yield (
+                    [noisy(_log(by_class[rows, each]), int(each)) for each in classes],
+                    "uncertain about one class",
+                    share * known,
+                )
+            logs = _log(unsure[rows]) if len(classes) else unsure[rows]
+            if share < 1:
+                yield [noisy(logs)], "most uncertain, with noise", (1 - share) * known
+        if len(unknown):
+            draws = draw_cells(grid, pool.seed)[unknown, column]
+            yield [Group(unknown * t + column, draws)], DRAWN, len(unknown) / (len(rows) + len(unknown))
+
+
+def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    logs: NDArray[np.float64] = np.log(np.maximum(values, SMALLEST))
+    return logs
+
+
+def build(options: Options) -> ClassStratified:
+    """Build the strategy."""
+    return ClassStratified(options)

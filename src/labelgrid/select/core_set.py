@@ -1,0 +1,48 @@
+"""Core-Set: picks images that cover the pool, each the farthest from all labelled and picked images.
+
+The distance is that of the pooled features (Sener & Savarese 2018). It needs the statistic `features` and has no
+options.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from labelgrid.select.centres import farthest_first
+from labelgrid.select.parts import draw_images
+from labelgrid.select.shares import image_costs, image_picks, in_use
+from labelgrid.select.strategy import Budget, PoolView, Selection
+
+FEATURES = "features"
+
+
+@dataclass(frozen=True)
+class Options:
+    """No options."""
+
+
+@dataclass(frozen=True)
+class CoreSet:
+    """Greedy k-centre over whole images; images with a label or a request of any task are the first centres.
+
+    The picks are exactly those of the greedy algorithm in float64; ties are broken by image key. A pick's term
+    `distance` is the Euclidean distance of its image to the nearest centre when it was picked. With no centre at all,
+    the first image is drawn at random, keyed by image, and its distance is 0.
+
+    Source: Sener & Savarese 2018, algorithm 1.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
+    unit: ClassVar[Literal["images"]] = "images"
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`."""
+        grid, features = pool.grid, pool.statistics[FEATURES]
+        costs, first = image_costs(grid, budget), draw_images(grid, pool.seed)[:, 0]
+        rows, distances = farthest_first(features, in_use(grid), costs, grid.keys, budget.amount, first)
+        picks = image_picks(grid, zip(rows, distances[rows], strict=True), "far from all labelled images")
+        return Selection(picks, {"distance": distances})
+
+
+def build(options: Options) -> CoreSet:
+    """Build the strategy."""
+    return CoreSet()

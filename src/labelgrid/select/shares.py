@@ -1,0 +1,148 @@
+"""Divides a budget among groups of images or cells: each group gets its share of the picks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.labels.grid import Grid, Pick, State
+from labelgrid.select.strategy import Budget
+from labelgrid.streams import stream
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+#: What may be spent above a budget: costs are sums of floats.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Group:
+    """The items that one share of the budget is spent on.
+
+    Args:
+        items: the indices of its items [m]; an item may be in several groups.
+        scores: float64 [m], finite; the highest are taken first.
+    """
+
+    items: Rows
+    scores: Floats
+
+
+def in_use(grid: Grid) -> NDArray[np.bool_]:
+    """Bool [n]: the images with a label, or a request for one, of any task."""
+    return np.any((grid.state == State.LABELLED) | (grid.state == State.REQUESTED), axis=1)
+
+
+def image_costs(grid: Grid, budget: Budget) -> Floats:
+    """What all missing cells of each image cost in the budget's unit, float64 [n]; infinite where there are none.
+
+    Example:
+        >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [2, 2]]), np.ones(2))
+        >>> image_costs(grid, Budget(9, "labels"))
+        array([ 2., inf])
+    """
+    eligible = grid.eligible
+    costs = {"labels": eligible.sum(1), "images": eligible.any(1), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
+    return np.where(eligible.any(1), costs.astype(np.float64), np.inf)
+
+
+def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
+    """What each cell costs, float64 [n × t], infinite unless missing, and the budget's amount in the same unit.
+
+    A budget of one image is worth t cells, so that strategies of both units spend equally many labels.
+    """
+    eligible = grid.eligible
+    costs = np.where(eligible, grid.cost if budget.unit == "cost" else 1.0, np.inf)
+    return costs.ravel(), budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
+
+
+def interleave(turns: Sequence[Iterator[int]], shares: Sequence[float]) -> Iterator[int]:
+    """Merge endless sequences of turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
+
+    Example:
+        >>> from itertools import cycle
+        >>> merged = interleave([cycle("ab"), cycle("c")], [2, 1])
+        >>> "".join(next(merged) for _ in range(9))
+        'acbacbacb'
+    """
+    counts = [0] * len(turns)
+    while turns:
+        best = max(range(len(turns)), key=lambda index: shares[index] / (2 * counts[index] + 1))
+        counts[best] += 1
+        yield next(turns[best])
+
+
+def shuffled(count: int, seed: int, *names: str) -> list[int]:
+    """The numbers below `count` in random order: whose turn comes first, so that no group always gets the rest.
+
+    Example:
+        >>> sorted(shuffled(3, 0, "tasks"))
+        [0, 1, 2]
+    """
+    return [int(number) for number in stream(seed, "turns", *names).permutation(count)]
+
+
+def image_picks(grid: Grid, found: Iterable[tuple[int, float]], why: str) -> list[Pick]:
+    """The picks of all missing cells of images, given their rows and scores."""
+    eligible = grid.eligible
+    return [
+        Pick(grid.cell(row, int(column)), float(score), why=why)
+        for row, score in found
+        for column in np.flatnonzero(eligible[row])
+    ]
+
+
+def deal(
+    groups: Sequence[Group], turns: Iterator[int], costs: Floats, keys: NDArray[np.uint64], amount: float
+) -> list[tuple[int, int, float]]:
+    """Let the groups take turns until the amount pays for no further item.
+
+    In its turn a group takes its best item that no group took and that the rest of the amount pays for. A group that
+    has nothing left is passed over.
+
+    Args:
+        groups: the groups.
+        turns: the index of the group whose turn it is; endless, with each group again and again.
+        costs: float64 [items], in the unit of `amount`.
+        keys: uint64 [items]; they break ties of scores, then the index does.
+        amount: what may be spent.
+
+    Returns:
+        Item, group and score of each pick, in order.
+
+    Example:
+        >>> from itertools import cycle
+        >>> few, all_ = Group(np.array([0]), np.array([0.1])), Group(np.arange(3), np.array([0.1, 0.5, 0.9]))
+        >>> deal([few, all_], cycle([0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
+        [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
+    """
+    least = float(costs.min(initial=np.inf))
+    most = int((amount + ROUNDING) // least) if 0 < least < np.inf else len(costs)
+    queues = [_best_first(group, keys, most) for group in groups]
+    waiting, left = set(range(len(groups))), amount + ROUNDING
+    taken, picks = np.zeros(len(costs), np.bool_), list[tuple[int, int, float]]()
+    while waiting and left >= least:
+        group = next(turns)
+        if group not in waiting:
+            continue
+        found = next(((i, score) for i, score in queues[group] if not taken[i] and costs[i] <= left), None)
+        if found is None:
+            waiting.remove(group)
+            continue
+        item, score = found
+        picks.append((item, group, score))
+        taken[item] = True
+        left -= float(costs[item])
+    return picks
+
+
+def _best_first(group: Group, keys: NDArray[np.uint64], most: int) -> Iterator[tuple[int, float]]:
+    """The items of a group, best first; the best `most` are sorted first, and the others when they are reached."""
+    top = np.ones(len(group.items), np.bool_)
+    if 0 < most < len(top):
+        top = group.scores >= np.partition(group.scores, -most)[-most]
+    for part in (top, ~top):
+        items, scores = group.items[part], group.scores[part]
+        order = np.lexsort((items, keys[items], -scores))
+        yield from zip(items[order].tolist(), scores[order].tolist(), strict=True)

@@ -1,0 +1,116 @@
+"""Stratified random: divides the pool into strata and draws equally many images or cells at random from each.
+
+The strata are rare predicted classes where a task predicts classes, and clusters of pooled features otherwise.
+"""
+
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labelgrid.labels.grid import Pick
+from labelgrid.select.clusters import k_means
+from labelgrid.select.parts import draw_cells, draw_images
+from labelgrid.select.shares import Group, cell_costs, deal, image_costs, image_picks, shuffled
+from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.streams import seed_of
+
+CLASSES, FEATURES = "classes", "features"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the strata are, and what is drawn from them.
+
+    Args:
+        by: `"classes"`: a stratum for each predicted class, of the images in which it is the rarest; `"features"`:
+            clusters of features; `"either"`: classes if a task predicts some, otherwise clusters.
+        least: a class counts in an image if it is predicted for at least this share of the pixels.
+        clusters: the number of clusters of features.
+        unit: draws all missing cells of `"images"`, or single `"cells"`.
+    """
+
+    by: Literal["either", "classes", "features"] = "either"
+    least: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clusters: Annotated[int, Field(ge=1)] = 20
+    unit: Literal["images", "cells"] = "images"
+
+
+@dataclass(frozen=True)
+class Stratified:
+    """Random picks, keyed by image, from strata that take turns in random order; an empty stratum is passed over.
+
+    A dense image shows many classes, and its most frequent one is nearly always the same few (wall, floor, road). So an
+    image belongs to the class in it that the fewest images of the pool show: rare classes get as many picks as frequent
+    ones.
+    """
+
+    options: Options
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistics that the strata are made of."""
+        return frozenset({"classes": {CLASSES}, "features": {FEATURES}}.get(self.options.by, {CLASSES, FEATURES}))
+
+    @property
+    def unit(self) -> Literal["cells", "images"]:
+        """The unit of its picks."""
+        return self.options.unit
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`. A pick's terms are the stratum of its image and the number of images in it."""
+        grid = pool.grid
+        missing = np.any(grid.eligible, axis=1)
+        strata, size = np.full(len(missing), -1), np.zeros(len(missing))
+        strata[missing] = self._strata(pool, missing)
+        names, sizes = np.unique(strata[missing], return_counts=True)
+        size[missing] = sizes[np.searchsorted(names, strata[missing])]
+        turns, why = cycle(shuffled(len(names), pool.seed, "strata")), "random of its stratum"
+        if self.options.unit == "images":
+            draws = draw_images(grid, pool.seed)[:, 0]
+            groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]
+            found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
+            picks = image_picks(grid, [(row, score) for row, _, score in found], why)
+        else:
+            draws, t = draw_cells(grid, pool.seed).ravel(), len(grid.tasks)
+            of_cell = np.where(grid.eligible, strata[:, None], -1).ravel()
+            groups = [Group(items, draws[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
+            costs, amount = cell_costs(grid, budget)
+            found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
+            picks = [Pick(grid.cell(*divmod(item, t)), score, why=why) for item, _, score in found]
+        return Selection(picks, {"stratum": strata.astype(np.float64), "images in it": size})
+
+    def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """The stratum of each image with a missing cell."""
+        if self.options.by != "features":
+            shares = pool.statistics[CLASSES][rows]
+            if self.options.by == "classes" or shares.any():
+                return rarest_classes(shares, self.options.least)
+        features, keys = pool.statistics[FEATURES][rows], pool.grid.keys[rows]
+        return k_means(features, keys, self.options.clusters, seed_of(pool.seed, "strata"))
+
+
+def rarest_classes(shares: NDArray[np.floating], least: float) -> NDArray[np.intp]:
+    """The class of each image [n] that the fewest images show, of those with a share of at least `least` in it.
+
+    An image without any such class belongs to its most frequent one.
+
+    Args:
+        shares: [n, c], each image's share of pixels by class.
+        least: the least share of a class that counts.
+
+    Example:
+        >>> rarest_classes(np.array([[0.9, 0.1, 0.0], [1.0, 0.0, 0.0], [0.5, 0.495, 0.005]]), 0.01)
+        array([1, 0, 1])
+    """
+    shown = (shares >= least) & (shares > 0)
+    images = np.where(shown, shown.sum(0), len(shares) + 1)
+    return np.where(shown.any(1), images.argmin(1), shares.argmax(1))
+
+
+def build(options: Options) -> Stratified:
+    """Build the strategy."""
+    return Stratified(options)

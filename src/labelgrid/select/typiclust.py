@@ -1,0 +1,143 @@
+"""TypiClust: picks typical images of the largest clusters that have the fewest labelled images.
+
+It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). It needs the statistic `features`.
+"""
+
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from labelgrid.select.clusters import k_means
+from labelgrid.select.shares import Group, deal, image_costs, image_picks, in_use
+from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.streams import seed_of
+
+FEATURES = "features"
+#: What the released code adds to a mean distance, so that duplicates have a finite typicality.
+SMALLEST = 1e-5
+#: Rows whose distances are computed at a time.
+ROWS = 256
+
+
+@dataclass(frozen=True)
+class Options:
+    """The constants of the paper.
+
+    Args:
+        neighbours: K, the number of nearest neighbours that typicality averages over; at most half of the cluster's.
+        most: the largest number of clusters.
+        least: images of clusters with fewer images are picked only when no others are left.
+    """
+
+    neighbours: Annotated[int, Field(ge=1)] = 20
+    most: Annotated[int, Field(ge=1)] = 500
+    least: Annotated[int, Field(ge=1)] = 5
+
+
+@dataclass(frozen=True)
+class TypiClust:
+    """Whole images: as many clusters as labelled images and picks; the most typical image of each in turn.
+
+    Clusters take turns by their number of labelled images, the fewest first, then by size, the largest first. The
+    typicality of an image is 1 / its mean distance to the nearest neighbours among its cluster's images without a
+    label.
+
+    Source: Hacohen, Dekel & Weinshall 2022, section 2.3 and algorithm 1; constants of the released code.
+    """
+
+    options: Options
+    needs: ClassVar[frozenset[str]] = frozenset({FEATURES})
+    unit: ClassVar[Literal["images"]] = "images"
+    cold: ClassVar[bool] = True
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`. A pick's terms are its typicality, and its cluster's images and labelled images."""
+        grid, costs, used = pool.grid, image_costs(pool.grid, budget), in_use(pool.grid)
+        features = pool.statistics[FEATURES]
+        known = np.isfinite(features.sum(1, dtype=np.float64))
+        rows = np.flatnonzero(known & (used | np.isfinite(costs)))
+        if not len(rows):
+            return Selection([])
+        count = min(int(used[rows].sum()) + affordable(costs[rows], budget.amount), self.options.most)
+        clusters = np.full(len(costs), -1)
+        clusters[rows] = k_means(features[rows], grid.keys[rows], count, seed_of(pool.seed, "typiclust"))
+        sizes, labelled = (
+            np.bincount(clusters[part], minlength=clusters.max() + 1) for part in (rows, rows[used[rows]])
+        )
+        typicality = np.zeros(len(costs))
+        for cluster in np.flatnonzero(sizes):
+            members = np.flatnonzero((clusters == cluster) & np.isfinite(costs) & ~used)
+            members = members[np.argsort(grid.keys[members])]  # so that the order of the pool has no effect
+            typicality[members] = typicalities(features[members], self.options.neighbours)
+        groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
+        found, left = [], budget.amount
+        for some in groups:
+            if some:
+                found += (part := deal(some, cycle(range(len(some))), costs, grid.keys, left))
+                left -= float(sum(costs[item] for item, _, _ in part))
+                costs[[item for item, _, _ in part]] = np.inf
+        scored = [(row, score) for row, _, score in found]
+        picks = image_picks(grid, scored, "typical of images like which few are labelled")
+        of = np.where(clusters >= 0, clusters, 0)
+        return Selection(
+            picks, {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}
+        )
+
+    def _groups(
+        self,
+        clusters: NDArray[np.intp],
+        sizes: NDArray[np.intp],
+        labelled: NDArray[np.intp],
+        open_rows: NDArray[np.bool_],
+        typicality: NDArray[np.float64],
+    ) -> tuple[list[Group], list[Group]]:
+        """The clusters in the order of their turns; those of at least `least` images, and the others."""
+        order = np.lexsort((np.arange(len(sizes)), -sizes, labelled))
+        members = {int(cluster): np.flatnonzero(open_rows & (clusters == cluster)) for cluster in order}
+        large, small = (
+            [
+                Group(items, typicality[items])
+                for cluster, items in members.items()
+                if len(items) and (sizes[cluster] >= self.options.least) == enough
+            ]
+            for enough in (True, False)
+        )
+        return large, small
+
+
+def affordable(costs: NDArray[np.float64], amount: float) -> int:
+    """About how many images the amount pays for, at least 1: by the mean of their costs, without infinite ones."""
+    finite = np.sort(costs[np.isfinite(costs)])
+    mean = float(finite.mean()) if len(finite) else 0.0
+    return min(len(finite), max(1, int((amount + 1e-9) / mean))) if mean else len(finite)
+
+
+def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:
+    """1 / (mean distance to the nearest neighbours + 1e-5) of each row [m, d]; 0 of a single row.
+
+    Example:
+        >>> typicalities(np.array([[0.0], [1.0], [3.0], [9.0]]), 1).round(3)
+        array([1.   , 1.   , 0.5  , 0.167])
+    """
+    m = len(features)
+    count, found = max(1, min(neighbours, m // 2)), np.zeros(m)
+    if m < 2:
+        return found
+    centred = features - features.mean(0, dtype=np.float64)
+    norms = np.einsum("ij,ij->i", centred, centred)
+    for start in range(0, m, ROWS):
+        part = slice(start, start + ROWS)
+        squared = norms[part, None] - 2 * centred[part] @ centred.T + norms
+        squared[np.arange(len(squared)), np.arange(start, start + len(squared))] = np.inf
+        nearest = np.sqrt(np.maximum(np.partition(squared, count - 1, 1)[:, :count], 0.0))
+        found[part] = 1 / (nearest.mean(1) + SMALLEST)
+    return found
+
+
+def build(options: Options) -> TypiClust:
+    """Build the strategy."""
+    return TypiClust(options)

@@ -1,0 +1,137 @@
+"""ClaSP PE is its equations: shares of tasks and classes, log scores with Gumbel noise, an exponent that grows."""
+
+import math
+
+import numpy as np
+import pytest
+
+from labelgrid.labels.grid import State
+from labelgrid.select import clasp_pe, random_cells
+from labelgrid.select.parts import DRAWN
+from labelgrid.select.strategy import Budget, PoolView, TrainedRound
+from labelgrid.streams import keyed_uniform, seed_of
+from tests.contracts.strategy_laws import grid_of
+
+TASKS = ["depth", "semseg"]
+N = 60
+
+
+def pool(rounds=1, seed=0, **changed):
+    """Semseg has four classes; images 0 to 2 are the only ones unsure about class 3, and are hardly unsure at all."""
+    rng = np.random.default_rng(0)
+    by_class = np.zeros((N, 2, 4))
+    by_class[:, 1, :3] = rng.uniform(0.2, 0.4, (N, 3))
+    by_class[:, 1, 3] = 1e-6
+    by_class[:3, 1] = [0.01, 0.01, 0.01, 0.05]
+    unsure = np.stack([rng.normal(-2, 1, N), by_class[:, 1].sum(1)], 1)
+    statistics = {"dropout": unsure, "class_entropy": by_class.reshape(N, 8).astype(np.float32)} | changed
+    history = [TrainedRound(number + 1, {}, 0.0, {}) for number in range(rounds)]
+    grid = grid_of([f"i{n}" for n in range(N)], np.zeros((N, 2)), TASKS, (1.0, 3.0))
+    return PoolView(grid, statistics, seed, read_history=lambda: history)
+
+
+def select(view, budget, **options):
+    return clasp_pe.build(clasp_pe.Options(**options)).select(view, budget)
+
+
+def test_the_exponent_grows_by_the_same_factor_in_each_round_and_then_stays():
+    options = clasp_pe.Options(first_power=1, last_power=100, rounds=5)
+    assert [round(options.power(r), 6) for r in (1, 2, 3, 4, 5, 6)] == [
+        1.0,
+        round(math.sqrt(10), 6),
+        10.0,
+        round(10 * math.sqrt(10), 6),
+        100.0,
+        100.0,
+    ]
+    assert clasp_pe.Options(rounds=1).power(1) == 1.0 and options.power(0) == 1.0
+
+
+def test_scores_are_logarithms_with_gumbel_noise_divided_by_the_exponent():
+    view = pool(rounds=3, seed=5)
+    power = clasp_pe.Options().power(3)
+    assert power == pytest.approx(40 ** (2 / 4))
+    found = select(view, Budget(40))
+    for pick in found.picks:
+        row, column = int(pick.cell.image_id[1:]), TASKS.index(pick.cell.task)
+        entropy = view.statistics["dropout"][row, column]
+        by_class = view.statistics["class_entropy"].reshape(N, 2, 4)[row, column].astype(np.float64)
+        logs = {(): math.log(entropy)} if column else {(): entropy}
+        logs |= {(c,): math.log(by_class[c]) for c in range(4) if column}
+        possible = []
+        for names, log in logs.items():
+            salt = seed_of(5, "power", TASKS[column], *names)
+            draw = float(keyed_uniform(view.grid.keys[row : row + 1], salt)[0])
+            possible.append(log - math.log(-math.log(draw)) / power)
+        assert any(pick.score == pytest.approx(score, rel=1e-12) for score in possible)
+        assert found.terms["uncertainty"][row, column] == entropy
+    assert (found.terms["exponent"] == power).all()
+
+
+def test_tasks_have_equal_numbers_and_two_thirds_of_a_class_tasks_are_by_class():
+    found = select(pool(), Budget(40))
+    whys = [pick.why for pick in found.picks if pick.cell.task == "semseg"]
+    assert len(whys) == 20 and whys.count("uncertain about one class") == 13
+
+
+def test_a_rare_class_is_found_that_neither_entropy_nor_random_cells_find():
+    wanted = {"i0", "i1", "i2"}
+
+    def images(selection):
+        return {pick.cell.image_id for pick in selection.picks if pick.cell.task == "semseg"}
+
+    late = pool(rounds=9)
+    found = images(select(late, Budget(40), last_power=1000.0))
+    assert wanted <= found
+    assert not wanted & images(select(late, Budget(40), last_power=1000.0, by_class=0.0))
+    random = random_cells.build(random_cells.Options())
+    assert sum(wanted <= images(random.select(pool(seed=seed), Budget(40))) for seed in range(20)) <= 3
+
+
+def test_noise_spreads_early_picks_and_late_picks_are_the_most_uncertain():
+    best = {f"i{row}" for row in np.argsort(-pool().statistics["dropout"][:, 0])[:10]}
+
+    def kept(rounds):
+        return np.mean(
+            [
+                len(
+                    best
+                    & {p.cell.image_id for p in select(pool(rounds, s), Budget(20)).picks if p.cell.task == "depth"}
+                )
+                for s in range(20)
+            ]
+        )
+
+    assert kept(1) < kept(3) < kept(5) and kept(5) > 9
+
+
+def test_a_task_that_has_learnt_nothing_is_drawn_at_random():
+    view = pool()
+    unsure = view.statistics["dropout"].copy()
+    unsure[:, 1] = np.nan
+    found = select(pool(dropout=unsure), Budget(10))
+    assert [pick.why for pick in found.picks].count(DRAWN) == 5
+    assert {pick.cell.task for pick in found.picks if pick.why == DRAWN} == {"semseg"}
+
+
+def test_cells_without_a_score_get_their_share_of_a_tasks_picks():
+    unsure = pool().statistics["dropout"].copy()
+    unsure[40:, 1] = np.nan
+    whys = [pick.why for pick in select(pool(dropout=unsure), Budget(40)).picks if pick.cell.task == "semseg"]
+    assert len(whys) == 20 and whys.count(DRAWN) in (6, 7)
+
+
+def test_without_class_tasks_each_task_gets_its_most_uncertain_cells():
+    plain = np.zeros((N, 2), np.float32)
+    found = select(pool(rounds=9, class_entropy=plain), Budget(4), last_power=1e6)
+    unsure = pool().statistics["dropout"]
+    wanted = {(f"i{row}", task) for c, task in enumerate(TASKS) for row in np.argsort(-unsure[:, c])[:2]}
+    assert {(pick.cell.image_id, pick.cell.task) for pick in found.picks} == wanted
+
+
+def test_only_missing_cells_count_and_a_task_without_any_leaves_its_share_to_others():
+    view = pool()
+    state = np.zeros((N, 2), np.int8)
+    state[:, 1] = State.LABELLED
+    part = PoolView(grid_of(list(view.grid.images), state, TASKS), view.statistics)
+    assert len(select(part, Budget(9)).picks) == 9

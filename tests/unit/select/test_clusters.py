@@ -1,0 +1,33 @@
+"""K-means finds planted clusters, in any order of the rows."""
+
+import numpy as np
+import pytest
+
+from labelgrid.select.clusters import k_means
+
+
+def planted(offset=0.0):
+    rng = np.random.default_rng(0)
+    of = rng.integers(0, 6, 200)
+    return (rng.normal(size=(6, 5)) * 30)[of] + rng.normal(size=(200, 5)) + offset, of
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_planted_clusters_are_found(offset):
+    rows, of = planted(offset)
+    found = k_means(rows.astype(np.float32), np.arange(200, dtype=np.uint64), 6, 1)
+    assert len(set(zip(found.tolist(), of.tolist(), strict=True))) == 6
+
+
+def test_clusters_do_not_depend_on_the_order_of_the_rows_but_on_the_seed():
+    rows, keys = np.random.default_rng(2).normal(size=(90, 4)), np.arange(90, dtype=np.uint64)
+    found, order = k_means(rows, keys, 7, 0), np.random.default_rng(1).permutation(90)
+    np.testing.assert_array_equal(k_means(rows[order], keys[order], 7, 0), found[order])
+    assert (k_means(rows, keys, 7, 1) != found).any()
+
+
+def test_there_are_no_more_clusters_than_different_rows():
+    rows = np.repeat([[1.0], [5.0]], 4, 0)
+    assert sorted(set(k_means(rows, np.arange(8, dtype=np.uint64), 5, 0).tolist())) == [0, 1]
+    assert set(k_means(np.ones((3, 2)), np.arange(3, dtype=np.uint64), 2, 0).tolist()) == {0}
+    assert k_means(np.ones((0, 2)), np.arange(0, dtype=np.uint64), 2, 0).tolist() == []

@@ -1,0 +1,95 @@
+"""Groups take turns by their shares; budgets are kept, items are taken once."""
+
+from itertools import cycle, islice
+
+import numpy as np
+import pytest
+
+from labelgrid.labels.grid import State
+from labelgrid.select.shares import Group, cell_costs, deal, image_costs, in_use, interleave, shuffled
+from labelgrid.select.strategy import Budget
+from tests.contracts.strategy_laws import grid_of
+
+KEYS = np.arange(100, dtype=np.uint64)
+
+
+def group(items, scores=None):
+    return Group(np.array(items), np.array(items if scores is None else scores, np.float64))
+
+
+@pytest.mark.parametrize("shares", [[1, 1, 1], [0.66, 0.34], [1, 10, 0.5], [5]])
+def test_turns_follow_the_shares_to_within_one_pick(shares):
+    turns = list(islice(interleave([cycle([n]) for n in range(len(shares))], shares), 300))
+    for count in range(1, 301):
+        got = np.bincount(turns[:count], minlength=len(shares))
+        assert np.abs(got - count * np.array(shares) / sum(shares)).max() < 1.1
+
+
+def test_turns_may_be_nested_so_that_many_small_groups_get_the_share_of_their_parent():
+    small = interleave([cycle(range(1, 30))], [1.0])
+    turns = list(islice(interleave([cycle([0]), small], [1, 1]), 30))
+    assert turns.count(0) == 15 and len(set(turns)) == 16
+
+
+def test_groups_take_their_best_items_in_turn_and_each_item_once():
+    found = deal([group([0, 1, 2]), group([2, 3])], cycle([0, 1]), np.ones(4), KEYS, 4.0)
+    assert found == [(2, 0, 2.0), (3, 1, 3.0), (1, 0, 1.0), (0, 0, 0.0)]
+
+
+def test_ties_are_broken_by_key_and_then_by_index():
+    keys = np.array([5, 4, 4, 9], np.uint64)
+    found = deal([group([0, 1, 2, 3], [1, 1, 1, 1])], cycle([0]), np.ones(4), keys, 4.0)
+    assert [item for item, *_ in found] == [1, 2, 0, 3]
+
+
+def test_what_the_rest_does_not_pay_for_is_passed_over():
+    costs = np.array([1.0, 5.0, 2.0, np.inf])
+    found = deal([group([0, 1, 2, 3])], cycle([0]), costs, KEYS, 3.0)
+    assert [item for item, *_ in found] == [2, 0]
+    assert deal([group([1])], cycle([0]), costs, KEYS, 3.0) == []
+
+
+def test_free_items_are_all_taken_and_no_groups_take_nothing():
+    assert len(deal([group(range(9))], cycle([0]), np.zeros(9), KEYS, 0.5)) == 9
+    assert deal([], cycle([]), np.ones(9), KEYS, 5.0) == []
+
+
+def test_sorting_only_the_best_few_equals_sorting_all():
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        scores, costs = rng.integers(0, 5, 40) / 5, rng.choice([1.0, 3.0, np.inf], 40)
+        halves = [Group(np.arange(20), scores[:20]), Group(np.arange(10, 40), scores[10:])]
+        amount = float(rng.uniform(1, 30))
+        found = [item for item, *_ in deal(halves, cycle([0, 1]), costs, KEYS, amount)]
+        order, left, taken, over, turn = [], amount, set(), set(), 0
+        while len(over) < 2:
+            at = halves[turn % 2]
+            rest = [i for i in at.items.tolist() if i not in taken and costs[i] <= left + 1e-9]
+            if rest:
+                best = min(rest, key=lambda i: (-scores[i], i))
+                order.append(best)
+                taken.add(best)
+                left -= costs[best]
+            else:
+                over.add(turn % 2)
+            turn += 1
+        assert found == order
+
+
+def test_costs_are_those_of_missing_cells_in_the_unit_of_the_budget():
+    grid = grid_of(["a", "b"], [[0, 0], [2, 1]], ["depth", "semseg"], (1.0, 4.0))
+    found = [image_costs(grid, Budget(1, unit)).tolist() for unit in ("labels", "images", "cost")]
+    assert found == [[2, np.inf], [1, np.inf], [5, np.inf]]
+    labels, images, cost = (cell_costs(grid, Budget(3, unit)) for unit in ("labels", "images", "cost"))
+    assert labels[0].tolist() == [1, 1, np.inf, np.inf] and (labels[1], images[1], cost[1]) == (3, 6, 3)
+    assert cost[0].tolist() == [1, 4, np.inf, np.inf]
+
+
+def test_an_image_is_in_use_if_it_has_a_label_or_a_request():
+    state = [[State.MISSING, State.LABELLED], [State.REQUESTED, State.MISSING], [State.MISSING, State.SKIPPED]]
+    assert in_use(grid_of(["a", "b", "c"], state, ["depth", "semseg"])).tolist() == [True, True, False]
+
+
+def test_turns_are_shuffled_by_the_seed():
+    assert {tuple(shuffled(3, seed, "x")) for seed in range(50)} >= {(0, 1, 2), (2, 1, 0)}
+    assert shuffled(9, 1, "x") == shuffled(9, 1, "x") != shuffled(9, 1, "y")
