@@ -144,7 +144,8 @@ def restore_model(context: RoundContext, fit: Fit) -> TrainedModel:
     fitted = as_fitted(context, fit)
     model = _restore(fitted, fit.checkpoint, fit.model, f"round {fit.round}")
     records = read_members(context.project.round_folder(fit.round))
-    return replace(model, members=tuple(restore_member(context, fit, name, record) for name, record in records.items()))
+    members = tuple(restore_member(context, fit, name, record) for name, record in records.items())
+    return replace(model, members=members, trained=frozenset(fit.trained))
 
 
 def restore_member(context: RoundContext, fit: Fit, name: str, record: MemberRecord) -> TrainedModel:

@@ -126,6 +126,7 @@ class ActiveTerms:
             draws=draws,
             previous=self.previous,
             name=name,
+            objective=plan.objective,
         )
 
     def _read(self, ids: Sequence[str], seed: int) -> Batch:

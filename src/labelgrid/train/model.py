@@ -24,12 +24,14 @@ class TrainedModel:
         digest: a hash of the network's weights and the terms' states; stamps everything computed with the model.
         members: further networks of a deep ensemble, each trained under its own seed; most models have none. Evaluation
             and prediction use `network` alone; a statistic may use all.
+        trained: the tasks that had a training label; None if that is not known. The heads of other tasks are random.
     """
 
     network: Network
     terms: Mapping[str, nn.Module] = field(default_factory=dict)
     digest: str = ""
     members: tuple["TrainedModel", ...] = ()
+    trained: frozenset[str] | None = None
 
 
 def with_states(checkpoint: Checkpoint, network: Network, terms: Mapping[str, nn.Module]) -> TrainedModel:

@@ -15,6 +15,7 @@ from labelgrid.progress import Progress
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.draws import Draws
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.options import ObjectiveOptions
 
 #: Makes a further view of a batch: another batch with the same or other images, of any size.
 View = Callable[[Batch, Draws], Batch]
@@ -38,6 +39,7 @@ class Step:
         draws: the term's random draws in this step.
         previous: returns the previous round's model.
         name: the term's name; its soft targets are in `batch.soft[name]`.
+        objective: the recipe's `[objective]`: the tasks' weights, and that of the initial predictions.
     """
 
     batch: Batch
@@ -51,6 +53,7 @@ class Step:
     draws: Draws
     previous: Previous
     name: str
+    objective: ObjectiveOptions
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,41 @@
+"""Computes the loss that the trained term `learning_loss` predicts for each cell, or for the image as a whole.
+
+The model must be trained with the table `[terms.learning_loss]` in the recipe. Known labels of other tasks are fed in.
+It has no options; those of the term decide what is predicted.
+"""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.train.terms.learning_loss import LearningLoss
+
+TERM = "learning_loss"
+
+
+@dataclass(frozen=True)
+class Options:
+    """No options."""
+
+
+class PredictedLoss(Statistic):
+    """The predicted loss of each task, without unit; the image's for all tasks if the term predicts that.
+
+    Source: Yoo & Kweon 2019, section 3.1.
+    """
+
+    terms = frozenset({TERM})
+
+    def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
+        """The predicted losses of a batch, [b, t]."""
+        term = cast("LearningLoss", batch.model.terms[TERM])
+        predicted = term.predict(batch.features, lambda: batch.decoded(known=True).task_features)
+        return cast("NDArray[np.floating]", predicted.cpu().numpy())
+
+
+def build(seed: int, options: Options) -> PredictedLoss:
+    """Build the statistic."""
+    return PredictedLoss()

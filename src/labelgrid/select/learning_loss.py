@@ -1,0 +1,68 @@
+"""Learning loss: picks whole images by the loss that a module predicts, which was trained beside the network.
+
+A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic `learning_loss`, and
+the table `[terms.learning_loss]` in the recipe, whose `predict` tells the two apart.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from labelgrid.select.parts import LEAST_RANGE, AsIs, Composed, Read, Scored
+from labelgrid.select.strategy import PoolView
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is picked.
+
+    Args:
+        unit: whole `"images"`, as in both papers, or single `"cells"` (ours; it needs a module per task).
+    """
+
+    unit: Literal["images", "cells"] = "images"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Scores cells by predicted losses, moved and scaled to [0, 1] for each task over the pool's images.
+
+    The ranking loss fixes neither the zero nor the scale of a prediction, so both are taken anew each round.
+
+    Args:
+        whole: a cell without a prediction gets the mean of its image's others, so that it does not change the image's.
+    """
+
+    whole: bool
+
+    def __call__(self, pool: PoolView) -> Scored:
+        """As `Scorer`."""
+        values, eligible = Read("learning_loss")(pool).values, pool.grid.eligible
+        known = np.isfinite(values)
+        pooled = known & eligible.any(1, keepdims=True)
+        low = np.where(pooled, values, np.inf).min(0, initial=np.inf)
+        high = np.where(pooled, values, -np.inf).max(0, initial=-np.inf)
+        scores = (values - low) / np.where(high - low > LEAST_RANGE, high - low, np.inf)
+        if self.whole:
+            given = known & eligible
+            count, total = given.sum(1), np.where(given, scores, 0.0).sum(1)
+            means = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+            scores = np.where(known, scores, means[:, None])
+        return Scored(scores, {"predicted loss": values})
+
+
+def build(options: Options) -> Composed:
+    """Build the strategy: the images with the highest mean over their missing cells.
+
+    For images that lack all labels, as all do in the papers, the mean orders them as the sum does.
+
+    Source: Yoo & Kweon 2019, section 3.1; the sum of normalised losses over tasks is a reading of TCD's supplement.
+    """
+    return Composed(
+        needs=frozenset({"learning_loss"}),
+        scorer=Expected(options.unit == "images"),
+        normaliser=AsIs(),
+        unit=options.unit,
+        why="expected to be predicted worst",
+    )
