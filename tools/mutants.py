@@ -7,7 +7,6 @@ added tests. `[tool.mutmut]` in pyproject.toml lists the modules and the tests.
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -80,6 +79,14 @@ def ends_of(root: Path) -> dict[str, str]:
     return read(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
 
 
+def forget_removed(root: Path) -> None:
+    """Remove the copies of modules and tests that are no more: mutmut copies new ones, but keeps those of before."""
+    copies = root / "mutants"
+    for path in [*copies.glob("src/**/*.py"), *copies.glob("tests/**/*.py")]:
+        if not (root / path.relative_to(copies)).exists():
+            path.unlink()
+
+
 def main(root: Path, words: Sequence[str]) -> int:
     """Run mutmut, print the survivors and the table; the exit status is mutmut's."""
     parser = argparse.ArgumentParser(prog="./dev mutants", description="Count the small faults that no test notices.")
@@ -96,7 +103,7 @@ def main(root: Path, words: Sequence[str]) -> int:
         wanted = survivors(ends_of(root), options.modules)
     code = 0
     if not options.show and (wanted or not options.survivors):
-        shutil.rmtree(root / "mutants" / "tests", ignore_errors=True)  # mutmut copies them anew, but keeps removed ones
+        forget_removed(root)
         command = [MUTMUT, "run", "--max-children", str(options.processes), *wanted]
         code = subprocess.run(command, cwd=root, check=False).returncode
     ends = ends_of(root)

@@ -34,7 +34,10 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
     validate_study(begun)
     now = begun.to_json()
     for values, fault in (
-        ({key: value for key, value in now.items() if key != "scoring"}, "earlier version, .*, score.dropout.at,.*; newer"),
+        (
+            {key: value for key, value in now.items() if key != "scoring"},
+            "earlier version, .*, score.dropout.at,.*; newer",
+        ),
         (now | {"scoring": {"dropout": now["scoring"]["dropout"] | {"at": "original"}}}, "settings: score.dropout"),
     ):
         write_text(begun.out / "study.json", json.dumps(values))

@@ -1,4 +1,4 @@
-from tools.mutants import END, PAGE, START, read, survivors, table, write
+from tools.mutants import END, PAGE, START, forget_removed, read, survivors, table, write
 
 RESULTS = """
     labelgrid.select.parts.x_buy__mutmut_1: killed
@@ -34,3 +34,11 @@ def test_the_table_takes_the_place_of_the_earlier_one(plant):
     write(root, "new")
     write(root, "newer")
     assert (root / PAGE).read_text() == f"Before.\n{START}\nnewer\n\n{END}\nAfter.\n"
+
+
+def test_copies_of_removed_modules_and_tests_are_removed(tmp_path):
+    for name in ("src/a.py", "mutants/src/a.py", "mutants/src/gone.py", "mutants/tests/unit/test_gone.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    forget_removed(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("mutants/**/*.py")) == ["a.py"]
