@@ -88,20 +88,20 @@ class TrainOptions:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        minimum = {"epochs": 1, "batch": 1, "steps": 0, "clip": 0, "weight_decay": 0, "power": 0, "workers": 0}
-        for name, value in {**minimum, "val_every": 0, "patience": 0, "label_visits": 0}.items():
-            if getattr(self, name) < value:
-                raise ValueError(f"{name} must be at least {value}; it is {getattr(self, name)}")
-        largest = {"epochs": 10**6, "steps": 10**9, "batch": 65536, "workers": 1024, "val_every": 10**6}
-        largest |= {
-            "label_visits": 10**6,
-            "patience": 10**6,
-            "learning_rate": 100,
-            "weight_decay": 100,
-            "power": 100,
-            "clip": 10**9,
-        }
-        check_ranges(self, **{name: (minimum.get(name, 0), value) for name, value in largest.items()})
+        check_ranges(
+            self,
+            epochs=(1, 10**6),
+            steps=(0, 10**9),
+            label_visits=(0, 10**6),
+            batch=(1, 65536),
+            learning_rate=(0, 100),
+            weight_decay=(0, 100),
+            power=(0, 100),
+            clip=(0, 10**9),
+            val_every=(0, 10**6),
+            patience=(0, 10**6),
+            workers=(0, 1024),
+        )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
         if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):

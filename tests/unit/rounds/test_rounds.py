@@ -358,7 +358,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(proje
         ({"score": {"dropuot": {}}}, "no score plug-in 'dropuot'"),
         ({"score": {"dropout": {"rate": 1.0}}}, "rate: input should be less than 1; it is 1.0"),
         ({"score": {"dropout": {"passes": 0}}}, "passes: input should be greater than or equal to 1; it is 0"),
-        ({"train": {"batch": 0}}, "batch must be at least 1"),
+        ({"train": {"batch": 0}}, "batch must be from 1 to"),
         ({"train": {"learning_rate": -1.0}}, "learning_rate must be from 0 to 100; it is -1"),
         ({"train": {"device": "gpuu"}}, "train.device"),
         ({"train": {"choose": "best"}}, "choose = 'best' needs val_every"),

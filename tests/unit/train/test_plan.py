@@ -88,7 +88,7 @@ def test_a_training_ends_when_val_no_longer_improves_also_when_resumed(data, tmp
         ({"steps": 5, "label_visits": 2}, "steps and label_visits"),
         ({"patience": 2}, "patience needs val_every"),
         ({"fill": "labels", "images": "all"}, "fill = 'labels' needs images"),
-        ({"label_visits": -1}, "label_visits must be at least 0"),
+        ({"label_visits": -1}, "label_visits must be from 0 to"),
     ],
 )
 def test_lengths_that_contradict_each_other_are_refused(options, said):
