@@ -15,6 +15,7 @@ from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import build_plugin, check_options
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
 from labelgrid.simulation.request import StudyRequest
@@ -56,10 +57,11 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse an unknown strategy, wrong options, and a budget below one image for a strategy that buys whole images."""
+    """Refuse an unknown strategy or task, wrong options, and a budget below one image for one that buys whole images."""
     chosen = study.chosen(name)
     strategy: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
     rows = study.rows(name)
+    check_named(name, getattr(strategy, "tasks", ()), [row.name for row in rows])
     image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
     if strategy.unit == "images" and study.budget < image_cost[study.unit]:
         raise RecipeError(

@@ -47,6 +47,10 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
     validate_study(begun)
 
 
+def named(name: str, **options: object) -> dict[str, object]:
+    return {"name": name, "options": options}
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
@@ -56,6 +60,14 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
         ({"threads": 0}, "threads must be a number of at least 1"),
         ({"group": "("}, "not a regular expression"),
         ({"strategies": ["partall"]}, "Did you mean 'partal'"),
+        (
+            {"strategies": ["one"], "arms": {"one": {"strategy": named("random_tasks", shares={"depht": 1})}}},
+            "'one' picks by the task 'depht', which does not exist.*semseg, depth",
+        ),
+        (
+            {"strategies": ["one"], "arms": {"one": {"tasks": ["semseg"], "strategy": named("equal", task="depth")}}},
+            "'one' picks by the task 'depth'",
+        ),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
         ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
         ({"grid": {"train.stepz": [5]}}, "stepz"),
