@@ -57,7 +57,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse an unknown strategy or task, wrong options, and a budget below one image for one that buys whole images."""
+    """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image if it must."""
     chosen = study.chosen(name)
     strategy: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
     rows = study.rows(name)
