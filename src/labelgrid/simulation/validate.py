@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
-#: The fields of a study that may change between two calls: they select runs or end them, and change no run.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until"})
+#: The fields of a study that may change between two calls: they select, end or show runs, and change none.
+OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "best_of"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:
@@ -41,7 +41,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         for name, options in recipe.score.items():
             check_options("score", PluginChoice(name, options))
     definitions(study.rows())
-    for strategy in study.strategies:
+    for strategy in dict.fromkeys(chain(study.strategies, *study.best_of.values())):
         _check_strategy(study, strategy)
     check_pattern(study.group)
     unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]

@@ -75,6 +75,9 @@ def named(name: str, **options: object) -> dict[str, object]:
             {"variants": {"raw": {"name": "partal", "options": {"normalize": "none"}}}, "strategies": ["raw"]},
             "normalise",
         ),
+        ({"best_of": {"Best": ["partal", "randm_cells"]}}, "no select plug-in 'randm_cells'"),
+        ({"best_of": {"Best": []}}, "best_of.Best must list arms"),
+        ({"best_of": {"partal": ["random_cells"]}}, "best_of.partal must list arms, and have another name"),
         ({"strategies": ["random_images"], "budget": 1}, "does not pay for one image.*takes 2 labels"),
         ({"strategies": ["random_images"], "unit": "cost", "budget": 10.0}, "takes 11 cost"),
     ],
@@ -222,3 +225,8 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
     assert validate_study(of)
     code.write_text(code.read_text().removesuffix("# changed\n"))
     assert run_study._history(of, jobs) == {}
+
+
+def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
+    keep(study_request(tmp_path))
+    validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
