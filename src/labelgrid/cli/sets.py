@@ -18,6 +18,7 @@ def scenes(
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x128",
     seed: Annotated[int, typer.Option(help="Seed of rooms, cameras and light.")] = 0,
     samples: Annotated[int, typer.Option(help="Light paths per pixel; fewer give more noise.", min=1)] = 16,
+    frames: Annotated[int, typer.Option(help="Scenes of each room, from slightly moved cameras.", min=1)] = 1,
     jobs: Annotated[int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)] = 0,
 ) -> None:
     """Render rooms with exact labels of every task, as a data set of the layout `folder`.
@@ -30,7 +31,7 @@ def scenes(
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
     if not match:
         raise UsageError(f"'{size}' is not a size.", next_step="Give height, then width: --size 96x128.")
-    settings = SceneSettings((int(match[1]), int(match[2])), seed, samples)
+    settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
     with screen.Bar() as bar:
         total, new = write_scenes(out, count, settings, bar, jobs)
     screen.say(

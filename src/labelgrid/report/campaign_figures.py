@@ -109,11 +109,16 @@ def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[Rou
     by_round = []
     for rounds_bought in range(max((len(run.measured) for run in runs), default=0)):
         reached = [run.measured[rounds_bought] for run in runs if len(run.measured) > rounds_bought]
-        known = [one for one in reached if math.isfinite(value_of(one))]
-        value, deviation = mean_and_deviation([value_of(one) for one in known])
-        labels, cost = (mean_and_deviation([figure(one) for one in known])[0] for figure in (label_count, label_cost))
-        by_round.append(RoundMean(rounds_bought, len(known), labels, cost, value, deviation))
+        by_round.append(round_mean(rounds_bought, reached, value_of))
     return [mean for mean in by_round if mean.seeds]
+
+
+def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueGetter) -> RoundMean:
+    """The mean of a figure over the networks after a round, of those that have a finite value."""
+    known = [one for one in reached if math.isfinite(value_of(one))]
+    value, deviation = mean_and_deviation([value_of(one) for one in known])
+    labels, cost = (mean_and_deviation([figure(one) for one in known])[0] for figure in (label_count, label_cost))
+    return RoundMean(rounds_bought, len(known), labels, cost, value, deviation)
 
 
 def label_count(measured: Measured) -> float:

@@ -15,6 +15,7 @@ from labelgrid.report.campaign_figures import (
     metric,
 )
 from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
 
@@ -44,8 +45,9 @@ def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> li
 
 
 def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True) -> Figure:
-    """The curves of all strategies against labels and, with `cost`, against cost."""
+    """The curves of all strategies, and of the best in hindsight, against labels and, with `cost`, against cost."""
     lines = {s: means_by_round(list(results.of(s).values()), value_of) for s in results.strategies}
+    lines |= hindsight_lines(results, value_of)
     full = list(results.full.values())
     level, deviation = mean_and_deviation([value_of(one) for one in full])
     levels = [Level(f"every label: {number(level)}", level)] if full else []

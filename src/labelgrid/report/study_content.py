@@ -58,12 +58,14 @@ class PointResults:
         strategies: in display order.
         runs: all runs of the point.
         details: of one run of each strategy.
+        best_of: by name, the arms of which the best after each round is shown in hindsight.
     """
 
     point: str
     strategies: Sequence[str]
     runs: Sequence[RunResult]
     details: Sequence[RunDetails] = ()
+    best_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def of(self, strategy: str) -> dict[int, RunResult]:
         """The runs of a strategy with at least one measured network, finished or not, by seed."""

@@ -18,6 +18,7 @@ from labelgrid.report.blocks import (
 )
 from labelgrid.report.campaign_figures import CampaignFigure, loss
 from labelgrid.report.comparison_blocks import band, curve_figure, curves, pair_blocks, strategy_table
+from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
 from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
@@ -68,7 +69,9 @@ def _verdict(results: PointResults, figures: list[CampaignFigure], index: int) -
     blocks.append(Text(_power_text(results, figures), "small"))
     name = _numbered("lead", index)
     figure = curve_figure(results, loss, "loss_mtl", name, cost=False)
-    return [*blocks, figure, Text(f"{band(results)} Lower is better.", "small")] if figure.drawings else blocks
+    if not figure.drawings:
+        return blocks
+    return [*blocks, figure, Text(f"{band(results)} Lower is better.", "small"), *hindsight_texts(results)]
 
 
 def _power_text(results: PointResults, figures: list[CampaignFigure]) -> str:
@@ -87,6 +90,7 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [
             Text(band(results)),
+            *hindsight_blocks(results),
             *curves(results, report.headlines, _numbered("curve", index)),
         ],
         ("differences", "Differences"): _differences(results, figures),

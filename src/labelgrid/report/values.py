@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.campaign_figures import CampaignFigure, loss, metric
+from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.study_content import PointResults, StudyReport
 
 
@@ -13,7 +14,7 @@ def study_values(report: StudyReport, figures: Sequence[Sequence[CampaignFigure]
     """All comparisons by point of the study's grid, and the unfinished runs."""
     return {
         "study": report.name,
-        "points": [_point_results(*point) for point in zip(report.points, figures, strict=True)],
+        "points": [_point_results(*point, report.headlines) for point in zip(report.points, figures, strict=True)],
         "notes": list(report.notes),
         "unfinished": [
             {"run": run.key, "point": run.point, "state": run.state, "fault": run.fault}
@@ -23,12 +24,26 @@ def study_values(report: StudyReport, figures: Sequence[Sequence[CampaignFigure]
     }
 
 
-def _point_results(results: PointResults, figures: Sequence[CampaignFigure]) -> dict[str, Any]:
+def _point_results(
+    results: PointResults, figures: Sequence[CampaignFigure], headlines: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "point": results.point,
         "strategies": list(results.strategies),
         "measures": [_measure(figure) for figure in figures],
+        "best_in_hindsight": {
+            name: {"arms": list(arms), "rounds": [_best(best, headlines) for best in best_by_round(results, arms)]}
+            for name, arms in results.best_of.items()
+        },
     }
+
+
+def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
+    """The best arm of a round, its mean loss, and its means of each task's headline metric."""
+    tasks = {task: {name: best.mean(metric(task, name)).value} for task, name in headlines.items()}
+    overall = asdict(best.mean(loss))
+    value = overall.pop("value")
+    return {"arm": best.arm, **plain({**overall, "loss_mtl": value, "tasks": tasks})}
 
 
 def _measure(figure: CampaignFigure) -> dict[str, Any]:

@@ -109,7 +109,8 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
     strategies = list(dict.fromkeys(run.name for run in runs if run.kind == "strategy"))
     firsts = [next((r for r in runs if r.name == name and folder.has_project(r)), None) for name in strategies]
     details = [_run_details(folder, first) for first in firsts if first]
-    return PointResults(describe_point(point), strategies, [_run_result(folder, run) for run in runs], details)
+    best_of = {name: arms for name, arms in folder.study.best_of.items() if set(arms) <= set(strategies)}
+    return PointResults(describe_point(point), strategies, [_run_result(folder, run) for run in runs], details, best_of)
 
 
 def shown_rounds(path: Path) -> list[tuple[Path, int]]:

@@ -80,23 +80,33 @@ class Scene:
     fov: float
 
 
-def room_of(seed: int, index: int) -> tuple[int, int]:
-    """The room of scene `index` (the index of the first scene in it), and the number of this view of it.
+def room_of(seed: int, index: int, frames: int = 1) -> tuple[int, int]:
+    """The room of scene `index`, and the number of this view of it.
+
+    Args:
+        seed: of the draws.
+        index: of the scene.
+        frames: the number of views of each room. 1: most rooms have one, some more; a room's number is then that of
+            the first scene in it.
 
     Example:
+        >>> [room_of(0, i, frames=3) for i in range(4)]
+        [(0, 0), (0, 1), (0, 2), (1, 0)]
         >>> rooms = [room_of(0, i) for i in range(100)]
         >>> rooms[0], 60 < len({room for room, _ in rooms}) < 95
         ((0, 0), True)
     """
+    if frames > 1:
+        return divmod(index, frames)
     view = 0
     while index - view > 0 and stream(seed, "scenes again", index - view).integers(REVISIT) == 0:
         view += 1
     return index - view, view
 
 
-def make_scene(seed: int, index: int) -> Scene:
-    """Scene `index` of a data set; it depends only on seed and index."""
-    room, view = room_of(seed, index)
+def make_scene(seed: int, index: int, frames: int = 1) -> Scene:
+    """Scene `index` of a data set; it depends only on seed, index and the number of frames of each room."""
+    room, view = room_of(seed, index, frames)
     rng = stream(seed, "scenes room", room)
     kind = KINDS[str(rng.choice(list(KINDS), p=[kind.share for kind in KINDS.values()]))]
     size = np.array([rng.uniform(3.2, 5.5), rng.uniform(2.4, 3.0), rng.uniform(3.2, 6)])

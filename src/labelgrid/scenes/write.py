@@ -34,15 +34,20 @@ class SceneSettings:
         size: height and width of the images.
         seed: of all random draws.
         samples: light paths per pixel.
+        frames: views of each room, near-duplicates of one another; 1: one in most rooms, more in some.
     """
 
     size: Size = (96, 128)
     seed: int = 0
     samples: int = 16
+    frames: int = 1
 
     def json(self) -> str:
-        """The content of `scenes.json`."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        """The content of `scenes.json`; earlier versions did not know `frames`."""
+        values = asdict(self)
+        if self.frames == 1:
+            del values["frames"]
+        return json.dumps(values, indent=1) + "\n"
 
 
 def image_id_of(settings: SceneSettings, index: int) -> str:
@@ -52,7 +57,7 @@ def image_id_of(settings: SceneSettings, index: int) -> str:
         >>> image_id_of(SceneSettings(), 0)
         'room_00000/0.png'
     """
-    room, view = room_of(settings.seed, index)
+    room, view = room_of(settings.seed, index, settings.frames)
     return f"room_{room:05d}/{view}.png"
 
 
@@ -99,7 +104,7 @@ def _listed(out: Path) -> int:
 
 def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
     """Render one scene and write its labels, then its image, so that every image in the folder has its labels."""
-    scene, image_id = make_scene(settings.seed, index), image_id_of(settings, index)
+    scene, image_id = make_scene(settings.seed, index, settings.frames), image_id_of(settings, index)
     hits = cast(scene, settings.size)
     image = render(scene, hits, settings.samples, seed_of(settings.seed, "scenes light", index) % 2**31)
     tasks = definitions(TASKS)
@@ -126,7 +131,7 @@ def _check_same(out: Path, settings: SceneSettings) -> None:
     path = out / KEPT
     if path.is_file() and path.read_text(encoding="utf-8") != settings.json():
         raise ProjectError(
-            "The folder holds scenes of another size, seed or number of samples.",
+            "The folder holds scenes of another size, seed, or number of samples or frames.",
             where=str(out),
             next_step="Give another folder.",
             unchanged="Nothing was rendered.",
@@ -139,7 +144,7 @@ def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
     """Write the splits, drawn by room, and the tasks as TOML."""
     splits: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     for index in range(count):
-        room, _ = room_of(settings.seed, index)
+        room, _ = room_of(settings.seed, index, settings.frames)
         draw = stream(settings.seed, "scenes split", room).random()
         split = "train" if draw < TRAIN else "val" if draw < TRAIN + VAL else "test"
         splits[split].append(image_id_of(settings, index))

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.errors import PluginError
-from labelgrid.select.parts import AsIs, Composed, MinMax, Read, Scored
+from labelgrid.select.parts import AsIs, Composed, MinMax, Read, Scored, check_named
 from labelgrid.select.strategy import PoolView
 
 
@@ -38,12 +37,7 @@ class OneTask:
             PluginError: there is no such task.
         """
         tasks = list(pool.grid.tasks)
-        if self.task not in tasks:
-            raise PluginError(
-                f"The strategy 'equal' picks by the task '{self.task}', which does not exist.",
-                next_step=f'Set its option task to one of {", ".join(tasks)}, or to "" for all.',
-                unchanged="Nothing was requested.",
-            )
+        check_named("equal", [self.task], tasks)
         values = Read("flips")(pool).values
         return Scored(np.repeat(values[:, [tasks.index(self.task)]], len(tasks), 1), {"flips": values})
 
@@ -56,4 +50,5 @@ def build(options: Options) -> Composed:
         normaliser=AsIs() if options.task else MinMax("each"),
         unit="images",
         why="changes most when mirrored",
+        tasks=frozenset({options.task} - {""}),
     )

@@ -1,6 +1,6 @@
 """Provides the parts of strategies: scorers, normalisers, and the selection of cells or images within a budget."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +29,24 @@ class Scored:
 
 #: Computes the raw scores of a pool.
 Scorer = Callable[[PoolView], Scored]
+
+
+def check_named(strategy: str, named: Iterable[str], tasks: Sequence[str]) -> None:
+    """Check that the tasks that a strategy's options name exist.
+
+    Raises:
+        PluginError: one does not.
+
+    Example:
+        >>> check_named("equal", ["depth"], ["semseg", "depth"])
+    """
+    unknown = [name for name in named if name not in tasks]
+    if unknown:
+        raise PluginError(
+            f"The strategy '{strategy}' picks by the task '{unknown[0]}', which does not exist.",
+            next_step=f"In its options, name one of {', '.join(tasks)}.",
+            unchanged="Nothing was requested.",
+        )
 
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
@@ -161,6 +179,7 @@ class Composed:
         why: the reason given for each pick.
         valued: scores are values, and a budget of costs buys the most value (`buy_value`). Otherwise they are an order
             only, such as that of random draws, in which a budget is spent.
+        tasks: the tasks that its options name.
     """
 
     needs: frozenset[str]
@@ -169,6 +188,7 @@ class Composed:
     unit: Literal["cells", "images"]
     why: str
     valued: bool = True
+    tasks: frozenset[str] = frozenset()
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. The scorer runs once."""

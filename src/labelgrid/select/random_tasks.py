@@ -1,18 +1,23 @@
-"""Picks random cells task by task: each task gets the same number of labels, or labels for the same money.
+"""Picks random cells task by task: the same number of labels for each, labels for the same money, or given shares.
 
 Each task's cells are drawn uniformly and independently of the other tasks'.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from labelgrid.labels.grid import Pick
-from labelgrid.select.parts import draw_cells
+from labelgrid.errors import PluginError
+from labelgrid.labels.grid import Grid, Pick
+from labelgrid.select.parts import check_named, draw_cells
 from labelgrid.select.shares import Group, cell_costs, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.words import listed
 
 
 @dataclass(frozen=True)
@@ -21,10 +26,21 @@ class Options:
 
     Args:
         shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion to 1 / cost, so
-            that the same is spent on each task. What a task has no cells for goes to the others.
+            that the same is spent on each task; weights by task, such as `{ semseg = 2, depth = 1 }`: numbers in this
+            ratio, and no label of the tasks that are not named. What a task has no cells for goes to the others, but
+            never to a task without a weight: it is not spent then.
     """
 
-    shares: Literal["equal", "cost"] = "equal"
+    shares: Literal["equal", "cost"] | Mapping[str, float] = "equal"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.shares, str):
+            return
+        wrong = [task for task, weight in self.shares.items() if not 0 <= weight < math.inf]
+        if wrong:
+            raise ValueError(f"the weight of {wrong[0]} must be at least 0; it is {self.shares[wrong[0]]:g}")
+        if not any(self.shares.values()):
+            raise ValueError("one weight at least must be above 0")
 
 
 @dataclass(frozen=True)
@@ -35,23 +51,45 @@ class RandomTasks:
     needs: frozenset[str] = frozenset()
     unit: Literal["cells"] = "cells"
 
+    @property
+    def tasks(self) -> frozenset[str]:
+        """The tasks that the options name."""
+        return frozenset(() if isinstance(self.options.shares, str) else self.options.shares)
+
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`."""
-        grid, draws = pool.grid, draw_cells(pool.grid, pool.seed)
-        t = len(grid.tasks)
-        groups = [
-            Group(rows * t + column, draws[rows, column])
-            for column, rows in enumerate(np.flatnonzero(missing) for missing in grid.eligible.T)
-        ]
+        """As `Strategy.select`.
+
+        Raises:
+            PluginError: a named task does not exist, or none of those with a weight lacks a label.
+        """
+        grid, draws, t = pool.grid, draw_cells(pool.grid, pool.seed), len(pool.grid.tasks)
+        shares = self._shares(grid)
+        order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
+        found = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
+        groups = [Group(rows * t + column, draws[rows, column]) for column, rows in found]
+        turns = interleave([cycle([index]) for index in range(len(order))], shares[order].tolist())
         costs, amount = cell_costs(grid, budget)
-        task_costs = np.maximum(grid.cost, 1e-6 * grid.cost.max() or 1.0)  # free labels have a share, too
-        shares = 1 / task_costs if self.options.shares == "cost" else np.ones(t)
-        order = shuffled(t, pool.seed, "tasks")
-        turns = interleave([cycle([column]) for column in order], shares[order].tolist())
         picks = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
         return Selection(
             [Pick(grid.cell(*divmod(item, t)), score, why="random image of this task") for item, _, score in picks]
         )
+
+    def _shares(self, grid: Grid) -> NDArray[np.float64]:
+        """The weight of each task, float64 [t]."""
+        shares = self.options.shares
+        if isinstance(shares, str):
+            costs = np.maximum(grid.cost, 1e-6 * grid.cost.max() or 1.0)  # free labels have a share, too
+            return 1 / costs if shares == "cost" else np.ones(len(grid.tasks))
+        check_named("random_tasks", shares, grid.tasks)
+        weights = np.array([shares.get(task, 0.0) for task in grid.tasks])
+        if grid.eligible.any() and not grid.eligible[:, weights > 0].any():
+            raise PluginError(
+                f"The strategy 'random_tasks' buys labels of {listed(sorted(t for t in shares if shares[t]))} only, "
+                "and no image lacks one.",
+                next_step="Give other tasks a weight in its option shares, or stop.",
+                unchanged="Nothing was requested.",
+            )
+        return weights
 
 
 def build(options: Options) -> RandomTasks:

@@ -89,6 +89,9 @@ class Strategy(Protocol):
 
     A strategy with an attribute `cold = True` also picks before the first training, by statistics of the network with
     its initial weights: the pretrained encoder's features. Others are replaced by random images then.
+
+    A strategy whose options name tasks has them in an attribute `tasks`; a study without one of them is refused before
+    it runs. If it is to pick of some tasks only, the last law holds for their cells.
     """
 
     @property

@@ -1,7 +1,7 @@
 """Defines an arm of a study: a strategy with its own tasks, initial labels, overrides and rounds. Loads no torch."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -83,3 +83,14 @@ def check_names(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"arms.{name} names the task '{unknown[0]}'; its tasks are {', '.join(arm.tasks or tasks)}"
             )
+
+
+def check_best_of(best_of: Mapping[str, tuple[str, ...]], taken: Collection[str]) -> None:
+    """Refuse a best in hindsight of no arms, or with a name that is taken by an arm, variant or strategy.
+
+    Raises:
+        ValueError: names it and the error.
+    """
+    for name, arms in best_of.items():
+        if not arms or name in taken:
+            raise ValueError(f"best_of.{name} must list arms, and have another name than they")

@@ -15,7 +15,7 @@ from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.files import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.arms import Arm, InitialLabels, check_names
+from labelgrid.simulation.arms import Arm, InitialLabels, check_best_of, check_names
 
 #: The kinds of runs: the start that runs of a seed share, an arm's campaign, or training on every label.
 Kind = Literal["start", "strategy", "full"]
@@ -52,6 +52,7 @@ class Study:
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
         changes: overrides of the recipe and of the grid, by kind of run: changes.full.train.steps is the length of
             `full`.
+        best_of: by name, the arms of which the report shows the best after each round, chosen in hindsight.
     """
 
     data: str
@@ -75,6 +76,7 @@ class Study:
     arms: Mapping[str, Arm] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     changes: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
+    best_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         minimum = {"initial": 1, "seeds": 1, "rounds": 0, "spend": 0, "threads": 1}
@@ -96,6 +98,7 @@ class Study:
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
         check_names(self.arms, self.tasks)
+        check_best_of(self.best_of, {*self.arms, *self.variants, *self.strategies})
 
     @property
     def parts(self) -> list[str]:

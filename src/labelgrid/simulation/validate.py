@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import build_plugin, check_options
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
 from labelgrid.simulation.request import StudyRequest
@@ -23,8 +24,8 @@ from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
-#: The fields of a study that may change between two calls: they select runs or end them, and change no run.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until"})
+#: The fields of a study that may change between two calls: they select, end or show runs, and change none.
+OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "best_of"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:
@@ -40,7 +41,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         for name, options in recipe.score.items():
             check_options("score", PluginChoice(name, options))
     definitions(study.rows())
-    for strategy in study.strategies:
+    for strategy in dict.fromkeys(chain(study.strategies, *study.best_of.values())):
         _check_strategy(study, strategy)
     check_pattern(study.group)
     unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]
@@ -56,10 +57,11 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse an unknown strategy, wrong options, and a budget below one image for a strategy that buys whole images."""
+    """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image if it must."""
     chosen = study.chosen(name)
     strategy: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
     rows = study.rows(name)
+    check_named(name, getattr(strategy, "tasks", ()), [row.name for row in rows])
     image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
     if strategy.unit == "images" and study.budget < image_cost[study.unit]:
         raise RecipeError(

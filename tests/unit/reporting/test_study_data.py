@@ -135,6 +135,12 @@ def test_points_of_a_grid_are_trials_of_their_own(tmp_path: Path) -> None:
     assert all(len(point.runs) == 3 for point in study_report(out).points)
 
 
+def test_the_best_of_arms_is_shown_where_the_study_has_all_of_them(tmp_path: Path) -> None:
+    best_of = {"Any": ("random_cells", "random_images"), "More": ("random_cells", "partal")}
+    study = replace(STUDY, seeds=1, strategies=("random_cells", "random_images"), best_of=best_of)
+    assert study_report(make(tmp_path, study)).points[0].best_of == {"Any": ("random_cells", "random_images")}
+
+
 def test_a_study_tells_the_digest_of_the_pictures_it_began_with(tmp_path: Path) -> None:
     out = make(tmp_path, replace(STUDY, seeds=1))
     kept = json.loads((out / "study.json").read_text())

@@ -1,6 +1,9 @@
 """Laws of made rooms: drawn from a seed alone, of many classes with a long tail, looked at again from nearby."""
 
+import hashlib
 from collections import Counter
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -40,6 +43,25 @@ def test_some_scenes_look_again_at_the_room_before_from_nearby(scenes: list[Scen
         before, now = scenes[index - 1], scenes[index]
         assert all(np.array_equal(a.transform, b.transform) for a, b in zip(before.solids, now.solids, strict=True))
         assert 0 < np.abs(before.camera[:3, 3] - now.camera[:3, 3]).max() < 0.8
+
+
+def test_rooms_of_a_data_set_without_frames_stay_what_they_are() -> None:
+    digest = hashlib.blake2b(digest_size=8)
+    for index in range(30):
+        scene = make_scene(0, index)
+        values = np.stack([scene.camera, *(solid.transform for solid in scene.solids)])
+        digest.update(f"{room_of(0, index)} {np.round(values, 6).tolist()}".replace("-0.0,", "0.0,").encode())
+    assert digest.hexdigest() == "ea18ee643ece7b70"
+
+
+def test_with_frames_every_room_is_seen_as_often_from_nearby() -> None:
+    assert [room_of(0, index, 4) for index in range(3, 9)] == [(0, 3), (1, 0), (1, 1), (1, 2), (1, 3), (2, 0)]
+    for room in range(5):
+        first, *others = [make_scene(0, index, 4) for index in range(4 * room, 4 * room + 4)]
+        cameras = [one.camera[:3, 3] for one in (first, *others)]
+        assert all(same(replace(one, camera=first.camera), first) for one in others)
+        apart = [np.abs(a - b).max() for a, b in combinations(cameras, 2)]
+        assert min(apart) > 0.001 and max(apart) < 0.9
 
 
 def test_classes_have_a_long_tail_and_every_one_comes(scenes: list[Scene]) -> None:

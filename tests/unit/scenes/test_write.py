@@ -1,5 +1,7 @@
 """Laws of a written data set of scenes: resumable, the same for any number of processes, read like any folder."""
 
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 from labelgrid.data import folder
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
+from labelgrid.project.settings import group_of
 from labelgrid.project.task_spec import task_rows
 from labelgrid.scenes.maps import TASKS
 from labelgrid.scenes.sheet import contact_sheet
@@ -51,9 +54,24 @@ def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(wri
     assert contents(out) == contents(written)
 
 
+def test_the_frames_of_a_room_stay_together_and_differ(tmp_path: Path) -> None:
+    wanted = SceneSettings((24, 32), seed=3, samples=2, frames=3)
+    write_scenes(tmp_path / "made", 24, wanted, Silent(), jobs=1)
+    source = folder.build(tmp_path / "made")
+    rooms = [{group_of(r"^(room_\d+)/", name) for name in names} for names in source.splits().values()]
+    assert len(rooms) > 1 and sum(map(len, rooms)) == len(set().union(*rooms)) == 8  # no room is in two splits
+    pictures = [source.image(name) for name in source.images()]
+    assert len(pictures) == 24
+    for first in range(0, 24, 3):
+        assert all((a != b).any() for a, b in combinations(pictures[first : first + 3], 2))
+    with pytest.raises(ProjectError, match="number of samples or frames"):
+        write_scenes(tmp_path / "made", 24, replace(wanted, frames=1), Silent())
+    assert "frames" not in replace(wanted, frames=1).json()  # as folders of earlier versions
+
+
 def test_other_scenes_and_other_files_are_left_alone(written: Path, tmp_path: Path) -> None:
     before = contents(written)
-    with pytest.raises(ProjectError, match="another size, seed or number of samples"):
+    with pytest.raises(ProjectError, match="another size, seed, or number of samples or frames"):
         write_scenes(written, 6, SceneSettings((24, 32), seed=4, samples=2), Silent())
     assert contents(written) == before
     assert write_scenes(written, 2, WANTED, Silent(), jobs=1) == (6, 0)  # fewer than there are

@@ -1,11 +1,15 @@
-"""Each task gets its share of random labels, in numbers or in money."""
+"""Each task gets its share of random labels, in numbers, in money or by weights."""
 
 import numpy as np
 import pytest
 
+from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.grid import State
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select import random_cells, random_tasks
 from labelgrid.select.strategy import Budget, PoolView
+from tests.contracts import strategy_laws as laws
 from tests.contracts.strategy_laws import TASKS, grid_of
 
 
@@ -56,3 +60,66 @@ def test_the_images_of_a_task_are_uniform_and_independent_of_those_of_other_task
             seen[int(pick.cell.image_id[1:]), TASKS.index(pick.cell.task)] += 1
     assert (abs(seen - 60) < 35).all()  # 300 * 2 / 10 each, standard deviation 6.9
     assert both == pytest.approx(300 * 2 * 2 / 10, abs=50)
+
+
+@pytest.mark.parametrize(
+    ("shares", "numbers"),
+    [
+        ({"semseg": 1}, [0, 0, 24]),
+        ({"semseg": 2, "depth": 1}, [8, 0, 16]),
+        ({"normals": 0.25, "depth": 0.75, "semseg": 0}, [18, 6, 0]),
+        ({"depth": 3, "normals": 3, "semseg": 3}, [8, 8, 8]),
+    ],
+)
+def test_by_weight_a_task_gets_its_share_and_a_task_without_one_gets_nothing(shares, numbers):
+    assert counts(made(), Budget(24), shares)[0] == numbers
+
+
+def test_what_a_weighted_task_lacks_goes_to_the_others_with_a_weight_only():
+    grid = made(taken=[(0, 57), (1, 50)])
+    assert counts(grid, Budget(21), {"depth": 1, "normals": 2})[0] == [3, 10, 0]
+    with pytest.raises(PluginError, match="buys labels of depth, semseg only, and no image lacks one"):
+        counts(made(taken=[(0, 60), (2, 60)]), Budget(21), {"depth": 1, "semseg": 2, "normals": 0})
+
+
+def test_shares_of_equal_weights_are_the_equal_shares():
+    _, equal = counts(made(), Budget(20), "equal")
+    assert counts(made(), Budget(20), dict.fromkeys(TASKS, 0.2))[1] == equal
+
+
+@pytest.mark.parametrize(
+    ("shares", "fault"),
+    [
+        ({"depth": -1.0, "semseg": 1}, "the weight of depth must be at least 0; it is -1"),
+        ({"depth": float("nan")}, "it is nan"),
+        ({"depth": float("inf")}, "it is inf"),
+        ({"depth": 0}, "one weight at least must be above 0"),
+        ({}, "one weight at least must be above 0"),
+        ("equals", "equal"),
+        ({"depth": "much"}, "valid number"),
+    ],
+)
+def test_wrong_weights_are_refused_with_the_settings(shares, fault):
+    with pytest.raises(RecipeError, match=fault):
+        build_plugin("select", PluginChoice("random_tasks", {"shares": shares}))
+
+
+def test_an_unknown_task_is_refused():
+    with pytest.raises(PluginError, match="picks by the task 'norml', which does not exist"):
+        counts(made(), Budget(3), {"depth": 1, "norml": 1})
+
+
+WEIGHTED = random_tasks.build(random_tasks.Options(shares={"depth": 2, "normals": 1, "semseg": 1}))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        laws.at_most_the_budget_is_spent_and_on_missing_cells_alone,
+        laws.the_same_cells_are_picked_in_any_pool_order,
+        laws.a_budget_of_the_whole_pool_buys_the_whole_pool,
+        laws.what_is_kept_of_a_choice_can_be_kept,
+    ],
+)
+def test_weighted_shares_of_all_tasks_keep_the_laws(law):
+    law(WEIGHTED)

@@ -47,6 +47,10 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
     validate_study(begun)
 
 
+def named(name: str, **options: object) -> dict[str, object]:
+    return {"name": name, "options": options}
+
+
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
@@ -56,6 +60,14 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
         ({"threads": 0}, "threads must be a number of at least 1"),
         ({"group": "("}, "not a regular expression"),
         ({"strategies": ["partall"]}, "Did you mean 'partal'"),
+        (
+            {"strategies": ["one"], "arms": {"one": {"strategy": named("random_tasks", shares={"depht": 1})}}},
+            "'one' picks by the task 'depht', which does not exist.*semseg, depth",
+        ),
+        (
+            {"strategies": ["one"], "arms": {"one": {"tasks": ["semseg"], "strategy": named("equal", task="depth")}}},
+            "'one' picks by the task 'depth'",
+        ),
         ({"val": "val", "until": {"sem/mIoU": 5.0}}, "until names 'sem/mIoU'"),
         ({"grid": {"train.steps": []}}, "grid.train.steps has no value"),
         ({"grid": {"train.stepz": [5]}}, "stepz"),
@@ -63,6 +75,9 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
             {"variants": {"raw": {"name": "partal", "options": {"normalize": "none"}}}, "strategies": ["raw"]},
             "normalise",
         ),
+        ({"best_of": {"Best": ["partal", "randm_cells"]}}, "no select plug-in 'randm_cells'"),
+        ({"best_of": {"Best": []}}, "best_of.Best must list arms"),
+        ({"best_of": {"partal": ["random_cells"]}}, "best_of.partal must list arms, and have another name"),
         ({"strategies": ["random_images"], "budget": 1}, "does not pay for one image.*takes 2 labels"),
         ({"strategies": ["random_images"], "unit": "cost", "budget": 10.0}, "takes 11 cost"),
     ],
@@ -210,3 +225,8 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
     assert validate_study(of)
     code.write_text(code.read_text().removesuffix("# changed\n"))
     assert run_study._history(of, jobs) == {}
+
+
+def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
+    keep(study_request(tmp_path))
+    validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
