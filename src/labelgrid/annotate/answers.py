@@ -26,11 +26,13 @@ class Answer:
         cell: the cell that it labels.
         where: the file or line, for messages.
         label: the label's file, or a function that reads the label and returns None if there is none.
+        seconds: how long the label took, above 0 and at most a day; None if it is not known.
     """
 
     cell: Cell
     where: str
     label: Path | Callable[[], LabelArray | None]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Move:
-    """The change of a cell to another state, with the values of its event."""
+    """The change of a cell to another state, with the values of its event; `seconds` is how long its label took."""
 
     cell: Cell
     to: State
@@ -93,6 +93,7 @@ class Move:
     score: float | None = None
     weight: float = 1.0
     why: str = ""
+    seconds: float | None = None
 
 
 def request_id(round: int, cell: Cell) -> str:
