@@ -122,6 +122,29 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Pa
     assert "mood" in columns(path, "rounds")
 
 
+def test_a_ledger_without_times_is_upgraded_and_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, cell, other = tmp_path / "ledger.db", Cell("a.png", "depth"), Cell("b.png", "depth")
+    folder = tmp_path / "migrations"
+    shutil.copytree(database.MIGRATIONS, folder)
+    (folder / "versions" / "0003_seconds.py").unlink()
+    monkeypatch.setattr(database, "MIGRATIONS", folder)
+    monkeypatch.setattr(database, "REVISION", "0002")
+    with Store.create(path) as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO cells VALUES (1, 1, 2, 0, '', 'a.png', '0f', 1.0, 1.0)")
+        values = "(1, '2026-01-01T00:00:00+00:00', 1, 1, 0, 2, 0, '', 'a.png', '0f', 1.0, NULL, 1.0, '')"
+        connection.execute(f"INSERT INTO events VALUES {values}")
+        connection.commit()
+    monkeypatch.undo()
+    with Store.open(path) as store:
+        assert store.find([cell])[cell].seconds is None and store.seconds() == {"depth": []}
+        store.move([Move(other, State.LABELLED, seconds=12.5)])
+        assert store.find([other])[other].seconds == 12.5 and store.seconds() == {"depth": [12.5]}
+        assert [event.move.seconds for event in store.events()] == [None, 12.5] and store.rebuild() == 0
+
+
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
     third = SECOND.replace("0004", "0005").replace('"0003"', '"0004"').replace("ALTER TABLE rounds", "ALTER TABLE no")
     (newer / "versions" / "0005_broken.py").write_text(third)
