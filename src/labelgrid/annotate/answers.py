@@ -16,6 +16,8 @@ from labelgrid.words import counted
 SHOWN = 20
 #: How many names on either side, in alphabetical order, are compared with a wrong name.
 NEIGHBOURS = 1000
+#: The longest time of a label that is believed, in seconds: a day.
+MOST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,12 @@ class Fault:
     def __str__(self) -> str:
         cell = f" [{self.cell.image_id}, {self.cell.task}]" if self.cell else ""
         return f"{self.where}{cell}: {self.what} {self.next_step}".rstrip()
+
+
+def wrong_time(where: str, given: object, cell: Cell) -> Fault:
+    """The fault of a label's time that is none."""
+    what = f"The label's time is {str(given)!r:.40}; it must be a number of seconds above 0, at most a day."
+    return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 
 @dataclass

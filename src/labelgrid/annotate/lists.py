@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labelgrid.annotate.answers import Fault
+from labelgrid.annotate.answers import MOST_SECONDS, Fault, wrong_time
 from labelgrid.annotate.matching import leads_outside
 from labelgrid.labels.grid import Cell
 from labelgrid.spreadsheets import unmarked
 
 MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = "manifest.json", "manifest.csv", "skips.csv", "labels.csv"
-#: The key of how long a label took, and the longest time that is believed: a day.
-SECONDS, MOST_SECONDS = "seconds", 86_400.0
+#: The key of how long a label took.
+SECONDS = "seconds"
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ def _seconds(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dic
             continue
         value = _number(given)
         if value is None:
-            what = f"The label's time is {str(given)!r:.40}; it must be a number of seconds above 0, at most a day."
-            faults.append(Fault(where, what, "Fix it, or leave it empty if it is not known.", cell))
+            faults.append(wrong_time(where, given, cell))
         elif found.setdefault(cell, (value, where))[0] != value:
             first, other = found[cell]
             what = f"The label took {value:g} seconds here and {first:g} in {other}."

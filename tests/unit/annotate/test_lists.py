@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.annotate.lists import MOST_SECONDS, read_lists
+from labelgrid.annotate.answers import MOST_SECONDS
+from labelgrid.annotate.lists import read_lists
 from labelgrid.labels.grid import Cell
 
 A, B = Cell("a.jpg", "depth"), Cell("b.jpg", "depth")
