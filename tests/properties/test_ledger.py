@@ -34,7 +34,7 @@ def moves(draw: st.DrawFn, image: st.SearchStrategy[str]) -> Move:
             cost=st.sampled_from([0.0, 0.5, 2.0]),
             weight=st.sampled_from([1.0, 0.25]),
             score=st.none() | st.floats(-5, 5),
-            seconds=st.none() | st.floats(0, 9),
+            seconds=st.none() | st.floats(0.5, 9),
         )
     )
 

@@ -16,8 +16,6 @@ from labelgrid.words import counted
 SHOWN = 20
 #: How many names on either side, in alphabetical order, are compared with a wrong name.
 NEIGHBOURS = 1000
-#: The longest time of a label that is believed, in seconds: a day.
-MOST_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)

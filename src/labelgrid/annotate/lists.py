@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from labelgrid.annotate.answers import MOST_SECONDS, Fault, wrong_time
+from labelgrid.annotate.answers import Fault, wrong_time
 from labelgrid.annotate.matching import leads_outside
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import MOST_SECONDS, Cell
 from labelgrid.spreadsheets import unmarked
 
 MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = "manifest.json", "manifest.csv", "skips.csv", "labels.csv"

@@ -13,6 +13,8 @@ from labelgrid.streams import seed_of
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
 Unit = Literal["labels", "images", "cost"]
+#: The longest time of a label that is believed, in seconds: a day.
+MOST_SECONDS = 86_400.0
 
 
 class State(IntEnum):

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Literal
 
 from labelgrid import files
-from labelgrid.annotate.answers import MOST_SECONDS, Answer, Answers, Fault, Skip, wrong_time
+from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_time
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
 from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, ImageRow, Split, State
+from labelgrid.labels.grid import MOST_SECONDS, Cell, ImageRow, Split, State
 from labelgrid.labels.images import image_size
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress

@@ -75,10 +75,17 @@ def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "numbers",
-    [{"cost": -1.0}, {"cost": float("nan")}, {"score": float("nan")}, {"weight": float("inf")}, {"seconds": -1.0}],
+    [
+        {"cost": -1.0},
+        {"cost": float("nan")},
+        {"score": float("nan")},
+        {"weight": float("inf")},
+        {"seconds": 0.0},
+        {"seconds": 1e6},
+    ],
 )
 def test_a_move_with_numbers_that_are_none_is_refused(store: Store, numbers: dict[str, float]) -> None:
-    assert "All must be finite numbers, and cost and seconds must not be below 0" in refusal(
+    assert "All must be finite numbers, the cost not below 0, the seconds above 0" in refusal(
         store, Move(A, State.LABELLED, **numbers)
     )  # type: ignore[arg-type]
 
