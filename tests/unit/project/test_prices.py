@@ -1,5 +1,6 @@
 """Laws of the costs that are learned from how long labels took."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def test_few_times_move_a_cost_little() -> None:
 
 
 @pytest.fixture
-def timed(data: Made, tmp_path: Path) -> ProjectFolder:
+def timed(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
     """A project with a label of each task that took a minute, of semseg, and 10 s, of depth; one has no time."""
     with make_project(tmp_path / "flat", data, splits={data.names[0]: "val"}) as project:
         took = {"semseg": 60.0, "depth": 10.0}
