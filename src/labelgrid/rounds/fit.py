@@ -158,13 +158,12 @@ def fit(
     Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone) replace the project's.
 
     Raises:
-        ProjectError: the recipe lacks a term that the project's strategy reads.
-        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong.
-        ModelError: the network or its weights cannot be used. LabelError: a label's file is missing or has changed.
+        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong. ProjectError: it
+        lacks a term that the strategy reads. ModelError: the network or its weights cannot be used. LabelError: a
+        label's file is missing or has changed.
     """
     context = context_of(project, recipe, changes)
-    _refuse_no_label(project)
-    _refuse_lacking_term(context)
+    _refuse_early(context)
     splits = splits_for_training(context, project, progress)
     _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
@@ -198,7 +197,9 @@ def fit(
     return record
 
 
-def _refuse_no_label(project: ProjectFolder) -> None:
+def _refuse_early(context: RoundContext) -> None:
+    """Refuse what would fail after the training: no label, or no term that the project's strategy reads."""
+    project = context.project
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
@@ -206,15 +207,10 @@ def _refuse_no_label(project: ProjectFolder) -> None:
             next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels.",
             unchanged="Nothing was trained.",
         )
-
-
-def _refuse_lacking_term(context: RoundContext) -> None:
-    """Refuse to train without a term that the project's strategy will read; one that is not here is not asked."""
-    project, recipe = context.project, context.recipe
     try:
         name, strategy = strategy_of(project)
-        lacking = lacking_term(strategy, recipe.score, recipe.terms)
-    except PluginError:
+        lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
+    except PluginError:  # a strategy that is only where queries are made
         return
     if lacking:
         raise ProjectError(
