@@ -25,7 +25,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),
     "select": frozenset({"budget", "strategy", "parts", "centres", "shares", "clusters"}),
-    "annotate": frozenset({"connector", "request", "answers", "matching", "returned"}),
+    "annotate": frozenset({"connector", "request", "answers", "lists", "matching", "returned"}),
 }
 
 #: What a plug-in has when it is built: the members of its interface that tell it from any other object.

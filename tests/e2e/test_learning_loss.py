@@ -10,6 +10,7 @@ import torch
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import newest_fit
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, models, query, score
 from labelgrid.score.learning_loss import PredictedLoss
 from labelgrid.score.pool import pool_batches
@@ -54,7 +55,14 @@ def test_a_round_asks_for_the_images_that_the_trained_modules_expect_most_of(tmp
     with project:
         query.query(project, Budget(9), Silent())
         answer(project, made)
+        with pytest.raises(
+            ProjectError, match=r"'learning_loss', which reads the term 'learning_loss'; the recipe trains"
+        ):
+            fit.fit(project, Silent())
+        assert not (project.round_folder(2) / "fit").exists()
+        chosen, project.settings = project.settings, replace(project.settings, strategy=PluginChoice("random_images"))
         fit.fit(project, Silent())
+        project.settings = chosen
         with pytest.raises(ProjectError, match=r"reads the term 'learning_loss'; the newest model was trained without"):
             query.query(project, Budget(4), Silent())
         project.settings = replace(project.settings, changes={"terms": {"learning_loss": {}}})

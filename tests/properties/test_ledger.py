@@ -34,6 +34,7 @@ def moves(draw: st.DrawFn, image: st.SearchStrategy[str]) -> Move:
             cost=st.sampled_from([0.0, 0.5, 2.0]),
             weight=st.sampled_from([1.0, 0.25]),
             score=st.none() | st.floats(-5, 5),
+            seconds=st.none() | st.floats(0.5, 9),
         )
     )
 
@@ -115,9 +116,8 @@ class Ledger(RuleBasedStateMachine):
             step = replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
         events.append((old.state, step))
         if step.to != State.MISSING:
-            rows[step.cell] = CellRow(
-                step.cell, step.to, step.round, step.request_id, step.path, step.digest, step.cost, step.weight
-            )
+            values = (step.round, step.request_id, step.path, step.digest, step.cost, step.weight, step.seconds)
+            rows[step.cell] = CellRow(step.cell, step.to, *values)
 
     @rule()
     def reopen(self) -> None:

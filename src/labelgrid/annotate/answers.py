@@ -26,11 +26,13 @@ class Answer:
         cell: the cell that it labels.
         where: the file or line, for messages.
         label: the label's file, or a function that reads the label and returns None if there is none.
+        seconds: how long the label took, above 0 and at most a day; None if it is not known.
     """
 
     cell: Cell
     where: str
     label: Path | Callable[[], LabelArray | None]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,12 @@ class Fault:
     def __str__(self) -> str:
         cell = f" [{self.cell.image_id}, {self.cell.task}]" if self.cell else ""
         return f"{self.where}{cell}: {self.what} {self.next_step}".rstrip()
+
+
+def wrong_time(where: str, given: object, cell: Cell) -> Fault:
+    """The fault of a label's time that is none."""
+    what = f"The label's time is {str(given)!r:.40}; it must be a number of seconds above 0, at most a day."
+    return Fault(where, what, "Fix it, or leave it empty if it is not known.", cell)
 
 
 @dataclass

@@ -3,18 +3,20 @@
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from labelgrid import files
-from labelgrid.annotate import returned
+from labelgrid.annotate import lists, returned
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.lists import MANIFEST, MANIFEST_TABLE, SECONDS, SKIPS
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.annotate.returned import IMAGES, LABELS, MANIFEST, PRELABELS, README, SKIPS
+from labelgrid.annotate.returned import IMAGES, LABELS, PRELABELS, README
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
+from labelgrid.labels.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.spreadsheets import csv_text
 
@@ -28,6 +30,7 @@ images/     the images. A label has exactly its image's size (unless its task sa
             image's EXIF orientation is applied.
 prelabels/  the model's predictions, if there is a model: a starting point, not a label. Correct a copy of them.
 skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
+seconds     optional: how long a label took. Fill in this column of manifest.csv, or this key of manifest.json.
 
 Put only labels into labels/. When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
 """
@@ -45,10 +48,11 @@ class FolderConnector:
             ProjectError: the folder holds something else, or the disk reports an error.
         """
         with files.disk(out, "Labels in it were not changed."):
-            earlier, wanted = _earlier_files(out), _files(request)
+            earlier, wanted, times = _earlier_files(out), _files(request), _times(out)
             files.remove_files(out, earlier - wanted.keys())
-            files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in request.items], indent=1) + "\n")
-            files.write_text(out / "manifest.csv", _table(request.items))
+            listed, table = (_with_times(request.items, times, at) for at in (True, False))
+            files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in listed], indent=1) + "\n")
+            files.write_text(out / MANIFEST_TABLE, _table(table))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
                 files.write_text(out / SKIPS, "request_id,reason\n")
@@ -85,9 +89,9 @@ def _earlier_files(out: Path) -> set[str]:
     """
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
-    rows = returned.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
+    rows = lists.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
     names = {field.name for field in fields(RequestItem)}
-    if rows is None or not all(row.keys() == names for row in rows):
+    if rows is None or not all(row.keys() | {SECONDS} == names for row in rows):  # older requests have no times
         raise ProjectError(
             "The folder is neither empty nor an earlier request.",
             where=str(out),
@@ -95,6 +99,27 @@ def _earlier_files(out: Path) -> set[str]:
             unchanged="Nothing was written.",
         )
     return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
+
+
+def _times(out: Path) -> Mapping[Cell, tuple[float, str]]:
+    """The times that were filled into the lists of an earlier request, and where.
+
+    Raises:
+        ProjectError: one is wrong, and would be lost.
+    """
+    found = lists.read_lists(out)
+    for fault in found.faults[:1]:
+        what, next_step = f"{fault.where}: {fault.what}", fault.next_step
+        raise ProjectError(what, where=str(out), next_step=next_step, unchanged="Nothing was written.")
+    return found.seconds
+
+
+def _with_times(
+    items: Iterable[RequestItem], times: Mapping[Cell, tuple[float, str]], in_manifest: bool
+) -> list[RequestItem]:
+    """The requests with the times that `manifest.json` said or, for `manifest.csv`, the others."""
+    kept = {cell: value for cell, (value, where) in times.items() if (where == MANIFEST) == in_manifest}
+    return [replace(item, seconds=kept.get(item.cell)) for item in items]
 
 
 def _table(items: Iterable[RequestItem]) -> str:

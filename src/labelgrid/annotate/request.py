@@ -21,6 +21,7 @@ class RequestItem:
         score: its acquisition score, or None if no strategy picked it.
         cost: the cost of the label.
         why: the reason for the pick, in words.
+        seconds: None, for the annotator to fill in: how long the label took.
     """
 
     request_id: str
@@ -31,6 +32,7 @@ class RequestItem:
     score: float | None
     cost: float
     why: str
+    seconds: float | None = None
 
     @property
     def cell(self) -> Cell:

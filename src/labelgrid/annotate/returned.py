@@ -1,40 +1,29 @@
 """Reads an answered folder: matches each file with a cell by the folder's lists, by request id, or by file name."""
 
-import csv
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, Skip, nearest
 from labelgrid.annotate.connector import ProjectIndex, RemovedNames
-from labelgrid.annotate.matching import LINK, cell_of, is_inside, leads_outside, links_outside, wrong_extension
+from labelgrid.annotate.lists import LABEL_LIST, MANIFEST, MANIFEST_TABLE, SKIPS, Listed, read_lists, skip_lines
+from labelgrid.annotate.matching import LINK, cell_of, is_inside, links_outside, wrong_extension
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell
 from labelgrid.labels.naming import stem
 from labelgrid.labels.opening import FORMATS
-from labelgrid.spreadsheets import unmarked
 from labelgrid.tasks.task import TaskDef
 
-MANIFEST, README, SKIPS, LABEL_LIST = "manifest.json", "README.txt", "skips.csv", "labels.csv"
+README = "README.txt"
 IMAGES, LABELS, PRELABELS = "images", "labels", "prelabels"
 #: Files of a request, which are not labels.
-_OTHER_FILES = frozenset({MANIFEST, "manifest.csv", README, SKIPS, LABEL_LIST})
+_OTHER_FILES = frozenset({MANIFEST, MANIFEST_TABLE, README, SKIPS, LABEL_LIST})
 UNKNOWN = "The label is of an unknown image or task."
 #: A hidden file that is named, unlike others: people wonder about it.
 _NAMED = ".DS_Store"
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """The cell of a label file, according to a list in the folder."""
-
-    cell: Cell
-    request_id: str = ""
 
 
 @dataclass
@@ -60,10 +49,10 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
     """
     if not folder.is_dir():
         raise LabelError("There is no such folder.", where=str(folder), next_step="Check the path.")
-    answers = Answers()
-    listed = _lists(folder, answers.faults)
+    lists = read_lists(folder)
+    answers, listed = Answers(faults=lists.faults), lists.files
     names = list(_walk(folder, set(index.tasks)))
-    skips = _skip_lines(folder, answers.faults)
+    skips = skip_lines(folder, answers.faults)
     known = _known(index, [n for n in names if n not in listed], listed, {line[1] for line in skips})
     unmatched: list[tuple[str, Fault]] = []
     removed = index.removed()
@@ -76,7 +65,7 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
         elif isinstance(match, Fault):
             unmatched.append((name, match))
         else:
-            answers.labels.append(Answer(match, name, folder / name))
+            answers.labels.append(Answer(match, name, folder / name, lists.seconds.get(match, (None,))[0]))
     answers.faults += _with_hints(unmatched, index)
     closed = index.closed({line[1] for line in skips} - known.requests.keys())
     answers.closed = [where for where, request_id, _ in skips if request_id in closed]
@@ -90,19 +79,6 @@ def read_answers(folder: Path, index: ProjectIndex) -> Answers:
             unchanged="Nothing was imported.",
         )
     return answers
-
-
-def manifest_rows(path: Path) -> list[dict[str, Any]] | None:
-    """The rows of a manifest, or None if the file is not a manifest."""
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    keys = ("request_id", "image", "task", "path")
-    is_manifest = isinstance(rows, list) and all(
-        isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys) for row in rows
-    )
-    return rows if is_manifest else None
 
 
 def _walk(folder: Path, tasks: set[str]) -> Iterator[str]:
@@ -140,61 +116,7 @@ def _refuse_unreadable(error: OSError) -> None:
     raise LabelError(what, where=where, next_step="Fix its permissions.", unchanged="Nothing was imported.") from error
 
 
-def _lists(folder: Path, faults: list[Fault]) -> dict[str, _Listed]:
-    """Path below the folder -> cell, from the manifest and the list of labels."""
-    rows: list[tuple[str, dict[str, Any]]] = []
-    if (folder / MANIFEST).is_file():
-        manifest = manifest_rows(folder / MANIFEST)
-        if manifest is None:
-            faults.append(Fault(MANIFEST, "The file is not a request's manifest.", "Restore the exported one."))
-        rows += [(MANIFEST, row) for row in manifest or []]
-    if (folder / LABEL_LIST).is_file():
-        table = _table(folder / LABEL_LIST, ("image", "task", "path"), faults)
-        rows += [(LABEL_LIST, row) for _, row in table]
-    listed: dict[str, _Listed] = {}
-    for where, row in rows:
-        path = PurePosixPath(row["path"])
-        entry = _Listed(Cell(row["image"], row["task"]), row.get("request_id", ""))
-        if leads_outside(path):
-            faults.append(
-                Fault(where, f"The path '{path}' leads out of the folder.", "Restore the exported list.", entry.cell)
-            )
-        elif listed.setdefault(path.as_posix(), entry).cell != entry.cell:
-            faults.append(Fault(where, f"Two cells have the path '{path}'.", "Restore the exported list.", entry.cell))
-    return listed
-
-
-def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            if reader.fieldnames is None:
-                return []
-            missing = [column for column in columns if column not in reader.fieldnames]
-            if not missing:
-                return [(reader.line_num, _plain(row)) for row in reader if any(row.values())]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(Fault(path.name, f"The file cannot be read: {error}.", "Write it as CSV in UTF-8."))
-        return []
-    faults.append(Fault(path.name, f"The first line has no column '{missing[0]}'.", f"Make it {','.join(columns)}."))
-    return []
-
-
-def _plain(row: Mapping[str | None, Any]) -> dict[str, Any]:
-    """A line's values as they were before the export; those beyond the columns are dropped."""
-    return {name: unmarked(value) for name, value in row.items() if name is not None}
-
-
-def _skip_lines(folder: Path, faults: list[Fault]) -> list[tuple[str, str, str]]:
-    """The line, request id and reason of each skip."""
-    if not (folder / SKIPS).is_file():
-        return []
-    table = _table(folder / SKIPS, ("request_id", "reason"), faults)
-    return [(f"{SKIPS} line {number}", row["request_id"].strip(), row["reason"].strip()) for number, row in table]
-
-
-def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, _Listed], ids: set[str]) -> _Known:
+def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, Listed], ids: set[str]) -> _Known:
     """Look up the tasks, requests and images that the names may refer to; each table of the ledger is read once."""
     stems = {stem(name) for name in names}
     ids = ids | {PurePosixPath(s).name for s in stems} | {entry.request_id for entry in listed.values()} - {""}
@@ -210,7 +132,7 @@ def _known(index: ProjectIndex, names: Iterable[str], listed: Mapping[str, _List
     return _Known(index.tasks, index.requests(ids), frozenset(images), by_stem)
 
 
-def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | Fault:
+def _by_list(name: str, entry: Listed, folder: Path, known: _Known) -> Cell | Fault:
     cell = entry.cell
     if not is_inside(folder, name):
         return Fault(name, LINK, "Copy the label itself into the folder.", cell)
@@ -223,7 +145,7 @@ def _by_list(name: str, entry: _Listed, folder: Path, known: _Known) -> Cell | F
     return wrong_extension(name, name, cell, known.tasks[cell.task]) or cell
 
 
-def _is_removed(name: str, entry: _Listed | None, known: _Known, removed: RemovedNames) -> bool:
+def _is_removed(name: str, entry: Listed | None, known: _Known, removed: RemovedNames) -> bool:
     """Whether a file that matches no cell is of a removed image or a dropped task."""
     path = PurePosixPath(stem(name))
     if path.name in removed.requests:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -166,12 +166,25 @@ def status(folder: Folder, json: AsJson = False) -> None:
     columns = ["kind", "missing", "requested", "labelled", "skipped", "spent"]
     rows = [[name, *(task[c] for c in columns)] for name, task in values["tasks"].items()]
     screen.table("", ["task", *columns], rows)
+    _show_times(values)
     if values["rounds"]:
         columns = ["round", "strategy", "budget", "unit", "state"]
         screen.table("", columns, [[row[c] for c in columns] for row in values["rounds"]])
     for headline in values["headlines"]:
         screen.say(headline["text"])
     screen.say(f"Next: {values['next']}")
+
+
+def _show_times(values: dict[str, Any]) -> None:
+    """Print how long labels took, where imports said so, and the costs that are learned from that."""
+    times = {name: task["times"] for name, task in values["tasks"].items() if task["times"]}
+    if not times:
+        return
+    columns = ["labels", "median", "mean", "cost"]
+    titles = ["task", "labels with a time", "median s", "mean s", "learned cost"]
+    screen.table("", titles, [[name, *(task[c] for c in columns)] for name, task in times.items()])
+    if values["costs"] == "declared":
+        screen.say('Queries use the declared costs; with costs = "times" in labelgrid.toml, the learned ones.')
 
 
 def register(app: typer.Typer) -> None:

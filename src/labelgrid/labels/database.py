@@ -148,6 +148,15 @@ def check_values(row: Sequence[Any], kinds: Sequence[type], what: str) -> None:
         raise foreign(f"{what} has a number that is not finite")
 
 
+def check_optional(value: Any, what: str) -> None:
+    """Check a value that is a finite number or None.
+
+    Raises:
+        LedgerError: it is neither; `what` names the row.
+    """
+    check_values((value,), (type(None) if value is None else float,), what)
+
+
 def check_name(name: Any, what: str) -> None:
     """Check a name that becomes part of a path.
 

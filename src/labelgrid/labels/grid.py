@@ -13,6 +13,8 @@ from labelgrid.streams import seed_of
 Split = Literal["train", "val", "test", "heldout"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
 Unit = Literal["labels", "images", "cost"]
+#: The longest time of a label that is believed, in seconds: a day.
+MOST_SECONDS = 86_400.0
 
 
 class State(IntEnum):
@@ -81,7 +83,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Move:
-    """The change of a cell to another state, with the values of its event."""
+    """The change of a cell to another state, with the values of its event; `seconds` is how long its label took."""
 
     cell: Cell
     to: State
@@ -93,6 +95,7 @@ class Move:
     score: float | None = None
     weight: float = 1.0
     why: str = ""
+    seconds: float | None = None
 
 
 def request_id(round: int, cell: Cell) -> str:

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 
 from labelgrid.errors import LedgerError
 from labelgrid.labels import roster
-from labelgrid.labels.database import UNCHANGED, check_values, foreign_values
-from labelgrid.labels.grid import LEGAL, Cell, Move, State
+from labelgrid.labels.database import UNCHANGED, check_optional, check_values, foreign_values
+from labelgrid.labels.grid import LEGAL, MOST_SECONDS, Cell, Move, State
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES
 
 
@@ -28,6 +28,7 @@ class CellRow:
         digest: the content hash of the label's file.
         cost: of the label or, for a requested cell, of the request.
         weight: its weight in training.
+        seconds: how long the label took; None if its import did not say so.
     """
 
     cell: Cell
@@ -38,6 +39,7 @@ class CellRow:
     digest: str = ""
     cost: float = 0.0
     weight: float = 1.0
+    seconds: float | None = None
 
 
 @dataclass
@@ -61,7 +63,7 @@ class _Working:
         return {"image_id": self.image_ids[cell.image_id], "task_id": self.task_ids[cell.task]}
 
 
-#: The types of a cell's columns after its state.
+#: The types of a cell's columns after its state, without its seconds.
 CELL_TYPES = (int, str, str, str, float, float)
 
 
@@ -71,7 +73,8 @@ def cell_row(cell: Cell, state: int, rest: Sequence[Any]) -> CellRow:
     Raises:
         LedgerError: a value has another type.
     """
-    check_values(rest, CELL_TYPES, "a cell")
+    check_values(rest[:-1], CELL_TYPES, "a cell")
+    check_optional(rest[-1], "a cell")
     return CellRow(cell, State(state), *rest)
 
 
@@ -132,10 +135,11 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
 
 
 def _check_numbers(step: Move) -> None:
-    if step.cost < 0 or not all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0))):
+    numbers = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
+    if not numbers or step.cost < 0 or not (step.seconds is None or 0 < step.seconds <= MOST_SECONDS):
         raise LedgerError(
-            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight} and score {step.score}. All must be finite "
-            "numbers, and the cost must not be below 0.",
+            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} and seconds "
+            f"{step.seconds}. All must be finite numbers, the cost not below 0, the seconds above 0 and at most a day.",
             next_step="Fix the wrong one.",
             unchanged=UNCHANGED,
         )
@@ -149,7 +153,8 @@ def _answering(old: CellRow, step: Move) -> Move:
 
 
 def _after(step: Move) -> CellRow:
-    return CellRow(step.cell, step.to, step.round, step.request_id, step.path, step.digest, step.cost, step.weight)
+    values = (step.round, step.request_id, step.path, step.digest, step.cost, step.weight, step.seconds)
+    return CellRow(step.cell, step.to, *values)
 
 
 def _events(working: _Working, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
@@ -172,6 +177,7 @@ def _events(working: _Working, moves: Sequence[Move]) -> Iterator[dict[str, Any]
             "score": step.score,
             "weight": step.weight,
             "why": step.why,
+            "seconds": step.seconds,
         }
 
 
@@ -190,7 +196,7 @@ def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow
 
 
 def _values(row: CellRow) -> dict[str, Any]:
-    names = ("state", "round", "request_id", "path", "digest", "cost", "weight")
+    names = ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds")
     return {name: getattr(row, name) for name in names}
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 #: The newest file in `migrations/versions`; a test compares the tables below with the result of the migrations.
-REVISION = "0002"
+REVISION = "0003"
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: Not Alembic's default name, so that another program's database is never mistaken for a ledger.
 VERSION_TABLE = "ledger_version"
@@ -89,6 +89,7 @@ EVENTS = Table(
     Column("score", Float),
     Column("weight", Float, nullable=False),
     Column("why", Text, nullable=False),
+    Column("seconds", Float),
     CheckConstraint("from_state BETWEEN 0 AND 3 AND to_state BETWEEN 0 AND 3", name="states"),
     Index("events_by_cell", "image_id", "task_id"),
 )
@@ -114,6 +115,7 @@ CELLS = Table(
     Column("digest", Text, nullable=False),
     Column("cost", Float, nullable=False),
     Column("weight", Float, nullable=False),
+    Column("seconds", Float),
     CheckConstraint("state BETWEEN 1 AND 3", name="state"),
     Index("cells_by_state", "task_id", "state", "cost", "image_id"),
     sqlite_with_rowid=False,
@@ -123,6 +125,13 @@ Index(
     CELLS.c.request_id,
     sqlite_where=CELLS.c.request_id != "",
     postgresql_where=CELLS.c.request_id != "",
+)
+Index(
+    "cells_timed",
+    CELLS.c.task_id,
+    CELLS.c.seconds,
+    sqlite_where=CELLS.c.seconds.is_not(None),
+    postgresql_where=CELLS.c.seconds.is_not(None),
 )
 
 ROUNDS = Table(

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from labelgrid.labels import database, moves, rebuild, roster, rounds, views
@@ -68,9 +67,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     @contextmanager
@@ -216,6 +213,11 @@ class Store:
         """The cost of all answers in some splits (None: all), also of removed images and dropped tasks."""
         with self._database.reading() as connection:
             return views.spent(connection, splits)
+
+    def seconds(self, splits: Sequence[Split] | None = None) -> dict[str, list[float]]:
+        """How long labels of some splits (None: all) took, by task: those of the labels whose import said so."""
+        with self._database.reading() as connection:
+            return views.seconds(connection, splits)
 
     def events(
         self,

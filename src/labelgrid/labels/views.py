@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Select, func, select
 
 from labelgrid.labels import roster, rounds
-from labelgrid.labels.database import check_values, foreign
-from labelgrid.labels.grid import Cell, Grid, Move, Split, State
+from labelgrid.labels.database import check_optional, check_values, foreign
+from labelgrid.labels.grid import MOST_SECONDS, Cell, Grid, Move, Split, State
 from labelgrid.labels.moves import CellRow, cell_row
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES, TASKS
 
@@ -83,6 +83,20 @@ def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, 
         missing = images - requested - labelled - skipped
         task_counts[task.name] = TaskCount(missing, requested, labelled, skipped, paid.get(task_id, 0.0), promised)
     return task_counts
+
+
+def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str, list[float]]:
+    """The seconds of the labels that have a time, by task; see `Store.seconds`."""
+    timed = select(CELLS.c.task_id, CELLS.c.seconds).join_from(CELLS, IMAGES).where(CELLS.c.seconds.is_not(None))
+    names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
+    found: dict[str, list[float]] = {name: [] for name in names.values()}
+    for task_id, value in connection.execute(roster.within(timed, splits)):
+        check_optional(value, "a cell")
+        if not 0 < value <= MOST_SECONDS:
+            raise foreign(f"a cell has the time {value}")
+        if task_id in names:
+            found[names[task_id]].append(value)
+    return found
 
 
 def spent(connection: Connection, splits: Sequence[Split] | None) -> float:
@@ -190,7 +204,8 @@ EVENT_TYPES = (str, int, str, str, str, float, float, str)
 def _move(row: Any) -> Move:
     values = (row.at, row.round, row.request_id, row.path, row.digest, row.cost, row.weight, row.why)
     check_values(values, EVENT_TYPES, "an event")
-    check_values((row.score,), (type(None) if row.score is None else float,), "an event")
+    for value in (row.score, row.seconds):
+        check_optional(value, "an event")
     return Move(
         Cell(row.image, row.task),
         State(row.to_state),
@@ -202,4 +217,5 @@ def _move(row: Any) -> Move:
         row.score,
         row.weight,
         row.why,
+        row.seconds,
     )

@@ -23,7 +23,7 @@ from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.status import next_command
 from labelgrid.spreadsheets import csv_text, unmarked
 
-COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split")
+COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds")
 LIST = "labels.csv"
 
 
@@ -166,7 +166,7 @@ def _labels(project: ProjectFolder) -> list[tuple[dict[str, object], Path, str]]
     for row in cells:
         image_id, task, source = row.cell.image_id, row.cell.task, project.inside(row.path)
         path = f"{task}/{label_name(image_id, source.suffix, image_id in whole)}"
-        values = (image_id, task, path, row.round, row.cost, row.weight, split[image_id])
+        values = (image_id, task, path, row.round, row.cost, row.weight, split[image_id], row.seconds)
         lines.append((dict(zip(COLUMNS, values, strict=True)), source, row.digest))
     return lines
 
@@ -181,7 +181,7 @@ def _earlier_files(out: Path) -> set[str]:
         return set()
     try:
         reader = csv.DictReader(io.StringIO(read_bytes(out / LIST).decode(), newline=""))
-        if tuple(reader.fieldnames or ()) == COLUMNS:
+        if tuple(reader.fieldnames or ()) in (COLUMNS, COLUMNS[:-1]):  # earlier versions wrote no times
             return {unmarked(row["path"]) for row in reader}
     except (OSError, ValueError, csv.Error):
         pass

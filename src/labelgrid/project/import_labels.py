@@ -262,7 +262,10 @@ def _record(project: ProjectFolder, validated: ValidatedLabels, paths: Sequence[
 
 
 def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterator[Move]:
-    """The moves that make the cell labelled; its round, request id and weight are kept. No label is paid twice."""
+    """The moves that make the cell labelled; its round, request id and weight are kept. No label is paid twice.
+
+    The answer of a request costs what was promised; another label costs the task's price.
+    """
     row = label.row
     if label.status in ("unchanged", "repaired"):
         return
@@ -276,9 +279,10 @@ def _steps(label: AcceptedLabel, path: str, cost: float, number: int) -> Iterato
         row.request_id,
         path,
         label.digest,
-        0.0 if label.taken_back else cost,
+        0.0 if label.taken_back else row.cost if row.state == State.REQUESTED else cost,
         weight=row.weight,
         why="the model's own prediction" if label.predicted else "",
+        seconds=label.answer.seconds,
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from labelgrid import plugins
 from labelgrid.config import as_toml, parse, read_toml
@@ -35,6 +35,7 @@ class Settings:
         strategy: the plug-in that picks cells.
         changes: overrides of the recipe, table by table.
         oracle: of a simulated campaign, None in a live one.
+        costs: what labels cost in queries: what is declared, or what is learned from the times of labels.
     """
 
     recipe: str = "small"
@@ -44,6 +45,7 @@ class Settings:
     strategy: PluginChoice = field(default_factory=lambda: PluginChoice(STRATEGY))
     changes: Mapping[str, Any] = field(default_factory=dict)
     oracle: Oracle | None = None
+    costs: Literal["declared", "times"] = "declared"
 
 
 def read_settings(path: Path) -> Settings:
@@ -70,6 +72,7 @@ def settings_text(settings: Settings) -> str:
         f"seed = {settings.seed}\n"
         f"weights = {as_toml(settings.weights)}    # a local file of backbone weights; empty: download them\n"
         f"group = {as_toml(settings.group)}      # a pattern on image ids; images of one group stay in one split\n"
+        f'costs = {as_toml(settings.costs)}    # or "times": learned from how long labels took\n'
         + (f"changes = {as_toml(changes)}    # overrides of the recipe\n" if changes else "")
         + f"\n[strategy]\nname = {as_toml(chosen.name)}\n"
         + (f"options = {as_toml(chosen.options)}\n" if chosen.options else "")

@@ -1,5 +1,6 @@
 """Summarises a project: images, cells, costs, rounds, headline figures, and the next command. Loads no torch."""
 
+from dataclasses import asdict
 from typing import Any
 
 from labelgrid.errors import command
@@ -7,6 +8,7 @@ from labelgrid.project.artifacts import measured_rounds, read_fit
 from labelgrid.project.available import noted
 from labelgrid.project.declared import redeclared
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import times_of
 from labelgrid.project.requests import query_command
 from labelgrid.report.headlines import Headline, headlines_of
 
@@ -14,16 +16,22 @@ from labelgrid.report.headlines import Headline, headlines_of
 def status_of(project: ProjectFolder) -> dict[str, Any]:
     """The status as JSON values; `tasks` counts all images including held-out ones, `heldout` only these.
 
-    `spent` is the cost of all answers, those of dropped tasks too. `set_aside` holds the images that the last commands
-    left out and that still cannot be used, with the reasons.
+    `spent` is the cost of all answers, those of dropped tasks too. `times` says how long a task's labels took, and the
+    cost that is learned from that; None if no import said so. `set_aside` holds the images that the last commands left
+    out and that still cannot be used, with the reasons.
     """
     counts, rounds = project.store.counts(), project.store.rounds()
     held = project.store.counts(("heldout",))
+    times = times_of(project)
     kinds = {row.name: row.kind for row in project.store.tasks()}
     values = {
         "images": project.store.count_images(),
         "heldout_images": project.store.count_images(("heldout",)),
-        "tasks": {name: {"kind": kinds[name], **_counts(count)} for name, count in counts.items()},
+        "tasks": {
+            name: {"kind": kinds[name], **_counts(count), "times": asdict(times[name]) if name in times else None}
+            for name, count in counts.items()
+        },
+        "costs": project.settings.costs,
         "heldout": {name: _counts(count) for name, count in held.items()},
         "rounds": [
             {"round": r.number, "strategy": r.strategy, "budget": r.budget, "unit": r.unit, "state": r.state}

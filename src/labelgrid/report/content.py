@@ -33,6 +33,10 @@ class TaskCells:
         labelled, requested, skipped, missing: the number of cells in each state.
         spent: the cost of all answers so far.
         promised: the cost of the open requests.
+        timed: the number of labels whose import said how long they took.
+        median: of their times, in seconds.
+        mean: of their times, in seconds.
+        learned: the cost of one label that is learned from the times of all splits.
     """
 
     task: str
@@ -44,6 +48,10 @@ class TaskCells:
     missing: int
     spent: float
     promised: float
+    timed: int = 0
+    median: float | None = None
+    mean: float | None = None
+    learned: float | None = None
 
 
 @dataclass(frozen=True)

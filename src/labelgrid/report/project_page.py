@@ -26,6 +26,13 @@ from labelgrid.words import counted
 
 #: States in the bars' order, with colours of Okabe & Ito's palette and a grey.
 STATES = {"labelled": "#0072b2", "requested": "#e69f00", "skipped": "#cc79a7", "missing": "#d9d9d9"}
+#: The columns of how long labels took, by field of `TaskCells`.
+TIMES = {
+    "timed": "labels with a time",
+    "median": "median seconds",
+    "mean": "mean seconds",
+    "learned": "learned cost of one label",
+}
 
 
 def project_page(report: ProjectReport) -> Page:
@@ -78,11 +85,13 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
     rows = {task.task: {state: float(getattr(task, state)) for state in STATES} for task in part.tasks}
     keys = [Column(state, True, colour) for state, colour in STATES.items()]
     columns = [Column("task"), Column("kind"), *keys, *numeric("cost of one label", "spent", "promised")]
+    timed = TIMES if any(task.timed for task in part.tasks) else {}
+    columns += numeric(*timed.values())
     lines: list[list[Value]] = [
-        [t.task, t.kind, *(getattr(t, s) for s in STATES), t.cost, t.spent, t.promised] for t in part.tasks
+        [t.task, t.kind, *(getattr(t, s) for s in [*STATES, "cost", "spent", "promised", *timed])] for t in part.tasks
     ]
     if part.dropped:
-        lines.append(["dropped tasks", "", *(None for _ in STATES), None, part.dropped, None])
+        lines.append(["dropped tasks", "", *(None for _ in STATES), None, part.dropped, None, *(None for _ in timed)])
     foot: list[Value] = [
         "all tasks",
         "",
@@ -90,6 +99,7 @@ def cells_figure(part: SplitCells, name: str) -> Figure:
         "",
         _total(part, "spent") + part.dropped,
         _total(part, "promised"),
+        *("" for _ in timed),
     ]
     return Figure([Bars(name, rows, STATES)], DataTable(columns, lines, foot), wide=True, open=True)
 

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from labelgrid.errors import command
 from labelgrid.labels.grid import Cell, Split, State
 from labelgrid.labels.store import RoundRow
 from labelgrid.project.artifacts import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.status import status_of
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of, versions
@@ -75,7 +77,7 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
 
 
 def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
-    rows = {row.name: row for row in project.store.tasks()}
+    rows, times = {row.name: row for row in project.store.tasks()}, times_of(project, (split,))
     counts = [
         TaskCells(
             task=task,
@@ -87,11 +89,17 @@ def _part(project: ProjectFolder, split: Split, name: str) -> SplitCells:
             missing=count.missing,
             spent=count.spent,
             promised=count.promised,
+            **_times(times.get(task)),
         )
         for task, count in project.store.counts((split,)).items()
     ]
     dropped = round(project.store.spent((split,)) - sum(task.spent for task in counts), 9)  # costs are sums of floats
     return SplitCells(name, project.store.count_images((split,)), counts, dropped)
+
+
+def _times(times: TaskTimes | None) -> dict[str, Any]:
+    """How long labels took, as fields of `TaskCells`."""
+    return {"timed": times.labels, "median": times.median, "mean": times.mean, "learned": times.cost} if times else {}
 
 
 def _picks(project: ProjectFolder, row: RoundRow) -> list[PickRecord]:

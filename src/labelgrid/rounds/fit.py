@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.errors import ImageError, TrainingError, command
+from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
 from labelgrid.nets.network import Network
@@ -25,6 +25,7 @@ from labelgrid.recipes.resolve import build_plugin, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
+from labelgrid.rounds.round_scores import lacking_term, strategy_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
@@ -157,11 +158,12 @@ def fit(
     Then evaluate it on the held-out labels. `recipe`, `changes` and `weights` (of the backbone) replace the project's.
 
     Raises:
-        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong.
-        ModelError: the network or its weights cannot be used. LabelError: a label's file is missing or has changed.
+        TrainingError: there is no label, or a loss is not finite. RecipeError: the recipe is wrong. ProjectError: it
+        lacks a term that the strategy reads. ModelError: the network or its weights cannot be used. LabelError: a
+        label's file is missing or has changed.
     """
     context = context_of(project, recipe, changes)
-    _refuse_no_label(project)
+    _refuse_early(context)
     splits = splits_for_training(context, project, progress)
     _check_labels(context, {*splits[0], *splits[1], *labelled_images(project, "heldout")})
     network = new_network(context, project, progress, weights)
@@ -195,12 +197,27 @@ def fit(
     return record
 
 
-def _refuse_no_label(project: ProjectFolder) -> None:
+def _refuse_early(context: RoundContext) -> None:
+    """Refuse what would fail after the training: no label, or no term that the project's strategy reads."""
+    project = context.project
     if not labelled_images(project, "train"):
         raise TrainingError(
             "There is no label to learn from.",
             where=str(project.folder),
             next_step="Run `labelgrid query`, `labelgrid export` and then `labelgrid import` to get labels.",
+            unchanged="Nothing was trained.",
+        )
+    try:
+        name, strategy = strategy_of(project)
+        lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
+    except PluginError:  # a strategy that is only where queries are made
+        return
+    if lacking:
+        raise ProjectError(
+            f"The strategy '{name}' needs the statistic '{lacking[0]}', which reads the term '{lacking[1]}'; the "
+            "recipe trains without it.",
+            where=str(project.folder),
+            next_step=f'Add a table [terms."{lacking[1]}"] to the recipe, or choose another strategy.',
             unchanged="Nothing was trained.",
         )
 

@@ -17,6 +17,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, pending_previews
 from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.prices import with_learned_costs
 from labelgrid.recipes.files import hash_of
 from labelgrid.recipes.resolve import resolved_options
 from labelgrid.rounds import pending
@@ -124,6 +125,8 @@ class _Query:
         """
         project, needed = self.project, self.scores if self.strategy.needs else None
         stamp, grid, number = project.store.pool_hash(), project.store.grid(), project.round_number
+        if project.settings.costs == "times":
+            grid = with_learned_costs(project, grid, self.progress)
         check_budget(budget, grid)
         if self.name != asked:
             self.progress.say(f"There is no model yet, so '{asked}' has no scores: picking images at random.")

@@ -1,7 +1,7 @@
 """Finds the scores of a round, and refuses stale ones. Loads no torch."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,23 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     chosen = project.settings.strategy
     options = chosen.options if name in ("", chosen.name) else {}
     return name or chosen.name, build_plugin("select", PluginChoice(name or chosen.name, options))
+
+
+def lacking_term(
+    strategy: Strategy, score: Mapping[str, Mapping[str, Any]], terms: Collection[str]
+) -> tuple[str, str] | None:
+    """The first statistic of a strategy that reads a term which a training lacks, and that term. It loads torch.
+
+    Args:
+        strategy: declares the statistics.
+        score: the recipe's [score] tables.
+        terms: the names of the recipe's [terms] tables.
+    """
+    for name in sorted(strategy.needs):
+        statistic = build_plugin("score", PluginChoice(name, score.get(name, {})), 0)
+        for term in sorted(statistic.terms - set(terms)):
+            return name, term
+    return None
 
 
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:

@@ -5,12 +5,12 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,10 @@ from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.study import Kind
 from labelgrid.simulation.validate import validate_study, widened
 
+if TYPE_CHECKING:
+    from labelgrid.rounds.score import PoolScorer
+    from labelgrid.train.model import TrainedModel
+
 #: Steps of the short training, how many of them are not timed, and images that are scored.
 STEPS, WARM, SCORED = 16, 4, 8
 
@@ -41,7 +45,9 @@ class StepTiming:
         image: seconds of measuring the network on an image.
         images: how many images are measured per round.
         memory: bytes of a run's processes.
-        score: seconds of scoring an image.
+        score: seconds of scoring an image, and of training statistics on it.
+        learn: seconds of training statistics on an image with a label.
+        members: trainings of further networks for a round's scores, by statistics.
     """
 
     step: float
@@ -49,6 +55,8 @@ class StepTiming:
     images: int
     memory: int
     score: float = 0.0
+    learn: float = 0.0
+    members: int = 0
 
     def seconds(self, work: RunWork) -> float:
         """The time of a run.
@@ -57,9 +65,12 @@ class StepTiming:
             >>> timing = StepTiming(step=0.5, image=0.1, images=20, memory=0, score=2.0)
             >>> timing.seconds(RunWork(30, [100, 100], scored=50))
             204.0
+            >>> replace(timing, learn=1.0, members=2).seconds(RunWork(30, [100, 100], scored=50, labelled=[10, 20]))
+            434.0
         """
-        measured = len(work.steps) * self.images
-        return sum(work.steps) * self.step + measured * self.image + work.scored * self.score
+        trained = sum(work.steps) * self.step * (1 + self.members)
+        measured = len(work.steps) * self.images * self.image
+        return trained + measured + work.scored * self.score + sum(work.labelled) * self.learn
 
 
 @dataclass(frozen=True)
@@ -132,7 +143,7 @@ def _timings(jobs: Sequence[Job], progress: Progress) -> dict[tuple[str, str], S
         same = [timing for (steps, _), timing in found.items() if steps == training] if not scoring else []
         if not same:
             progress.say(f"Timing a short training of {job.run.key}, which is discarded.")
-        found[training, scoring] = same[0] if same else time_training(job)
+        found[training, scoring] = replace(same[0], members=0) if same else time_training(job)
     return found
 
 
@@ -169,26 +180,73 @@ def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
         with ProjectFolder.open(job.folder) as project:
             while newest_fit(project.folder) is None and step(project, job.run, job.study, timer):
                 pass
-            times = timer.timing(peak_memory(load_recipe(job.settings.recipe, job.settings.changes).train.workers))
-            score = _time_scoring(project, timer) if job.max_work.scored else 0.0
-        pipe.send((*times, score))
+            times = timer.timing()
+            scoring = _time_scoring(project, timer) if job.max_work.scored else ()
+            memory = peak_memory(load_recipe(job.settings.recipe, job.settings.changes).train.workers)
+        pipe.send((*times, memory, *scoring))
     except LabelgridError as error:
         pipe.send(str(error))
 
 
-def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> float:
-    """Score a few images of the pool; returns the seconds of one. The training of a statistic is not counted."""
+class Asked(list[str]):
+    """Image ids that remember whether a statistic was trained on them."""
+
+    asked = False
+
+    def __iter__(self) -> Iterator[str]:
+        self.asked = True
+        return super().__iter__()
+
+
+def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> tuple[float, float, int]:
+    """Train the statistics on a few images, and score these; returns the last three fields of a `StepTiming`."""
     from labelgrid.rounds.score import PoolScorer
 
     grid, fit = project.store.grid(), newest_fit(project.folder)
     rows = np.flatnonzero(grid.eligible.any(1))[:SCORED]
     if fit is None or not len(rows):
-        return 0.0
+        return 0.0, 0.0, 0
     images = [grid.images[row] for row in rows.tolist()]
     few = replace(grid, images=images, keys=grid.keys[rows], state=grid.state[rows])
-    PoolScorer(RoundScores(project, fit, strategy_of(project)[1]), timer).scored(project.round_number, few)
+    scores = RoundScores(project, fit, strategy_of(project)[1])
+    own, learn, members = _time_statistics(PoolScorer(scores, timer), images)
+    PoolScorer(scores, timer).scored(project.round_number, few)  # the statistics are trained already
     scored = timer.moments[-1]
-    return (scored[-1] - scored[0]) / len(rows)
+    return own + (scored[-1] - scored[0]) / len(rows), learn, members
+
+
+def _time_statistics(scorer: "PoolScorer", pool: Sequence[str]) -> tuple[float, float, int]:
+    """Train each statistic on a few images, and save it as a scoring does.
+
+    Returns:
+        The seconds of an image of the pool and of an image with a label, and the number of trained networks.
+    """
+    from labelgrid.rounds.context import labelled_images
+    from labelgrid.rounds.members import train_member
+    from labelgrid.rounds.score import scoring_job
+    from labelgrid.score.fit import FitImages, fit_statistics
+
+    project, fit, timer, context = scorer.project, scorer.fit, scorer.progress, scorer.context
+    job = scoring_job(context, scorer.model, scorer.statistics, scorer.scores.stamp)
+    folder, seconds = scorer.scores.folder(project.round_number), [0.0, 0.0]
+    members: list[float] = []
+
+    def member(name: str) -> "TrainedModel":
+        start = time.perf_counter()
+        model = train_member(context, project, fit, name, timer)
+        members.append(time.perf_counter() - start)
+        return model
+
+    for name, statistic in scorer.statistics.items():
+        parts = Asked(pool), Asked(labelled_images(project, "train")[:SCORED])
+        start, before = time.perf_counter(), sum(members)
+        images = FitImages(parts[1], parts[0], fit.seed, member)
+        fit_statistics(replace(job, statistics={name: statistic}), images, folder, timer)
+        took = time.perf_counter() - start - (sum(members) - before)
+        used = sum(len(part) for part in parts if part.asked)
+        for place, part in enumerate(parts):
+            seconds[place] += took / used if part.asked and used else 0.0
+    return seconds[0], seconds[1], len(members)
 
 
 @dataclass
@@ -207,12 +265,12 @@ class TimingProgress(Silent):
         """As `Progress.advance`."""
         self.moments[-1].append(time.perf_counter())
 
-    def timing(self, memory: int) -> tuple[float, float, int, int]:
-        """The fields of a `StepTiming`; the last bar was measuring, the one before it training."""
+    def timing(self) -> tuple[float, float, int]:
+        """The first fields of a `StepTiming`; the last bar was measuring, the one before it training."""
         steps, images = self.moments[-2:]
         first = min(WARM, len(steps) - 2)
         step = (steps[-1] - steps[first]) / max(len(steps) - 1 - first, 1)
-        return step, (images[-1] - images[0]) / max(self.totals[-1], 1), self.totals[-1], memory
+        return step, (images[-1] - images[0]) / max(self.totals[-1], 1), self.totals[-1]
 
 
 def peak_memory(workers: int) -> int:

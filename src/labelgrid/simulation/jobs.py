@@ -24,21 +24,24 @@ class RunWork:
         labels: the labels of the pool's images at the end.
         steps: optimiser steps of each training.
         scored: images that are scored for picks, over all rounds.
+        labelled: images with a label in each training; as many, at most, have one when the pool is scored before it.
     """
 
     labels: int
     steps: Sequence[int]
     scored: int = 0
+    labelled: Sequence[int] = ()
 
     def after(self, trained: int) -> "RunWork":
         """The remaining work after this many finished trainings.
 
         Example:
-            >>> RunWork(90, [100, 200, 300], scored=60).after(1)
-            RunWork(labels=90, steps=[200, 300], scored=40)
+            >>> RunWork(90, [100, 200, 300], scored=60, labelled=[20, 25, 30]).after(1)
+            RunWork(labels=90, steps=[200, 300], scored=40, labelled=[25, 30])
         """
         left = self.steps[trained:]
-        return replace(self, steps=left, scored=self.scored * len(left) // max(len(self.steps), 1))
+        scored = self.scored * len(left) // max(len(self.steps), 1)
+        return replace(self, steps=left, scored=scored, labelled=self.labelled[trained:])
 
 
 def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path()) -> RunWork:
@@ -66,6 +69,7 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
         sizes[-1][1] if sizes else labels,
         [train.length(*size, len(rows)) for size in sizes],
         scored=_scored(labels, pool, images, rows) * rounds if needs else 0,
+        labelled=[size[0] for size in sizes] if needs else (),
     )
 
 

@@ -15,6 +15,7 @@ from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.files import load_recipe
 from labelgrid.recipes.resolve import build_plugin, check_options
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.round_scores import lacking_term
 from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
@@ -43,6 +44,9 @@ def validate_study(request: StudyRequest) -> list[Run]:
     definitions(study.rows())
     for strategy in dict.fromkeys(chain(study.strategies, *study.best_of.values())):
         _check_strategy(study, strategy)
+    for run in runs:
+        if run.kind == "strategy" and run.rounds(study) and not run.seed:
+            _check_terms(request, run)
     check_pattern(study.group)
     unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]
     if unknown:
@@ -69,6 +73,21 @@ def _check_strategy(study: Study, name: str) -> None:
             next_step=f"An image with all its labels takes {image_cost[study.unit]:g} {study.unit}.",
             unchanged="Nothing was run.",
         )
+
+
+def _check_terms(request: StudyRequest, run: Run) -> None:
+    """Refuse trainings without a term that a statistic of the arm's strategy reads; the start's network scores, too."""
+    study, chosen = request.study, request.study.chosen(run.name)
+    strategy: Strategy = build_plugin("select", chosen)
+    recipes = [load_recipe(request.recipe, one.overrides(study)) for one in (run, run.start(study))]
+    for recipe in recipes:
+        if lacking := lacking_term(strategy, recipes[0].score, recipe.terms):
+            raise RecipeError(
+                f"'{run.name}' trains without the term '{lacking[1]}', which the statistic '{lacking[0]}' of its "
+                "strategy reads.",
+                next_step=f"Add it to an arm's `changes`, such as {{ terms = {{ {lacking[1]} = {{}} }} }}.",
+                unchanged="Nothing was run.",
+            )
 
 
 def digest_images(request: StudyRequest, progress: Progress) -> str:

@@ -1,6 +1,7 @@
 """Laws of a request as a folder."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -85,6 +86,39 @@ def test_written_again_the_folder_follows_the_request_and_keeps_every_answer(
         *("manifest.json", "skips.csv"),
     ]
     assert "too dark" in (out / "skips.csv").read_text()
+
+
+def test_written_again_the_lists_keep_the_times_that_were_filled_in(made: Callable[..., Made], tmp_path: Path) -> None:
+    data, out = made(n=3, tasks=("depth",)), tmp_path / "out"
+    request = request_of(data, data.names)
+    write(request, out)
+    table = (out / "manifest.csv").read_text()
+    (out / "manifest.csv").write_text(table.replace("0001.png,depth,0.5,1.0,it,", "0001.png,depth,0.5,1.0,it,31.5"))
+    rows = manifest(out)
+    (out / "manifest.json").write_text(json.dumps([row | {"seconds": 8} for row in rows[2:]] + rows[:2]))
+    write(replace(request, items=request.items[1:]), out)
+    with (out / "manifest.csv").open(newline="") as file:
+        assert [row["seconds"] for row in csv.DictReader(file)] == ["31.5", ""]
+    assert [row["seconds"] for row in manifest(out)] == [None, 8.0]
+    before = listing(out)
+    write(replace(request, items=request.items[1:]), out)
+    assert listing(out) == before
+    (out / "manifest.csv").write_text((out / "manifest.csv").read_text().replace("31.5", "half an hour"))
+    before = listing(out)
+    with pytest.raises(ProjectError, match=r"manifest.csv line 2: The label's time is 'half an hour'.*"):
+        write(request, out)
+    assert listing(out) == before
+
+
+def test_a_request_of_a_version_without_times_is_updated(made: Callable[..., Made], tmp_path: Path) -> None:
+    data, out = made(n=2), tmp_path / "out"
+    write(request_of(data, data.names), out)
+    now = listing(out)
+    rows = [{key: value for key, value in row.items() if key != "seconds"} for row in manifest(out)]
+    (out / "manifest.json").write_text(json.dumps(rows))
+    (out / "manifest.csv").write_text((out / "manifest.csv").read_text().replace(",seconds", "").replace(",it,", ",it"))
+    write(request_of(data, data.names), out)
+    assert listing(out) == now
 
 
 def test_images_can_be_links_and_predictions_are_copies(made: Callable[..., Made], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from labelgrid.labels.store import Store
 
 SECOND = """
 from alembic import op
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 def upgrade():
     op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
 """
@@ -38,9 +38,9 @@ def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
     folder = tmp_path / "100% migrations"
     shutil.copytree(database.MIGRATIONS, folder)
-    (folder / "versions" / "0003_mood.py").write_text(SECOND)
+    (folder / "versions" / "0004_mood.py").write_text(SECOND)
     monkeypatch.setattr(database, "MIGRATIONS", folder)
-    monkeypatch.setattr(database, "REVISION", "0003")
+    monkeypatch.setattr(database, "REVISION", "0004")
     return folder
 
 
@@ -122,9 +122,32 @@ def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Pa
     assert "mood" in columns(path, "rounds")
 
 
+def test_a_ledger_without_times_is_upgraded_and_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, cell, other = tmp_path / "ledger.db", Cell("a.png", "depth"), Cell("b.png", "depth")
+    folder = tmp_path / "migrations"
+    shutil.copytree(database.MIGRATIONS, folder)
+    (folder / "versions" / "0003_seconds.py").unlink()
+    monkeypatch.setattr(database, "MIGRATIONS", folder)
+    monkeypatch.setattr(database, "REVISION", "0002")
+    with Store.create(path) as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO cells VALUES (1, 1, 2, 0, '', 'a.png', '0f', 1.0, 1.0)")
+        values = "(1, '2026-01-01T00:00:00+00:00', 1, 1, 0, 2, 0, '', 'a.png', '0f', 1.0, NULL, 1.0, '')"
+        connection.execute(f"INSERT INTO events VALUES {values}")
+        connection.commit()
+    monkeypatch.undo()
+    with Store.open(path) as store:
+        assert store.find([cell])[cell].seconds is None and store.seconds() == {"depth": []}
+        store.move([Move(other, State.LABELLED, seconds=12.5)])
+        assert store.find([other])[other].seconds == 12.5 and store.seconds() == {"depth": [12.5]}
+        assert [event.move.seconds for event in store.events()] == [None, 12.5] and store.rebuild() == 0
+
+
 def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
-    third = SECOND.replace("0003", "0004").replace('"0002"', '"0003"').replace("ALTER TABLE rounds", "ALTER TABLE no")
-    (newer / "versions" / "0003_broken.py").write_text(third)
+    third = SECOND.replace("0004", "0005").replace('"0003"', '"0004"').replace("ALTER TABLE rounds", "ALTER TABLE no")
+    (newer / "versions" / "0005_broken.py").write_text(third)
     assert "the database reports 'no such table: no'" in refused(Store.open, path)
     assert "mood" not in columns(path, "rounds")
 
@@ -136,7 +159,7 @@ def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
     monkeypatch.undo()
     before = path.read_bytes()
     assert refused(Store.open, path) == (
-        "The ledger was made by a newer labelgrid: its tables have revision 0003, this program knows 0002 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0004, this program knows 0003 "
         f"({path}).\n  Upgrade labelgrid. Nothing was changed."
     )
     assert path.read_bytes() == before
@@ -246,7 +269,7 @@ def test_events_can_only_be_added(path: Path) -> None:
 def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
     def add() -> None:
         with closing(database.open_database(path)) as base, base.writing() as connection:
-            connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0)")
+            connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)")
 
     assert "the database reports 'FOREIGN KEY constraint failed'" in refused(add)
 

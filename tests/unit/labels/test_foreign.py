@@ -15,8 +15,20 @@ STRANGE = ("'../../x'", "x'00ff'", "1e999", "-7", "9e18", "'{'", "'[[]]'", "''")
 COLUMNS = {
     "images": ("name", "key", "root", "digest", "height", "width", "split", "grp"),
     "tasks": ("name", "kind", "cost", "options"),
-    "cells": ("state", "round", "request_id", "path", "digest", "cost", "weight"),
-    "events": ("at", "from_state", "to_state", "round", "request_id", "path", "cost", "score", "weight", "why"),
+    "cells": ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds"),
+    "events": (
+        "at",
+        "from_state",
+        "to_state",
+        "round",
+        "request_id",
+        "path",
+        "cost",
+        "score",
+        "weight",
+        "why",
+        "seconds",
+    ),
     "rounds": ("state", "seed", "budget", "unit", "note"),
     "notes": ("value",),
 }
@@ -28,6 +40,7 @@ READERS = [
     lambda store: store.find([Cell("a.png", "depth")]),
     lambda store: store.grid(("train", "val", "test", "heldout")),
     lambda store: store.counts(),
+    lambda store: store.seconds(),
     lambda store: store.pool_hash(),
     lambda store: (store.rounds(), store.current_round(), store.get("note")),
     lambda store: store.move([Move(Cell("a.png", "depth"), State.MISSING)]),
@@ -40,7 +53,7 @@ def ledger(tmp_path):
         store.add_task(TaskRow("depth", "depth", 2.0))
         store.add_images([ImageRow("a.png", "photos")])
         store.open_round()
-        store.move([Move(Cell("a.png", "depth"), State.LABELLED, 1, path="labels/a.png", cost=2.0)])
+        store.move([Move(Cell("a.png", "depth"), State.LABELLED, 1, path="labels/a.png", cost=2.0, seconds=9.0)])
         store.put("note", {"a": 1})
     return tmp_path / "ledger.db"
 

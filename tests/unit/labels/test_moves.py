@@ -74,18 +74,26 @@ def test_a_move_of_an_unknown_image_or_task_is_refused(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [{"cost": -1.0}, {"cost": float("nan")}, {"score": float("nan")}, {"weight": float("inf")}]
+    "numbers",
+    [
+        {"cost": -1.0},
+        {"cost": float("nan")},
+        {"score": float("nan")},
+        {"weight": float("inf")},
+        {"seconds": 0.0},
+        {"seconds": 1e6},
+    ],
 )
 def test_a_move_with_numbers_that_are_none_is_refused(store: Store, numbers: dict[str, float]) -> None:
-    assert "All must be finite numbers, and the cost must not be below 0" in refusal(
+    assert "All must be finite numbers, the cost not below 0, the seconds above 0" in refusal(
         store, Move(A, State.LABELLED, **numbers)
     )  # type: ignore[arg-type]
 
 
 def test_what_a_move_says_is_kept(store: Store) -> None:
-    asked = Move(A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, -0.25, 0.5, "far from all")
+    asked = Move(A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, -0.25, 0.5, "far from all", 12.5)
     store.move([asked])
-    assert store.find([A])[A] == CellRow(A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, 0.5)
+    assert store.find([A])[A] == CellRow(A, State.REQUESTED, 3, "r3-1", "depth/a.png", "", 1.5, 0.5, 12.5)
     (event,) = store.history(A)
     assert event.move == asked
     assert event.at.endswith("+00:00")
@@ -141,9 +149,9 @@ def test_a_move_leaves_the_images_other_cells_and_the_tasks_other_images_alone(s
 
 
 def test_a_cell_of_values_of_other_types_is_refused_as_a_cell() -> None:
-    values = [3, "r3-1", "depth/a.png", "0f", 1.5, 0.5]
+    values = [3, "r3-1", "depth/a.png", "0f", 1.5, 0.5, None]
     assert cell_row(A, 2, values) == CellRow(A, State.LABELLED, 3, "r3-1", "depth/a.png", "0f", 1.5, 0.5)
-    for place, wrong in ((0, "3"), (2, None), (4, 1)):
+    for place, wrong in ((0, "3"), (2, None), (4, 1), (6, 1)):
         with pytest.raises(LedgerError, match=": a cell has a value of another type"):
             cell_row(A, 2, [*values[:place], wrong, *values[place + 1 :]])
 

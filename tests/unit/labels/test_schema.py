@@ -11,6 +11,7 @@ COVERS = [
     "labelgrid.labels.migrations.env",
     "labelgrid.labels.migrations.versions.0001_ledger",
     "labelgrid.labels.migrations.versions.0002_removed",
+    "labelgrid.labels.migrations.versions.0003_seconds",
 ]
 
 
@@ -25,7 +26,7 @@ def test_the_migrations_make_exactly_the_tables_that_the_program_uses(tmp_path: 
         cells = connection.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'cells'"))
         partial = connection.scalars(text("SELECT name FROM sqlite_master WHERE sql LIKE '%WHERE%' ORDER BY name"))
         assert "WITHOUT ROWID" in str(cells)
-        assert list(partial) == ["cells_by_request", "events_paid"]
+        assert list(partial) == ["cells_by_request", "cells_timed", "events_paid"]
     engine.dispose()
 
 

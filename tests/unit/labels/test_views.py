@@ -69,6 +69,21 @@ def test_counts_add_up_and_tell_what_was_spent_and_what_is_promised(store: Store
     }
 
 
+def test_the_seconds_are_those_of_the_labels_there_are(store: Store) -> None:
+    assert store.seconds() == {"depth": [], "normals": []}
+    first, second = Cell("d", "depth"), Cell("d", "normals")
+    store.move([Move(first, State.LABELLED, seconds=60.0), Move(second, State.LABELLED, seconds=4.0)])
+    assert store.seconds() == store.seconds(("train",)) == {"depth": [60.0], "normals": [4.0]}
+    assert store.seconds(("heldout",)) == {"depth": [], "normals": []}
+    store.move([Move(first, State.MISSING), Move(first, State.LABELLED, seconds=90.0), Move(second, State.MISSING)])
+    assert store.seconds() == {"depth": [90.0], "normals": []}
+    store.remove("images", ["d"])
+    assert store.seconds() == {"depth": [], "normals": []}
+    store.restore("images", ["d"])
+    store.remove("tasks", ["depth"])
+    assert store.seconds() == {"normals": []}
+
+
 def test_counts_of_splits_are_those_of_their_images(store: Store) -> None:
     assert store.counts(("heldout",)) == {
         "depth": TaskCount(missing=0, requested=0, labelled=1, skipped=0, spent=2.0, promised=0.0),

@@ -1,6 +1,7 @@
 """Laws of what leaves a project: requests, and all labels."""
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def test_the_manifest_says_what_the_ledger_says(project: ProjectFolder, data: Ma
             "score": 0.25,
             "cost": 2.5,
             "why": "unsure",
+            "seconds": None,
         }
     ]
 
@@ -143,7 +145,27 @@ def test_the_list_of_labels_says_what_they_cost_and_where_they_belong(
         "cost": "1.0",
         "weight": "2.0",
         "split": "val",
+        "seconds": "",
     }
+
+
+def test_times_go_out_with_the_labels_and_come_back_with_them(
+    project: ProjectFolder, data: Made, answered: Path, tmp_path: Path
+) -> None:
+    rows = [row | {"seconds": 10.5 + number} for number, row in enumerate(manifest(answered)[:4])]
+    (answered / "manifest.json").write_text(json.dumps(rows + manifest(answered)[4:]))
+    import_labels(project, answered)
+    times = {row.cell: row.seconds for row in project.store.cells()}
+    assert sorted(map(str, times.values())) == ["10.5", "11.5", "12.5", "13.5", "None", "None"]
+    assert [project.store.history(cell)[-1].move.seconds for cell in times] == list(times.values())
+    export_labels(project, tmp_path / "labels")
+    with make_project(tmp_path / "other", data) as other:
+        import_labels(other, tmp_path / "labels")
+        assert {row.cell: row.seconds for row in other.store.cells()} == times
+        path = tmp_path / "labels" / "labels.csv"
+        path.write_text("".join(f"{line.rpartition(',')[0]}\n" for line in path.read_text().splitlines()))
+        export_labels(other, tmp_path / "labels")  # over the list of a version without times
+        assert path.read_text().count(".5\n") == 4
 
 
 def test_labels_exported_again_are_the_labels_there_are_now(project: ProjectFolder, data: Made, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Laws of taking labels in: all or nothing, in any order, twice without harm."""
 
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -69,6 +70,24 @@ def test_a_label_nobody_asked_for_is_welcome_and_costs_the_task_s_price(project:
     assert {(row.state, row.cost, row.weight, row.request_id, row.round) for row in rows} == {
         (State.LABELLED, 1.0, 1.0, "", 1)
     }
+
+
+def test_the_answer_of_a_request_costs_what_was_promised(project: ProjectFolder, data: Made, answered: Path) -> None:
+    rows = {row.name: row for row in project.store.tasks()}
+    project.store.update_task(dataclasses.replace(rows["depth"], cost=7.0))
+    before = project.store.counts()["depth"].promised
+    import_labels(project, answered)
+    after = project.store.counts()["depth"]
+    assert before == after.spent == 3.0 and not after.promised
+
+
+def test_a_wrong_time_refuses_the_whole_import(project: ProjectFolder, answered: Path) -> None:
+    rows = manifest(answered)
+    rows[0]["seconds"], rows[1]["seconds"] = 20, -1
+    (answered / "manifest.json").write_text(json.dumps(rows))
+    (fault,) = refusal(project, answered).rows
+    assert (fault.where, fault.cell) == ("manifest.json", Cell(rows[1]["image"], rows[1]["task"]))
+    assert fault.what.startswith("The label's time is '-1'; it must be a number of seconds above 0, at most a day.")
 
 
 def test_skips_mark_cells_and_a_label_later_fills_them(project: ProjectFolder, data: Made, answered: Path) -> None:

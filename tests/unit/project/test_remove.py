@@ -190,6 +190,9 @@ def test_a_ledger_made_before_images_could_be_removed_opens(project: ProjectFold
         old.execute("CREATE INDEX images_by_split ON images (split)")
         for table in ("images", "tasks"):
             old.execute(f"ALTER TABLE {table} DROP COLUMN removed")
+        old.execute("DROP INDEX cells_timed")
+        for table in ("events", "cells"):
+            old.execute(f"ALTER TABLE {table} DROP COLUMN seconds")
         old.execute("UPDATE ledger_version SET version_num = '0001'")
     old.close()
     with Store.open(path) as store:

@@ -44,9 +44,10 @@ def test_cells_are_counted_by_task_and_state_and_the_held_out_ones_apart(data: M
             "set_aside": {},
             "spent": 5.5,
             "removed": {"images": 0, "tasks": []},
+            "costs": "declared",
             "tasks": {
-                "semseg": {"kind": "semseg", **counted(1, 1, 1, 0, 2.0)},
-                "depth": {"kind": "depth", **counted(1, 0, 1, 1, 3.5)},
+                "semseg": {"kind": "semseg", **counted(1, 1, 1, 0, 2.0), "times": None},
+                "depth": {"kind": "depth", **counted(1, 0, 1, 1, 3.5), "times": None},
             },
             "heldout": {"semseg": counted(0, 0, 1, 0, 2.0), "depth": counted(1, 0, 0, 0, 0.0)},
             "rounds": [{"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}],

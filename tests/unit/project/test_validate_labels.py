@@ -2,18 +2,23 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from labelgrid.annotate import returned
+from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.labels import png
 from labelgrid.labels.formats import files
 from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.validate_labels import validate_labels
 from tests.campaigns import copy, make_project, manifest, put, refusal
 from tests.support import Made
 
@@ -39,6 +44,16 @@ def test_a_wrong_label_is_refused_with_its_sentence(
     assert fault.cell == Cell("0000.jpg", task)
     assert fault.what.startswith(sentence)
     assert fault.next_step
+
+
+def test_a_time_that_a_connector_gives_is_checked(project: ProjectFolder, answered: Path) -> None:
+    answers = returned.read_answers(answered, ProjectIndex(project.store, project.tasks()))
+    first, *others = answers.labels
+    for seconds in (-1.0, float("nan"), 1e6):
+        answers.labels = [replace(first, seconds=seconds), *others]
+        found = validate_labels(project, answers, split=None, replace=False, progress=Silent())
+        (fault,) = found.faults
+        assert (fault.where, fault.cell) == (first.where, first.cell) and "The label's time is" in fault.what
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,26 @@
 """Laws of the estimate: a short training of the run is timed, and its files are removed."""
 
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelgrid.errors import LabelgridError
+from labelgrid.progress import Silent
+from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds import fit, query
+from labelgrid.rounds.round_scores import RoundScores
+from labelgrid.rounds.score import PoolScorer
+from labelgrid.select.strategy import Budget
 from labelgrid.simulation import estimate
 from labelgrid.simulation.estimate import STEPS, WARM, StepTiming, TimingProgress, time_training
 from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.runs import runs_of
+from tests.projects import answer, make_project
 from tests.studies import study_request
 
 
@@ -17,9 +28,9 @@ def test_a_step_and_an_image_are_timed_without_the_first_steps() -> None:
     timer = TimingProgress()
     timer.moments = [[0.0], [0.0, *(9.0 + step for step in range(STEPS))], [100.0, 103.0, 106.0]]
     timer.totals = [1, STEPS * 4, 3]
-    assert timer.timing(7) == (1.0, 2.0, 3, 7)
+    assert timer.timing() == (1.0, 2.0, 3)
     timer.moments[1] = [0.0, 5.0]  # a training of one step
-    assert WARM > 1 and timer.timing(7)[0] == 5.0
+    assert WARM > 1 and timer.timing()[0] == 5.0
 
 
 def test_the_timed_training_runs_in_a_folder_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +76,58 @@ def test_each_point_of_the_grid_and_each_way_of_scoring_is_timed_once(
     assert found.memory == 7 * found.at_once
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectFolder]:
+    """A project with a trained network; the statistics with modules train for an epoch."""
+    project, made = make_project(tmp_path_factory.mktemp("trained"), n=8)
+    with project:
+        query.query(project, Budget(6), Silent())
+        answer(project, made)
+        fit.fit(project, Silent())
+        score = {"committee": {"epochs": 1, "width": 8}, "embedding": {"epochs": 1, "width": 4, "dimensions": 6}}
+        project.settings = replace(project.settings, changes={"score": {**score, "ensemble": {"members": 3}}})
+        yield project
+
+
+@pytest.mark.parametrize(
+    ("statistic", "pool", "labelled", "members"),
+    [("embedding", True, False, 0), ("committee", False, True, 0), ("ensemble", False, False, 2)],
+)
+def test_a_statistic_is_timed_on_the_images_that_it_trains_on(
+    trained: ProjectFolder, statistic: str, pool: bool, labelled: bool, members: int
+) -> None:
+    needing = type("", (), {"needs": frozenset({statistic})})()
+    scorer = PoolScorer(RoundScores(trained, newest_fit(trained.folder), needing), Silent())
+    grid = trained.store.grid()
+    images = [grid.images[row] for row in np.flatnonzero(grid.eligible.any(1))]
+    found = estimate._time_statistics(scorer, images)
+    assert (found[0] > 0, found[1] > 0, found[2]) == (pool, labelled, members)
+
+
+def test_the_trainings_of_statistics_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of = study_request(tmp_path, strategies=["partal", "random_cells"])
+
+    def seconds(timing: StepTiming) -> float:
+        monkeypatch.setattr(estimate, "time_training", lambda job: timing)
+        found = estimate.estimate_study(of)
+        return found.seconds * found.at_once
+
+    plain = StepTiming(1.0, 0.0, 3, 5)
+    partal = jobs_of(of, runs_of(of.study))["partal-seed0"].max_work
+    assert list(partal.labelled) == [8, 8] and partal.scored
+    assert seconds(replace(plain, learn=10.0)) == seconds(plain) + 10 * 16
+    assert seconds(replace(plain, members=2)) == seconds(plain) + 2 * sum(partal.steps)
+
+
 def test_scoring_is_timed_with_the_training(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     jobs = jobs_of(of, runs_of(of.study))
-    assert 0 < time_training(jobs["partal-seed0"]).score < 60
+    found = time_training(jobs["partal-seed0"])
+    assert 0 < found.score < 60 and (found.learn, found.members) == (0, 0)
+
+
+def test_the_trainings_of_statistics_are_timed_with_it_and_scored_with_it(tmp_path: Path) -> None:
+    score = {"committee": {"epochs": 1, "width": 8}, "embedding": {"epochs": 1, "width": 4, "dimensions": 6}}
+    of = study_request(tmp_path, strategies=["tcd"], changes={"strategy": {"score": score}})
+    found = time_training(jobs_of(of, runs_of(of.study))["tcd-seed0"])
+    assert 0 < found.learn < 60 and 0 < found.score < 60 and found.members == 0

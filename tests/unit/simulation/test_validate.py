@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError, ProjectError
+from labelgrid.errors import LabelgridError, ProjectError, RecipeError
 from labelgrid.files import write_text
 from labelgrid.nets import pad_net
 from labelgrid.progress import Silent
@@ -230,3 +230,33 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
 def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
     keep(study_request(tmp_path))
     validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
+
+
+TERMS = {"terms": {"learning_loss": {"width": 16}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "arm"),
+    [
+        ({"strategies": ["partal", "learning_loss"]}, "learning_loss"),
+        ({"arms": {"lloss": {"strategy": "learning_loss"}}, "strategies": ["lloss"]}, "lloss"),
+        # the network of the start scores first
+        ({"strategies": ["learning_loss"], "changes": {"strategy": TERMS}}, "learning_loss"),
+    ],
+)
+def test_an_arm_that_trains_without_a_term_that_its_strategy_reads_is_refused(
+    tmp_path: Path, changes: dict[str, object], arm: str
+) -> None:
+    with pytest.raises(RecipeError) as caught:
+        validate_study(study_request(tmp_path, **changes))
+    assert str(caught.value) == (
+        f"'{arm}' trains without the term 'learning_loss', which the statistic 'learning_loss' of its strategy reads.\n"
+        "  Add it to an arm's `changes`, such as { terms = { learning_loss = {} } }. Nothing was run."
+    )
+
+
+def test_an_arm_that_trains_with_the_term_is_accepted(tmp_path: Path) -> None:
+    arms = {"lloss": {"strategy": "learning_loss", "changes": TERMS}}
+    assert validate_study(study_request(tmp_path, arms=arms, strategies=["lloss", "partal"]))
+    both = {"start": TERMS, "strategy": TERMS}
+    assert validate_study(study_request(tmp_path, strategies=["learning_loss"], changes=both))
