@@ -94,7 +94,7 @@ def test_status_has_the_form_that_programs_rely_on(flat: Path) -> None:
     values = json.loads(done("status", flat, "--json").out)
     assert values["images"] == 3 and list(values["tasks"]) == ["semseg", "depth"]
     for task in values["tasks"].values():
-        assert list(task) == ["kind", "missing", "requested", "labelled", "skipped", "spent"]
+        assert list(task) == ["kind", "missing", "requested", "labelled", "skipped", "spent", "times"]
     (row,) = values["rounds"]
     assert row == {"round": 1, "strategy": "", "budget": 0.0, "unit": "labels", "state": "closed"}
 
