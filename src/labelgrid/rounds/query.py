@@ -17,8 +17,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, pending_previews
 from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import hash_of
-from labelgrid.recipes.resolve import resolved_options
+from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.rounds import pending
 from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeated, request
 from labelgrid.rounds.history import history_of

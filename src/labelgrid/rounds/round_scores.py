@@ -12,8 +12,7 @@ from labelgrid.errors import ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.artifacts import Fit, newest_fit, read_members
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import hash_of, load_recipe, load_tables
-from labelgrid.recipes.resolve import build_plugin, resolved_options
+from labelgrid.recipes.resolve import build_plugin, hash_of, load_recipe, load_tables, resolved_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy

@@ -13,7 +13,7 @@ from labelgrid.config import check_ranges, merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
-from labelgrid.recipes.files import chain, find, override
+from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.arms import Arm, InitialLabels, check_names
 

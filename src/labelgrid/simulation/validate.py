@@ -12,8 +12,7 @@ from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.progress import Progress
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin, check_options
+from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
