@@ -80,6 +80,26 @@ class Pick:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """Why a cell was picked, beside its score and the terms of it. What is not known is empty.
+
+    Args:
+        quantiles: by term, the share of the candidates whose value is smaller, equal ones counted half. The candidates
+            are the missing cells of the same task, or the images with a missing cell if the term is of images.
+        rank: by the score, among all missing cells, or among images if these were picked; 1 is the best.
+        without: by what is left out of the score, the rank by the rest of it.
+        nearest: of the images with a label of the same task, the one with the nearest pooled features.
+        distance: the Euclidean distance of its features.
+    """
+
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    rank: int = 0
+    without: Mapping[str, int] = field(default_factory=dict)
+    nearest: str = ""
+    distance: float | None = None
+
+
+@dataclass(frozen=True)
 class Move:
     """The change of a cell to another state, with the values of its event."""
 
