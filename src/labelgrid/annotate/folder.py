@@ -21,8 +21,8 @@ from labelgrid.spreadsheets import csv_text
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
 
-manifest.json (manifest.csv has the same content) lists the requests, best first. Put each label at its `path`, below
-this folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
+manifest.json (and, shorter, manifest.csv) lists the requests, best first. Put each label at its `path`, below this
+folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
 
 images/     the images. A label has exactly its image's size (unless its task says otherwise, see below), after the
             image's EXIF orientation is applied.
@@ -31,6 +31,11 @@ skips.csv   the requests that cannot be labelled, one per line: `request_id,reas
 
 Put only labels into labels/. When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
 """
+
+
+#: The keys of a manifest's entries; those that explain the pick are not in the manifests of older programs.
+_EXPLAINING = ("terms", "explanation")
+_KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in _EXPLAINING)
 
 
 class FolderConnector:
@@ -86,8 +91,7 @@ def _earlier_files(out: Path) -> set[str]:
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
     rows = returned.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
-    names = {field.name for field in fields(RequestItem)}
-    if rows is None or not all(row.keys() == names for row in rows):
+    if rows is None or not all(set(_KEYS) <= row.keys() <= {*_KEYS, *_EXPLAINING} for row in rows):
         raise ProjectError(
             "The folder is neither empty nor an earlier request.",
             where=str(out),
@@ -98,7 +102,12 @@ def _earlier_files(out: Path) -> set[str]:
 
 
 def _table(items: Iterable[RequestItem]) -> str:
-    return csv_text([field.name for field in fields(RequestItem)], map(asdict, items))
+    rows = (
+        {key: getattr(item, key) for key in _KEYS}
+        | {"rank": item.explanation.rank or "", "nearest": item.explanation.nearest}
+        for item in items
+    )
+    return csv_text([*_KEYS, "rank", "nearest"], rows)
 
 
 def _readme(request: Request) -> str:

@@ -1,10 +1,10 @@
 """Defines a request: the cells to label, with their images and the model's predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import Cell, Explanation
 from labelgrid.tasks.task import TaskDef
 
 
@@ -21,6 +21,8 @@ class RequestItem:
         score: its acquisition score, or None if no strategy picked it.
         cost: the cost of the label.
         why: the reason for the pick, in words.
+        terms: what the score was made of, by name; empty if nothing is known of it.
+        explanation: how the pick compares with the other candidates.
     """
 
     request_id: str
@@ -31,6 +33,8 @@ class RequestItem:
     score: float | None
     cost: float
     why: str
+    terms: Mapping[str, float] = field(default_factory=dict)
+    explanation: Explanation = field(default_factory=Explanation)
 
     @property
     def cell(self) -> Cell:
