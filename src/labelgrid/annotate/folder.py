@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from labelgrid import files
 from labelgrid.annotate import returned
@@ -52,7 +53,7 @@ class FolderConnector:
         with files.disk(out, "Labels in it were not changed."):
             earlier, wanted = _earlier_files(out), _files(request)
             files.remove_files(out, earlier - wanted.keys())
-            files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in request.items], indent=1) + "\n")
+            files.write_text(out / MANIFEST, json.dumps([_row(item) for item in request.items], indent=1) + "\n")
             files.write_text(out / "manifest.csv", _table(request.items))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
@@ -99,6 +100,12 @@ def _earlier_files(out: Path) -> set[str]:
             unchanged="Nothing was written.",
         )
     return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
+
+
+def _row(item: RequestItem) -> dict[str, Any]:
+    """An item's entry of the manifest; what explains it only where something is known."""
+    values = asdict(item) | {"explanation": item.explanation.as_json()}
+    return {key: value for key, value in values.items() if key not in _EXPLAINING or value}
 
 
 def _table(items: Iterable[RequestItem]) -> str:

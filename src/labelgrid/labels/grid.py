@@ -1,7 +1,7 @@
 """Defines the grid: states of cells, legal moves, ids of requests, and the arrays that strategies see."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -97,6 +97,15 @@ class Explanation:
     without: Mapping[str, int] = field(default_factory=dict)
     nearest: str = ""
     distance: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known, as JSON values.
+
+        Example:
+            >>> Explanation(rank=3, without={"diversity": 8}).as_json()
+            {'rank': 3, 'without': {'diversity': 8}}
+        """
+        return {name: value for name, value in asdict(self).items() if value != getattr(Explanation(), name)}
 
 
 @dataclass(frozen=True)

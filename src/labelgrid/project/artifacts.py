@@ -196,9 +196,9 @@ def read_picks(folder: Path) -> list[PickRecord]:
 
 def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    empty = {"terms": {}, "explanation": asdict(Explanation())}
-    rows = (asdict(pick).items() for pick in picks)
-    _write(folder / "picks.json", [{k: v for k, v in row if k not in empty or v != empty[k]} for row in rows])
+    rows = (asdict(pick) | {"explanation": pick.explanation.as_json()} for pick in picks)
+    optional = ("terms", "explanation")
+    _write(folder / "picks.json", [{k: v for k, v in row.items() if k not in optional or v} for row in rows])
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:
