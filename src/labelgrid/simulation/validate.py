@@ -22,8 +22,8 @@ from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
-#: The fields of a study that may change between two calls: they select runs or end them, and change no run.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until"})
+#: The fields of a study that may change between two calls: they select, end or explain runs, and change none.
+OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "explain"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:
