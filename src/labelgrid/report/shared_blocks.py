@@ -42,9 +42,9 @@ UNCERTAINTY_METHOD = (
 
 #: Explains the grey lines of `picked_cells`.
 EXPLANATION = (
-    "The grey lines explain the picks. Candidates are what could have been picked: for a term of cells, the cells of "
-    "the same task. The rank is that among all of them: by the whole score, then by what is left of it without a "
-    "part. The nearest labelled image is the one with the most similar features that has a label of this task."
+    "The grey lines explain the picks. The candidates of a term are the cells of this task, or the images, that could "
+    "have been picked. The first rank is by the whole score, the others by what is left of it without a part. The "
+    "nearest labelled image is the one with the most similar features that has a label of this task."
 )
 
 

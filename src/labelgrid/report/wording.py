@@ -51,26 +51,26 @@ def spread(mean: float, deviation: float) -> str:
     return f"{number(mean)} ± {deviation:.2g}" if math.isfinite(deviation) else number(mean)
 
 
-def explained(terms: Mapping[str, float], explanation: Explanation) -> str:
-    """The terms of a pick, its ranks and the nearest labelled image in words; "" if nothing is known.
+def explained(terms: Mapping[str, float], explanation: Explanation) -> list[str]:
+    """The terms of a pick, its ranks and the nearest labelled image, a line each; none if nothing is known.
 
     Example:
-        >>> explained({"uncertainty": 2.31}, Explanation({"uncertainty": 0.987}, 12, {"diversity": 480}, "b.jpg", 3.0))
-        'uncertainty 2.31, higher than 98 % of candidates; rank 12, 480 without diversity; nearest labelled image b.jpg'
+        >>> explained({"unsure": 2.31}, Explanation({"unsure": 0.987}, 12, {"noise": 480}, "b.jpg", 3.0))
+        ['unsure 2.31: higher than 98 % of candidates', 'rank 12; 480 without noise', 'nearest labelled image: b.jpg']
     """
     shares = {name: int(100 * max(share, 1 - share)) for name, share in explanation.quantiles.items()}
     sides = {name: "higher" if share >= 0.5 else "lower" for name, share in explanation.quantiles.items()}
     parts = [
-        f"{name} {number(value)}" + (f", {sides[name]} than {shares[name]} % of candidates" if name in shares else "")
+        f"{name} {number(value)}" + (f": {sides[name]} than {shares[name]} % of candidates" if name in shares else "")
         for name, value in terms.items()
         if math.isfinite(value)
     ]
     if explanation.without:
-        others = (f"{rank:,} without {name}" for name, rank in explanation.without.items())
-        parts.append(", ".join([f"rank {explanation.rank:,}", *others]))
+        others = ", ".join(f"{rank:,} without {name}" for name, rank in explanation.without.items())
+        parts.append(f"rank {explanation.rank:,}; {others}")
     if explanation.nearest:
-        parts.append(f"nearest labelled image {explanation.nearest}")
-    return "; ".join(parts)
+        parts.append(f"nearest labelled image: {explanation.nearest}")
+    return parts
 
 
 def short(name: str) -> str:

@@ -107,8 +107,8 @@ def test_a_pick_is_explained_in_a_line() -> None:
     known = ShownPick("a.jpg", "depth", 0.75, 2.0, "it", {}, {"unsure": 2.3125, "far": -1.5, "in it": 3.0}, why)
     unknown = ShownPick("c.jpg", "depth", 0.5, 2.0, "it", {}, {"unsure": float("nan")})
     section = Page(html(a_report(picked=RoundPicks(3, 40, [known, unknown])))).section("picks")
-    line = "unsure 2.312, higher than 99 % of candidates; far -1.5, lower than 96 % of candidates; in it 3; "
-    assert f"{line}rank 12, 4,800 without noise; nearest labelled image b.jpg" in section.words
+    line = "unsure 2.312: higher than 99 % of candidates far -1.5: lower than 96 % of candidates in it 3 "
+    assert f"{line}rank 12; 4,800 without noise nearest labelled image: b.jpg" in section.words
     assert section.words.endswith("score 0.5, cost 2: it") and "The grey lines explain the picks." in section.words
     plain = Page(html(a_report(picked=RoundPicks(3, 40, [unknown])))).section("picks")
     assert "The grey lines" not in plain.words
