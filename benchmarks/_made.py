@@ -14,8 +14,7 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.recipes.schema import Recipe
 from labelgrid.tasks.task import Task, TaskDef, definitions
 

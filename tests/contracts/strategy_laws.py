@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.explain import explained
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import image_key
 
@@ -133,6 +134,9 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
         assert all(np.isfinite(pick.score) and pick.why for pick in found.picks)
         n, t = pool.grid.state.shape
         assert all(values.shape in ((n, t), (n,)) for values in found.terms.values())
+        ordered = [*found.without.values(), *([] if found.scores is None else [found.scores])]
+        assert len({values.shape for values in ordered}) <= 1 and {values.shape for values in ordered} <= {(n, t), (n,)}
+        assert all(why.rank <= pool.grid.eligible.sum() for _, why in explained(found, pool.grid))
 
     check()
 

@@ -14,7 +14,7 @@ import pytest
 
 from labelgrid.labels.grid import State
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from tests.e2e.commands import done, refused
 from tests.studies import make_data, make_recipe

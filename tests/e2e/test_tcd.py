@@ -91,7 +91,7 @@ def test_a_killed_round_ends_with_the_same_weights_scores_and_picks(
         np.testing.assert_array_equal(values, tables[1].statistics[name])
     assert tables[0].axes == {"committee": "cell", "embedding": "feature"}
     names = sorted(path.name for path in (cut.round_folder(2) / "scores").iterdir())
-    assert names == ["committee.weights", "embedding.weights", "scores.parquet"]
+    assert names == ["committee.weights", "embedding.weights", "explaining.parquet", "scores.parquet"]
 
 
 def test_the_weights_of_picked_labels_reach_the_training_loss(

@@ -9,8 +9,7 @@ from labelgrid.errors import LabelgridError
 from labelgrid.project.artifacts import read_fit, read_picks
 from labelgrid.project.settings import Settings, check_pattern, group_of, read_settings
 from labelgrid.project.task_spec import task_row, task_rows
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import check_recipe
+from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.simulation.study import read_json, study_of
 
 DEEP, LONG = "[" * 100_000 + "]" * 100_000, "9" * 5000

@@ -15,8 +15,7 @@ import numpy as np
 
 from labelgrid.errors import LabelgridError
 from labelgrid.project.settings import read_settings
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import check_recipe
+from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.score.table import read_table
 from labelgrid.train.checkpoint import load
 from labelgrid.trusted import VARIABLE

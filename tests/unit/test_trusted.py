@@ -8,7 +8,7 @@ import pytest
 
 from labelgrid import plugins, trust
 from labelgrid.errors import LabelgridError, PluginError, RecipeError, UsageError
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.tasks.task import spec_of
 from labelgrid.trusted import VARIABLE, check_trusted, is_trusted
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 from labelgrid import files
 from labelgrid.annotate import lists, returned
@@ -23,8 +24,8 @@ from labelgrid.spreadsheets import csv_text
 _TEXT = """\
 A request of labelgrid. Labels: {labels}. Images: {images}.
 
-manifest.json (manifest.csv has the same content) lists the requests, best first. Put each label at its `path`, below
-this folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
+manifest.json (and, shorter, manifest.csv) lists the requests, best first. Put each label at its `path`, below this
+folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
 
 images/     the images. A label has exactly its image's size (unless its task says otherwise, see below), after the
             image's EXIF orientation is applied.
@@ -34,6 +35,11 @@ seconds     optional: how long a label took. Fill in this column of manifest.csv
 
 Put only labels into labels/. When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
 """
+
+
+#: The keys of a manifest's entries; those that explain the pick are not in the manifests of older programs.
+_EXPLAINING = ("terms", "explanation")
+_KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in _EXPLAINING)
 
 
 class FolderConnector:
@@ -51,7 +57,7 @@ class FolderConnector:
             earlier, wanted, times = _earlier_files(out), _files(request), _times(out)
             files.remove_files(out, earlier - wanted.keys())
             listed, table = (_with_times(request.items, times, at) for at in (True, False))
-            files.write_text(out / MANIFEST, json.dumps([asdict(item) for item in listed], indent=1) + "\n")
+            files.write_text(out / MANIFEST, json.dumps([_row(item) for item in listed], indent=1) + "\n")
             files.write_text(out / MANIFEST_TABLE, _table(table))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
@@ -90,8 +96,8 @@ def _earlier_files(out: Path) -> set[str]:
     if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
         return set()
     rows = lists.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
-    names = {field.name for field in fields(RequestItem)}
-    if rows is None or not all(row.keys() | {SECONDS} == names for row in rows):  # older requests have no times
+    needed = {*_KEYS} - {SECONDS}  # older requests have no times
+    if rows is None or not all(needed <= row.keys() <= {*_KEYS, *_EXPLAINING} for row in rows):
         raise ProjectError(
             "The folder is neither empty nor an earlier request.",
             where=str(out),
@@ -122,8 +128,19 @@ def _with_times(
     return [replace(item, seconds=kept.get(item.cell)) for item in items]
 
 
+def _row(item: RequestItem) -> dict[str, Any]:
+    """An item's entry of the manifest; what explains it only where something is known."""
+    values = asdict(item) | {"explanation": item.explanation.as_json()}
+    return {key: value for key, value in values.items() if key not in _EXPLAINING or value}
+
+
 def _table(items: Iterable[RequestItem]) -> str:
-    return csv_text([field.name for field in fields(RequestItem)], map(asdict, items))
+    rows = (
+        {key: getattr(item, key) for key in _KEYS}
+        | {"rank": item.explanation.rank or "", "nearest": item.explanation.nearest}
+        for item in items
+    )
+    return csv_text([*_KEYS, "rank", "nearest"], rows)
 
 
 def _readme(request: Request) -> str:

@@ -1,10 +1,10 @@
 """Defines a request: the cells to label, with their images and the model's predictions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import Cell, Explanation
 from labelgrid.tasks.task import TaskDef
 
 
@@ -22,6 +22,8 @@ class RequestItem:
         cost: the cost of the label.
         why: the reason for the pick, in words.
         seconds: None, for the annotator to fill in: how long the label took.
+        terms: what the score was made of, by name; empty if nothing is known of it.
+        explanation: how the pick compares with the other candidates.
     """
 
     request_id: str
@@ -33,6 +35,8 @@ class RequestItem:
     cost: float
     why: str
     seconds: float | None = None
+    terms: Mapping[str, float] = field(default_factory=dict)
+    explanation: Explanation = field(default_factory=Explanation)
 
     @property
     def cell(self) -> Cell:

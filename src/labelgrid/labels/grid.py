@@ -1,7 +1,7 @@
 """Defines the grid: states of cells, legal moves, ids of requests, and the arrays that strategies see."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -79,6 +79,35 @@ class Pick:
     score: float
     weight: float = 1.0
     why: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a cell was picked, beside its score and the terms of it. What is not known is empty.
+
+    Args:
+        quantiles: by term, the share of the candidates whose value is smaller, equal ones counted half. The candidates
+            are the missing cells of the same task, or the images with a missing cell if the term is of images.
+        rank: by the score, among all missing cells, or among images if these were picked; 1 is the best.
+        without: by what is left out of the score, the rank by the rest of it.
+        nearest: of the images with a label of the same task, the one with the nearest pooled features.
+        distance: the Euclidean distance of its features.
+    """
+
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    rank: int = 0
+    without: Mapping[str, int] = field(default_factory=dict)
+    nearest: str = ""
+    distance: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What is known, as JSON values.
+
+        Example:
+            >>> Explanation(rank=3, without={"diversity": 8}).as_json()
+            {'rank': 3, 'without': {'diversity': 8}}
+        """
+        return {name: value for name, value in asdict(self).items() if value != getattr(Explanation(), name)}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from labelgrid.errors import command
 from labelgrid.labels.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.recipes.schema import Recipe
 from labelgrid.words import counted
 

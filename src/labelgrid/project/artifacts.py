@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.files import disk, read_text, remove_folder, write_text
+from labelgrid.labels.grid import Explanation
 from labelgrid.report.content import Measured
 
 T = TypeVar("T")
@@ -77,6 +78,8 @@ class PickRecord:
         terms: what the score was made of, by name.
         request_id: of its request.
         weight: in training.
+        explanation: how its terms compare, its ranks without a term, and the nearest labelled image; empty in files of
+            older programs.
     """
 
     image: str
@@ -87,6 +90,7 @@ class PickRecord:
     terms: Mapping[str, float] = field(default_factory=dict)
     request_id: str = ""
     weight: float = 1.0
+    explanation: Explanation = field(default_factory=Explanation)
 
 
 @dataclass(frozen=True)
@@ -191,9 +195,10 @@ def read_picks(folder: Path) -> list[PickRecord]:
 
 
 def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
-    """Write the picks of a round, best first; terms only where a score has some."""
-    rows = (asdict(pick) for pick in picks)
-    _write(folder / "picks.json", [{k: v for k, v in row.items() if k != "terms" or v} for row in rows])
+    """Write the picks of a round, best first; terms and explanations only where there are some."""
+    rows = (asdict(pick) | {"explanation": pick.explanation.as_json()} for pick in picks)
+    optional = ("terms", "explanation")
+    _write(folder / "picks.json", [{k: v for k, v in row.items() if k not in optional or v} for row in rows])
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:

@@ -15,8 +15,7 @@ from labelgrid.project.holdout import hold_out, holdout_count
 from labelgrid.project.image_files import Check, find_images, rows_of, say_others
 from labelgrid.project.settings import Settings, check_pattern, read_settings, settings_text
 from labelgrid.project.strides import check_strides
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import check_options, check_recipe
+from labelgrid.recipes.resolve import check_options, check_recipe, load_recipe
 
 
 @with_unchanged("Nothing was made.")

@@ -3,8 +3,8 @@
 import csv
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from labelgrid import files, plugins
@@ -17,6 +17,7 @@ from labelgrid.labels.grid import SPLITS, Cell, ImageRow, Move, State
 from labelgrid.labels.images import changed_image, image_size
 from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.artifacts import PickRecord, read_picks
 from labelgrid.project.available import usable
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import open_requests, prelabel
@@ -88,7 +89,7 @@ def export(
     connector: Connector = plugins.create("annotate", tool)
     prelabels = 0
     for folder, moves in by_folder.items():
-        request = _request(project, moves)
+        request = _request(project, moves, progress)
         prelabels += len(request.prelabels)
         connector.send(request, folder, progress, link=link)
     return Exported(tuple(by_folder), Counter(cell.task for cell in requested), prelabels)
@@ -100,8 +101,8 @@ def _readable(project: ProjectFolder, requested: Mapping[Cell, Move], progress: 
     return {cell: move for cell, move in requested.items() if cell.image_id in left}
 
 
-def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
-    tasks = project.tasks()
+def _request(project: ProjectFolder, moves: Mapping[Cell, Move], progress: Progress) -> Request:
+    tasks, picks = project.tasks(), _picks(project, {move.round for move in moves.values()}, progress)
     image_ids = {cell.image_id for cell in moves}
     whole = whole_names(image_ids, project.store.grid(SPLITS).images)
     items, prelabels = [], {}
@@ -109,15 +110,28 @@ def _request(project: ProjectFolder, moves: Mapping[Cell, Move]) -> Request:
         task = tasks[cell.task]
         name = label_name(cell.image_id, codec(task.spec.codec).EXTENSIONS[0], cell.image_id in whole)
         path = f"labels/{cell.task}/{name}"
-        items.append(
-            RequestItem(
-                move.request_id, cell.image_id, cell.task, path, task.spec.codec, move.score, move.cost, move.why
-            )
+        item = RequestItem(
+            move.request_id, cell.image_id, cell.task, path, task.spec.codec, move.score, move.cost, move.why
         )
+        pick = picks.get((move.round, cell))
+        items.append(replace(item, terms=pick.terms, explanation=pick.explanation) if pick else item)
         if prelabel_path := prelabel(project, move, task, cell.image_id in whole):
             prelabels[cell] = prelabel_path
     images = {image_id: _unchanged(project.store.image(image_id)) for image_id in image_ids}
     return Request(items, tasks, images, prelabels)
+
+
+def _picks(project: ProjectFolder, rounds: Collection[int], progress: Progress) -> dict[tuple[int, Cell], PickRecord]:
+    """The picks of these rounds, which explain their requests; a damaged file is left out, with a warning."""
+    picks: dict[tuple[int, Cell], PickRecord] = {}
+    for number in sorted(rounds):
+        try:
+            records = read_picks(project.round_folder(number))
+        except ProjectError as error:
+            progress.say(f"The requests of round {number} are not explained. {error.what} {error.where}")
+            continue
+        picks |= {(number, Cell(record.image, record.task)): record for record in records}
+    return picks
 
 
 def _unchanged(image: ImageRow) -> Path:

@@ -36,6 +36,7 @@ class Settings:
         changes: overrides of the recipe, table by table.
         oracle: of a simulated campaign, None in a live one.
         costs: what labels cost in queries: what is declared, or what is learned from the times of labels.
+        explain: whether to compute features that only explain the picks; None: in a live campaign.
     """
 
     recipe: str = "small"
@@ -46,6 +47,12 @@ class Settings:
     changes: Mapping[str, Any] = field(default_factory=dict)
     oracle: Oracle | None = None
     costs: Literal["declared", "times"] = "declared"
+    explain: bool | None = None
+
+    @property
+    def explains(self) -> bool:
+        """Whether features that only explain the picks are computed when the pool is scored."""
+        return self.oracle is None if self.explain is None else self.explain
 
 
 def read_settings(path: Path) -> Settings:
@@ -73,6 +80,7 @@ def settings_text(settings: Settings) -> str:
         f"weights = {as_toml(settings.weights)}    # a local file of backbone weights; empty: download them\n"
         f"group = {as_toml(settings.group)}      # a pattern on image ids; images of one group stay in one split\n"
         f'costs = {as_toml(settings.costs)}    # or "times": learned from how long labels took\n'
+        + ("" if settings.explain is None else f"explain = {as_toml(settings.explain)}\n")
         + (f"changes = {as_toml(changes)}    # overrides of the recipe\n" if changes else "")
         + f"\n[strategy]\nname = {as_toml(chosen.name)}\n"
         + (f"options = {as_toml(chosen.options)}\n" if chosen.options else "")

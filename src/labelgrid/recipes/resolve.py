@@ -1,13 +1,108 @@
-"""Checks a recipe's plug-ins without torch, and builds them from their checked options."""
+"""Resolves recipes: finds and merges their files, checks their plug-ins, and builds these. Loads no torch by itself."""
 
+import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.config import parse
+from labelgrid.config import merge, parse, read_toml
+from labelgrid.errors import RecipeError
 from labelgrid.recipes.schema import PluginChoice, Recipe
+
+
+def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
+    """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
+
+    Raises:
+        RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself.
+    """
+    return parse(Recipe, load_tables(name, changes, beside), f"recipe {name}")
+
+
+def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> dict[str, Any]:
+    """Load the tables of a recipe as `load_recipe`, without checking their keys and values.
+
+    Raises:
+        RecipeError: it does not exist, is not TOML, or extends itself.
+    """
+    values: dict[str, Any] = {}
+    for tables in chain(find(name, beside)):
+        values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
+    return override(values, changes or {})
+
+
+#: The keys of a recipe's file that are not part of the recipe, with their types.
+OTHER_KEYS: Mapping[str, tuple[type, str]] = {
+    "extends": (str, "the name or path of a recipe"),
+    "simulate": (dict, "a table"),  # see `labelgrid.simulation.study`
+}
+
+
+def find(name: str, beside: Path | None = None) -> Path:
+    """Find the file of a recipe by the name of a shipped recipe, or by a path (relative to the folder `beside`).
+
+    Raises:
+        RecipeError: there is no such recipe.
+    """
+    if name in plugins.recipes():
+        return Path(str(resources.files("labelgrid.recipes") / f"{name}.toml"))
+    path = (beside or Path()) / name
+    if path.is_file():
+        return path
+    raise RecipeError(
+        f"There is no recipe '{name}'.",
+        next_step=f"Shipped: {', '.join(plugins.recipes())}; name your own by its path, such as ./mine.toml.",
+    )
+
+
+#: The number of recipes that may extend one another.
+LONGEST = 32
+
+
+def chain(path: Path, seen: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """Read a recipe's file and the files that it extends, directly or indirectly; the base file comes first.
+
+    Raises:
+        RecipeError: a file is missing, is not TOML, or extends itself or too many others; `extends` or `simulate`
+            has a wrong type.
+    """
+    path = Path(os.path.realpath(path))
+    if len(seen) == LONGEST:
+        raise RecipeError(f"More than {LONGEST} recipes extend one another.", where=str(seen[0]))
+    if path in seen:
+        raise RecipeError("The recipe extends itself.", where=" -> ".join(map(str, (*seen, path))))
+    values = read_toml(path)
+    for key, (key_type, meaning) in OTHER_KEYS.items():
+        if not isinstance(values.get(key, key_type()), key_type):
+            raise RecipeError(f"{key} must be {meaning}; it is {values[key]!r}.", where=str(path))
+    base = values.get("extends")
+    return [*(chain(find(base, path.parent), (*seen, path)) if base else ()), values]
+
+
+def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a recipe's tables with overrides. A new length of the training replaces one in another unit.
+
+    Example:
+        >>> override({"train": {"steps": 500, "batch": 8}}, {"train": {"epochs": 20}})
+        {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
+    """
+    merged, train = merge(base, change), change.get("train", {})
+    lengths = ("epochs", "steps", "label_visits")
+    if isinstance(train, Mapping) and any(train.get(name) for name in lengths):
+        replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - train.keys()
+        merged["train"] = {**merged["train"], **dict.fromkeys(replaced, 0)}
+    return merged
+
+
+def hash_of(*parts: Any) -> str:
+    """A short hash of JSON values, for stamps."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from labelgrid.labels.grid import Explanation
 from labelgrid.report.request_history import RequestHistory
 from labelgrid.results import Result
 
@@ -118,7 +119,7 @@ class Round:
 
 @dataclass(frozen=True)
 class ShownPick:
-    """A pick with the pictures that exist, as bytes of JPEG files."""
+    """A pick with the pictures that exist, as bytes of JPEG files, the terms of its score, and its explanation."""
 
     image_id: str
     task: str
@@ -126,6 +127,8 @@ class ShownPick:
     cost: float
     why: str
     pictures: Mapping[Picture, bytes] = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict)
+    explanation: Explanation = field(default_factory=Explanation)
 
 
 @dataclass(frozen=True)

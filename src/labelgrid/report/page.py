@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from labelgrid.report.blocks import Page, Value
 from labelgrid.report.drawing import Drawing, drawing_bytes
-from labelgrid.report.wording import number
+from labelgrid.report.wording import explained, number
 
 #: The first lines of the file; they mark it as a report that may be overwritten.
 BEGINS = "<!doctype html>\n<!-- labelgrid report -->\n"
@@ -27,6 +27,7 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"cell_text": cell_text, "number": number, "jpeg_uri": jpeg_uri, "svg_uri": svg_uri}
+    environment.filters["explained"] = lambda pick: explained(pick.terms, pick.explanation)
     return BEGINS + environment.get_template("page.html.j2").render(page=page)
 
 

@@ -1,5 +1,6 @@
 """Builds the blocks that project and study pages share: the grid's picture, uncertainty charts, picked cells."""
 
+from labelgrid.labels.grid import Explanation
 from labelgrid.report.blocks import Block, Cards, Column, DataTable, Figure, Text, Value, numeric
 from labelgrid.report.charts import Chart, Line
 from labelgrid.report.content import PoolUncertainty, RoundPicks
@@ -39,6 +40,14 @@ UNCERTAINTY_METHOD = (
 )
 
 
+#: Explains the grey lines of `picked_cells`.
+EXPLANATION = (
+    "The grey lines explain the picks. The candidates of a term are the cells of this task, or the images, that could "
+    "have been picked. The first rank is by the whole score, the others by what is left of it without a part. The "
+    "nearest labelled image is the one with the most similar features that has a label of this task."
+)
+
+
 def picked_cells(picked: RoundPicks) -> list[Block]:
     """A round's first picks with their pictures."""
     blocks: list[Block] = [
@@ -58,4 +67,6 @@ def picked_cells(picked: RoundPicks) -> list[Block]:
                 "small",
             )
         )
+    if any(pick.explanation != Explanation() for pick in picked.first):
+        blocks.append(Text(EXPLANATION, "small"))
     return [*blocks, Cards(picked.first)]

@@ -1,6 +1,9 @@
 """Formats numbers, units and names for readers."""
 
 import math
+from collections.abc import Mapping
+
+from labelgrid.labels.grid import Explanation
 
 
 def number(value: float) -> str:
@@ -46,6 +49,28 @@ def spread(mean: float, deviation: float) -> str:
         ('2 ± 0.25', '2')
     """
     return f"{number(mean)} ± {deviation:.2g}" if math.isfinite(deviation) else number(mean)
+
+
+def explained(terms: Mapping[str, float], explanation: Explanation) -> list[str]:
+    """The terms of a pick, its ranks and the nearest labelled image, a line each; none if nothing is known.
+
+    Example:
+        >>> explained({"unsure": 2.31}, Explanation({"unsure": 0.987}, 12, {"noise": 480}, "b.jpg", 3.0))
+        ['unsure 2.31: higher than 98 % of candidates', 'rank 12; 480 without noise', 'nearest labelled image: b.jpg']
+    """
+    shares = {name: int(100 * max(share, 1 - share)) for name, share in explanation.quantiles.items()}
+    sides = {name: "higher" if share >= 0.5 else "lower" for name, share in explanation.quantiles.items()}
+    parts = [
+        f"{name} {number(value)}" + (f": {sides[name]} than {shares[name]} % of candidates" if name in shares else "")
+        for name, value in terms.items()
+        if math.isfinite(value)
+    ]
+    if explanation.without:
+        others = ", ".join(f"{rank:,} without {name}" for name, rank in explanation.without.items())
+        parts.append(f"rank {explanation.rank:,}; {others}")
+    if explanation.nearest:
+        parts.append(f"nearest labelled image: {explanation.nearest}")
+    return parts
 
 
 def short(name: str) -> str:

@@ -102,7 +102,14 @@ def round_picks(project: ProjectFolder, number: int, count: int = 0) -> RoundPic
     folder, truths = project.round_folder(number) / "pictures", TruthPictures(project)
     first = [
         ShownPick(
-            pick.image, pick.task, pick.score, pick.cost, pick.why, truths.with_truth(pick, _pictures(folder, index))
+            pick.image,
+            pick.task,
+            pick.score,
+            pick.cost,
+            pick.why,
+            truths.with_truth(pick, _pictures(folder, index)),
+            pick.terms,
+            pick.explanation,
         )
         for index, pick in enumerate(picks[: count or SHOWN])
     ]

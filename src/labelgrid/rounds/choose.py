@@ -11,7 +11,8 @@ from labelgrid.progress import Progress
 from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.select.budget import check_picks
-from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy
+from labelgrid.select.explain import explained
+from labelgrid.select.strategy import Budget, PoolView, Strategy
 
 #: The ledger's note of a round: the key of its query's calibration.
 ASKED = "asked/{}"
@@ -122,8 +123,9 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
             terms,
             request_id(number, pick.cell),
             pick.weight,
+            explanation,
         )
-        for pick, terms in zip(picks, pick_terms(selection, grid), strict=True)
+        for pick, (terms, explanation) in zip(picks, explained(selection, grid), strict=True)
     ]
     return Choice(result, records, selection.calibration, unspent, pool.seed)
 
@@ -228,17 +230,3 @@ def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
         next_step=least[budget.unit],
         unchanged="Nothing was requested.",
     )
-
-
-def pick_terms(selection: Selection, grid: Grid) -> list[dict[str, float]]:
-    """The named terms of each pick's score, in the order of the picks."""
-    if not selection.terms:
-        return [{} for _ in selection.picks]
-    picked = {pick.cell.image_id for pick in selection.picks}
-    rows = {image_id: row for row, image_id in enumerate(grid.images) if image_id in picked}
-    columns = {task: column for column, task in enumerate(grid.tasks)}
-    cells = [(rows[pick.cell.image_id], columns[pick.cell.task]) for pick in selection.picks]
-    return [
-        {name: float(values[cell] if values.ndim == 2 else values[cell[0]]) for name, values in selection.terms.items()}
-        for cell in cells
-    ]

@@ -9,8 +9,7 @@ from labelgrid.labels.grid import Split, State
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import check_options
+from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.tasks.task import Task, TaskDef, build_all
 

@@ -14,7 +14,7 @@ from labelgrid.project.available import usable
 from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles, labels_folder
-from labelgrid.recipes.files import hash_of
+from labelgrid.recipes.resolve import hash_of
 from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.models import model_of, restore

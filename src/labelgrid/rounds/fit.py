@@ -20,8 +20,7 @@ from labelgrid.project.available import usable
 from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ProjectSource
-from labelgrid.recipes.files import hash_of
-from labelgrid.recipes.resolve import build_plugin, training_options
+from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of

@@ -4,7 +4,7 @@ Torch is loaded only to score or to write previews.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError, command
-from labelgrid.labels.grid import Grid
+from labelgrid.labels.grid import Grid, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, pending_previews
 from labelgrid.project.available import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import with_learned_costs
-from labelgrid.recipes.files import hash_of
-from labelgrid.recipes.resolve import resolved_options
+from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.rounds import pending
 from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeated, request
 from labelgrid.rounds.history import history_of
-from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
+from labelgrid.rounds.round_scores import FEATURES, RoundScores, scoring_model, strategy_of
 from labelgrid.score.table import Table
 from labelgrid.select.budget import check_budget, pool_size
+from labelgrid.select.explain import nearest_labelled
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import seed_of
 from labelgrid.words import counted
@@ -143,9 +143,31 @@ class _Query:
         choice = self._choice(number, grid, unscored, table, key, budget)
         _say_calibrated_anew(project, key, choice, self.progress)
         if previews is not None:
+            choice = self._with_nearest(choice, grid, table)
             announce_previews(project.round_folder(number), previews)
             request(project, choice, budget, stamp, key)
         return choice.result
+
+    def _with_nearest(self, choice: Choice, pool: Grid, table: Table | None) -> Choice:
+        """The choice with the nearest labelled image of each pick, if its features were computed with the scores."""
+        try:
+            found = self.scores.features(choice.result.round, table) if self.scores and table else None
+        except ProjectError as error:
+            self.progress.say(f"The picks are not explained by the nearest labelled images. {error.what} {error.where}")
+            found = None
+        if not found:
+            return choice
+        picked = {pick.cell.image_id for pick in choice.result.picks}
+        labelled = np.any(pool.state == State.LABELLED, axis=1).tolist()
+        grid = pool.without({image for image, used in zip(pool.images, labelled, strict=True) if not used} - picked)
+        nearest = nearest_labelled(found.aligned(grid.images)[FEATURES], grid, choice.result.picks)
+        records = [
+            replace(record, explanation=replace(record.explanation, nearest=image, distance=distance))
+            if image
+            else record
+            for record, (image, distance) in zip(choice.records, nearest, strict=True)
+        ]
+        return replace(choice, records=records)
 
     def _choice(
         self, number: int, pool: Grid, gone: frozenset[str], table: Table | None, key: str, budget: Budget

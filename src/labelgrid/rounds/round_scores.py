@@ -12,11 +12,13 @@ from labelgrid.errors import ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.artifacts import Fit, newest_fit, read_members
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import hash_of, load_recipe, load_tables
-from labelgrid.recipes.resolve import build_plugin, resolved_options
+from labelgrid.recipes.resolve import build_plugin, hash_of, load_recipe, load_tables, resolved_options
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.score.table import FILE, Table, read_stamp, read_table, weights_stamp
+from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
 from labelgrid.select.strategy import Strategy
+
+#: The statistic by which the nearest labelled image is found.
+FEATURES = "features"
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
@@ -112,6 +114,35 @@ class RoundScores:
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
         }
+
+    @cached_property
+    def explaining(self) -> frozenset[str]:
+        """The statistics that are computed only to explain the picks; none if the strategy itself needs no scores."""
+        wanted = self.project.settings.explains and self.strategy.needs
+        return frozenset({FEATURES} if wanted else ()) - self.strategy.needs
+
+    @property
+    def explaining_stamp(self) -> dict[str, str]:
+        """The entry of the stamp for what explains the picks; none without."""
+        options = resolved_options("score", self.explaining, self.options)
+        return {"explaining": hash_of(options)} if self.explaining else {}
+
+    def features(self, number: int, table: Table) -> Table | None:
+        """The table with the pooled features of the round's images, by which its picks are explained; None without.
+
+        Args:
+            number: of the round.
+            table: its fresh scores.
+
+        Raises:
+            ProjectError: the file is damaged.
+        """
+        if FEATURES in table.statistics:
+            return table
+        path = self.folder(number) / EXPLAINING
+        if not path.exists() or read_stamp(path) != {**table.stamp, **self.explaining_stamp}:
+            return None
+        return read_table(path)
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""

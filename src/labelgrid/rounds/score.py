@@ -20,7 +20,7 @@ from labelgrid.rounds.members import train_member
 from labelgrid.rounds.models import restore_model, untrained_model
 from labelgrid.rounds.round_scores import RoundScores, scoring_model, strategy_of
 from labelgrid.score.fit import FitImages, fit_statistics
-from labelgrid.score.pool import ScoringJob, gather
+from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
 from labelgrid.score.table import Table
 from labelgrid.train.model import TrainedModel
@@ -102,7 +102,9 @@ class PoolScorer:
         if self._members() != members:  # a statistic trained one
             job = replace(job, model=restore_model(self.context, self.fit))
         job = replace(job, stamp={**job.stamp, **self.scores.members_stamp()})
-        return gather(job, pool, folder, self.progress)
+        explaining = {name: self._build(name) for name in sorted(self.scores.explaining)}
+        extra = Explaining(explaining, labelled if explaining else [], self.scores.explaining_stamp)
+        return gather(job, pool, folder, self.progress, extra)
 
     def _unreadable(self, count: int) -> ImageError:
         return ImageError(

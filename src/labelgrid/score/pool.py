@@ -1,7 +1,7 @@
 """Computes statistics of the pool batch by batch, in parts that a killed run does not repeat."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import PluginError
 from labelgrid.progress import Progress
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.score.table import FILE, Axis, Table, read_table, write_table, write_tables
+from labelgrid.score.table import EXPLAINING, FILE, Axis, Table, read_table, write_table, write_tables
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
@@ -48,30 +48,59 @@ class ScoringJob:
     part: int = 256
 
 
-def gather(job: ScoringJob, image_ids: Sequence[str], folder: Path, progress: Progress) -> Table:
+@dataclass(frozen=True)
+class Explaining:
+    """Statistics that only explain the picks: of the pool in the same pass, and of further images alone.
+
+    Args:
+        statistics: by name, none of those of the job.
+        images: the further images.
+        stamp: identifies them, beside the stamp of the job.
+    """
+
+    statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    images: Collection[str] = ()
+    stamp: Mapping[str, str] = field(default_factory=dict)
+
+
+def gather(
+    job: ScoringJob, image_ids: Sequence[str], folder: Path, progress: Progress, explaining: Explaining | None = None
+) -> Table:
     """Compute the statistics of the given images, in the order of their ids, and write `folder/scores.parquet`.
 
     Each part of the pool is a separate file until all parts are finished. A part with the same stamp is not computed
-    again. Memory does not grow with the pool while it is scored.
+    again. Memory does not grow with the pool while it is scored. What explains the picks is written to a file of its
+    own, `folder/explaining.parquet`; the batches of the pool, and so the scores, are the same without it.
 
     Raises:
         PluginError: the shape of a statistic's values does not match its axis.
     """
-    ordered = sorted(image_ids)
-    parts = [ordered[start : start + job.part] for start in range(0, len(ordered), job.part)] or [[]]
-    paths = [folder / f"scores-{index:05d}.part" for index in range(len(parts))]
+    more = explaining or Explaining()
+    both = replace(job, statistics={**job.statistics, **more.statistics}, stamp={**job.stamp, **more.stamp})
+    pool, further = _parts(image_ids, job.part) or [[]], _parts({*more.images} - {*image_ids}, job.part)
+    jobs = [(both, part) for part in pool] + [(replace(both, statistics=more.statistics), part) for part in further]
+    paths = [folder / f"scores-{index:05d}.part" for index in range(len(jobs))]
     folder.mkdir(parents=True, exist_ok=True)
-    progress.start("Scoring", len(ordered), "images")
-    for path, part in zip(paths, parts, strict=True):
+    progress.start("Scoring", sum(len(part) for _, part in jobs), "images")
+    for path, (of_part, part) in zip(paths, jobs, strict=True):
         table = read_table(path) if path.exists() else None
-        if table is None or dict(table.stamp) != dict(job.stamp) or list(table.images) != part:
-            write_table(_score_part(job, part, progress), path)
+        if table is None or dict(table.stamp) != dict(both.stamp) or list(table.images) != part:
+            write_table(_score_part(of_part, part, progress), path)
         else:
             progress.advance(len(part), "done before")
-    write_tables(map(read_table, paths), folder / FILE)
+    (folder / EXPLAINING).unlink(missing_ok=True)
+    if more.statistics:
+        filled = [path for path, (_, part) in zip(paths, jobs, strict=True) if part]
+        write_tables((read_table(path).only(more.statistics, both.stamp) for path in filled), folder / EXPLAINING)
+    write_tables((read_table(path).only(job.statistics, job.stamp) for path in paths[: len(pool)]), folder / FILE)
     for path in paths:
         path.unlink(missing_ok=True)
     return read_table(folder / FILE)
+
+
+def _parts(image_ids: Collection[str], size: int) -> list[list[str]]:
+    ordered = sorted(image_ids)
+    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
 
 
 def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatch]:

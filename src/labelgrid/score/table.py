@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,6 +18,8 @@ from labelgrid.files import atomic_write, open_regular
 
 #: The file name of a pool's score table.
 FILE = "scores.parquet"
+#: The file name of the statistics that only explain the picks.
+EXPLAINING = "explaining.parquet"
 #: What a statistic's values belong to: cells, float64 [n, t]; images, float64 [n]; or one feature vector per image,
 #: float32 [n, d].
 Axis = Literal["cell", "image", "feature"]
@@ -44,6 +46,11 @@ class Table:
     tasks: tuple[str, ...]
     stamp: Mapping[str, str]
     axes: Mapping[str, Axis]
+
+    def only(self, names: Collection[str], stamp: Mapping[str, str]) -> "Table":
+        """The table of some statistics, under another stamp."""
+        statistics = {name: values for name, values in self.statistics.items() if name in names}
+        return replace(self, statistics=statistics, stamp=stamp, axes={name: self.axes[name] for name in statistics})
 
     def aligned(self, images: Sequence[str]) -> dict[str, NDArray[Any]]:
         """The statistics of the given images, in their order; NaN for an image that was not scored."""

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from scipy.stats import rankdata
 
 from labelgrid.labels.grid import Pick
 from labelgrid.select.parts import DRAWN, draw_cells
@@ -88,7 +89,10 @@ class ClassStratified:
         keys, rounds = np.repeat(grid.keys, t), interleave([tasks[column] for column in order], [1.0] * t)
         found = deal(groups, rounds, costs, keys, amount)
         picks = [Pick(grid.cell(*divmod(item, t)), score, why=whys[group]) for item, group, score in found]
-        return Selection(picks, {"uncertainty": unsure, "exponent": np.full(len(unsure), power)})
+        in_turn = -rankdata(-np.where(grid.eligible, unsure, np.nan), "min", axis=0, nan_policy="omit")
+        left_out = "noise and classes" if self.options.by_class else "noise"
+        terms = {"uncertainty": unsure, "exponent": np.full(len(unsure), power)}
+        return Selection(picks, terms, without={left_out: in_turn})
 
     def _groups(
         self,

@@ -39,14 +39,14 @@ class OneTask:
         tasks = list(pool.grid.tasks)
         check_named("equal", [self.task], tasks)
         values = Read("flips")(pool).values
-        return Scored(np.repeat(values[:, [tasks.index(self.task)]], len(tasks), 1), {"flips": values})
+        return Scored(np.repeat(values[:, [tasks.index(self.task)]], len(tasks), 1), {"flips": values}, shared=True)
 
 
 def build(options: Options) -> Composed:
     """Build the strategy. Source: TCD, supplement, section 3; its mean over tasks is a reading (docs/papers.md)."""
     return Composed(
         needs=frozenset({"flips"}),
-        scorer=OneTask(options.task) if options.task else Read("flips"),
+        scorer=OneTask(options.task) if options.task else Read("flips", "flips"),
         normaliser=AsIs() if options.task else MinMax("each"),
         unit="images",
         why="changes most when mirrored",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,19 @@ LEAST_RANGE = 1e-300
 
 @dataclass(frozen=True)
 class Scored:
-    """The result of a scorer: scores [n, t], NaN where unknown, and the named terms [n, t] or [n] of these scores."""
+    """The result of a scorer.
+
+    Args:
+        values: scores [n, t], NaN where unknown.
+        terms: named terms of these scores, [n, t] or [n].
+        without: by what is left out, the scores [n, t] without it.
+        shared: whether all cells of an image have one score, so that no task is a term of the image's.
+    """
 
     values: Scores
     terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    without: Mapping[str, Scores] = field(default_factory=dict)
+    shared: bool = False
 
 
 #: Computes the raw scores of a pool.
@@ -72,9 +81,10 @@ class Draw:
 
 @dataclass(frozen=True)
 class Read:
-    """Scores cells by a statistic with axis "cell"."""
+    """Scores cells by a statistic with axis "cell"; `term` names it among the terms."""
 
     statistic: str
+    term: str = "uncertainty"
 
     def __call__(self, pool: PoolView) -> Scored:
         """As `Scorer`.
@@ -90,12 +100,14 @@ class Read:
                 next_step="Name a statistic whose axis is 'cell', such as 'dropout'.",
                 unchanged="Nothing was requested.",
             )
-        return Scored(values)
+        return Scored(values, {self.term: values})
 
 
 @dataclass(frozen=True)
 class AsIs:
     """Leaves scores as they are."""
+
+    removed: ClassVar[Sequence[str]] = ()
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
         """The calibration, unchanged."""
@@ -119,6 +131,7 @@ class MinMax:
     """
 
     keep: Literal["first", "each"] = "first"
+    removed: ClassVar[Sequence[str]] = ("normalisation",)
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
         """The bounds by task: the kept ones unchanged, and new ones for tasks that have scores for the first time."""
@@ -171,6 +184,8 @@ class Composed:
     A missing cell without a score (its task had no label when the network was trained) gets a random one of the other
     scores (`fill_unknown`), so that such a task gets its share of the picks, at random images.
 
+    Picks are explained by their rank without the normalisation and, of images, by that without each task.
+
     Args:
         needs: the statistics it reads.
         scorer: computes the raw scores.
@@ -201,7 +216,29 @@ class Composed:
             picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values), valued)
         else:
             picks = best_images(scores, grid, budget, self.why, valued)
-        return Selection(picks, raw.terms, calibration)
+        if not self.valued:
+            return Selection(picks, raw.terms, calibration)
+        without = {**raw.without, **dict.fromkeys(self.normaliser.removed, raw.values)}
+        if self.unit == "cells":
+            return Selection(picks, raw.terms, calibration, scores, without)
+        if not raw.shared:
+            others = [np.arange(len(grid.tasks)) != column for column in range(len(grid.tasks))]
+            without |= {task: np.where(kept, scores, np.nan) for task, kept in zip(grid.tasks, others, strict=True)}
+        means = {name: missing_means(values, grid) for name, values in without.items()}
+        return Selection(picks, raw.terms, calibration, missing_means(scores, grid), means)
+
+
+def missing_means(scores: Scores, grid: Grid) -> Scores:
+    """The mean [n] of each image's scores [n, t] over its missing cells that have one; NaN where none has.
+
+    Example:
+        >>> pool = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [0, 2]]), np.ones(2))
+        >>> missing_means(np.array([[1.0, 3.0], [5.0, 9.0]]), pool).tolist()
+        [2.0, 5.0]
+    """
+    known = grid.eligible & ~np.isnan(scores)
+    count = known.sum(1)
+    return np.where(count > 0, np.where(known, scores, 0.0).sum(1) / np.maximum(count, 1), np.nan)
 
 
 def best_cells(

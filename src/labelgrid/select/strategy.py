@@ -72,13 +72,19 @@ class Selection:
 
     Args:
         picks: missing cells worth at most the budget, best first.
-        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks.
+        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks. Integers are
+            numbers or counts of groups, which are not compared with those of other candidates.
         calibration: JSON values that are fixed once and kept in the ledger: the pool's and those added in this round.
+        scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images; None if they are not.
+        without: by what is left out, such as a term or a task, the scores without it, all [n, t] or all [n]; NaN where
+            nothing is left. The picks' ranks by these are stored with them. Empty if there is one term only.
     """
 
     picks: Sequence[Pick]
     terms: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    scores: NDArray[Any] | None = None
+    without: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
 class Strategy(Protocol):

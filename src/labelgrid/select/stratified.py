@@ -64,7 +64,7 @@ class Stratified:
         """As `Strategy.select`. A pick's terms are the stratum of its image and the number of images in it."""
         grid = pool.grid
         missing = np.any(grid.eligible, axis=1)
-        strata, size = np.full(len(missing), -1), np.zeros(len(missing))
+        strata, size = np.full(len(missing), -1), np.zeros(len(missing), np.intp)
         strata[missing] = self._strata(pool, missing)
         names, sizes = np.unique(strata[missing], return_counts=True)
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
@@ -75,13 +75,14 @@ class Stratified:
             found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
             picks = image_picks(grid, [(row, score) for row, _, score in found], why)
         else:
-            draws, t = draw_cells(grid, pool.seed).ravel(), len(grid.tasks)
+            draws, t = draw_cells(grid, pool.seed), len(grid.tasks)
+            of = draws.ravel()
             of_cell = np.where(grid.eligible, strata[:, None], -1).ravel()
-            groups = [Group(items, draws[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
+            groups = [Group(items, of[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
             costs, amount = cell_costs(grid, budget)
             found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
             picks = [Pick(grid.cell(*divmod(item, t)), score, why=why) for item, _, score in found]
-        return Selection(picks, {"stratum": strata.astype(np.float64), "images in it": size})
+        return Selection(picks, {"stratum": strata, "images in it": size}, without={"strata": draws})
 
     def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
         """The stratum of each image with a missing cell."""

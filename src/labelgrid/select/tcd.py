@@ -161,17 +161,22 @@ class TaskConsistency:
         scores = self._normalised(raw, grid)
         items = (image_items if options.unit == "images" else cell_items)(scores, pool, budget, options.tasks)
         amount = budget.amount * (len(grid.tasks) if (options.unit, budget.unit) == ("cells", "images") else 1)
-        terms = {"inconsistency": scores} if known else {}
+        terms, without = {"inconsistency": scores} if known else {}, dict[str, Scores]()
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
             picks, values, far = greedy(items, nearest, amount, rates=budget.unit == "cost")
             terms["diversity"] = far[:, 0] if options.unit == "images" else far
+            if known:
+                without = {"diversity": items.scores, "inconsistency": far}
         else:
             values, groups = items.scores, items.scores.shape[1]
             take = buy_value if budget.unit == "cost" else buy
             bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), amount)
             picks = [divmod(index, groups) for index in bought]
-        return Selection(self._picks(picks, values, raw, grid), terms, pool.calibration)
+        found = self._picks(picks, values, raw, grid)
+        if options.unit == "images":
+            values, without = values[:, 0], {name: rest[:, 0] for name, rest in without.items()}
+        return Selection(found, terms, pool.calibration, values, without)
 
     def _normalised(self, raw: Scores, grid: Grid) -> Scores:
         """The inconsistencies on one scale; ones if the diversity alone counts."""

@@ -83,9 +83,8 @@ class TypiClust:
         scored = [(row, score) for row, _, score in found]
         picks = image_picks(grid, scored, "typical of images like which few are labelled")
         of = np.where(clusters >= 0, clusters, 0)
-        return Selection(
-            picks, {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}
-        )
+        terms = {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}
+        return Selection(picks, terms, without={"clusters": typicality})
 
     def _groups(
         self,

@@ -19,7 +19,7 @@ from labelgrid.processes import init_worker
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.files import load_recipe, override
+from labelgrid.recipes.resolve import load_recipe, override
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.simulation.campaign import create_run, step
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from labelgrid.labels.grid import TaskRow
 from labelgrid.project.settings import Settings
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.initial import most_labels, read_cells

@@ -9,8 +9,7 @@ from typing import Any
 from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin, resolved_options, training_options
+from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
 from labelgrid.simulation import own_code
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of

@@ -14,7 +14,7 @@ from labelgrid.config import as_toml
 from labelgrid.errors import ProjectError
 from labelgrid.files import remove_folder, write_text
 from labelgrid.progress import Progress, Silent
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.request import StudyRequest

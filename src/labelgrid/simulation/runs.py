@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labelgrid.recipes.files import hash_of
+from labelgrid.recipes.resolve import hash_of
 from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import Kind, Study
 

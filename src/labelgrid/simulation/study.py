@@ -13,7 +13,7 @@ from labelgrid.config import check_ranges, merge, parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
-from labelgrid.recipes.files import chain, find, override
+from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.arms import Arm, InitialLabels, check_best_of, check_names
 
@@ -47,6 +47,7 @@ class Study:
         group: a regular expression on image ids; images of one group stay together.
         spend: end a run once its labels, including those of val, cost this much; 0: no limit.
         until: end a run once these val metrics are reached, such as { "semseg/mIoU" = 40.0 }.
+        explain: compute the features by which picks are explained by the nearest labelled image; they change no pick.
         variants: strategies with options, by name.
         arms: strategies with their own tasks, initial labels, recipe overrides or rounds, by name.
         grid: values of recipe keys, such as { "train.steps" = [500, 1000] }; every combination is run.
@@ -72,6 +73,7 @@ class Study:
     group: str = ""
     spend: float = 0.0
     until: Mapping[str, float] = field(default_factory=dict)
+    explain: bool = False
     variants: Mapping[str, PluginChoice] = field(default_factory=dict)
     arms: Mapping[str, Arm] = field(default_factory=dict)
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)

@@ -12,8 +12,7 @@ from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.progress import Progress
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
-from labelgrid.recipes.files import load_recipe
-from labelgrid.recipes.resolve import build_plugin, check_options
+from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.round_scores import lacking_term
 from labelgrid.select.parts import check_named
@@ -25,8 +24,8 @@ from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
-#: The fields of a study that may change between two calls: they select, end or show runs, and change none.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "best_of"})
+#: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
+OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "best_of", "explain"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:

@@ -15,8 +15,9 @@ import pytest
 from labelgrid.annotate.folder import _readme, build
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Cell, TaskRow
+from labelgrid.labels.grid import Cell, Explanation, TaskRow
 from labelgrid.progress import Silent
+from labelgrid.spreadsheets import unmarked
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.campaigns import copy, manifest
 from tests.support import Made
@@ -49,13 +50,35 @@ def test_the_folder_holds_the_images_the_lists_and_what_to_do(made: Callable[...
         *("README.txt", "images/0000.jpg", "images/0001.jpg", "manifest.csv", "manifest.json", "skips.csv")
     ]
     assert (out / "images/0001.jpg").read_bytes() == (data.images / "0001.jpg").read_bytes()
-    assert manifest(out) == [asdict(asked) for asked in request.items]
+    assert manifest(out) == [
+        {key: value for key, value in asdict(asked).items() if key not in ("terms", "explanation")}
+        for asked in request.items
+    ]
     with (out / "manifest.csv").open(newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == [asked.path for asked in request.items]
     assert (out / "skips.csv").read_text() == "request_id,reason\n"
     readme = (out / "README.txt").read_text()
     for words in ("Labels: 4. Images: 2.", "depth, labels: 2", "0.001 m", "Not labelled: 255", "    3  ball\n"):
         assert words in readme
+
+
+def test_a_manifest_explains_picks_and_one_that_does_not_is_updated(made: Callable[..., Made], tmp_path: Path) -> None:
+    request, out = request_of(made(n=2, tasks=("depth",)), ("0000.jpg", "0001.jpg")), tmp_path / "out"
+    write(request, out)  # as an older program did
+    why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "=b.jpg", 1.5)
+    items = [replace(request.items[0], terms={"unsure": 2.0}, explanation=why), request.items[1]]
+    write(replace(request, items=items), out)
+    first, second = manifest(out)
+    assert first["terms"] == {"unsure": 2.0} and "explanation" not in second
+    assert first["explanation"] == {
+        **{"quantiles": {"unsure": 0.5}, "rank": 3, "without": {"noise": 7}},
+        **{"nearest": "=b.jpg", "distance": 1.5},
+    }
+    with (out / "manifest.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["rank"], unmarked(row["nearest"])) for row in rows] == [("3", "=b.jpg"), ("", "")]
+    write(request, out)
+    assert "terms" not in manifest(out)[0]
 
 
 def test_written_twice_nothing_changes(made: Callable[..., Made], tmp_path: Path) -> None:

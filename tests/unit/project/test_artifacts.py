@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ProjectError
+from labelgrid.labels.grid import Explanation
 from labelgrid.project.artifacts import (
     PENDING,
     EpochRecord,
@@ -61,6 +62,16 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
         PickRecord("a.jpg", "depth", None, 2.0, "it", request_id="r1-1"),
     ]
     assert read_log(tmp_path) == [EpochRecord(1, {"depth": 1.5}), EpochRecord(2, {}, {"loss_mtl": 2.5})]
+
+
+def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(tmp_path: Path) -> None:
+    why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "b.jpg", 0.0)
+    picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"unsure": 1.0}, "r1-1", 1.0, why)]
+    picks += [PickRecord("b.jpg", "depth", 0.5, 2.0, "it")]
+    write_picks(tmp_path, picks)
+    assert read_picks(tmp_path) == picks
+    first, second = json.loads((tmp_path / "picks.json").read_text())
+    assert first["explanation"]["distance"] == 0.0 and not {"terms", "explanation"} & second.keys()
 
 
 def test_figures_that_are_no_numbers_are_read_as_they_are(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from labelgrid.config import parse, read_toml
 from labelgrid.errors import LedgerError, ProjectError, RecipeError
 from labelgrid.files import write_text
 from labelgrid.project.folder import ProjectFolder, check_new
-from labelgrid.project.settings import Settings, check_pattern, group_of, resolve_recipe, settings_text
+from labelgrid.project.settings import Oracle, Settings, check_pattern, group_of, resolve_recipe, settings_text
 from labelgrid.recipes.schema import PluginChoice
 from tests.projects import make_project
 
@@ -28,12 +28,19 @@ VALUES = st.one_of(WORDS, st.booleans(), st.integers(-9, 9), st.floats(allow_nan
         group=WORDS,
         strategy=st.builds(PluginChoice, WORDS, st.dictionaries(WORDS, VALUES, max_size=3)),
         changes=st.dictionaries(WORDS, st.dictionaries(WORDS, VALUES, max_size=2), max_size=2),
+        explain=st.sampled_from([None, True, False]),
     )
 )
 def test_settings_that_are_written_are_read_again(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> None:
     path = tmp_path_factory.mktemp("settings") / "labelgrid.toml"
     path.write_text(settings_text(settings), encoding="utf-8")
     assert parse(Settings, read_toml(path), "it") == settings
+
+
+def test_a_live_campaign_explains_and_a_simulated_one_does_if_it_is_told_to() -> None:
+    oracle = Oracle("folder", "somewhere")
+    assert Settings().explains and not Settings(explain=False).explains
+    assert not Settings(oracle=oracle).explains and Settings(oracle=oracle, explain=True).explains
 
 
 def test_settings_say_what_each_key_is_for() -> None:

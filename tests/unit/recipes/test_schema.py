@@ -4,13 +4,12 @@ import pytest
 
 from labelgrid import plugins
 from labelgrid.errors import PluginError, RecipeError
-from labelgrid.recipes.files import hash_of, load_recipe, override
-from labelgrid.recipes.resolve import build_plugin, check_recipe
+from labelgrid.recipes.resolve import build_plugin, check_recipe, hash_of, load_recipe, override
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
 from labelgrid.tasks.task import spec_of
 
-COVERS = ["labelgrid.recipes.files", "labelgrid.recipes.resolve"]
+COVERS = ["labelgrid.recipes.resolve"]
 
 
 @pytest.mark.parametrize("name", sorted(plugins.recipes()))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from labelgrid.labels.grid import Explanation
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, SplitCells, Training
 from labelgrid.report.page import BEGINS
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, counted, html
@@ -52,6 +53,7 @@ def test_one_report_always_makes_the_same_page() -> None:
 
 def test_text_from_outside_never_becomes_markup() -> None:
     plain = html(a_report(measured=TWO[:1]))
+    why = Explanation({HOSTILE: 0.5}, 2, {HOSTILE: 3}, HOSTILE)
     report = a_report(
         measured=TWO[:1],
         name=HOSTILE,
@@ -59,7 +61,7 @@ def test_text_from_outside_never_becomes_markup() -> None:
         headlines={"semseg": "mIoU", HOSTILE: HOSTILE},
         parts=[SplitCells(HOSTILE, 10, [replace(counted(), task=HOSTILE, kind=HOSTILE)])],
         rounds=[Round(1, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: 3})],
-        picked=RoundPicks(1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE)]),
+        picked=RoundPicks(1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE, {}, {HOSTILE: 1.0}, why)]),
         training=Training(1, {HOSTILE: {1: 0.5}}),
         hints={name: Hint(HOSTILE, HOSTILE) for name in ("figures", "rounds", "picks", "training")},
     )
@@ -70,4 +72,4 @@ def test_text_from_outside_never_becomes_markup() -> None:
     assert {tag for tag, _ in page.tags} <= known
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.named("img"))
     assert HOSTILE in page.section("picks").text
-    assert page.text.count(HOSTILE) >= 15
+    assert page.text.count(HOSTILE) >= 18

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from labelgrid.labels.grid import Explanation
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, Training
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 
@@ -99,6 +100,18 @@ def test_picks_show_their_pictures_side_by_side_with_score_and_reason() -> None:
     assert section.words.endswith("2. semseg b.jpg cost 1")
     assert len({image["src"] for image in section.named("img")}) == 3
     assert [image["alt"] for image in section.named("img")] == [f"{what} of pick 1" for what in pictures]
+
+
+def test_a_pick_is_explained_in_a_line() -> None:
+    why = Explanation({"unsure": 0.9995, "far": 0.031}, 12, {"noise": 4800}, "b.jpg", 3.25)
+    known = ShownPick("a.jpg", "depth", 0.75, 2.0, "it", {}, {"unsure": 2.3125, "far": -1.5, "in it": 3.0}, why)
+    unknown = ShownPick("c.jpg", "depth", 0.5, 2.0, "it", {}, {"unsure": float("nan")})
+    section = Page(html(a_report(picked=RoundPicks(3, 40, [known, unknown])))).section("picks")
+    line = "unsure 2.312: higher than 99 % of candidates far -1.5: lower than 96 % of candidates in it 3 "
+    assert f"{line}rank 12; 4,800 without noise nearest labelled image: b.jpg" in section.words
+    assert section.words.endswith("score 0.5, cost 2: it") and "The grey lines explain the picks." in section.words
+    plain = Page(html(a_report(picked=RoundPicks(3, 40, [unknown])))).section("picks")
+    assert "The grey lines" not in plain.words
 
 
 def test_training_shows_a_chart_and_the_numbers_of_each_loss() -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Move, State, request_id
+from labelgrid.labels.grid import Explanation, Move, State, request_id
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
@@ -247,10 +247,11 @@ def test_picks_and_scores_of_before_terms_and_axes_are_read(project):
     kept["statistics"] = {name: said["width"] for name, said in kept["statistics"].items()}
     pq.write_table(rows.replace_schema_metadata({"labelgrid": json.dumps(kept)}), path)
     assert read_table(path).axes == table.axes
-    query.query(project, Budget(4), Silent())
+    query.query(project, Budget(4), Silent(), strategy="random_cells")
     lines = json.loads((project.round_folder(3) / "picks.json").read_text())
-    assert not any("terms" in line for line in lines)  # partal has none: its picks are kept as they always were
+    assert not any({"terms", "explanation"} & line.keys() for line in lines)  # as they always were
     assert all(record.terms == {} for record in read_picks(project.round_folder(3)))
+    assert all(record.explanation == Explanation() for record in read_picks(project.round_folder(3)))
 
 
 def test_a_score_plug_in_of_ones_own_that_is_not_there_is_refused(project):

@@ -12,9 +12,9 @@ import pytest
 
 from labelgrid.errors import PluginError, ProjectError
 from labelgrid.progress import Silent
-from labelgrid.score.pool import ScoringJob, gather
+from labelgrid.score.pool import Explaining, ScoringJob, gather
 from labelgrid.score.statistic import Statistic
-from labelgrid.score.table import Table, read_stamp, read_table, write_table
+from labelgrid.score.table import EXPLAINING, Table, read_stamp, read_table, write_table
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from tests.support import make_dataset
@@ -42,7 +42,7 @@ def made(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("data"), n=7, size=(32, 64), tasks=("depth", "normals"))
 
 
-def run(made, folder, statistic, stamp="one", names=None):
+def run(made, folder, statistic, stamp="one", names=None, explaining=None):
     found = definitions(list(made.rows))
     tasks = build_all(found)
     stamps = {"model": stamp}
@@ -58,7 +58,32 @@ def run(made, folder, statistic, stamp="one", names=None):
         0,
         part=2,
     )
-    return gather(work, names or list(made.names), folder, Silent())
+    return gather(work, names or list(made.names), folder, Silent(), explaining)
+
+
+def test_what_explains_has_a_file_of_its_own_and_changes_no_score(made, tmp_path):
+    alone, beside, pool = Counting(), Counting(), made.names[2:5]
+    run(made, tmp_path / "alone", alone, names=pool)
+    with pytest.raises(KeyboardInterrupt):  # stopped among the further images
+        run(made, tmp_path / "both", beside, names=pool, explaining=explaining(made, Counting(dies_after=4)))
+    rest = Counting()
+    run(made, tmp_path / "both", beside, names=pool, explaining=explaining(made, rest))
+    assert alone.seen == beside.seen == list(pool) and rest.seen == [made.names[0], *made.names[5:]]
+    files = {name: (tmp_path / name / "scores.parquet").read_bytes() for name in ("alone", "both")}
+    assert files["alone"] == files["both"]
+    found = read_table(tmp_path / "both" / EXPLAINING)
+    assert set(found.statistics) == {"why"} and found.stamp == {"model": "one", "explaining": "x"}
+    assert set(found.images) == {*pool, made.names[0], *made.names[5:]}
+    expected = run(made, tmp_path / "all", Counting())
+    rows = made.names[5:]
+    np.testing.assert_allclose(found.aligned(rows)["why"], expected.aligned(rows)["count"], atol=1e-6)
+    run(made, tmp_path / "both", Counting(), names=pool)  # asked for no longer
+    assert [path.name for path in (tmp_path / "both").iterdir()] == ["scores.parquet"]
+    assert run(made, tmp_path / "none", Counting(), names=["0000.jpg"], explaining=Explaining({"why": rest})).images
+
+
+def explaining(made, statistic):
+    return Explaining({"why": statistic}, [made.names[0], *made.names[4:]], {"explaining": "x"})
 
 
 def test_a_stopped_pass_goes_on_where_it_was_and_ends_the_same(made, tmp_path):

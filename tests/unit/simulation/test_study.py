@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import RecipeError
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import SIMULATE, make_recipe

@@ -188,6 +188,14 @@ def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> Non
         validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
 
 
+def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
+    plain, asking = study_request(tmp_path), study_request(tmp_path, explain=True)
+    keep(plain)
+    runs = validate_study(asking)
+    explains = [settings_of(runs[-1], of.recipe, "", of.study, of.root).explains for of in (plain, asking)]
+    assert explains == [False, True]
+
+
 def test_runs_are_not_resumed_with_another_default_of_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

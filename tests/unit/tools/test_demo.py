@@ -6,7 +6,7 @@ import pytest
 import typer.main
 
 from labelgrid import cli
-from labelgrid.recipes.files import load_recipe
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.scenes.maps import TASKS
 from labelgrid.simulation.study import study_of
 from tools import demo
