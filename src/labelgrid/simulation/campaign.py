@@ -41,8 +41,8 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
     """The settings of a run's project."""
     chosen = study.chosen(run.name) if run.kind == "strategy" else PluginChoice(FIRST)
     oracle = Oracle(study.data, str(root.absolute()))
-    explain = study.explain or None
-    return Settings(recipe, run.seed, weights, study.group, chosen, run.overrides(study), oracle, explain)
+    changes, explain = run.overrides(study), study.explain or None
+    return Settings(recipe, run.seed, weights, study.group, chosen, changes, oracle, explain=explain)
 
 
 def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") -> None:
