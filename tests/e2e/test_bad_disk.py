@@ -58,7 +58,7 @@ FULL: dict[str, tuple[int, str]] = {
         "The checkpoint of the last epoch that could be written is kept.",
     ),
     "query ROOM/fitted --budget 5": (
-        44,
+        56,
         "The ledger cannot be used: the disk is full (ROOM/fitted/labelgrid.db).\n"
         "  Free some space and run again. Nothing was changed.",
     ),
