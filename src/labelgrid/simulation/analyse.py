@@ -42,9 +42,12 @@ class AnalysisResult:
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values; NaN is null."""
-        tables = {"means": self.means, "findings": self.findings}
-        rows = {name: [_finite(one.row()) for one in table] for name, table in tables.items()}
-        return {"analysis": self.name, **rows, "files": [str(path) for path in self.files]}
+        return {
+            "analysis": self.name,
+            "means": [_finite(mean.row()) for mean in self.means],
+            "findings": [_finite(finding.row()) for finding in self.findings],
+            "files": [str(path) for path in self.files],
+        }
 
 
 def analyse(
@@ -80,7 +83,7 @@ def analyse(
     return AnalysisResult(name, findings, means, written)
 
 
-def _runs(folder: Path, analysis: Analysis) -> dict[Run, Path]:
+def _runs(folder: Path, analysis: Analysis) -> list[tuple[Run, Path]]:
     """The runs that an analysis reads, each with the folder of its project, if all runs of the study are done.
 
     Raises:
@@ -91,12 +94,12 @@ def _runs(folder: Path, analysis: Analysis) -> dict[Run, Path]:
         raise ProjectError(
             "The folder holds a project, not a study." if live else "There is no study.",
             where=str(folder),
-            next_step="Name the folder of a study that `labelgrid simulate` made: only its labels are known, but hidden.",
+            next_step="Name the folder of a study, made by `labelgrid simulate`: the analyses read its hidden labels.",
             unchanged="Nothing was written.",
         )
     study = kept_study(read_json(folder / KEPT), folder)
-    places = {run: folder / "runs" / run.key for run in runs_of(study)}
-    left = [run.key for run, place in places.items() if not run.is_done(study, place)]
+    places = [(run, folder / "runs" / run.key) for run in runs_of(study)]
+    left = [run.key for run, place in places if not run.is_done(study, place)]
     if left:
         raise ProjectError(
             f"{len(left)} of {counted(len(places), 'run')} are not done: {listed(left, 6)}.",
@@ -104,7 +107,7 @@ def _runs(folder: Path, analysis: Analysis) -> dict[Run, Path]:
             next_step=f"Finish them with `labelgrid simulate`; `{command('report', folder)}` shows how far they are.",
             unchanged="Nothing was written.",
         )
-    return {run: place for run, place in places.items() if run.kind in analysis.kinds}
+    return [(run, place) for run, place in places if run.kind in analysis.kinds]
 
 
 def _write(
@@ -113,9 +116,8 @@ def _write(
     """Write the numbers of all runs, their means and each drawing as SVG and PNG; older ones are replaced."""
     content: dict[str, bytes] = {}
     for ending, rows in (("", [one.row() for one in findings]), ("-means", [one.row() for one in means])):
-        content[f"{name}{ending}.csv"] = csv_text(
-            list(dict.fromkeys(key for row in rows for key in row)), rows
-        ).encode()
+        columns = dict.fromkeys(key for row in rows for key in row)
+        content[f"{name}{ending}.csv"] = csv_text(list(columns), rows).encode()
     content |= dict(plots.drawing_files(drawings))
     with files.disk(out):
         out.mkdir(parents=True, exist_ok=True)

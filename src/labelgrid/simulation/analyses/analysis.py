@@ -37,12 +37,8 @@ class Finding:
 
     def row(self) -> dict[str, object]:
         """The finding as a row of a table."""
-        run = {
-            "kind": self.run.kind,
-            "arm": self.run.name,
-            "seed": self.run.seed,
-            "point": describe_point(self.run.point),
-        }
+        point = describe_point(self.run.point)
+        run = {"kind": self.run.kind, "arm": self.run.name, "seed": self.run.seed, "point": point}
         return {**run, **self.keys, **_of_result(self.result), "count": self.count}
 
 
@@ -97,7 +93,7 @@ class Analysis(Protocol):
     def needs(self) -> str:
         """What a study must have for it, as the end of "No run has …"."""
 
-    def findings(self, runs: Mapping[Run, Path], progress: Progress) -> Iterable[Finding]:
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterable[Finding]:
         """The numbers of all runs, each with the folder of its project.
 
         Raises:
@@ -119,19 +115,17 @@ def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Me
     """
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
-        keys = tuple((name, value) for name, value in finding.keys.items() if name not in within)
-        groups.setdefault((finding.run.name, describe_point(finding.run.point), keys, finding.result.name), []).append(
-            finding
-        )
-    for (arm, point, _, _), group in groups.items():
+        own = tuple(value for name, value in finding.keys.items() if name not in within)
+        key = (finding.run.name, describe_point(finding.run.point), own, finding.result.name)
+        groups.setdefault(key, []).append(finding)
+    for group in groups.values():
         first, by_seed = group[0], dict[int, list[float]]()
         for finding in group:
             by_seed.setdefault(finding.run.seed, []).append(finding.result.value)
         value, deviation = mean_and_deviation([mean_and_deviation(values)[0] for values in by_seed.values()])
         keys = {name: key for name, key in first.keys.items() if name not in within}
-        yield Mean(
-            str(arm), str(point), keys, replace(first.result, value=value), deviation, len(by_seed), first.headline
-        )
+        result, point = replace(first.result, value=value), describe_point(first.run.point)
+        yield Mean(first.run.name, point, keys, result, deviation, len(by_seed), first.headline)
 
 
 def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list[Line]:

@@ -5,7 +5,7 @@ of other tasks whose labels are fed in (`fed`), over all their combinations (`la
 each run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -35,9 +35,9 @@ class Known:
     within: frozenset[str] = frozenset({"labels"})
     needs: str = "a trained network"
 
-    def findings(self, runs: Mapping[Run, Path], progress: Progress) -> Iterator[Finding]:
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
-        questions = [question for run, folder in runs.items() for question in _questions(run, folder)]
+        questions = [question for run, folder in runs for question in _questions(run, folder)]
         for answer in measured(questions, progress):
             fed = sorted({cell.task for cell in answer.question.known})
             for task in answer.evaluation.metrics:

@@ -101,7 +101,7 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[Answer]:
     """
     fits = _fits(questions)
     stamps = [_stamp(question, fits[question.place]) for question in questions]
-    first = {stamp: question for stamp, question in zip(reversed(stamps), reversed(questions), strict=True)}
+    first = dict(zip(reversed(stamps), reversed(questions), strict=True))
     asked = sorted(first, key=lambda stamp: first[stamp].place)
     progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
     found: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}

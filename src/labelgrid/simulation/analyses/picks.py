@@ -5,7 +5,7 @@ in it, as one set for each task, against the hidden labels. Beside them, the sam
 Labels that the images had at that time are fed in (`known` is "fed in"), as in PartAL's scoring, or not ("none").
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.dots import Dots
 from labelgrid.report.wording import with_unit
-from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
+from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped
 from labelgrid.simulation.analyses.measuring import Question, measured
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
@@ -48,15 +48,15 @@ class Picks:
     within: frozenset[str] = frozenset()
     needs: str = "a round in which a trained network was followed by picks"
 
-    def findings(self, runs: Mapping[Run, Path], progress: Progress) -> Iterator[Finding]:
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
-        questions = [question for run, folder in runs.items() for question in self.questions(run, folder)]
+        questions = [question for run, folder in runs for question in self.questions(run, folder)]
         for answer in measured(questions, progress):
             for task in answer.evaluation.metrics:
                 yield from answer.findings(task, {**answer.question.keys, "task": task})
 
     def questions(self, run: Run, folder: Path) -> Iterator[Question]:
-        """What is measured of a run: for each round with picks, the picked cells and the pool, without and with labels."""
+        """What is measured of a run: in each round the picked cells and the pool, without and with known labels."""
         with ProjectFolder.open(folder) as project:
             rows = list(project.store.cells(splits=("train",)))
             names, tasks = [row.image_id for row in project.store.images(("train",))], list(project.tasks())
@@ -71,7 +71,7 @@ class Picks:
                 images = {cell.image_id for cell in cells}
                 near = frozenset(cell for cell in labelled if cell.image_id in images)
                 for known, how in ((frozenset[Cell](), "none"), (near, "fed in")):
-                    keys = {"round": number, "cells": of, "known": how}
+                    keys: Keys = {"round": number, "cells": of, "known": how}
                     yield Question(run, folder, number, cells, known, keys)
 
     def _sample(self, names: Sequence[str], seed: int) -> list[str]:
@@ -92,7 +92,7 @@ def _has_fit(project: ProjectFolder, number: int) -> bool:
 
 
 def _dots(means: Sequence[Mean]) -> Dots:
-    """The marks of one task in one round. Where no label was known, both ways of measuring are the same: one is drawn."""
+    """The marks of one task in one round. Those with known labels are left out if no image had any."""
     marks: dict[str, dict[str, tuple[float, float]]] = {}
     for mean in means:
         mark = str(mean.keys["cells"]) + (", known labels fed in" if mean.keys["known"] == "fed in" else "")

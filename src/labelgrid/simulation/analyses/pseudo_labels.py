@@ -4,7 +4,7 @@
 label: for depth in its unit, for normals 1 − the cosine of the angle. A range of confidence is named by its lower end.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.charts import Chart
 from labelgrid.results import Result
-from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped, lines_of
+from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped, lines_of
 from labelgrid.simulation.pseudo_errors import pseudo_errors
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
@@ -42,14 +42,14 @@ class PseudoLabels:
     within: frozenset[str] = frozenset()
     needs: str = "pseudo-labels; an arm's `changes` can add the term `pseudo_labels`"
 
-    def findings(self, runs: Mapping[Run, Path], progress: Progress) -> Iterator[Finding]:
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
         progress.start("Comparing", len(runs), "runs")
-        for run, folder in runs.items():
+        for run, folder in runs:
             with ProjectFolder.open(folder) as project:
                 found = [row for row in pseudo_errors(project, self.options.bins) if row.pixels]
             for row in found:
-                keys = {"round": row.round, "task": row.task, "confidence": row.confidence}
+                keys: Keys = {"round": row.round, "task": row.task, "confidence": row.confidence}
                 yield Finding(run, keys, Result("error", row.error, "", "lower"), row.pixels)
             progress.advance(note=run.key)
 
