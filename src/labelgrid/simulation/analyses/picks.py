@@ -2,7 +2,8 @@
 
 PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the cells that were picked
 in it, as one set for each task, against the hidden labels. Beside them, the same over the cells that could be picked.
-Labels that the images had at that time are fed in (`known` is "fed in"), as in PartAL's scoring, or not ("none").
+Labels that these images had at that time are fed in (`known` is "fed in"), as in PartAL's scoring, or not ("none"). If
+they had no label, as in the paper's setting, there is only "none".
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.dots import Dots
 from labelgrid.report.wording import with_unit
-from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped
+from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
 from labelgrid.simulation.analyses.measuring import Question, measured
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
@@ -59,27 +60,30 @@ class Picks:
         """What is measured of a run: in each round the picked cells and the pool, without and with known labels."""
         with ProjectFolder.open(folder) as project:
             rows = list(project.store.cells(splits=("train",)))
-            names, tasks = [row.image_id for row in project.store.images(("train",))], list(project.tasks())
-            fitted = [number for number in sorted({row.round for row in rows}) if _has_fit(project, number)]
-        sample = self._sample(names, run.seed)
-        for number in fitted:
+            images = [row.image_id for row in project.store.images(("train",))]
+            every = frozenset(Cell(image, task) for image in images for task in project.tasks())
+            bought = {row.round for row in rows if row.state == State.LABELLED}
+            numbers = [number for number in sorted(bought) if _has_fit(project, number)]
+        for number in numbers:
             picked = frozenset(r.cell for r in rows if (r.round, r.state) == (number, State.LABELLED))
-            before = frozenset(r.cell for r in rows if r.round < number)
-            labelled = frozenset(r.cell for r in rows if r.round < number and r.state == State.LABELLED)
-            pool = frozenset(Cell(image, task) for image in sample for task in tasks) - before
-            for cells, of in ((picked, "picked"), (pool, "pool")):
-                images = {cell.image_id for cell in cells}
-                near = frozenset(cell for cell in labelled if cell.image_id in images)
-                for known, how in ((frozenset[Cell](), "none"), (near, "fed in")):
-                    keys: Keys = {"round": number, "cells": of, "known": how}
-                    yield Question(run, folder, number, cells, known, keys)
+            earlier = [row for row in rows if row.round < number]
+            pool = self._sample(every - {row.cell for row in earlier}, run.seed)
+            labelled = [row.cell for row in earlier if row.state == State.LABELLED]
+            sets = {"picked": picked, "pool": pool}
+            near = {of: _of_images(labelled, cells) for of, cells in sets.items()}
+            for how in ("none", "fed in") if any(near.values()) else ("none",):
+                for of, cells in sets.items():
+                    known = near[of] if how == "fed in" else frozenset[Cell]()
+                    yield Question(run, folder, number, cells, known, {"round": number, "cells": of, "known": how})
 
-    def _sample(self, names: Sequence[str], seed: int) -> list[str]:
-        """The images of the pool that are measured: the same for all arms of a seed."""
-        if not 0 < self.options.sample < len(names):
-            return list(names)
-        draws = keyed_uniform(np.array([image_key(name) for name in names], np.uint64), seed_of(seed, "analysis"))
-        return [names[index] for index in np.argsort(draws)[: self.options.sample]]
+    def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:
+        """The cells of the pool's images that are measured: as far as they can be, the same for all arms of a seed."""
+        images = sorted({cell.image_id for cell in pool})
+        if not 0 < self.options.sample < len(images):
+            return pool
+        draws = keyed_uniform(np.array([image_key(image) for image in images], np.uint64), seed_of(seed, "analysis"))
+        chosen = {images[index] for index in np.argsort(draws)[: self.options.sample]}
+        return frozenset(cell for cell in pool if cell.image_id in chosen)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task and round, one row for each arm."""
@@ -91,15 +95,18 @@ def _has_fit(project: ProjectFolder, number: int) -> bool:
     return (project.round_folder(number) / "fit.json").is_file()
 
 
+def _of_images(labelled: Sequence[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:
+    """The labelled cells of the images of some cells."""
+    images = {cell.image_id for cell in cells}
+    return frozenset(cell for cell in labelled if cell.image_id in images)
+
+
 def _dots(means: Sequence[Mean]) -> Dots:
-    """The marks of one task in one round. Those with known labels are left out if no image had any."""
+    """The marks of one task in one round."""
     marks: dict[str, dict[str, tuple[float, float]]] = {}
     for mean in means:
         mark = str(mean.keys["cells"]) + (", known labels fed in" if mean.keys["known"] == "fed in" else "")
         marks.setdefault(mark, {})[mean.arm] = mean.result.value, mean.deviation
-    for mark in [name for name in marks if name.endswith("fed in")]:
-        if marks[mark] == marks[mark.partition(",")[0]]:
-            del marks[mark]
     first = means[0]
     label = f"{with_unit(first.result.name, first.result.unit)}, {first.result.better} is better"
     title = first.titled(f"{first.keys['task']}, round {first.keys['round']}")

@@ -49,18 +49,21 @@ def test_the_pool_is_what_could_be_picked(study: Any, whole: AnalysisResult) -> 
     assert value(whole, "images", "RMSE", **keys) == pytest.approx(of_set("depth", pairs), rel=1e-4)
     assert values(whole, "images", "RMSE", **keys) == values(whole, "cells", "RMSE", **keys)  # one start a seed
     few = analyse(study.folder, "picks", options={"sample": 2})
-    assert {f.count for f in few.findings if f.keys["cells"] == "pool" and f.keys["round"] == 2} <= {0, 1, 2}
+    assert {f.count for f in few.findings if f.keys["cells"] == "pool" and f.keys["round"] == 2} == {2}
     picked = [f for f in whole.findings if f.keys["cells"] == "picked"]
     assert picked == [f for f in few.findings if f.keys["cells"] == "picked"]
 
 
-def test_known_labels_change_what_is_measured_only_where_there_are_some(whole: AnalysisResult) -> None:
-    def both(arm: str, number: int) -> list[list[float]]:
-        keys = {"round": number, "cells": "pool"}
-        return [values(whole, arm, "RMSE", known=known, **keys) for known in ("none", "fed in")]
+def test_known_labels_are_fed_in_only_where_there_are_some(whole: AnalysisResult) -> None:
+    def ways(arm: str, number: int) -> dict[object, float]:
+        found = [f for f in whole.findings if (f.run.name, f.result.name) == (arm, "RMSE")]
+        return {
+            f.keys["known"]: f.result.value for f in found if (f.keys["round"], f.keys["cells"]) == (number, "pool")
+        }
 
-    first, third, images = both("cells", 2), both("cells", 3), both("images", 3)
-    assert first[0] == first[1] and images[0] == images[1] and third[0] != third[1]
+    assert list(ways("cells", 2)) == list(ways("images", 2)) == list(ways("images", 3)) == ["none"]
+    third = ways("cells", 3)
+    assert list(third) == ["none", "fed in"] and third["none"] != third["fed in"]
 
 
 @contextmanager
@@ -89,7 +92,7 @@ def test_a_strategy_that_picks_planted_hard_images_shows_worse_metrics(study: An
     others = {pick.image for pick in study.picked("cells", 0, 2) if pick.task == "depth"}
     assert others - set(hard) and value(result, "cells", "RMSE", cells="picked", **keys) < picked - 0.2
     assert picked == pytest.approx(of_set("depth", pairs), rel=1e-4)
-    assert picked != pytest.approx(np.mean([of_set("depth", [pair]) for pair in pairs]), rel=1e-2)
+    assert picked != pytest.approx(np.mean([of_set("depth", [pair]) for pair in pairs]), rel=1e-3)
     semseg = {**keys, "task": "semseg", "cells": "picked"}
     assert value(result, "images", "mIoU", **semseg) == value(whole, "images", "mIoU", **semseg)
 
