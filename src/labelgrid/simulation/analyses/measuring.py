@@ -37,7 +37,7 @@ class Question:
         round: the round of the network.
         cells: the cells, whose hidden labels are read. They are measured as one set for each task.
         known: the cells whose labels are fed in.
-        keys: what the answer is of.
+        keys: what the metrics are of.
     """
 
     run: Run
@@ -59,7 +59,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CellMetrics:
     """What was measured: the figures by task, and each task's headline metric."""
 
     question: Question
@@ -93,7 +93,7 @@ class HiddenLabels:
         return nonempty_label(self.data, image_id, task) if Cell(image_id, task.name) in self.cells else None
 
 
-def measured(questions: Sequence[Question], progress: Progress) -> list[Answer]:
+def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetrics]:
     """Measure each network on its cells, at the images' original size. What arms have in common is measured once.
 
     Raises:
@@ -111,7 +111,7 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[Answer]:
             headlines = {name: task.spec.headline for name, task in context.definitions.items()}
             for stamp in group:
                 found[stamp] = _measure(context, model, first[stamp], progress), headlines
-    return [Answer(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
+    return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
 
 def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:

@@ -34,7 +34,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class PseudoLabels:
+class PseudoLabelErrors:
     """See the module."""
 
     options: Options
@@ -64,6 +64,6 @@ def _chart(means: Sequence[Mean]) -> Chart:
     return Chart(f"pseudo_labels-{title}", "confidence, at least", "error", lines, title=title)
 
 
-def build(options: Options) -> PseudoLabels:
+def build(options: Options) -> PseudoLabelErrors:
     """Build the analysis."""
-    return PseudoLabels(options)
+    return PseudoLabelErrors(options)
