@@ -38,11 +38,14 @@ class Known:
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
         questions = [question for run, folder in runs for question in _questions(run, folder)]
+        found: list[Finding] = []
         for answer in measured(questions, progress):
             fed = sorted({cell.task for cell in answer.question.known})
             for task in answer.evaluation.metrics:
                 others = [name for name in fed if name != task]
-                yield from answer.findings(task, {"task": task, "fed": len(others), "labels": "+".join(others)})
+                found += answer.findings(task, {"task": task, "fed": len(others), "labels": "+".join(others)})
+        order = {run.key: index for index, (run, _) in enumerate(runs)}
+        yield from sorted(found, key=lambda one: (order[one.run.key], one.keys["task"], one.keys["fed"]))
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
         """As `Analysis.drawings`: one drawing for each task, one line for each arm."""
