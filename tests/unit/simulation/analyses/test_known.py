@@ -26,6 +26,7 @@ def test_every_combination_of_other_tasks_is_fed_in_once(whole: AnalysisResult) 
     ):
         assert {labels for name, labels in combinations if name == task} == {"", *others, "+".join(others)}
     assert set(combinations.values()) == {1} and {f.count for f in found} == {3}
+    assert [(f.keys["task"], f.keys["fed"]) for f in found] == [(t, n) for t in sorted(HEADLINES) for n in (0, 1, 1, 2)]
     assert all(f.keys["fed"] == len([name for name in str(f.keys["labels"]).split("+") if name]) for f in found)
 
 
