@@ -1,7 +1,7 @@
 """labelgrid: chooses which cells of the images × tasks grid to label next, and learns from partial labels.
 
-From Python, `labelgrid.Project` is a project and `labelgrid.simulate` runs a study; their errors are
-`labelgrid.LabelgridError`.
+From Python, `labelgrid.Project` is a project, `labelgrid.simulate` runs a study and `labelgrid.analyse` analyses it;
+their errors are `labelgrid.LabelgridError`.
 
 Example:
     >>> import labelgrid
@@ -12,17 +12,18 @@ Example:
 TYPE_CHECKING = False  # true for type checkers; typing's own would have to be imported
 if TYPE_CHECKING:
     from labelgrid.api.project import Project
-    from labelgrid.api.study import simulate
+    from labelgrid.api.study import analyse, simulate
     from labelgrid.errors import LabelgridError
     from labelgrid.trusted import trust
 
 __version__ = "0.1.0"
-__all__ = ["LabelgridError", "Project", "__version__", "simulate", "trust"]
+__all__ = ["LabelgridError", "Project", "__version__", "analyse", "simulate", "trust"]
 
 #: The module of each public name. It is imported on first use, so that `import labelgrid` imports nothing else.
 _HOMES = {
     "LabelgridError": "labelgrid.errors",
     "Project": "labelgrid.api.project",
+    "analyse": "labelgrid.api.study",
     "simulate": "labelgrid.api.study",
     "trust": "labelgrid.trusted",
 }

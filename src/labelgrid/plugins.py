@@ -26,6 +26,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),
     "select": frozenset({"budget", "strategy", "parts", "centres", "shares", "clusters", "explain"}),
     "annotate": frozenset({"connector", "request", "answers", "lists", "matching", "returned"}),
+    "simulation.analyses": frozenset({"analysis", "measuring"}),
 }
 
 #: What a plug-in has when it is built: the members of its interface that tell it from any other object.
@@ -38,6 +39,7 @@ MEMBERS: dict[str, tuple[str, ...]] = {
     "score": ("axis", "scope"),
     "select": ("needs", "select"),
     "annotate": ("send", "receive"),
+    "simulation.analyses": ("kinds", "within", "needs", "findings", "drawings"),
     "labels.formats": ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
 }
 

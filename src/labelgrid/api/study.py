@@ -1,4 +1,4 @@
-"""Provides studies as a Python function, which does the same as the command `simulate`."""
+"""Provides studies as Python functions, which do the same as the commands `simulate` and `analyse`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from labelgrid.api.project import Place
 
 if TYPE_CHECKING:
+    from labelgrid.progress import Progress
+    from labelgrid.simulation.analyse import AnalysisResult
     from labelgrid.simulation.run_study import StudyProgress, StudyResult
 
 
@@ -45,3 +47,23 @@ def simulate(
     return run_study(
         StudyRequest.of(recipe, Path(data), Path(out), weights=file, changes=study, jobs=jobs, force=force), progress
     )
+
+
+def analyse(
+    study: Place, name: str, out: Place = "", *, progress: "Progress | None" = None, **options: Any
+) -> "AnalysisResult":
+    """Analyse a finished study with its hidden labels. The study is not changed.
+
+    Args:
+        study: the study's folder.
+        name: the analysis, such as "picks"; see `labelgrid list simulation.analyses`.
+        out: a folder for its tables and drawings; "" writes nothing.
+        progress: receives the progress; None: silent.
+        options: of the analysis, such as `sample=200`.
+
+    Raises:
+        LabelgridError: there is no finished study, or its networks are gone; nothing was written.
+    """
+    from labelgrid.simulation.analyse import analyse
+
+    return analyse(Path(study), name, Path(out) if out else None, options, progress)

@@ -1,4 +1,4 @@
-"""Defines the command `simulate`, which runs many simulated campaigns on a data set."""
+"""Commands on studies: run many simulated campaigns on a data set, and analyse them with the hidden labels."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelgrid.cli import screen
-from labelgrid.cli.grid import Weights
+from labelgrid.cli.grid import AsJson, Weights
 from labelgrid.errors import with_unchanged
 from labelgrid.words import counted
 
@@ -87,6 +87,50 @@ def _show_estimate(estimate: "StudyEstimate") -> None:
     )
 
 
+@with_unchanged("The study is unchanged.")
+def analyse(
+    folder: Annotated[Path, typer.Argument(metavar="STUDY", help="The folder of a finished study.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="The analysis; see `labelgrid list simulation.analyses`.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="A folder for the tables (CSV) and drawings (SVG, PNG).", file_okay=False)
+    ] = None,
+    values: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the analysis. Repeatable.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Analyse a finished study with its hidden labels, such as the errors on the cells that were picked.
+
+    Example: [bold]labelgrid analyse first-light picks --out figures[/]
+    """
+    from labelgrid.project.task_spec import assignments
+    from labelgrid.report.wording import spread, with_unit
+    from labelgrid.simulation.analyse import analyse
+
+    with screen.Bar() as bar:
+        result = analyse(folder, name, out, assignments(values or [], "--set"), bar)
+    if json:
+        screen.as_json(result.as_json())
+        return
+    shown = [mean for mean in result.means if mean.headline]
+    columns = list(dict.fromkeys(["arm", *(["point"] if any(mean.point for mean in shown) else []), *shown[0].keys]))
+    rows = [
+        [
+            *(mean.row()[column] for column in columns),
+            with_unit(mean.result.name, mean.result.unit),
+            spread(mean.result.value, mean.deviation),
+            mean.seeds,
+        ]
+        for mean in shown
+    ]
+    screen.table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
+    if out:
+        screen.say(f"Wrote {counted(len(result.files), 'file')} in {out}")
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(simulate)
+    app.command()(analyse)

@@ -1,16 +1,21 @@
 """Writes each drawing of a page as separate files, for papers and slides."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from labelgrid.report.blocks import Page
-from labelgrid.report.drawing import drawing_bytes
+from labelgrid.report.drawing import Drawing, drawing_bytes
 
 
 def files(page: Page) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each drawing of a page, as `drawing_files`."""
+    return drawing_files(page.drawings())
+
+
+def drawing_files(drawings: Iterable[Drawing]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the bytes of each drawing as SVG and as PNG (200 dpi)."""
     taken: set[str] = set()
-    for drawing in page.drawings():
+    for drawing in drawings:
         name = re.sub(r"[^\w.-]+", "-", drawing.name).strip("-.")
         while name.casefold() in taken:
             name += "_"

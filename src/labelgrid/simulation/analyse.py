@@ -1,0 +1,131 @@
+"""Runs an analysis of a finished study, and writes its tables and drawings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labelgrid import files
+from labelgrid.errors import ProjectError, UsageError, command
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import SETTINGS
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.report import plots
+from labelgrid.report.drawing import Drawing
+from labelgrid.simulation.analyses.analysis import Analysis, Finding, Mean, means_of
+from labelgrid.simulation.runs import Run, runs_of
+from labelgrid.simulation.study import KEPT, kept_study, read_json
+from labelgrid.spreadsheets import csv_text
+from labelgrid.words import counted, listed
+
+#: The plug-in folder of the analyses.
+ANALYSES = "simulation.analyses"
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """The result of an analysis.
+
+    Args:
+        name: of the analysis.
+        findings: a number of one run each, in the order of the runs.
+        means: their means over seeds.
+        files: what was written: two tables, then drawings.
+    """
+
+    name: str
+    findings: Sequence[Finding]
+    means: Sequence[Mean]
+    files: Sequence[Path] = field(default_factory=tuple)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values; NaN is null."""
+        return {
+            "analysis": self.name,
+            "means": [_finite(mean.row()) for mean in self.means],
+            "findings": [_finite(finding.row()) for finding in self.findings],
+            "files": [str(path) for path in self.files],
+        }
+
+
+def analyse(
+    folder: Path,
+    name: str,
+    out: Path | None = None,
+    options: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> AnalysisResult:
+    """Analyse a finished study with what only its hidden labels can tell. The study is not changed.
+
+    Args:
+        folder: of the study.
+        name: of the analysis, a plug-in of `labelgrid.simulation.analyses`.
+        out: a folder for its tables and drawings; None writes nothing.
+        options: of the analysis.
+        progress: receives the progress.
+
+    Raises:
+        LabelgridError: the folder holds no finished study, or a run lacks what the analysis needs.
+    """
+    analysis: Analysis = build_plugin(ANALYSES, PluginChoice(name, options or {}))
+    if out and out.resolve().is_relative_to(folder.resolve() / "runs"):
+        raise UsageError(f"{out} is inside the study's runs.", next_step="Name another folder with --out.")
+    findings = list(analysis.findings(_runs(folder, analysis), progress or Silent()))
+    if not findings:
+        raise ProjectError(f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written.")
+    means = list(means_of(findings, analysis.within))
+    written: list[Path] = []
+    if out:
+        drawings = analysis.drawings([mean for mean in means if mean.headline])
+        written = _write(out, name.replace(":", "."), findings, means, drawings)
+    return AnalysisResult(name, findings, means, written)
+
+
+def _runs(folder: Path, analysis: Analysis) -> list[tuple[Run, Path]]:
+    """The runs that an analysis reads, each with the folder of its project, if all runs of the study are done.
+
+    Raises:
+        ProjectError: there is no study, or a run is not done.
+    """
+    if not (folder / KEPT).is_file():
+        live = (folder / SETTINGS).is_file()
+        raise ProjectError(
+            "The folder holds a project, not a study." if live else "There is no study.",
+            where=str(folder),
+            next_step="Name the folder of a study, made by `labelgrid simulate`: the analyses read its hidden labels.",
+            unchanged="Nothing was written.",
+        )
+    study = kept_study(read_json(folder / KEPT), folder)
+    places = [(run, folder / "runs" / run.key) for run in runs_of(study)]
+    left = [run.key for run, place in places if not run.is_done(study, place)]
+    if left:
+        raise ProjectError(
+            f"{len(left)} of {counted(len(places), 'run')} are not done: {listed(left, 6)}.",
+            where=str(folder),
+            next_step=f"Finish them with `labelgrid simulate`; `{command('report', folder)}` shows how far they are.",
+            unchanged="Nothing was written.",
+        )
+    return [(run, place) for run, place in places if run.kind in analysis.kinds]
+
+
+def _write(
+    out: Path, name: str, findings: Sequence[Finding], means: Sequence[Mean], drawings: Sequence[Drawing]
+) -> list[Path]:
+    """Write the numbers of all runs, their means and each drawing as SVG and PNG; older ones are replaced."""
+    content: dict[str, bytes] = {}
+    for ending, rows in (("", [one.row() for one in findings]), ("-means", [one.row() for one in means])):
+        columns = dict.fromkeys(key for row in rows for key in row)
+        content[f"{name}{ending}.csv"] = csv_text(list(columns), rows).encode()
+    content |= dict(plots.drawing_files(drawings))
+    with files.disk(out):
+        out.mkdir(parents=True, exist_ok=True)
+    for file, data in content.items():
+        with files.disk(out), files.atomic_write(out / file) as temporary:
+            temporary.write_bytes(data)
+    return [out / file for file in content]
+
+
+def _finite(row: Mapping[str, object]) -> dict[str, object]:
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

@@ -1,0 +1,1 @@
+"""Analyses of finished studies, one file each: what only the hidden labels can tell."""

@@ -1,0 +1,158 @@
+"""Defines the interface of analyses of a study, and the means of their findings over seeds. Loads no torch."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from labelgrid.progress import Progress
+from labelgrid.report.campaign_figures import mean_and_deviation
+from labelgrid.report.charts import Line
+from labelgrid.report.drawing import Drawing
+from labelgrid.results import Result
+from labelgrid.simulation.runs import Run, describe_point
+from labelgrid.simulation.study import Kind
+
+#: What a number is of, by column, such as {"round": 2, "task": "depth"}.
+Keys = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A number that was found in a run.
+
+    Args:
+        run: the run.
+        keys: what the number is of.
+        result: the number.
+        count: the number of labels, or of pixels, that it covers.
+        headline: whether it is drawn and shown on the screen; other numbers are in the files alone.
+    """
+
+    run: Run
+    keys: Keys
+    result: Result
+    count: int
+    headline: bool = True
+
+    def row(self) -> dict[str, object]:
+        """The finding as a row of a table."""
+        point = describe_point(self.run.point)
+        run = {"kind": self.run.kind, "arm": self.run.name, "seed": self.run.seed, "point": point}
+        return {**run, **self.keys, **_of_result(self.result), "count": self.count}
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean of a number over the seeds of an arm.
+
+    Args:
+        arm: the name of the runs.
+        point: their values of recipe keys, as text.
+        keys: what the number is of.
+        result: the mean.
+        deviation: the standard deviation over seeds; NaN for one seed.
+        seeds: the number of seeds.
+        headline: as in `Finding`.
+    """
+
+    arm: str
+    point: str
+    keys: Keys
+    result: Result
+    deviation: float
+    seeds: int
+    headline: bool = True
+
+    def titled(self, title: str) -> str:
+        """The title of a drawing, with the point if there is one."""
+        return f"{title}, {self.point}" if self.point else title
+
+    def row(self) -> dict[str, object]:
+        """The mean as a row of a table."""
+        spread = {"deviation": self.deviation, "seeds": self.seeds}
+        return {"arm": self.arm, "point": self.point, **self.keys, **_of_result(self.result), **spread}
+
+
+class Analysis(Protocol):
+    """Finds numbers in the runs of a finished study, and draws them.
+
+    An analysis is a file of this folder with `build(options)` and the dataclass `Options`. It may read the hidden
+    labels, since the runs have ended.
+    """
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of runs that it reads."""
+
+    @property
+    def within(self) -> frozenset[str]:
+        """The columns over which a run's numbers are averaged before the mean over seeds."""
+
+    @property
+    def needs(self) -> str:
+        """What a study must have for it, as the end of "No run has …"."""
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterable[Finding]:
+        """The numbers of all runs, each with the folder of its project.
+
+        Raises:
+            LabelgridError: a file of a run is missing or damaged.
+        """
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[Drawing]:
+        """Draw the means of the headline numbers."""
+
+
+def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Mean]:
+    """The means over seeds, in the order of the findings; each seed counts once, however many numbers it has.
+
+    Example:
+        >>> finding = Finding(Run("strategy", "partal", 0), {"task": "depth"}, Result("RMSE", 1.0, "m", "lower"), 5)
+        >>> other = replace(finding, run=Run("strategy", "partal", 1), result=Result("RMSE", 3.0, "m", "lower"))
+        >>> [(mean.result.value, mean.seeds) for mean in means_of([finding, other], frozenset())]
+        [(2.0, 2)]
+    """
+    groups: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        own = tuple(value for name, value in finding.keys.items() if name not in within)
+        key = (finding.run.name, describe_point(finding.run.point), own, finding.result.name)
+        groups.setdefault(key, []).append(finding)
+    for group in groups.values():
+        first, by_seed = group[0], dict[int, list[float]]()
+        for finding in group:
+            by_seed.setdefault(finding.run.seed, []).append(finding.result.value)
+        value, deviation = mean_and_deviation([mean_and_deviation(values)[0] for values in by_seed.values()])
+        keys = {name: key for name, key in first.keys.items() if name not in within}
+        result, point = replace(first.result, value=value), describe_point(first.run.point)
+        yield Mean(first.run.name, point, keys, result, deviation, len(by_seed), first.headline)
+
+
+def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list[Line]:
+    """The means as lines over the column `x`, with bands of one standard deviation to either side."""
+    by_name: dict[str, list[Mean]] = {}
+    for mean in sorted(means, key=lambda mean: mean.keys[x]):
+        by_name.setdefault(name(mean), []).append(mean)
+    return [
+        Line(
+            name,
+            [float(mean.keys[x]) for mean in own],
+            [mean.result.value for mean in own],
+            [mean.result.value - mean.deviation for mean in own],
+            [mean.result.value + mean.deviation for mean in own],
+        )
+        for name, own in by_name.items()
+    ]
+
+
+def grouped(means: Iterable[Mean], *names: str) -> dict[tuple[object, ...], list[Mean]]:
+    """The means by point, metric and the named columns, in their order: those of one drawing."""
+    groups: dict[tuple[object, ...], list[Mean]] = {}
+    for mean in means:
+        key = (mean.point, mean.result.name, *(mean.keys[name] for name in names))
+        groups.setdefault(key, []).append(mean)
+    return groups
+
+
+def _of_result(result: Result) -> dict[str, object]:
+    return {"metric": result.name, "value": result.value, "unit": result.unit, "better": result.better}

@@ -1,0 +1,118 @@
+"""How well the network predicted the cells that it made a strategy pick, before they were labelled.
+
+PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the cells that were picked
+in it, as one set for each task, against the hidden labels. Beside them, the same over the cells that could be picked.
+Labels that these images had at that time are fed in (`known` is "fed in"), as in PartAL's scoring, or not ("none"). If
+they had no label, as in the paper's setting, there is only "none".
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.labels.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.report.dots import Dots
+from labelgrid.report.wording import with_unit
+from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
+from labelgrid.simulation.analyses.measuring import Question, measured
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.streams import image_key, keyed_uniform, seed_of
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the picked cells are compared with.
+
+    Args:
+        sample: the most images of the pool that are measured, drawn by seed and image id; 0: all. Picked cells are all
+            measured.
+    """
+
+    sample: int = 0
+
+    def __post_init__(self) -> None:
+        if self.sample < 0:
+            raise ValueError(f"sample must be a number of at least 0; it is {self.sample}")
+
+
+@dataclass(frozen=True)
+class Picks:
+    """See the module."""
+
+    options: Options
+    kinds: frozenset[Kind] = frozenset({"strategy"})
+    within: frozenset[str] = frozenset()
+    needs: str = "a round in which a trained network was followed by picks"
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`."""
+        questions = [question for run, folder in runs for question in self.questions(run, folder)]
+        for answer in measured(questions, progress):
+            for task in answer.evaluation.metrics:
+                yield from answer.findings(task, {**answer.question.keys, "task": task})
+
+    def questions(self, run: Run, folder: Path) -> Iterator[Question]:
+        """What is measured of a run: in each round the picked cells and the pool, without and with known labels."""
+        with ProjectFolder.open(folder) as project:
+            rows = list(project.store.cells(splits=("train",)))
+            images = [row.image_id for row in project.store.images(("train",))]
+            every = frozenset(Cell(image, task) for image in images for task in project.tasks())
+            bought = {row.round for row in rows if row.state == State.LABELLED}
+            numbers = [number for number in sorted(bought) if _has_fit(project, number)]
+        for number in numbers:
+            picked = frozenset(r.cell for r in rows if (r.round, r.state) == (number, State.LABELLED))
+            earlier = [row for row in rows if row.round < number]
+            pool = self._sample(every - {row.cell for row in earlier}, run.seed)
+            labelled = [row.cell for row in earlier if row.state == State.LABELLED]
+            sets = {"picked": picked, "pool": pool}
+            near = {of: _of_images(labelled, cells) for of, cells in sets.items()}
+            for how in ("none", "fed in") if any(near.values()) else ("none",):
+                for of, cells in sets.items():
+                    known = near[of] if how == "fed in" else frozenset[Cell]()
+                    yield Question(run, folder, number, cells, known, {"round": number, "cells": of, "known": how})
+
+    def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:
+        """The cells of the pool's images that are measured: as far as they can be, the same for all arms of a seed."""
+        images = sorted({cell.image_id for cell in pool})
+        if not 0 < self.options.sample < len(images):
+            return pool
+        draws = keyed_uniform(np.array([image_key(image) for image in images], np.uint64), seed_of(seed, "analysis"))
+        chosen = {images[index] for index in np.argsort(draws)[: self.options.sample]}
+        return frozenset(cell for cell in pool if cell.image_id in chosen)
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
+        """As `Analysis.drawings`: one drawing for each task and round, one row for each arm."""
+        return [_dots(group) for group in grouped(means, "round", "task").values()]
+
+
+def _has_fit(project: ProjectFolder, number: int) -> bool:
+    """Whether a round trained a network before its picks: the round of the initial labels did not."""
+    return (project.round_folder(number) / "fit.json").is_file()
+
+
+def _of_images(labelled: Sequence[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:
+    """The labelled cells of the images of some cells."""
+    images = {cell.image_id for cell in cells}
+    return frozenset(cell for cell in labelled if cell.image_id in images)
+
+
+def _dots(means: Sequence[Mean]) -> Dots:
+    """The marks of one task in one round."""
+    marks: dict[str, dict[str, tuple[float, float]]] = {}
+    for mean in means:
+        mark = str(mean.keys["cells"]) + (", known labels fed in" if mean.keys["known"] == "fed in" else "")
+        marks.setdefault(mark, {})[mean.arm] = mean.result.value, mean.deviation
+    first = means[0]
+    label = f"{with_unit(first.result.name, first.result.unit)}, {first.result.better} is better"
+    title = first.titled(f"{first.keys['task']}, round {first.keys['round']}")
+    return Dots(f"picks-{title}", label, marks, title)
+
+
+def build(options: Options) -> Picks:
+    """Build the analysis."""
+    return Picks(options)

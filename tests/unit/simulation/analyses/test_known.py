@@ -1,0 +1,53 @@
+"""The metrics on the test split given the labels of other tasks, against slow ones in float64."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelgrid.simulation.analyse import AnalysisResult, analyse
+from tests.unit.report.test_charts import texts
+from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth, value
+
+
+@pytest.fixture(scope="module")
+def whole(study: Any) -> AnalysisResult:
+    return analyse(study.folder, "known")
+
+
+def test_every_combination_of_other_tasks_is_fed_in_once(whole: AnalysisResult) -> None:
+    found = [finding for finding in whole.findings if finding.run.name == "cells" and finding.headline]
+    combinations = Counter((f.keys["task"], f.keys["labels"]) for f in found)
+    for task, *others in (
+        ("semseg", "depth", "normals"),
+        ("depth", "normals", "semseg"),
+        ("normals", "depth", "semseg"),
+    ):
+        assert {labels for name, labels in combinations if name == task} == {"", *others, "+".join(others)}
+    assert set(combinations.values()) == {1} and {f.count for f in found} == {3}
+    assert [(f.keys["task"], f.keys["fed"]) for f in found] == [(t, n) for t in sorted(HEADLINES) for n in (0, 1, 1, 2)]
+    assert all(f.keys["fed"] == len([name for name in str(f.keys["labels"]).split("+") if name]) for f in found)
+
+
+@pytest.mark.parametrize("task, labels", [("semseg", ""), ("semseg", "depth"), ("depth", "normals+semseg")])
+def test_the_last_network_is_measured_on_the_test_split(
+    study: Any, whole: AnalysisResult, task: str, labels: str
+) -> None:
+    fed = [name for name in labels.split("+") if name]
+    pairs = [(outputs(study, "cells", 4, i, fed)[task], *truth(study, i, task)) for i in study.made.names[10:]]
+    found = value(whole, "cells", HEADLINES[task], task=task, labels=labels)
+    assert found == pytest.approx(of_set(task, pairs), rel=2e-3)
+    if fed:
+        assert found != value(whole, "cells", HEADLINES[task], task=task, labels="")
+
+
+def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
+    study: Any, whole: AnalysisResult, tmp_path: Path
+) -> None:
+    wanted = [value(whole, "cells", "RMSE", task="depth", labels=labels) for labels in ("semseg", "normals")]
+    (mean,) = [m for m in whole.means if (m.arm, m.result.name, m.keys["fed"]) == ("cells", "RMSE", 1)]
+    assert mean.result.value == pytest.approx(sum(wanted) / 2) and "labels" not in mean.keys
+    analyse(study.folder, "known", tmp_path)
+    written = texts((tmp_path / "known-depth.svg").read_bytes())
+    assert {"start", "cells", "images", "other tasks whose labels are fed in", "0", "1", "2"} <= set(written)

@@ -1,0 +1,63 @@
+"""A finished study of three tasks, whose arms buy whole images, single cells, or cells with pseudo-labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from labelgrid.project.artifacts import PickRecord, read_picks
+from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.run_study import run_study
+from labelgrid.simulation.study import study_of
+from tests.projects import RECIPE
+from tests.support import CLASSES, Made, make_dataset
+
+TASKS = ("semseg", "depth", "normals")
+SIMULATE = f"""
+[simulate]
+data = "folder"
+initial = 3
+budget = 6
+rounds = 2
+seeds = 1
+full = false
+[simulate.tasks]
+semseg = {{ classes = {str(list(CLASSES)).replace("'", '"')} }}
+depth = {{}}
+normals = {{}}
+[simulate.arms.images]
+strategy = "random_images"
+[simulate.arms.cells]
+strategy = "random_cells"
+[simulate.arms.pseudo]
+strategy = "random_cells"
+rounds = 1
+changes = {{ terms = {{ pseudo_labels = {{}} }} }}
+"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The study's folder and its data."""
+
+    folder: Path
+    made: Made
+
+    def picked(self, arm: str, seed: int, number: int) -> list[PickRecord]:
+        """The picks of a round."""
+        return read_picks(self.folder / "runs" / f"{arm}-seed{seed}" / "rounds" / f"{number:04d}")
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The study. Nobody changes it, except for labels that are put back."""
+    folder = tmp_path_factory.mktemp("analysed")
+    made = make_dataset(folder / "data", n=13, size=(32, 64), tasks=TASKS)
+    (made.root / "splits").mkdir()
+    (made.root / "splits" / "train.txt").write_text("".join(f"{name}\n" for name in made.names[:10]))
+    (made.root / "splits" / "test.txt").write_text("".join(f"{name}\n" for name in made.names[10:]))
+    path = folder / "study.toml"
+    path.write_text(RECIPE.replace("epochs = 2", "epochs = 1") + SIMULATE)
+    request = StudyRequest(str(path), study_of(str(path), {}), made.root, "", folder / "out", jobs=2)
+    assert not run_study(request).failed
+    return Finished(folder / "out", made)
