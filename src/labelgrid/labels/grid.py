@@ -165,6 +165,11 @@ class Grid:
         """Bool [n, t]: the cells that may be picked."""
         return self.state == State.MISSING
 
+    @property
+    def bought(self) -> NDArray[np.bool_]:
+        """Bool [n, t]: the cells with a label, or a request for one."""
+        return np.asarray((self.state == State.LABELLED) | (self.state == State.REQUESTED))
+
     def without(self, image_ids: Collection[str]) -> "Grid":
         """The grid without the rows of these images."""
         if not image_ids:

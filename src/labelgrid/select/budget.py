@@ -12,6 +12,7 @@ from labelgrid.labels.grid import Grid, Pick, Unit
 from labelgrid.select.strategy import Budget
 from labelgrid.words import counted
 
+Floats = NDArray[np.float64]
 #: Costs are sums of floats: what may be spent above a budget.
 ROUNDING = 1e-9
 #: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
@@ -101,7 +102,30 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         )
 
 
-def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], costs: NDArray[np.float64], amount: float) -> list[int]:
+def image_costs(grid: Grid, budget: Budget) -> Floats:
+    """What all missing cells of each image cost in the budget's unit, float64 [n]; infinite where there are none.
+
+    Example:
+        >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [2, 2]]), np.ones(2))
+        >>> image_costs(grid, Budget(9, "labels"))
+        array([ 2., inf])
+    """
+    eligible = grid.eligible
+    costs = {"labels": eligible.sum(1), "images": eligible.any(1), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
+    return np.where(eligible.any(1), costs.astype(np.float64), np.inf)
+
+
+def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
+    """What each cell costs, float64 [n × t], infinite unless missing, and the budget's amount in the same unit.
+
+    A budget of one image is worth t cells, so that strategies of both units spend equally many labels.
+    """
+    eligible = grid.eligible
+    costs = np.where(eligible, grid.cost if budget.unit == "cost" else 1.0, np.inf)
+    return costs.ravel(), budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
+
+
+def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
     """Go through the items with a finite score, highest first, and take each that the rest of `amount` pays for.
 
     Ties are broken by key, then by index (a cell's task). Only the best items that `amount` could pay for are sorted.
@@ -139,9 +163,9 @@ def buy(scores: NDArray[np.float64], keys: NDArray[np.uint64], costs: NDArray[np
 
 def _take(
     items: NDArray[np.intp],
-    scores: NDArray[np.float64],
+    scores: Floats,
     keys: NDArray[np.uint64],
-    costs: NDArray[np.float64],
+    costs: Floats,
     amount: float,
 ) -> tuple[list[int], float]:
     """The taken items among `items`, and the rest of the amount."""
@@ -156,9 +180,7 @@ def _take(
     return taken, left
 
 
-def buy_value(
-    scores: NDArray[np.float64], keys: NDArray[np.uint64], costs: NDArray[np.float64], amount: float
-) -> list[int]:
+def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
     """Take the items of the largest total value that `amount` pays for, then others that the rest pays for.
 
     An item's value is its score, above the lowest score if any is below 0. Where costs are multiples of `STEP` and the
@@ -201,16 +223,14 @@ def buy_value(
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
 
-def _highest(
-    items: NDArray[np.intp], values: NDArray[np.float64], keys: NDArray[np.uint64], count: int
-) -> NDArray[np.intp]:
+def _highest(items: NDArray[np.intp], values: Floats, keys: NDArray[np.uint64], count: int) -> NDArray[np.intp]:
     """The `count` items of the highest value, highest first; ties are broken by key, then by index."""
     if 0 < count < len(items):
         items = items[values[items] >= np.partition(values[items], -count)[-count]]
     return items[np.lexsort((keys[items], -values[items]))][:count]
 
 
-def _in_steps(costs: NDArray[np.float64]) -> NDArray[np.int64] | None:
+def _in_steps(costs: Floats) -> NDArray[np.int64] | None:
     """Costs as whole multiples of `STEP`; None if one is not, or is too large."""
     steps = costs / STEP
     if steps.max() >= 2**53:  # where floats are further apart than 1
@@ -221,9 +241,9 @@ def _in_steps(costs: NDArray[np.float64]) -> NDArray[np.int64] | None:
 
 
 def _best_exactly(
-    values: NDArray[np.float64],
+    values: Floats,
     keys: NDArray[np.uint64],
-    costs: NDArray[np.float64],
+    costs: Floats,
     amount: float,
     items: NDArray[np.intp],
 ) -> list[int] | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.select.budget import ROUNDING
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
@@ -202,7 +204,7 @@ def farthest_first(
         distances = np.full(len(features), np.inf)
         distances[rows] = some
         return rows[found].tolist(), distances
-    nearest, left, picks, at_pick = Nearest(features), amount + 1e-9, list[int](), dict[int, float]()
+    nearest, left, picks, at_pick = Nearest(features), amount + ROUNDING, list[int](), dict[int, float]()
     nearest.add(np.flatnonzero(centres).tolist())
     costs = costs.copy()
     if not nearest.centres and (costs <= left).any():

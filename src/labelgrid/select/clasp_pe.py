@@ -15,8 +15,9 @@ from pydantic import Field
 from scipy.stats import rankdata
 
 from labelgrid.labels.grid import Pick
+from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, draw_cells
-from labelgrid.select.shares import Group, cell_costs, deal, interleave, shuffled
+from labelgrid.select.shares import Group, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 

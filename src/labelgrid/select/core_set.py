@@ -7,9 +7,12 @@ options.
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
+
+from labelgrid.select.budget import image_costs
 from labelgrid.select.centres import farthest_first
 from labelgrid.select.parts import draw_images
-from labelgrid.select.shares import image_costs, image_picks, in_use
+from labelgrid.select.shares import image_picks
 from labelgrid.select.strategy import Budget, PoolView, Selection
 
 FEATURES = "features"
@@ -38,7 +41,7 @@ class CoreSet:
         """As `Strategy.select`."""
         grid, features = pool.grid, pool.statistics[FEATURES]
         costs, first = image_costs(grid, budget), draw_images(grid, pool.seed)[:, 0]
-        rows, distances = farthest_first(features, in_use(grid), costs, grid.keys, budget.amount, first)
+        rows, distances = farthest_first(features, np.any(grid.bought, axis=1), costs, grid.keys, budget.amount, first)
         picks = image_picks(grid, zip(rows, distances[rows], strict=True), "far from all labelled images")
         return Selection(picks, {"distance": distances})
 

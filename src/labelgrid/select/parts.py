@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
-from labelgrid.select.budget import buy, buy_value
+from labelgrid.select.budget import buy, buy_value, cell_costs, image_costs
+from labelgrid.select.shares import image_picks
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -250,10 +251,8 @@ def best_cells(
     [n, t], marks the scores that were drawn at random; the picks state it. `valued`: buy the most score for
     the money.
     """
-    n, t = scores.shape
-    amount = budget.amount * t if budget.unit == "images" else budget.amount
-    task_costs = grid.cost if budget.unit == "cost" else np.ones(t)
-    costs = np.broadcast_to(task_costs, (n, t)).ravel()
+    t = scores.shape[1]
+    costs, amount = cell_costs(grid, budget)
     picks = []
     for index in (buy_value if valued else buy)(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
         row, column = divmod(int(index), t)
@@ -268,15 +267,10 @@ def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, valued: bo
     `valued`: buy the most score for the money; an image's value is the sum of its scores above the pool's lowest, or
     above 0 if none is below.
     """
-    eligible = grid.eligible
-    count = eligible.sum(1)
-    total = np.where(eligible, scores, 0.0).sum(1)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    costs = {"labels": count, "images": (count > 0), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
-    picks = []
-    lowest = min(float(scores[eligible].min(initial=0.0)), 0.0)
-    values = np.where(count > 0, total - lowest * count, np.nan) if valued else mean
-    for row in (buy_value if valued else buy)(values, grid.keys, costs.astype(np.float64), budget.amount):
-        columns = np.flatnonzero(eligible[row])
-        picks += [Pick(grid.cell(row, int(column)), float(mean[row]), why=why) for column in columns]
-    return picks
+    mean = missing_means(scores, grid)
+    if valued:
+        lowest = min(float(scores[grid.eligible].min(initial=0.0)), 0.0)
+        bought = buy_value((mean - lowest) * grid.eligible.sum(1), grid.keys, image_costs(grid, budget), budget.amount)
+    else:
+        bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
+    return image_picks(grid, ((row, float(mean[row])) for row in bought), why)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
+from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import check_named, draw_cells
-from labelgrid.select.shares import Group, cell_costs, deal, interleave, shuffled
+from labelgrid.select.shares import Group, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.words import listed
 

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.grid import Grid, Pick, State
-from labelgrid.select.strategy import Budget
+from labelgrid.labels.grid import Grid, Pick
+from labelgrid.select.budget import ROUNDING, Floats
 from labelgrid.streams import stream
 
-Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
-#: What may be spent above a budget: costs are sums of floats.
-ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -27,34 +24,6 @@ class Group:
 
     items: Rows
     scores: Floats
-
-
-def in_use(grid: Grid) -> NDArray[np.bool_]:
-    """Bool [n]: the images with a label, or a request for one, of any task."""
-    return np.any((grid.state == State.LABELLED) | (grid.state == State.REQUESTED), axis=1)
-
-
-def image_costs(grid: Grid, budget: Budget) -> Floats:
-    """What all missing cells of each image cost in the budget's unit, float64 [n]; infinite where there are none.
-
-    Example:
-        >>> grid = Grid(["i", "j"], np.arange(2, dtype=np.uint64), ["a", "b"], np.array([[0, 0], [2, 2]]), np.ones(2))
-        >>> image_costs(grid, Budget(9, "labels"))
-        array([ 2., inf])
-    """
-    eligible = grid.eligible
-    costs = {"labels": eligible.sum(1), "images": eligible.any(1), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
-    return np.where(eligible.any(1), costs.astype(np.float64), np.inf)
-
-
-def cell_costs(grid: Grid, budget: Budget) -> tuple[Floats, float]:
-    """What each cell costs, float64 [n × t], infinite unless missing, and the budget's amount in the same unit.
-
-    A budget of one image is worth t cells, so that strategies of both units spend equally many labels.
-    """
-    eligible = grid.eligible
-    costs = np.where(eligible, grid.cost if budget.unit == "cost" else 1.0, np.inf)
-    return costs.ravel(), budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
 
 
 def interleave(turns: Sequence[Iterator[int]], shares: Sequence[float]) -> Iterator[int]:

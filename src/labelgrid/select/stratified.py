@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labelgrid.labels.grid import Pick
+from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, cell_costs, deal, image_costs, image_picks, shuffled
+from labelgrid.select.shares import Group, deal, image_picks, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 

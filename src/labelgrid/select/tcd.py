@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.grid import Grid, Pick, State
-from labelgrid.select.budget import ROUNDING, buy, buy_value
+from labelgrid.labels.grid import Grid, Pick
+from labelgrid.select.budget import ROUNDING, buy, buy_value, cell_costs, image_costs
 from labelgrid.select.centres import squared_distances
 from labelgrid.select.parts import DRAWN, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
@@ -20,8 +20,6 @@ from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 INCONSISTENCY, FEATURES = "committee", "embedding"
 #: The bounds of a label's weight in training.
 WEIGHTS = (0.5, 2.0)
-#: The states of cells to which the distances are measured.
-CENTRES = (State.LABELLED, State.REQUESTED)
 
 
 @dataclass(frozen=True)
@@ -221,18 +219,16 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
         joined = np.where(used, filled, -np.inf).max(1)
     else:
         joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
-    missing = eligible.sum(1)
-    costs = {"labels": missing, "images": np.ones(len(missing)), "cost": (eligible * grid.cost).sum(1)}[budget.unit]
-    centres = np.any(np.isin(grid.state, CENTRES), axis=1, keepdims=True)
-    values = np.where(missing > 0, joined, np.nan)
-    return Items(values[:, None], costs.astype(np.float64)[:, None], centres, grid.keys)
+    values = np.where(eligible.any(1), joined, np.nan)
+    centres = np.any(grid.bought, axis=1, keepdims=True)
+    return Items(values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys)
 
 
 def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
     """The missing cells; a budget of one image is worth t cells. `tasks` is not read."""
     grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
-    costs = np.broadcast_to(grid.cost if budget.unit == "cost" else 1.0, values.shape)
-    return Items(values, costs, np.isin(grid.state, CENTRES), grid.keys)
+    costs, _ = cell_costs(grid, budget)
+    return Items(values, costs.reshape(values.shape), grid.bought, grid.keys)
 
 
 def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:

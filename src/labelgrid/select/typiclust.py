@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from labelgrid.select.budget import ROUNDING, image_costs
 from labelgrid.select.clusters import k_means
-from labelgrid.select.shares import Group, deal, image_costs, image_picks, in_use
+from labelgrid.select.shares import Group, deal, image_picks
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -56,7 +57,7 @@ class TypiClust:
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. A pick's terms are its typicality, and its cluster's images and labelled images."""
-        grid, costs, used = pool.grid, image_costs(pool.grid, budget), in_use(pool.grid)
+        grid, costs, used = pool.grid, image_costs(pool.grid, budget), np.any(pool.grid.bought, axis=1)
         features = pool.statistics[FEATURES]
         known = np.isfinite(features.sum(1, dtype=np.float64))
         rows = np.flatnonzero(known & (used | np.isfinite(costs)))
@@ -112,7 +113,7 @@ def affordable(costs: NDArray[np.float64], amount: float) -> int:
     """About how many images the amount pays for, at least 1: by the mean of their costs, without infinite ones."""
     finite = np.sort(costs[np.isfinite(costs)])
     mean = float(finite.mean()) if len(finite) else 0.0
-    return min(len(finite), max(1, int((amount + 1e-9) / mean))) if mean else len(finite)
+    return min(len(finite), max(1, int((amount + ROUNDING) / mean))) if mean else len(finite)
 
 
 def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:

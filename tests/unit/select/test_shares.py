@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from labelgrid.labels.grid import State
-from labelgrid.select.shares import Group, cell_costs, deal, image_costs, in_use, interleave, shuffled
+from labelgrid.select.budget import cell_costs, image_costs
+from labelgrid.select.shares import Group, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget
 from tests.contracts.strategy_laws import grid_of
 
@@ -85,9 +86,10 @@ def test_costs_are_those_of_missing_cells_in_the_unit_of_the_budget():
     assert cost[0].tolist() == [1, 4, np.inf, np.inf]
 
 
-def test_an_image_is_in_use_if_it_has_a_label_or_a_request():
+def test_a_cell_is_bought_if_it_has_a_label_or_a_request():
     state = [[State.MISSING, State.LABELLED], [State.REQUESTED, State.MISSING], [State.MISSING, State.SKIPPED]]
-    assert in_use(grid_of(["a", "b", "c"], state, ["depth", "semseg"])).tolist() == [True, True, False]
+    bought = grid_of(["a", "b", "c"], state, ["depth", "semseg"]).bought
+    assert bought.tolist() == [[False, True], [True, False], [False, False]]
 
 
 def test_turns_are_shuffled_by_the_seed():
