@@ -11,7 +11,7 @@ import numpy as np
 from labelgrid.report.content import Measured
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
-from labelgrid.results import Better
+from labelgrid.results import Better, Result, delta_mtl
 
 #: Reads one figure of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measured], float]
@@ -143,6 +143,7 @@ def campaign_figures(results: PointResults, headlines: Mapping[str, str], refere
         _mean_loss_over(results, "cost", label_cost),
         _labels_to_reach(results, reference),
         _final(results),
+        _delta_mtl(results, headlines),
         *(_gap_to_full(results, task, name) for task, name in headlines.items()),
     ]
     return [figure for figure in figures if any(figure.values.values())]
@@ -211,6 +212,28 @@ def _final(results: PointResults) -> CampaignFigure:
     values = _last_values(results, loss)
     method = "The loss at the end of each run, for seeds whose runs all bought the same number of rounds."
     return CampaignFigure("loss_mtl after the last round", method, "", "lower", values)
+
+
+def _delta_mtl(results: PointResults, headlines: Mapping[str, str]) -> CampaignFigure:
+    values: dict[str, dict[int, float]] = {}
+    for strategy in results.strategies:
+        runs, values[strategy] = results.finished(strategy), {}
+        for seed in sorted(_seeds_with_equal_rounds(results) & runs.keys() & results.full.keys()):
+            found, base = (_headline_results(one, headlines) for one in (runs[seed].measured[-1], results.full[seed]))
+            if found.keys() == base.keys() == headlines.keys() and all(one.value for one in base.values()):
+                values[strategy][seed] = 100 * delta_mtl(found, base)
+        values[strategy] = {seed: value for seed, value in values[strategy].items() if math.isfinite(value)}
+    method = (
+        "The mean over tasks of the relative gain of the headline metric over the network with every label, seed by "
+        "seed: delta_mtl with that network in place of single-task networks. 0 is as good as every label."
+    )
+    return CampaignFigure("delta_mtl over every label", method, "%", "higher", values)
+
+
+def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[str, Result]:
+    """Each task's headline result, of tasks that have one."""
+    found = {task: measured.metrics.get(task, {}).get(name) for task, name in headlines.items()}
+    return {task: result for task, result in found.items() if result}
 
 
 def _gap_to_full(results: PointResults, task: str, name: str) -> CampaignFigure:

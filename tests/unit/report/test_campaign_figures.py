@@ -89,6 +89,29 @@ def test_delta_is_the_distance_to_the_network_with_every_label_of_the_same_seed(
     assert not [m for m in campaign_figures(without, HEADLINES, "random_cells") if "δ" in m.name]
 
 
+def test_delta_mtl_is_the_mean_relative_gain_over_the_network_with_every_label() -> None:
+    results = point_results()
+    found = named(results, "delta_mtl")
+    last, full = results.finished("partal")[0].measured[-1].metrics, results.full[0].metrics
+    depth = 1 - last["depth"]["RMSE"].value / full["depth"]["RMSE"].value
+    semseg = last["semseg"]["mIoU"].value / full["semseg"]["mIoU"].value - 1
+    assert depth < 0 and semseg < 0
+    assert found.values["partal"][0] == pytest.approx(100 * (depth + semseg) / 2)
+    assert (found.unit, found.better) == ("%", "higher")
+
+
+def test_an_arm_without_all_tasks_has_no_delta_mtl() -> None:
+    whole = point_results()
+    fewer = [
+        replace(run, measured=[replace(one, metrics={"depth": one.metrics["depth"]}) for one in run.measured])
+        if run.strategy == "partal"
+        else run
+        for run in whole.runs
+    ]
+    found = named(replace(whole, runs=fewer), "delta_mtl").values
+    assert found["partal"] == {} and len(found["random_cells"]) == 3
+
+
 def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
     whole = point_results(seeds=2)
     for state in ("unfinished", "failed"):
