@@ -41,8 +41,10 @@ def validate_study(request: StudyRequest) -> list[Run]:
         for name, options in recipe.score.items():
             check_options("score", PluginChoice(name, options))
     definitions(study.rows())
-    for strategy in dict.fromkeys(chain(study.strategies, *study.best_of.values())):
+    for strategy in study.strategies:
         _check_strategy(study, strategy)
+    for name in chain(*study.best_of.values()):
+        build_plugin("select", study.chosen(name))  # it may pick by a task that this study leaves out
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_terms(request, run)

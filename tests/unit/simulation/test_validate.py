@@ -240,6 +240,12 @@ def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_pat
     validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
 
 
+def test_arms_of_best_of_that_are_not_run_may_pick_by_a_task_that_the_study_leaves_out(tmp_path: Path) -> None:
+    variants = {"equal-depth": named("equal", task="depth"), "equal-semseg": named("equal", task="semseg")}
+    best_of = {"EquAL*": list(variants)}
+    assert validate_study(study_request(tmp_path, variants=variants, best_of=best_of, only=["semseg"]))
+
+
 TERMS = {"terms": {"learning_loss": {"width": 16}}}
 
 
