@@ -17,6 +17,7 @@ from labelgrid.report.drawing import Drawing
 from labelgrid.simulation.analyses.analysis import Analysis, Finding, Mean, means_of
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, kept_study, read_json
+from labelgrid.simulation.validate import digest_images
 from labelgrid.spreadsheets import csv_text
 from labelgrid.words import counted, listed
 
@@ -72,7 +73,8 @@ def analyse(
     analysis: Analysis = build_plugin(ANALYSES, PluginChoice(name, options or {}))
     if out and out.resolve().is_relative_to(folder.resolve() / "runs"):
         raise UsageError(f"{out} is inside the study's runs.", next_step="Name another folder with --out.")
-    findings = list(analysis.findings(_runs(folder, analysis), progress or Silent()))
+    progress = progress or Silent()
+    findings = list(analysis.findings(_runs(folder, analysis, progress), progress))
     if not findings:
         raise ProjectError(f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written.")
     means = list(means_of(findings, analysis.within))
@@ -83,11 +85,11 @@ def analyse(
     return AnalysisResult(name, findings, means, written)
 
 
-def _runs(folder: Path, analysis: Analysis) -> list[tuple[Run, Path]]:
+def _runs(folder: Path, analysis: Analysis, progress: Progress) -> list[tuple[Run, Path]]:
     """The runs that an analysis reads, each with the folder of its project, if all runs of the study are done.
 
     Raises:
-        ProjectError: there is no study, or a run is not done.
+        ProjectError: there is no study, a run is not done, or the data set has other images than the runs had.
     """
     if not (folder / KEPT).is_file():
         live = (folder / SETTINGS).is_file()
@@ -97,7 +99,8 @@ def _runs(folder: Path, analysis: Analysis) -> list[tuple[Run, Path]]:
             next_step="Name the folder of a study, made by `labelgrid simulate`: the analyses read its hidden labels.",
             unchanged="Nothing was written.",
         )
-    study = kept_study(read_json(folder / KEPT), folder)
+    kept = read_json(folder / KEPT)
+    study = kept_study(kept, folder)
     places = [(run, folder / "runs" / run.key) for run in runs_of(study)]
     left = [run.key for run, place in places if not run.is_done(study, place)]
     if left:
@@ -107,6 +110,7 @@ def _runs(folder: Path, analysis: Analysis) -> list[tuple[Run, Path]]:
             next_step=f"Finish them with `labelgrid simulate`; `{command('report', folder)}` shows how far they are.",
             unchanged="Nothing was written.",
         )
+    digest_images(study, Path(str(kept.get("root", ""))), kept, progress)
     return [(run, place) for run, place in places if run.kind in analysis.kinds]
 
 

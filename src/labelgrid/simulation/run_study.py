@@ -76,7 +76,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     progress = progress or SilentStudy()
     request = widened(request)
     runs = validate_study(request)
-    images = digest_images(request, progress)
+    images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request

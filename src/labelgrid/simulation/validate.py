@@ -41,8 +41,10 @@ def validate_study(request: StudyRequest) -> list[Run]:
         for name, options in recipe.score.items():
             check_options("score", PluginChoice(name, options))
     definitions(study.rows())
-    for strategy in dict.fromkeys(chain(study.strategies, *study.best_of.values())):
+    for strategy in study.strategies:
         _check_strategy(study, strategy)
+    for name in chain(*study.best_of.values()):
+        build_plugin("select", study.chosen(name))  # it may pick by a task that this study leaves out
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_terms(request, run)
@@ -89,14 +91,20 @@ def _check_terms(request: StudyRequest, run: Run) -> None:
             )
 
 
-def digest_images(request: StudyRequest, progress: Progress) -> str:
+def digest_images(study: Study, root: Path, kept: Mapping[str, Any], progress: Progress) -> str:
     """Digest the ids, splits and pixels of all images; labels are not included, because they are hidden.
 
+    Args:
+        study: the study.
+        root: the data set's root.
+        kept: the values of the `study.json` of earlier runs; empty if there are none.
+        progress: receives the progress.
+
     Raises:
-        ProjectError: the runs in the folder have other images. LabelgridError: an image cannot be read.
+        ProjectError: the earlier runs have other images. LabelgridError: an image cannot be read.
     """
-    dataset, hasher = dataset_of(Oracle(request.study.data, str(request.root))), hashlib.blake2b(digest_size=16)
-    splits = [(split, sorted(dataset.splits()[split])) for split in request.study.parts]
+    dataset, hasher = dataset_of(Oracle(study.data, str(root))), hashlib.blake2b(digest_size=16)
+    splits = [(split, sorted(dataset.splits()[split])) for split in study.parts]
     progress.start("Reading the images", sum(len(image_ids) for _, image_ids in splits), "images")
     for split, image_ids in splits:
         for image_id in image_ids:
@@ -104,13 +112,11 @@ def digest_images(request: StudyRequest, progress: Progress) -> str:
             hasher.update(f"{split}\0{image_id}\0{pixels.shape}\0".encode())
             hasher.update(pixels.tobytes())
             progress.advance()
-    previous = (request.previous() or {}).get("pictures", "")
-    if previous not in ("", hasher.hexdigest()):
+    if kept.get("pictures", "") not in ("", hasher.hexdigest()):
         raise ProjectError(
-            "The data set's images or splits have changed since the folder's runs were started.",
-            where=str(request.root),
-            next_step="Restore them, or name another folder with --out.",
-            unchanged="Nothing was run.",
+            "The data set's images or splits have changed since the study's runs were started.",
+            where=str(root),
+            next_step="Restore them, or run another study with `labelgrid simulate`.",
         )
     return hasher.hexdigest()
 

@@ -43,6 +43,16 @@ def test_partals_ablations_differ_in_what_their_names_say():
     assert study.start_of("without-labels") == "without-labels"
 
 
+@pytest.mark.parametrize(
+    "name", ["near-duplicates", "partal-ablations", "strategies-cells", "task-gains", "tcd-ablations"]
+)
+def test_rounds_continue_from_a_first_network_that_was_trained_for_longer(name):
+    study = study_of(name)
+    for arm in study.strategies:
+        start, later = (load_recipe(name, study.overrides(kind, {}, arm)).train for kind in ("start", "strategy"))
+        assert start.steps >= 1000 > later.steps and not later.restart
+
+
 def test_partals_recipe_is_its_appendix():
     recipe, study = load_recipe("partal-nyud"), study_of("partal-nyud")
     train = recipe.train

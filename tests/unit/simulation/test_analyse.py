@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from labelgrid.errors import PluginError, ProjectError
 from labelgrid.simulation.analyse import analyse
@@ -39,6 +40,17 @@ def test_what_is_no_finished_study_is_refused(study: Any, tmp_path: Path) -> Non
     (copy / "runs" / "cells-seed0" / "done.json").unlink()
     said = refused(tmp_path, "analyse", copy, "picks", "--out", tmp_path / "out")
     assert "1 of 5 runs are not done: cells-seed0" in said and "Finish them with `labelgrid simulate`" in said
+
+
+def test_other_images_than_those_of_the_runs_are_refused(study: Any) -> None:
+    path = study.made.root / "images" / study.made.names[0]
+    before = path.read_bytes()
+    Image.new("RGB", (64, 32)).save(path)
+    try:
+        said = refused(study.folder, "analyse", study.folder, "pseudo_labels")
+    finally:
+        path.write_bytes(before)
+    assert "images or splits have changed since the study's runs were started" in said
 
 
 def test_a_study_without_what_is_analysed_is_refused(study: Any, tmp_path: Path) -> None:

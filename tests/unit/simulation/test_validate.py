@@ -118,29 +118,33 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
         validate_study(of)
 
 
+def images_of(of: StudyRequest) -> str:
+    return digest_images(of.study, of.root, of.previous() or {}, Silent())
+
+
 def test_the_pictures_digest_follows_every_image_and_no_label(tmp_path: Path) -> None:
     of = study_request(tmp_path)
-    seen = digest_images(of, Silent())
+    seen = images_of(of)
     labels = [path for path in (of.root / "labels").rglob("*") if path.is_file()]
     assert labels
     for label in labels:
         label.write_bytes(b"")
-    assert digest_images(of, Silent()) == seen
+    assert images_of(of) == seen
     image = sorted(of.root.glob("images/*"))[-1]
     image.write_bytes(sorted(of.root.glob("images/*"))[0].read_bytes())
-    assert digest_images(of, Silent()) != seen
+    assert images_of(of) != seen
 
 
 def test_runs_are_not_gone_on_with_on_other_images(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     of.out.mkdir()
     write_text(of.out / "study.json", "{}")  # of a study begun before digests were kept
-    write_text(of.out / "study.json", json.dumps({"pictures": digest_images(of, Silent())}))
-    assert digest_images(of, Silent())
+    write_text(of.out / "study.json", json.dumps({"pictures": images_of(of)}))
+    assert images_of(of)
     splits = of.root / "splits" / "train.txt"
     splits.write_text("".join(splits.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(ProjectError, match="images or splits have changed"):
-        digest_images(of, Silent())
+        images_of(of)
 
 
 def test_an_image_of_two_splits_is_refused(tmp_path: Path) -> None:
@@ -238,6 +242,12 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
 def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
     keep(study_request(tmp_path))
     validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
+
+
+def test_arms_of_best_of_that_are_not_run_may_pick_by_a_task_that_the_study_leaves_out(tmp_path: Path) -> None:
+    variants = {"equal-depth": named("equal", task="depth"), "equal-semseg": named("equal", task="semseg")}
+    best_of = {"EquAL*": list(variants)}
+    assert validate_study(study_request(tmp_path, variants=variants, best_of=best_of, only=["semseg"]))
 
 
 TERMS = {"terms": {"learning_loss": {"width": 16}}}
