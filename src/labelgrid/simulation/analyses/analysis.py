@@ -53,6 +53,7 @@ class Mean:
         result: the mean.
         deviation: the standard deviation over seeds; NaN for one seed.
         seeds: the number of seeds.
+        count: the mean number of labels, or of pixels, that it covers. mIoU over few images is lower than over many.
         headline: as in `Finding`.
     """
 
@@ -62,6 +63,7 @@ class Mean:
     result: Result
     deviation: float
     seeds: int
+    count: float
     headline: bool = True
 
     def titled(self, title: str) -> str:
@@ -70,7 +72,7 @@ class Mean:
 
     def row(self) -> dict[str, object]:
         """The mean as a row of a table."""
-        spread = {"deviation": self.deviation, "seeds": self.seeds}
+        spread = {"deviation": self.deviation, "seeds": self.seeds, "count": self.count}
         return {"arm": self.arm, "point": self.point, **self.keys, **_of_result(self.result), **spread}
 
 
@@ -125,7 +127,8 @@ def means_of(findings: Iterable[Finding], within: frozenset[str]) -> Iterator[Me
         value, deviation = mean_and_deviation([mean_and_deviation(values)[0] for values in by_seed.values()])
         keys = {name: key for name, key in first.keys.items() if name not in within}
         result, point = replace(first.result, value=value), describe_point(first.run.point)
-        yield Mean(first.run.name, point, keys, result, deviation, len(by_seed), first.headline)
+        count = mean_and_deviation([finding.count for finding in group])[0]
+        yield Mean(first.run.name, point, keys, result, deviation, len(by_seed), count, first.headline)
 
 
 def lines_of(means: Iterable[Mean], x: str, name: Callable[[Mean], str]) -> list[Line]:

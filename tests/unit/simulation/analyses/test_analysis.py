@@ -29,6 +29,7 @@ def test_each_seed_counts_once_however_many_numbers_it_has() -> None:
         "better": "lower",
         "deviation": mean.deviation,
         "seeds": 2,
+        "count": 3.0,
     }
 
 
