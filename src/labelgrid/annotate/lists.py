@@ -96,12 +96,11 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
 
 
 def _has_times(path: Path) -> bool:
-    """Whether a line of column names says that a table holds times."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return SECONDS in file.readline(10_000)
-    except OSError:
+    """Whether a line of column names says that a table holds times; also in UTF-16, which is refused then."""
+    if not path.is_file():
         return False
+    with path.open("rb") as file:
+        return SECONDS.encode() in file.readline(10_000).replace(b"\0", b"")
 
 
 def _seconds(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[Cell, tuple[float, str]]:

@@ -1,6 +1,7 @@
 """Laws of the times in the lists of an answered folder."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ def test_a_table_without_times_is_not_read(tmp_path: Path) -> None:
     assert read(tmp_path, manifest_csv="request_id;image;task;path\nr1-a;a.jpg;depth;a.png\n") == ({}, [])
     found, (fault,) = read(tmp_path, manifest_csv="request_id;image;task;path;seconds\nr1-a;a.jpg;depth;a.png;3\n")
     assert not found and fault.startswith("manifest.csv: The first line has no column 'image'. Make it image,task,")
+
+
+def test_times_in_another_encoding_are_refused_and_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n", encoding="utf-16")
+    found, (fault,) = read(tmp_path)
+    assert not found and "Write it as CSV in UTF-8." in fault
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.csv")  # opening it would wait for a writer
+    assert read(tmp_path) == ({}, [])
 
 
 @pytest.mark.parametrize(
