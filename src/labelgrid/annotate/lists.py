@@ -130,10 +130,16 @@ def _number(given: Any) -> float | None:
 
 
 def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault."""
+    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault.
+
+    The columns are separated by commas or, as spreadsheets of some countries write them, by semicolons.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
+            header = file.readline()
+            file.seek(0)
+            separator = "," if "," in header else ";"
+            reader = csv.DictReader(file, restval="", delimiter=separator)
             if reader.fieldnames is None:
                 return []
             missing = [column for column in columns if column not in reader.fieldnames]
