@@ -50,6 +50,7 @@ def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[
         return dict(declared)
     count = np.array([len(times) for times in timed.values()])
     mean = np.array([np.minimum(times, MOST_MEDIANS * np.median(times)).mean() for times in timed.values()])
+    mean /= mean.max()  # only ratios count; the rate is finite then
     cost = np.array([declared[name] for name in timed])
     weight = count / (count + DECLARED_LABELS)
     rate = (weight * count * cost).sum() / (weight * count * mean).sum()
