@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ def _with_times(
 
 def _row(item: RequestItem) -> dict[str, Any]:
     """An item's entry of the manifest; what explains it only where something is known."""
-    values = asdict(item) | {"explanation": item.explanation.as_json()}
+    values = vars(item) | {"explanation": item.explanation.as_json()}
     return {key: value for key, value in values.items() if key not in _EXPLAINING or value}
 
 

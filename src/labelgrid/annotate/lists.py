@@ -96,12 +96,11 @@ def _files(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[
 
 
 def _has_times(path: Path) -> bool:
-    """Whether a line of column names says that a table holds times."""
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            return SECONDS in file.readline(10_000)
-    except OSError:
+    """Whether a line of column names says that a table holds times; also in UTF-16, which is refused then."""
+    if not path.is_file():
         return False
+    with path.open("rb") as file:
+        return SECONDS.encode() in file.readline(10_000).replace(b"\0", b"")
 
 
 def _seconds(rows: list[tuple[str, dict[str, Any]]], faults: list[Fault]) -> dict[Cell, tuple[float, str]]:
@@ -131,10 +130,16 @@ def _number(given: Any) -> float | None:
 
 
 def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:
-    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault."""
+    """The rows of a CSV file with their line numbers; a file that lacks a column is a fault.
+
+    The columns are separated by commas or, as spreadsheets of some countries write them, by semicolons.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, restval="")
+            header = file.readline()
+            file.seek(0)
+            separator = "," if "," in header else ";"
+            reader = csv.DictReader(file, restval="", delimiter=separator)
             if reader.fieldnames is None:
                 return []
             missing = [column for column in columns if column not in reader.fieldnames]

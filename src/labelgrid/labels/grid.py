@@ -1,7 +1,7 @@
 """Defines the grid: states of cells, legal moves, ids of requests, and the arrays that strategies see."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -107,7 +107,8 @@ class Explanation:
             >>> Explanation(rank=3, without={"diversity": 8}).as_json()
             {'rank': 3, 'without': {'diversity': 8}}
         """
-        return {name: value for name, value in asdict(self).items() if value != getattr(Explanation(), name)}
+        nothing = vars(Explanation())
+        return {name: value for name, value in vars(self).items() if value != nothing[name]}
 
 
 @dataclass(frozen=True)

@@ -91,9 +91,8 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
     names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
     found: dict[str, list[float]] = {name: [] for name in names.values()}
     for task_id, value in connection.execute(roster.within(timed, splits)):
-        check_optional(value, "a cell")
-        if not 0 < value <= MOST_SECONDS:
-            raise foreign(f"a cell has the time {value}")
+        if not (isinstance(value, float) and 0 < value <= MOST_SECONDS):
+            raise foreign(f"a cell has the time {value!r:.40}")
         if task_id in names:
             found[names[task_id]].append(value)
     return found

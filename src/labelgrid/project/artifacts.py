@@ -196,7 +196,7 @@ def read_picks(folder: Path) -> list[PickRecord]:
 
 def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    rows = (asdict(pick) | {"explanation": pick.explanation.as_json()} for pick in picks)
+    rows = (vars(pick) | {"explanation": pick.explanation.as_json()} for pick in picks)
     optional = ("terms", "explanation")
     _write(folder / "picks.json", [{k: v for k, v in row.items() if k not in optional or v} for row in rows])
 

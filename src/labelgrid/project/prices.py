@@ -50,6 +50,7 @@ def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[
         return dict(declared)
     count = np.array([len(times) for times in timed.values()])
     mean = np.array([np.minimum(times, MOST_MEDIANS * np.median(times)).mean() for times in timed.values()])
+    mean /= mean.max()  # only ratios count; the rate is finite then
     cost = np.array([declared[name] for name in timed])
     weight = count / (count + DECLARED_LABELS)
     rate = (weight * count * cost).sum() / (weight * count * mean).sum()
@@ -59,11 +60,11 @@ def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[
 
 def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> dict[str, TaskTimes]:
     """The times of the labels in some splits (None: all), of tasks that have any; all splits' count for the costs."""
-    costs, _ = _learned(project)
-    seconds = {name: times for name, times in project.store.seconds(splits).items() if times}
+    costs, seconds = _learned(project)
     return {
         name: TaskTimes(len(times), float(np.median(times)), float(np.mean(times)), costs[name])
-        for name, times in seconds.items()
+        for name, times in (project.store.seconds(splits) if splits else seconds).items()
+        if times
     }
 
 
@@ -73,7 +74,7 @@ def with_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -
     if len(timed) < 2:
         progress.say("Costs are as declared: they are learned once two tasks have labels with times.")
         return grid
-    labels = counted(sum(timed.values()), "label")
+    labels = counted(sum(map(len, timed.values())), "label")
     declared = zip(grid.tasks, grid.cost.tolist(), strict=True)
     each = ", ".join(f"{name} {costs[name]:g} (declared {cost:g})" for name, cost in declared)
     progress.say(
@@ -83,8 +84,7 @@ def with_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -
     return replace(grid, cost=np.array([costs[name] for name in grid.tasks]))
 
 
-def _learned(project: ProjectFolder) -> tuple[dict[str, float], dict[str, int]]:
-    """The learned costs, and the numbers of labels with a time of tasks that have any; by task."""
-    seconds = project.store.seconds()
-    costs = learned_costs({row.name: row.cost for row in project.store.tasks()}, seconds)
-    return costs, {name: len(times) for name, times in seconds.items() if times}
+def _learned(project: ProjectFolder) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """The learned costs, and the times of the labels of tasks that have any; by task."""
+    seconds = {name: times for name, times in project.store.seconds().items() if times}
+    return learned_costs({row.name: row.cost for row in project.store.tasks()}, seconds), seconds

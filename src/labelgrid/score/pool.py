@@ -54,7 +54,7 @@ class Explaining:
 
     Args:
         statistics: by name, none of those of the job.
-        images: the further images.
+        images: the further images; their labels are not read.
         stamp: identifies them, beside the stamp of the job.
     """
 
@@ -78,7 +78,8 @@ def gather(
     more = explaining or Explaining()
     both = replace(job, statistics={**job.statistics, **more.statistics}, stamp={**job.stamp, **more.stamp})
     pool, further = _parts(image_ids, job.part) or [[]], _parts({*more.images} - {*image_ids}, job.part)
-    jobs = [(both, part) for part in pool] + [(replace(both, statistics=more.statistics), part) for part in further]
+    unlabelled = replace(both, statistics=more.statistics, definitions={})  # their labels are not read
+    jobs = [(both, part) for part in pool] + [(unlabelled, part) for part in further]
     paths = [folder / f"scores-{index:05d}.part" for index in range(len(jobs))]
     folder.mkdir(parents=True, exist_ok=True)
     progress.start("Scoring", sum(len(part) for _, part in jobs), "images")

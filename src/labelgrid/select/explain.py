@@ -1,5 +1,6 @@
 """Explains picks: how high their terms are among the candidates, their ranks without a term, and what they resemble."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ PICKS, LABELLED = 512, 4096
 
 
 def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, float], Explanation]]:
-    """The terms and the explanation of each pick, in their order; without the nearest labelled image.
+    """The terms that are finite and the explanation of each pick, in their order; without the nearest labelled image.
 
     Args:
         selection: the picks, with the terms and the scores that their strategy gives.
@@ -43,7 +44,7 @@ def explained(selection: Selection, grid: Grid) -> Iterator[tuple[dict[str, floa
     for index, rank in enumerate(ranks):
         others = {name: found[index] for name, found in without.items() if found[index]}
         yield (
-            {name: float(values[index]) for name, values in terms.items()},
+            {name: float(found[index]) for name, found in terms.items() if math.isfinite(found[index])},
             Explanation(
                 {name: found[index] for name, found in quantiles.items() if not np.isnan(found[index])},
                 rank if others else 0,

@@ -42,7 +42,7 @@ class Ranks:
         for column in range(values.shape[1]):
             known = rows[np.isfinite(values[rows, column])]
             ranks[known, column] = rankdata(values[known, column])
-        return Scored(ranks, {"uncertainty": values, "rank": ranks})
+        return Scored(ranks, {"uncertainty": values, "uncertainty rank": ranks})
 
 
 def build(options: Options) -> Composed:

@@ -1,6 +1,7 @@
 """Laws of the times in the lists of an answered folder."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,28 @@ def test_times_are_read_from_each_list_and_empty_ones_are_unknown(tmp_path: Path
 
 
 def test_a_table_without_times_is_not_read(tmp_path: Path) -> None:
-    assert read(tmp_path, manifest_csv="request_id;image;task;path\nr1-a;a.jpg;depth;a.png\n") == ({}, [])
-    found, (fault,) = read(tmp_path, manifest_csv="request_id;image;task;path;seconds\nr1-a;a.jpg;depth;a.png;3\n")
+    assert read(tmp_path, manifest_csv="request_id;image;path\nr1-a;a.jpg;a.png\n") == ({}, [])
+    found, (fault,) = read(tmp_path, manifest_csv="request_id\timage\ttask\tseconds\nr1-a\ta.jpg\tdepth\t3\n")
     assert not found and fault.startswith("manifest.csv: The first line has no column 'image'. Make it image,task,")
+
+
+def test_tables_with_semicolons_as_some_spreadsheets_write_them_are_read(tmp_path: Path) -> None:
+    table = (COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n").replace(",", ";").replace("\n", "\r\n")
+    assert read(tmp_path, manifest_csv="\ufeff" + table) == ({A: 31.5}, [])
+    found, (fault,) = read(tmp_path, manifest_csv=table.replace("31.5", "31,5"))
+    assert not found and "[a.jpg, depth]: The label's time is '31,5'; it must be a number" in fault
+
+
+def test_times_in_another_encoding_are_refused_and_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text(COLUMNS + "r1-a,a.jpg,depth,a.png,31.5\n", encoding="utf-16")
+    found, (fault,) = read(tmp_path)
+    assert not found and "Write it as CSV in UTF-8." in fault
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes")
+def test_a_pipe_is_no_table(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "manifest.csv")  # opening it would wait for a writer
+    assert read(tmp_path) == ({}, [])
 
 
 @pytest.mark.parametrize(

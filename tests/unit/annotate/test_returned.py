@@ -235,7 +235,7 @@ def test_skips_are_read_as_spreadsheets_write_them(store: Store, put: Callable[.
     [
         ("request_id,reason\nr9-zz,dark\n", "skips.csv line 2: The project has no request 'r9-zz'. Check the id."),
         ("r1-aa,dark\n", "skips.csv: The first line has no column 'request_id'. Make it request_id,reason."),
-        ("request_id;reason\nr1-aa;dark\n", "skips.csv: The first line has no column 'request_id'. Make it"),
+        ("request_id\treason\nr1-aa\tdark\n", "skips.csv: The first line has no column 'request_id'. Make it"),
     ],
 )
 def test_skips_that_say_nothing_known_are_faults(store: Store, put: Callable[..., Path], text: str, fault: str) -> None:

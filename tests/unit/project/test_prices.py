@@ -88,6 +88,10 @@ def test_means_count_and_a_break_counts_little() -> None:
     assert found == learned_costs({"a": 1, "b": 1}, {"a": usual, "b": cut}) and found["b"] < 1.05
 
 
+def test_the_costs_of_the_shortest_times_are_finite() -> None:
+    assert learned_costs({"a": 1, "b": 3}, {"a": [5e-324], "b": [5e-324]}) == {"a": 1.17, "b": 2.83}
+
+
 def test_few_times_move_a_cost_little() -> None:
     declared = {"a": 1.0, "b": 1.0}
     few, many = (learned_costs(declared, {"a": [10.0] * n, "b": [90.0] * n}) for n in (1, 1000))

@@ -86,6 +86,20 @@ def explaining(made, statistic):
     return Explaining({"why": statistic}, [made.names[0], *made.names[4:]], {"explaining": "x"})
 
 
+def test_labels_of_images_that_only_explain_are_not_read(made, tmp_path):
+    class Labels(Counting):
+        def __call__(self, batch):
+            labelled.extend(len(batch.batch.targets) for _ in batch.keys)
+            return super().__call__(batch)
+
+    labelled = []
+    run(made, tmp_path, Labels(), names=made.names[:4], explaining=explaining(made, Counting()))
+    assert labelled == [2] * 4
+    labelled.clear()
+    run(made, tmp_path, Counting(), names=made.names[:4], explaining=explaining(made, Labels()))
+    assert labelled == [2] * 4 + [0] * 3
+
+
 def test_a_stopped_pass_goes_on_where_it_was_and_ends_the_same(made, tmp_path):
     whole = run(made, tmp_path / "whole", Counting())
     with pytest.raises(KeyboardInterrupt):

@@ -43,7 +43,7 @@ def test_images_come_in_the_order_of_the_sum_of_their_exact_ranks_and_ties_by_ke
     wanted = sorted(range(30), key=lambda row: (-sums[row], grid.keys[row]))
     found = pick(grid, values, 30)
     assert ids(found) == [grid.images[row] for row in wanted]
-    np.testing.assert_array_equal(found.terms["rank"].sum(1), [float(value) for value in sums])
+    np.testing.assert_array_equal(found.terms["uncertainty rank"].sum(1), [float(value) for value in sums])
 
 
 def test_the_unit_of_a_task_does_not_matter():
@@ -79,7 +79,7 @@ def test_images_are_ranked_within_the_pool_and_bought_whole():
     grid = grid_of(["a", "b", "c", "d"], state)
     values = np.array([[99.0, 99, 99], [3, 0, 0], [2, 3, 2], [1, 2, 3]])
     found = pick(grid, values, 2)
-    np.testing.assert_array_equal(found.terms["rank"][1:], [[3, 1, 1], [2, 3, 2], [1, 2, 3]])
+    np.testing.assert_array_equal(found.terms["uncertainty rank"][1:], [[3, 1, 1], [2, 3, 2], [1, 2, 3]])
     assert [(p.cell.image_id, p.score) for p in found.picks] == [("b", 3), *[("c", pytest.approx(7 / 3))] * 3]
 
 
