@@ -35,7 +35,7 @@ def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[
     `MOST_MEDIANS` medians. The mean is shrunk toward the declared cost: n labels of m seconds and a declared cost c
     give (n·r·m + 5·c) / (n + 5). The rate r of units a second is such that all labels with a time together cost what
     they cost as declared, but for rounding. So only the ratios between tasks are learned: the costs of a single task
-    with times, and of tasks without, are the declared ones.
+    with times, and of tasks without, are the declared ones; a free task stays free.
 
     Args:
         declared: task -> the declared cost of a label.
@@ -45,7 +45,8 @@ def learned_costs(declared: Mapping[str, float], seconds: Mapping[str, Sequence[
         >>> learned_costs({"semseg": 10, "depth": 1}, {"semseg": [300] * 95, "depth": [60] * 95})
         {'semseg': 9.21, 'depth': 1.79}
     """
-    timed = {name: np.asarray(seconds[name], np.float64) for name in declared if len(seconds.get(name, ()))}
+    paid = [name for name, cost in declared.items() if cost > 0 and len(seconds.get(name, ()))]
+    timed = {name: np.asarray(seconds[name], np.float64) for name in paid}
     if len(timed) < 2:
         return dict(declared)
     count = np.array([len(times) for times in timed.values()])

@@ -142,7 +142,8 @@ class RoundScores:
         path = self.folder(number) / EXPLAINING
         if not path.exists() or read_stamp(path) != {**table.stamp, **self.explaining_stamp}:
             return None
-        return read_table(path)
+        found = read_table(path)
+        return found if FEATURES in found.statistics else None
 
     def members_stamp(self) -> dict[str, str]:
         """The entry of the stamp for the model's members; none without members."""

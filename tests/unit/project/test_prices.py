@@ -92,6 +92,12 @@ def test_the_costs_of_the_shortest_times_are_finite() -> None:
     assert learned_costs({"a": 1, "b": 3}, {"a": [5e-324], "b": [5e-324]}) == {"a": 1.17, "b": 2.83}
 
 
+def test_a_free_task_stays_free_and_teaches_nothing() -> None:
+    times = {"a": [60.0] * 9, "b": [60.0] * 9, "c": [600.0] * 9}
+    assert learned_costs({"a": 1, "b": 0}, times) == {"a": 1, "b": 0}
+    assert learned_costs({"a": 5, "b": 0, "c": 5}, times) == {**learned_costs({"a": 5, "c": 5}, times), "b": 0}
+
+
 def test_few_times_move_a_cost_little() -> None:
     declared = {"a": 1.0, "b": 1.0}
     few, many = (learned_costs(declared, {"a": [10.0] * n, "b": [90.0] * n}) for n in (1, 1000))
