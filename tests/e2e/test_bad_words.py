@@ -81,7 +81,7 @@ MISTYPED = {
     "export flat --to nowhere": "Invalid value for '--to': ",
     "cancel flat 0000.jpg:depth --round 1": "Give cells or a round, not both.\n  Nothing was cancelled.",
     "list selekt": "There is no folder 'selekt'.\n  There are: tasks, data, nets, train.balance, train.terms, score, "
-    "select, annotate, recipes.",
+    "select, annotate, simulation.analyses, recipes.",
 }
 
 
@@ -246,7 +246,7 @@ def test_a_ledger_of_a_newer_program_is_refused(project: Copied, data: Made, tmp
         base.execute("UPDATE ledger_version SET version_num = '0099'")
     first, *rest = command.format(labels=data.labels).split()
     assert refused(tmp_path, first, flat, *rest).startswith(
-        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0002 "
+        "The ledger was made by a newer labelgrid: its tables have revision 0099, this program knows 0003 "
         f"({flat / 'labelgrid.db'}).\n  Upgrade labelgrid. Nothing was changed."
     )
 

@@ -122,11 +122,10 @@ def analyse(
             with_unit(mean.result.name, mean.result.unit),
             spread(mean.result.value, mean.deviation),
             mean.seeds,
-            f"{mean.count:.0f}",
         ]
         for mean in shown
     ]
-    screen.table("", [*columns, "metric", "mean ± deviation", "seeds", "count"], rows)
+    screen.table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
     if out:
         screen.say(f"Wrote {counted(len(result.files), 'file')} in {out}")
 
