@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from labelgrid import files
 from labelgrid.annotate import lists, returned
@@ -17,7 +16,7 @@ from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.annotate.returned import IMAGES, LABELS, PRELABELS, README
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import EXPLAINING, Cell, explained_row
 from labelgrid.progress import Progress
 from labelgrid.spreadsheets import csv_text
 
@@ -37,9 +36,8 @@ Put only labels into labels/. When labels are done, even only some, run: labelgr
 """
 
 
-#: The keys of a manifest's entries; those that explain the pick are not in the manifests of older programs.
-_EXPLAINING = ("terms", "explanation")
-_KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in _EXPLAINING)
+#: The keys of all entries of a manifest; those that explain the pick are not in the manifests of older programs.
+_KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in EXPLAINING)
 
 
 class FolderConnector:
@@ -57,7 +55,9 @@ class FolderConnector:
             earlier, wanted, times = _earlier_files(out), _files(request), _times(out)
             files.remove_files(out, earlier - wanted.keys())
             listed, table = (_with_times(request.items, times, at) for at in (True, False))
-            files.write_text(out / MANIFEST, json.dumps([_row(item) for item in listed], indent=1) + "\n")
+            files.write_text(
+                out / MANIFEST, json.dumps([explained_row(vars(item)) for item in listed], indent=1) + "\n"
+            )
             files.write_text(out / MANIFEST_TABLE, _table(table))
             files.write_text(out / README, _readme(request))
             if not (out / SKIPS).exists():
@@ -97,7 +97,7 @@ def _earlier_files(out: Path) -> set[str]:
         return set()
     rows = lists.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
     needed = {*_KEYS} - {SECONDS}  # older requests have no times
-    if rows is None or not all(needed <= row.keys() <= {*_KEYS, *_EXPLAINING} for row in rows):
+    if rows is None or not all(needed <= row.keys() <= {*_KEYS, *EXPLAINING} for row in rows):
         raise ProjectError(
             "The folder is neither empty nor an earlier request.",
             where=str(out),
@@ -126,12 +126,6 @@ def _with_times(
     """The requests with the times that `manifest.json` said or, for `manifest.csv`, the others."""
     kept = {cell: value for cell, (value, where) in times.items() if (where == MANIFEST) == in_manifest}
     return [replace(item, seconds=kept.get(item.cell)) for item in items]
-
-
-def _row(item: RequestItem) -> dict[str, Any]:
-    """An item's entry of the manifest; what explains it only where something is known."""
-    values = vars(item) | {"explanation": item.explanation.as_json()}
-    return {key: value for key, value in values.items() if key not in _EXPLAINING or value}
 
 
 def _table(items: Iterable[RequestItem]) -> str:

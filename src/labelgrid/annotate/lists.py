@@ -10,7 +10,7 @@ from typing import Any
 
 from labelgrid.annotate.answers import Fault, wrong_time
 from labelgrid.annotate.matching import leads_outside
-from labelgrid.labels.grid import MOST_SECONDS, Cell
+from labelgrid.labels.grid import Cell, is_time
 from labelgrid.spreadsheets import unmarked
 
 MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = "manifest.json", "manifest.csv", "skips.csv", "labels.csv"
@@ -126,7 +126,7 @@ def _number(given: Any) -> float | None:
         value = math.nan if isinstance(given, bool) else float(given)
     except (TypeError, ValueError, OverflowError):
         return None
-    return value if 0 < value <= MOST_SECONDS else None
+    return value if is_time(value) else None
 
 
 def _table(path: Path, columns: tuple[str, ...], faults: list[Fault]) -> list[tuple[int, dict[str, Any]]]:

@@ -15,6 +15,18 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test", "heldout")
 Unit = Literal["labels", "images", "cost"]
 #: The longest time of a label that is believed, in seconds: a day.
 MOST_SECONDS = 86_400.0
+#: The fields of a pick and of a request that explain it.
+EXPLAINING = ("terms", "explanation")
+
+
+def is_time(seconds: float) -> bool:
+    """Whether a label can have taken so long.
+
+    Example:
+        >>> [is_time(seconds) for seconds in (0, 0.5, 86_400, 86_401, float("nan"))]
+        [False, True, True, False, False]
+    """
+    return 0 < seconds <= MOST_SECONDS
 
 
 class State(IntEnum):
@@ -109,6 +121,17 @@ class Explanation:
         """
         nothing = vars(Explanation())
         return {name: value for name, value in vars(self).items() if value != nothing[name]}
+
+
+def explained_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a pick or of a request as JSON values; those that explain it only where something is known.
+
+    Example:
+        >>> explained_row({"image": "i", "terms": {}, "explanation": Explanation(rank=3)})
+        {'image': 'i', 'explanation': {'rank': 3}}
+    """
+    row = {**values, "explanation": values["explanation"].as_json()}
+    return {name: value for name, value in row.items() if name not in EXPLAINING or value}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, insert, select
 from labelgrid.errors import LedgerError
 from labelgrid.labels import roster
 from labelgrid.labels.database import UNCHANGED, check_optional, check_values, foreign_values
-from labelgrid.labels.grid import LEGAL, MOST_SECONDS, Cell, Move, State
+from labelgrid.labels.grid import LEGAL, Cell, Move, State, is_time
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES
 
 
@@ -136,7 +136,7 @@ def _check(working: _Working, old: CellRow, step: Move) -> None:
 
 def _check_numbers(step: Move) -> None:
     numbers = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
-    if not numbers or step.cost < 0 or not (step.seconds is None or 0 < step.seconds <= MOST_SECONDS):
+    if not numbers or step.cost < 0 or not (step.seconds is None or is_time(step.seconds)):
         raise LedgerError(
             f"{_name(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} and seconds "
             f"{step.seconds}. All must be finite numbers, the cost not below 0, the seconds above 0 and at most a day.",

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from labelgrid.labels import roster, rounds
 from labelgrid.labels.database import check_optional, check_values, foreign
-from labelgrid.labels.grid import MOST_SECONDS, Cell, Grid, Move, Split, State
+from labelgrid.labels.grid import Cell, Grid, Move, Split, State, is_time
 from labelgrid.labels.moves import CellRow, cell_row
 from labelgrid.labels.schema import CELLS, EVENTS, IMAGES, TASKS
 
@@ -91,7 +91,7 @@ def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str,
     names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
     found: dict[str, list[float]] = {name: [] for name in names.values()}
     for task_id, value in connection.execute(roster.within(timed, splits)):
-        if not (isinstance(value, float) and 0 < value <= MOST_SECONDS):
+        if not (isinstance(value, float) and is_time(value)):
             raise foreign(f"a cell has the time {value!r:.40}")
         if task_id in names:
             found[names[task_id]].append(value)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.files import disk, read_text, remove_folder, write_text
-from labelgrid.labels.grid import Explanation
+from labelgrid.labels.grid import Explanation, explained_row
 from labelgrid.report.content import Measured
 
 T = TypeVar("T")
@@ -196,9 +196,7 @@ def read_picks(folder: Path) -> list[PickRecord]:
 
 def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
     """Write the picks of a round, best first; terms and explanations only where there are some."""
-    rows = (vars(pick) | {"explanation": pick.explanation.as_json()} for pick in picks)
-    optional = ("terms", "explanation")
-    _write(folder / "picks.json", [{k: v for k, v in row.items() if k not in optional or v} for row in rows])
+    _write(folder / "picks.json", [explained_row(vars(pick)) for pick in picks])
 
 
 def announce_previews(folder: Path, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_time
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
 from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import MOST_SECONDS, Cell, ImageRow, Split, State
+from labelgrid.labels.grid import Cell, ImageRow, Split, State, is_time
 from labelgrid.labels.images import image_size
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
@@ -112,7 +112,7 @@ class LabelValidator:
 
     def validate(self, answer: Answer) -> AcceptedLabel | Fault | None:
         """Return the label if it can be imported, its fault, or None if the source has no label for this cell."""
-        if answer.seconds is not None and not 0 < answer.seconds <= MOST_SECONDS:
+        if answer.seconds is not None and not is_time(answer.seconds):
             return wrong_time(answer.where, answer.seconds, answer.cell)
         try:
             with named_task(self.project, answer.cell.task), as_file(answer, self.tasks[answer.cell.task]) as path:

@@ -216,9 +216,10 @@ def _final(results: PointResults) -> CampaignFigure:
 
 def _delta_mtl(results: PointResults, headlines: Mapping[str, str]) -> CampaignFigure:
     values: dict[str, dict[int, float]] = {}
+    seeds = _seeds_with_equal_rounds(results) & results.full.keys()
     for strategy in results.strategies:
         runs, values[strategy] = results.finished(strategy), {}
-        for seed in sorted(_seeds_with_equal_rounds(results) & runs.keys() & results.full.keys()):
+        for seed in sorted(seeds & runs.keys()):
             found, base = (_headline_results(one, headlines) for one in (runs[seed].measured[-1], results.full[seed]))
             if found.keys() == base.keys() == headlines.keys() and all(one.value for one in base.values()):
                 values[strategy][seed] = 100 * delta_mtl(found, base)

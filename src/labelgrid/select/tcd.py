@@ -62,12 +62,14 @@ class Items:
         costs: float64 [n, g], in the unit of the budget.
         centres: bool [n, g]: labelled or requested before.
         keys: uint64 [n]; they break ties, then the column does.
+        amount: what may be spent, in the unit of the costs.
     """
 
     scores: Scores
     costs: NDArray[np.float64]
     centres: NDArray[np.bool_]
     keys: NDArray[np.uint64]
+    amount: float
 
 
 class NearestByColumn:
@@ -99,10 +101,8 @@ class NearestByColumn:
         return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
 
 
-def greedy(
-    items: Items, nearest: NearestByColumn, amount: float, rates: bool = False
-) -> tuple[list[tuple[int, int]], Scores, Scores]:
-    """Pick the item with the highest score × distance that the rest of `amount` pays for, until none is left.
+def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> tuple[list[tuple[int, int]], Scores, Scores]:
+    """Pick the item with the highest score × distance that the rest of the amount pays for, until none is left.
 
     Each pick becomes a centre of its column. With `rates`, score × distance counts per cost.
 
@@ -110,7 +110,7 @@ def greedy(
         The picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item
         as they were when it was picked, of all others after the last pick.
     """
-    scores, left = items.scores.copy(), amount + ROUNDING
+    scores, left = items.scores.copy(), items.amount + ROUNDING
     at_pick, picks = np.full(scores.shape, np.nan), []
     costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
@@ -158,18 +158,17 @@ class TaskConsistency:
         raw = np.asarray(pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64)
         scores = self._normalised(raw, grid)
         items = (image_items if options.unit == "images" else cell_items)(scores, pool, budget, options.tasks)
-        amount = budget.amount * (len(grid.tasks) if (options.unit, budget.unit) == ("cells", "images") else 1)
         terms, without = {"inconsistency": scores} if known else {}, dict[str, Scores]()
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
-            picks, values, far = greedy(items, nearest, amount, rates=budget.unit == "cost")
+            picks, values, far = greedy(items, nearest, rates=budget.unit == "cost")
             terms["diversity"] = far[:, 0] if options.unit == "images" else far
             if known:
                 without = {"diversity": items.scores, "inconsistency": far}
         else:
             values, groups = items.scores, items.scores.shape[1]
             take = buy_value if budget.unit == "cost" else buy
-            bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), amount)
+            bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount)
             picks = [divmod(index, groups) for index in bought]
         found = self._picks(picks, values, raw, grid)
         if options.unit == "images":
@@ -221,14 +220,14 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
         joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
     values = np.where(eligible.any(1), joined, np.nan)
     centres = np.any(grid.bought, axis=1, keepdims=True)
-    return Items(values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys)
+    return Items(values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys, budget.amount)
 
 
 def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
     """The missing cells; a budget of one image is worth t cells. `tasks` is not read."""
     grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
-    costs, _ = cell_costs(grid, budget)
-    return Items(values, costs.reshape(values.shape), grid.bought, grid.keys)
+    costs, amount = cell_costs(grid, budget)
+    return Items(values, costs.reshape(values.shape), grid.bought, grid.keys, amount)
 
 
 def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:

@@ -9,6 +9,7 @@ from labelgrid.progress import Progress
 from labelgrid.report.campaign_figures import mean_and_deviation
 from labelgrid.report.charts import Line
 from labelgrid.report.drawing import Drawing
+from labelgrid.report.wording import with_unit
 from labelgrid.results import Result
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.simulation.study import Kind
@@ -65,6 +66,11 @@ class Mean:
     seeds: int
     count: float
     headline: bool = True
+
+    @property
+    def axis_label(self) -> str:
+        """The metric with its unit, and which direction is better."""
+        return f"{with_unit(self.result.name, self.result.unit)}, {self.result.better} is better"
 
     def titled(self, title: str) -> str:
         """The title of a drawing, with the point if there is one."""

@@ -15,7 +15,6 @@ from labelgrid.progress import Progress
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.charts import Chart
-from labelgrid.report.wording import with_unit
 from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped, lines_of
 from labelgrid.simulation.analyses.measuring import Question, measured
 from labelgrid.simulation.runs import Run
@@ -70,10 +69,11 @@ def _questions(run: Run, folder: Path) -> Iterator[Question]:
 
 def _chart(means: Sequence[Mean]) -> Chart:
     first = means[0]
-    label = f"{with_unit(first.result.name, first.result.unit)}, {first.result.better} is better"
     title = first.titled(str(first.keys["task"]))
     lines = lines_of(means, "fed", lambda mean: mean.arm)
-    return Chart(f"known-{title}", "other tasks whose labels are fed in", label, lines, whole=True, title=title)
+    return Chart(
+        f"known-{title}", "other tasks whose labels are fed in", first.axis_label, lines, whole=True, title=title
+    )
 
 
 def build(options: Options) -> Known:

@@ -16,7 +16,6 @@ from labelgrid.labels.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.dots import Dots
-from labelgrid.report.wording import with_unit
 from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
 from labelgrid.simulation.analyses.measuring import Question, measured
 from labelgrid.simulation.runs import Run
@@ -108,9 +107,8 @@ def _dots(means: Sequence[Mean]) -> Dots:
         mark = str(mean.keys["cells"]) + (", known labels fed in" if mean.keys["known"] == "fed in" else "")
         marks.setdefault(mark, {})[mean.arm] = mean.result.value, mean.deviation
     first = means[0]
-    label = f"{with_unit(first.result.name, first.result.unit)}, {first.result.better} is better"
     title = first.titled(f"{first.keys['task']}, round {first.keys['round']}")
-    return Dots(f"picks-{title}", label, marks, title)
+    return Dots(f"picks-{title}", first.axis_label, marks, title)
 
 
 def build(options: Options) -> Picks:
