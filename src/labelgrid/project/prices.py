@@ -72,7 +72,7 @@ def times_of(project: ProjectFolder, splits: Sequence[Split] | None = None) -> d
 def with_learned_costs(project: ProjectFolder, grid: Grid, progress: Progress) -> Grid:
     """The grid with learned costs; says what they are, and what a budget of them means."""
     costs, timed = _learned(project)
-    if len(timed) < 2:
+    if sum(cost > 0 for name, cost in costs.items() if name in timed) < 2:
         progress.say("Costs are as declared: they are learned once two tasks have labels with times.")
         return grid
     labels = counted(sum(map(len, timed.values())), "label")

@@ -145,3 +145,11 @@ def test_a_grid_gets_learned_costs_and_it_is_said_what_they_mean(timed: ProjectF
     assert priced(timed, grid, said) is grid
     assert said.lines[1:] == ["Costs are as declared: they are learned once two tasks have labels with times."]
     assert priced(timed, grid, Silent()).cost.tolist() == [1.0, 1.0]
+
+
+def test_times_of_a_free_task_do_not_count_as_learned_from(timed: ProjectFolder) -> None:
+    said = Said()
+    timed.store.update_task(replace(timed.store.tasks()[1], cost=0.0))
+    grid = timed.store.grid()
+    assert priced(timed, grid, said) is grid
+    assert said.lines == ["Costs are as declared: they are learned once two tasks have labels with times."]
