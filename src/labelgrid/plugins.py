@@ -26,7 +26,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),
     "select": frozenset({"budget", "strategy", "parts", "centres", "shares", "clusters", "explain"}),
     "annotate": frozenset({"connector", "request", "answers", "lists", "matching", "returned"}),
-    "simulation.analyses": frozenset({"analysis", "measuring"}),
+    "simulation.analyses": frozenset({"analysis", "measuring", "traits"}),
 }
 
 #: What a plug-in has when it is built: the members of its interface that tell it from any other object.

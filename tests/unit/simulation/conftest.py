@@ -1,4 +1,4 @@
-"""A finished study of three tasks, whose arms buy whole images, single cells, or cells with pseudo-labels."""
+"""A finished study of three tasks, whose arms buy images, cells, cells with pseudo-labels, or uncertain cells."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,8 @@ strategy = "random_cells"
 strategy = "random_cells"
 rounds = 1
 changes = {{ terms = {{ pseudo_labels = {{}} }} }}
+[simulate.arms.uncertain]
+strategy = "partal"
 """
 
 

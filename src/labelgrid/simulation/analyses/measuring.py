@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.data.dataset import Source, labels_of, nonempty_label
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell
@@ -22,7 +22,7 @@ from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Keys
 from labelgrid.simulation.runs import Run
 from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import Evaluation, evaluate
+from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import listed
 
@@ -114,6 +114,26 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
 
+def cell_losses(question: Question) -> dict[Cell, float]:
+    """The loss of a round's network on each of the cells that has a label: the mean over its valid pixels.
+
+    Raises:
+        ProjectError: the network is gone. LabelgridError: an image or a label cannot be read.
+    """
+    fit, losses = _fits([question])[question.place], dict[Cell, float]()
+    with ProjectFolder.open(question.folder) as project:
+        context, model = restore(project, fit)
+        data, options, tasks = _hidden(context), context.recipe.data, context.definitions
+        inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
+        outputs = predictions(model, tasks, inputs, question.images, options, known=bool(question.known))
+        for image, raws, frame in outputs:
+            for name, label in labels_of(labels, tasks, image).items():
+                measure = Measure(context.tasks[name])
+                measure.add(raws[name], frame, label)
+                losses[Cell(image, name)] = measure.loss
+    return losses
+
+
 def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
     """The records of the trainings, by project and round, all of whose checkpoints are there."""
     fits, gone = {}, []
@@ -139,9 +159,7 @@ def _stamp(question: Question, fit: Fit) -> Hashable:
 
 
 def _measure(context: RoundContext, model: TrainedModel, question: Question, progress: Progress) -> Evaluation:
-    oracle = context.project.settings.oracle
-    assert oracle is not None
-    data, recipe = dataset_of(oracle), context.recipe
+    data, recipe = _hidden(context), context.recipe
     return evaluate(
         model,
         context.tasks,
@@ -154,6 +172,13 @@ def _measure(context: RoundContext, model: TrainedModel, question: Question, pro
         known=HiddenLabels(data, question.known) if question.known else None,
         progress=_Advance(progress),
     )
+
+
+def _hidden(context: RoundContext) -> Source:
+    """The data set that a simulated campaign hides the labels of."""
+    oracle = context.project.settings.oracle
+    assert oracle is not None
+    return dataset_of(oracle)
 
 
 class _Advance(Silent):

@@ -1,0 +1,121 @@
+"""What the scores of cells go with: the loss there, rare classes, far rooms, noise.
+
+Spearman's rank correlation over the cells that could be picked in a round, for each statistic with a value per cell,
+task and trait. The traits (`with`): the loss of the round's network on the cell's hidden label, given the labels that
+the image had; rare classes, or the mean value, in the image's hidden label of each task; the noise of the image. A
+run's correlations are averaged over its rounds.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from labelgrid.labels.grid import Cell, State
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import dataset_of
+from labelgrid.report.dots import Dots
+from labelgrid.results import Result
+from labelgrid.score.table import FILE, Table, read_table
+from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped
+from labelgrid.simulation.analyses.measuring import Question, cell_losses
+from labelgrid.simulation.analyses.traits import Traits
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.tasks.task import build_all
+
+
+@dataclass(frozen=True)
+class Options:
+    """There are none."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """See the module."""
+
+    kinds: frozenset[Kind] = frozenset({"strategy"})
+    within: frozenset[str] = frozenset({"round"})
+    needs: str = "scores of cells"
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`."""
+        rounds = [(run, folder, number) for run, folder in runs for number in _scored(folder)]
+        progress.start("Comparing", len(rounds), "rounds")
+        traits: Traits | None = None
+        for run, folder, number in rounds:
+            traits = traits or _traits(folder)
+            yield from _compared(run, folder, number, traits)
+            progress.advance(note=run.key)
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
+        """As `Analysis.drawings`: one drawing for each task, one row for each trait."""
+        return [_dots(group) for group in grouped(means, "task").values()]
+
+
+def _scored(folder: Path) -> list[int]:
+    """The rounds of a run with statistics of cells."""
+    found = sorted(folder.glob(f"rounds/*/scores/{FILE}"))
+    return [int(path.parent.parent.name) for path in found if _of_cells(read_table(path))]
+
+
+def _of_cells(table: Table) -> list[str]:
+    return [name for name, axis in table.axes.items() if axis == "cell"]
+
+
+def _traits(folder: Path) -> Traits:
+    """The traits of the study's data set. All its runs have the same."""
+    with ProjectFolder.open(folder) as project:
+        tasks, oracle = project.tasks(), project.settings.oracle
+    assert oracle is not None
+    classes = frozenset(name for name, task in build_all(tasks).items() if task.probabilities)
+    return Traits(dataset_of(oracle), tasks, classes)
+
+
+def _compared(run: Run, folder: Path, number: int, traits: Traits) -> Iterator[Finding]:
+    table = read_table(folder / "rounds" / f"{number:04d}" / "scores" / FILE)
+    with ProjectFolder.open(folder) as project:
+        pool = [row.image_id for row in project.store.images(("train",))]
+        rows = project.store.cells(state=State.LABELLED, splits=("train",))
+        known = frozenset(row.cell for row in rows if row.round < number)
+    cells = frozenset(Cell(image, task) for image in table.images for task in table.tasks) - known
+    losses = cell_losses(Question(run, folder, number, cells, known))
+    by_name = traits.of(pool)
+    for name in _of_cells(table):
+        for column, task in enumerate(table.tasks):
+            scores = dict(zip(table.images, table.statistics[name][:, column], strict=True))
+            own = {image: score for image, score in scores.items() if Cell(image, task) in cells}
+            every = {"the loss": {cell.image_id: loss for cell, loss in losses.items() if cell.task == task}, **by_name}
+            for trait, values in every.items():
+                value, count = _correlation(own, values)
+                if math.isfinite(value):
+                    keys: Keys = {"round": number, "scores": name, "task": task, "with": trait}
+                    yield Finding(run, keys, Result("Spearman's rho", value, "", "higher"), count)
+
+
+def _correlation(scores: Mapping[str, float], values: Mapping[str, float]) -> tuple[float, int]:
+    """The rank correlation over the images that have both, and their number; NaN if either is the same for all."""
+    both = [image for image, score in scores.items() if image in values and math.isfinite(score)]
+    pair = np.array([(scores[image], values[image]) for image in both]).reshape(-1, 2)
+    if len(both) < 3 or (pair == pair[0]).all(0).any():
+        return math.nan, len(both)
+    return float(spearmanr(pair[:, 0], pair[:, 1]).statistic), len(both)
+
+
+def _dots(means: Sequence[Mean]) -> Dots:
+    """The marks of one task: a series for each arm and statistic."""
+    marks: dict[str, dict[str, tuple[float, float]]] = {}
+    for mean in means:
+        own = marks.setdefault(f"{mean.arm} ({mean.keys['scores']})", {})
+        own[str(mean.keys["with"])] = mean.result.value, mean.deviation
+    title = means[0].titled(str(means[0].keys["task"]))
+    return Dots(f"scores-{title}", "Spearman's rank correlation with the scores", marks, title)
+
+
+def build(options: Options) -> Scores:
+    """Build the analysis."""
+    return Scores()

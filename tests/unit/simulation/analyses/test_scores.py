@@ -1,0 +1,105 @@
+"""What scores go with: rank correlations against slow ones, of losses and labels computed independently."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from labelgrid.labels.grid import Cell
+from labelgrid.score.table import read_table
+from labelgrid.simulation.analyse import AnalysisResult, analyse
+from labelgrid.simulation.analyses.measuring import Question, cell_losses
+from labelgrid.simulation.runs import Run
+from tests.unit.report.test_charts import texts
+from tests.unit.simulation.analyses.slow import outputs, truth, value, values
+
+ROUNDS = (2, 3)
+
+
+@pytest.fixture(scope="module")
+def whole(study: Any) -> AnalysisResult:
+    return analyse(study.folder, "scores")
+
+
+def candidates(study: Any, number: int, task: str) -> tuple[list[str], list[float], dict[str, list[str]]]:
+    """The images whose label of a task could be picked, their scores, and the labels that images had."""
+    folder = study.folder / "runs" / "uncertain-seed0"
+    table = read_table(folder / "rounds" / f"{number:04d}" / "scores" / "scores.parquet")
+    before = [(p.image, p.task) for n in range(1, number) for p in study.picked("uncertain", 0, n)]
+    known = {image: [name for at, name in before if at == image] for image in table.images}
+    rows = [row for row, image in enumerate(table.images) if task not in known[image]]
+    scores = table.statistics["dropout"][rows, table.tasks.index(task)]
+    return [table.images[row] for row in rows], [float(score) for score in scores], known
+
+
+def slow_loss(study: Any, number: int, image: str, task: str, known: list[str]) -> float:
+    prediction = outputs(study, "uncertain", number, image, known)[task].transpose(1, 2, 0)
+    label, valid = truth(study, image, task)
+    if task == "depth":
+        return float(np.abs(prediction - label)[valid].mean())
+    classes = np.where(valid, label[..., 0], 0).astype(np.int64)
+    return float(-np.log(np.take_along_axis(prediction, classes[..., None], -1))[valid].mean())
+
+
+def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_had(study: Any) -> None:
+    images, _, known = candidates(study, 3, "depth")
+    fed = frozenset(Cell(image, task) for image in images for task in known[image])
+    assert fed
+    cells = frozenset(Cell(image, "depth") for image in images)
+    folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
+    found = cell_losses(Question(run, folder, 3, cells, fed))
+    assert found.keys() == cells
+    for image in images:
+        expected = slow_loss(study, 3, image, "depth", known[image])
+        assert found[Cell(image, "depth")] == pytest.approx(expected, rel=1e-5)
+        if known[image]:
+            assert slow_loss(study, 3, image, "depth", []) != pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("task", ["semseg", "depth"])
+@pytest.mark.parametrize("number", ROUNDS)
+def test_the_rank_correlation_with_the_loss_is_that_of_the_candidates(
+    study: Any, whole: AnalysisResult, number: int, task: str
+) -> None:
+    images, scores, known = candidates(study, number, task)
+    losses = [slow_loss(study, number, image, task, known[image]) for image in images]
+    found = value(
+        whole, "uncertain", "Spearman's rho", round=number, scores="dropout", task=task, **{"with": "the loss"}
+    )
+    assert found == pytest.approx(spearmanr(scores, losses).statistic, abs=1e-9)
+
+
+def test_the_rank_correlations_with_labels_are_those_of_rare_classes_and_mean_values(
+    study: Any, whole: AnalysisResult
+) -> None:
+    pool = study.made.names[:10]
+    labels = {image: truth(study, image, "semseg") for image in pool}
+    every = np.concatenate([label[valid].ravel() for label, valid in labels.values()]).astype(int)
+    share = np.bincount(every) / every.size
+    for number in ROUNDS:
+        images, scores, _ = candidates(study, number, "depth")
+        rare = [-np.log(share[labels[i][0][labels[i][1]].astype(int)]).mean() for i in images]
+        far = [float(label[valid].mean()) for label, valid in (truth(study, i, "depth") for i in images)]
+        for name, traits in (("rare classes of semseg", rare), ("the mean of depth", far)):
+            found = value(whole, "uncertain", "Spearman's rho", round=number, task="depth", **{"with": name})
+            assert found == pytest.approx(spearmanr(scores, traits).statistic, abs=1e-9)
+
+
+def test_strategies_without_scores_have_none(whole: AnalysisResult) -> None:
+    assert {finding.run.name for finding in whole.findings} == {"uncertain"}
+    assert {finding.keys["round"] for finding in whole.findings} == set(ROUNDS)
+
+
+def test_a_run_counts_once_however_many_rounds_it_has(whole: AnalysisResult) -> None:
+    keys = {"scores": "dropout", "task": "depth", "with": "noise of the image"}
+    (mean,) = [mean for mean in whole.means if mean.keys == keys]
+    assert mean.seeds == 1
+    assert mean.result.value == pytest.approx(np.mean(values(whole, "uncertain", "Spearman's rho", **keys)))
+
+
+def test_each_task_has_a_drawing_with_a_row_for_each_trait(study: Any, tmp_path: Path) -> None:
+    analyse(study.folder, "scores", tmp_path)
+    shown = set(texts((tmp_path / "scores-semseg.svg").read_bytes()))
+    assert {"the loss", "rare classes of semseg", "the mean of depth", "noise of the image"} <= shown
