@@ -15,19 +15,31 @@ from labelgrid.report.campaign_figures import (
     metric,
 )
 from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.dots import Dots
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
+
+#: A table of more pairs is folded.
+MAX_OPEN_PAIRS = 15
+#: More lines are drawn without bands, which would hide each other.
+MAX_BANDS = 7
 
 
 def band(results: PointResults) -> str:
     """Explains the lines and bands of the curves."""
     dashed = "The dashed line is the mean of the networks trained on every label of the pool. " if results.full else ""
+    if not _banded(results):
+        return f"Each line is the mean over seeds. {dashed}The numbers have the standard deviations.".strip()
     return (
         "Each line is the mean over seeds. Its band is one standard deviation over seeds to either side; with one seed "
         f"there is none. {dashed}Bands include variation between seeds that all strategies share. The comparisons "
         "exclude it, because they are made seed by seed."
     )
+
+
+def _banded(results: PointResults) -> bool:
+    return len(results.strategies) <= MAX_BANDS
 
 
 def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> list[Block]:
@@ -53,8 +65,9 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
     levels = [Level(f"every label: {number(level)}", level)] if full else []
     drawings = []
     if any(lines.values()):
-        labels = [_line(own, points, [p.labels for p in points]) for own, points in lines.items() if points]
-        costs = [_line(own, points, [p.cost for p in points]) for own, points in lines.items() if points]
+        banded, points_of = _banded(results), {own: points for own, points in lines.items() if points}
+        labels = [_line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()]
+        costs = [_line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()]
         drawings = [Chart(f"{name}-labels", "training labels", label, labels, levels, whole=True)]
         drawings += [Chart(f"{name}-cost", "cost of training labels", label, costs, levels)] if cost else []
     columns = [Column("strategy"), *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds")]
@@ -69,28 +82,40 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
     return Figure(drawings, DataTable(columns, rows))
 
 
-def _line(name: str, points: Sequence[RoundMean], x: Sequence[float]) -> Line:
-    low = [p.value - p.deviation for p in points]
-    high = [p.value + p.deviation for p in points]
+def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], banded: bool) -> Line:
+    low = [p.value - p.deviation for p in points] if banded else []
+    high = [p.value + p.deviation for p in points] if banded else []
     return Line(name, x, [p.value for p in points], low, high)
 
 
 def strategy_table(figures: Sequence[CampaignFigure], strategies: Sequence[str]) -> DataTable:
-    """Each figure of whole campaigns by strategy: mean and standard deviation over seeds."""
-    rows: list[list[Value]] = []
-    for figure in figures:
-        row: list[Value] = [with_unit(figure.name, figure.unit)]
-        for strategy in strategies:
-            mean, deviation, seeds = figure.summary(strategy)
-            reached = (figure.reached or {}).get(strategy, seeds)
-            never = f" (reached by {reached} of {seeds})" if reached < seeds else ""
-            row.append(f"{spread(mean, deviation)}{never}" if seeds else None)
-        rows.append(row)
-    return DataTable([Column("figure"), *numeric(*strategies)], rows)
+    """Each figure of whole campaigns by strategy: mean and standard deviation over seeds.
+
+    The rows are the figures or, if there are more of them, the strategies.
+    """
+    names = [with_unit(figure.name, figure.unit) for figure in figures]
+    cells = [[_summary(figure, strategy) for strategy in strategies] for figure in figures]
+    if len(strategies) > len(figures):
+        rows = [[strategy, *own] for strategy, *own in zip(strategies, *cells, strict=True)]
+        return DataTable([Column("strategy"), *numeric(*names)], rows)
+    return DataTable(
+        [Column("figure"), *numeric(*strategies)], [[name, *own] for name, own in zip(names, cells, strict=True)]
+    )
 
 
-def pair_blocks(figure: CampaignFigure) -> list[Block]:
-    """The differences and verdicts of a figure, pair by pair; an empty list if no pair can be compared."""
+def _summary(figure: CampaignFigure, strategy: str) -> Value:
+    """A strategy's mean and standard deviation as text; None without a seed."""
+    mean, deviation, seeds = figure.summary(strategy)
+    reached = (figure.reached or {}).get(strategy, seeds)
+    never = f" (reached by {reached} of {seeds})" if reached < seeds else ""
+    return f"{spread(mean, deviation)}{never}" if seeds else None
+
+
+def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:
+    """A drawing of a figure by strategy, and its differences and verdicts pair by pair, folded if there are many.
+
+    An empty list if no pair can be compared.
+    """
     pairs = figure.pairs()
     span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "smallest to largest"
     columns = [Column("pair"), *numeric("difference", span, "p", "p corrected", "seeds"), Column("verdict")]
@@ -102,4 +127,13 @@ def pair_blocks(figure: CampaignFigure) -> list[Block]:
     if not rows:
         return []
     text = f"{figure.method} {figure.better.capitalize()} is better."
-    return [Heading(with_unit(figure.name, figure.unit)), Text(text, "small"), DataTable(columns, rows)]
+    numbers = DataTable(columns, rows)
+    shown = Figure([_dots(figure, name)], numbers, open=len(rows) <= MAX_OPEN_PAIRS)
+    return [Heading(with_unit(figure.name, figure.unit)), Text(text, "small"), shown]
+
+
+def _dots(figure: CampaignFigure, name: str) -> Dots:
+    """The mean and standard deviation of each strategy, the best first."""
+    means = {strategy: figure.summary(strategy)[:2] for strategy, values in figure.values.items() if values}
+    order = sorted(means, key=lambda strategy: means[strategy][0], reverse=figure.better == "higher")
+    return Dots(name, with_unit(figure.name, figure.unit), {"": {strategy: means[strategy] for strategy in order}})

@@ -41,8 +41,12 @@ class Dots:
     def alt(self) -> str:
         """As `Drawing.alt`."""
         start = f"{self.title}: " if self.title else ""
+        named = len(self.marks) > 1
         rows = (
-            f"{row} " + ", ".join(f"{spread(*own[row])} ({mark})" for mark, own in self.marks.items() if row in own)
+            f"{row} "
+            + ", ".join(
+                spread(*own[row]) + (f" ({mark})" if named else "") for mark, own in self.marks.items() if row in own
+            )
             for row in self.rows
         )
         return f"{start}{self.x_label}: {'; '.join(rows)}"

@@ -93,7 +93,7 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
             *hindsight_blocks(results),
             *curves(results, report.headlines, _numbered("curve", index)),
         ],
-        ("differences", "Differences"): _differences(results, figures),
+        ("differences", "Differences"): _differences(results, figures, index),
         ("bought", "Labels and cost"): [
             Text(
                 "Means over seeds. Labels are those that each network was trained on; the total cost also covers those "
@@ -108,7 +108,7 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
     return [Section(_numbered(id_, index), f"{title}{suffix}", own) for (id_, title), own in blocks.items()]
 
 
-def _differences(results: PointResults, figures: list[CampaignFigure]) -> list[Block]:
+def _differences(results: PointResults, figures: list[CampaignFigure], index: int) -> list[Block]:
     if not figures:
         return [Text("No run of a strategy is finished yet.", "hint")]
     blocks: list[Block] = [Text(METHOD), Text(_power_text(results, figures), "caution")]
@@ -116,8 +116,8 @@ def _differences(results: PointResults, figures: list[CampaignFigure]) -> list[B
         Heading("By strategy: mean ± standard deviation over seeds"),
         strategy_table(figures, results.strategies),
     ]
-    for figure in figures:
-        blocks += pair_blocks(figure)
+    for number, figure in enumerate(figures, 1):
+        blocks += pair_blocks(figure, f"{_numbered('figure', index)}-{number}")
     return blocks
 
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.report.campaign_figures import study_figures
+from labelgrid.report.campaign_figures import loss, study_figures
+from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
 from labelgrid.report.page import render
 from labelgrid.report.request_history import RequestHistory
@@ -62,6 +63,36 @@ def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
     assert area[1][0] == "partal − random_cells" and area[1][3:] == ["0.007812", "0.007812", "8", "partal is better"]
     few = page(study(point_results())).section("differences").words
     assert "With 3 seeds, p cannot be below 0.25" in few and "(Holm)" in few
+
+
+def test_each_figure_is_drawn_with_a_row_for_each_strategy_the_best_first() -> None:
+    section = page(study(point_results(planted("random_cells", 0.2), 3))).section("differences")
+    area, *_ = section.named("img")
+    assert area["alt"].startswith("Mean loss_mtl over labels: random_cells 5.263 ± 0.16; partal 5.4")
+    assert len(section.named("img")) == len(section.named("details")) == len(section.tables) - 1
+    rmse = next(image["alt"] for image in section.named("img") if image["alt"].startswith("δ of depth (RMSE) (m): "))
+    assert "random_cells" in rmse and "partal" in rmse
+
+
+def test_many_pairs_are_folded_and_many_strategies_are_rows() -> None:
+    few = page(study(point_results())).section("differences")
+    assert all("open" in attributes for attributes in few.named("details"))
+    names = tuple(f"arm{letter}" for letter in "abcdefghijkl")
+    many = page(study(point_results(strategies=names))).section("differences")
+    assert not any("open" in attributes for attributes in many.named("details"))
+    by_strategy, first, *_ = many.tables
+    assert by_strategy[0][:2] == ["strategy", "Mean loss_mtl over labels"] and len(first) == 1 + 12 * 11 // 2
+    assert [row[0] for row in by_strategy[1:]] == list(names)
+
+
+def test_many_lines_have_no_bands_and_the_text_says_so() -> None:
+    names = tuple(f"arm{letter}" for letter in "abcdefgh")
+    few, many = (point_results(strategies=shown) for shown in (names[:7], names))
+    assert all(line.low for line in curve_figure(few, loss, "loss_mtl", "a").drawings[0].lines)
+    assert not any(line.low for line in curve_figure(many, loss, "loss_mtl", "a").drawings[0].lines)
+    assert "Its band is one standard deviation" in page(study(few)).words
+    words = page(study(many)).words
+    assert "band" not in words[: words.index("Differences")] and "Each line is the mean over seeds." in words
 
 
 def test_what_limits_the_comparison_is_said_first() -> None:
