@@ -44,7 +44,8 @@ def test_partals_ablations_differ_in_what_their_names_say():
 
 
 @pytest.mark.parametrize(
-    "name", ["near-duplicates", "partal-ablations", "strategies-cells", "task-gains", "tcd-ablations"]
+    "name",
+    ["near-duplicates", "partal-ablations", "strategies-cells", "strategies-settings", "task-gains", "tcd-ablations"],
 )
 def test_rounds_continue_from_a_first_network_that_was_trained_for_longer(name):
     study = study_of(name)
