@@ -1,4 +1,4 @@
-"""Draws means with their spread as points: one row per name, one kind of mark per series."""
+"""Draws means with their spread as points: one row per name, one kind of mark per series, hollow from the eighth on."""
 
 import math
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from matplotlib.ticker import MaxNLocator
 from labelgrid.report.charts import MARKERS
 from labelgrid.report.drawing import COLOURS, INK, RULE
 from labelgrid.report.wording import short, spread
+
+#: The distance of two series in a row, and the room for all of them, as parts of the row's height.
+SPACE, ROOM = 0.12, 0.7
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,16 @@ class Dots:
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        return 5.2, 1.2 + 0.3 * len(self.rows)
+        return 5.2, 1.2 + 0.3 * max(1.0, SPACE * len(self.marks) / ROOM) * len(self.rows)
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""
         axes, rows = figure.subplots(), self.rows
+        space = min(SPACE, ROOM / len(self.marks))
         for index, (mark, values) in enumerate(self.marks.items()):
             means, spreads = [mean for mean, _ in values.values()], [spread for _, spread in values.values()]
-            places = [rows.index(row) + 0.12 * (index - (len(self.marks) - 1) / 2) for row in values]
-            style = index % len(COLOURS)
+            places = [rows.index(row) + space * (index - (len(self.marks) - 1) / 2) for row in values]
+            repeat, style = divmod(index, len(COLOURS))
             axes.errorbar(
                 means,
                 places,
@@ -70,6 +74,7 @@ class Dots:
                 color=COLOURS[style],
                 fmt=MARKERS[style],
                 markersize=5,
+                markerfacecolor="white" if repeat else COLOURS[style],
                 linewidth=1.3,
                 label=mark,
             )

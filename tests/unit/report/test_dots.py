@@ -1,5 +1,8 @@
 import math
 
+import numpy as np
+from matplotlib.figure import Figure
+
 from labelgrid.report.dots import Dots
 from labelgrid.report.drawing import drawing_bytes
 from tests.unit.report.test_charts import marks, texts
@@ -20,3 +23,15 @@ def test_more_rows_need_more_height() -> None:
     few, many = ({str(i): (float(i), 0.1) for i in range(n)} for n in (2, 9))
     assert Dots("a", "x", {"m": many}).size[1] > Dots("a", "x", {"m": few}).size[1]
     assert "m" not in texts(drawing_bytes(Dots("a", "x", {"m": many}), "svg"))  # one series needs no legend
+
+
+def test_many_series_stay_in_their_row_and_look_different() -> None:
+    marks = {f"arm {number}": {"loss": (0.1, 0.01), "noise": (0.2, 0.01)} for number in range(14)}
+    many, few = Dots("a", "rho", marks), Dots("a", "rho", {"arm 0": marks["arm 0"]})
+    figure = Figure()
+    many.draw(figure)
+    points = [container[0] for container in figure.axes[0].containers]
+    places = np.array([line.get_ydata() for line in points], float)
+    assert (np.abs(places - [0, 1]) < 0.5).all() and len(np.unique(places)) == 28
+    assert len({(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in points}) == 14
+    assert many.size[1] > few.size[1] + 0.5
