@@ -64,11 +64,12 @@ class DataTable:
 
 @dataclass(frozen=True)
 class Figure:
-    """Drawings side by side, and a table of the numbers they show.
+    """Drawings side by side, and a table that can be opened.
 
     Args:
         drawings: empty where there is too little to draw; the table is open then.
         numbers: the table.
+        summary: the name of the table.
         wide: whether the drawings take the full width of the text.
         open: whether the table is open from the start.
     """
@@ -76,6 +77,7 @@ class Figure:
     block: ClassVar[str] = "figure"
     drawings: Sequence[Drawing]
     numbers: DataTable
+    summary: str = "The numbers"
     wide: bool = False
     open: bool = False
 

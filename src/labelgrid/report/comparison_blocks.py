@@ -39,7 +39,8 @@ def band(results: PointResults) -> str:
 
 
 def _banded(results: PointResults) -> bool:
-    return len(results.strategies) <= MAX_BANDS
+    drawn = [strategy for strategy in results.strategies if results.of(strategy)]
+    return len(drawn) + len(results.best_of) <= MAX_BANDS
 
 
 def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> list[Block]:
@@ -126,14 +127,32 @@ def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:
         rows.append([f"{first} − {second}", rough(c.mean), interval, c.p, c.holm, c.seeds, verdict])
     if not rows:
         return []
-    text = f"{figure.method} {figure.better.capitalize()} is better."
-    numbers = DataTable(columns, rows)
-    shown = Figure([_dots(figure, name)], numbers, open=len(rows) <= MAX_OPEN_PAIRS)
+    text = f"{figure.method} {figure.better.capitalize()} is better. {_dots_text(figure)}"
+    shown = Figure([_dots(figure, name)], DataTable(columns, rows), "The pairs", open=len(rows) <= MAX_OPEN_PAIRS)
     return [Heading(with_unit(figure.name, figure.unit)), Text(text, "small"), shown]
+
+
+def _dots_text(figure: CampaignFigure) -> str:
+    """Explains the drawing of a figure by strategy."""
+    seeds = {frozenset(values) for values in figure.values.values() if values}
+    differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
+    reached = " (n of m): only n of m seeds reached it." if figure.reached else ""
+    return (
+        f"Points are means over seeds, lines one standard deviation to either side.{differ}{reached} The pairs are "
+        "compared seed by seed."
+    )
 
 
 def _dots(figure: CampaignFigure, name: str) -> Dots:
     """The mean and standard deviation of each strategy, the best first."""
-    means = {strategy: figure.summary(strategy)[:2] for strategy, values in figure.values.items() if values}
-    order = sorted(means, key=lambda strategy: means[strategy][0], reverse=figure.better == "higher")
-    return Dots(name, with_unit(figure.name, figure.unit), {"": {strategy: means[strategy] for strategy in order}})
+    known = [strategy for strategy, values in figure.values.items() if values]
+    known.sort(key=lambda strategy: figure.summary(strategy)[0], reverse=figure.better == "higher")
+    marks = {f"{strategy}{_never(figure, strategy)}": figure.summary(strategy)[:2] for strategy in known}
+    return Dots(name, with_unit(figure.name, figure.unit), {"": marks})
+
+
+def _never(figure: CampaignFigure, strategy: str) -> str:
+    """How many seeds reached the goal of a figure, in brackets; "" if all did."""
+    seeds = figure.summary(strategy)[2]
+    reached = (figure.reached or {}).get(strategy, seeds)
+    return f" ({reached} of {seeds})" if reached < seeds else ""

@@ -1,8 +1,9 @@
-"""Draws means with their spread as points: one row per name, one kind of mark per series, hollow from the eighth on."""
+"""Draws means with their spread as points: one row per name, one kind of mark per series."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,6 +14,8 @@ from labelgrid.report.wording import short, spread
 
 #: The distance of two series in a row, and the room for all of them, as parts of the row's height.
 SPACE, ROOM = 0.12, 0.7
+#: How marks are filled: when the colours start over, they look different.
+FILLS: tuple[Literal["full", "none", "left"], ...] = ("full", "none", "left")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ class Dots:
     @property
     def size(self) -> tuple[float, float]:
         """As `Drawing.size`."""
-        return 5.2, 1.2 + 0.3 * max(1.0, SPACE * len(self.marks) / ROOM) * len(self.rows)
+        legend = 0.22 * ((len(self.marks) + 1) // 2) if len(self.marks) > 1 else 0.0
+        return 5.2, 1.2 + legend + 0.3 * max(1.0, SPACE * len(self.marks) / ROOM) * len(self.rows)
 
     def draw(self, figure: Figure) -> None:
         """As `Drawing.draw`."""
@@ -74,7 +78,8 @@ class Dots:
                 color=COLOURS[style],
                 fmt=MARKERS[style],
                 markersize=5,
-                markerfacecolor="white" if repeat else COLOURS[style],
+                markerfacecoloralt="white",
+                fillstyle=FILLS[repeat % len(FILLS)],
                 linewidth=1.3,
                 label=mark,
             )

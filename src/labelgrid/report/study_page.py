@@ -116,8 +116,8 @@ def _differences(results: PointResults, figures: list[CampaignFigure], index: in
         Heading("By strategy: mean ± standard deviation over seeds"),
         strategy_table(figures, results.strategies),
     ]
-    for number, figure in enumerate(figures, 1):
-        blocks += pair_blocks(figure, f"{_numbered('figure', index)}-{number}")
+    for figure in figures:
+        blocks += pair_blocks(figure, f"{_numbered('figure', index)}-{figure.name}")
     return blocks
 
 

@@ -26,12 +26,12 @@ def test_more_rows_need_more_height() -> None:
 
 
 def test_many_series_stay_in_their_row_and_look_different() -> None:
-    marks = {f"arm {number}": {"loss": (0.1, 0.01), "noise": (0.2, 0.01)} for number in range(14)}
+    marks = {f"arm {number}": {"loss": (0.1, 0.01), "noise": (0.2, 0.01)} for number in range(21)}
     many, few = Dots("a", "rho", marks), Dots("a", "rho", {"arm 0": marks["arm 0"]})
     figure = Figure()
     many.draw(figure)
     points = [container[0] for container in figure.axes[0].containers]
     places = np.array([line.get_ydata() for line in points], float)
-    assert (np.abs(places - [0, 1]) < 0.5).all() and len(np.unique(places)) == 28
-    assert len({(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in points}) == 14
-    assert many.size[1] > few.size[1] + 0.5
+    assert (np.abs(places - [0, 1]) < 0.5).all() and len(np.unique(places)) == 42
+    assert len({(line.get_color(), line.get_marker(), line.get_fillstyle()) for line in points}) == 21
+    assert many.size[1] > few.size[1] + 11 * 0.2 + 0.5

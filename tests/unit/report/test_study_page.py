@@ -70,16 +70,25 @@ def test_each_figure_is_drawn_with_a_row_for_each_strategy_the_best_first() -> N
     area, *_ = section.named("img")
     assert area["alt"].startswith("Mean loss_mtl over labels: random_cells 5.263 ± 0.16; partal 5.4")
     assert len(section.named("img")) == len(section.named("details")) == len(section.tables) - 1
-    rmse = next(image["alt"] for image in section.named("img") if image["alt"].startswith("δ of depth (RMSE) (m): "))
-    assert "random_cells" in rmse and "partal" in rmse
+    gain = next(image["alt"] for image in section.named("img") if image["alt"].startswith("delta_mtl"))
+    assert gain.index("random_cells") < gain.index("partal")  # higher is better
+    goal = next(image["alt"] for image in section.named("img") if image["alt"].startswith("Labels to reach"))
+    assert "partal (0 of 3)" in goal and "(n of m)" in section.words
+
+
+def test_drawings_of_other_seeds_say_so() -> None:
+    whole = point_results()
+    cut = [replace(r, state="unfinished") if r.key == "partal-seed1" else r for r in whole.runs]
+    assert "not of the same seeds" in page(study(replace(whole, runs=cut))).section("differences").words
+    assert "not of the same seeds" not in page(study(whole)).words
 
 
 def test_many_pairs_are_folded_and_many_strategies_are_rows() -> None:
-    few = page(study(point_results())).section("differences")
-    assert all("open" in attributes for attributes in few.named("details"))
+    six, seven = (page(study(point_results(strategies=tuple("abcdefg"[:n])))).section("differences") for n in (6, 7))
+    assert all("open" in attributes for attributes in six.named("details"))
+    assert not any("open" in attributes for attributes in seven.named("details")) and "The pairs" in seven.words
     names = tuple(f"arm{letter}" for letter in "abcdefghijkl")
     many = page(study(point_results(strategies=names))).section("differences")
-    assert not any("open" in attributes for attributes in many.named("details"))
     by_strategy, first, *_ = many.tables
     assert by_strategy[0][:2] == ["strategy", "Mean loss_mtl over labels"] and len(first) == 1 + 12 * 11 // 2
     assert [row[0] for row in by_strategy[1:]] == list(names)
@@ -89,10 +98,12 @@ def test_many_lines_have_no_bands_and_the_text_says_so() -> None:
     names = tuple(f"arm{letter}" for letter in "abcdefgh")
     few, many = (point_results(strategies=shown) for shown in (names[:7], names))
     assert all(line.low for line in curve_figure(few, loss, "loss_mtl", "a").drawings[0].lines)
-    assert not any(line.low for line in curve_figure(many, loss, "loss_mtl", "a").drawings[0].lines)
+    hindsight = replace(few, best_of={"best": names[:2]})
+    for shown in (many, hindsight):
+        assert not any(line.low for line in curve_figure(shown, loss, "loss_mtl", "a").drawings[0].lines)
     assert "Its band is one standard deviation" in page(study(few)).words
     words = page(study(many)).words
-    assert "band" not in words[: words.index("Differences")] and "Each line is the mean over seeds." in words
+    assert "band" not in words[: words.index("Differences")] and "The numbers have the standard deviations." in words
 
 
 def test_what_limits_the_comparison_is_said_first() -> None:

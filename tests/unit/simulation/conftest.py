@@ -1,5 +1,6 @@
 """A finished study of three tasks, whose arms buy images, cells, cells with pseudo-labels, or uncertain cells."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ full = false
 semseg = {{ classes = {str(list(CLASSES)).replace("'", '"')} }}
 depth = {{}}
 normals = {{}}
+"""
+ARMS = """
 [simulate.arms.images]
 strategy = "random_images"
 [simulate.arms.cells]
@@ -32,7 +35,7 @@ strategy = "random_cells"
 [simulate.arms.pseudo]
 strategy = "random_cells"
 rounds = 1
-changes = {{ terms = {{ pseudo_labels = {{}} }} }}
+changes = { terms = { pseudo_labels = {} } }
 [simulate.arms.uncertain]
 strategy = "partal"
 """
@@ -50,16 +53,22 @@ class Finished:
         return read_picks(self.folder / "runs" / f"{arm}-seed{seed}" / "rounds" / f"{number:04d}")
 
 
-@pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The study. Nobody changes it, except for labels that are put back."""
-    folder = tmp_path_factory.mktemp("analysed")
+def finished_study(folder: Path, simulate: str, missing: Sequence[tuple[int, str]] = ()) -> Finished:
+    """Run a study of 10 images to train on and 3 to test on; some labels, by image and task, do not exist."""
     made = make_dataset(folder / "data", n=13, size=(32, 64), tasks=TASKS)
+    for index, task in missing:
+        made.label(made.names[index], task).unlink()
     (made.root / "splits").mkdir()
     (made.root / "splits" / "train.txt").write_text("".join(f"{name}\n" for name in made.names[:10]))
     (made.root / "splits" / "test.txt").write_text("".join(f"{name}\n" for name in made.names[10:]))
     path = folder / "study.toml"
-    path.write_text(RECIPE.replace("epochs = 2", "epochs = 1") + SIMULATE)
+    path.write_text(RECIPE.replace("epochs = 2", "epochs = 1") + simulate)
     request = StudyRequest(str(path), study_of(str(path), {}), made.root, "", folder / "out", jobs=2)
     assert not run_study(request).failed
     return Finished(folder / "out", made)
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The study. Nobody changes it, except for labels that are put back."""
+    return finished_study(tmp_path_factory.mktemp("analysed"), SIMULATE + ARMS)

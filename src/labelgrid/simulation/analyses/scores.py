@@ -26,7 +26,7 @@ from labelgrid.simulation.analyses.measuring import Question, cell_losses
 from labelgrid.simulation.analyses.traits import Traits
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
-from labelgrid.tasks.task import build_all
+from labelgrid.tasks.task import TaskDef, build_all
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,11 @@ class Scores:
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
         rounds = [(run, folder, number) for run, folder in runs for number in _scored(folder)]
+        if not rounds:
+            return
         progress.start("Comparing", len(rounds), "rounds")
-        traits: Traits | None = None
+        traits = _traits([folder for _, folder in runs])
         for run, folder, number in rounds:
-            traits = traits or _traits(folder)
             yield from _compared(run, folder, number, traits)
             progress.advance(note=run.key)
 
@@ -67,10 +68,13 @@ def _of_cells(table: Table) -> list[str]:
     return [name for name, axis in table.axes.items() if axis == "cell"]
 
 
-def _traits(folder: Path) -> Traits:
-    """The traits of the study's data set. All its runs have the same."""
-    with ProjectFolder.open(folder) as project:
-        tasks, oracle = project.tasks(), project.settings.oracle
+def _traits(folders: Sequence[Path]) -> Traits:
+    """The traits of the study's data set, for the tasks of all its arms."""
+    tasks: dict[str, TaskDef] = {}
+    for folder in folders:
+        with ProjectFolder.open(folder) as project:
+            tasks |= project.tasks()
+            oracle = project.settings.oracle
     assert oracle is not None
     classes = frozenset(name for name, task in build_all(tasks).items() if task.probabilities)
     return Traits(dataset_of(oracle), tasks, classes)
@@ -80,9 +84,10 @@ def _compared(run: Run, folder: Path, number: int, traits: Traits) -> Iterator[F
     table = read_table(folder / "rounds" / f"{number:04d}" / "scores" / FILE)
     with ProjectFolder.open(folder) as project:
         pool = [row.image_id for row in project.store.images(("train",))]
-        rows = project.store.cells(state=State.LABELLED, splits=("train",))
-        known = frozenset(row.cell for row in rows if row.round < number)
-    cells = frozenset(Cell(image, task) for image in table.images for task in table.tasks) - known
+        earlier = [row for row in project.store.cells(splits=("train",)) if row.round < number]
+    known = frozenset(row.cell for row in earlier if row.state == State.LABELLED)
+    scored = frozenset(Cell(image, task) for image in table.images for task in table.tasks)
+    cells = scored - {row.cell for row in earlier}
     losses = cell_losses(Question(run, folder, number, cells, known))
     by_name = traits.of(pool)
     for name in _of_cells(table):
@@ -99,11 +104,11 @@ def _compared(run: Run, folder: Path, number: int, traits: Traits) -> Iterator[F
 
 def _correlation(scores: Mapping[str, float], values: Mapping[str, float]) -> tuple[float, int]:
     """The rank correlation over the images that have both, and their number; NaN if either is the same for all."""
-    both = [image for image, score in scores.items() if image in values and math.isfinite(score)]
-    pair = np.array([(scores[image], values[image]) for image in both]).reshape(-1, 2)
-    if len(both) < 3 or (pair == pair[0]).all(0).any():
-        return math.nan, len(both)
-    return float(spearmanr(pair[:, 0], pair[:, 1]).statistic), len(both)
+    pairs = np.array([(score, values.get(image, math.nan)) for image, score in scores.items()]).reshape(-1, 2)
+    known = pairs[np.isfinite(pairs).all(1)]
+    if len(known) < 3 or (known == known[0]).all(0).any():
+        return math.nan, len(known)
+    return float(spearmanr(known[:, 0], known[:, 1]).statistic), len(known)
 
 
 def _dots(means: Sequence[Mean]) -> Dots:

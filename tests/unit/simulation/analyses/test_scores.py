@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from labelgrid.labels.grid import Cell
+from labelgrid.labels.grid import Cell, State
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
 from labelgrid.simulation.analyses.measuring import Question, cell_losses
 from labelgrid.simulation.runs import Run
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import outputs, truth, value, values
+from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 ROUNDS = (2, 3)
 
@@ -85,6 +87,36 @@ def test_the_rank_correlations_with_labels_are_those_of_rare_classes_and_mean_va
         for name, traits in (("rare classes of semseg", rare), ("the mean of depth", far)):
             found = value(whole, "uncertain", "Spearman's rho", round=number, task="depth", **{"with": name})
             assert found == pytest.approx(spearmanr(scores, traits).statistic, abs=1e-9)
+
+
+OTHER = """
+[simulate.arms.depth-only]
+strategy = "partal"
+tasks = ["depth"]
+rounds = 1
+[simulate.arms.all]
+strategy = "partal"
+"""
+
+
+def test_skipped_cells_cannot_be_picked_and_arms_may_have_other_tasks(tmp_path: Path) -> None:
+    made = finished_study(tmp_path, SIMULATE + OTHER, [(index, "depth") for index in range(5)])
+    result = analyse(made.folder, "scores")
+    of_depth_only = {finding.keys["with"] for finding in result.findings if finding.run.name == "depth-only"}
+    assert of_depth_only == {finding.keys["with"] for finding in result.findings if finding.run.name == "all"}
+    assert {"rare classes of semseg", "the mean of depth", "the mean of normals"} <= of_depth_only
+    counted = {
+        finding.count
+        for finding in result.findings
+        if (finding.run.name, finding.keys["round"], finding.keys["with"]) == ("all", 3, "noise of the image")
+        and finding.keys["task"] == "depth"
+    }
+    asked = {(p.image, p.task) for number in (1, 2) for p in made.picked("all", 0, number)}
+    table = read_table(made.folder / "runs/all-seed0/rounds/0003/scores/scores.parquet")
+    with ProjectFolder.open(made.folder / "runs" / "all-seed0") as project:
+        skipped = [row.cell.image_id for row in project.store.cells(state=State.SKIPPED) if row.round < 3]
+    assert set(skipped) & set(table.images)
+    assert counted == {sum((image, "depth") not in asked for image in table.images)}
 
 
 def test_strategies_without_scores_have_none(whole: AnalysisResult) -> None:
