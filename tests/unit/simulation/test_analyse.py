@@ -39,7 +39,7 @@ def test_what_is_no_finished_study_is_refused(study: Any, tmp_path: Path) -> Non
     copy = shutil.copytree(study.folder, tmp_path / "copy")
     (copy / "runs" / "cells-seed0" / "done.json").unlink()
     said = refused(tmp_path, "analyse", copy, "picks", "--out", tmp_path / "out")
-    assert "1 of 5 runs are not done: cells-seed0" in said and "Finish them with `labelgrid simulate`" in said
+    assert "1 of 6 runs are not done: cells-seed0" in said and "Finish them with `labelgrid simulate`" in said
 
 
 def test_other_images_than_those_of_the_runs_are_refused(study: Any) -> None:
