@@ -107,9 +107,15 @@ def strategy_table(figures: Sequence[CampaignFigure], strategies: Sequence[str])
 def _summary(figure: CampaignFigure, strategy: str) -> Value:
     """A strategy's mean and standard deviation as text; None without a seed."""
     mean, deviation, seeds = figure.summary(strategy)
-    reached = (figure.reached or {}).get(strategy, seeds)
-    never = f" (reached by {reached} of {seeds})" if reached < seeds else ""
-    return f"{spread(mean, deviation)}{never}" if seeds else None
+    reached = _reached(figure, strategy)
+    return spread(mean, deviation) + (f" (reached by {reached})" if reached else "") if seeds else None
+
+
+def _reached(figure: CampaignFigure, strategy: str) -> str:
+    """How many of a strategy's seeds reached the goal of a figure, such as "0 of 3"; "" if all did."""
+    seeds = figure.summary(strategy)[2]
+    count = (figure.reached or {}).get(strategy, seeds)
+    return f"{count} of {seeds}" if count < seeds else ""
 
 
 def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:
@@ -147,12 +153,6 @@ def _dots(figure: CampaignFigure, name: str) -> Dots:
     """The mean and standard deviation of each strategy, the best first."""
     known = [strategy for strategy, values in figure.values.items() if values]
     known.sort(key=lambda strategy: figure.summary(strategy)[0], reverse=figure.better == "higher")
-    marks = {f"{strategy}{_never(figure, strategy)}": figure.summary(strategy)[:2] for strategy in known}
+    names = {one: f"{one} ({reached})" if (reached := _reached(figure, one)) else one for one in known}
+    marks = {names[strategy]: figure.summary(strategy)[:2] for strategy in known}
     return Dots(name, with_unit(figure.name, figure.unit), {"": marks})
-
-
-def _never(figure: CampaignFigure, strategy: str) -> str:
-    """How many seeds reached the goal of a figure, in brackets; "" if all did."""
-    seeds = figure.summary(strategy)[2]
-    reached = (figure.reached or {}).get(strategy, seeds)
-    return f" ({reached} of {seeds})" if reached < seeds else ""

@@ -93,6 +93,13 @@ class HiddenLabels:
         return nonempty_label(self.data, image_id, task) if Cell(image_id, task.name) in self.cells else None
 
 
+def hidden_data(project: ProjectFolder) -> Source:
+    """The data set whose labels are hidden from a simulated campaign."""
+    oracle = project.settings.oracle
+    assert oracle is not None
+    return dataset_of(oracle)
+
+
 def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetrics]:
     """Measure each network on its cells, at the images' original size. What arms have in common is measured once.
 
@@ -114,18 +121,35 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
 
-def cell_losses(question: Question) -> dict[Cell, float]:
-    """The loss of a round's network on each of the cells that has a label: the mean over its valid pixels.
+def cell_losses(questions: Sequence[Question], progress: Progress) -> Iterator[tuple[int, Mapping[Cell, float]]]:
+    """The loss of each question's network on each of its cells that has a label: the mean over its valid pixels.
+
+    Yields:
+        the index of a question, and its losses; what questions have in common is measured once, so they may be yielded
+        in another order.
 
     Raises:
-        ProjectError: the network is gone. LabelgridError: an image or a label cannot be read.
+        ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
     """
-    fit, losses = _fits([question])[question.place], dict[Cell, float]()
+    fits = _fits(questions)
+    alike: dict[Hashable, list[int]] = {}
+    for index, question in enumerate(questions):
+        alike.setdefault(_stamp(question, fits[question.place]), []).append(index)
+    progress.start("Measuring", sum(len(questions[first].images) for first, *_ in alike.values()), "images")
+    for indices in alike.values():
+        first = questions[indices[0]]
+        losses = _losses(first, fits[first.place], progress)
+        yield from ((index, losses) for index in indices)
+
+
+def _losses(question: Question, fit: Fit, progress: Progress) -> dict[Cell, float]:
+    losses: dict[Cell, float] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
-        data, options, tasks = _hidden(context), context.recipe.data, context.definitions
+        data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
         inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
-        outputs = predictions(model, tasks, inputs, question.images, options, known=bool(question.known))
+        feed = bool(question.known)
+        outputs = predictions(model, tasks, inputs, question.images, options, known=feed, progress=progress)
         for image, raws, frame in outputs:
             for name, label in labels_of(labels, tasks, image).items():
                 measure = Measure(context.tasks[name])
@@ -159,7 +183,7 @@ def _stamp(question: Question, fit: Fit) -> Hashable:
 
 
 def _measure(context: RoundContext, model: TrainedModel, question: Question, progress: Progress) -> Evaluation:
-    data, recipe = _hidden(context), context.recipe
+    data, recipe = hidden_data(context.project), context.recipe
     return evaluate(
         model,
         context.tasks,
@@ -172,13 +196,6 @@ def _measure(context: RoundContext, model: TrainedModel, question: Question, pro
         known=HiddenLabels(data, question.known) if question.known else None,
         progress=_Advance(progress),
     )
-
-
-def _hidden(context: RoundContext) -> Source:
-    """The data set that a simulated campaign hides the labels of."""
-    oracle = context.project.settings.oracle
-    assert oracle is not None
-    return dataset_of(oracle)
 
 
 class _Advance(Silent):

@@ -17,12 +17,11 @@ from scipy.stats import spearmanr
 from labelgrid.labels.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import dataset_of
 from labelgrid.report.dots import Dots
 from labelgrid.results import Result
 from labelgrid.score.table import FILE, Table, read_table
 from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped
-from labelgrid.simulation.analyses.measuring import Question, cell_losses
+from labelgrid.simulation.analyses.measuring import Question, cell_losses, hidden_data
 from labelgrid.simulation.analyses.traits import Traits
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
@@ -44,28 +43,44 @@ class Scores:
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""
-        rounds = [(run, folder, number) for run, folder in runs for number in _scored(folder)]
+        rounds = [scored for run, folder in runs for scored in _rounds(run, folder)]
         if not rounds:
             return
-        progress.start("Comparing", len(rounds), "rounds")
-        traits = _traits([folder for _, folder in runs])
-        for run, folder, number in rounds:
-            yield from _compared(run, folder, number, traits)
-            progress.advance(note=run.key)
+        traits, found = _traits([folder for _, folder in runs]), dict[int, list[Finding]]()
+        for index, losses in cell_losses([scored.question for scored in rounds], progress):
+            found[index] = list(_compared(rounds[index], losses, traits))
+        for index in sorted(found):
+            yield from found[index]
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task, one row for each trait."""
         return [_dots(group) for group in grouped(means, "task").values()]
 
 
-def _scored(folder: Path) -> list[int]:
-    """The rounds of a run with statistics of cells."""
-    found = sorted(folder.glob(f"rounds/*/scores/{FILE}"))
-    return [int(path.parent.parent.name) for path in found if _of_cells(read_table(path))]
+@dataclass(frozen=True)
+class _ScoredRound:
+    """A round of a run: the cells that could be picked, the images of the pool, and the statistics of cells."""
+
+    question: Question
+    pool: Sequence[str]
+    table: Table
 
 
-def _of_cells(table: Table) -> list[str]:
-    return [name for name, axis in table.axes.items() if axis == "cell"]
+def _rounds(run: Run, folder: Path) -> Iterator[_ScoredRound]:
+    """The rounds of a run that have statistics of cells."""
+    with ProjectFolder.open(folder) as project:
+        pool = [row.image_id for row in project.store.images(("train",))]
+        rows = list(project.store.cells(splits=("train",)))
+    for path in sorted(folder.glob(f"rounds/*/scores/{FILE}")):
+        whole, number = read_table(path), int(path.parent.parent.name)
+        table = whole.only([name for name, axis in whole.axes.items() if axis == "cell"], whole.stamp)
+        if not table.statistics:
+            continue
+        earlier = [row for row in rows if row.round < number]
+        known = frozenset(row.cell for row in earlier if row.state == State.LABELLED)
+        scored = frozenset(Cell(image, task) for image in table.images for task in table.tasks)
+        cells = scored - {row.cell for row in earlier}
+        yield _ScoredRound(Question(run, folder, number, cells, known, {"round": number}), pool, table)
 
 
 def _traits(folders: Sequence[Path]) -> Traits:
@@ -74,32 +89,23 @@ def _traits(folders: Sequence[Path]) -> Traits:
     for folder in folders:
         with ProjectFolder.open(folder) as project:
             tasks |= project.tasks()
-            oracle = project.settings.oracle
-    assert oracle is not None
+            source = hidden_data(project)
     classes = frozenset(name for name, task in build_all(tasks).items() if task.probabilities)
-    return Traits(dataset_of(oracle), tasks, classes)
+    return Traits(source, tasks, classes)
 
 
-def _compared(run: Run, folder: Path, number: int, traits: Traits) -> Iterator[Finding]:
-    table = read_table(folder / "rounds" / f"{number:04d}" / "scores" / FILE)
-    with ProjectFolder.open(folder) as project:
-        pool = [row.image_id for row in project.store.images(("train",))]
-        earlier = [row for row in project.store.cells(splits=("train",)) if row.round < number]
-    known = frozenset(row.cell for row in earlier if row.state == State.LABELLED)
-    scored = frozenset(Cell(image, task) for image in table.images for task in table.tasks)
-    cells = scored - {row.cell for row in earlier}
-    losses = cell_losses(Question(run, folder, number, cells, known))
-    by_name = traits.of(pool)
-    for name in _of_cells(table):
+def _compared(scored: _ScoredRound, losses: Mapping[Cell, float], traits: Traits) -> Iterator[Finding]:
+    question, table, by_name = scored.question, scored.table, traits.of(scored.pool)
+    for name, statistic in table.statistics.items():
         for column, task in enumerate(table.tasks):
-            scores = dict(zip(table.images, table.statistics[name][:, column], strict=True))
-            own = {image: score for image, score in scores.items() if Cell(image, task) in cells}
+            scores = dict(zip(table.images, statistic[:, column], strict=True))
+            own = {image: score for image, score in scores.items() if Cell(image, task) in question.cells}
             every = {"the loss": {cell.image_id: loss for cell, loss in losses.items() if cell.task == task}, **by_name}
             for trait, values in every.items():
                 value, count = _correlation(own, values)
                 if math.isfinite(value):
-                    keys: Keys = {"round": number, "scores": name, "task": task, "with": trait}
-                    yield Finding(run, keys, Result("Spearman's rho", value, "", "higher"), count)
+                    keys: Keys = {**question.keys, "scores": name, "task": task, "with": trait}
+                    yield Finding(question.run, keys, Result("Spearman's rho", value, "", "higher"), count)
 
 
 def _correlation(scores: Mapping[str, float], values: Mapping[str, float]) -> tuple[float, int]:

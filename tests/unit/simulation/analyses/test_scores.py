@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from labelgrid.labels.grid import Cell, State
+from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
@@ -18,6 +19,15 @@ from tests.unit.simulation.analyses.slow import outputs, truth, value, values
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 ROUNDS = (2, 3)
+
+
+class Counted(Silent):
+    """Counts the images."""
+
+    images = 0
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        self.images += amount
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,9 @@ def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_h
     assert fed
     cells = frozenset(Cell(image, "depth") for image in images)
     folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
-    found = cell_losses(Question(run, folder, 3, cells, fed))
+    question, counted = Question(run, folder, 3, cells, fed), Counted()
+    (_, found), (_, again) = cell_losses([question, question], counted)
+    assert counted.images == len(images) and again == found  # measured once
     assert found.keys() == cells
     for image in images:
         expected = slow_loss(study, 3, image, "depth", known[image])
