@@ -4,9 +4,8 @@ Each task's cells are drawn uniformly and independently of the other tasks'.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Literal
 
 import numpy as np
@@ -16,7 +15,7 @@ from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import check_named, draw_cells
-from labelgrid.select.shares import Group, deal, interleave, shuffled
+from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.words import listed
 
@@ -68,7 +67,10 @@ class RandomTasks:
         order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
         found = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
         groups = [Group(rows * t + column, draws[rows, column]) for column, rows in found]
-        turns = interleave([cycle([index]) for index in range(len(order))], shares[order].tolist())
+
+        def turns(spent: Container[int]) -> Iterator[int]:
+            return interleave([alternate([index], spent) for index in range(len(order))], shares[order].tolist())
+
         costs, amount = cell_costs(grid, budget)
         picks = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
         return Selection(

@@ -1,6 +1,6 @@
 """Divides a budget among groups of images or cells: each group gets its share of the picks."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from labelgrid.select.budget import ROUNDING, Floats
 from labelgrid.streams import stream
 
 Rows = NDArray[np.intp]
+#: Yields the index of the group whose turn it is, given the groups that have nothing left, which grow meanwhile.
+Turns = Callable[[Container[int]], Iterator[int]]
 
 
 @dataclass(frozen=True)
@@ -26,20 +28,43 @@ class Group:
     scores: Floats
 
 
+def alternate(groups: Sequence[int], spent: Container[int]) -> Iterator[int]:
+    """One group after the other, again and again, until all are spent.
+
+    Example:
+        >>> spent = set()
+        >>> turns = alternate([4, 2, 3], spent)
+        >>> first = [next(turns) for _ in range(4)]
+        >>> spent |= {3, 4}
+        >>> first, [next(turns) for _ in range(3)]
+        ([4, 2, 3, 4], [2, 2, 2])
+    """
+    while groups := [group for group in groups if group not in spent]:
+        yield from (group for group in groups if group not in spent)
+
+
 def interleave(turns: Sequence[Iterator[int]], shares: Sequence[float]) -> Iterator[int]:
-    """Merge endless sequences of turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
+    """Merge sequences of turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
+
+    When a sequence ends, the others go on without it.
 
     Example:
         >>> from itertools import cycle
         >>> merged = interleave([cycle("ab"), cycle("c")], [2, 1])
         >>> "".join(next(merged) for _ in range(9))
         'acbacbacb'
+        >>> "".join(interleave([iter("aaaa"), iter("b")], [1, 1]))
+        'abaaa'
     """
-    counts = [0] * len(turns)
-    while turns:
-        best = max(range(len(turns)), key=lambda index: shares[index] / (2 * counts[index] + 1))
+    counts = dict.fromkeys(range(len(turns)), 0)
+    while counts:
+        best = max(counts, key=lambda index: shares[index] / (2 * counts[index] + 1))
         counts[best] += 1
-        yield next(turns[best])
+        group = next(turns[best], None)
+        if group is None:
+            del counts[best]
+        else:
+            yield group
 
 
 def shuffled(count: int, seed: int, *names: str) -> list[int]:
@@ -63,16 +88,15 @@ def image_picks(grid: Grid, found: Iterable[tuple[int, float]], why: str) -> lis
 
 
 def deal(
-    groups: Sequence[Group], turns: Iterator[int], costs: Floats, keys: NDArray[np.uint64], amount: float
+    groups: Sequence[Group], turns: Turns, costs: Floats, keys: NDArray[np.uint64], amount: float
 ) -> list[tuple[int, int, float]]:
     """Let the groups take turns until the amount pays for no further item.
 
-    In its turn a group takes its best item that no group took and that the rest of the amount pays for. A group that
-    has nothing left is passed over.
+    In its turn a group takes its best item that no group took and that the rest of the amount pays for.
 
     Args:
         groups: the groups.
-        turns: the index of the group whose turn it is; endless, with each group again and again.
+        turns: whose turn it is, such as `partial(alternate, [1, 0])`; each group again and again while it has items.
         costs: float64 [items], in the unit of `amount`.
         keys: uint64 [items]; they break ties of scores, then the index does.
         amount: what may be spent.
@@ -81,23 +105,22 @@ def deal(
         Item, group and score of each pick, in order.
 
     Example:
-        >>> from itertools import cycle
+        >>> from functools import partial
         >>> few, all_ = Group(np.array([0]), np.array([0.1])), Group(np.arange(3), np.array([0.1, 0.5, 0.9]))
-        >>> deal([few, all_], cycle([0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
+        >>> deal([few, all_], partial(alternate, [0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
         [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
     """
     least = float(costs.min(initial=np.inf))
     most = int((amount + ROUNDING) // least) if 0 < least < np.inf else len(costs)
     queues = [_best_first(group, keys, most) for group in groups]
-    waiting, left = set(range(len(groups))), amount + ROUNDING
+    spent, left = set[int](), amount + ROUNDING
     taken, picks = np.zeros(len(costs), np.bool_), list[tuple[int, int, float]]()
-    while waiting and left >= least:
-        group = next(turns)
-        if group not in waiting:
-            continue
+    for group in turns(spent):
+        if left < least:
+            break
         found = next(((i, score) for i, score in queues[group] if not taken[i] and costs[i] <= left), None)
         if found is None:
-            waiting.remove(group)
+            spent.add(group)
             continue
         item, score = found
         picks.append((item, group, score))

@@ -4,7 +4,7 @@ The strata are rare predicted classes where a task predicts classes, and cluster
 """
 
 from dataclasses import dataclass
-from itertools import cycle
+from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from labelgrid.labels.grid import Pick
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, deal, image_picks, shuffled
+from labelgrid.select.shares import Group, alternate, deal, image_picks, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -69,7 +69,7 @@ class Stratified:
         strata[missing] = self._strata(pool, missing)
         names, sizes = np.unique(strata[missing], return_counts=True)
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
-        turns, why = cycle(shuffled(len(names), pool.seed, "strata")), "random of its stratum"
+        turns, why = partial(alternate, shuffled(len(names), pool.seed, "strata")), "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]
             groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]

@@ -4,7 +4,7 @@ It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). 
 """
 
 from dataclasses import dataclass
-from itertools import cycle
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from labelgrid.select.budget import ROUNDING, image_costs
 from labelgrid.select.clusters import k_means
-from labelgrid.select.shares import Group, deal, image_picks
+from labelgrid.select.shares import Group, alternate, deal, image_picks
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -78,7 +78,7 @@ class TypiClust:
         found, left = [], budget.amount
         for some in groups:
             if some:
-                found += (part := deal(some, cycle(range(len(some))), costs, grid.keys, left))
+                found += (part := deal(some, partial(alternate, range(len(some))), costs, grid.keys, left))
                 left -= float(sum(costs[item] for item, _, _ in part))
                 costs[[item for item, _, _ in part]] = np.inf
         scored = [(row, score) for row, _, score in found]

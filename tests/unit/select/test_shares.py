@@ -1,5 +1,6 @@
 """Groups take turns by their shares; budgets are kept, items are taken once."""
 
+from functools import partial
 from itertools import cycle, islice
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from labelgrid.labels.grid import State
 from labelgrid.select.budget import cell_costs, image_costs
-from labelgrid.select.shares import Group, deal, interleave, shuffled
+from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget
 from tests.contracts.strategy_laws import grid_of
 
@@ -33,26 +34,47 @@ def test_turns_may_be_nested_so_that_many_small_groups_get_the_share_of_their_pa
 
 
 def test_groups_take_their_best_items_in_turn_and_each_item_once():
-    found = deal([group([0, 1, 2]), group([2, 3])], cycle([0, 1]), np.ones(4), KEYS, 4.0)
+    found = deal([group([0, 1, 2]), group([2, 3])], partial(alternate, [0, 1]), np.ones(4), KEYS, 4.0)
     assert found == [(2, 0, 2.0), (3, 1, 3.0), (1, 0, 1.0), (0, 0, 0.0)]
 
 
 def test_ties_are_broken_by_key_and_then_by_index():
     keys = np.array([5, 4, 4, 9], np.uint64)
-    found = deal([group([0, 1, 2, 3], [1, 1, 1, 1])], cycle([0]), np.ones(4), keys, 4.0)
+    found = deal([group([0, 1, 2, 3], [1, 1, 1, 1])], partial(alternate, [0]), np.ones(4), keys, 4.0)
     assert [item for item, *_ in found] == [1, 2, 0, 3]
 
 
 def test_what_the_rest_does_not_pay_for_is_passed_over():
     costs = np.array([1.0, 5.0, 2.0, np.inf])
-    found = deal([group([0, 1, 2, 3])], cycle([0]), costs, KEYS, 3.0)
+    found = deal([group([0, 1, 2, 3])], partial(alternate, [0]), costs, KEYS, 3.0)
     assert [item for item, *_ in found] == [2, 0]
-    assert deal([group([1])], cycle([0]), costs, KEYS, 3.0) == []
+    assert deal([group([1])], partial(alternate, [0]), costs, KEYS, 3.0) == []
 
 
 def test_free_items_are_all_taken_and_no_groups_take_nothing():
-    assert len(deal([group(range(9))], cycle([0]), np.zeros(9), KEYS, 0.5)) == 9
-    assert deal([], cycle([]), np.ones(9), KEYS, 5.0) == []
+    assert len(deal([group(range(9))], partial(alternate, [0]), np.zeros(9), KEYS, 0.5)) == 9
+    assert deal([], partial(alternate, []), np.ones(9), KEYS, 5.0) == []
+
+
+def test_a_group_with_nothing_left_takes_no_more_turns():
+    asked = []
+
+    def turns(spent):
+        for turn in interleave([alternate([0], spent), alternate([1], spent)], [1e9, 1.0]):
+            asked.append(turn)
+            yield turn
+
+    found = deal([group([0, 1]), group(range(2, 60))], turns, np.ones(60), KEYS[:60], 50.0)
+    assert [of for _, of, _ in found] == [0, 0] + [1] * 48
+    assert len(asked) < 60
+
+
+def test_a_class_with_nothing_left_leaves_its_turns_to_the_other_classes_of_its_task():
+    def turns(spent):
+        return interleave([alternate([0, 1], spent), alternate([2], spent)], [1, 1])
+
+    found = deal([group([0]), group(range(1, 21)), group(range(21, 41))], turns, np.ones(41), KEYS[:41], 20.0)
+    assert abs(sum(of == 2 for _, of, _ in found) - 10) <= 1
 
 
 def test_sorting_only_the_best_few_equals_sorting_all():
@@ -61,7 +83,7 @@ def test_sorting_only_the_best_few_equals_sorting_all():
         scores, costs = rng.integers(0, 5, 40) / 5, rng.choice([1.0, 3.0, np.inf], 40)
         halves = [Group(np.arange(20), scores[:20]), Group(np.arange(10, 40), scores[10:])]
         amount = float(rng.uniform(1, 30))
-        found = [item for item, *_ in deal(halves, cycle([0, 1]), costs, KEYS, amount)]
+        found = [item for item, *_ in deal(halves, partial(alternate, [0, 1]), costs, KEYS, amount)]
         order, left, taken, over, turn = [], amount, set(), set(), 0
         while len(over) < 2:
             at = halves[turn % 2]
