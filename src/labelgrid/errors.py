@@ -72,6 +72,10 @@ class PluginError(LabelgridError):
     """A plug-in's name is unknown, or its options are wrong."""
 
 
+class NothingLeftError(PluginError):
+    """A strategy that buys labels of some tasks only has bought all of them."""
+
+
 class RecipeError(LabelgridError):
     """A recipe or settings file is invalid."""
 

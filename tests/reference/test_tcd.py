@@ -84,17 +84,32 @@ def slow_distance(pool, options, item, picked):
 
 
 def slow_greedy(pool, budget, options):
-    items, picked, found = slow_items(pool, budget, options), [], []
+    found, value = slow_picks(pool, budget, options, None)
+    if budget.unit != "cost":
+        return found
+    each = {item: slow_picks(pool, budget, options, item) for item in slow_items(pool, budget, options)}
+    each = {item: one for item, one in each.items() if one}
+    best = min(each, key=lambda item: (-each[item][2], pool.grid.keys[item[0]], item[1]))
+    return each[best][0] if each[best][2] > value else found
+
+
+def slow_picks(pool, budget, options, first):
+    """The picks and their total value; with a first pick also its value, None if it costs too much."""
+    items, picked, found, gained = slow_items(pool, budget, options), [], [], []
     left = budget.amount * (3 if options.unit == "cells" and budget.unit == "images" else 1)
     while True:
         payable = {item: value for item, value in items.items() if value[1] <= left + 1e-9}
+        if first and not picked and first not in payable:
+            return None
         if not payable:
-            return found
+            return (found, sum(gained)) if first is None else (found, sum(gained), gained[0])
         values = {item: value[0] for item, value in payable.items()}
         if options.score != "inconsistency":
             values = {item: score * slow_distance(pool, options, item, picked) for item, score in values.items()}
         rates = {item: values[item] / (payable[item][1] if budget.unit == "cost" else 1) for item in payable}
         best = min(values, key=lambda item: (-rates[item], pool.grid.keys[item[0]], item[1]))
+        best = first if first and not picked else best
+        gained.append(values[best])
         _, cost, tasks = items.pop(best)
         picked.append(best)
         left -= cost

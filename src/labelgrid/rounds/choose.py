@@ -102,7 +102,7 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
     selection = strategy.select(pool, budget)
     if not selection.picks:
         raise _too_little(budget, name, grid)
-    check_picks(name, selection.picks, grid, budget)
+    check_picks(name, selection.picks, grid, budget, strategy.unit)
     costs = dict(zip(grid.tasks, grid.cost.tolist(), strict=True))
     picks = list(selection.picks)
     result = QueryResult(number, name, picks, float(sum(costs[pick.cell.task] for pick in picks)))

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,17 @@ MOST_SUMS = 2 * 10**8
 MOST_KEPT = 2 * 10**7
 
 
-def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) -> None:
+def check_picks(
+    name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: Literal["cells", "images"] = "cells"
+) -> None:
     """Refuse picks that no strategy may make; nothing was done with them yet.
+
+    Args:
+        name: the strategy's name.
+        picks: its picks.
+        grid: the pool.
+        budget: the most that they may take. A strategy of cells may spread the labels of a budget in images.
+        unit: the unit of the strategy's picks.
 
     Raises:
         PluginError: a cell is picked twice, is not missing, has no finite score, or the picks exceed the budget.
@@ -42,9 +52,8 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget) ->
             faults.append(f"({pick.cell.image_id}, {pick.cell.task}) with the score {pick.score}")
     spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
     used = {"labels": len(cells), "images": len(picked), "cost": spent}[budget.unit]
-    # A strategy of cells may spread the labels of a budget in images over more images.
-    most = budget.amount * (len(grid.tasks) if budget.unit == "images" else 1)
-    if (len(cells) if budget.unit == "images" else used) > most + 1e-6:
+    spread = budget.unit == "images" and unit == "cells"
+    if (len(cells) / len(grid.tasks) if spread else used) > budget.amount + 1e-6:
         faults.append(f"more than the budget of {budget.amount:g} {budget.unit}: {used:g}")
     if faults:
         raise PluginError(

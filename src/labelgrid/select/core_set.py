@@ -42,7 +42,7 @@ class CoreSet:
         grid, features = pool.grid, pool.statistics[FEATURES]
         costs, first = image_costs(grid, budget), draw_images(grid, pool.seed)[:, 0]
         rows, distances = farthest_first(features, np.any(grid.bought, axis=1), costs, grid.keys, budget.amount, first)
-        picks = image_picks(grid, zip(rows, distances[rows], strict=True), "far from all labelled images")
+        picks = image_picks(grid, ((row, distances[row], "far from all labelled images") for row in rows))
         return Selection(picks, {"distance": distances})
 
 

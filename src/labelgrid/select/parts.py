@@ -126,7 +126,8 @@ class MinMax:
     Scores outside the bounds are not clipped. If all scores of a task are equal, they become 0.
 
     Args:
-        keep: "first" keeps the bounds of the task's first round (PartAL A.3), "each" recomputes them in each round.
+        keep: "first" keeps the bounds of the task's first round in which its scores differ (PartAL A.3), "each"
+            recomputes them in each round.
 
     Source: PartAL eq. 1.
     """
@@ -135,8 +136,9 @@ class MinMax:
     removed: ClassVar[Sequence[str]] = ("normalisation",)
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The bounds by task: the kept ones unchanged, and new ones for tasks that have scores for the first time."""
-        bounds = dict(calibration) if self.keep == "first" else {}
+        """The bounds by task: kept ones unchanged, and new ones for tasks whose scores differ for the first time."""
+        kept = dict(calibration) if self.keep == "first" else {}
+        bounds = {task: pair for task, pair in kept.items() if pair[1] - pair[0] > LEAST_RANGE}
         for column, task in enumerate(grid.tasks):
             known = scores[:, column][grid.eligible[:, column]]
             known = known[np.isfinite(known)]
@@ -212,11 +214,8 @@ class Composed:
         calibration = self.normaliser.calibrate(raw.values, grid, pool.calibration)
         scores = self.normaliser.apply(raw.values, grid, calibration)
         scores = fill_unknown(scores, grid, pool.seed)
-        valued = self.valued and budget.unit == "cost"
-        if self.unit == "cells":
-            picks = best_cells(scores, grid, budget, self.why, np.isnan(raw.values), valued)
-        else:
-            picks = best_images(scores, grid, budget, self.why, valued)
+        best = best_cells if self.unit == "cells" else best_images
+        picks = best(scores, grid, budget, self.why, np.isnan(raw.values), self.valued and budget.unit == "cost")
         if not self.valued:
             return Selection(picks, raw.terms, calibration)
         without = {**raw.without, **dict.fromkeys(self.normaliser.removed, raw.values)}
@@ -261,9 +260,12 @@ def best_cells(
     return picks
 
 
-def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, valued: bool = False) -> list[Pick]:
+def best_images(
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None, valued: bool = False
+) -> list[Pick]:
     """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget.
 
+    `drawn`, bool [n, t], marks the scores that were drawn at random; the picks of an image without any other state it.
     `valued`: buy the most score for the money; an image's value is the sum of its scores above the pool's lowest, or
     above 0 if none is below.
     """
@@ -273,4 +275,5 @@ def best_images(scores: Scores, grid: Grid, budget: Budget, why: str, valued: bo
         bought = buy_value((mean - lowest) * grid.eligible.sum(1), grid.keys, image_costs(grid, budget), budget.amount)
     else:
         bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
-    return image_picks(grid, ((row, float(mean[row])) for row in bought), why)
+    scored = np.any(grid.eligible if drawn is None else grid.eligible & ~drawn, axis=1)
+    return image_picks(grid, ((row, float(mean[row]), why if scored[row] else DRAWN) for row in bought))

@@ -77,12 +77,12 @@ def shuffled(count: int, seed: int, *names: str) -> list[int]:
     return [int(number) for number in stream(seed, "turns", *names).permutation(count)]
 
 
-def image_picks(grid: Grid, found: Iterable[tuple[int, float]], why: str) -> list[Pick]:
-    """The picks of all missing cells of images, given their rows and scores."""
+def image_picks(grid: Grid, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
+    """The picks of all missing cells of images, given their rows, scores and reasons."""
     eligible = grid.eligible
     return [
         Pick(grid.cell(row, int(column)), float(score), why=why)
-        for row, score in found
+        for row, score, why in found
         for column in np.flatnonzero(eligible[row])
     ]
 

@@ -74,7 +74,7 @@ class Stratified:
             draws = draw_images(grid, pool.seed)[:, 0]
             groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]
             found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
-            picks = image_picks(grid, [(row, score) for row, _, score in found], why)
+            picks = image_picks(grid, ((row, score, why) for row, _, score in found))
         else:
             draws, t = draw_cells(grid, pool.seed), len(grid.tasks)
             of = draws.ravel()

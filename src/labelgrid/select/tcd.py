@@ -5,6 +5,7 @@ labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt & M
 """
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -95,37 +96,60 @@ class NearestByColumn:
         self.squared[:, columns] = np.minimum(self.squared[:, columns], further[:, None])
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
+    def copy(self) -> "NearestByColumn":
+        """A copy that gets no centre that is added to this one."""
+        other = copy(self)
+        other.squared = self.squared.copy()
+        return other
+
     def values(self) -> NDArray[np.float64]:
         """The distances; in a column without any centre, the largest to a centre of other columns, or a constant."""
         squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
         return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
 
 
-def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> tuple[list[tuple[int, int]], Scores, Scores]:
+#: Picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item as they
+#: were when it was picked, of all others after the last pick.
+Found = tuple[list[tuple[int, int]], Scores, Scores]
+
+
+def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found:
     """Pick the item with the highest score × distance that the rest of the amount pays for, until none is left.
 
-    Each pick becomes a centre of its column. With `rates`, score × distance counts per cost.
-
-    Returns:
-        The picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item
-        as they were when it was picked, of all others after the last pick.
+    With `rates`, score × distance counts per cost; one item that alone has more of it than all these picks comes first.
+    The distances fall with each pick, so there is no bound on the most that the amount could buy.
     """
+    start = nearest.copy()
+    found = picks, values, _ = _greedy(items, nearest, rates)
+    if not rates:
+        return found
+    alone = np.where(items.costs <= items.amount + ROUNDING, items.scores * start.values(), np.nan)
+    best = np.nanmax(alone, initial=-np.inf)
+    if best <= sum(float(values[pick]) for pick in picks):
+        return found
+    return _greedy(items, start, rates, first=highest(alone, items.keys))
+
+
+def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
+    """The row and the column of the highest value [n, g]; ties are broken by key, then by column."""
+    rows, columns = np.nonzero(values == np.nanmax(values))
+    first = np.lexsort((columns, keys[rows]))[0]
+    return int(rows[first]), int(columns[first])
+
+
+def _greedy(items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None) -> Found:
+    """As `greedy`, without the comparison to one item alone; `first` is the first pick."""
     scores, left = items.scores.copy(), items.amount + ROUNDING
     at_pick, picks = np.full(scores.shape, np.nan), []
     costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
-    while True:
-        values = np.where(np.isfinite(scores) & (items.costs <= left), scores * far / costs, -np.inf)
-        best = values.max(initial=-np.inf)
-        if best == -np.inf:
-            break
-        rows, columns = np.nonzero(values == best)
-        first = np.lexsort((columns, items.keys[rows]))[0]
-        row, column = int(rows[first]), int(columns[first])
+    while np.any(payable := np.isfinite(scores) & (items.costs <= left)):
+        row, column = first or highest(np.where(payable, scores * far / costs, np.nan), items.keys)
+        first = None
         picks.append((row, column))
         at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])
         scores[row, column] = np.nan
-        nearest.add(row, columns[first : first + 1])
+        nearest.add(row, np.array([column]))
         far = nearest.values()
     far = np.where(np.isnan(at_pick), far, at_pick)
     return picks, items.scores * far, far
@@ -195,12 +219,15 @@ class TaskConsistency:
             chosen = np.zeros(raw.shape, np.bool_)
             chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
             weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
+        scored = np.isfinite(raw) & eligible
+        if options.unit == "images":  # a cell without a score counts only where its image has no other
+            scored |= scored.any(1, keepdims=True)
         return [
             Pick(
                 grid.cell(row, column),
                 score,
                 float(weights[row, column]),
-                DRAWN if options.unit == "cells" and math.isnan(raw[row, column]) else WHY[options.score],
+                WHY[options.score] if scored[row, column] else DRAWN,
             )
             for row, column, score in cells
         ]

@@ -81,8 +81,8 @@ class TypiClust:
                 found += (part := deal(some, partial(alternate, range(len(some))), costs, grid.keys, left))
                 left -= float(sum(costs[item] for item, _, _ in part))
                 costs[[item for item, _, _ in part]] = np.inf
-        scored = [(row, score) for row, _, score in found]
-        picks = image_picks(grid, scored, "typical of images like which few are labelled")
+        why = "typical of images like which few are labelled"
+        picks = image_picks(grid, ((row, score, why) for row, _, score in found))
         of = np.where(clusters >= 0, clusters, 0)
         terms = {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}
         return Selection(picks, terms, without={"clusters": typicality})

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import RecipeError
+from labelgrid.errors import NothingLeftError, RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, request_id
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
@@ -140,7 +140,10 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
         return False
     scored = bool(strategy_of(project)[1].needs)
     budget = Budget(min(amount, left), study.unit)
-    query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
+    try:
+        query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
+    except NothingLeftError:
+        return False
     return True
 
 

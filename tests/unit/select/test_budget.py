@@ -53,6 +53,13 @@ def test_a_budget_of_images_pays_for_as_many_labels_as_these_have_tasks():
     check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"))
 
 
+def test_a_strategy_of_images_may_not_spread_a_budget_of_images():
+    check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"))  # two labels of two tasks
+    with pytest.raises(PluginError, match="more than the budget of 1 images: 2"):
+        check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "images")
+    check_picks("mine", picks(*ALL[:3]), GRID, Budget(2, "images"), "images")
+
+
 def test_a_budget_is_kept_to_rounding():
     check_picks("mine", picks(*ALL), GRID, Budget(7 - 1e-7, "cost"))
     assert "more than the budget" in refused(picks(*ALL), (7 - 1e-5, "cost"))

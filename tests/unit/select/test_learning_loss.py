@@ -42,9 +42,9 @@ def test_images_come_in_the_order_of_the_sum_of_their_normalised_predictions(see
 
 
 def test_planted_images_that_are_expected_to_be_predicted_badly_are_found():
-    """Two of two hundred images; one task's predictions are a thousand times larger, and say nothing."""
+    """Two of two hundred images; one task's predictions are a thousand times larger and say nothing."""
     rng = np.random.default_rng(0)
-    values = np.stack([rng.random(200), rng.random(200), 1000 + rng.random(200) * 0], 1)
+    values = np.stack([rng.random(200), rng.random(200), 1000 * rng.random(200)], 1)
     values[[17, 91], :2] += 3
     grid = grid_of([f"i{n}" for n in range(200)], np.zeros((200, 3)))
     assert set(ids(pick(grid, values, 2))) == {"i17", "i91"}

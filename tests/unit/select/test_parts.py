@@ -5,7 +5,7 @@ import pytest
 
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid
-from labelgrid.select import partal, random_cells, random_images
+from labelgrid.select import partal, random_cells, random_images, rbal
 from labelgrid.select.parts import DRAWN, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import image_key
@@ -176,14 +176,30 @@ def test_random_strategies_say_so_and_read_nothing(module, unit, why):
     assert len({pick.score for pick in found.picks}) == {"cells": 6, "images": 3}[unit]
 
 
-def test_a_task_that_was_constant_in_its_first_round_stays_zero_in_later_rounds():
+def test_a_task_that_was_constant_in_its_first_round_is_zero_then_and_gets_bounds_when_its_scores_differ():
     pool, first = grid([[0, 0], [0, 0], [0, 0]]), np.array([[2.0, 1.0], [2.0, 3.0], [2.0, 2.0]])
     bounds = MinMax().calibrate(first, pool, {})
     assert bounds == {"a": [2.0, 2.0], "b": [1.0, 3.0]}
-    later = np.array([[1.0, 2.0], [9.0, 4.0], [2.0, 3.0]])
-    np.testing.assert_array_equal(MinMax().apply(later, pool, bounds), [[0, 0.5], [0, 1.5], [0, 1]])
+    np.testing.assert_array_equal(MinMax().apply(first, pool, bounds), [[0, 0], [0, 1], [0, 0.5]])
+    later = np.array([[1.0, 2.0], [9.0, 4.0], [5.0, 3.0]])
     found = chosen(partal.build(partal.Options()), pool, (6,), calibration=bounds, dropout=later)
-    assert {pick.score for pick in found.picks if pick.cell.task == "a"} == {0.0} and found.calibration == bounds
+    assert found.calibration == {"a": [1.0, 9.0], "b": [1.0, 3.0]}
+    assert [pick.score for pick in found.picks if pick.cell.task == "a"] == [1.0, 0.5, 0.0]
+
+
+def test_a_task_of_which_one_cell_was_missing_in_its_first_round_is_picked_from_when_images_are_added():
+    strategy = partal.build(partal.Options())
+    first = chosen(strategy, grid([[2, 2], [0, 2]]), (1,), dropout=np.full((2, 2), 0.6))
+    values = np.array([[0.1, 0.0], [0.9, 0.0]])
+    more = chosen(strategy, grid([[0, 2], [0, 2]]), (1,), calibration=first.calibration, dropout=values)
+    assert cells(more) == [("i1", "a")] and more.picks[0].score == 1.0
+
+
+@pytest.mark.parametrize("strategy", [partal.build(partal.Options(unit="images")), rbal.build(rbal.Options())])
+def test_an_image_whose_scores_are_all_drawn_says_so(strategy):
+    u = np.array([[np.nan, np.nan], [0.3, np.nan], [0.5, 0.1]])
+    found = chosen(strategy, grid([[0, 0], [0, 0], [0, 0]]), (6,), dropout=u)
+    assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i0"}
 
 
 @pytest.mark.parametrize("change", [lambda u: u, lambda u: u - 1.5, lambda u: u + 0.8, lambda u: 1e6 * u, np.exp])

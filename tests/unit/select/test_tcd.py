@@ -137,7 +137,8 @@ def test_a_task_without_scores_is_drawn_among_cells_and_not_read_in_images():
     images, found = picked(pool, 3, "images", score="inconsistency")
     assert images[0][:-1] == images[1][:-1] == "i38"
     whole, found = picked(pool, 39, "images")
-    assert "i39b" in whole and {pick.why for pick in found.picks} == {WHY["product"]}
+    assert "i39b" in whole and {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i39"}
+    assert {pick.why for pick in found.picks} == {WHY["product"], DRAWN}
 
 
 def test_a_picked_label_weighs_by_its_inconsistency_over_the_mean():
@@ -190,3 +191,20 @@ def test_a_budget_of_costs_is_spent_by_score_per_cost(score):
     costs = replace(pool, grid=replace(pool.grid, cost=np.array([1.0, 5.0])))
     names, _ = picked(costs, 5.0, "cost", unit="cells", score=score, normalise="none")
     assert set(names) == {"i1a", "i3a"}  # the one label for 5 is worth less than both for 2
+
+
+@pytest.mark.parametrize("score", ["product", "inconsistency", "diversity"])
+def test_one_dear_label_is_bought_if_it_alone_is_worth_more_than_what_is_cheap(score):
+    far = [[0.0, 0], [0, 2], [0, 15]]
+    pool = pool_of([[2, 2], [0, 2], [2, 0]], [[0, 0], [2, 0], [0, 15]], far)
+    costs = replace(pool, grid=replace(pool.grid, cost=np.array([1.0, 10.0])))
+    names, _ = picked(costs, 10.0, "cost", unit="cells", score=score, normalise="none")
+    assert names == ["i2b"]
+    names, _ = picked(costs, 11.0, "cost", unit="cells", score=score, normalise="none")
+    assert set(names) == {"i1a", "i2b"}
+
+
+def test_the_reason_of_an_image_says_if_all_its_scores_were_drawn():
+    pool = pool_of([[0, 0], [0, 0], [0, 0]], [[np.nan, np.nan], [1, np.nan], [2, 1]], [[0.0, 0], [0, 1], [0, 2]])
+    _, found = picked(pool, 3, "images")
+    assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i0"}

@@ -143,6 +143,17 @@ def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> 
         assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 7, 3]
 
 
+def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(place: Path, tmp_path: Path) -> None:
+    chosen = {"variants": {"depths": {"name": "random_tasks", "options": {"shares": {"depth": 1}}}}}
+    of = study(place, rounds=9, budget=2, strategies=["depths"], **chosen)
+    run = Run("strategy", "depths", 0)
+    with start(place, tmp_path / "run", run, rounds=9, budget=2, strategies=["depths"], **chosen) as project:
+        finish(project, run, of)
+        left = {name: count.missing for name, count in project.store.counts(("train",)).items()}
+        assert left == {"semseg": 5, "depth": 0}
+        assert len(figures(project)) == 4
+
+
 def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path: Path) -> None:
     of = study(place, rounds=9, spend=40.0)
     run = Run("strategy", "random_cells", 0)
