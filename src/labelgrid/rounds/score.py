@@ -93,7 +93,7 @@ class PoolScorer:
         if missing and left.isdisjoint(missing):
             raise self._unreadable(len(missing))
         missing, labelled, pool = ([image for image in ids if image in left] for ids in (missing, labelled, pool))
-        images = FitImages(labelled, missing, self.fit.seed, self._train_member)
+        images = FitImages(labelled, missing, self.fit.seed, self._train_member, self.context.recipe.objective)
         job, folder = (
             scoring_job(self.context, self.model, self.statistics, self.scores.stamp),
             self.scores.folder(number),

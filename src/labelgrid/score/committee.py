@@ -122,7 +122,7 @@ class Committee(TrainedStatistic):
         self.blocks.extend(Block(dict(pair), width, self.options.gate) for pair in combinations(tasks.items(), 2))
 
     def fit(self, context: FitContext) -> None:
-        """Train the blocks with the tasks' losses, weighted as their kinds are, on the labelled images."""
+        """Train the blocks with the tasks' losses, weighted as in the model's training, on the labelled images."""
 
         def read(batch: PoolBatch) -> Rows:
             return Rows(initial_predictions(batch), batch.batch.targets)
@@ -131,8 +131,7 @@ class Committee(TrainedStatistic):
             for block in self.blocks:
                 raws, targets = block(rows.maps), rows.targets
                 by_task = {
-                    name: context.tasks[name].weight
-                    * context.tasks[name].loss(at_size(raw, targets[name]), targets[name])
+                    name: context.weights[name] * context.tasks[name].loss(at_size(raw, targets[name]), targets[name])
                     for name, raw in raws.items()
                 }
                 yield supervised(by_task, targets_present(targets, list(raws)), "task_sum")

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.objective import fixed_weights
+from labelgrid.train.options import ObjectiveOptions
 from labelgrid.train.seeding import keyed
 
 
@@ -34,12 +36,14 @@ class FitImages:
         pool: the ids of the images with a missing cell.
         seed: the model's seed.
         train_member: as `FitContext.train_member`.
+        objective: of the model's recipe.
     """
 
     labelled: Sequence[str]
     pool: Sequence[str]
     seed: int
     train_member: Callable[[str], TrainedModel]
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
 
 
 def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: Progress) -> ScoringJob:
@@ -99,6 +103,7 @@ def _context(name: str, job: ScoringJob, images: FitImages, folder: Path, progre
     return FitContext(
         model=job.model,
         tasks=job.tasks,
+        weights=fixed_weights(job.tasks, images.objective),
         labelled=lambda epoch: shuffled(images.labelled, "labelled", epoch),
         pool=lambda epoch: shuffled(images.pool, "pool", epoch),
         seed=seed,

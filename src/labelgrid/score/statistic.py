@@ -88,6 +88,7 @@ class FitContext:
     Args:
         model: frozen, in evaluation mode. Neither its parameters nor its buffers may change.
         tasks: the tasks by name.
+        weights: of the tasks' losses, as the model was trained.
         labelled: maps an epoch to batches of the train split's images with a label, in random order.
         pool: maps an epoch to batches of the images with a missing cell, in random order.
         seed: the seed of this statistic's random draws.
@@ -98,6 +99,7 @@ class FitContext:
 
     model: TrainedModel
     tasks: Mapping[str, Task]
+    weights: Mapping[str, float]
     labelled: Callable[[int], Iterator[PoolBatch]]
     pool: Callable[[int], Iterator[PoolBatch]]
     seed: int

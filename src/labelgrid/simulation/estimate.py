@@ -240,7 +240,7 @@ def _time_statistics(scorer: "PoolScorer", pool: Sequence[str]) -> tuple[float, 
     for name, statistic in scorer.statistics.items():
         parts = Asked(pool), Asked(labelled_images(project, "train")[:SCORED])
         start, before = time.perf_counter(), sum(members)
-        images = FitImages(parts[1], parts[0], fit.seed, member)
+        images = FitImages(parts[1], parts[0], fit.seed, member, context.recipe.objective)
         fit_statistics(replace(job, statistics={name: statistic}), images, folder, timer)
         took = time.perf_counter() - start - (sum(members) - before)
         used = sum(len(part) for part in parts if part.asked)

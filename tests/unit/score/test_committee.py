@@ -20,6 +20,7 @@ from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.options import ObjectiveOptions
 from tests.network_laws import TASKS, images, made
 from tests.plugins import three_scale
 from tests.support import make_dataset
@@ -227,6 +228,21 @@ def test_a_killed_training_is_resumed_bit_for_bit(dataset, tmp_path, monkeypatch
     expected = whole.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in again.state_dict().items())
     assert [path.suffix for path in (tmp_path / "cut").iterdir()] == [".weights"]
+
+
+def test_the_losses_have_the_weights_of_the_recipe(dataset, tmp_path):
+    def blocks_of(name, **weights):
+        statistic, job = Committee(Options(epochs=1, width=8)), job_of(dataset, Committee(Options()))
+        names, folder = list(dataset.names), tmp_path / name
+        folder.mkdir()
+        images = FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions(weights=weights))
+        fit_statistics(replace(job, statistics={"committee": statistic}), images, folder, Silent())
+        return statistic.state_dict()
+
+    default = {name: task.weight for name, task in build_all(definitions(list(dataset.rows))).items()}
+    plain, same, other = blocks_of("a"), blocks_of("b", **default), blocks_of("c", depth=100 * default["depth"])
+    assert all(torch.equal(value, same[name]) for name, value in plain.items())
+    assert not all(torch.equal(value, other[name]) for name, value in plain.items())
 
 
 def test_the_network_and_its_buffers_are_bitwise_as_they_were(dataset, tmp_path):
