@@ -2,14 +2,15 @@
 
 The reference is one plain forward pass (encoder and decoder) of the same batch. The naive baseline runs D whole forward
 passes with the network's own dropout, keeps all samples, then computes the entropies of PartAL A.1. The network is the
-small recipe's with random weights. The last parts compare one pass with several statistics with one pass each, and
-score files from disk, small ones with labels and large ones without, and compare this with a loop over the same files
+small recipe's with random weights. The last parts compare one pass with all statistics with one pass each, and score
+files from disk, small ones with labels and large ones without, and compare this with a loop over the same files
 that only reads them and runs the network once.
 """
 
 import argparse
 import math
 import tempfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,17 +28,21 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import Where
+from labelgrid.plugins import names as plugin_names
 from labelgrid.progress import Silent
-from labelgrid.score import confidence, flips
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.dropout import Dropout, Options
-from labelgrid.score.pool import ScoringJob, gather
-from labelgrid.score.statistic import PoolBatch, Statistic
+from labelgrid.score.pool import ScoringJob, gather, pool_batches
+from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
 
 #: Limits: dropout passes over one forward pass; scoring files over reading them and one forward pass.
 BAR, DEFAULT = 1.2, 2.0
+#: What the network is not enough for: these read a term of its training, and further networks.
+LEFT_OUT = {"learning_loss", "ensemble"}
 
 
 def naive(network: Network, batch: Batch, passes: int, where: Where, original: bool) -> np.ndarray:
@@ -109,7 +114,7 @@ def of_a_batch(network: Network, tasks: dict[str, Task], batch: Batch, options: 
     return kept
 
 
-def predict_only(network: Network, source: FolderDataset, names: list[str], known: bool) -> None:
+def predict_only(network: Network, source: FolderDataset, names: Sequence[str], known: bool) -> None:
     """A plain loop over the files, as in an evaluation: load, forward."""
     labels = partial(labels_of, source, task_definitions()) if known else None
     with torch.inference_mode():
@@ -127,18 +132,22 @@ def score(network: Network, tasks: dict[str, Task], source: FolderDataset, names
 
 
 def together(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> None:
-    """Compare one pass over files with three statistics with three passes with one each."""
-    statistics: dict[str, Statistic] = {
-        "dropout": Dropout(Options(options.passes), 0),
-        "confidence": confidence.build(0, confidence.Options()),
-        "flips": flips.build(0, flips.Options()),
-    }
+    """Compare one pass over files with all statistics with one pass each; modules of their own are not trained."""
+    chosen = [name for name in plugin_names("score") if name not in LEFT_OUT]
+    statistics: dict[str, Statistic] = {name: build_plugin("score", PluginChoice(name), 0) for name in chosen}
     names, data = source.images(), recipe().data
 
-    def run(chosen: dict[str, Statistic]) -> None:
-        job = ScoringJob(TrainedModel(network), tasks, task_definitions(), source, data, chosen, {})
+    def job_of(some: dict[str, Statistic]) -> ScoringJob:
+        return ScoringJob(TrainedModel(network), tasks, task_definitions(), source, data, some, {})
+
+    def run(some: dict[str, Statistic]) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            gather(job, names, Path(folder), Silent())
+            gather(job_of(some), names, Path(folder), Silent())
+
+    for statistic in statistics.values():
+        if isinstance(statistic, TrainedStatistic):
+            statistic.setup(next(pool_batches(job_of({}), names[:1])))
+            statistic.eval()
 
     sides = {"all statistics in one pass": lambda: run(statistics)}
     sides |= {f"{name} alone": lambda name=name: run({name: statistics[name]}) for name in statistics}  # type: ignore[misc]
@@ -147,7 +156,7 @@ def together(network: Network, tasks: dict[str, Task], source: FolderDataset, op
     show(times)
     once, *alone, plain = times.values()
     wall, work = sum(each.over(once) for each in alone), sum(each.work_over(once) for each in alone)
-    print(f"three statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)")
+    print(f"{len(statistics)} statistics one after the other / in one pass: {wall:.3g} x (processor {work:.3g} x)")
     for name, each in zip(statistics, alone, strict=True):
         print(f"  {name} / files and forward: {each.over(plain):.3g} x (processor {each.work_over(plain):.3g} x)")
 
