@@ -24,7 +24,7 @@ from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
-from labelgrid.rounds.round_scores import lacking_term, strategy_of
+from labelgrid.rounds.round_scores import check_statistics, lacking_term, strategy_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
@@ -208,6 +208,7 @@ def _refuse_early(context: RoundContext) -> None:
         )
     try:
         name, strategy = strategy_of(project)
+        check_statistics(f"The strategy '{name}'", strategy, context.recipe.score)
         lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
     except PluginError:  # a strategy that is only where queries are made
         return

@@ -45,6 +45,29 @@ def lacking_term(
     return None
 
 
+def check_statistics(who: str, strategy: Strategy, score: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that a strategy's statistics have the options that it relies on.
+
+    Args:
+        who: begins the message, such as "The strategy 'clasp_pe'".
+        strategy: declares them in its attribute `expects`.
+        score: the recipe's [score] tables.
+
+    Raises:
+        RecipeError: a statistic has another option.
+    """
+    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {})
+    resolved = resolved_options("score", expected, score)
+    for name, options in expected.items():
+        for key, value in options.items():
+            if resolved[name][key] != value:
+                raise RecipeError(
+                    f"{who} needs {key} = {json.dumps(value)} in [score.{name}]; the recipe has "
+                    f"{json.dumps(resolved[name][key])}.",
+                    next_step="Change this option, or choose another strategy.",
+                )
+
+
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
     """The record of the model that scores for a strategy: that of the newest training.
 
@@ -105,9 +128,10 @@ class RoundScores:
         """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels.
 
         Raises:
-            RecipeError: an option of a statistic is unknown or wrong.
+            RecipeError: an option of a statistic is unknown or wrong, or not one that the strategy relies on.
         """
         needs, options = sorted(self.strategy.needs), self.options
+        check_statistics("The strategy", self.strategy, options)
         return {
             "model": self.fit.model,
             "recipe": hash_of(self.fit.recipe["data"], resolved_options("score", needs, options), self.fit.seed),

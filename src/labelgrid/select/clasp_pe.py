@@ -4,7 +4,7 @@ Each task gets an equal number of picks (Lüth et al. 2026, for one task). It ne
 `class_entropy`.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -66,6 +66,7 @@ class ClassStratified:
 
     options: Options
     needs: ClassVar[frozenset[str]] = frozenset({UNCERTAINTY, BY_CLASS})
+    expects: ClassVar[Mapping[str, Mapping[str, str]]] = {UNCERTAINTY: {"measure": "entropy"}}
     unit: ClassVar[Literal["cells"]] = "cells"
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:

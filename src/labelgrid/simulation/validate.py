@@ -14,7 +14,7 @@ from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.round_scores import lacking_term
+from labelgrid.rounds.round_scores import check_statistics, lacking_term
 from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
@@ -47,7 +47,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         build_plugin("select", study.chosen(name))  # it may pick by a task that this study leaves out
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
-            _check_terms(request, run)
+            _check_scoring(request, run)
     check_pattern(study.group)
     unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]
     if unknown:
@@ -76,11 +76,15 @@ def _check_strategy(study: Study, name: str) -> None:
         )
 
 
-def _check_terms(request: StudyRequest, run: Run) -> None:
-    """Refuse trainings without a term that a statistic of the arm's strategy reads; the start's network scores, too."""
+def _check_scoring(request: StudyRequest, run: Run) -> None:
+    """Refuse options of statistics that an arm's strategy cannot use, and trainings without a term that one reads.
+
+    The start's network scores, too.
+    """
     study, chosen = request.study, request.study.chosen(run.name)
     strategy: Strategy = build_plugin("select", chosen)
     recipes = [load_recipe(request.recipe, one.overrides(study)) for one in (run, run.start(study))]
+    check_statistics(f"The strategy of '{run.name}'", strategy, recipes[0].score)
     for recipe in recipes:
         if lacking := lacking_term(strategy, recipes[0].score, recipe.terms):
             raise RecipeError(

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from labelgrid.config import parse
-from labelgrid.errors import ModelError, ProjectError
+from labelgrid.errors import ModelError, ProjectError, RecipeError
 from labelgrid.labels.grid import State
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds import context, fit, members, query, score
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.score import dropout
@@ -46,6 +46,19 @@ def test_a_model_of_its_own_recipe_is_scored_with_it_unless_the_project_says_oth
         project.settings = replace(project.settings, changes={"score": {"dropout": {"passes": 3}}})
         for scores in (own, plain):
             assert replace(scores).options["dropout"]["passes"] == 3
+
+
+def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit_and_score(tmp_path: Path) -> None:
+    project, _ = labelled(tmp_path)
+    with project:
+        chosen = replace(project.settings, strategy=PluginChoice("clasp_pe"))
+        project.settings = replace(chosen, changes={"score": {"dropout": {"measure": "information"}}})
+        with pytest.raises(RecipeError, match="The strategy 'clasp_pe' needs measure"):
+            fit.fit(project, Silent())
+        _, strategy = strategy_of(project)
+        recipe = json.loads(context.recipe_of(project).json())
+        with pytest.raises(RecipeError, match="The strategy needs measure"):
+            assert RoundScores(project, record(recipe, ""), strategy).stamp
 
 
 def other_default(monkeypatch: pytest.MonkeyPatch) -> None:

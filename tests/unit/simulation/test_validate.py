@@ -273,6 +273,16 @@ def test_an_arm_that_trains_without_a_term_that_its_strategy_reads_is_refused(
     )
 
 
+def test_an_arm_whose_strategy_cannot_use_an_option_of_a_statistic_is_refused(tmp_path: Path) -> None:
+    arms = {"noisy": {"strategy": "clasp_pe", "changes": {"score": {"dropout": {"measure": "information"}}}}}
+    with pytest.raises(RecipeError) as caught:
+        validate_study(study_request(tmp_path, arms=arms, strategies=["clasp_pe", "noisy"]))
+    assert str(caught.value).startswith(
+        'The strategy of \'noisy\' needs measure = "entropy" in [score.dropout]; the recipe has "information".\n'
+    )
+    assert validate_study(study_request(tmp_path, strategies=["clasp_pe"]))
+
+
 def test_an_arm_that_trains_with_the_term_is_accepted(tmp_path: Path) -> None:
     arms = {"lloss": {"strategy": "learning_loss", "changes": TERMS}}
     assert validate_study(study_request(tmp_path, arms=arms, strategies=["lloss", "partal"]))
