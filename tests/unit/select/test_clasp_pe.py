@@ -135,3 +135,35 @@ def test_only_missing_cells_count_and_a_task_without_any_leaves_its_share_to_oth
     state[:, 1] = State.LABELLED
     part = PoolView(grid_of(list(view.grid.images), state, TASKS), view.statistics)
     assert len(select(part, Budget(9)).picks) == 9
+
+
+def test_the_exponent_grows_from_another_first_one_and_within_two_rounds():
+    options = clasp_pe.Options(first_power=2, last_power=32, rounds=3)
+    assert [options.power(r) for r in (1, 2, 3)] == pytest.approx([2, 8, 32])
+    assert [clasp_pe.Options(rounds=2, last_power=9).power(r) for r in (1, 2)] == pytest.approx([1, 9])
+
+
+def test_whose_turn_comes_first_and_random_draws_depend_on_the_seed():
+    """Without noise to speak of, one pick shows the first task and the first class."""
+    exact = {"first_power": 1e6, "last_power": 1e6}
+    firsts = [select(pool(seed=seed), Budget(1), by_class=1.0, **exact).picks[0] for seed in range(40)]
+    assert {pick.cell.task for pick in firsts} == set(TASKS)
+    assert len({pick.cell.image_id for pick in firsts if pick.cell.task == "semseg"}) > 1
+    unknown = {"dropout": np.full((N, 2), np.nan)}
+    drawn = {select(pool(seed=seed, **unknown), Budget(1)).picks[0].cell.image_id for seed in range(10)}
+    assert len(drawn) > 3
+
+
+def test_all_picks_of_a_class_task_may_be_class_by_class_or_none():
+    for share, reasons in ((1.0, {"uncertain about one class"}), (0.0, {"most uncertain, with noise"})):
+        picks = select(pool(), Budget(40), by_class=share).picks
+        assert {pick.why for pick in picks if pick.cell.task == "semseg"} == reasons
+
+
+def test_the_rank_without_noise_and_classes_is_that_of_the_uncertainty_within_the_task():
+    view = pool()
+    found = select(view, Budget(10))
+    for column in range(2):
+        values = view.statistics["dropout"][:, column]
+        ranks = found.without["noise and classes"][:, column]
+        assert np.argsort(-ranks).tolist() == np.argsort(-values).tolist()

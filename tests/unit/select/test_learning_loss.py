@@ -41,6 +41,29 @@ def test_images_come_in_the_order_of_the_sum_of_their_normalised_predictions(see
     np.testing.assert_array_equal(found.terms["predicted loss"], values)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cell_without_a_prediction_has_the_mean_of_its_images_missing_cells_and_done_images_count_for_nothing(seed):
+    rng, n = np.random.default_rng(seed), 20
+    values = np.where(rng.random((n, 3)) < 0.3, NAN, rng.normal(size=(n, 3)))
+    state = np.where(rng.random((n, 3)) < 0.3, 2, 0)
+    values[:4], state[:4] = NAN, 0  # nothing is known of these: they are drawn
+    values[-2:], state[-2:] = [[50, -50, 99], [-99, 50, -50]], 2  # they lack no label
+    values[4:8], state[4:8] = rng.normal(size=(4, 3)), 0
+    pool = [row for row in range(n) if (state[row] == 0).any()]
+    bounds = [(np.nanmin(column), np.nanmax(column)) for column in values[pool].T]
+    expected = {}
+    for row in pool:
+        own = {t: (values[row, t] - low) / (high - low) for t, (low, high) in enumerate(bounds)}
+        known = [own[t] for t in own if state[row, t] == 0 and not np.isnan(own[t])]
+        if known:
+            expected[f"i{row}"] = sum(known) / len(known)
+    found = pick(grid_of([f"i{row}" for row in range(n)], state), values, n)
+    scores = {one.cell.image_id: one.score for one in found.picks}
+    for image, score in expected.items():
+        assert scores[image] == pytest.approx(score)
+    assert len(expected) < len(scores) == len(pool)
+
+
 def test_planted_images_that_are_expected_to_be_predicted_badly_are_found():
     """Two of two hundred images; one task's predictions are a thousand times larger and say nothing."""
     rng = np.random.default_rng(0)

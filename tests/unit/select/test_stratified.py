@@ -86,3 +86,38 @@ def test_the_rarest_class_counts_images_and_leaves_small_shares_out():
     wide = np.array([[0.7, 0.3], [0.8, 0.2], [0.0, 0.2], [0.0, 0.2]])  # a class of few images with large shares
     assert rarest_classes(np.hstack([wide, 1 - wide.sum(1, keepdims=True)]), 0.01)[:2].tolist() == [0, 0]
     assert rarest_classes(np.array([[0.3, 0.4, 0.3]]), 0.9).tolist() == [1]
+
+
+def cells_of(picks):
+    return [(pick.cell.image_id, pick.cell.task) for pick in picks]
+
+
+@pytest.mark.parametrize("unit", ["images", "cells"])
+def test_the_draws_and_the_stratum_that_gets_the_rest_depend_on_the_seed(unit):
+    strategy = stratified.build(stratified.Options(unit=unit))
+    first = {seed: kinds(strategy, pool(seed), Budget(2, "labels"))[1][0].cell.image_id for seed in range(30)}
+    assert {int(KIND[int(image[1:])]) for image in first.values()} == {0, 1, 2}
+    frequent = {image for image in first.values() if KIND[int(image[1:])] == 0}
+    assert len(frequent) > 3
+    again = strategy.select(pool(4), Budget(20))
+    assert cells_of(again.picks) == cells_of(strategy.select(pool(4), Budget(20)).picks)
+
+
+def test_clusters_depend_on_the_seed():
+    """Ten clusters of 84 alike images are cut otherwise by another seed."""
+    strategy = stratified.build(stratified.Options(by="features", clusters=10))
+    found = [strategy.select(pool(seed), Budget(6, "images")).terms["images in it"].tolist() for seed in range(4)]
+    assert len({tuple(one) for one in found}) == 4
+
+
+def test_classes_alone_make_one_stratum_where_none_is_predicted():
+    strategy = stratified.build(stratified.Options(by="classes"))
+    found = strategy.select(pool(classes=False), Budget(6, "images"))
+    assert set(found.terms["images in it"].tolist()) == {100}
+
+
+def test_a_class_counts_from_its_least_share_on_and_never_at_zero():
+    shares = np.array([[0.99, 0.01, 0.0], [1.0, 0.0, 0.0], [0.995, 0.005, 0.0]])
+    assert rarest_classes(shares, 0.01).tolist() == [1, 0, 0]
+    assert rarest_classes(shares, 0.0).tolist() == [1, 0, 1]
+    assert rarest_classes(np.array([[0.3, 0.4, 0.3], [0.4, 0.3, 0.3]]), 0.5).tolist() == [1, 0]  # none: the largest

@@ -116,3 +116,16 @@ def test_images_that_a_budget_pays_for():
     assert affordable(np.array([2.0, 2.0, np.inf]), 3.0) == 1
     assert affordable(np.array([2.0, 4.0]), 100.0) == 2
     assert affordable(np.zeros(3), 1.0) == 3 and affordable(np.array([np.inf]), 1.0) == 0
+
+
+def test_clusters_depend_on_the_seed():
+    found = [picked(pool(seed=seed), 12, most=12)[1].terms["images like it"].tolist() for seed in range(6)]
+    assert len({tuple(one) for one in found}) > 1
+
+
+def test_an_image_without_features_is_left_out_whether_it_is_labelled_or_not():
+    view = pool(labelled=[0])
+    view.statistics["features"][[0, 1]] = np.nan
+    images, found = picked(view, 97)
+    assert sorted(images) == list(range(2, 98))
+    assert np.isfinite(found.terms["typicality"]).all()

@@ -1,0 +1,85 @@
+"""What users read of each strategy's picks: unit, statistics, named tasks, reasons, terms, and what ranks leave out."""
+
+import numpy as np
+import pytest
+
+from labelgrid import plugins
+from labelgrid.errors import PluginError
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.strategy import Budget
+from tests.contracts.strategy_laws import TASKS, grid_of, pool_of
+
+#: Strategy and options; unit, statistics, named tasks; reasons, terms, what is left out.
+DECLARED = [
+    ("clasp_pe", {}, "cells", "class_entropy dropout", "", "uncertain about one class|most uncertain, with noise",
+     "uncertainty|exponent", "noise and classes"),
+    ("clasp_pe", {"by_class": 0.0}, "cells", "class_entropy dropout", "", "most uncertain, with noise",
+     "uncertainty|exponent", "noise"),
+    ("core_set", {}, "images", "features", "", "far from all labelled images", "distance", ""),
+    ("equal", {}, "images", "flips", "", "changes most when mirrored", "flips", "normalisation|depth|normals|semseg"),
+    ("equal", {"task": "depth"}, "images", "flips", "depth", "changes most when mirrored", "flips", ""),
+    ("learning_loss", {}, "images", "learning_loss", "", "expected to be predicted worst", "predicted loss",
+     "depth|normals|semseg"),
+    ("learning_loss", {"unit": "cells"}, "cells", "learning_loss", "", "expected to be predicted worst",
+     "predicted loss", ""),
+    ("partal", {}, "cells", "dropout", "", "most uncertain", "uncertainty", "normalisation"),
+    ("partal", {"unit": "images", "statistic": "flips"}, "images", "flips", "", "most uncertain", "uncertainty",
+     "normalisation|depth|normals|semseg"),
+    ("random_cells", {}, "cells", "", "", "random cell", "", ""),
+    ("random_images", {}, "images", "", "", "random image", "", ""),
+    ("random_tasks", {}, "cells", "", "", "random image of this task", "", ""),
+    ("random_tasks", {"shares": {"depth": 1, "semseg": 2}}, "cells", "", "depth semseg", "random image of this task",
+     "", ""),
+    ("rbal", {}, "images", "dropout", "", "ranks among the most uncertain", "uncertainty|uncertainty rank",
+     "depth|normals|semseg"),
+    ("stratified", {}, "images", "classes features", "", "random of its stratum", "stratum|images in it", "strata"),
+    ("stratified", {"unit": "cells", "by": "features"}, "cells", "features", "", "random of its stratum",
+     "stratum|images in it", "strata"),
+    ("tcd", {}, "images", "committee embedding", "", "inconsistent, and far from the labelled images",
+     "inconsistency|diversity", "diversity|inconsistency"),
+    ("tcd", {"unit": "cells"}, "cells", "committee embedding", "", "inconsistent, and far from the labelled images",
+     "inconsistency|diversity", "diversity|inconsistency"),
+    ("tcd", {"score": "inconsistency"}, "images", "committee", "", "most inconsistent", "inconsistency", ""),
+    ("tcd", {"score": "diversity"}, "images", "embedding", "", "far from the labelled images", "diversity", ""),
+    ("typiclust", {}, "images", "features", "", "typical of images like which few are labelled",
+     "typicality|images like it|labelled like it", "clusters"),
+]  # fmt: skip
+
+
+def parts(text, by="|"):
+    return set(text.split(by)) - {""}
+
+
+def test_every_strategy_is_in_the_table():
+    assert {name for name, *_ in DECLARED} == set(plugins.names("select"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "unit", "needs", "tasks", "whys", "terms", "without"), DECLARED, ids=lambda value: str(value)
+)
+def test_a_strategy_declares_and_explains_what_the_table_says(name, options, unit, needs, tasks, whys, terms, without):
+    strategy = build_plugin("select", PluginChoice(name, options))
+    assert strategy.unit == unit
+    assert strategy.needs == parts(needs, " ") and getattr(strategy, "tasks", set()) == parts(tasks, " ")
+    found = strategy.select(pool_of(strategy, np.where(np.arange(36).reshape(12, 3) % 7 == 0, 2, 0)), Budget(20))
+    assert {pick.why for pick in found.picks} == parts(whys)
+    assert (set(found.terms), set(found.without)) == (parts(terms), parts(without))
+
+
+@pytest.mark.parametrize(("name", "options"), [("equal", {"task": "dept"}), ("random_tasks", {"shares": {"dept": 1}})])
+def test_a_task_that_does_not_exist_is_refused_in_the_name_of_the_strategy(name, options):
+    strategy = build_plugin("select", PluginChoice(name, options))
+    with pytest.raises(PluginError, match=f"The strategy '{name}' picks by the task 'dept', which does not exist"):
+        strategy.select(pool_of(strategy, np.zeros((3, 2))), Budget(2))
+
+
+@pytest.mark.parametrize("name", ["random_cells", "random_images"])
+def test_random_draws_are_not_values_that_money_could_buy_more_of(name):
+    """With a price that differs by task, the order of the picks stays that of the draws."""
+    strategy = build_plugin("select", PluginChoice(name))
+    pool = pool_of(strategy, np.zeros((40, 3)))
+    dear = grid_of(pool.grid.images, pool.grid.state, TASKS, (1.0, 1.0, 50.0))
+    picks = strategy.select(type(pool)(dear, {}, pool.seed), Budget(400, "cost")).picks
+    scores = [pick.score for pick in picks]
+    assert scores == sorted(scores, reverse=True) and any(pick.cell.task == "semseg" for pick in picks)
