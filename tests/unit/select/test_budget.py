@@ -237,3 +237,9 @@ def test_costs_that_differ_by_rounding_alone_count_as_one():
 def test_absurd_costs_are_bought_by_value_per_cost(costs):
     taken = buy_value(np.array([1.0, 2.0, 3.0]), np.arange(3, dtype=np.uint64), np.array(costs), 9999.0)
     assert 2 in taken and np.array(costs)[taken].sum() <= 9999.0
+
+
+def test_costs_below_the_step_of_the_exact_purchase_are_paid_in_full():
+    keys = np.arange(10, dtype=np.uint64)
+    assert len(buy_value(np.ones(10), keys, np.full(10, 0.00005), 0.0001)) == 2
+    assert len(buy_value(np.ones(10), keys, np.full(10, 0.00015), 0.0005)) == 3

@@ -1,5 +1,7 @@
 """The parts strategies are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -249,3 +251,15 @@ def test_scores_below_zero_do_not_turn_the_value_of_images_round(shift):
     u = np.array([[-0.3, -0.3, -0.3], [-0.8, 0.0, 0.0]]) + shift
     images = partal.build(partal.Options(normalise="none", unit="images"))
     assert {image for image, _ in cells(chosen(images, pool, (3, "cost"), dropout=u))} == {"r"}
+
+
+def test_a_budget_of_costs_buys_the_images_whose_scores_sum_to_the_most():
+    """Two images with one missing label each cost as much as one with two; all scores are below 0."""
+    state, costs = [[0, 0], [0, 2], [0, 2], [0, 0]], np.array([1.0, 1.0])
+    pool = replace(grid(state), cost=costs)
+    u = np.array([[-9.0, -9.0], [-4.0, np.nan], [-5.0, np.nan], [-3.0, -3.0]])
+    strategy = partal.build(partal.Options(normalise="none", unit="images"))
+    assert {image for image, _ in cells(chosen(strategy, pool, (2, "cost"), dropout=u))} == {"i3"}
+    u = np.array([[-9.0, -9.0], [-1.0, np.nan], [-2.0, np.nan], [-6.0, -6.0]])
+    assert {image for image, _ in cells(chosen(strategy, pool, (2, "cost"), dropout=u))} == {"i1", "i2"}
+    assert cells(chosen(strategy, pool, (2, "labels"), dropout=u)) == [("i1", "a"), ("i2", "a")]

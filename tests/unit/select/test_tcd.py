@@ -208,3 +208,11 @@ def test_the_reason_of_an_image_says_if_all_its_scores_were_drawn():
     pool = pool_of([[0, 0], [0, 0], [0, 0]], [[np.nan, np.nan], [1, np.nan], [2, 1]], [[0.0, 0], [0, 1], [0, 2]])
     _, found = picked(pool, 3, "images")
     assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i0"}
+
+
+@pytest.mark.parametrize("unit", ["images", "cells"])
+def test_scores_that_are_drawn_depend_on_the_seed(unit):
+    raw = np.full((30, 2), np.nan)
+    pool = pool_of([[0, 0]] * 30, raw, np.random.default_rng(0).normal(size=(30, 2)))
+    firsts = {picked(replace(pool, seed=seed), 1, unit, unit=unit, score="inconsistency")[0][0] for seed in range(12)}
+    assert len(firsts) > 3
