@@ -72,16 +72,16 @@ class PluginError(LabelgridError):
     """A plug-in's name is unknown, or its options are wrong."""
 
 
-class NothingLeftError(PluginError):
-    """A strategy that buys labels of some tasks only has bought all of them."""
-
-
 class RecipeError(LabelgridError):
     """A recipe or settings file is invalid."""
 
 
 class ProjectError(LabelgridError):
     """The project's folder, database or round is in a state that does not allow the command."""
+
+
+class NothingToBuyError(ProjectError):
+    """A query can buy nothing: the budget does not pay for a pick, or no task that the strategy buys lacks a label."""
 
 
 class ImageError(LabelgridError):

@@ -18,6 +18,7 @@ from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.options import ObjectiveOptions
 from tests.support import Made, make_dataset
 from tests.toys import DATA, source_of, toy_network
 
@@ -57,7 +58,7 @@ def case_of(statistic: Statistic, made: Made, folder: Path, name: str = "statist
     model = TrainedModel(network.eval(), {term: made.eval() for term, made in terms.items()})
     job = ScoringJob(model, tasks, found, source_of(made), DATA, {name: statistic}, {"model": "toy"}, 3)
     names = list(made.names)
-    images = FitImages(names[:3], names, 0, lambda _: model)
+    images = FitImages(names[:3], names, 0, lambda _: model, ObjectiveOptions())
     return Case(statistic, fit_statistics(job, images, folder, Silent()), names)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from labelgrid.errors import LedgerError, ProjectError
+from labelgrid.errors import LedgerError, NothingToBuyError, ProjectError
 from labelgrid.labels.grid import Cell, Grid, Move, Pick, State, Unit, request_id
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import PickRecord, newest_fit, read_picks, write_picks
@@ -96,7 +96,7 @@ def choose(name: str, strategy: Strategy, number: int, pool: PoolView, budget: B
         progress: receives the warnings.
 
     Raises:
-        ProjectError: the budget does not pay for a single pick. PluginError: a pick is not allowed.
+        NothingToBuyError: the budget does not pay for a single pick. PluginError: a pick is not allowed.
     """
     grid = pool.grid
     selection = strategy.select(pool, budget)
@@ -219,13 +219,13 @@ def _unspent(budget: Budget, result: QueryResult, strategy: Strategy, tasks: int
     return max(round(budget.amount - spent, 9), 0.0)  # costs are sums of floats
 
 
-def _too_little(budget: Budget, name: str, grid: Grid) -> ProjectError:
+def _too_little(budget: Budget, name: str, grid: Grid) -> NothingToBuyError:
     least = {
         "labels": f"An image has up to {len(grid.tasks)} labels; ask for at least that many.",
         "images": "Ask for at least 1.",
         "cost": f"The most expensive label costs {grid.cost.max():g}, an image at most {grid.cost.sum():g}.",
     }
-    return ProjectError(
+    return NothingToBuyError(
         f"The budget of {budget.amount:g} {budget.unit} does not pay for a single pick of '{name}'.",
         next_step=least[budget.unit],
         unchanged="Nothing was requested.",

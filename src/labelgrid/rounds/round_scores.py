@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import merge
-from labelgrid.errors import ProjectError, RecipeError, command
+from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.artifacts import Fit, newest_fit, read_members
 from labelgrid.project.folder import ProjectFolder
@@ -54,17 +54,20 @@ def check_statistics(who: str, strategy: Strategy, score: Mapping[str, Mapping[s
         score: the recipe's [score] tables.
 
     Raises:
-        RecipeError: a statistic has another option.
+        RecipeError: a statistic has another option. PluginError: it has none of this name.
     """
     expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {})
     resolved = resolved_options("score", expected, score)
     for name, options in expected.items():
         for key, value in options.items():
+            if key not in resolved[name]:
+                raise PluginError(f"{who} relies on the option '{key}' of the statistic '{name}', which has none.")
             if resolved[name][key] != value:
                 raise RecipeError(
                     f"{who} needs {key} = {json.dumps(value)} in [score.{name}]; the recipe has "
                     f"{json.dumps(resolved[name][key])}.",
                     next_step="Change this option, or choose another strategy.",
+                    unchanged="Nothing was changed.",
                 )
 
 

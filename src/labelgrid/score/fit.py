@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class FitImages:
     pool: Sequence[str]
     seed: int
     train_member: Callable[[str], TrainedModel]
-    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    objective: ObjectiveOptions
 
 
 def fit_statistics(job: ScoringJob, images: FitImages, folder: Path, progress: Progress) -> ScoringJob:

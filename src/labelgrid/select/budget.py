@@ -24,16 +24,14 @@ MOST_SUMS = 2 * 10**8
 MOST_KEPT = 2 * 10**7
 
 
-def check_picks(
-    name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: Literal["cells", "images"] = "cells"
-) -> None:
+def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, unit: Literal["cells", "images"]) -> None:
     """Refuse picks that no strategy may make; nothing was done with them yet.
 
     Args:
         name: the strategy's name.
         picks: its picks.
         grid: the pool.
-        budget: the most that they may take. A strategy of cells may spread the labels of a budget in images.
+        budget: the most that they may take. For a strategy of cells, an image is as many labels as there are tasks.
         unit: the unit of the strategy's picks.
 
     Raises:
@@ -51,9 +49,9 @@ def check_picks(
         elif not math.isfinite(pick.score):
             faults.append(f"({pick.cell.image_id}, {pick.cell.task}) with the score {pick.score}")
     spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
-    used = {"labels": len(cells), "images": len(picked), "cost": spent}[budget.unit]
-    spread = budget.unit == "images" and unit == "cells"
-    if (len(cells) / len(grid.tasks) if spread else used) > budget.amount + 1e-6:
+    images = len(picked) if unit == "images" else len(cells) / len(grid.tasks)
+    used = {"labels": len(cells), "images": images, "cost": spent}[budget.unit]
+    if used > budget.amount + 1e-6:
         faults.append(f"more than the budget of {budget.amount:g} {budget.unit}: {used:g}")
     if faults:
         raise PluginError(

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from labelgrid.select.parts import LEAST_RANGE, AsIs, Composed, Read, Scored
+from labelgrid.select.parts import AsIs, Composed, Read, Scored, widths
 from labelgrid.select.strategy import PoolView
 
 
@@ -43,7 +43,7 @@ class Expected:
         pooled = known & eligible.any(1, keepdims=True)
         low = np.where(pooled, values, np.inf).min(0, initial=np.inf)
         high = np.where(pooled, values, -np.inf).max(0, initial=-np.inf)
-        scores = (values - low) / np.where(high - low > LEAST_RANGE, high - low, np.inf)
+        scores = (values - low) / widths(low, high)
         if self.whole:
             given = known & eligible
             count, total = given.sum(1), np.where(given, scores, 0.0).sum(1)

@@ -18,6 +18,10 @@ from labelgrid.streams import keyed_uniform, seed_of
 DRAWN = "drawn at random: the network has learnt nothing of this task yet"
 #: Scores in a range up to this count as equal, and a mean up to this as 0: a division by such a number overflows.
 LEAST_RANGE = 1e-300
+#: So do scores in a range up to this share of the largest: they differ by rounding.
+LEAST_SHARE = 1e-6
+#: The reason given for an image of which no score is known.
+DRAWN_IMAGE = "drawn at random: the network has learnt nothing yet of what images are picked by"
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,17 @@ class AsIs:
         return scores
 
 
+def widths(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The ranges of scores, to divide by; infinite where they differ by rounding only.
+
+    Example:
+        >>> widths(np.array([0.0, 0.6]), np.array([2.0, 0.6000001]))
+        array([ 2., inf])
+    """
+    least = np.maximum(LEAST_SHARE * np.maximum(np.abs(low), np.abs(high)), LEAST_RANGE)
+    return np.where(high - low > least, high - low, np.inf)
+
+
 @dataclass(frozen=True)
 class MinMax:
     """Normalises by (u - min) / (max - min) for each task, with bounds taken over the pool.
@@ -138,7 +153,7 @@ class MinMax:
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
         """The bounds by task: kept ones unchanged, and new ones for tasks whose scores differ for the first time."""
         kept = dict(calibration) if self.keep == "first" else {}
-        bounds = {task: pair for task, pair in kept.items() if pair[1] - pair[0] > LEAST_RANGE}
+        bounds = {task: pair for task, pair in kept.items() if np.isfinite(widths(*np.array(pair, np.float64)))}
         for column, task in enumerate(grid.tasks):
             known = scores[:, column][grid.eligible[:, column]]
             known = known[np.isfinite(known)]
@@ -150,8 +165,7 @@ class MinMax:
         """The normalised scores [n, t]; NaN if a task has no bounds yet."""
         bounds = [calibration.get(task, [np.nan, np.nan]) for task in grid.tasks]
         low, high = np.array(bounds, np.float64).reshape(-1, 2).T
-        spread = np.where(high - low > LEAST_RANGE, high - low, np.inf)
-        return np.asarray((scores - low) / spread, np.float64)
+        return np.asarray((scores - low) / widths(low, high), np.float64)
 
 
 def fill_unknown(scores: Scores, grid: Grid, seed: int) -> Scores:
@@ -276,4 +290,4 @@ def best_images(
     else:
         bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
     scored = np.any(grid.eligible if drawn is None else grid.eligible & ~drawn, axis=1)
-    return image_picks(grid, ((row, float(mean[row]), why if scored[row] else DRAWN) for row in bought))
+    return image_picks(grid, ((row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought))

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import NothingLeftError
+from labelgrid.errors import NothingToBuyError
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import check_named, draw_cells
@@ -60,7 +60,7 @@ class RandomTasks:
         """As `Strategy.select`.
 
         Raises:
-            PluginError: a named task does not exist. NothingLeftError: no task with a weight lacks a label.
+            PluginError: a named task does not exist. NothingToBuyError: no task with a weight lacks a label.
         """
         grid, draws, t = pool.grid, draw_cells(pool.grid, pool.seed), len(pool.grid.tasks)
         shares = self._shares(grid)
@@ -86,7 +86,7 @@ class RandomTasks:
         check_named("random_tasks", shares, grid.tasks)
         weights = np.array([shares.get(task, 0.0) for task in grid.tasks])
         if grid.eligible.any() and not grid.eligible[:, weights > 0].any():
-            raise NothingLeftError(
+            raise NothingToBuyError(
                 f"The strategy 'random_tasks' buys labels of {listed(sorted(t for t in shares if shares[t]))} only, "
                 "and no image lacks one.",
                 next_step="Give other tasks a weight in its option shares, or stop.",

@@ -29,7 +29,7 @@ class Group:
 
 
 def alternate(groups: Sequence[int], spent: Container[int]) -> Iterator[int]:
-    """One group after the other, again and again, until all are spent.
+    """One group after the other, again and again, until all are spent, which is looked up after each pass.
 
     Example:
         >>> spent = set()
@@ -37,10 +37,10 @@ def alternate(groups: Sequence[int], spent: Container[int]) -> Iterator[int]:
         >>> first = [next(turns) for _ in range(4)]
         >>> spent |= {3, 4}
         >>> first, [next(turns) for _ in range(3)]
-        ([4, 2, 3, 4], [2, 2, 2])
+        ([4, 2, 3, 4], [2, 3, 2])
     """
     while groups := [group for group in groups if group not in spent]:
-        yield from (group for group in groups if group not in spent)
+        yield from groups
 
 
 def interleave(turns: Sequence[Iterator[int]], shares: Sequence[float]) -> Iterator[int]:

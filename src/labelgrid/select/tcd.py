@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import ROUNDING, buy, buy_value, cell_costs, image_costs
 from labelgrid.select.centres import squared_distances
-from labelgrid.select.parts import DRAWN, LEAST_RANGE, MinMax, fill_unknown
+from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 
 INCONSISTENCY, FEATURES = "committee", "embedding"
@@ -93,7 +93,7 @@ class NearestByColumn:
     def add(self, row: int, columns: NDArray[np.intp]) -> None:
         """Add a centre to some columns."""
         further = squared_distances(self.features, self.features[row])
-        self.squared[:, columns] = np.minimum(self.squared[:, columns], further[:, None])
+        self.squared[:, columns] = np.fmin(self.squared[:, columns], further[:, None])
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
     def copy(self) -> "NearestByColumn":
@@ -119,15 +119,14 @@ def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found
     With `rates`, score × distance counts per cost; one item that alone has more of it than all these picks comes first.
     The distances fall with each pick, so there is no bound on the most that the amount could buy.
     """
-    start = nearest.copy()
-    found = picks, values, _ = _greedy(items, nearest, rates)
     if not rates:
-        return found
-    alone = np.where(items.costs <= items.amount + ROUNDING, items.scores * start.values(), np.nan)
+        return _greedy(items, nearest, rates)
+    found = picks, values, _ = _greedy(items, nearest.copy(), rates)
+    alone = np.where(items.costs <= items.amount + ROUNDING, items.scores * nearest.values(), np.nan)
     best = np.nanmax(alone, initial=-np.inf)
     if best <= sum(float(values[pick]) for pick in picks):
         return found
-    return _greedy(items, start, rates, first=highest(alone, items.keys))
+    return _greedy(items, nearest, rates, first=highest(alone, items.keys))
 
 
 def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
@@ -227,7 +226,7 @@ class TaskConsistency:
                 grid.cell(row, column),
                 score,
                 float(weights[row, column]),
-                WHY[options.score] if scored[row, column] else DRAWN,
+                WHY[options.score] if scored[row, column] else DRAWN if options.unit == "cells" else DRAWN_IMAGE,
             )
             for row, column, score in cells
         ]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.errors import NothingLeftError, RecipeError
+from labelgrid.errors import NothingToBuyError, RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, request_id
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
@@ -142,7 +142,7 @@ def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -
     budget = Budget(min(amount, left), study.unit)
     try:
         query.query(project, budget, progress, prelabels=False, pictures=scored and run.seed == 0)
-    except NothingLeftError:
+    except NothingToBuyError:
         return False
     return True
 

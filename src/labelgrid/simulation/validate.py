@@ -62,7 +62,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 
 def _check_strategy(study: Study, name: str) -> None:
-    """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image if it must."""
+    """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image, or one label."""
     chosen = study.chosen(name)
     strategy: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
     rows = study.rows(name)
@@ -72,6 +72,14 @@ def _check_strategy(study: Study, name: str) -> None:
         raise RecipeError(
             f"The budget of {study.budget:g} {study.unit} does not pay for one image, and '{name}' buys whole images.",
             next_step=f"An image with all its labels takes {image_cost[study.unit]:g} {study.unit}.",
+            unchanged="Nothing was run.",
+        )
+    named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
+    least = min(row.cost for row in rows if row.name in named)
+    if study.unit == "cost" and study.budget < least:
+        raise RecipeError(
+            f"The budget of {study.budget:g} does not pay for one label that '{name}' buys.",
+            next_step=f"The cheapest costs {least:g}.",
             unchanged="Nothing was run.",
         )
 

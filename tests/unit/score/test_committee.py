@@ -185,7 +185,9 @@ def job_of(dataset, statistic, net="pad_net"):
 def fitted(dataset, folder, statistic, progress=None, net="pad_net"):
     folder.mkdir(exist_ok=True)
     job, names = job_of(dataset, statistic, net), list(dataset.names)
-    fit_statistics(job, FitImages(names[:4], names, 0, lambda _: job.model), folder, progress or Silent())
+    fit_statistics(
+        job, FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()), folder, progress or Silent()
+    )
     return job
 
 
@@ -250,7 +252,7 @@ def test_the_network_and_its_buffers_are_bitwise_as_they_were(dataset, tmp_path)
     job = job_of(dataset, statistic)
     network, names = job.model.network, list(dataset.names)
     before = {name: value.clone() for name, value in [*network.named_parameters(), *network.named_buffers()]}
-    fit_statistics(job, FitImages(names[:4], names, 0, lambda _: job.model), tmp_path, Silent())
+    fit_statistics(job, FitImages(names[:4], names, 0, lambda _: job.model, ObjectiveOptions()), tmp_path, Silent())
     for batch in pool_batches(job, names):
         statistic(batch)
     after = dict([*network.named_parameters(), *network.named_buffers()])

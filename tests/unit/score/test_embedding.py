@@ -13,6 +13,7 @@ from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.options import ObjectiveOptions
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
@@ -85,7 +86,9 @@ def job_of(dataset, statistic, net="pad_net", data=DATA):
 def fitted(dataset, folder, statistic, progress=None, **how):
     folder.mkdir(exist_ok=True)
     job, names = job_of(dataset, statistic, **how), list(dataset.names)
-    fit_statistics(job, FitImages(names[:2], names, 0, lambda _: job.model), folder, progress or Silent())
+    fit_statistics(
+        job, FitImages(names[:2], names, 0, lambda _: job.model, ObjectiveOptions()), folder, progress or Silent()
+    )
     return job
 
 

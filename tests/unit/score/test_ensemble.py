@@ -16,6 +16,7 @@ from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.options import ObjectiveOptions
 from tests.projects import answer, make_project
 from tests.scoring import entropy, information, job_of, make_pool, predictions, scored
 from tests.toys import toy_network
@@ -42,7 +43,9 @@ def fitted(made, members, folder, options, trained):
 
     folder.mkdir(exist_ok=True)
     job = job_of(made, build(0, options), members=list(members.values())[::-1])
-    return fit_statistics(job, FitImages(list(made.names), list(made.names), 0, train_member), folder, Silent())
+    return fit_statistics(
+        job, FitImages(list(made.names), list(made.names), 0, train_member, ObjectiveOptions()), folder, Silent()
+    )
 
 
 @pytest.mark.parametrize(("measure", "slow"), [("entropy", entropy), ("information", information)])

@@ -14,6 +14,7 @@ from labelgrid.score.table import weights_path, weights_stamp
 from labelgrid.score.weights import read_weights, write_weights
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.options import ObjectiveOptions
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
@@ -57,7 +58,9 @@ def job_of(made, statistic, stamp="one", name="line"):
 def fitted(made, folder, statistic, stamp="one", name="line", seed=3):
     folder.mkdir(exist_ok=True)
     job = job_of(made, statistic, stamp, name)
-    images = FitImages(list(made.names[:3]), list(made.names), seed, lambda member: TrainedModel(job.model.network))
+    images = FitImages(
+        list(made.names[:3]), list(made.names), seed, lambda member: TrainedModel(job.model.network), ObjectiveOptions()
+    )
     return fit_statistics(job, images, folder, Silent())
 
 
@@ -153,7 +156,10 @@ def test_what_a_stopped_training_left_is_there_again_unless_the_stamp_is_another
 
 def test_a_job_without_such_statistics_is_left_as_it_is(made, tmp_path):
     job = job_of(made, object())
-    assert fit_statistics(job, FitImages([], [], 0, lambda _: job.model), tmp_path, Silent()).stamp == job.stamp
+    assert (
+        fit_statistics(job, FitImages([], [], 0, lambda _: job.model, ObjectiveOptions()), tmp_path, Silent()).stamp
+        == job.stamp
+    )
 
 
 def test_the_stamp_changes_with_the_weights(tmp_path):

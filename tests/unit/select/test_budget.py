@@ -24,7 +24,7 @@ def picks(*cells, score=1.0):
 
 def refused(picked, budget):
     with pytest.raises(PluginError) as caught:
-        check_picks("mine", picked, GRID, Budget(*budget))
+        check_picks("mine", picked, GRID, Budget(*budget), "cells")
     return str(caught.value).splitlines()[0]
 
 
@@ -35,11 +35,11 @@ def test_the_remaining_pool_has_a_size_in_every_unit():
 
 @pytest.mark.parametrize("budget", [(4, "labels"), (7, "cost"), (3, "images"), (2, "images")])
 def test_picks_that_use_the_whole_budget_are_allowed(budget):
-    check_picks("mine", picks(*ALL), GRID, Budget(*budget))
+    check_picks("mine", picks(*ALL), GRID, Budget(*budget), "cells")
 
 
 @pytest.mark.parametrize(
-    "budget, used", [((3, "labels"), 4), ((6.99999, "cost"), 7), ((1, "images"), 3), ((3.5, "labels"), 4)]
+    "budget, used", [((3, "labels"), 4), ((6.99999, "cost"), 7), ((1, "images"), 2), ((3.5, "labels"), 4)]
 )
 def test_picks_beyond_the_budget_are_refused_with_both_amounts(budget, used):
     amount, unit = budget
@@ -49,19 +49,19 @@ def test_picks_beyond_the_budget_are_refused_with_both_amounts(budget, used):
 
 
 def test_a_budget_of_images_pays_for_as_many_labels_as_these_have_tasks():
-    assert refused(picks(*ALL[:3]), (1, "images")).endswith("more than the budget of 1 images: 2.")
-    check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"))
+    assert refused(picks(*ALL[:3]), (1, "images")).endswith("more than the budget of 1 images: 1.5.")
+    check_picks("mine", picks(*ALL[:2]), GRID, Budget(1, "images"), "cells")
 
 
 def test_a_strategy_of_images_may_not_spread_a_budget_of_images():
-    check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"))  # two labels of two tasks
+    check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "cells")  # two labels of two tasks
     with pytest.raises(PluginError, match="more than the budget of 1 images: 2"):
         check_picks("mine", picks(*ALL[:1], ALL[3]), GRID, Budget(1, "images"), "images")
     check_picks("mine", picks(*ALL[:3]), GRID, Budget(2, "images"), "images")
 
 
 def test_a_budget_is_kept_to_rounding():
-    check_picks("mine", picks(*ALL), GRID, Budget(7 - 1e-7, "cost"))
+    check_picks("mine", picks(*ALL), GRID, Budget(7 - 1e-7, "cost"), "cells")
     assert "more than the budget" in refused(picks(*ALL), (7 - 1e-5, "cost"))
 
 

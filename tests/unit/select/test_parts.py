@@ -8,7 +8,7 @@ import pytest
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid
 from labelgrid.select import partal, random_cells, random_images, rbal
-from labelgrid.select.parts import DRAWN, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
+from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import image_key
 
@@ -197,11 +197,21 @@ def test_a_task_of_which_one_cell_was_missing_in_its_first_round_is_picked_from_
     assert cells(more) == [("i1", "a")] and more.picks[0].score == 1.0
 
 
+def test_scores_that_differ_by_rounding_only_are_zero_and_give_no_bounds():
+    almost = np.array([[0.6, 0.0], [np.nextafter(np.float32(0.6), np.float32(1)), 1.0]])
+    strategy, pool = partal.build(partal.Options()), grid([[0, 0], [0, 0]])
+    first = chosen(strategy, pool, (4,), dropout=almost)
+    assert [pick.score for pick in first.picks] == [1.0, 0.0, 0.0, 0.0]
+    later = np.array([[0.6, 0.0], [0.7, 1.0]])
+    found = chosen(strategy, pool, (4,), calibration=first.calibration, dropout=later)
+    assert {pick.score for pick in found.picks} == {0.0, 1.0} and found.calibration["a"] == [0.6, 0.7]
+
+
 @pytest.mark.parametrize("strategy", [partal.build(partal.Options(unit="images")), rbal.build(rbal.Options())])
 def test_an_image_whose_scores_are_all_drawn_says_so(strategy):
     u = np.array([[np.nan, np.nan], [0.3, np.nan], [0.5, 0.1]])
     found = chosen(strategy, grid([[0, 0], [0, 0], [0, 0]]), (6,), dropout=u)
-    assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i0"}
+    assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i0"}
 
 
 @pytest.mark.parametrize("change", [lambda u: u, lambda u: u - 1.5, lambda u: u + 0.8, lambda u: 1e6 * u, np.exp])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.errors import NothingToBuyError, PluginError, RecipeError
 from labelgrid.labels.grid import State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
@@ -78,7 +78,7 @@ def test_by_weight_a_task_gets_its_share_and_a_task_without_one_gets_nothing(sha
 def test_what_a_weighted_task_lacks_goes_to_the_others_with_a_weight_only():
     grid = made(taken=[(0, 57), (1, 50)])
     assert counts(grid, Budget(21), {"depth": 1, "normals": 2})[0] == [3, 10, 0]
-    with pytest.raises(PluginError, match="buys labels of depth, semseg only, and no image lacks one"):
+    with pytest.raises(NothingToBuyError, match="buys labels of depth, semseg only, and no image lacks one"):
         counts(made(taken=[(0, 60), (2, 60)]), Budget(21), {"depth": 1, "semseg": 2, "normals": 0})
 
 

@@ -9,7 +9,7 @@ import pytest
 from labelgrid.labels.grid import Grid
 from labelgrid.select import random_images
 from labelgrid.select.centres import squared_distances
-from labelgrid.select.parts import DRAWN
+from labelgrid.select.parts import DRAWN, DRAWN_IMAGE
 from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.tcd import WHY, Options, build, unit_rows
 from labelgrid.streams import image_key
@@ -137,8 +137,8 @@ def test_a_task_without_scores_is_drawn_among_cells_and_not_read_in_images():
     images, found = picked(pool, 3, "images", score="inconsistency")
     assert images[0][:-1] == images[1][:-1] == "i38"
     whole, found = picked(pool, 39, "images")
-    assert "i39b" in whole and {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i39"}
-    assert {pick.why for pick in found.picks} == {WHY["product"], DRAWN}
+    assert "i39b" in whole and {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i39"}
+    assert {pick.why for pick in found.picks} == {WHY["product"], DRAWN_IMAGE}
 
 
 def test_a_picked_label_weighs_by_its_inconsistency_over_the_mean():
@@ -207,7 +207,7 @@ def test_one_dear_label_is_bought_if_it_alone_is_worth_more_than_what_is_cheap(s
 def test_the_reason_of_an_image_says_if_all_its_scores_were_drawn():
     pool = pool_of([[0, 0], [0, 0], [0, 0]], [[np.nan, np.nan], [1, np.nan], [2, 1]], [[0.0, 0], [0, 1], [0, 2]])
     _, found = picked(pool, 3, "images")
-    assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN} == {"i0"}
+    assert {pick.cell.image_id for pick in found.picks if pick.why == DRAWN_IMAGE} == {"i0"}
 
 
 @pytest.mark.parametrize("unit", ["images", "cells"])
@@ -216,3 +216,10 @@ def test_scores_that_are_drawn_depend_on_the_seed(unit):
     pool = pool_of([[0, 0]] * 30, raw, np.random.default_rng(0).normal(size=(30, 2)))
     firsts = {picked(replace(pool, seed=seed), 1, unit, unit=unit, score="inconsistency")[0][0] for seed in range(12)}
     assert len(firsts) > 3
+
+
+def test_a_pick_without_features_leaves_the_distances_as_they_are():
+    far = [[0.0, 0], [np.nan, 0], [1, 0], [5, 0], [5.1, 0]]
+    pool = pool_of([[2, 2]] + [[0, 0]] * 4, np.ones((5, 2)), far)
+    names, _ = picked(pool, 3, "images", score="diversity")
+    assert names[::2][1:] == ["i4a", "i2a"] or names[::2][:2] == ["i4a", "i1a"]

@@ -273,6 +273,13 @@ def test_an_arm_that_trains_without_a_term_that_its_strategy_reads_is_refused(
     )
 
 
+def test_a_budget_of_costs_that_pays_for_no_label_of_an_arm_is_refused(tmp_path: Path) -> None:
+    arms = {"dear": {"strategy": named("random_tasks", shares={"semseg": 1})}}  # 10 a label; depth costs 1
+    with pytest.raises(RecipeError, match="The budget of 5 does not pay for one label that 'dear' buys"):
+        validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells", "dear"], unit="cost", budget=5))
+    assert validate_study(study_request(tmp_path, strategies=["random_cells"], unit="cost", budget=5))
+
+
 def test_an_arm_whose_strategy_cannot_use_an_option_of_a_statistic_is_refused(tmp_path: Path) -> None:
     arms = {"noisy": {"strategy": "clasp_pe", "changes": {"score": {"dropout": {"measure": "information"}}}}}
     with pytest.raises(RecipeError) as caught:

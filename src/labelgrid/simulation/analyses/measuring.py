@@ -121,25 +121,20 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
 
-def cell_losses(questions: Sequence[Question], progress: Progress) -> Iterator[tuple[int, Mapping[Cell, float]]]:
+def cell_losses(questions: Sequence[Question], progress: Progress) -> list[Mapping[Cell, float]]:
     """The loss of each question's network on each of its cells that has a label: the mean over its valid pixels.
 
-    Yields:
-        the index of a question, and its losses; what questions have in common is measured once, so they may be yielded
-        in another order.
+    What questions have in common is measured once.
 
     Raises:
         ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
     """
     fits = _fits(questions)
-    alike: dict[Hashable, list[int]] = {}
-    for index, question in enumerate(questions):
-        alike.setdefault(_stamp(question, fits[question.place]), []).append(index)
-    progress.start("Measuring", sum(len(questions[first].images) for first, *_ in alike.values()), "images")
-    for indices in alike.values():
-        first = questions[indices[0]]
-        losses = _losses(first, fits[first.place], progress)
-        yield from ((index, losses) for index in indices)
+    stamps = [_stamp(question, fits[question.place]) for question in questions]
+    first = dict(zip(reversed(stamps), reversed(questions), strict=True))
+    progress.start("Measuring", sum(len(one.images) for one in first.values()), "images")
+    found = {stamp: _losses(one, fits[one.place], progress) for stamp, one in first.items()}
+    return [found[stamp] for stamp in stamps]
 
 
 def _losses(question: Question, fit: Fit, progress: Progress) -> dict[Cell, float]:

@@ -46,11 +46,10 @@ class Scores:
         rounds = [scored for run, folder in runs for scored in _rounds(run, folder)]
         if not rounds:
             return
-        traits, found = _traits([folder for _, folder in runs]), dict[int, list[Finding]]()
-        for index, losses in cell_losses([scored.question for scored in rounds], progress):
-            found[index] = list(_compared(rounds[index], losses, traits))
-        for index in sorted(found):
-            yield from found[index]
+        traits = _traits([folder for _, folder in runs])
+        losses = cell_losses([scored.question for scored in rounds], progress)
+        for scored, of_cells in zip(rounds, losses, strict=True):
+            yield from _compared(scored, of_cells, traits)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task, one row for each trait."""

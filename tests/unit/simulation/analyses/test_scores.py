@@ -62,7 +62,7 @@ def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_h
     cells = frozenset(Cell(image, "depth") for image in images)
     folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
     question, counted = Question(run, folder, 3, cells, fed), Counted()
-    (_, found), (_, again) = cell_losses([question, question], counted)
+    found, again = cell_losses([question, question], counted)
     assert counted.images == len(images) and again == found  # measured once
     assert found.keys() == cells
     for image in images:
