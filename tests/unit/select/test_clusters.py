@@ -31,3 +31,11 @@ def test_there_are_no_more_clusters_than_different_rows():
     assert sorted(set(k_means(rows, np.arange(8, dtype=np.uint64), 5, 0).tolist())) == [0, 1]
     assert set(k_means(np.ones((3, 2)), np.arange(3, dtype=np.uint64), 2, 0).tolist()) == {0}
     assert k_means(np.ones((0, 2)), np.arange(0, dtype=np.uint64), 2, 0).tolist() == []
+
+
+def test_clusters_do_not_depend_on_the_scale_of_the_features():
+    rng = np.random.default_rng(3)
+    features, keys = rng.normal(size=(60, 3)), np.arange(60, dtype=np.uint64)
+    found = k_means(features, keys, 8, 1)
+    assert len(set(found.tolist())) == 8
+    np.testing.assert_array_equal(k_means(1e-4 * features, keys, 8, 1), found)

@@ -27,6 +27,13 @@ def test_turns_follow_the_shares_to_within_one_pick(shares):
         assert np.abs(got - count * np.array(shares) / sum(shares)).max() < 1.1
 
 
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.66, 0.9])
+def test_of_two_groups_each_is_within_half_a_turn_of_its_share(share):
+    turns = list(islice(interleave([cycle([0]), cycle([1])], [share, 1 - share]), 200))
+    for count in range(1, 201):
+        assert abs(turns[:count].count(0) - count * share) <= 0.5 + 1e-9
+
+
 def test_turns_may_be_nested_so_that_many_small_groups_get_the_share_of_their_parent():
     small = interleave([cycle(range(1, 30))], [1.0])
     turns = list(islice(interleave([cycle([0]), small], [1, 1]), 30))
