@@ -4,7 +4,7 @@ Each task gets an equal number of picks (Lüth et al. 2026, for one task). It ne
 `class_entropy`.
 """
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from labelgrid.labels.grid import Pick
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, draw_cells
-from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
+from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -75,24 +75,18 @@ class ClassStratified:
         unsure = np.asarray(pool.statistics[UNCERTAINTY], np.float64)
         by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
         by_class = by_class.reshape(len(unsure), t, by_class.shape[1] // t)
-        power, groups, whys = self.options.power(len(pool.history)), list[Group](), list[str]()
-        shares: list[list[tuple[list[int], float]]] = []
+        power, groups, tasks, whys = self.options.power(len(pool.history)), list[Group](), list[Turns](), list[str]()
         for column in shuffled(t, pool.seed, "tasks"):
-            shares.append([])
+            parts, shares = list[Turns](), list[float]()
             for made, why, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
                 order = shuffled(len(made), pool.seed, "classes", grid.tasks[column])
-                shares[-1].append(([len(groups) + index for index in order], share))
+                parts.append(alternate([len(groups) + index for index in order]))
+                shares.append(share)
                 groups += made
                 whys += [why] * len(made)
-
-        def turns(spent: Container[int]) -> Iterator[int]:
-            def of_task(parts: list[tuple[list[int], float]]) -> Iterator[int]:
-                return interleave([alternate(part, spent) for part, _ in parts], [share for _, share in parts])
-
-            return interleave([of_task(parts) for parts in shares], [1.0] * t)
-
+            tasks.append(interleave(parts, shares))
         costs, amount = cell_costs(grid, budget)
-        found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
+        found = deal(groups, interleave(tasks, [1.0] * t), costs, np.repeat(grid.keys, t), amount)
         picks = [Pick(grid.cell(*divmod(item, t)), score, why=whys[group]) for item, group, score in found]
         in_turn = -rankdata(-np.where(grid.eligible, unsure, np.nan), "min", axis=0, nan_policy="omit")
         left_out = "noise and classes" if self.options.by_class else "noise"

@@ -4,7 +4,7 @@ Each task's cells are drawn uniformly and independently of the other tasks'.
 """
 
 import math
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,10 +67,7 @@ class RandomTasks:
         order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
         found = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
         groups = [Group(rows * t + column, draws[rows, column]) for column, rows in found]
-
-        def turns(spent: Container[int]) -> Iterator[int]:
-            return interleave([alternate([index], spent) for index in range(len(order))], shares[order].tolist())
-
+        turns = interleave([alternate([index]) for index in range(len(order))], shares[order].tolist())
         costs, amount = cell_costs(grid, budget)
         picks = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
         return Selection(

@@ -28,43 +28,52 @@ class Group:
     scores: Floats
 
 
-def alternate(groups: Sequence[int], spent: Container[int]) -> Iterator[int]:
+def alternate(groups: Sequence[int]) -> Turns:
     """One group after the other, again and again, until all are spent, which is looked up after each pass.
 
     Example:
         >>> spent = set()
-        >>> turns = alternate([4, 2, 3], spent)
+        >>> turns = alternate([4, 2, 3])(spent)
         >>> first = [next(turns) for _ in range(4)]
         >>> spent |= {3, 4}
         >>> first, [next(turns) for _ in range(3)]
         ([4, 2, 3, 4], [2, 3, 2])
     """
-    while groups := [group for group in groups if group not in spent]:
-        yield from groups
+
+    def turns(spent: Container[int]) -> Iterator[int]:
+        left = groups
+        while left := [group for group in left if group not in spent]:
+            yield from left
+
+    return turns
 
 
-def interleave(turns: Sequence[Iterator[int]], shares: Sequence[float]) -> Iterator[int]:
-    """Merge sequences of turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
+def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
+    """Merge turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
 
-    When a sequence ends, the others go on without it.
+    When those of a part end, the others go on without it.
 
     Example:
-        >>> from itertools import cycle
-        >>> merged = interleave([cycle("ab"), cycle("c")], [2, 1])
-        >>> "".join(next(merged) for _ in range(9))
-        'acbacbacb'
-        >>> "".join(interleave([iter("aaaa"), iter("b")], [1, 1]))
-        'abaaa'
+        >>> from itertools import islice
+        >>> list(islice(interleave([alternate([0, 1]), alternate([2])], [2, 1])(set()), 9))
+        [0, 2, 1, 0, 2, 1, 0, 2, 1]
+        >>> list(interleave([lambda _: iter([0, 0, 0, 0]), lambda _: iter([1])], [1, 1])(set()))
+        [0, 1, 0, 0, 0]
     """
-    counts = dict.fromkeys(range(len(turns)), 0)
-    while counts:
-        best = max(counts, key=lambda index: shares[index] / (2 * counts[index] + 1))
-        counts[best] += 1
-        group = next(turns[best], None)
-        if group is None:
-            del counts[best]
-        else:
-            yield group
+
+    def turns(spent: Container[int]) -> Iterator[int]:
+        own = [part(spent) for part in parts]
+        counts = dict.fromkeys(range(len(own)), 0)
+        while counts:
+            best = max(counts, key=lambda index: shares[index] / (2 * counts[index] + 1))
+            counts[best] += 1
+            group = next(own[best], None)
+            if group is None:
+                del counts[best]
+            else:
+                yield group
+
+    return turns
 
 
 def shuffled(count: int, seed: int, *names: str) -> list[int]:
@@ -96,7 +105,7 @@ def deal(
 
     Args:
         groups: the groups.
-        turns: whose turn it is, such as `partial(alternate, [1, 0])`; each group again and again while it has items.
+        turns: whose turn it is, such as `alternate([1, 0])`; each group again and again while it has items.
         costs: float64 [items], in the unit of `amount`.
         keys: uint64 [items]; they break ties of scores, then the index does.
         amount: what may be spent.
@@ -105,9 +114,8 @@ def deal(
         Item, group and score of each pick, in order.
 
     Example:
-        >>> from functools import partial
         >>> few, all_ = Group(np.array([0]), np.array([0.1])), Group(np.arange(3), np.array([0.1, 0.5, 0.9]))
-        >>> deal([few, all_], partial(alternate, [0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
+        >>> deal([few, all_], alternate([0, 1]), np.ones(3), np.arange(3, dtype=np.uint64), 3.0)
         [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
     """
     least = float(costs.min(initial=np.inf))

@@ -4,7 +4,6 @@ The strata are rare predicted classes where a task predicts classes, and cluster
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Literal
 
 import numpy as np
@@ -69,7 +68,7 @@ class Stratified:
         strata[missing] = self._strata(pool, missing)
         names, sizes = np.unique(strata[missing], return_counts=True)
         size[missing] = sizes[np.searchsorted(names, strata[missing])]
-        turns, why = partial(alternate, shuffled(len(names), pool.seed, "strata")), "random of its stratum"
+        turns, why = alternate(shuffled(len(names), pool.seed, "strata")), "random of its stratum"
         if self.options.unit == "images":
             draws = draw_images(grid, pool.seed)[:, 0]
             groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]

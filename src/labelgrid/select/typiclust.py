@@ -4,7 +4,6 @@ It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). 
 """
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -78,7 +77,7 @@ class TypiClust:
         found, left = [], budget.amount
         for some in groups:
             if some:
-                found += (part := deal(some, partial(alternate, range(len(some))), costs, grid.keys, left))
+                found += (part := deal(some, alternate(range(len(some))), costs, grid.keys, left))
                 left -= float(sum(costs[item] for item, _, _ in part))
                 costs[[item for item, _, _ in part]] = np.inf
         why = "typical of images like which few are labelled"

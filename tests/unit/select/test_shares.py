@@ -1,7 +1,6 @@
 """Groups take turns by their shares; budgets are kept, items are taken once."""
 
-from functools import partial
-from itertools import cycle, islice
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ def group(items, scores=None):
 
 @pytest.mark.parametrize("shares", [[1, 1, 1], [0.66, 0.34], [1, 10, 0.5], [5]])
 def test_turns_follow_the_shares_to_within_one_pick(shares):
-    turns = list(islice(interleave([cycle([n]) for n in range(len(shares))], shares), 300))
+    turns = list(islice(interleave([alternate([n]) for n in range(len(shares))], shares)(set()), 300))
     for count in range(1, 301):
         got = np.bincount(turns[:count], minlength=len(shares))
         assert np.abs(got - count * np.array(shares) / sum(shares)).max() < 1.1
@@ -29,45 +28,45 @@ def test_turns_follow_the_shares_to_within_one_pick(shares):
 
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.5, 0.66, 0.9])
 def test_of_two_groups_each_is_within_half_a_turn_of_its_share(share):
-    turns = list(islice(interleave([cycle([0]), cycle([1])], [share, 1 - share]), 200))
+    turns = list(islice(interleave([alternate([0]), alternate([1])], [share, 1 - share])(set()), 200))
     for count in range(1, 201):
         assert abs(turns[:count].count(0) - count * share) <= 0.5 + 1e-9
 
 
 def test_turns_may_be_nested_so_that_many_small_groups_get_the_share_of_their_parent():
-    small = interleave([cycle(range(1, 30))], [1.0])
-    turns = list(islice(interleave([cycle([0]), small], [1, 1]), 30))
+    small = interleave([alternate(range(1, 30))], [1.0])
+    turns = list(islice(interleave([alternate([0]), small], [1, 1])(set()), 30))
     assert turns.count(0) == 15 and len(set(turns)) == 16
 
 
 def test_groups_take_their_best_items_in_turn_and_each_item_once():
-    found = deal([group([0, 1, 2]), group([2, 3])], partial(alternate, [0, 1]), np.ones(4), KEYS, 4.0)
+    found = deal([group([0, 1, 2]), group([2, 3])], alternate([0, 1]), np.ones(4), KEYS, 4.0)
     assert found == [(2, 0, 2.0), (3, 1, 3.0), (1, 0, 1.0), (0, 0, 0.0)]
 
 
 def test_ties_are_broken_by_key_and_then_by_index():
     keys = np.array([5, 4, 4, 9], np.uint64)
-    found = deal([group([0, 1, 2, 3], [1, 1, 1, 1])], partial(alternate, [0]), np.ones(4), keys, 4.0)
+    found = deal([group([0, 1, 2, 3], [1, 1, 1, 1])], alternate([0]), np.ones(4), keys, 4.0)
     assert [item for item, *_ in found] == [1, 2, 0, 3]
 
 
 def test_what_the_rest_does_not_pay_for_is_passed_over():
     costs = np.array([1.0, 5.0, 2.0, np.inf])
-    found = deal([group([0, 1, 2, 3])], partial(alternate, [0]), costs, KEYS, 3.0)
+    found = deal([group([0, 1, 2, 3])], alternate([0]), costs, KEYS, 3.0)
     assert [item for item, *_ in found] == [2, 0]
-    assert deal([group([1])], partial(alternate, [0]), costs, KEYS, 3.0) == []
+    assert deal([group([1])], alternate([0]), costs, KEYS, 3.0) == []
 
 
 def test_free_items_are_all_taken_and_no_groups_take_nothing():
-    assert len(deal([group(range(9))], partial(alternate, [0]), np.zeros(9), KEYS, 0.5)) == 9
-    assert deal([], partial(alternate, []), np.ones(9), KEYS, 5.0) == []
+    assert len(deal([group(range(9))], alternate([0]), np.zeros(9), KEYS, 0.5)) == 9
+    assert deal([], alternate([]), np.ones(9), KEYS, 5.0) == []
 
 
 def test_a_group_with_nothing_left_takes_no_more_turns():
     asked = []
 
     def turns(spent):
-        for turn in interleave([alternate([0], spent), alternate([1], spent)], [1e9, 1.0]):
+        for turn in interleave([alternate([0]), alternate([1])], [1e9, 1.0])(spent):
             asked.append(turn)
             yield turn
 
@@ -77,9 +76,7 @@ def test_a_group_with_nothing_left_takes_no_more_turns():
 
 
 def test_a_class_with_nothing_left_leaves_its_turns_to_the_other_classes_of_its_task():
-    def turns(spent):
-        return interleave([alternate([0, 1], spent), alternate([2], spent)], [1, 1])
-
+    turns = interleave([alternate([0, 1]), alternate([2])], [1, 1])
     found = deal([group([0]), group(range(1, 21)), group(range(21, 41))], turns, np.ones(41), KEYS[:41], 20.0)
     assert abs(sum(of == 2 for _, of, _ in found) - 10) <= 1
 
@@ -90,7 +87,7 @@ def test_sorting_only_the_best_few_equals_sorting_all():
         scores, costs = rng.integers(0, 5, 40) / 5, rng.choice([1.0, 3.0, np.inf], 40)
         halves = [Group(np.arange(20), scores[:20]), Group(np.arange(10, 40), scores[10:])]
         amount = float(rng.uniform(1, 30))
-        found = [item for item, *_ in deal(halves, partial(alternate, [0, 1]), costs, KEYS, amount)]
+        found = [item for item, *_ in deal(halves, alternate([0, 1]), costs, KEYS, amount)]
         order, left, taken, over, turn = [], amount, set(), set(), 0
         while len(over) < 2:
             at = halves[turn % 2]
