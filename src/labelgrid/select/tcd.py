@@ -218,15 +218,15 @@ class TaskConsistency:
             chosen = np.zeros(raw.shape, np.bool_)
             chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
             weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
-        scored = np.isfinite(raw) & eligible
+        scored, drawn = np.isfinite(raw) & eligible, DRAWN
         if options.unit == "images":  # a cell without a score counts only where its image has no other
-            scored |= scored.any(1, keepdims=True)
+            scored, drawn = scored | scored.any(1, keepdims=True), DRAWN_IMAGE
         return [
             Pick(
                 grid.cell(row, column),
                 score,
                 float(weights[row, column]),
-                WHY[options.score] if scored[row, column] else DRAWN if options.unit == "cells" else DRAWN_IMAGE,
+                WHY[options.score] if scored[row, column] else drawn,
             )
             for row, column, score in cells
         ]

@@ -222,4 +222,4 @@ def test_a_pick_without_features_leaves_the_distances_as_they_are():
     far = [[0.0, 0], [np.nan, 0], [1, 0], [5, 0], [5.1, 0]]
     pool = pool_of([[2, 2]] + [[0, 0]] * 4, np.ones((5, 2)), far)
     names, _ = picked(pool, 3, "images", score="diversity")
-    assert names[::2][1:] == ["i4a", "i2a"] or names[::2][:2] == ["i4a", "i1a"]
+    assert names[::2] == ["i1a", "i4a", "i2a"]

@@ -107,10 +107,8 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
         ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
     """
     fits = _fits(questions)
-    stamps = [_stamp(question, fits[question.place]) for question in questions]
-    first = dict(zip(reversed(stamps), reversed(questions), strict=True))
+    stamps, first = _alike(questions, fits, progress)
     asked = sorted(first, key=lambda stamp: first[stamp].place)
-    progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
     found: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}
     for (folder, number), group in groupby(asked, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
@@ -130,11 +128,19 @@ def cell_losses(questions: Sequence[Question], progress: Progress) -> list[Mappi
         ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
     """
     fits = _fits(questions)
-    stamps = [_stamp(question, fits[question.place]) for question in questions]
-    first = dict(zip(reversed(stamps), reversed(questions), strict=True))
-    progress.start("Measuring", sum(len(one.images) for one in first.values()), "images")
+    stamps, first = _alike(questions, fits, progress)
     found = {stamp: _losses(one, fits[one.place], progress) for stamp, one in first.items()}
     return [found[stamp] for stamp in stamps]
+
+
+def _alike(
+    questions: Sequence[Question], fits: Mapping[tuple[Path, int], Fit], progress: Progress
+) -> tuple[list[Hashable], dict[Hashable, Question]]:
+    """The stamp of each question, and the first question of each stamp; starts the progress over these."""
+    stamps = [_stamp(question, fits[question.place]) for question in questions]
+    first = dict(zip(reversed(stamps), reversed(questions), strict=True))
+    progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
+    return stamps, first
 
 
 def _losses(question: Question, fit: Fit, progress: Progress) -> dict[Cell, float]:
