@@ -1,7 +1,7 @@
-"""Computes a study's means over seeds, and the figures of whole campaigns by which strategies are compared."""
+"""Computes the figures of whole campaigns by which the strategies of a study are compared."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -9,31 +9,11 @@ from itertools import combinations
 import numpy as np
 
 from labelgrid.report.content import Measured
+from labelgrid.report.endings import Ending, after_last_round, at_equal_cost
+from labelgrid.report.means import ValueGetter, label_cost, label_count, loss, mean_and_deviation, metric
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Better, Result, delta_mtl
-
-#: Reads one figure of a measured network; NaN if it has none.
-ValueGetter = Callable[[Measured], float]
-
-
-@dataclass(frozen=True)
-class RoundMean:
-    """The mean of a figure over seeds, after a number of rounds.
-
-    Args:
-        rounds_bought: the number of rounds, from 0.
-        seeds: the number of runs that got this far.
-        labels, cost, value: means over these runs.
-        deviation: the standard deviation of the value over seeds, NaN for one seed.
-    """
-
-    rounds_bought: int
-    seeds: int
-    labels: float
-    cost: float
-    value: float
-    deviation: float
 
 
 @dataclass(frozen=True)
@@ -77,60 +57,6 @@ class CampaignFigure:
         return compare(values, self.better)
 
 
-def loss(measured: Measured) -> float:
-    """The weighted sum of the losses of all tasks."""
-    return measured.loss_mtl
-
-
-def metric(task: str, name: str) -> ValueGetter:
-    """A getter of a task's metric."""
-
-    def value_of(measured: Measured) -> float:
-        result = measured.metrics.get(task, {}).get(name)
-        return result.value if result else math.nan
-
-    return value_of
-
-
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (over n - 1); NaN where there are too few.
-
-    Example:
-        >>> mean_and_deviation([1.0, 2.0, 3.0])
-        (2.0, 1.0)
-    """
-    if not values:
-        return math.nan, math.nan
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-
-
-def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:
-    """The mean of a figure after each round, over the runs that got this far and have a finite value."""
-    by_round = []
-    for rounds_bought in range(max((len(run.measured) for run in runs), default=0)):
-        reached = [run.measured[rounds_bought] for run in runs if len(run.measured) > rounds_bought]
-        by_round.append(round_mean(rounds_bought, reached, value_of))
-    return [mean for mean in by_round if mean.seeds]
-
-
-def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueGetter) -> RoundMean:
-    """The mean of a figure over the networks after a round, of those that have a finite value."""
-    known = [one for one in reached if math.isfinite(value_of(one))]
-    value, deviation = mean_and_deviation([value_of(one) for one in known])
-    labels, cost = (mean_and_deviation([figure(one) for one in known])[0] for figure in (label_count, label_cost))
-    return RoundMean(rounds_bought, len(known), labels, cost, value, deviation)
-
-
-def label_count(measured: Measured) -> float:
-    """The number of labels that the network was trained on."""
-    return float(sum(measured.labels.values()))
-
-
-def label_cost(measured: Measured) -> float:
-    """The cost of these labels and of those of a val split."""
-    return measured.spent
-
-
 def study_figures(report: StudyReport) -> list[list[CampaignFigure]]:
     """The figures of each point of a study's grid; the page and the JSON values show the same ones."""
     return [campaign_figures(results, report.headlines, report.reference) for results in report.points]
@@ -138,13 +64,16 @@ def study_figures(report: StudyReport) -> list[list[CampaignFigure]]:
 
 def campaign_figures(results: PointResults, headlines: Mapping[str, str], reference: str) -> list[CampaignFigure]:
     """All figures by which the strategies are compared; the verdict is on the first."""
+    last, alike = after_last_round(results), at_equal_cost(results)
     figures = [
         _mean_loss_over(results, "labels", label_count),
         _mean_loss_over(results, "cost", label_cost),
         _labels_to_reach(results, reference),
-        _final(results),
-        _delta_mtl(results, headlines),
-        *(_gap_to_full(results, task, name) for task, name in headlines.items()),
+        _loss_at(last),
+        _loss_at(alike),
+        _delta_mtl(results, headlines, last),
+        _delta_mtl(results, headlines, alike),
+        *(_gap_to_full(results, task, name, last) for task, name in headlines.items()),
     ]
     return [figure for figure in figures if any(figure.values.values())]
 
@@ -178,7 +107,10 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignFigure:
     goals = {seed: loss_curve(run, label_count) for seed, run in results.finished(reference).items()}
     values: dict[str, dict[int, float]] = {}
     reached: dict[str, int] = {}
-    most = {seed: max(label_count(run.measured[-1]) for run in own.values()) for seed, own in _by_seed(results).items()}
+    most = {
+        seed: max(label_count(run.measured[-1]) for run in own.values())
+        for seed, own in results.finished_by_seed.items()
+    }
     for name in results.strategies:
         values[name], reached[name] = {}, 0
         for seed, run in results.finished(name).items():
@@ -195,40 +127,25 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignFigure:
     return CampaignFigure(f"Labels to reach the final loss of {reference}", method, "labels", "lower", values, reached)
 
 
-def _by_seed(results: PointResults) -> dict[int, dict[str, RunResult]]:
-    by_seed: dict[int, dict[str, RunResult]] = {}
-    for name in results.strategies:
-        for seed, run in results.finished(name).items():
-            by_seed.setdefault(seed, {})[name] = run
-    return by_seed
+def _loss_at(ending: Ending) -> CampaignFigure:
+    return CampaignFigure(f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss))
 
 
-def _seeds_with_equal_rounds(results: PointResults) -> set[int]:
-    """The seeds whose finished runs all bought the same number of rounds, so that their budgets are equal."""
-    return {seed for seed, own in _by_seed(results).items() if len({len(run.measured) for run in own.values()}) == 1}
-
-
-def _final(results: PointResults) -> CampaignFigure:
-    values = _last_values(results, loss)
-    method = "The loss at the end of each run, for seeds whose runs all bought the same number of rounds."
-    return CampaignFigure("loss_mtl after the last round", method, "", "lower", values)
-
-
-def _delta_mtl(results: PointResults, headlines: Mapping[str, str]) -> CampaignFigure:
+def _delta_mtl(results: PointResults, headlines: Mapping[str, str], ending: Ending) -> CampaignFigure:
     values: dict[str, dict[int, float]] = {}
-    seeds = _seeds_with_equal_rounds(results) & results.full.keys()
-    for strategy in results.strategies:
-        runs, values[strategy] = results.finished(strategy), {}
-        for seed in sorted(seeds & runs.keys()):
-            found, base = (_headline_results(one, headlines) for one in (runs[seed].measured[-1], results.full[seed]))
+    for strategy, networks in ending.networks.items():
+        values[strategy] = {}
+        for seed in sorted(networks.keys() & results.full.keys()):
+            found, base = (_headline_results(one, headlines) for one in (networks[seed], results.full[seed]))
             if found.keys() == base.keys() == headlines.keys() and all(one.value for one in base.values()):
                 values[strategy][seed] = 100 * delta_mtl(found, base)
         values[strategy] = {seed: value for seed, value in values[strategy].items() if math.isfinite(value)}
     method = (
         "The mean over tasks of the relative gain of the headline metric over the network with every label, seed by "
-        "seed: delta_mtl with that network in place of single-task networks. 0 is as good as every label."
+        "seed: delta_mtl with that network in place of single-task networks. 0 is as good as every label. "
+        f"{ending.method}"
     )
-    return CampaignFigure("delta_mtl over every label", method, "%", "higher", values)
+    return CampaignFigure(f"delta_mtl {ending.name}", method, "%", "higher", values)
 
 
 def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[str, Result]:
@@ -237,22 +154,12 @@ def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[
     return {task: result for task, result in found.items() if result}
 
 
-def _gap_to_full(results: PointResults, task: str, name: str) -> CampaignFigure:
+def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignFigure:
     value_of, full, unit = metric(task, name), results.full, ""
     values: dict[str, dict[int, float]] = {}
-    for strategy, last in _last_values(results, value_of).items():
+    for strategy, last in ending.values(value_of).items():
         known = {seed: abs(value - value_of(full[seed])) for seed, value in last.items() if seed in full}
         values[strategy] = {seed: value for seed, value in known.items() if math.isfinite(value)}
-        unit = next((r.measured[-1].metrics[task][name].unit for r in results.of(strategy).values() if last), unit)
-    method = f"|{name} after the last round − {name} with every label|, seed by seed."
+        unit = next((ending.networks[strategy][seed].metrics[task][name].unit for seed in last), unit)
+    method = f"|{name} {ending.name} − {name} with every label|, seed by seed."
     return CampaignFigure(f"δ of {task} ({name})", method, unit, "lower", values)
-
-
-def _last_values(results: PointResults, value_of: ValueGetter) -> dict[str, dict[int, float]]:
-    """The finite values of a figure after the last round, by strategy and seed."""
-    seeds = _seeds_with_equal_rounds(results)
-    values: dict[str, dict[int, float]] = {}
-    for name in results.strategies:
-        last = {seed: value_of(run.measured[-1]) for seed, run in results.finished(name).items() if seed in seeds}
-        values[name] = {seed: value for seed, value in last.items() if math.isfinite(value)}
-    return values

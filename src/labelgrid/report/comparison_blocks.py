@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
-from labelgrid.report.campaign_figures import (
-    CampaignFigure,
+from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.dots import Dots
+from labelgrid.report.endings import Ending
+from labelgrid.report.hindsight import hindsight_lines
+from labelgrid.report.means import (
     RoundMean,
     ValueGetter,
     label_cost,
@@ -14,9 +18,6 @@ from labelgrid.report.campaign_figures import (
     means_by_round,
     metric,
 )
-from labelgrid.report.charts import Chart, Level, Line
-from labelgrid.report.dots import Dots
-from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
 
@@ -116,6 +117,29 @@ def _reached(figure: CampaignFigure, strategy: str) -> str:
     seeds = figure.summary(strategy)[2]
     count = (figure.reached or {}).get(strategy, seeds)
     return f"{count} of {seeds}" if count < seeds else ""
+
+
+def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, str]) -> list[Block]:
+    """Labels, cost, loss and each task's headline metric of the networks that strategies end with.
+
+    An empty list without networks.
+    """
+    networks = {name: list(own.values()) for name, own in ending.networks.items() if own}
+    if not networks:
+        return []
+    networks |= {"every label": list(results.full.values())} if results.full else {}
+    first = next(iter(networks.values()))[0].metrics
+    units = {task: first[task][name].unit for task, name in headlines.items() if name in first.get(task, {})}
+    figures = {"loss_mtl": loss} | {
+        with_unit(f"{t} {headlines[t]}", unit): metric(t, headlines[t]) for t, unit in units.items()
+    }
+    columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *figures)]
+    rows: list[list[Value]] = []
+    for name, own in networks.items():
+        labels, cost = (mean_and_deviation([getter(one) for one in own])[0] for getter in (label_count, label_cost))
+        values = [spread(*mean_and_deviation([getter(one) for one in own])) for getter in figures.values()]
+        rows.append([name, len(own), labels, cost, *values])
+    return [Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds"), DataTable(columns, rows)]
 
 
 def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:

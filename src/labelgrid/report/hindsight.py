@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import count
 
 from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, numeric
-from labelgrid.report.campaign_figures import RoundMean, ValueGetter, loss, mean_and_deviation, round_mean
 from labelgrid.report.content import Measured
+from labelgrid.report.means import RoundMean, ValueGetter, loss, mean_and_deviation, round_mean
 from labelgrid.report.study_content import PointResults
 from labelgrid.words import listed
 

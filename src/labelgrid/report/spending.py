@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from labelgrid.report.blocks import Column, DataTable, Value, numeric
-from labelgrid.report.campaign_figures import mean_and_deviation
 from labelgrid.report.content import Measured
+from labelgrid.report.means import mean_and_deviation
 from labelgrid.report.study_content import PointResults
 
 

@@ -76,6 +76,15 @@ class PointResults:
         return {seed: run for seed, run in self.of(strategy).items() if run.state == "done"}
 
     @property
+    def finished_by_seed(self) -> dict[int, dict[str, RunResult]]:
+        """By seed, the finished runs of each strategy."""
+        by_seed: dict[int, dict[str, RunResult]] = {}
+        for name in self.strategies:
+            for seed, run in self.finished(name).items():
+                by_seed.setdefault(seed, {})[name] = run
+        return by_seed
+
+    @property
     def full(self) -> dict[int, Measured]:
         """By seed, the figures of the network that was trained on every label."""
         return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}

@@ -16,9 +16,11 @@ from labelgrid.report.blocks import (
     hinted,
     numeric,
 )
-from labelgrid.report.campaign_figures import CampaignFigure, loss
-from labelgrid.report.comparison_blocks import band, curve_figure, curves, pair_blocks, strategy_table
+from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.comparison_blocks import band, curve_figure, curves, ending_table, pair_blocks, strategy_table
+from labelgrid.report.endings import after_last_round, at_equal_cost
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
+from labelgrid.report.means import loss
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
 from labelgrid.report.spending import spending_table
 from labelgrid.report.statistics import MIN_PAIRS
@@ -93,7 +95,7 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
             *hindsight_blocks(results),
             *curves(results, report.headlines, _numbered("curve", index)),
         ],
-        ("differences", "Differences"): _differences(results, figures, index),
+        ("differences", "Differences"): _differences(report, results, figures, index),
         ("bought", "Labels and cost"): [
             Text(
                 "Means over seeds. Labels are those that each network was trained on; the total cost also covers those "
@@ -108,7 +110,7 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
     return [Section(_numbered(id_, index), f"{title}{suffix}", own) for (id_, title), own in blocks.items()]
 
 
-def _differences(results: PointResults, figures: list[CampaignFigure], index: int) -> list[Block]:
+def _differences(report: StudyReport, results: PointResults, figures: list[CampaignFigure], index: int) -> list[Block]:
     if not figures:
         return [Text("No run of a strategy is finished yet.", "hint")]
     blocks: list[Block] = [Text(METHOD), Text(_power_text(results, figures), "caution")]
@@ -116,6 +118,8 @@ def _differences(results: PointResults, figures: list[CampaignFigure], index: in
         Heading("By strategy: mean ± standard deviation over seeds"),
         strategy_table(figures, results.strategies),
     ]
+    for ending in (after_last_round(results), at_equal_cost(results)):
+        blocks += ending_table(ending, results, report.headlines)
     for figure in figures:
         blocks += pair_blocks(figure, f"{_numbered('figure', index)}-{figure.name}")
     return blocks

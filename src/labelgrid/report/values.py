@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.report.campaign_figures import CampaignFigure, loss, metric
+from labelgrid.report.campaign_figures import CampaignFigure
 from labelgrid.report.hindsight import BestArm, best_by_round
+from labelgrid.report.means import loss, metric
 from labelgrid.report.study_content import PointResults, StudyReport
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.report.campaign_figures import campaign_figures, loss, means_by_round, metric
+from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.means import loss, means_by_round, metric
 from labelgrid.report.study_content import PointResults
 from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, runs
 

@@ -6,8 +6,9 @@ from math import nan
 
 import pytest
 
-from labelgrid.report.campaign_figures import loss, metric, study_figures
+from labelgrid.report.campaign_figures import study_figures
 from labelgrid.report.hindsight import best_by_round, hindsight_lines
+from labelgrid.report.means import loss, metric
 from labelgrid.report.page import render
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.report.campaign_figures import loss, study_figures
+from labelgrid.report.campaign_figures import study_figures
 from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
+from labelgrid.report.means import loss
 from labelgrid.report.page import render
 from labelgrid.report.request_history import RequestHistory
 from labelgrid.report.study_content import RunDetails, StudyReport
@@ -56,10 +57,12 @@ def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
 
 def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
     section = page(study(point_results(planted("partal", 0.2), 8))).section("differences")
-    strategy_table, area, *_ = section.tables
-    assert (
-        strategy_table[0] == ["figure", "partal", "random_cells"] and len(section.tables) == 1 + len(strategy_table) - 1
-    )
+    strategy_table, last, area, *_ = section.tables
+    assert strategy_table[0] == ["figure", "partal", "random_cells"] and len(section.tables) == 1 + len(strategy_table)
+    assert last[0] == ["strategy", "seeds", "labels", "cost", "loss_mtl", "semseg mIoU (%)", "depth RMSE (m)"]
+    assert [row[:4] for row in last[1:]] == [[n, "8", "50", "275"] for n in ("partal", "random_cells")] + [
+        ["every label", "8", "200", "1,100"]
+    ]
     assert area[1][0] == "partal − random_cells" and area[1][3:] == ["0.007812", "0.007812", "8", "partal is better"]
     few = page(study(point_results())).section("differences").words
     assert "With 3 seeds, p cannot be below 0.25" in few and "(Holm)" in few
@@ -69,7 +72,7 @@ def test_each_figure_is_drawn_with_a_row_for_each_strategy_the_best_first() -> N
     section = page(study(point_results(planted("random_cells", 0.2), 3))).section("differences")
     area, *_ = section.named("img")
     assert area["alt"].startswith("Mean loss_mtl over labels: random_cells 5.263 ± 0.16; partal 5.4")
-    assert len(section.named("img")) == len(section.named("details")) == len(section.tables) - 1
+    assert len(section.named("img")) == len(section.named("details")) == len(section.tables) - 2
     gain = next(image["alt"] for image in section.named("img") if image["alt"].startswith("delta_mtl"))
     assert gain.index("random_cells") < gain.index("partal")  # higher is better
     goal = next(image["alt"] for image in section.named("img") if image["alt"].startswith("Labels to reach"))
@@ -89,7 +92,7 @@ def test_many_pairs_are_folded_and_many_strategies_are_rows() -> None:
     assert not any("open" in attributes for attributes in seven.named("details")) and "The pairs" in seven.words
     names = tuple(f"arm{letter}" for letter in "abcdefghijkl")
     many = page(study(point_results(strategies=names))).section("differences")
-    by_strategy, first, *_ = many.tables
+    by_strategy, _, first, *_ = many.tables
     assert by_strategy[0][:2] == ["strategy", "Mean loss_mtl over labels"] and len(first) == 1 + 12 * 11 // 2
     assert [row[0] for row in by_strategy[1:]] == list(names)
 

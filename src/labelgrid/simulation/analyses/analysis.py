@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from labelgrid.progress import Progress
-from labelgrid.report.campaign_figures import mean_and_deviation
 from labelgrid.report.charts import Line
 from labelgrid.report.drawing import Drawing
+from labelgrid.report.means import mean_and_deviation
 from labelgrid.report.wording import with_unit
 from labelgrid.results import Result
 from labelgrid.simulation.runs import Run, describe_point

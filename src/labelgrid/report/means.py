@@ -1,0 +1,91 @@
+"""Reads single figures of measured networks, and averages them over seeds."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelgrid.report.content import Measured
+from labelgrid.report.study_content import RunResult
+
+#: Reads one figure of a measured network; NaN if it has none.
+ValueGetter = Callable[[Measured], float]
+
+
+@dataclass(frozen=True)
+class RoundMean:
+    """The mean of a figure over seeds, after a number of rounds.
+
+    Args:
+        rounds_bought: the number of rounds, from 0.
+        seeds: the number of runs that got this far.
+        labels, cost, value: means over these runs.
+        deviation: the standard deviation of the value over seeds, NaN for one seed.
+    """
+
+    rounds_bought: int
+    seeds: int
+    labels: float
+    cost: float
+    value: float
+    deviation: float
+
+
+def loss(measured: Measured) -> float:
+    """The weighted sum of the losses of all tasks."""
+    return measured.loss_mtl
+
+
+def metric(task: str, name: str) -> ValueGetter:
+    """A getter of a task's metric."""
+
+    def value_of(measured: Measured) -> float:
+        result = measured.metrics.get(task, {}).get(name)
+        return result.value if result else math.nan
+
+    return value_of
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation (over n - 1); NaN where there are too few.
+
+    Example:
+        >>> mean_and_deviation([1.0, 2.0, 3.0])
+        (2.0, 1.0)
+    """
+    if not values:
+        return math.nan, math.nan
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:
+    """The mean of a figure after each round, over the runs that got this far and have a finite value."""
+    by_round = []
+    for rounds_bought in range(max((len(run.measured) for run in runs), default=0)):
+        reached = [run.measured[rounds_bought] for run in runs if len(run.measured) > rounds_bought]
+        by_round.append(round_mean(rounds_bought, reached, value_of))
+    return [mean for mean in by_round if mean.seeds]
+
+
+def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueGetter) -> RoundMean:
+    """The mean of a figure over the networks after a round, of those that have a finite value."""
+    known = [one for one in reached if math.isfinite(value_of(one))]
+    value, deviation = mean_and_deviation([value_of(one) for one in known])
+    labels, cost = (mean_and_deviation([figure(one) for one in known])[0] for figure in (label_count, label_cost))
+    return RoundMean(rounds_bought, len(known), labels, cost, value, deviation)
+
+
+def labels_of(task: str) -> ValueGetter:
+    """A getter of the number of a task's labels that the network was trained on."""
+    return lambda measured: float(measured.labels.get(task, 0))
+
+
+def label_count(measured: Measured) -> float:
+    """The number of labels that the network was trained on."""
+    return float(sum(measured.labels.values()))
+
+
+def label_cost(measured: Measured) -> float:
+    """The cost of these labels and of those of a val split."""
+    return measured.spent

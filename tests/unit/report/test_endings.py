@@ -1,0 +1,81 @@
+"""Laws of the networks that strategies end with: equal rounds, or equal cost, seed by seed."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.endings import after_last_round, at_equal_cost, between
+from labelgrid.report.means import label_cost, loss, metric
+from labelgrid.report.study_content import PointResults
+from tests.unit.report.made import HEADLINES, planted, point_results
+
+
+def cheaper(results: PointResults, strategy: str, factor: float) -> PointResults:
+    """The same runs, where what a strategy buys after the first network costs less."""
+    found = []
+    for run in results.runs:
+        if run.strategy == strategy:
+            first = run.measured[0].spent
+            own = [replace(one, spent=first + factor * (one.spent - first)) for one in run.measured]
+            run = replace(run, measured=own)
+        found.append(run)
+    return replace(results, runs=found)
+
+
+def test_the_last_networks_are_those_of_seeds_with_equal_rounds() -> None:
+    whole = point_results(seeds=3)
+    cut = [replace(r, measured=r.measured[:2]) if r.key == "partal-seed1" else r for r in whole.runs]
+    found = after_last_round(replace(whole, runs=cut)).networks
+    assert {name: sorted(own) for name, own in found.items()} == {"partal": [0, 2], "random_cells": [0, 2]}
+
+
+def test_at_equal_cost_every_run_is_read_where_the_cheapest_ends() -> None:
+    # from 110 on, partal's three rounds cost 55 in all, and those of random_cells 55 each
+    found = at_equal_cost(cheaper(point_results(), "partal", 1 / 3))
+    for costs in found.values(label_cost).values():
+        assert costs == pytest.approx(dict.fromkeys(range(3), 165.0))
+    losses, depth = found.values(loss), found.values(metric("depth", "RMSE"))
+    for seed in range(3):
+        assert losses["partal"][seed] == pytest.approx(losses["random_cells"][seed] - 1)  # two rounds, of 0.5 each
+        assert depth["random_cells"][seed] == pytest.approx(losses["random_cells"][seed] / 2)
+
+
+def test_between_two_rounds_figures_are_on_a_straight_line() -> None:
+    measured = point_results().of("partal")[0].measured
+    found = between(measured, (measured[1].spent + measured[2].spent) / 2)
+    assert found.loss_mtl == pytest.approx((measured[1].loss_mtl + measured[2].loss_mtl) / 2)
+    assert found.labels == {"semseg": 18, "depth": 18}  # of 15 and 20, rounded
+    assert between(measured, measured[2].spent).loss_mtl == measured[2].loss_mtl
+
+
+def test_a_metric_that_was_not_measured_at_first_is_nan_before_it_was_and_known_after() -> None:
+    measured = list(point_results().of("partal")[0].measured)
+    measured[0] = replace(measured[0], metrics={})
+    early, late = (between(measured, cost).metrics["depth"]["RMSE"].value for cost in (140.0, 190.0))
+    assert math.isnan(early) and math.isfinite(late)
+
+
+def test_equal_costs_are_not_shown_twice() -> None:
+    assert not any(at_equal_cost(point_results()).networks.values())
+    names = [figure.name for figure in campaign_figures(point_results(), HEADLINES, "random_cells")]
+    assert "loss_mtl after the last round" in names and not [name for name in names if "equal cost" in name]
+
+
+def test_a_run_that_begins_above_the_cheapest_end_leaves_its_seed_out() -> None:
+    results = cheaper(point_results(), "partal", 1 / 3)
+    late = [replace(r, measured=r.measured[2:]) if r.key == "random_cells-seed0" else r for r in results.runs]
+    found = at_equal_cost(replace(results, runs=late)).networks
+    assert {name: sorted(own) for name, own in found.items()} == {"partal": [1, 2], "random_cells": [1, 2]}
+
+
+def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
+    results = cheaper(point_results(planted("random_cells", 0.2), 8), "partal", 0.5)
+    figures = {figure.name: figure for figure in campaign_figures(results, HEADLINES, "random_cells")}
+    last, alike = (figures[f"loss_mtl {place}"] for place in ("after the last round", "at equal cost"))
+    assert [last.pairs()["partal", "random_cells"].verdict, alike.pairs()["partal", "random_cells"].verdict] == [
+        "worse",
+        "better",
+    ]
+    assert figures["delta_mtl at equal cost"].pairs()["partal", "random_cells"].verdict == "better"
