@@ -65,7 +65,7 @@ class StudyFolder:
         """
         kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
-        table = path / "outcomes.parquet"
+        table = path / results.TABLE
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
         return cls(path, study, kept, endings, results.by_run(results.read_outcomes(path)) if table.is_file() else {})
 
@@ -133,7 +133,7 @@ def _run_details(folder: StudyFolder, run: Run) -> RunDetails:
 
 
 def _run_result(folder: StudyFolder, run: Run) -> RunResult:
-    run_folder, expected = folder.run_folder(run), run.rounds(folder.study) + (run.kind == "strategy")
+    run_folder, expected = folder.run_folder(run), run.networks(folder.study)
     point = describe_point(run.point)
     if run_folder.is_dir():
         measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]

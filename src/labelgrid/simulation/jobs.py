@@ -10,6 +10,7 @@ from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.initial import most_labels, read_cells
+from labelgrid.simulation.removed import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
@@ -104,6 +105,7 @@ class Job:
         folder: the folder of its project.
         start: the folder of the project it continues, or None.
         max_work: its work, at most.
+        recorded: its folder was removed after it was done, and its records are kept.
     """
 
     run: Run
@@ -112,11 +114,12 @@ class Job:
     folder: Path
     start: Path | None
     max_work: RunWork
+    recorded: bool = False
 
     @property
     def is_done(self) -> bool:
         """Whether an earlier call finished the run, under the same end conditions."""
-        return self.run.is_done(self.study, self.folder)
+        return self.recorded or self.run.is_done(self.study, self.folder)
 
     @property
     def work(self) -> int:
@@ -128,6 +131,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
     """The jobs of a study's runs, by key."""
     study, root, folder = request.study, request.root, request.out / "runs"
     pool = len(study.splits(root).get(study.pool, ()))
+    recorded = recorded_runs(request.out, runs, study)
     return {
         run.key: Job(
             run=run,
@@ -136,6 +140,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             folder=folder / run.key,
             start=folder / run.start(study).key if run.kind == "strategy" else None,
             max_work=work_of(run, study, request.recipe, pool, root),
+            recorded=run.key in recorded,
         )
         for run in runs
     }

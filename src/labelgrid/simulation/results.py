@@ -21,6 +21,8 @@ from labelgrid.spreadsheets import marked
 
 #: The task and metric of the weighted sum of all tasks' losses.
 OVERALL, LOSS = "all", "loss_mtl"
+#: The table of all records, in a study's folder.
+TABLE = "outcomes.parquet"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
     rows = [asdict(outcome) for outcome in outcomes]
     table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA)
     with disk(folder):
-        with atomic_write(folder / "outcomes.parquet", durable=True) as temporary:
+        with atomic_write(folder / TABLE, durable=True) as temporary:
             pq.write_table(table, temporary)
         with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
             marks = [{name: marked(value) for name, value in row.items()} for row in rows]
@@ -103,7 +105,7 @@ def read_outcomes(folder: Path) -> list[Outcome]:
     Raises:
         ProjectError: the file is damaged.
     """
-    path = folder / "outcomes.parquet"
+    path = folder / TABLE
     try:
         return [Outcome(**row) for row in pq.read_table(path).to_pylist()]
     except (pa.ArrowInvalid, TypeError) as error:

@@ -1,8 +1,9 @@
 """Runs a study in one call: validates it, starts or resumes its runs, and writes their records."""
 
 import fcntl
+import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -17,14 +18,18 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
+from labelgrid.simulation.removed import Removed, removed_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of
 from labelgrid.simulation.validate import digest_images, validate_study, widened
+from labelgrid.words import counted, listed
 
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
+#: Says which runs are not executed although they have no folder.
+RECORDED = "The folders of {runs} were removed, but their records are complete: {keys}. They are not run again."
 
 
 class StudyProgress(Progress, Protocol):
@@ -80,19 +85,26 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        jobs = _jobs(request, runs)
+        jobs, removed = _jobs(request, runs), removed_runs(request.out, runs)
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
         _remove_partial(request.out)
         try:
+            if recorded := [key for key, job in jobs.items() if job.recorded]:
+                progress.say(RECORDED.format(runs=counted(len(recorded), "run"), keys=listed(recorded, 6)))
             statuses = Runner(jobs, request.at_once, progress.show).run()
         finally:  # a stopped call writes the records so far, too
-            outcomes = (o for run in runs for o in results.outcomes_of(run, request.out / "runs" / run.key))
-            results.write_outcomes(outcomes, request.out)
+            records = (_records(run, request.out / "runs" / run.key, removed) for run in runs)
+            results.write_outcomes(itertools.chain.from_iterable(records), request.out)
         endings = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
     return StudyResult(request.out, statuses)
+
+
+def _records(run: Run, folder: Path, removed: Removed) -> Iterable[results.Outcome]:
+    """The records of a run so far; those of earlier calls if its folder was removed and it did not run again."""
+    return results.outcomes_of(run, folder) if folder.exists() else removed.get(run.key, ())
 
 
 def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:

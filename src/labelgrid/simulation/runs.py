@@ -87,6 +87,10 @@ class Run:
         """The number of networks that it trains itself."""
         return study.rounds_of(self.arm) if self.kind == "strategy" else 1
 
+    def networks(self, study: Study) -> int:
+        """The number of networks that it is measured with, at most: its own and the one it continues."""
+        return self.rounds(study) + (self.kind == "strategy")
+
 
 def describe_point(point: Mapping[str, Any]) -> str:
     """Values of recipe keys as text.

@@ -18,6 +18,7 @@ from labelgrid.rounds.round_scores import check_statistics, lacking_term
 from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
+from labelgrid.simulation.removed import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
@@ -234,7 +235,8 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
             next_step="Name another folder with --out, or restore the settings.",
             unchanged="Nothing was run.",
         )
-    done = all(run.is_done(request.study, request.out / "runs" / run.key) for run in runs)
+    recorded = recorded_runs(request.out, runs, request.study)
+    done = all(run.key in recorded or run.is_done(request.study, request.out / "runs" / run.key) for run in runs)
     if not (done or request.force) and (other := request.changed_code()):
         raise ProjectError(
             f"The code of {', '.join(other)} has changed since the folder's runs were started.",
