@@ -222,7 +222,8 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         arms={name: arm for name, arm in study.arms.items() if name in old.arms},
     )
     fixed = sorted({field.name for field in fields(Study)} - OPEN)
-    changed = [key for key in ("recipe", "root", "weights") if previous.get(key) != now[key]]
+    keys = ["recipe", "weights", *(["root"] if any(request.out.glob("runs/*/")) else [])]  # runs refer to their data
+    changed = [key for key in keys if previous.get(key) != now[key]]
     scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
     changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]
     changed += [name for name, known in previous.get("training", {}).items() if training.get(name) != known]
@@ -235,6 +236,11 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
             next_step="Name another folder with --out, or restore the settings.",
             unchanged="Nothing was run.",
         )
+    _check_code(request, runs)
+
+
+def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
+    """Refuse to resume runs with changed code of own plug-ins, unless none is left."""
     recorded = recorded_runs(request.out, runs, request.study)
     done = all(run.key in recorded or run.is_done(request.study, request.out / "runs" / run.key) for run in runs)
     if not (done or request.force) and (other := request.changed_code()):

@@ -1,15 +1,13 @@
 """Laws of what a study adds up to: means of what there is, comparisons of finished runs alone, seed by seed."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from labelgrid.report.campaign_figures import campaign_figures
-from labelgrid.report.means import loss, means_by_round, metric
 from labelgrid.report.study_content import PointResults
-from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, runs
+from tests.unit.report.made import HEADLINES, planted, point_results
 
 COVERS = ["labelgrid.report.study_content"]
 
@@ -17,29 +15,6 @@ COVERS = ["labelgrid.report.study_content"]
 def named(found: PointResults, word: str, reference: str = "random_cells") -> object:
     (one,) = [m for m in campaign_figures(found, HEADLINES, reference) if word in m.name]
     return one
-
-
-def test_a_mean_is_over_the_runs_that_got_so_far() -> None:
-    own = [run for run in runs(["a"], 3, nothing) if run.kind == "strategy"]
-    own[0] = replace(own[0], measured=own[0].measured[:2])
-    found = means_by_round(own, loss)
-    assert [(m.rounds_bought, m.seeds, m.labels, m.cost) for m in found] == [
-        (0, 3, 20, 110),
-        (1, 3, 30, 165),
-        (2, 2, 40, 220),
-        (3, 2, 50, 275),
-    ]
-    values = [run.measured[2].loss_mtl for run in own[1:]]
-    assert found[2].value == pytest.approx(np.mean(values))
-    assert found[2].deviation == pytest.approx(np.std(values, ddof=1))
-    assert math.isnan(means_by_round(own[:1], loss)[0].deviation)
-
-
-def test_a_figure_that_is_no_number_counts_in_no_mean() -> None:
-    own = [run for run in runs(["a"], 2, nothing) if run.kind == "strategy"]
-    own[0] = replace(own[0], measured=[network(0, math.nan), *own[0].measured[1:]])
-    assert [m.seeds for m in means_by_round(own, loss)] == [1, 2, 2, 2]
-    assert means_by_round(own, metric("semseg", "no such figure")) == []
 
 
 def test_the_area_is_the_mean_loss_on_the_way() -> None:

@@ -78,6 +78,19 @@ def test_more_seeds_are_added_to_records_alone(study: Copy) -> None:
     assert set(before) < set(after) and len(after) == 2 * len(before) - 1
 
 
+def test_records_alone_go_on_where_the_same_data_lie_elsewhere_and_runs_do_not(study: Copy, tmp_path: Path) -> None:
+    shutil.copytree(study.finished / "data", tmp_path / "data")
+    moved = Copy(tmp_path, study.out)
+    with pytest.raises(ProjectError, match="root changed"):
+        moved.run()
+    shutil.rmtree(study.out / "runs")
+    assert ran(moved.run()) == set()
+    images = sorted((tmp_path / "data" / "images").iterdir())
+    shutil.copy(images[-1], images[0])
+    with pytest.raises(ProjectError, match="image"):  # other pixels
+        moved.run()
+
+
 def test_a_removed_start_is_made_again_if_a_run_has_to_continue_it_and_the_tables_stay_the_same(study: Copy) -> None:
     out = study.out
     before = (out / "outcomes.csv").read_bytes()
