@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
 from labelgrid.report.campaign_figures import CampaignFigure
 from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.content import Measured
 from labelgrid.report.dots import Dots
 from labelgrid.report.endings import Ending
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.means import (
     RoundMean,
     ValueGetter,
+    first_result,
     label_cost,
     label_count,
     loss,
     mean_and_deviation,
     means_by_round,
     metric,
+    round_mean,
 )
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
@@ -49,8 +52,7 @@ def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> li
     blocks: list[Block] = [Heading("All tasks together: loss_mtl, lower is better")]
     blocks.append(curve_figure(results, loss, "loss_mtl", f"{name}-overall"))
     for task, own in headlines.items():
-        of_runs = (one.metrics.get(task, {}).get(own) for run in results.runs for one in run.measured)
-        known = next((result for result in of_runs if result), None)
+        known = first_result((one for run in results.runs for one in run.measured), task, own)
         if known:
             unit = f" in {known.unit}" if known.unit else ""
             blocks.append(Heading(f"{task}: {own}{unit}, {known.better} is better"))
@@ -127,19 +129,28 @@ def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, 
     networks = {name: list(own.values()) for name, own in ending.networks.items() if own}
     if not networks:
         return []
-    networks |= {"every label": list(results.full.values())} if results.full else {}
-    first = next(iter(networks.values()))[0].metrics
-    units = {task: first[task][name].unit for task, name in headlines.items() if name in first.get(task, {})}
-    figures = {"loss_mtl": loss} | {
-        with_unit(f"{t} {headlines[t]}", unit): metric(t, headlines[t]) for t, unit in units.items()
-    }
+    seeds = set().union(*ending.networks.values())
+    full = [one for seed, one in results.full.items() if seed in seeds]
+    networks |= {"every label": full} if full else {}
+    figures: dict[str, ValueGetter] = {"loss_mtl": loss}
+    for task, name in headlines.items():
+        known = first_result((one for own in networks.values() for one in own), task, name)
+        figures |= {with_unit(f"{task} {name}", known.unit): metric(task, name)} if known else {}
     columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *figures)]
     rows: list[list[Value]] = []
     for name, own in networks.items():
         labels, cost = (mean_and_deviation([getter(one) for one in own])[0] for getter in (label_count, label_cost))
-        values = [spread(*mean_and_deviation([getter(one) for one in own])) for getter in figures.values()]
-        rows.append([name, len(own), labels, cost, *values])
-    return [Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds"), DataTable(columns, rows)]
+        rows.append([name, len(own), labels, cost, *(_of_finite(own, getter) for getter in figures.values())])
+    heading = Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds")
+    return [heading, Text(ending.method, "small"), DataTable(columns, rows)]
+
+
+def _of_finite(networks: Sequence[Measured], value_of: ValueGetter) -> str:
+    """Mean and standard deviation of the finite values, and their number if it is smaller."""
+    found = round_mean(0, networks, value_of)
+    return spread(found.value, found.deviation) + (
+        f" ({found.seeds} of {len(networks)} seeds)" if 0 < found.seeds < len(networks) else ""
+    )
 
 
 def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:

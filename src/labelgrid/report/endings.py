@@ -32,11 +32,15 @@ class Ending:
 
 
 def after_last_round(results: PointResults) -> Ending:
-    """The last networks of seeds whose finished runs all bought the same number of rounds."""
+    """The last networks of seeds whose finished runs all bought the same number of rounds.
+
+    Runs that bought none are left out, unless all are such runs.
+    """
     networks: dict[str, dict[int, Measured]] = {name: {} for name in results.strategies}
     for seed, own in results.finished_by_seed.items():
-        if len({len(run.measured) for run in own.values()}) == 1:
-            for name, run in own.items():
+        buying = {name: run for name, run in own.items() if len(run.measured) > 1} or own
+        if len({len(run.measured) for run in buying.values()}) == 1:
+            for name, run in buying.items():
                 networks[name][seed] = run.measured[-1]
     method = "At the end of each run, for seeds whose runs all bought the same number of rounds."
     return Ending("after the last round", method, networks)
@@ -45,18 +49,25 @@ def after_last_round(results: PointResults) -> Ending:
 def at_equal_cost(results: PointResults) -> Ending:
     """The figures of each seed at the largest cost that all its finished runs reach, linear between rounds.
 
-    No networks if all runs of each seed end at the same cost: then they are those after the last round.
+    Runs of one network, of fewer tasks (they have no `loss_mtl`), or that start above this cost are left out. No
+    networks if all runs of each seed end at the same cost: then they are those after the last round.
     """
     networks: dict[str, dict[int, Measured]] = {name: {} for name in results.strategies}
     differ = False
     for seed, own in results.finished_by_seed.items():
-        cost = min(run.measured[-1].spent for run in own.values())
-        differ |= any(run.measured[-1].spent > cost for run in own.values())
-        if all(run.measured[0].spent <= cost for run in own.values()):
-            for name, run in own.items():
-                networks[name][seed] = between(run.measured, cost)
-    method = "At the largest cost that all runs of a seed reach, on straight lines between rounds."
-    return Ending("at equal cost", method, networks if differ else {name: {} for name in networks})
+        curves = {name: run.measured for name, run in own.items() if len(run.measured) > 1}
+        curves = {name: measured for name, measured in curves.items() if math.isfinite(measured[-1].loss_mtl)}
+        ends = [measured[-1].spent for measured in curves.values()]
+        cost = min(ends, default=0.0)
+        differ |= not np.allclose(ends, cost)
+        for name, measured in curves.items():
+            if measured[0].spent <= cost:
+                networks[name][seed] = between(measured, cost)
+    method = (
+        "At the largest cost that all runs of a seed reach, on straight lines between rounds. Runs that start above it "
+        "are left out."
+    )
+    return Ending("at equal cost", method, networks if differ else {})
 
 
 def between(measured: Sequence[Measured], cost: float) -> Measured:

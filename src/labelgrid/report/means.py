@@ -1,13 +1,14 @@
 """Reads single figures of measured networks, and averages them over seeds."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from labelgrid.report.content import Measured
 from labelgrid.report.study_content import RunResult
+from labelgrid.results import Result
 
 #: Reads one figure of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measured], float]
@@ -45,6 +46,11 @@ def metric(task: str, name: str) -> ValueGetter:
         return result.value if result else math.nan
 
     return value_of
+
+
+def first_result(networks: Iterable[Measured], task: str, name: str) -> Result | None:
+    """The first result of a task's metric among networks, for its unit and direction; None if no network has one."""
+    return next((found for one in networks if (found := one.metrics.get(task, {}).get(name))), None)
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:

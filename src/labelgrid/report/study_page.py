@@ -37,6 +37,8 @@ METHOD = (
     "permutation test (two-sided) and is corrected for the number of pairs (Holm). A corrected p of 5 % or less counts "
     "as a difference. Only finished runs are compared."
 )
+#: Says why a section is empty.
+NO_FOLDERS = "The folders of the runs are not here, so their {what} cannot be shown."
 
 
 def study_page(report: StudyReport, figures_of: Sequence[list[CampaignFigure]]) -> Page:
@@ -128,8 +130,8 @@ def _differences(report: StudyReport, results: PointResults, figures: list[Campa
 def _grids(results: PointResults, index: int) -> list[Block]:
     shown = [details for details in results.details if details.requests is not None]
     if not shown:
-        return [Text("The folders of the runs are not here, so their grids cannot be shown.", "hint")]
-    blocks: list[Block] = [Text(f"The requests of each strategy by round, for seed {shown[0].seed}.")]
+        return [Text(NO_FOLDERS.format(what="grids"), "hint")]
+    blocks: list[Block] = [Text("The requests of each strategy by round, for one seed.")]
     for number, details in enumerate(shown, 1):
         assert details.requests is not None
         name, title = f"{_numbered('grid', index)}-{number}", f"{details.strategy}, seed {details.seed}"
@@ -143,14 +145,16 @@ def _uncertainty(results: PointResults, index: int) -> list[Block]:
         name = f"{_numbered('uncertainty', index)}-{number}"
         blocks += uncertainty_charts(details.uncertainty, name, f"{details.strategy}, seed {details.seed}")
     if not blocks:
-        return [Text("No strategy of this study scored the pool.", "hint")]
+        scored = "No strategy of this study scored the pool."
+        return [Text(scored if results.details else NO_FOLDERS.format(what="scores"), "hint")]
     return [Text(UNCERTAINTY_METHOD), *blocks]
 
 
 def _cells(report: StudyReport, results: PointResults) -> list[Block]:
     details = next((details for details in results.details if details.picked), None)
     if details is None or details.picked is None:
-        return [Text("No strategy of this study scored the pool, so it is unknown which cells are hard.", "hint")]
+        scored = "No strategy of this study scored the pool, so it is unknown which cells are hard."
+        return [Text(scored if results.details else NO_FOLDERS.format(what="picks"), "hint")]
     blocks: list[Block] = [Heading(f"{details.strategy}, seed {details.seed}")]
     return [*blocks, *hinted(report.hints.get("cells")), *picked_cells(details.picked)]
 

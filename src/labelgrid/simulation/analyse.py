@@ -15,7 +15,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report import plots
 from labelgrid.report.drawing import Drawing
 from labelgrid.simulation.analyses.analysis import Analysis, Finding, Mean, means_of
-from labelgrid.simulation.removed import recorded_runs
+from labelgrid.simulation.recorded import RECORDS, recorded_runs
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, kept_study, read_json
 from labelgrid.simulation.validate import digest_images
@@ -107,9 +107,9 @@ def _runs(folder: Path, analysis: Analysis, progress: Progress) -> list[tuple[Ru
     if recorded:
         names = listed(sorted(recorded), 6)
         raise ProjectError(
-            f"The folders of {len(recorded)} of {counted(len(places), 'run')} were removed: {names}.",
-            where=str(folder / "runs"),
-            next_step="Restore them, or run the study in another folder: an analysis reads the networks of all runs.",
+            f"{len(recorded)} of {counted(len(places), 'run')} have records, but no networks: {names}.",
+            where=str(folder),
+            next_step=f"Remove {RECORDS} and run `labelgrid simulate` again: an analysis reads all networks.",
             unchanged="Nothing was written.",
         )
     left = [run.key for run, place in places if not run.is_done(study, place)]

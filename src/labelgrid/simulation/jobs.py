@@ -10,7 +10,7 @@ from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.initial import most_labels, read_cells
-from labelgrid.simulation.removed import recorded_runs
+from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
@@ -105,7 +105,7 @@ class Job:
         folder: the folder of its project.
         start: the folder of the project it continues, or None.
         max_work: its work, at most.
-        recorded: its folder was removed after it was done, and its records are kept.
+        recorded: it has records of an earlier study instead of a folder, and need not run.
     """
 
     run: Run

@@ -99,20 +99,20 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
             pyarrow.csv.write_csv(pa.Table.from_pylist(marks, schema=SCHEMA), temporary)
 
 
-def read_outcomes(folder: Path) -> list[Outcome]:
-    """Read the records that `write_outcomes` wrote.
+def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
+    """Read the records that `write_outcomes` wrote, or a copy of another name.
 
     Raises:
         ProjectError: the file is damaged.
     """
-    path = folder / TABLE
+    path = folder / name
     try:
         return [Outcome(**row) for row in pq.read_table(path).to_pylist()]
     except (pa.ArrowInvalid, TypeError) as error:
         raise ProjectError(
             f"The table of outcomes is damaged: {error}.",
             where=str(path),
-            next_step="Remove it; `labelgrid simulate` writes it again from the runs.",
+            next_step="Restore it from a copy, or remove it: `labelgrid simulate` makes its records again.",
         ) from error
 
 

@@ -3,7 +3,7 @@
 import fcntl
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -18,18 +18,17 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
-from labelgrid.simulation.removed import Removed, removed_runs
+from labelgrid.simulation.recorded import RECORDS, recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of
 from labelgrid.simulation.validate import digest_images, validate_study, widened
-from labelgrid.words import counted, listed
 
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
-#: Says which runs are not executed although they have no folder.
-RECORDED = "The folders of {runs} were removed, but their records are complete: {keys}. They are not run again."
+#: The report's note if some runs have no folder.
+FROM_RECORDS = f"Some runs were not run here: their figures are from {RECORDS}, maybe of another machine."
 
 
 class StudyProgress(Progress, Protocol):
@@ -85,26 +84,21 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        jobs, removed = _jobs(request, runs), removed_runs(request.out, runs)
+        jobs, recorded = _jobs(request, runs), recorded_runs(request.out, runs, request.study)
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
         _remove_partial(request.out)
         try:
-            if recorded := [key for key, job in jobs.items() if job.recorded]:
-                progress.say(RECORDED.format(runs=counted(len(recorded), "run"), keys=listed(recorded, 6)))
             statuses = Runner(jobs, request.at_once, progress.show).run()
         finally:  # a stopped call writes the records so far, too
-            records = (_records(run, request.out / "runs" / run.key, removed) for run in runs)
+            records = (
+                recorded.get(run.key) or results.outcomes_of(run, request.out / "runs" / run.key) for run in runs
+            )
             results.write_outcomes(itertools.chain.from_iterable(records), request.out)
         endings = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
     return StudyResult(request.out, statuses)
-
-
-def _records(run: Run, folder: Path, removed: Removed) -> Iterable[results.Outcome]:
-    """The records of a run so far; those of earlier calls if its folder was removed and it did not run again."""
-    return results.outcomes_of(run, folder) if folder.exists() else removed.get(run.key, ())
 
 
 def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
@@ -114,6 +108,8 @@ def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
     """
     previous, other = request.previous() or {}, request.changed_code()
     notes, history = notes_of(previous), dict[str, Any]()
+    if any(job.recorded for job in jobs.values()) and FROM_RECORDS not in notes:
+        notes.append(FROM_RECORDS)
     if other and all(job.is_done for job in jobs.values()):
         history["code"] = previous["code"]
     elif other:

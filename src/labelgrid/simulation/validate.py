@@ -18,7 +18,7 @@ from labelgrid.rounds.round_scores import check_statistics, lacking_term
 from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
-from labelgrid.simulation.removed import recorded_runs
+from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
@@ -222,7 +222,9 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         arms={name: arm for name, arm in study.arms.items() if name in old.arms},
     )
     fixed = sorted({field.name for field in fields(Study)} - OPEN)
-    keys = ["recipe", "weights", *(["root"] if any(request.out.glob("runs/*/")) else [])]  # runs refer to their data
+    keys = ["recipe", "weights"]
+    if any(request.out.glob("runs/*/")) or not previous.get("pictures"):  # runs refer to their data
+        keys.append("root")
     changed = [key for key in keys if previous.get(key) != now[key]]
     scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
     changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from labelgrid.report.blocks import DataTable
 from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.comparison_blocks import ending_table
 from labelgrid.report.endings import after_last_round, at_equal_cost, between
 from labelgrid.report.means import label_cost, loss, metric
 from labelgrid.report.study_content import PointResults
@@ -63,11 +65,55 @@ def test_equal_costs_are_not_shown_twice() -> None:
     assert "loss_mtl after the last round" in names and not [name for name in names if "equal cost" in name]
 
 
-def test_a_run_that_begins_above_the_cheapest_end_leaves_its_seed_out() -> None:
-    results = cheaper(point_results(), "partal", 1 / 3)
-    late = [replace(r, measured=r.measured[2:]) if r.key == "random_cells-seed0" else r for r in results.runs]
-    found = at_equal_cost(replace(results, runs=late)).networks
-    assert {name: sorted(own) for name, own in found.items()} == {"partal": [1, 2], "random_cells": [1, 2]}
+def test_runs_that_start_above_the_cheapest_end_or_bought_nothing_are_left_out_and_not_their_seed() -> None:
+    results = cheaper(point_results(strategies=("partal", "random_cells", "late", "fixed")), "partal", 1 / 3)
+    cut = {"late": slice(2, None), "fixed": slice(1)}
+    changed = [replace(r, measured=r.measured[cut.get(r.strategy, slice(None))]) for r in results.runs]
+    found = at_equal_cost(replace(results, runs=changed))
+    seeds = {"partal": [0, 1, 2], "random_cells": [0, 1, 2], "late": [], "fixed": []}
+    assert {name: sorted(own) for name, own in found.networks.items()} == seeds
+    assert found.values(label_cost)["partal"] == pytest.approx(dict.fromkeys(range(3), 165.0))
+
+
+def test_an_arm_with_fewer_tasks_does_not_set_the_cost() -> None:
+    results = cheaper(point_results(strategies=("depth", "partal", "random_cells")), "partal", 1 / 2)
+    changed = [
+        replace(r, measured=[replace(one, spent=one.spent / 10, loss_mtl=math.nan) for one in r.measured])
+        if r.strategy == "depth"
+        else r
+        for r in results.runs
+    ]
+    costs = at_equal_cost(replace(results, runs=changed)).values(label_cost)
+    assert costs["partal"] == pytest.approx(dict.fromkeys(range(3), 192.5)) and not costs["depth"]
+
+
+def test_an_arm_that_bought_no_round_leaves_the_others_their_last_round() -> None:
+    results = point_results(strategies=("partal", "random_cells", "fixed"))
+    changed = [replace(r, measured=r.measured[:1]) if r.strategy == "fixed" else r for r in results.runs]
+    found = after_last_round(replace(results, runs=changed)).networks
+    assert {name: len(own) for name, own in found.items()} == {"partal": 3, "random_cells": 3, "fixed": 0}
+
+
+def test_the_table_has_each_task_that_any_arm_measured_and_full_of_the_same_seeds() -> None:
+    results = point_results()
+    changed = [
+        replace(r, measured=[replace(one, metrics={"depth": one.metrics["depth"]}) for one in r.measured])
+        if r.strategy == "partal"
+        else replace(r, state="unfinished")
+        if r.key == "random_cells-seed2"
+        else r
+        for r in results.runs
+    ]
+    changed = [r for r in changed if r.key != "partal-seed2"]
+    results = replace(results, runs=changed)
+    _, _, table = ending_table(after_last_round(results), results, HEADLINES)
+    assert isinstance(table, DataTable)
+    assert [column.name for column in table.columns][4:] == ["loss_mtl", "semseg mIoU (%)", "depth RMSE (m)"]
+    assert [(row[0], row[1], row[5] == "–") for row in table.rows] == [
+        ("partal", 2, True),
+        ("random_cells", 2, False),
+        ("every label", 2, False),
+    ]
 
 
 def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:

@@ -1,0 +1,124 @@
+"""Laws of records: a run that has all of them and no folder is not run again."""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import ProjectError
+from labelgrid.reporting.study_data import study_report
+from labelgrid.simulation import results
+from labelgrid.simulation.analyse import analyse
+from labelgrid.simulation.recorded import RECORDS
+from labelgrid.simulation.run_study import FROM_RECORDS, StudyResult, run_study
+from tests.studies import study_request
+
+
+def remove(out: Path, keys: Iterable[str]) -> None:
+    for key in keys:
+        shutil.rmtree(out / "runs" / key)
+
+
+def ran(done: StudyResult) -> set[str]:
+    """The runs that took a process."""
+    assert not done.failed
+    return {key for key, status in done.runs.items() if status.tries}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    assert not run_study(study_request(folder)).failed
+    return folder
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A finished study's folder whose records are kept apart, too; its data are shared."""
+
+    finished: Path
+    out: Path
+
+    def run(self, **changes: object) -> StudyResult:
+        return run_study(study_request(self.finished, str(self.out), **changes))
+
+    def csv(self) -> str:
+        return (self.out / "outcomes.csv").read_text()
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Copy:
+    out = shutil.copytree(finished / "out", tmp_path / "out")
+    shutil.copy(out / "outcomes.parquet", out / RECORDS)
+    return Copy(finished, out)
+
+
+def test_runs_with_records_and_no_folder_are_not_run_again(study: Copy) -> None:
+    before = study.csv()
+    remove(study.out, ["start-seed0", "partal-seed0", "random_cells-seed0", "full-seed0"])
+    assert ran(study.run()) == set() and study.csv() == before
+    assert ran(study.run()) == set() and study.csv() == before
+    assert study_report(study.out).notes == [FROM_RECORDS]
+
+
+def test_without_records_they_are(study: Copy) -> None:
+    before = study.csv()
+    (study.out / RECORDS).unlink()
+    remove(study.out, ["full-seed0"])
+    assert ran(study.run()) == {"full-seed0"} and study.csv() == before
+
+
+def test_more_seeds_are_added_to_records_alone(study: Copy) -> None:
+    before = study.csv().splitlines()
+    for path in study.out.iterdir():
+        if path.name not in ("study.json", RECORDS):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert ran(study.run(seeds=2)) == {"start-seed1", "partal-seed1", "random_cells-seed1", "full-seed1"}
+    after = study.csv().splitlines()
+    assert set(before) < set(after) and len(after) == 2 * len(before) - 1
+
+
+def test_records_alone_are_continued_with_the_same_data_elsewhere_and_runs_are_not(study: Copy, tmp_path: Path) -> None:
+    shutil.copytree(study.finished / "data", tmp_path / "data")
+    moved = Copy(tmp_path, study.out)
+    with pytest.raises(ProjectError, match="root changed"):
+        moved.run()
+    shutil.rmtree(study.out / "runs")
+    assert ran(moved.run()) == set()
+    images = sorted((tmp_path / "data" / "images").iterdir())
+    shutil.copy(images[-1], images[0])
+    with pytest.raises(ProjectError, match="image"):  # other pixels
+        moved.run()
+
+
+def test_a_start_is_run_again_if_a_run_has_to_continue_it_and_the_tables_stay_the_same(study: Copy) -> None:
+    out, before = study.out, study.csv()
+    remove(out, ["start-seed0"])
+    (out / "runs" / "partal-seed0" / "done.json").unlink()
+    assert ran(study.run()) == {"partal-seed0"}  # it has its own copy of the start
+    remove(out, ["partal-seed0"])
+    (out / "fewer").mkdir()
+    results.write_outcomes([r for r in results.read_outcomes(out) if r.strategy != "partal"], out / "fewer")
+    (out / "fewer" / "outcomes.parquet").replace(out / RECORDS)
+    assert ran(study.run()) == {"start-seed0", "partal-seed0"}
+    assert study.csv() == before
+
+
+def test_a_run_that_has_to_buy_more_rounds_than_its_records_have_is_run_again(study: Copy) -> None:
+    shutil.rmtree(study.out / "runs")
+    done = study.run(rounds=3)
+    assert ran(done) == {"start-seed0", "partal-seed0", "random_cells-seed0"}  # `full` buys nothing
+
+
+def test_an_analysis_says_which_networks_were_removed(study: Copy) -> None:
+    remove(study.out, ["full-seed0"])
+    with pytest.raises(ProjectError, match="1 of 4 runs have records, but no networks: full-seed0"):
+        analyse(study.out, "picks")
+
+
+def test_damaged_records_are_refused_before_anything_is_run(study: Copy) -> None:
+    (study.out / RECORDS).write_bytes(b"junk")
+    with pytest.raises(ProjectError, match="damaged"):
+        study.run()
