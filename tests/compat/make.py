@@ -5,6 +5,7 @@
 The folder ends up in the archive's paths, so it should be nobody's; see README.md.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -69,6 +70,21 @@ normals = {{}}
 def machine() -> dict[str, str]:
     """What figures are the same on to the last bit."""
     return {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
+
+
+def kernels() -> str:
+    """A digest of a small network's gradients: processors of one capability may still round differently."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        images = torch.randn(2, 3, 33, 40).to(memory_format=torch.channels_last)
+        network = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 24, 3, stride=2), torch.nn.Conv2d(24, 24, 3, groups=24), torch.nn.Conv2d(24, 40, 1)
+        ).to(memory_format=torch.channels_last)
+        (network(images).flatten(1) @ torch.randn(40 * 14 * 17, 16)).sigmoid().sum().backward()
+    digest = hashlib.blake2b(digest_size=8)
+    for parameter in network.parameters():
+        digest.update(parameter.grad.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def make_data(folder: Path) -> None:

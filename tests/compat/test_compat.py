@@ -1,6 +1,7 @@
 """Folders that an earlier version wrote open, say what they said, and projects go on as they would have."""
 
 import json
+import math
 import os
 import zipfile
 from pathlib import Path
@@ -21,9 +22,11 @@ def expected():
 
 
 BEFORE = expected()
+#: `make.kernels()` of processors that are known to round differently from the one that made the archive.
+OTHER_KERNELS = {"1654ee37ef400f96": "Intel Xeon with AMX"}
 #: Trained weights are the same to the last bit on one kind of machine alone.
 exactly = pytest.mark.skipif(
-    BEFORE["machine"] != make.machine() or os.environ.get("OMP_NUM_THREADS") != "1",
+    BEFORE["machine"] != make.machine() or os.environ.get("OMP_NUM_THREADS") != "1" or make.kernels() in OTHER_KERNELS,
     reason=f"the figures of before are those of {BEFORE['machine']} with one thread",
 )
 
@@ -32,13 +35,13 @@ def run(*words):
     return done(*words).out
 
 
-def holds(found, said):
-    """Whether values have everything that was said before; they may say more."""
+def holds(found, said, rounding=0.0):
+    """Whether values have everything that was said before; they may say more, and floats may differ by `rounding`."""
     if isinstance(said, dict):
-        return all(key in found and holds(found[key], value) for key, value in said.items())
+        return all(key in found and holds(found[key], value, rounding) for key, value in said.items())
     if isinstance(said, list):
-        return len(found) == len(said) and all(map(holds, found, said))
-    return found == said
+        return len(found) == len(said) and all(holds(*pair, rounding) for pair in zip(found, said, strict=True))
+    return found == said or (isinstance(said, float) and math.isclose(found, said, rel_tol=rounding))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +96,7 @@ def test_a_project_of_before_says_what_it_said(folder, later):
     said = json.loads(json.dumps(BEFORE["later"]).replace(BEFORE["folder"], str(folder)))
     for what in ("status", "report"):
         said[what].pop("next", None)  # the budget of the next query is a number now
-        assert holds(later[what], said[what])
+        assert holds(later[what], said[what], rounding=1e-5)
 
 
 def test_scores_of_before_are_stale_because_a_default_has_changed(stale):

@@ -111,6 +111,8 @@ def test_the_weights_of_picked_labels_reach_the_training_loss(
         return step(trainer, batch, index)
 
     monkeypatch.setattr(Trainer, "train_step", watched)
+    # six images: batches of two are all of them, whichever were picked
+    project.settings = replace(project.settings, changes={"score": SCORE, "train": {"batch": 2}})
     fit.fit(project, Silent())
     for cell, weight in seen.items():
         assert weight == pytest.approx(weights.get(cell, 1.0), rel=1e-6)
