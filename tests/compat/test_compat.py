@@ -2,10 +2,11 @@
 
 import json
 import math
-import os
 import zipfile
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from torch import nn
 from torchvision.models.resnet import Bottleneck
@@ -22,13 +23,10 @@ def expected():
 
 
 BEFORE = expected()
-#: `make.kernels()` of processors that are known to round differently from the one that made the archive.
-OTHER_KERNELS = {"1654ee37ef400f96": "Intel Xeon with AMX"}
-#: Trained weights are the same to the last bit on one kind of machine alone.
-exactly = pytest.mark.skipif(
-    BEFORE["machine"] != make.machine() or os.environ.get("OMP_NUM_THREADS") != "1" or make.kernels() in OTHER_KERNELS,
-    reason=f"the figures of before are those of {BEFORE['machine']} with one thread",
-)
+#: What the version of before made of the archive on the machine of the archive, and on others.
+MACHINES = [BEFORE, *(json.loads(path.read_text()) for path in sorted(ARCHIVE.parent.glob(f"{ARCHIVE.stem}.*.json")))]
+#: Relative differences of other kernels: in what one network gives (2e-6 seen), and after training (5e-3 seen).
+OUTPUTS, TRAINED = 1e-5, 0.02
 
 
 def run(*words):
@@ -92,35 +90,44 @@ def later(folder, predicted, heads_of_before, stale):
     return make.later(run, folder / "project", folder / "data")
 
 
+@pytest.fixture(scope="module")
+def same_bits(later):
+    """The figures of a machine that rounds as this one, or None: with them, training has to give the same bits, too."""
+    losses = later["evaluate"]["losses"]
+    return next((known for known in MACHINES if known["later"]["evaluate"]["losses"] == losses), None)
+
+
 def test_a_project_of_before_says_what_it_said(folder, later):
     said = json.loads(json.dumps(BEFORE["later"]).replace(BEFORE["folder"], str(folder)))
     for what in ("status", "report"):
         said[what].pop("next", None)  # the budget of the next query is a number now
-        assert holds(later[what], said[what], rounding=1e-5)
+        assert holds(later[what], said[what], OUTPUTS)
 
 
 def test_scores_of_before_are_stale_because_a_default_has_changed(stale):
     assert "The scores are stale: the recipe changed since they were computed" in stale
 
 
-@exactly
 def test_scores_made_anew_give_the_picks_they_gave(later):
-    assert later["query"] == BEFORE["later"]["query"] | {"repeated": False}
+    said = BEFORE["later"]["query"] | {"repeated": False}
+    assert later["query"].keys() == said.keys() and holds(later["query"], said, OUTPUTS)
 
 
-@exactly
 def test_a_model_of_before_predicts_and_measures_the_same(folder, predicted, later):
     names = sorted(path.relative_to(folder / "predictions") for path in folder.glob("predictions/*/*.png"))
     assert len(names) == 3 * (make.TRAIN + make.TEST)
     for name in names:
-        assert (predicted / name).read_bytes() == (folder / "predictions" / name).read_bytes()
-    assert later["evaluate"].items() >= BEFORE["later"]["evaluate"].items()
+        found, said = (
+            cv2.imread(str(place / name), cv2.IMREAD_UNCHANGED) for place in (predicted, folder / "predictions")
+        )
+        assert np.mean(found != said) < 0.005
+    assert holds(later["evaluate"], BEFORE["later"]["evaluate"], OUTPUTS)
 
 
-@exactly
-def test_the_next_round_trains_the_same_network(later):
-    keys = ("model", "round", "trained", "images", "labels", "spent", "seed")
-    assert {key: later["fit"][key] for key in keys} == {key: BEFORE["later"]["fit"][key] for key in keys}
+def test_the_next_round_trains_the_same_network(later, same_bits):
+    keys = ["round", "trained", "images", "labels", "spent", "seed"] + ["model"] * bool(same_bits)
+    said = (same_bits or BEFORE)["later"]["fit"]
+    assert {key: later["fit"][key] for key in keys} == {key: said[key] for key in keys}
 
 
 def test_a_study_of_before_is_reported_and_gets_no_runs_of_other_networks(folder):
@@ -133,7 +140,11 @@ def test_a_study_of_before_is_reported_and_gets_no_runs_of_other_networks(folder
     assert "`labelgrid report` still reads this one. Nothing was run." in fault
 
 
-@exactly
-def test_a_live_campaign_gives_the_same_to_the_last_bit(tmp_path, heads_of_before):
+def test_a_live_campaign_gives_the_same(tmp_path, heads_of_before, same_bits):
     make.make_data(tmp_path)
-    assert holds(make.campaign(run, tmp_path), BEFORE["live"])
+    found = make.campaign(run, tmp_path)
+    if same_bits:
+        assert holds(found, same_bits["live"])
+    for now, before in zip(found, BEFORE["live"], strict=True):
+        assert now["labels"] == before["labels"]
+        assert holds(now["heldout"]["losses"], before["heldout"]["losses"], TRAINED)

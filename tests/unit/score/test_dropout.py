@@ -123,8 +123,8 @@ def test_the_pools_order_and_batches_change_no_score(parts, tmp_path):
     whole = table(parts, tmp_path / "a", options)
     other = table(parts, tmp_path / "b", options, names=list(parts[0].names)[::-1], batch=2)
     assert whole.images == other.images
-    # kernels may depend on the batch: up to 5e-5 of a differential entropy was seen, on a CPU with AMX
-    np.testing.assert_allclose(whole.statistics["dropout"], other.statistics["dropout"], rtol=0, atol=5e-4)
+    # kernels depend on the batch: 5e-5 of a differential entropy was seen
+    np.testing.assert_allclose(whole.statistics["dropout"], other.statistics["dropout"], rtol=0, atol=1e-4)
 
 
 def test_padding_counts_for_nothing(parts, tmp_path):
