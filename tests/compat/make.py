@@ -4,7 +4,7 @@
 
 or what they give on a machine that rounds differently:
 
-    PYTHONPATH=OTHER/src:. python -m tests.compat.make tests/compat/before_issue_c.zip tests/compat/before_issue_c.NAME.json
+    PYTHONPATH=OTHER/src:. python -m tests.compat.make ARCHIVE.zip ARCHIVE.NAME.json
 
 The folder ends up in the archive's paths, so it should be nobody's; see README.md.
 """

@@ -13,8 +13,7 @@ from labelgrid.report.means import (
     RoundMean,
     ValueGetter,
     first_result,
-    label_cost,
-    label_count,
+    labels_and_cost,
     loss,
     mean_and_deviation,
     means_by_round,
@@ -81,8 +80,7 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
         for p in points
     ]
     if full:
-        count, spent = (mean_and_deviation([getter(one) for one in full])[0] for getter in (label_count, label_cost))
-        rows.append(["every label", None, count, spent, level, deviation, len(full)])
+        rows.append(["every label", None, *labels_and_cost(full), level, deviation, len(full)])
     return Figure(drawings, DataTable(columns, rows))
 
 
@@ -139,8 +137,7 @@ def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, 
     columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *figures)]
     rows: list[list[Value]] = []
     for name, own in networks.items():
-        labels, cost = (mean_and_deviation([getter(one) for one in own])[0] for getter in (label_count, label_cost))
-        rows.append([name, len(own), labels, cost, *(_of_finite(own, getter) for getter in figures.values())])
+        rows.append([name, len(own), *labels_and_cost(own), *(_of_finite(own, getter) for getter in figures.values())])
     heading = Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds")
     return [heading, Text(ending.method, "small"), DataTable(columns, rows)]
 

@@ -78,8 +78,13 @@ def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueG
     """The mean of a figure over the networks after a round, of those that have a finite value."""
     known = [one for one in reached if math.isfinite(value_of(one))]
     value, deviation = mean_and_deviation([value_of(one) for one in known])
-    labels, cost = (mean_and_deviation([figure(one) for one in known])[0] for figure in (label_count, label_cost))
-    return RoundMean(rounds_bought, len(known), labels, cost, value, deviation)
+    return RoundMean(rounds_bought, len(known), *labels_and_cost(known), value, deviation)
+
+
+def labels_and_cost(networks: Sequence[Measured]) -> tuple[float, float]:
+    """The mean number of labels of networks, and their mean cost; NaN without networks."""
+    labels, cost = (mean_and_deviation([figure(one) for one in networks])[0] for figure in (label_count, label_cost))
+    return labels, cost
 
 
 def labels_of(task: str) -> ValueGetter:

@@ -10,7 +10,7 @@ from typing import Any
 from labelgrid.errors import command
 from labelgrid.project.artifacts import read_measured
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.report.content import Hint, Measured
+from labelgrid.report.content import Hint
 from labelgrid.report.study_content import PointResults, RunDetails, RunResult, RunState, StudyReport
 from labelgrid.reporting.project_data import timestamp
 from labelgrid.reporting.project_view import (
@@ -47,14 +47,14 @@ class StudyFolder:
         study: its settings.
         kept: the values of `study.json`.
         endings: the entries of `runs.json`, by run key.
-        records: of runs, for those whose folders are not here.
+        records: of all runs, by run key, for those whose folders are not here.
     """
 
     path: Path
     study: Study
     kept: Mapping[str, Any]
     endings: Mapping[str, Mapping[str, Any]]
-    records: Mapping[str, Sequence[Measured]]
+    records: Mapping[str, Sequence[results.Outcome]]
 
     @classmethod
     def read(cls, path: Path) -> "StudyFolder":
@@ -65,9 +65,9 @@ class StudyFolder:
         """
         kept, endings = read_json(path / KEPT), read_json(path / ENDINGS) if (path / ENDINGS).is_file() else {}
         study = kept_study(kept, path)
-        table = path / results.TABLE
+        records = results.read_outcomes(path) if (path / results.TABLE).is_file() else []
         endings = {key: row for key, row in endings.items() if isinstance(row, Mapping)}
-        return cls(path, study, kept, endings, results.by_run(results.read_outcomes(path)) if table.is_file() else {})
+        return cls(path, study, kept, endings, results.by_run(records, runs_of(study)))
 
     def run_folder(self, run: Run) -> Path:
         """The folder of a run's project."""
@@ -138,7 +138,7 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
     if run_folder.is_dir():
         measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]
     else:
-        measured = list(folder.records.get(results.key_of(run.kind, run.name, run.seed, point), []))
+        measured = results.measured_of(folder.records.get(run.key, []))
     if len(folder.study.rows(run.arm)) < len(folder.study.tasks):  # a sum over fewer tasks is not comparable
         measured = [replace(one, loss_mtl=math.nan) for one in measured]
     state, fault = _ending(folder, run, len(measured), expected)

@@ -12,6 +12,7 @@ from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.initial import most_labels, read_cells
 from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.results import Outcome
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
 
@@ -105,7 +106,7 @@ class Job:
         folder: the folder of its project.
         start: the folder of the project it continues, or None.
         max_work: its work, at most.
-        recorded: it has records of an earlier study instead of a folder, and need not run.
+        records: of an earlier study, instead of a folder: it need not run.
     """
 
     run: Run
@@ -114,12 +115,12 @@ class Job:
     folder: Path
     start: Path | None
     max_work: RunWork
-    recorded: bool = False
+    records: Sequence[Outcome] = ()
 
     @property
     def is_done(self) -> bool:
         """Whether an earlier call finished the run, under the same end conditions."""
-        return self.recorded or self.run.is_done(self.study, self.folder)
+        return bool(self.records) or self.run.is_done(self.study, self.folder)
 
     @property
     def work(self) -> int:
@@ -140,7 +141,7 @@ def jobs_of(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:
             folder=folder / run.key,
             start=folder / run.start(study).key if run.kind == "strategy" else None,
             max_work=work_of(run, study, request.recipe, pool, root),
-            recorded=run.key in recorded,
+            records=recorded.get(run.key, ()),
         )
         for run in runs
     }

@@ -1,11 +1,11 @@
 """Reads the records of runs that have no folder, so that they need not run again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from labelgrid.simulation import results
 from labelgrid.simulation.results import Outcome
-from labelgrid.simulation.runs import Run, describe_point
+from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
 
 #: A copy of an earlier `outcomes.parquet`, in a study's folder.
@@ -29,17 +29,7 @@ def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Seq
     if not (out / RECORDS).is_file():
         return {}
     absent = [run for run in runs if not (out / "runs" / run.key).exists()]
-    records = _by_key(results.read_outcomes(out, RECORDS), absent)
+    records = results.by_run(results.read_outcomes(out, RECORDS), absent)
     complete = {run.key for run in absent if len({r.round for r in records[run.key]}) >= run.networks(study)}
     needed = {run.start(study).key for run in absent if run.kind == "strategy" and run.key not in complete}
     return {key: records[key] for key in complete - needed}
-
-
-def _by_key(records: Sequence[Outcome], runs: Sequence[Run]) -> Mapping[str, Sequence[Outcome]]:
-    found: dict[str, list[Outcome]] = {run.key: [] for run in runs}
-    keys = {results.key_of(run.kind, run.name, run.seed, describe_point(run.point)): run.key for run in runs}
-    for record in records:
-        key = keys.get(results.key_of(record.kind, record.strategy, record.seed, record.point))
-        if key:
-            found[key].append(record)
-    return found

@@ -1,6 +1,5 @@
 """Collects, writes and reads the results of a study: one record per run, round, task and metric. Loads no torch."""
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -116,18 +115,22 @@ def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
         ) from error
 
 
-def key_of(kind: str, strategy: str, seed: int, point: str) -> str:
-    """The key of a run in the table of outcomes."""
-    return json.dumps([kind, strategy, seed, point])
-
-
-def by_run(records: Sequence[Outcome]) -> dict[str, list[Measured]]:
-    """Group outcomes into the measurements of each run, by `key_of`."""
-    grouped: dict[str, dict[int, list[Outcome]]] = {}
+def by_run(records: Sequence[Outcome], runs: Sequence[Run]) -> dict[str, list[Outcome]]:
+    """The records of each run, by run key; an empty list for a run without any."""
+    found: dict[str, list[Outcome]] = {run.key: [] for run in runs}
+    keys = {(str(run.kind), run.name, run.seed, describe_point(run.point)): run.key for run in runs}
     for record in records:
-        key = key_of(record.kind, record.strategy, record.seed, record.point)
-        grouped.setdefault(key, {}).setdefault(record.round, []).append(record)
-    return {key: [_measured(rounds[number]) for number in sorted(rounds)] for key, rounds in grouped.items()}
+        if key := keys.get((record.kind, record.strategy, record.seed, record.point)):
+            found[key].append(record)
+    return found
+
+
+def measured_of(records: Sequence[Outcome]) -> list[Measured]:
+    """A run's records as measurements, by round."""
+    rounds: dict[int, list[Outcome]] = {}
+    for record in records:
+        rounds.setdefault(record.round, []).append(record)
+    return [_measured(rounds[number]) for number in sorted(rounds)]
 
 
 def _measured(records: Sequence[Outcome]) -> Measured:

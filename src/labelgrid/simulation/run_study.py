@@ -18,7 +18,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
-from labelgrid.simulation.recorded import RECORDS, recorded_runs
+from labelgrid.simulation.recorded import RECORDS
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
@@ -84,7 +84,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        jobs, recorded = _jobs(request, runs), recorded_runs(request.out, runs, request.study)
+        jobs = _jobs(request, runs)
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
@@ -92,9 +92,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         try:
             statuses = Runner(jobs, request.at_once, progress.show).run()
         finally:  # a stopped call writes the records so far, too
-            records = (
-                recorded.get(run.key) or results.outcomes_of(run, request.out / "runs" / run.key) for run in runs
-            )
+            records = (job.records or results.outcomes_of(job.run, job.folder) for job in jobs.values())
             results.write_outcomes(itertools.chain.from_iterable(records), request.out)
         endings = {key: asdict(status) for key, status in statuses.items()}
         write_text(request.out / ENDINGS, json.dumps(endings, indent=1) + "\n")
@@ -108,7 +106,7 @@ def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
     """
     previous, other = request.previous() or {}, request.changed_code()
     notes, history = notes_of(previous), dict[str, Any]()
-    if any(job.recorded for job in jobs.values()) and FROM_RECORDS not in notes:
+    if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
     if other and all(job.is_done for job in jobs.values()):
         history["code"] = previous["code"]

@@ -243,9 +243,10 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
 
 def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
     """Refuse to resume runs with changed code of own plug-ins, unless none is left."""
-    recorded = recorded_runs(request.out, runs, request.study)
-    done = all(run.key in recorded or run.is_done(request.study, request.out / "runs" / run.key) for run in runs)
-    if not (done or request.force) and (other := request.changed_code()):
+    other = [] if request.force else request.changed_code()
+    recorded = recorded_runs(request.out, runs, request.study) if other else {}
+    left = [run for run in runs if run.key not in recorded]
+    if other and not all(run.is_done(request.study, request.out / "runs" / run.key) for run in left):
         raise ProjectError(
             f"The code of {', '.join(other)} has changed since the folder's runs were started.",
             where=str(request.out),
