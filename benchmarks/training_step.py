@@ -106,6 +106,12 @@ def sides_of(network: Network, source: FolderDataset, workers: int, known: float
     return Trainer(plan), Bare(copy.deepcopy(network), options.learning_rate, options.weight_decay, known)
 
 
+def with_gaps(batch: Batch, share: float) -> Batch:
+    """A batch that keeps a random share of its labels."""
+    targets = {n: t.where(torch.rand(len(t.valid)) < share) for n, t in batch.targets.items()}
+    return replace(batch, targets=targets)
+
+
 def check_equal(source: FolderDataset, batch: Batch) -> None:
     """Check that one step gives both sides the same gradients, without dropout and known labels, whose draws differ."""
     trainer, bare = sides_of(network_of(build_all(task_definitions())).eval(), source, 0, 0.0)
@@ -153,6 +159,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), help="height and width of the files")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--labelled", type=float, default=1.0, help="share of the cells that have a label")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -166,6 +173,7 @@ def main(words: list[str] | None = None) -> int:
                 source, task_definitions(), source.images(), found.data, batch=found.train.batch, seed=0, epoch=0
             )
         )
+        batches = [with_gaps(batch, options.labelled) for batch in batches]
         check_equal(source, batches[0])
         trainer, bare = sides_of(network_of(build_all(task_definitions())).train(), source, 0, found.train.known)
         plain = copy.deepcopy(bare)

@@ -24,7 +24,7 @@ from labelgrid.nets.pad_net import Distil, Embed
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.training import Rows, Schedule, replayed, train
 from labelgrid.tasks.task import Task
-from labelgrid.train.objective import at_size, supervised, targets_present
+from labelgrid.train.objective import image_losses, supervised, targets_present
 
 #: How the distances of a committee's members become one number.
 COMBINE: Mapping[str, Callable[..., Any]] = {"max": np.max, "mean": np.mean, "min": np.min}
@@ -131,7 +131,7 @@ class Committee(TrainedStatistic):
             for block in self.blocks:
                 raws, targets = block(rows.maps), rows.targets
                 by_task = {
-                    name: context.weights[name] * context.tasks[name].loss(at_size(raw, targets[name]), targets[name])
+                    name: context.weights[name] * image_losses(context.tasks[name], raw, targets[name])
                     for name, raw in raws.items()
                 }
                 yield supervised(by_task, targets_present(targets, list(raws)), "task_sum")

@@ -38,12 +38,25 @@ def task_losses(
     """
     losses = {}
     for name, task in tasks.items():
-        loss = task.loss(at_size(output.final[name], targets[name]), targets[name])
+        loss = image_losses(task, output.final[name], targets[name])
         if initial:
-            stages = [task.loss(at_size(raw[name], targets[name]), targets[name]) for raw in output.initial]
+            stages = [image_losses(task, raw[name], targets[name]) for raw in output.initial]
             loss = loss + initial * torch.stack(stages).sum(0) if stages else loss
         losses[name] = loss
     return losses
+
+
+def image_losses(task: Task, raw: Tensor, target: Target) -> Tensor:
+    """A task's losses [b] of one raw output [b, c, h, w] at the target's size; 0 for images without a label.
+
+    Only images with a label are computed: in a grid with gaps most have none.
+    """
+    rows = target.present.nonzero()[:, 0]
+    if len(rows) == len(raw):
+        return task.loss(at_size(raw, target), target)
+    few, labels = raw[rows], target[rows]
+    losses = task.loss(at_size(few, labels), labels) if len(rows) else few.sum((1, 2, 3))  # zeros, with a gradient
+    return losses.new_zeros(len(raw)).index_put((rows,), losses)
 
 
 def at_size(raw: Tensor, target: Target) -> Tensor:

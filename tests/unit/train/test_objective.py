@@ -1,5 +1,7 @@
 """What is minimised: MTPSL eq. 1 and the plain sum, against slow versions; deep supervision; weights."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,15 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
-from labelgrid.train.objective import at_size, fixed_weights, not_finite, supervised, targets_present, task_losses
+from labelgrid.train.objective import (
+    at_size,
+    fixed_weights,
+    image_losses,
+    not_finite,
+    supervised,
+    targets_present,
+    task_losses,
+)
 from labelgrid.train.options import ObjectiveOptions
 
 TASKS = build_all(definitions([TaskRow("depth", "depth", 1), TaskRow("normals", "normals", 1)]))
@@ -86,6 +96,24 @@ def test_a_batch_without_a_label_costs_nothing():
     for reduction in ("image_mean", "task_sum"):
         losses = task_losses(TASKS, output, none, 1.0)
         assert float(supervised(losses, targets_present(none, list(TASKS)), reduction)) == 0.0
+
+
+def test_only_images_with_a_label_are_computed_and_the_others_get_no_gradient():
+    targets, output = batch()
+    for name, task in TASKS.items():
+        raw, seen = output.final[name].clone().requires_grad_(), []
+
+        def loss(raw, target, task=task, seen=seen):
+            seen.append(len(raw))
+            return task.loss(raw, target)
+
+        counting, present = SimpleNamespace(loss=loss), targets[name].present
+        losses = image_losses(counting, raw, targets[name])
+        losses.sum().backward()
+        assert seen == [int(present.sum())] and 0 < seen[0] < 4
+        np.testing.assert_array_equal((losses.detach() > 0).numpy(), present.numpy())
+        np.testing.assert_array_equal(raw.grad.abs().flatten(1).any(1).numpy(), present.numpy())
+        assert image_losses(counting, raw, targets[name].where(~present)).requires_grad and len(seen) == 1
 
 
 def test_weights_are_the_kinds_unless_the_recipe_names_them():
