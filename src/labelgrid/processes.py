@@ -1,10 +1,13 @@
-"""Sets up worker processes: they end with their parent and use a given number of threads."""
+"""Sets up processes: workers end with their parent and use a given number of threads; SIGTERM stops as Ctrl-C."""
 
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 #: Linux's `prctl` option for the signal that a process gets when its parent ends (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
@@ -26,6 +29,23 @@ def init_worker(threads: int) -> None:
 
     if threads:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`: schedulers and containers send it."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one can set a handler
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def cores() -> int:

@@ -110,7 +110,7 @@ def ended(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL, aft
 
 
 def command(*words: object, die: int = 0, by: signal.Signals = signal.SIGKILL) -> list[str]:
-    """Run `labelgrid WORDS`, which must succeed unless it is killed (SIGKILL) or stopped (SIGINT) before moment `die`.
+    """Run `labelgrid WORDS`, which must succeed unless it is killed or stopped by the signal `by` before moment `die`.
 
     Returns:
         the kinds of its moments; empty if it was killed or stopped.

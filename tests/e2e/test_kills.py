@@ -109,13 +109,17 @@ def test_a_killed_command_that_is_typed_again_leaves_the_same_project(
     assert lasting(project) == lasting(twin.after(step))
 
 
-@pytest.mark.parametrize("step", ["import", "fit", "score", "query"])
-def test_a_command_stopped_by_ctrl_c_that_is_typed_again_leaves_the_same_project(
-    twin: Twin, data: Made, tmp_path: Path, step: str
+@pytest.mark.parametrize(
+    ("step", "by"),
+    [(step, signal.SIGINT) for step in ("import", "fit", "score", "query")]
+    + [(step, signal.SIGTERM) for step in ("import", "fit")],
+)
+def test_a_command_that_is_stopped_and_typed_again_leaves_the_same_project(
+    twin: Twin, data: Made, tmp_path: Path, step: str, by: signal.Signals
 ) -> None:
     project = tmp_path / "flat"
     keep(twin.before(step), project)
-    assert not command(*words(step, project, data), die=twin.moment(step, 0.5), by=signal.SIGINT)
+    assert not command(*words(step, project, data), die=twin.moment(step, 0.5), by=by)
     command(*words(step, project, data))
     assert lasting(project) == lasting(twin.after(step))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.cli import STOPPED
 from labelgrid.labels.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
@@ -59,15 +60,16 @@ def test_every_run_round_task_and_metric_has_its_record(studies: Path) -> None:
     assert len(lines) == 1 + len(records) and lines[0].startswith('"kind","strategy","seed"')
 
 
-def test_killed_twice_and_resumed_with_other_jobs_a_study_ends_in_the_same_tables(studies: Path) -> None:
+def test_stopped_then_killed_and_resumed_with_other_jobs_a_study_ends_in_the_same_tables(studies: Path) -> None:
     out = studies / "killed"
-    for least, jobs in ((1, 1), (3, 4)):
+    for least, jobs, by in ((1, 1, signal.SIGTERM), (3, 4, signal.SIGKILL)):
         process = start(studies, "killed", jobs)
         limit = time.monotonic() + 120
-        while len(list(out.glob("runs/*/rounds/*/fit.json"))) < least and time.monotonic() < limit:
+        while len(list(out.glob("runs/*/rounds/*/heldout.json"))) < least and time.monotonic() < limit:
             time.sleep(0.05)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        os.kill(process.pid, by)
+        assert process.wait() == (STOPPED if by == signal.SIGTERM else -by)
+        assert results.read_outcomes(out)  # a stop writes the records so far, a kill changes none
     done(*words(studies, "killed"))
     assert (out / "outcomes.csv").read_bytes() == (studies / "whole" / "outcomes.csv").read_bytes()
 

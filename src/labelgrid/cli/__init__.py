@@ -11,8 +11,9 @@ import typer
 from labelgrid import __version__
 from labelgrid.cli import corrections, exchange, grid, model, screen, sets, showing, study
 from labelgrid.errors import LabelgridError, ProjectError
+from labelgrid.processes import stopped_by_sigterm
 
-#: The exit status after Ctrl-C.
+#: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
 #: Commands that run no plug-in of anybody.
 WITHOUT_PLUG_INS = (sets.scenes, showing.list_)
@@ -82,9 +83,10 @@ for info in app.registered_commands:
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C."""
+    """Run the command line. Exit codes: 1 for wrong input, 2 for wrong usage, 130 after Ctrl-C or SIGTERM."""
     try:
-        code = app(standalone_mode=False)
+        with stopped_by_sigterm():
+            code = app(standalone_mode=False)
         if code == STOPPED:  # the parser caught Ctrl-C
             raise KeyboardInterrupt
     except LabelgridError as error:
