@@ -15,7 +15,8 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.status import status_of
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
-from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of, versions
+from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of
+from labelgrid.versions import installed_versions
 
 PARTS: Mapping[Split, str] = {
     "train": "Training",
@@ -65,7 +66,7 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
         "Recipe": settings.recipe,
         "Strategy": f"{settings.strategy.name} ({options})" if options else settings.strategy.name,
         "Seed": str(settings.seed),
-        **versions(),
+        **installed_versions(),
         "Data hash": data_hash(project),
         "Pool's hash": project.store.pool_hash(),
     }

@@ -1,13 +1,11 @@
 """Reads a project's requests by round, pool uncertainty and picks for reports."""
 
 import hashlib
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from labelgrid import __version__
 from labelgrid.errors import LabelgridError
 from labelgrid.labels.grid import Grid, State
 from labelgrid.project.artifacts import SHOWN, PickRecord, read_fit, read_picks
@@ -18,15 +16,6 @@ from labelgrid.report.request_history import RequestHistory
 from labelgrid.report.uncertainty import ScoredRound, mean_normalised
 from labelgrid.score.table import FILE, read_table
 from labelgrid.tasks.pictures import colour_map, jpeg
-
-
-def versions() -> dict[str, str]:
-    """The versions of labelgrid and torch; torch is not loaded."""
-    try:
-        torch = version("torch")
-    except PackageNotFoundError:
-        torch = "not installed"
-    return {"labelgrid": __version__, "torch": torch}
 
 
 def data_hash(project: ProjectFolder) -> str:

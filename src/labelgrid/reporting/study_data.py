@@ -19,12 +19,12 @@ from labelgrid.reporting.project_view import (
     request_history,
     round_picks,
     uncertainty_of,
-    versions,
 )
 from labelgrid.simulation import results
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
-from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json
+from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json, versions_of
 from labelgrid.tasks.task import definitions
+from labelgrid.versions import installed_versions
 from labelgrid.words import counted
 
 #: The strategy whose final loss is the goal for the others.
@@ -176,7 +176,8 @@ def _about(folder: StudyFolder) -> dict[str, str]:
     about |= {"Overrides by kind of run": json.dumps(study.changes)} if study.changes else {}
     about |= {"Stops when": f"{study.spend:g} is spent"} if study.spend else {}
     about |= {"Stops at": json.dumps(dict(study.until))} if study.until else {}
-    return about | versions() | {"Data hash": _data_hash(folder)}
+    versions = versions_of(folder.kept) or dict.fromkeys(installed_versions(), "not recorded")
+    return about | versions | {"Data hash": _data_hash(folder)}
 
 
 def _data_hash(folder: StudyFolder) -> str:

@@ -22,8 +22,9 @@ from labelgrid.simulation.recorded import RECORDS
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of
+from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
 from labelgrid.simulation.validate import digest_images, validate_study, widened
+from labelgrid.versions import installed_versions
 
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
@@ -100,20 +101,21 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
 
 
 def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
-    """The notes for the report: those of earlier calls, and that runs are made with other code than earlier ones.
+    """The versions and notes for the report: those of earlier calls, and that the code now is other than theirs.
 
-    If no run is left, the digests of the code stay those of the code that made the runs.
+    If no run is left, versions and digests of code stay those of the code that made the runs.
     """
-    previous, other = request.previous() or {}, request.changed_code()
-    notes, history = notes_of(previous), dict[str, Any]()
+    previous, other, now = request.previous() or {}, request.changed_code(), installed_versions()
+    notes, before = notes_of(previous), versions_of(previous)
     if any(job.records for job in jobs.values()) and FROM_RECORDS not in notes:
         notes.append(FROM_RECORDS)
-    if other and all(job.is_done for job in jobs.values()):
-        history["code"] = previous["code"]
-    elif other:
-        day = datetime.now(UTC).date().isoformat()
-        notes.append(f"Runs were started or resumed on {day} with other code of {', '.join(other)} than earlier runs.")
-    return history | ({"notes": notes} if notes else {})
+    if previous and all(job.is_done for job in jobs.values()):
+        history = {key: previous[key] for key in ("code", "versions") if key in previous}
+        return history | ({"notes": notes} if notes else {})
+    updated = [f"{name} {new} instead of {before[name]}" for name, new in now.items() if before.get(name, new) != new]
+    for found in [f"other code of {', '.join(other)} than earlier runs"] * bool(other) + updated:
+        notes.append(f"Runs were started or resumed on {datetime.now(UTC).date()} with {found}.")
+    return {"versions": now} | ({"notes": notes} if notes else {})
 
 
 def _jobs(request: StudyRequest, runs: Sequence[Run]) -> dict[str, Job]:

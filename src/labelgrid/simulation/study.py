@@ -224,6 +224,12 @@ def notes_of(kept: Mapping[str, Any]) -> list[str]:
     return [str(note) for note in notes] if isinstance(notes, list) else []
 
 
+def versions_of(kept: Mapping[str, Any]) -> dict[str, str]:
+    """The versions that made the runs, by package, in the values of `study.json`; empty if it has none."""
+    versions = kept.get("versions")
+    return {str(name): str(one) for name, one in versions.items()} if isinstance(versions, dict) else {}
+
+
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
     """The [simulate] table of a recipe: it overrides that of the recipe it extends, and `changes` override both.
 

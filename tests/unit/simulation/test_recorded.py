@@ -70,6 +70,19 @@ def test_without_records_they_are(study: Copy) -> None:
     assert ran(study.run()) == {"full-seed0"} and study.csv() == before
 
 
+def test_the_versions_are_those_of_the_runs_and_others_are_noted(study: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = study_report(study.out).about["torch"]
+    monkeypatch.setattr("labelgrid.simulation.run_study.installed_versions", lambda: {"torch": "9.0"})
+    study.run()
+    assert study_report(study.out).about["torch"] == now and not study_report(study.out).notes
+    remove(study.out, ["full-seed0"])
+    (study.out / RECORDS).unlink()
+    study.run()
+    assert study_report(study.out).about["torch"] == "9.0"
+    (note,) = study_report(study.out).notes
+    assert note.endswith(f"with torch 9.0 instead of {now}.")
+
+
 def test_more_seeds_are_added_to_records_alone(study: Copy) -> None:
     before = study.csv().splitlines()
     for path in study.out.iterdir():

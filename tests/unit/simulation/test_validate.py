@@ -236,7 +236,7 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
     assert before != of.to_json()["code"] and run_study._history(of, jobs) == {"code": before}
     assert validate_study(of)
     code.write_text(code.read_text().removesuffix("# changed\n"))
-    assert run_study._history(of, jobs) == {}
+    assert run_study._history(of, jobs) == {"code": of.to_json()["code"]}
 
 
 def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
