@@ -9,6 +9,7 @@ or what they give on a machine that rounds differently:
 The folder ends up in the archive's paths, so it should be nobody's; see README.md.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,6 +22,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import timm
 import torch
 
 from labelgrid.processes import cores
@@ -71,8 +73,22 @@ normals = {{}}
 
 
 def machine() -> dict[str, str]:
-    """Where the figures were made; other processors, and other threads, round differently."""
-    return {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
+    """What a machine is known by: those that agree in this round alike."""
+    found = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability(), "kernels": kernels()}
+    return found | {"threads": str(torch.get_num_threads())}
+
+
+def kernels() -> str:
+    """A digest of a small network's gradients, which differ between processors that round differently."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = timm.create_model("test_efficientnet", num_classes=16).to(memory_format=torch.channels_last)
+        images = torch.randn(4, 3, 64, 96).to(memory_format=torch.channels_last)
+        network(images).square().sum().backward()
+    digest = hashlib.blake2b(digest_size=8)
+    for parameter in network.parameters():
+        digest.update(parameter.grad.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def make_data(folder: Path) -> None:

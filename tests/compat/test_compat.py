@@ -92,9 +92,14 @@ def later(folder, predicted, heads_of_before, stale):
 
 @pytest.fixture(scope="module")
 def same_bits(later):
-    """The figures of a machine that rounds as this one, or None: with them, training has to give the same bits, too."""
-    losses = later["evaluate"]["losses"]
-    return next((known for known in MACHINES if known["later"]["evaluate"]["losses"] == losses), None)
+    """The figures of a machine that rounds as this one, or None: with them, everything has to give the same bits.
+
+    The machine of the archive has no digest of its kernels: it is known by the losses of the archived network.
+    """
+    machine = make.machine()
+    known = next((figures for figures in MACHINES if figures["machine"] == machine), None)
+    is_archives = later["evaluate"]["losses"] == BEFORE["later"]["evaluate"]["losses"]
+    return known or (BEFORE if is_archives else None)
 
 
 def test_a_project_of_before_says_what_it_said(folder, later):
@@ -113,21 +118,22 @@ def test_scores_made_anew_give_the_picks_they_gave(later):
     assert later["query"].keys() == said.keys() and holds(later["query"], said, OUTPUTS)
 
 
-def test_a_model_of_before_predicts_and_measures_the_same(folder, predicted, later):
+def test_a_model_of_before_predicts_and_measures_the_same(folder, predicted, later, same_bits):
     names = sorted(path.relative_to(folder / "predictions") for path in folder.glob("predictions/*/*.png"))
     assert len(names) == 3 * (make.TRAIN + make.TEST)
     for name in names:
         found, said = (
             cv2.imread(str(place / name), cv2.IMREAD_UNCHANGED) for place in (predicted, folder / "predictions")
         )
-        assert np.mean(found != said) < 0.005
-    assert holds(later["evaluate"], BEFORE["later"]["evaluate"], OUTPUTS)
+        assert np.mean(found != said) <= (0 if same_bits is BEFORE else 0.005)
+    said, rounding = (same_bits, 0.0) if same_bits else (BEFORE, OUTPUTS)
+    assert holds(later["evaluate"], said["later"]["evaluate"], rounding)
 
 
 def test_the_next_round_trains_the_same_network(later, same_bits):
-    keys = ["round", "trained", "images", "labels", "spent", "seed"] + ["model"] * bool(same_bits)
-    said = (same_bits or BEFORE)["later"]["fit"]
-    assert {key: later["fit"][key] for key in keys} == {key: said[key] for key in keys}
+    for key in ("round", "trained", "images", "labels", "spent", "seed"):
+        assert later["fit"][key] == BEFORE["later"]["fit"][key]
+    assert not same_bits or later["fit"]["model"] == same_bits["later"]["fit"]["model"]
 
 
 def test_a_study_of_before_is_reported_and_gets_no_runs_of_other_networks(folder):
