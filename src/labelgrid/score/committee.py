@@ -127,18 +127,16 @@ class Committee(TrainedStatistic):
         def read(batch: PoolBatch) -> Rows:
             return Rows(initial_predictions(batch), batch.batch.targets)
 
-        def losses(rows: Rows) -> Iterator[Tensor]:
+        def block_losses(rows: Rows) -> Iterator[Tensor]:
             for block in self.blocks:
                 raws, targets = block(rows.maps), rows.targets
-                by_task = {
-                    name: context.weights[name] * image_losses(context.tasks[name], raw, targets[name])
-                    for name, raw in raws.items()
-                }
+                losses = {n: image_losses(context.tasks[n], [raw], targets[n])[0] for n, raw in raws.items()}
+                by_task = {name: context.weights[name] * loss for name, loss in losses.items()}
                 yield supervised(by_task, targets_present(targets, list(raws)), "task_sum")
 
         passes = replayed(context.labelled, read, context.seed)
         schedule = Schedule(self.options.epochs, self.options.learning_rate)
-        train("Training the committee", self.blocks, context, schedule, passes, losses)
+        train("Training the committee", self.blocks, context, schedule, passes, block_losses)
 
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The inconsistencies of a batch, float64 [b, t]; nats, or in the unit of the task's distance."""

@@ -177,7 +177,8 @@ class Task:
         channels: of raw outputs and predictions.
         label_channels: c of the targets' values.
         activate: raw [b, channels, h, w] -> prediction of the same shape.
-        pixel_loss: raw and target of one size -> [b, 1, h, w], 0 where the target is not valid.
+        pixel_loss: raw and target of one size -> [b, 1, h, w], 0 where the target is not valid. An image's losses must
+            depend on that image alone: training calls it with the labelled images of a batch.
         as_prediction: label values [b, label_channels, h, w] (safe ones) -> the certain prediction of these values.
         to_target: prediction -> the label it corresponds to, valid where it can be used: pseudo-labels, prelabels.
         moments: creates the streamed statistics of many predictions of one input.

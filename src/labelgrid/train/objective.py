@@ -38,25 +38,28 @@ def task_losses(
     """
     losses = {}
     for name, task in tasks.items():
-        loss = image_losses(task, output.final[name], targets[name])
-        if initial:
-            stages = [image_losses(task, raw[name], targets[name]) for raw in output.initial]
-            loss = loss + initial * torch.stack(stages).sum(0) if stages else loss
-        losses[name] = loss
+        stages = [output.final[name], *(raw[name] for raw in output.initial if initial)]
+        final, *others = image_losses(task, stages, targets[name])
+        losses[name] = final + initial * torch.stack(others).sum(0) if others else final
     return losses
 
 
-def image_losses(task: Task, raw: Tensor, target: Target) -> Tensor:
-    """A task's losses [b] of one raw output [b, c, h, w] at the target's size; 0 for images without a label.
+def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Tensor]:
+    """A task's losses [b] of each raw output [b, c, h, w] at the target's size; 0 for images without a label.
 
     Only images with a label are computed: in a grid with gaps most have none.
     """
     rows = target.present.nonzero()[:, 0]
-    if len(rows) == len(raw):
-        return task.loss(at_size(raw, target), target)
-    few, labels = raw[rows], target[rows]
-    losses = task.loss(at_size(few, labels), labels) if len(rows) else few.sum((1, 2, 3))  # zeros, with a gradient
-    return losses.new_zeros(len(raw)).index_put((rows,), losses)
+    if len(rows) == len(target.valid):
+        return [task.loss(at_size(raw, target), target) for raw in raws]
+    few = target[rows]
+
+    def loss_of(raw: Tensor) -> Tensor:
+        kept = raw[rows]
+        losses = task.loss(at_size(kept, few), few) if len(rows) else kept.float().sum((1, 2, 3))  # no image: 0
+        return losses.new_zeros(len(raw)).index_put((rows,), losses)
+
+    return [loss_of(raw) for raw in raws]
 
 
 def at_size(raw: Tensor, target: Target) -> Tensor:

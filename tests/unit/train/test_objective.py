@@ -108,12 +108,13 @@ def test_only_images_with_a_label_are_computed_and_the_others_get_no_gradient():
             return task.loss(raw, target)
 
         counting, present = SimpleNamespace(loss=loss), targets[name].present
-        losses = image_losses(counting, raw, targets[name])
+        (losses,) = image_losses(counting, [raw], targets[name])
         losses.sum().backward()
         assert seen == [int(present.sum())] and 0 < seen[0] < 4
         np.testing.assert_array_equal((losses.detach() > 0).numpy(), present.numpy())
         np.testing.assert_array_equal(raw.grad.abs().flatten(1).any(1).numpy(), present.numpy())
-        assert image_losses(counting, raw, targets[name].where(~present)).requires_grad and len(seen) == 1
+        (none,) = image_losses(counting, [raw], targets[name].where(~present))
+        assert none.requires_grad and not none.any() and len(seen) == 1
 
 
 def test_weights_are_the_kinds_unless_the_recipe_names_them():
