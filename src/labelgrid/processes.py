@@ -14,7 +14,8 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """End this process when its parent ends, also if the parent was killed before this call."""
+    """End this process when its parent ends, also if the parent was killed before this call, and at once at SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a forked process inherits the handler of `stopped_by_sigterm`
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()  # not the system's parent, which may be the fork server
@@ -33,15 +34,20 @@ def init_worker(threads: int) -> None:
 
 @contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`: schedulers and containers send it."""
+    """Let SIGTERM stop the block as Ctrl-C does, with a `KeyboardInterrupt`: schedulers and containers send it.
+
+    A second one is ignored, so that the block can clean up. Where SIGTERM is handled or ignored already, it stays so.
+    """
 
     def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # only that one can set a handler
+    previous, main_thread = signal.getsignal(signal.SIGTERM), threading.main_thread()
+    if previous != signal.SIG_DFL or threading.current_thread() is not main_thread:  # no other thread can set a handler
         yield
         return
-    previous = signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:

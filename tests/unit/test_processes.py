@@ -1,8 +1,48 @@
 """A process that was begun for another ends when that one is gone, and only then."""
 
+import multiprocessing
+import signal
+import time
+from multiprocessing.synchronize import Event
+
 import pytest
 
 from labelgrid import processes
+
+
+def test_sigterm_stops_once_as_ctrl_c_and_a_worker_that_inherits_the_handler_at_once() -> None:
+    cleaned = False
+    with pytest.raises(KeyboardInterrupt), processes.stopped_by_sigterm():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            cleaned = True
+    assert cleaned
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    with processes.stopped_by_sigterm():
+        context = multiprocessing.get_context("fork")
+        worker = context.Process(target=_wait_as_worker, args=(ready := context.Event(),))
+        worker.start()
+        assert ready.wait(60)
+        worker.terminate()
+        worker.join(60)
+        assert worker.exitcode == -signal.SIGTERM
+
+
+def test_a_sigterm_that_is_ignored_stays_so() -> None:
+    previous = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with processes.stopped_by_sigterm():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _wait_as_worker(ready: Event) -> None:
+    processes.end_with_parent()
+    ready.set()
+    time.sleep(600)
 
 
 @pytest.mark.parametrize("alive", [True, False])

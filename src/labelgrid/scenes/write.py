@@ -12,7 +12,7 @@ import cv2
 
 from labelgrid import files
 from labelgrid.errors import ProjectError
-from labelgrid.processes import cores
+from labelgrid.processes import cores, end_with_parent
 from labelgrid.progress import Progress
 from labelgrid.scenes.cast import Size, cast
 from labelgrid.scenes.maps import TASKS, labels_of
@@ -119,7 +119,8 @@ def write_scene(out: Path, settings: SceneSettings, index: int) -> None:
 
 
 def _init_worker() -> None:
-    """Use one thread per worker, since there are as many workers as cores."""
+    """End with the parent, and use one thread per worker, since there are as many workers as cores."""
+    end_with_parent()
     import drjit
 
     cv2.setNumThreads(1)

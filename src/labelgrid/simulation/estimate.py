@@ -166,6 +166,7 @@ def time_training(job: Job) -> StepTiming:
         except EOFError as error:
             raise LabelgridError("The process of the timed training ended without a result.") from error
         finally:
+            process.terminate()  # it has sent all, or this call was stopped
             process.join()
     if isinstance(received, str):
         raise LabelgridError(received, unchanged="Nothing was run.")

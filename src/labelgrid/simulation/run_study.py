@@ -83,9 +83,9 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     runs = validate_study(request)
     images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):
+        jobs = _jobs(request, runs)
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
-        jobs = _jobs(request, runs)
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
@@ -113,8 +113,11 @@ def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
         history = {key: previous[key] for key in ("code", "versions") if key in previous}
         return history | ({"notes": notes} if notes else {})
     updated = [f"{name} {new} instead of {before[name]}" for name, new in now.items() if before.get(name, new) != new]
-    for found in [f"other code of {', '.join(other)} than earlier runs"] * bool(other) + updated:
-        notes.append(f"Runs were started or resumed on {datetime.now(UTC).date()} with {found}.")
+    if previous and not before:
+        updated = [f"{name} {new}, and those of earlier runs are unknown" for name, new in now.items()]
+    if other:
+        updated.append(f"other code of {', '.join(other)} than earlier runs")
+    notes += [f"Runs were started or resumed on {datetime.now(UTC).date()} with {change}." for change in updated]
     return {"versions": now} | ({"notes": notes} if notes else {})
 
 

@@ -1,5 +1,6 @@
 """Laws of records: a run that has all of them and no folder is not run again."""
 
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -81,6 +82,18 @@ def test_the_versions_are_those_of_the_runs_and_others_are_noted(study: Copy, mo
     assert study_report(study.out).about["torch"] == "9.0"
     (note,) = study_report(study.out).notes
     assert note.endswith(f"with torch 9.0 instead of {now}.")
+
+
+def test_unknown_versions_of_earlier_runs_are_noted(study: Copy) -> None:
+    kept = json.loads((study.out / "study.json").read_text())
+    del kept["versions"]  # as an earlier version kept it
+    (study.out / "study.json").write_text(json.dumps(kept))
+    assert study_report(study.out).about["torch"] == "not recorded"
+    remove(study.out, ["full-seed0"])
+    (study.out / RECORDS).unlink()
+    study.run()
+    assert all("and those of earlier runs are unknown" in note for note in study_report(study.out).notes)
+    assert len(study_report(study.out).notes) == 2
 
 
 def test_more_seeds_are_added_to_records_alone(study: Copy) -> None:
