@@ -228,7 +228,7 @@ def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monk
         validate_study(of)
     assert validate_study(replace(of, force=True))
     jobs = jobs_of(of, validate_study(replace(of, force=True)))
-    assert "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][0]
+    assert "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][-1]
     for job in jobs.values():
         job.folder.mkdir(parents=True)
         (job.folder / DONE).write_text(job.run.done_text(job.study))
