@@ -53,9 +53,9 @@ class Finished:
         return read_picks(self.folder / "runs" / f"{arm}-seed{seed}" / "rounds" / f"{number:04d}")
 
 
-def finished_study(folder: Path, simulate: str, missing: Sequence[tuple[int, str]] = ()) -> Finished:
+def finished_study(folder: Path, simulate: str, missing: Sequence[tuple[int, str]] = (), group: int = 0) -> Finished:
     """Run a study of 10 images to train on and 3 to test on; some labels, by image and task, do not exist."""
-    made = make_dataset(folder / "data", n=13, size=(32, 64), tasks=TASKS)
+    made = make_dataset(folder / "data", n=13, size=(32, 64), tasks=TASKS, group=group)
     for index, task in missing:
         made.label(made.names[index], task).unlink()
     (made.root / "splits").mkdir()

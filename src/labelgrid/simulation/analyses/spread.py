@@ -1,0 +1,63 @@
+"""Over how many images, and groups of images, the labels of each arm are spread, by round.
+
+The numbers of training images with at least one label, and of their groups if the images have any: near-duplicates
+that share a scene say little more than one of them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelgrid.labels.grid import State
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.report.charts import Chart
+from labelgrid.results import Result
+from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped, lines_of
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+
+
+@dataclass(frozen=True)
+class Options:
+    """There are none."""
+
+
+@dataclass(frozen=True)
+class LabelSpread:
+    """See the module."""
+
+    kinds: frozenset[Kind] = frozenset({"strategy"})
+    within: frozenset[str] = frozenset()
+    needs: str = "labels"
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`."""
+        progress.start("Counting", len(runs), "runs")
+        for run, folder in runs:
+            with ProjectFolder.open(folder) as project:
+                groups = {row.image_id: row.group for row in project.store.images(splits=("train",))}
+                cells = project.store.cells(state=State.LABELLED, splits=("train",))
+                bought = {(row.round, row.cell.image_id) for row in cells}
+            for number in sorted({number for number, _ in bought}):
+                images = {image for before, image in bought if before <= number}
+                counts = {"images": len(images), "groups": len({groups[image] for image in images} - {""})}
+                for name, count in counts.items():
+                    if count:
+                        yield Finding(run, {"round": number}, Result(name, count, "", "higher"), len(images))
+            progress.advance(note=run.key)
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[Chart]:
+        """As `Analysis.drawings`: one drawing for images, one for groups, one line for each arm."""
+        return [_chart(group) for group in grouped(means).values()]
+
+
+def _chart(means: Sequence[Mean]) -> Chart:
+    title = means[0].titled(means[0].result.name)
+    lines = lines_of(means, "round", lambda mean: mean.arm)
+    return Chart(f"spread-{title}", "round", f"{means[0].result.name} with a label", lines, whole=True, title=title)
+
+
+def build(options: Options) -> LabelSpread:
+    """Build the analysis."""
+    return LabelSpread()
