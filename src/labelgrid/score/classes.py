@@ -1,4 +1,4 @@
-"""Computes the share of each image's pixels that each class is predicted for.
+"""Computes, for each image, the share of pixels that are predicted as each class.
 
 It is computed for all tasks that predict classes, in one forward pass with known labels, at the heads' resolution. It
 has no options.

@@ -1,7 +1,8 @@
 """Computes each task's inconsistency: how far the refined predictions of a committee are from the initial one.
 
-Pairwise distillation blocks refine the frozen network's initial predictions of each two tasks. They are trained with
-the tasks' losses on the labelled images (TCD eq. 1, supplement sections 1 and 5). The network must have two stages.
+Distillation blocks refine the frozen network's initial predictions, one block for each pair of tasks. They are
+trained with the tasks' losses on the labelled images (TCD eq. 1, supplement sections 1 and 5). The network must have
+two stages.
 """
 
 from collections.abc import Callable, Iterator, Mapping

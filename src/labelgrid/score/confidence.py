@@ -25,8 +25,8 @@ class Options:
     """Which measure (Settles 2009, section 3.1).
 
     Args:
-        measure: `"entropy"`; `"least_confidence"`, 1 − the largest probability; or `"margin"`, 1 − the distance of the
-            two largest.
+        measure: `"entropy"`; `"least_confidence"`, 1 − the largest probability; or `"margin"`, 1 − the difference of
+            the two largest.
         at: at which pixels: as in `dropout`.
         known: feed the known labels of other tasks in.
     """

@@ -1,4 +1,4 @@
-"""Pools the encoder's features: one vector per image, the mean of a feature map over the pixels that show the image."""
+"""Pools the encoder's features: one vector per image, the mean of a feature map without its padding."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -1,6 +1,6 @@
-"""Computes how little a prediction agrees with that of the mirrored image: EquAL's flip consistency, for each task.
+"""Computes how little a prediction agrees with that of the mirrored image (EquAL), for each task.
 
-The mirrored image is predicted, too, and its prediction is mirrored back: the x of normals is negated. Class and yes/no
+The mirrored image is predicted, too, and its prediction is mirrored back: the x of normals is negated. Class and binary
 tasks take the entropy of the mean of both predictions, other tasks the differential entropy of a Gaussian with their
 covariance. An image's value is the sum over its pixels. No known label is fed in.
 """
@@ -25,8 +25,8 @@ class Options:
     """Flip consistency (Golestaneh & Kitani 2020, as TCD's supplement uses it).
 
     Args:
-        at: at which pixels: as in `dropout`. The sum is always that over the image's original pixels: their mean at
-            these pixels, times the number of original pixels.
+        at: at which pixels: as in `dropout`. The value is the mean over these pixels times the number of the image's
+            original pixels.
     """
 
     at: At = "half"

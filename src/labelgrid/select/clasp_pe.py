@@ -32,9 +32,9 @@ class Options:
     Args:
         by_class: the share of a class task's picks that is divided equally among its classes.
         first_power: the exponent of the scores in the first scored round; 1 in power sampling (Kirsch et al. 2023).
-        last_power: the exponent from round `rounds` on. The noise is proportional to 1 / exponent, which grows by the
-            same factor in each round.
-        rounds: the number of rounds over which it grows.
+        last_power: the exponent from round `rounds` on. It grows by the same factor in each round, and the noise is
+            proportional to 1 / exponent.
+        rounds: the number of rounds over which the exponent grows.
     """
 
     by_class: Annotated[float, Field(ge=0, le=1)] = 0.66

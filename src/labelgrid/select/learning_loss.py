@@ -1,7 +1,7 @@
-"""Learning loss: picks whole images by the loss that a module predicts, which was trained beside the network.
+"""Learning loss: picks whole images by their loss as predicted by a module that is trained along with the network.
 
 A baseline of PartAL (LLoss, section 4.1) and of TCD (LL4AL, supplement 3). It needs the statistic `learning_loss`, and
-the table `[terms.learning_loss]` in the recipe, whose `predict` tells the two apart.
+the table `[terms.learning_loss]` in the recipe, whose `predict` chooses between the two.
 """
 
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ class Options:
     Args:
         normalise: bounds of the min–max: those of the task's `"first"` scored round, kept in the ledger (eq. 1, A.3);
             recomputed in `"each"` round; or `"none"` (ablation of figure 12).
-        statistic: the uncertainty of a cell: `"dropout"` as in the paper, `"ensemble"` or `"confidence"`
+        statistic: the uncertainty of a cell, any statistic with one value per cell; `"dropout"` as in the paper.
         unit: picks single `"cells"`, or all missing cells of the `"images"` with the highest mean score.
     """
 

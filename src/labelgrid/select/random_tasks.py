@@ -1,4 +1,4 @@
-"""Picks random cells task by task: the same number of labels for each, labels for the same money, or given shares.
+"""Picks random cells task by task: the same number of labels for each, the same cost for each, or given shares.
 
 Each task's cells are drawn uniformly and independently of the other tasks'.
 """
@@ -27,8 +27,8 @@ class Options:
     Args:
         shares: `"equal"`: each task gets the same number of labels; `"cost"`: numbers in proportion to 1 / cost, so
             that the same is spent on each task; weights by task, such as `{ semseg = 2, depth = 1 }`: numbers in this
-            ratio, and no label of the tasks that are not named. What a task has no cells for goes to the others, but
-            never to a task without a weight: it is not spent then.
+            ratio, and no label of the tasks that are not named. If a task runs out of cells, its share goes to the
+            other named tasks; if none of them has cells left, it is not spent.
     """
 
     shares: Literal["equal", "cost"] | Mapping[str, float] = "equal"

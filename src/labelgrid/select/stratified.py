@@ -26,7 +26,7 @@ class Options:
     """What the strata are, and what is drawn from them.
 
     Args:
-        by: `"classes"`: a stratum for each predicted class, of the images in which it is the rarest; `"features"`:
+        by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one; `"features"`:
             clusters of features; `"either"`: classes if a task predicts some, otherwise clusters.
         least: a class counts in an image if it is predicted for at least this share of the pixels.
         clusters: the number of clusters of features.

@@ -1,4 +1,4 @@
-"""TCD: picks images that are inconsistent between stages and far from the labelled ones, one after the other.
+"""TCD: greedily picks images whose predictions differ between stages and that are far from the labelled ones.
 
 The score is the product of a task's inconsistency, from the statistic `committee`, and of the distance to the nearest
 labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt & Marcos-Ramiro 2023).
@@ -35,7 +35,7 @@ class Options:
         unit: picks all missing cells of `"images"` (the paper), or single `"cells"`, each by its own task's
             inconsistency and its distance to the images that are labelled or picked for this task.
         weigh: weight of a picked label in training: its raw inconsistency over the mean of its task's `"picks"` in this
-            round, or of its task's whole `"pool"`, held to [0.5, 2]; or 1 (`"none"`).
+            round, or of its task's whole `"pool"`, clamped to [0.5, 2]; or 1 (`"none"`).
     """
 
     score: Literal["product", "inconsistency", "diversity"] = "product"

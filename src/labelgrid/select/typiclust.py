@@ -1,4 +1,4 @@
-"""TypiClust: picks typical images of the largest clusters that have the fewest labelled images.
+"""TypiClust: picks typical images from the clusters with the fewest labelled images, larger clusters first.
 
 It covers the pool when there are few labels (Hacohen, Dekel & Weinshall 2022). It needs the statistic `features`.
 """

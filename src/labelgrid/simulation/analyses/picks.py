@@ -1,4 +1,4 @@
-"""How well the network predicted the cells that it made a strategy pick, before they were labelled.
+"""How well the network predicted the cells picked by its scores, before they were labelled.
 
 PartAL's figure 9 (section 4.5, hardest examples): metrics of the network of each round over the cells that were picked
 in it, as one set for each task, against the hidden labels. Beside them, the same over the cells that could be picked.
