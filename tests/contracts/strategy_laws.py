@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.select.budget import check_picks
 from labelgrid.select.explain import explained
 from labelgrid.select.strategy import Budget, PoolView, Strategy
 from labelgrid.streams import image_key
@@ -113,6 +114,15 @@ def a_budget_of_the_whole_pool_buys_the_whole_pool(strategy: Strategy) -> None:
     worth = float((grid.eligible * grid.cost).sum())
     for budget in (Budget(6, "labels"), Budget(3, "images"), Budget(worth, "cost")):
         assert len(strategy.select(pool, budget).picks) == 6
+    # So does a sum of many prices that no float holds exactly, and no check refuses it.
+    many = grid_of([f"i{n}" for n in range(300)], np.zeros((300, 3)), cost=(1234.56, 99.99, 310.1))
+    pool = PoolView(many, statistics_of(strategy, many, lambda _, shape: np.arange(np.prod(shape)).reshape(shape)))
+    half = float((many.eligible[:150] * many.cost).sum())
+    for amount in (half, 2 * half):
+        picks = strategy.select(pool, Budget(amount, "cost")).picks
+        check_picks("any", picks, many, Budget(amount, "cost"), strategy.unit)
+        spent = sum(many.cost[TASKS.index(pick.cell.task)] for pick in picks)
+        assert spent > amount - 1234.56 if amount == half else len(picks) == 900
 
 
 def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: Strategy) -> None:

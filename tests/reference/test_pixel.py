@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
+from labelgrid.data.frame import Frame, content_means
 from labelgrid.pixel import disagreement, losses, metrics
 from labelgrid.pixel.target import Target
 from labelgrid.pixel.uncertainty import (
@@ -19,7 +20,6 @@ from labelgrid.pixel.uncertainty import (
     GaussianMoments,
     Moments,
     VectorMoments,
-    image_uncertainty,
 )
 
 Array = NDArray[np.float64]
@@ -129,7 +129,8 @@ def test_normals_uncertainty_of_too_few_passes_is_that_of_the_jittered_covarianc
 def test_an_images_uncertainty_is_the_mean_over_all_its_pixels() -> None:
     maps = RNG.normal(size=(BATCH, 1, HEIGHT, WIDTH))
     slow = [sum(maps[b, 0, y, x] for y in range(HEIGHT) for x in range(WIDTH)) / 20 for b in range(BATCH)]
-    np.testing.assert_allclose(image_uncertainty(torch.from_numpy(maps)), slow)
+    frames = [Frame((HEIGHT, WIDTH), (HEIGHT, WIDTH), (slice(0, HEIGHT), slice(0, WIDTH)))] * BATCH
+    np.testing.assert_allclose(content_means(torch.from_numpy(maps), frames), slow)
 
 
 # --- losses: the survey's --------------------------------------------------------------------------------------------

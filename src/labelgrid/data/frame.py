@@ -75,6 +75,8 @@ def _part(content: slice, size: int, length: int) -> slice:
 def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
     """The means [b], float64, of maps [b, 1, h, w] over their part that shows the image.
 
+    An image without labels has no mask: every pixel of it counts (PartAL, appendix A.1.2).
+
     Example:
         >>> frame = Frame((480, 640), (4, 4), (slice(0, 2), slice(0, 4)))
         >>> content_means(torch.arange(16.0).view(1, 1, 4, 4), [frame])

@@ -1,8 +1,8 @@
 """Computes the uncertainty of many predictions of one input: pixelwise entropies in nats, from streamed moments.
 
 Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values: differential
-entropy of a Gaussian with the predictions' covariance (eq. 4). An image's uncertainty is the mean over its pixels.
-`Information` and `Spread` measure only what the predictions disagree on.
+entropy of a Gaussian with the predictions' covariance (eq. 4). `Information` and `Spread` measure only what the
+predictions disagree on.
 """
 
 import math
@@ -24,14 +24,6 @@ class Moments(Protocol):
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats, of the predictions so far; `ValueError` before the first."""
-
-
-def image_uncertainty(pixels: Tensor) -> Tensor:
-    """[b]: the mean over all pixels of [b, 1, h, w]. An image without labels has no mask: every pixel counts.
-
-    Source: PartAL, appendix A.1.2.
-    """
-    return pixels.mean((1, 2, 3))
 
 
 class ClassMoments:

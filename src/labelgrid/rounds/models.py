@@ -75,7 +75,7 @@ def untrained_model(context: RoundContext, project: ProjectFolder, progress: Pro
     Raises:
         ModelError: as `new_network`.
     """
-    return TrainedModel(new_network(context, project, progress).eval())
+    return TrainedModel(new_network(context, project, progress).eval(), trained=frozenset())
 
 
 def check_size(network: Network, size: tuple[int, int]) -> None:

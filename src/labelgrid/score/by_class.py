@@ -19,12 +19,12 @@ def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArra
 
     Returns:
         Float32 [b, t * c], task after task, c being the largest number of classes of a task; 0 where a task has fewer
-        classes or predicts none.
+        classes, predicts none, or had no label in training.
     """
-    raws, frames = batch.decoded(known=True).final, batch.batch.frames
+    raws, frames, trained = batch.decoded(known=True).final, batch.batch.frames, batch.model.trained
     found = {}
     for name, task in batch.tasks.items():
-        if task.probabilities:
+        if task.probabilities and (trained is None or name in trained):
             maps = maps_of(task.probabilities(task.activate(raws[name])))
             boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
             found[name] = torch.stack(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import Frame, to_original
+from labelgrid.data.frame import Frame, content_means, to_original
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.uncertainty import Information, Moments, Spread
 from labelgrid.score.options import At, Measure
@@ -104,11 +104,8 @@ def _head_means(
     passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], start: Start
 ) -> NDArray[np.float64]:
     """Means [b, t] at the heads' resolution, over the part of the maps that shows the image."""
-    means = []
-    for maps in head_maps(passes, tasks, start).values():
-        boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
-        means.append([float(maps[i][box].double().mean()) for i, box in enumerate(boxes)])
-    return np.array(means).T
+    maps = head_maps(passes, tasks, start).values()
+    return np.stack([content_means(own[:, None], frames).cpu().numpy() for own in maps], 1)
 
 
 def _original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame, start: Start) -> NDArray[np.float64]:

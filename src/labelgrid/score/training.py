@@ -41,9 +41,9 @@ class Rows:
         return sum(part.nbytes for part in parts)
 
     @property
-    def shapes(self) -> list[torch.Size]:
+    def shapes(self) -> tuple[torch.Size, ...]:
         """The shapes of one image's maps and targets: rows with other shapes do not fit into the same batch."""
-        return [part.shape[1:] for part in (*self.maps.values(), *(t.value for t in self.targets.values()))]
+        return tuple(part.shape[1:] for part in (*self.maps.values(), *(t.value for t in self.targets.values())))
 
     @staticmethod
     def cat(parts: Sequence["Rows"]) -> "Rows":
@@ -66,7 +66,7 @@ def replayed(
     Args:
         batches: `FitContext.labelled` or `FitContext.pool`.
         read: keeps of a batch what the training needs.
-        seed: of the order of each pass.
+        seed: of the order of each pass; images of one shape form a batch.
         memory: the most bytes to keep.
     """
     kept, batch, left = [], 0, memory
@@ -77,14 +77,14 @@ def replayed(
         kept += [rows[index : index + 1] for index in range(len(rows))]
 
     def again(epoch: int) -> Iterator[Rows]:
-        group: list[Rows] = []
+        groups: dict[tuple[torch.Size, ...], list[Rows]] = {}
         for index in stream(seed, "replay", epoch).permutation(len(kept)):
-            if group and (len(group) == batch or group[0].shapes != kept[index].shapes):
+            group = groups.setdefault(kept[index].shapes, [])
+            if len(group) == batch:
                 yield Rows.cat(group)
-                group = []
+                group.clear()
             group.append(kept[index])
-        if group:
-            yield Rows.cat(group)
+        yield from map(Rows.cat, groups.values())
 
     return again
 

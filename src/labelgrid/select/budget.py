@@ -14,7 +14,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.words import counted
 
 Floats = NDArray[np.float64]
-#: Costs are sums of floats: what may be spent above a budget.
+#: Costs are sums of floats: the share of a budget, or of 1, that may be spent above it.
 ROUNDING = 1e-9
 #: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
 STEP = 1e-4
@@ -51,8 +51,8 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, un
     spent = sum(float(grid.cost[columns[cell.task]]) for cell in cells if cell.task in columns)
     images = len(picked) if unit == "images" else len(cells) / len(grid.tasks)
     used = {"labels": len(cells), "images": images, "cost": spent}[budget.unit]
-    if used > budget.amount + 1e-6:
-        faults.append(f"more than the budget of {budget.amount:g} {budget.unit}: {used:g}")
+    if used > budget.amount + 1e-6 * max(budget.amount, 1.0):  # sums of floats
+        faults.append(f"more than the budget of {budget.amount:.10g} {budget.unit}: {used:.10g}")
     if faults:
         raise PluginError(
             f"The strategy '{name}' picked {faults[0]}"
@@ -60,6 +60,16 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, un
             next_step="Fix the strategy; labelgrid list select shows others.",
             unchanged="Nothing was requested.",
         )
+
+
+def payable(amount: float) -> float:
+    """What picks may cost in all: the amount, and what sums of floats may err by.
+
+    Example:
+        >>> payable(0.0), payable(5e6) - 5e6 < 0.006
+        (1e-09, True)
+    """
+    return amount + ROUNDING * max(amount, 1.0)
 
 
 def pool_size(grid: Grid, unit: Unit) -> float:
@@ -89,10 +99,16 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
         why = "set aside, because {} cannot be read"
         one, many = f"image is {why.format('its file')}", f"images are {why.format('their files')}"
         aside, back = f"; {counted(set_aside, one, many)}", "Put the files back. "
+    if budget.unit == "cost" and grid.eligible.any() and not available:
+        raise LabelgridError(
+            "All missing labels are free, so a cost does not limit them.",
+            next_step="Ask for a number of labels or images.",
+            unchanged="Nothing was requested.",
+        )
     if not budget.amount > 0:
         raise LabelgridError(
             f"The budget must be above 0. Found {budget.amount:g} {budget.unit}.",
-            next_step=f"Ask for at most {available:g}.",
+            next_step=f"Ask for at most {available:.10g}.",
             unchanged="Nothing was requested.",
         )
     if not grid.eligible.any():
@@ -101,10 +117,11 @@ def check_budget(budget: Budget, grid: Grid, set_aside: int = 0) -> None:
             next_step=f"{back}Add images or tasks with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
-    if budget.amount > available:
+    if budget.amount > payable(available):
         raise LabelgridError(
-            f"The budget of {budget.amount:g} {budget.unit} is larger than the pool, which holds {available:g}{aside}.",
-            next_step=f"{back}Ask for at most {available:g}, or add images with `labelgrid add`.",
+            f"The budget of {budget.amount:.10g} {budget.unit} is larger than the pool, which holds "
+            f"{available:.10g}{aside}.",
+            next_step=f"{back}Ask for at most {available:.10g}, or add images with `labelgrid add`.",
             unchanged="Nothing was requested.",
         )
 
@@ -155,9 +172,9 @@ def buy(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) 
     if not len(known):
         return []
     cheapest = float(costs[known].min())
-    if cheapest > amount + ROUNDING:
+    if cheapest > payable(amount):
         return []
-    count = int((amount + ROUNDING) // cheapest) if cheapest else 0  # labels may be free
+    count = int(payable(amount) // cheapest) if cheapest else 0  # labels may be free
     top = known
     if 0 < count < len(known):
         values = scores[known]
@@ -177,7 +194,7 @@ def _take(
 ) -> tuple[list[int], float]:
     """The taken items among `items`, and the rest of the amount."""
     order = items[np.lexsort((keys[items], -scores[items]))]
-    taken, left, cheapest = [], amount + ROUNDING, float(costs[order].min())
+    taken, left, cheapest = [], payable(amount), float(costs[order].min())
     for item in order:
         if left < cheapest:
             break
@@ -213,7 +230,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
         >>> buy_value(np.array([0.3, 1.0, 0.5]), keys, np.array([1.0, 10.0, 1.0]), 10.0)
         [1]
     """
-    known = np.flatnonzero(np.isfinite(scores) & (costs <= amount + ROUNDING))
+    known = np.flatnonzero(np.isfinite(scores) & (costs <= payable(amount)))
     if not len(known):
         return []
     values = np.full(len(scores), np.nan)
@@ -226,7 +243,7 @@ def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: f
         best = int(_highest(known, values, keys, 1)[0])
         taken = [best] if values[best] > values[taken].sum() else taken
     values[taken] = np.nan
-    taken += buy(np.where(np.isnan(values), np.nan, rates), keys, costs, amount - float(costs[taken].sum()))
+    taken += buy(np.where(np.isnan(values), np.nan, rates), keys, costs, payable(amount) - float(costs[taken].sum()))
     return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
 
 
@@ -243,7 +260,7 @@ def _in_steps(costs: Floats) -> NDArray[np.int64] | None:
     if steps.max() >= 2**53:  # where floats are further apart than 1
         return None
     whole = np.rint(steps).astype(np.int64)
-    fits = (np.abs(whole * STEP - costs) <= ROUNDING) & ((whole > 0) | (costs == 0))
+    fits = (np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)) & ((whole > 0) | (costs == 0))
     return whole if fits.all() else None
 
 
@@ -264,7 +281,7 @@ def _best_exactly(
         return None
     different = np.unique(weights)
     divisor = int(np.gcd.reduce(different)) or 1
-    capacity = int((min(amount, float(costs[items].sum())) + ROUNDING) / (divisor * STEP))
+    capacity = int(payable(min(amount, float(costs[items].sum()))) / (divisor * STEP))
     if (capacity + 1) * len(different) > MOST_KEPT:
         return None
     groups = {}

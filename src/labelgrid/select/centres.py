@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.select.budget import ROUNDING
+from labelgrid.select.budget import payable
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -61,14 +61,18 @@ class Nearest:
     def add(self, centres: Sequence[int]) -> None:
         """Add centres; one pass over the features for each `TOGETHER` of them."""
         for start in range(0, len(centres), TOGETHER):
-            chunk = np.array(centres[start : start + TOGETHER], np.intp)
-            factors = np.ascontiguousarray(-2 * self._centred(chunk).T)
-            for rows, block in self._blocks():
-                products = block @ factors
-                products += self.norms[chunk]
+            for rows, products in self.products(np.array(centres[start : start + TOGETHER], np.intp)):
                 found = np.maximum(products.min(1) + self.norms[rows], 0.0)
                 np.minimum(self.values[rows], found, out=self.values[rows])
         self.centres += centres
+
+    def products(self, centres: Rows) -> Iterator[tuple[slice, Floats]]:
+        """The squared distances to some rows without the norms of the others: blocks of rows, each [b, centres]."""
+        factors = np.ascontiguousarray(-2 * self._centred(centres).T)
+        for rows, block in self._blocks():
+            products = block @ factors
+            products += self.norms[centres]
+            yield rows, products
 
     def settled(self, rows: Rows) -> Floats:
         """The exact squared distances of some rows: of the nearest few centres, the differences are summed."""
@@ -96,6 +100,36 @@ class Nearest:
         for start in range(0, len(self.features), BLOCK):
             block = self.features[start : start + BLOCK]
             yield slice(start, start + len(block)), np.subtract(block, self.mean, out=buffer[: len(block)])
+
+
+def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
+    """The exact squared distance [n] of each row [n, d], finite, to the nearest of some rows; infinite without any.
+
+    Example:
+        >>> nearest_centre(np.array([[0.0], [1.0], [5.0]]), np.array([0, 2]))
+        array([0., 1., 0.])
+    """
+    nearest = Nearest(features)
+    nearest.centres = centres.tolist()
+    return nearest.settled(np.arange(len(features))) if len(centres) else nearest.values
+
+
+def farthest_centre(features: NDArray[np.floating], centres: Rows) -> float:
+    """The largest squared distance of a row [n, d], finite, to one of some rows; 0 without any.
+
+    Example:
+        >>> farthest_centre(np.array([[0.0], [1.0], [5.0]]), np.array([0, 1]))
+        25.0
+    """
+    nearest, found = Nearest(features), 0.0
+    for start in range(0, len(centres), TOGETHER):
+        chunk = centres[start : start + TOGETHER]
+        for rows, products in nearest.products(chunk):
+            products += nearest.norms[rows, None]
+            row, column = divmod(int(products.argmax()), len(chunk))
+            pair = features[rows][row : row + 1], features[chunk[column]]
+            found = max(found, float(squared_distances(*pair)[0]))
+    return found
 
 
 def _chunks(one: Rows, other: Rows) -> Iterator[tuple[Rows, Rows]]:
@@ -204,7 +238,7 @@ def farthest_first(
         distances = np.full(len(features), np.inf)
         distances[rows] = some
         return rows[found].tolist(), distances
-    nearest, left, picks, at_pick = Nearest(features), amount + ROUNDING, list[int](), dict[int, float]()
+    nearest, left, picks, at_pick = Nearest(features), payable(amount), list[int](), dict[int, float]()
     nearest.add(np.flatnonzero(centres).tolist())
     costs = costs.copy()
     if not nearest.centres and (costs <= left).any():

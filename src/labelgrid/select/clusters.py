@@ -34,7 +34,8 @@ def k_means(features: NDArray[np.floating], keys: NDArray[np.uint64], count: int
         return np.empty(0, np.intp)
     order = np.argsort(keys)
     ordered = features[order]
-    ordered = (ordered - ordered.mean(0, dtype=np.float64)).astype(np.float32)  # products of a large mean are not exact
+    ordered = ordered - ordered.mean(0, dtype=np.float64)  # products of a large mean are not exact
+    ordered = np.ldexp(ordered, -np.frexp(np.abs(ordered).max())[1]).astype(np.float32)  # nor do squares overflow
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a cluster may lose its last row; its centre stays
         _, labels = kmeans2(ordered, _seeds(ordered, count, seed), iter=ITERATIONS, minit="matrix", missing="warn")

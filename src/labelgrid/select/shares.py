@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick
-from labelgrid.select.budget import ROUNDING, Floats
+from labelgrid.select.budget import Floats, payable
 from labelgrid.streams import stream
 
 Rows = NDArray[np.intp]
@@ -119,9 +119,9 @@ def deal(
         [(0, 0, 0.1), (2, 1, 0.9), (1, 1, 0.5)]
     """
     least = float(costs.min(initial=np.inf))
-    most = int((amount + ROUNDING) // least) if 0 < least < np.inf else len(costs)
+    most = int(payable(amount) // least) if 0 < least < np.inf else len(costs)
     queues = [_best_first(group, keys, most) for group in groups]
-    spent, left = set[int](), amount + ROUNDING
+    spent, left = set[int](), payable(amount)
     taken, picks = np.zeros(len(costs), np.bool_), list[tuple[int, int, float]]()
     for group in turns(spent):
         if left < least:

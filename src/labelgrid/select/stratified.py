@@ -27,7 +27,8 @@ class Options:
 
     Args:
         by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one; `"features"`:
-            clusters of features; `"either"`: classes if a task predicts some, otherwise clusters.
+            clusters of features; `"either"`: classes if a trained task predicts some,
+            otherwise clusters.
         least: a class counts in an image if it is predicted for at least this share of the pixels.
         clusters: the number of clusters of features.
         unit: draws all missing cells of `"images"`, or single `"cells"`.

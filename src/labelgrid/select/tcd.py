@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick
-from labelgrid.select.budget import ROUNDING, buy, buy_value, cell_costs, image_costs
-from labelgrid.select.centres import squared_distances
+from labelgrid.select.budget import ROUNDING, buy, buy_value, cell_costs, image_costs, payable
+from labelgrid.select.centres import farthest_centre, nearest_centre, squared_distances
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 
@@ -86,9 +86,12 @@ class NearestByColumn:
         found = np.ascontiguousarray(features, np.float32)
         self.features, self.distance = unit_rows(found) if distance == "cosine" else found, distance
         self.squared, self.farthest = np.full(centres.shape, np.inf), 0.0
-        known = centres & np.all(np.isfinite(self.features), axis=1)[:, None]
-        for row in np.flatnonzero(known.any(1)):
-            self.add(int(row), np.flatnonzero(known[row]))
+        rows = np.flatnonzero(np.all(np.isfinite(self.features), axis=1))
+        known, used = self.features[rows], centres[rows]
+        for column in range(centres.shape[1]):
+            self.squared[rows, column] = nearest_centre(known, np.flatnonzero(used[:, column]))
+        if not np.isfinite(self.squared).all():
+            self.farthest = farthest_centre(known, np.flatnonzero(used.any(1)))
 
     def add(self, row: int, columns: NDArray[np.intp]) -> None:
         """Add a centre to some columns."""
@@ -122,7 +125,7 @@ def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found
     if not rates:
         return _greedy(items, nearest, rates)
     found = picks, values, _ = _greedy(items, nearest.copy(), rates)
-    alone = np.where(items.costs <= items.amount + ROUNDING, items.scores * nearest.values(), np.nan)
+    alone = np.where(items.costs <= payable(items.amount), items.scores * nearest.values(), np.nan)
     best = np.nanmax(alone, initial=-np.inf)
     if best <= sum(float(values[pick]) for pick in picks):
         return found
@@ -138,12 +141,12 @@ def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
 
 def _greedy(items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None) -> Found:
     """As `greedy`, without the comparison to one item alone; `first` is the first pick."""
-    scores, left = items.scores.copy(), items.amount + ROUNDING
+    scores, left = items.scores.copy(), payable(items.amount)
     at_pick, picks = np.full(scores.shape, np.nan), []
     costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
     far = nearest.values()
-    while np.any(payable := np.isfinite(scores) & (items.costs <= left)):
-        row, column = first or highest(np.where(payable, scores * far / costs, np.nan), items.keys)
+    while np.any(open_items := np.isfinite(scores) & (items.costs <= left)):
+        row, column = first or highest(np.where(open_items, scores * far / costs, np.nan), items.keys)
         first = None
         picks.append((row, column))
         at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])

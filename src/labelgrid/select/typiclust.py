@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.select.budget import ROUNDING, image_costs
+from labelgrid.select.budget import image_costs, payable
 from labelgrid.select.clusters import k_means
 from labelgrid.select.shares import Group, alternate, deal, image_picks
 from labelgrid.select.strategy import Budget, PoolView, Selection
@@ -74,7 +74,7 @@ class TypiClust:
             members = members[np.argsort(grid.keys[members])]  # so that the order of the pool has no effect
             typicality[members] = typicalities(features[members], self.options.neighbours)
         groups = self._groups(clusters, sizes, labelled, np.isfinite(costs) & known, typicality)
-        found, left = [], budget.amount
+        found, left = [], payable(budget.amount)
         for some in groups:
             if some:
                 found += (part := deal(some, alternate(range(len(some))), costs, grid.keys, left))
@@ -112,7 +112,7 @@ def affordable(costs: NDArray[np.float64], amount: float) -> int:
     """About how many images the amount pays for, at least 1: by the mean of their costs, without infinite ones."""
     finite = np.sort(costs[np.isfinite(costs)])
     mean = float(finite.mean()) if len(finite) else 0.0
-    return min(len(finite), max(1, int((amount + ROUNDING) / mean))) if mean else len(finite)
+    return min(len(finite), max(1, int(payable(amount) / mean))) if mean else len(finite)
 
 
 def typicalities(features: NDArray[np.floating], neighbours: int) -> NDArray[np.float64]:

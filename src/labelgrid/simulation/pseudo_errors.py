@@ -24,8 +24,8 @@ class PseudoError:
     Args:
         confidence: the lower end of the range; the upper end is that of the next one, or 1.
         pixels: that have a hidden label, too.
-        error: of a class or binary task: the share of wrong pixels; of values: the mean of the task's `disagreement`, for
-            depth in its unit, for normals 1 - the cosine of the angle. NaN without a pixel.
+        error: of a class or binary task: the share of wrong pixels; of values: the mean of the task's
+            `disagreement`, for depth in its unit, for normals 1 - the cosine of the angle. NaN without a pixel.
     """
 
     round: int

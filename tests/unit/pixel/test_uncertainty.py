@@ -13,7 +13,6 @@ from labelgrid.pixel.uncertainty import (
     Moments,
     Spread,
     VectorMoments,
-    image_uncertainty,
 )
 
 UNIT_GAUSSIAN = 0.5 * math.log(2 * math.pi * math.e)
@@ -108,10 +107,6 @@ def test_a_prediction_changed_after_the_update_changes_nothing(moments: Moments,
     prediction.fill_(0.5)
     before = after(moments, again)
     assert before == pytest.approx(after(type(moments)(), again, again))
-
-
-def test_an_images_uncertainty_counts_every_pixel() -> None:
-    assert image_uncertainty(torch.tensor([[[[1.0, 2.0], [3.0, 6.0]]]])).tolist() == [3]
 
 
 def test_information_is_what_predictions_disagree_on_and_not_how_unsure_each_is() -> None:

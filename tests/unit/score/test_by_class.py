@@ -1,6 +1,7 @@
 """Statistics of classes equal slow loops over pixels; known labels are fed in, padding is left out."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,16 @@ def test_shares_add_up_to_one_and_a_task_without_classes_has_zeros(made, tmp_pat
     found = np.asarray(case.statistic(batch)).reshape(4, 3, -1)
     expected = [0.0 if task == "depth" else 1.0 for task in batch.tasks]
     np.testing.assert_allclose(found.sum(2), np.tile(expected, (4, 1)), rtol=1e-5)
+
+
+def test_a_task_without_a_label_in_training_has_zeros(made, tmp_path):
+    case = laws.case_of(classes.build(0, classes.Options()), made, tmp_path)
+    (batch,) = case.batches(case.names, 4)
+    column = list(batch.tasks).index("semseg")
+    for trained, total in ((frozenset({"depth", "semseg"}), 1.0), (frozenset({"depth"}), 0.0)):
+        some = replace(batch, model=replace(batch.model, trained=trained))
+        found = np.asarray(case.statistic(some)).reshape(4, 3, -1)
+        np.testing.assert_allclose(found[:, column].sum(1), np.full(4, total), rtol=1e-5)
 
 
 def test_entropies_of_the_classes_add_up_to_the_mean_entropy(made, tmp_path):

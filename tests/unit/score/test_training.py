@@ -49,6 +49,15 @@ def test_what_fits_in_memory_is_read_once_and_shuffled_in_each_epoch():
     assert torch.equal(part.targets["t"].valid, part.maps["x"] > 0)
 
 
+def test_images_of_one_shape_form_full_batches():
+    parts = (rows(0, 1, 2), rows(3, 4, 5), rows(6, 7, 8, side=2))
+    passes = replayed(batches_of(*parts)[0], same, seed=1)
+    for epoch in range(4):
+        found = list(passes(epoch))
+        assert sorted((len(part), part.maps["x"].shape[-1]) for part in found) == [(3, 1), (3, 1), (3, 2)]
+        assert sorted(chain(*numbers(found))) == list(range(9))
+
+
 def test_what_does_not_fit_is_read_in_each_epoch():
     batches, calls = batches_of(rows(0, 1, 2), rows(3))
     size = rows(0, 1, 2).size + rows(3).size

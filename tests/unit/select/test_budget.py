@@ -106,6 +106,26 @@ def test_a_budget_up_to_the_whole_pool_is_allowed(amount, unit):
     check_budget(Budget(amount, unit), GRID)
 
 
+def test_a_pool_of_free_labels_has_no_budget_in_cost():
+    free = Grid(GRID.images, GRID.keys, GRID.tasks, STATE, np.zeros(2))
+    for amount in (0, 1):
+        with pytest.raises(LabelgridError, match=r"All missing labels are free(.|\n)*Ask for a number of labels"):
+            check_budget(Budget(amount, "cost"), free)
+    check_budget(Budget(2), free)
+
+
+def test_a_suggested_budget_is_allowed_whatever_the_sum_of_its_prices():
+    prices = np.array([1234.56, 99.99, 310.1])
+    grid = Grid(
+        [str(n) for n in range(999)], np.arange(999, dtype=np.uint64), ["a", "b", "c"], np.zeros((999, 3)), prices
+    )
+    with pytest.raises(LabelgridError) as caught:
+        check_budget(Budget(1e9, "cost"), grid)
+    suggested = float(str(caught.value).split("at most ")[1].split(",")[0])
+    check_budget(Budget(suggested, "cost"), grid)
+    assert suggested == pytest.approx(pool_size(grid, "cost"), rel=1e-9)
+
+
 def test_images_that_are_set_aside_are_counted_where_the_pool_is_too_small():
     with pytest.raises(LabelgridError) as caught:
         check_budget(Budget(9), GRID, set_aside=2)

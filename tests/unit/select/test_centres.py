@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from labelgrid.select import centres
-from labelgrid.select.centres import Nearest, ShortList, farthest_first, squared_distances
+from labelgrid.select.centres import (
+    Nearest,
+    ShortList,
+    farthest_centre,
+    farthest_first,
+    nearest_centre,
+    squared_distances,
+)
 from tests.reference.k_centre import brute_force
 
 N, WIDTH, PICKS = 600, 8, 150
@@ -101,3 +108,14 @@ def test_rows_are_picked_while_the_amount_pays_for_them_and_costs_are_left_as_th
     rows, _ = farthest_first(features, np.array([True, False, False, False]), costs, keys, 4.0, np.zeros(4))
     assert rows == [2, 3] and costs.tolist() == [np.inf, 5.0, 2.0, 1.0]
     assert farthest_first(features, np.zeros(4, np.bool_), costs, keys, 0.5, np.zeros(4))[0] == []
+
+
+def test_nearest_and_farthest_centres_are_those_of_all_distances():
+    rng = np.random.default_rng(5)
+    features = (rng.normal(size=(300, 7)) + 100).astype(np.float32)
+    for chosen in (np.arange(0), np.array([4]), rng.permutation(300)[:40]):
+        all_ = ((features[:, None].astype(np.float64) - features[chosen].astype(np.float64)) ** 2).sum(2)
+        np.testing.assert_allclose(
+            nearest_centre(features, chosen), all_.min(1, initial=np.inf), rtol=1e-12, atol=1e-12
+        )
+        assert farthest_centre(features, chosen) == pytest.approx(all_.max(initial=0.0), rel=1e-9)

@@ -38,4 +38,5 @@ def test_clusters_do_not_depend_on_the_scale_of_the_features():
     features, keys = rng.normal(size=(60, 3)), np.arange(60, dtype=np.uint64)
     found = k_means(features, keys, 8, 1)
     assert len(set(found.tolist())) == 8
-    np.testing.assert_array_equal(k_means(1e-4 * features, keys, 8, 1), found)
+    for scale in (1e-4, 2.0**90):  # squares of the second one exceed float32
+        np.testing.assert_array_equal(k_means(scale * features, keys, 8, 1), found)

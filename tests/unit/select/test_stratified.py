@@ -52,7 +52,7 @@ def test_clusters_are_the_strata_if_no_task_predicts_classes():
 
 def test_strata_that_are_empty_leave_the_rest_to_the_others():
     counts, picks = kinds(stratified.build(stratified.Options()), pool(), Budget(30, "images"))
-    assert counts == [13, 13 - 1, 4] or counts == [14, 12, 4]
+    assert counts == [14, 12, 4]
     assert len(picks) == 60
 
 

@@ -1,7 +1,8 @@
 """Over how many images, and groups of images, the labels of each arm are spread, by round.
 
 The numbers of training images with at least one label, and of their groups if the images have any: near-duplicates
-that share a scene say little more than one of them.
+that share a scene say little more than one of them. The labels of a round are those that its network is trained on, as
+in `outcomes.csv`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,8 +40,9 @@ class LabelSpread:
                 groups = {row.image_id: row.group for row in project.store.images(splits=("train",))}
                 cells = project.store.cells(state=State.LABELLED, splits=("train",))
                 bought = {(row.round, row.cell.image_id) for row in cells}
-            for number in sorted({number for number, _ in bought}):
-                images = {image for before, image in bought if before <= number}
+                numbers = [row.number for row in project.store.rounds() if row.number > 1]
+            for number in numbers:
+                images = {image for before, image in bought if before < number}
                 counts = {"images": len(images), "groups": len({groups[image] for image in images} - {""})}
                 for name, count in counts.items():
                     if count:
