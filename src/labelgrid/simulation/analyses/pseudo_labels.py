@@ -61,7 +61,7 @@ class PseudoLabelErrors:
 def _chart(means: Sequence[Mean]) -> Chart:
     title = means[0].titled(str(means[0].keys["task"]))
     lines = lines_of(means, "confidence", lambda mean: f"{mean.arm}, round {mean.keys['round']}")
-    return Chart(f"pseudo_labels-{title}", "confidence, at least", "error", lines, title=title)
+    return Chart(f"pseudo_labels-{title}", "confidence (lower end of a range)", "error", lines, title=title)
 
 
 def build(options: Options) -> PseudoLabelErrors:

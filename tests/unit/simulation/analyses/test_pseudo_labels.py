@@ -20,7 +20,7 @@ def test_each_arm_with_pseudo_labels_has_their_errors(study: Any, tmp_path: Path
     found = [(*finding.keys.values(), finding.result.value, finding.count) for finding in result.findings]
     assert found == [(row.round, row.task, row.confidence, row.error, row.pixels) for row in expected]
     written = texts((tmp_path / "pseudo_labels-depth.svg").read_bytes())
-    assert {"confidence, at least", "error"} <= set(written)
+    assert {"confidence (lower end of a range)", "error"} <= set(written)
 
 
 def test_no_ranges_are_refused(study: Any) -> None:
