@@ -1,4 +1,5 @@
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,11 @@ def name(page):
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """The folder that the examples are run in: images/, the labels of five tasks below labels/, classes.txt."""
+    """The folder that the examples are run in: images/, labels/ of five tasks, classes.txt, the records of studies."""
     monkeypatch.chdir(tmp_path)
     make_dataset(tmp_path, n=8)
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES), encoding="utf-8")
+    shutil.copytree(ROOT / "docs" / "results" / "records", tmp_path / "docs" / "results" / "records")
     return tmp_path
 
 

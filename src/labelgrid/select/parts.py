@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
-from labelgrid.select.budget import buy, buy_value, cell_costs, image_costs
+from labelgrid.select.budget import buy, cell_costs, image_costs
+from labelgrid.select.knapsack import buy_value
 from labelgrid.select.shares import image_picks
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of

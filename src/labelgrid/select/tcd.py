@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick
-from labelgrid.select.budget import ROUNDING, buy, buy_value, cell_costs, image_costs, payable
+from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable
 from labelgrid.select.centres import farthest_centre, nearest_centre, squared_distances
+from labelgrid.select.knapsack import buy_value
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 

@@ -1,0 +1,117 @@
+"""Buys the largest total value that a budget pays for: exactly where that is quick, else by value per cost."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.select.budget import ROUNDING, Floats, buy, payable
+
+#: Costs are whole multiples of this share of 1, or the best purchase is not computed exactly.
+STEP = 1e-4
+#: The largest number of sums that an exact purchase may compare; about a second's work.
+MOST_SUMS = 2 * 10**8
+#: The largest number of counts that it may keep, of 4 bytes each.
+MOST_KEPT = 2 * 10**7
+
+
+def buy_value(scores: Floats, keys: NDArray[np.uint64], costs: Floats, amount: float) -> list[int]:
+    """Take the items of the largest total value that `amount` pays for, then others that the rest pays for.
+
+    An item's value is its score, above the lowest score if any is below 0. Where costs are multiples of `STEP` and the
+    problem is small (`MOST_SUMS`, `MOST_KEPT`), the total value is the largest possible. Otherwise it is at least half
+    of that: the items are taken by value per cost, or the most valuable item alone if it is worth more than all these.
+
+    Args:
+        scores: float64 [n]; NaN items are never taken.
+        keys: uint64 [n], which break ties.
+        costs: float64 [n], in the unit of `amount`.
+        amount: what may be spent.
+
+    Returns:
+        The indices of the taken items, the highest value per cost first.
+
+    Source: the 0-1 knapsack problem; the bound of a half is Dantzig's (1957), see Kellerer, Pferschy & Pisinger 2004,
+    section 2.1.
+
+    Example:
+        >>> keys = np.array([2, 1, 0], np.uint64)
+        >>> buy_value(np.array([0.6, 1.0, 0.5]), keys, np.array([1.0, 10.0, 1.0]), 10.0)
+        [0, 2]
+        >>> buy_value(np.array([0.3, 1.0, 0.5]), keys, np.array([1.0, 10.0, 1.0]), 10.0)
+        [1]
+    """
+    known = np.flatnonzero(np.isfinite(scores) & (costs <= payable(amount)))
+    if not len(known):
+        return []
+    values = np.full(len(scores), np.nan)
+    values[known] = scores[known] - min(float(scores[known].min()), 0.0)
+    rates = np.where(costs > 0, values / np.where(costs > 0, costs, 1.0), np.finfo(np.float64).max)
+    rates[np.isnan(values)] = np.nan
+    taken = _best_exactly(values, keys, costs, amount, known)
+    if taken is None:
+        taken = buy(rates, keys, costs, amount)
+        best = int(_highest(known, values, keys, 1)[0])
+        taken = [best] if values[best] > values[taken].sum() else taken
+    values[taken] = np.nan
+    taken += buy(np.where(np.isnan(values), np.nan, rates), keys, costs, payable(amount) - float(costs[taken].sum()))
+    return sorted(taken, key=lambda item: (-rates[item], keys[item], item))
+
+
+def _highest(items: NDArray[np.intp], values: Floats, keys: NDArray[np.uint64], count: int) -> NDArray[np.intp]:
+    """The `count` items of the highest value, highest first; ties are broken by key, then by index."""
+    if 0 < count < len(items):
+        items = items[values[items] >= np.partition(values[items], -count)[-count]]
+    return items[np.lexsort((keys[items], -values[items]))][:count]
+
+
+def _in_steps(costs: Floats) -> NDArray[np.int64] | None:
+    """Costs as whole multiples of `STEP`; None if one is not, or is too large."""
+    steps = costs / STEP
+    if steps.max() >= 2**53:  # where floats are further apart than 1
+        return None
+    whole = np.rint(steps).astype(np.int64)
+    fits = (np.abs(whole * STEP - costs) <= ROUNDING * np.maximum(costs, 1.0)) & ((whole > 0) | (costs == 0))
+    return whole if fits.all() else None
+
+
+def _best_exactly(
+    values: Floats,
+    keys: NDArray[np.uint64],
+    costs: Floats,
+    amount: float,
+    items: NDArray[np.intp],
+) -> list[int] | None:
+    """The items of the largest total value, or None if that takes too long.
+
+    Of items that cost the same, the most valuable are taken, so that only their number is open for each cost. The best
+    value of each amount is computed cost by cost (dynamic programming).
+    """
+    weights = _in_steps(costs[items])
+    if weights is None:
+        return None
+    different = np.unique(weights)
+    divisor = int(np.gcd.reduce(different)) or 1
+    capacity = int(payable(min(amount, float(costs[items].sum()))) / (divisor * STEP))
+    if (capacity + 1) * len(different) > MOST_KEPT:
+        return None
+    groups = {}
+    for weight in different.tolist():
+        group, share = items[weights == weight], weight // divisor
+        groups[share] = _highest(group, values, keys, capacity // share if share else len(group))
+    free = groups.pop(0, items[:0])
+    if sum(len(group) for group in groups.values()) * (capacity + 1) > MOST_SUMS:
+        return None
+    best, counts = np.zeros(capacity + 1), []
+    for weight, group in groups.items():
+        totals, before = np.cumsum(values[group]), best.copy()
+        count = np.zeros(capacity + 1, np.int32)
+        for number, total in enumerate(totals, 1):
+            spent = number * weight
+            better = before[: capacity + 1 - spent] + total > best[spent:]
+            best[spent:][better] = (before[: capacity + 1 - spent] + total)[better]
+            count[spent:][better] = number
+        counts.append(count)
+    taken = free.tolist()
+    for (weight, group), count in zip(reversed(groups.items()), reversed(counts), strict=True):
+        taken += group[: count[capacity]].tolist()
+        capacity -= int(count[capacity]) * weight
+    return [int(item) for item in taken]
