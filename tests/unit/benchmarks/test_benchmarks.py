@@ -25,6 +25,7 @@ TINY = {
     "ledger": ["--images", "200", "--labelled", "20"],
     "memory": ["--passes", "2", "3", "--images", "2", "9", "--size", "12", "16", "--large", "24", "32"],
     "million": ["--images", "500", "--budget", "10", "--holdout", "2"],
+    "nearest": ["--images", "40", "--width", "3", "--labelled", "9", "--repeats", "1"],
     "plausibility": ["--scenes", "0", "--nyuv2", "nowhere"],
     "prediction": ["--size", "48", "64", "--repeats", "1"],
     "scenes": ["--count", "2", "--repeats", "1"],
