@@ -72,6 +72,13 @@ def _part(content: slice, size: int, length: int) -> slice:
     return slice(start, max(round(content.stop * length / size), start + 1))
 
 
+def contents(maps: Tensor, frames: Sequence[Frame]) -> Iterator[Tensor]:
+    """The part [c, h', w'] of each of the maps [b, c, h, w] that shows the image."""
+    for own, frame in zip(maps, frames, strict=True):
+        rows, columns = frame.box(*own.shape[-2:])
+        yield own[:, rows, columns]
+
+
 def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
     """The means [b], float64, of maps [b, 1, h, w] over their part that shows the image.
 
@@ -82,8 +89,7 @@ def content_means(maps: Tensor, frames: Sequence[Frame]) -> Tensor:
         >>> content_means(torch.arange(16.0).view(1, 1, 4, 4), [frame])
         tensor([3.5000], dtype=torch.float64)
     """
-    boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
-    return torch.stack([maps[i, 0][box].double().mean() for i, box in enumerate(boxes)])
+    return torch.stack([part.double().mean() for part in contents(maps, frames)])
 
 
 def to_original(raw: Tensor, frame: Frame, rows: Pixels | None = None, columns: Pixels | None = None) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from labelgrid.data.frame import contents
 from labelgrid.score.statistic import PoolBatch
 
 
@@ -26,10 +27,7 @@ def class_means(batch: PoolBatch, maps_of: Callable[[Tensor], Tensor]) -> NDArra
     for name, task in batch.tasks.items():
         if task.probabilities and (trained is None or name in trained):
             maps = maps_of(task.probabilities(task.activate(raws[name])))
-            boxes = [frame.box(*maps.shape[-2:]) for frame in frames]
-            found[name] = torch.stack(
-                [maps[i][:, rows, columns].mean((1, 2)) for i, (rows, columns) in enumerate(boxes)]
-            )
+            found[name] = torch.stack([part.mean((1, 2)) for part in contents(maps, frames)])
     widest = max((means.shape[1] for means in found.values()), default=1)
     filled = np.zeros((len(frames), len(batch.tasks), widest), np.float32)
     for column, name in enumerate(batch.tasks):

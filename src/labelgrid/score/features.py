@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.data.frame import contents
 from labelgrid.score.statistic import PoolBatch, Scope, Statistic
 from labelgrid.score.table import Axis
 
@@ -37,8 +38,7 @@ class PooledFeatures(Statistic):
         """The features of a batch, float32 [b, c]."""
         features = batch.features
         maps = features.shared if self.options.map == "fused" else features.deepest
-        boxes = [frame.box(*maps.shape[-2:]) for frame in batch.batch.frames]
-        pooled = [maps[i][:, rows, columns].mean((1, 2)) for i, (rows, columns) in enumerate(boxes)]
+        pooled = [part.mean((1, 2)) for part in contents(maps, batch.batch.frames)]
         return np.stack([vector.float().cpu().numpy() for vector in pooled])
 
 

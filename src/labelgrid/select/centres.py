@@ -74,10 +74,9 @@ class Nearest:
             products += self.norms[centres]
             yield rows, products
 
-    def settled(self, rows: Rows) -> Floats:
-        """The exact squared distances of some rows: of the nearest few centres, the differences are summed."""
-        found, centres = np.empty(len(rows)), np.array(self.centres, np.intp)
-        centred = self._centred(centres)
+    def settled(self, rows: Rows, centres: Rows) -> Floats:
+        """The exact squared distances of some rows to the nearest centre, sums of differences for the nearest few."""
+        found, centred = np.empty(len(rows)), self._centred(centres)
         for start in range(0, len(rows), BLOCK):
             part = rows[start : start + BLOCK]
             products = self._centred(part) @ centred.T * -2 + self.norms[centres]
@@ -110,8 +109,7 @@ def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
         array([0., 1., 0.])
     """
     nearest = Nearest(features)
-    nearest.centres = centres.tolist()
-    return nearest.settled(np.arange(len(features))) if len(centres) else nearest.values
+    return nearest.settled(np.arange(len(features)), centres) if len(centres) else nearest.values
 
 
 def farthest_centre(features: NDArray[np.floating], centres: Rows) -> float:
@@ -174,7 +172,7 @@ class ShortList:
             unsure = np.flatnonzero(close & ~self.settled & (self.before - rounding < self.since))
             if not len(unsure):
                 break
-            self.before[unsure] = self.nearest.settled(self.rows[unsure])
+            self.before[unsure] = self.nearest.settled(self.rows[unsure], np.array(self.nearest.centres, np.intp))
             self.settled[unsure] = True
         if not close.any() or top < self.rest + rounding:
             return None

@@ -11,7 +11,7 @@ from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.knapsack import buy_value
-from labelgrid.select.shares import image_picks
+from labelgrid.select.shares import cell_picks, image_picks
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -265,14 +265,10 @@ def best_cells(
     [n, t], marks the scores that were drawn at random; the picks state it. `valued`: buy the most score for
     the money.
     """
-    t = scores.shape[1]
-    costs, amount = cell_costs(grid, budget)
-    picks = []
-    for index in (buy_value if valued else buy)(scores.ravel(), np.repeat(grid.keys, t), costs, amount):
-        row, column = divmod(int(index), t)
-        reason = DRAWN if drawn is not None and drawn[row, column] else why
-        picks.append(Pick(grid.cell(row, column), float(scores[row, column]), why=reason))
-    return picks
+    values, (costs, amount) = scores.ravel(), cell_costs(grid, budget)
+    at_random = np.zeros(len(values), np.bool_) if drawn is None else drawn.ravel()
+    bought = (buy_value if valued else buy)(values, np.repeat(grid.keys, len(grid.tasks)), costs, amount)
+    return cell_picks(grid, ((item, values[item], DRAWN if at_random[item] else why) for item in bought))
 
 
 def best_images(

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import NothingToBuyError
-from labelgrid.labels.grid import Grid, Pick
+from labelgrid.labels.grid import Grid
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import check_named, draw_cells
-from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
+from labelgrid.select.shares import Group, alternate, cell_picks, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.words import listed
 
@@ -65,14 +65,12 @@ class RandomTasks:
         grid, draws, t = pool.grid, draw_cells(pool.grid, pool.seed), len(pool.grid.tasks)
         shares = self._shares(grid)
         order = [column for column in shuffled(t, pool.seed, "tasks") if shares[column]]
-        found = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
-        groups = [Group(rows * t + column, draws[rows, column]) for column, rows in found]
+        missing = [(column, np.flatnonzero(grid.eligible[:, column])) for column in order]
+        groups = [Group(rows * t + column, draws[rows, column]) for column, rows in missing]
         turns = interleave([alternate([index]) for index in range(len(order))], shares[order].tolist())
         costs, amount = cell_costs(grid, budget)
-        picks = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
-        return Selection(
-            [Pick(grid.cell(*divmod(item, t)), score, why="random image of this task") for item, _, score in picks]
-        )
+        found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
+        return Selection(cell_picks(grid, ((item, score, "random image of this task") for item, _, score in found)))
 
     def _shares(self, grid: Grid) -> NDArray[np.float64]:
         """The weight of each task, float64 [t]."""

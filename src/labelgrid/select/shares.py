@@ -96,6 +96,12 @@ def image_picks(grid: Grid, found: Iterable[tuple[int, float, str]]) -> list[Pic
     ]
 
 
+def cell_picks(grid: Grid, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
+    """The picks of cells, given their indices in the flattened grid, scores and reasons."""
+    t = len(grid.tasks)
+    return [Pick(grid.cell(*divmod(item, t)), float(score), why=why) for item, score, why in found]
+
+
 def deal(
     groups: Sequence[Group], turns: Turns, costs: Floats, keys: NDArray[np.uint64], amount: float
 ) -> list[tuple[int, int, float]]:

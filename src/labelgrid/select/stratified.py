@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from labelgrid.labels.grid import Pick
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, alternate, deal, image_picks, shuffled
+from labelgrid.select.shares import Group, alternate, cell_picks, deal, image_picks, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -27,8 +26,8 @@ class Options:
 
     Args:
         by: `"classes"`: a stratum for each predicted class: an image belongs to its rarest one; `"features"`:
-            clusters of features; `"either"`: classes if a trained task predicts some,
-            otherwise clusters.
+            clusters of features; `"either"`: classes if a trained task predicts some, otherwise
+            clusters.
         least: a class counts in an image if it is predicted for at least this share of the pixels.
         clusters: the number of clusters of features.
         unit: draws all missing cells of `"images"`, or single `"cells"`.
@@ -82,7 +81,7 @@ class Stratified:
             groups = [Group(items, of[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
             costs, amount = cell_costs(grid, budget)
             found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
-            picks = [Pick(grid.cell(*divmod(item, t)), score, why=why) for item, _, score in found]
+            picks = cell_picks(grid, ((item, score, why) for item, _, score in found))
         return Selection(picks, {"stratum": strata, "images in it": size}, without={"strata": draws})
 
     def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:
