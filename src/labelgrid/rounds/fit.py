@@ -24,7 +24,7 @@ from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
-from labelgrid.rounds.round_scores import check_statistics, lacking_term, strategy_of
+from labelgrid.rounds.round_scores import check_expected, lacking_term, strategy_of
 from labelgrid.streams import image_key, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
@@ -208,7 +208,8 @@ def _refuse_early(context: RoundContext) -> None:
         )
     try:
         name, strategy = strategy_of(project)
-        check_statistics(f"The strategy '{name}'", strategy, context.recipe.score)
+        tables = {"score": context.recipe.score, "train.terms": context.recipe.terms}
+        check_expected(f"The strategy '{name}'", strategy, tables)
         lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
     except PluginError:  # a strategy that is only where queries are made
         return

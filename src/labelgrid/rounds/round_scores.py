@@ -45,26 +45,27 @@ def lacking_term(
     return None
 
 
-def check_statistics(who: str, strategy: Strategy, score: Mapping[str, Mapping[str, Any]]) -> None:
-    """Check that a strategy's statistics have the options that it relies on.
+def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
+    """Check that the plug-ins that a strategy reads have the options that it relies on.
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
         strategy: declares them in its attribute `expects`.
-        score: the recipe's [score] tables.
+        given: the recipe's tables, by folder: those of "score" and of "train.terms".
 
     Raises:
-        RecipeError: a statistic has another option. PluginError: it has none of this name.
+        RecipeError: a plug-in has another option. PluginError: it has none of this name.
     """
-    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {})
-    resolved = resolved_options("score", expected, score)
-    for name, options in expected.items():
-        for key, value in options.items():
+    expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
+    for folder, tables in expected.items():
+        resolved = resolved_options(folder, tables, given[folder])
+        table = folder.rpartition(".")[2]
+        for name, key, value in ((name, *item) for name, options in tables.items() for item in options.items()):
             if key not in resolved[name]:
-                raise PluginError(f"{who} relies on the option '{key}' of the statistic '{name}', which has none.")
+                raise PluginError(f"{who} relies on the option '{key}' of [{table}.{name}], which has none.")
             if resolved[name][key] != value:
                 raise RecipeError(
-                    f"{who} needs {key} = {json.dumps(value)} in [score.{name}]; the recipe has "
+                    f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
                     f"{json.dumps(resolved[name][key])}.",
                     next_step="Change this option, or choose another strategy.",
                     unchanged="Nothing was changed.",
@@ -131,10 +132,12 @@ class RoundScores:
         """What scores depend on: the model with its terms, the scoring recipe, and the pool with its labels.
 
         Raises:
-            RecipeError: an option of a statistic is unknown or wrong, or not one that the strategy relies on.
+            RecipeError: an option of a statistic is unknown or wrong, or differs from what the strategy relies on.
         """
         needs, options = sorted(self.strategy.needs), self.options
-        check_statistics("The strategy", self.strategy, options)
+        check_expected(
+            "The strategy", self.strategy, {"score": options, "train.terms": self.fit.recipe.get("terms", {})}
+        )
         return {
             "model": self.fit.model,
             "recipe": hash_of(self.fit.recipe["data"], resolved_options("score", needs, options), self.fit.seed),

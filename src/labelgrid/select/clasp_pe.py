@@ -65,7 +65,7 @@ class ClassStratified:
 
     options: Options
     needs: ClassVar[frozenset[str]] = frozenset({UNCERTAINTY, BY_CLASS})
-    expects: ClassVar[Mapping[str, Mapping[str, str]]] = {UNCERTAINTY: {"measure": "entropy"}}
+    expects: ClassVar[Mapping[str, Mapping[str, Mapping[str, str]]]] = {"score": {UNCERTAINTY: {"measure": "entropy"}}}
     unit: ClassVar[Literal["cells"]] = "cells"
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:

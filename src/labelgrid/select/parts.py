@@ -213,6 +213,7 @@ class Composed:
         valued: scores are values, and a budget of costs buys the most value (`buy_value`). Otherwise they are an order
             only, such as that of random draws, in which a budget is spent.
         tasks: the tasks that its options name.
+        expects: as of `Strategy`.
     """
 
     needs: frozenset[str]
@@ -222,6 +223,7 @@ class Composed:
     why: str
     valued: bool = True
     tasks: frozenset[str] = frozenset()
+    expects: Mapping[str, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. The scorer runs once."""

@@ -96,8 +96,9 @@ class Strategy(Protocol):
     A strategy with an attribute `cold = True` also picks before the first training, by statistics of the network with
     its initial weights: the pretrained encoder's features. Others are replaced by random images then.
 
-    A strategy that relies on options of its statistics has them in an attribute `expects`, by statistic, such as
-    `{"dropout": {"measure": "entropy"}}`. A recipe with others is refused.
+    A strategy that relies on options of its statistics, or of terms that these read, has them in an attribute
+    `expects`, by folder and name, such as `{"score": {"dropout": {"measure": "entropy"}}}`. A recipe with others is
+    refused.
 
     A strategy whose options name tasks has them in an attribute `tasks`; a study without one of them is refused before
     it runs. If it is to pick of some tasks only, the last law holds for their cells.

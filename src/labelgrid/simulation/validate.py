@@ -14,7 +14,7 @@ from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.round_scores import check_statistics, lacking_term
+from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation.initial import read_cells
@@ -93,8 +93,9 @@ def _check_scoring(request: StudyRequest, run: Run) -> None:
     study, chosen = request.study, request.study.chosen(run.name)
     strategy: Strategy = build_plugin("select", chosen)
     recipes = [load_recipe(request.recipe, one.overrides(study)) for one in (run, run.start(study))]
-    check_statistics(f"The strategy of '{run.name}'", strategy, recipes[0].score)
     for recipe in recipes:
+        tables = {"score": recipes[0].score, "train.terms": recipe.terms}
+        check_expected(f"The strategy of '{run.name}'", strategy, tables)
         if lacking := lacking_term(strategy, recipes[0].score, recipe.terms):
             raise RecipeError(
                 f"'{run.name}' trains without the term '{lacking[1]}', which the statistic '{lacking[0]}' of its "

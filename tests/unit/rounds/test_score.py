@@ -61,6 +61,19 @@ def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit
             assert RoundScores(project, record(recipe, ""), strategy).stamp
 
 
+def test_an_option_of_a_term_that_the_strategy_cannot_use_is_refused_in_fit_and_score(tmp_path: Path) -> None:
+    project, _ = labelled(tmp_path)
+    with project:
+        chosen = replace(project.settings, strategy=PluginChoice("learning_loss", {"unit": "cells"}))
+        project.settings = replace(chosen, changes={"terms": {"learning_loss": {"predict": "image"}}})
+        with pytest.raises(RecipeError, match="The strategy 'learning_loss' needs predict"):
+            fit.fit(project, Silent())
+        _, strategy = strategy_of(project)
+        recipe = json.loads(context.recipe_of(project).json())
+        with pytest.raises(RecipeError, match=r"The strategy needs predict = .* in \[terms.learning_loss\]"):
+            assert RoundScores(project, record(recipe, ""), strategy).stamp
+
+
 def other_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let `at` have another default, as in an earlier version."""
     earlier = make_dataclass("Options", [("at", str, "original")], bases=(dropout.Options,), frozen=True)

@@ -290,6 +290,22 @@ def test_an_arm_whose_strategy_cannot_use_an_option_of_a_statistic_is_refused(tm
     assert validate_study(study_request(tmp_path, strategies=["clasp_pe"]))
 
 
+def test_cells_by_a_predicted_loss_of_the_whole_image_are_refused(tmp_path: Path) -> None:
+    for unit, predict in (("images", "image"), ("images", "tasks"), ("cells", "tasks"), ("cells", "image")):
+        arm = {
+            "strategy": named("learning_loss", unit=unit),
+            "changes": {"terms": {"learning_loss": {"predict": predict}}},
+        }
+        request = study_request(tmp_path, arms={"arm": arm}, strategies=["random_cells", "arm"])
+        if (unit, predict) == ("cells", "image"):
+            with pytest.raises(
+                RecipeError, match=r'needs predict = "tasks" in \[terms.learning_loss\]; the recipe has "image"'
+            ):
+                validate_study(request)
+        else:
+            assert validate_study(request)
+
+
 def test_an_arm_that_trains_with_the_term_is_accepted(tmp_path: Path) -> None:
     arms = {"lloss": {"strategy": "learning_loss", "changes": TERMS}}
     assert validate_study(study_request(tmp_path, arms=arms, strategies=["lloss", "partal"]))
