@@ -16,7 +16,7 @@ from labelgrid.tasks.task import Task, TaskDef
 
 SIZE = (16, 24)
 Floats = NDArray[np.float64]
-#: The label of a made world [h, w, c], computed anew: as it is or mirrored, and zoomed about its middle.
+#: The label of a made world [h, w, c], computed again: as it is or mirrored, and zoomed about its middle.
 Truth = Callable[[bool, float], NDArray[np.generic]]
 
 

@@ -90,7 +90,7 @@ def forget_removed(root: Path) -> None:
 def main(root: Path, words: Sequence[str]) -> int:
     """Run mutmut, print the survivors and the table; the exit status is mutmut's."""
     parser = argparse.ArgumentParser(prog="./dev mutants", description="Count the small faults that no test notices.")
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as labelgrid.select: test its mutants anew")
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as labelgrid.select: test its mutants again")
     parser.add_argument("--survivors", action="store_true", help="test only the mutants that no test has caught so far")
     parser.add_argument(
         "--processes", type=int, default=os.cpu_count() or 1, help="mutants at once (default: all cores)"

@@ -150,7 +150,7 @@ def checked(folder: str, name: str, built: Any) -> Any:
 def options_class(folder: str, name: str) -> Any:
     """The dataclass `Options` of a plug-in. If its module is not imported yet, only `Options` is executed.
 
-    Thus the options of a network are checked without importing torch, which its module imports.
+    So the options of a network are checked without importing torch, which its module imports.
 
     Raises:
         PluginError: there is no such plug-in, it cannot be imported, or it has no options.

@@ -1,4 +1,4 @@
-"""Folders that an earlier version wrote open, say what they said, and projects go on as they would have."""
+"""Folders that an earlier version wrote open and give the same answers, and projects continue as they would have."""
 
 import json
 import math
@@ -56,7 +56,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predicted(folder):
-    """Predictions of the model of before, made anew."""
+    """Predictions of the earlier model, computed again."""
     run("predict", folder / "project", folder / "data/images", "--out", folder / "anew")
     return folder / "anew"
 

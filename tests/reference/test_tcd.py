@@ -66,7 +66,7 @@ def slow_items(pool, budget, options):
 
 
 def slow_distance(pool, options, item, picked):
-    """Eq. 3: the distance to the nearest labelled or picked image, all distances computed anew.
+    """Eq. 3: the distance to the nearest labelled or picked image, all distances computed again.
 
     A task without any such image counts as far as the largest distance to one of another task.
     """

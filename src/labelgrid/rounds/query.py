@@ -294,6 +294,6 @@ def _say_calibrated_anew(project: ProjectFolder, key: str, choice: Choice, progr
     before = [row.number for row in project.store.rounds() if row.state == "closed" and row.strategy == name]
     if choice.calibration and before and project.store.get(key, None) is None:
         progress.say(
-            f"'{name}' calibrates its scores anew: their options, or the defaults of these, changed since round "
+            f"'{name}' calibrates its scores again: their options, or the defaults of these, changed since round "
             f"{before[-1]}. They do not compare with those of earlier rounds."
         )

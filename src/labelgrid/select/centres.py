@@ -44,7 +44,7 @@ class Nearest:
     """The squared distance of each row to its nearest centre.
 
     `values` come from matrix products of the centred features, many centres in one pass. They err by less than
-    `rounding`; `settled` gives the exact ones.
+    `rounding`; `exact` gives the exact ones.
 
     Args:
         features: [n, d], finite.
@@ -74,7 +74,7 @@ class Nearest:
             products += self.norms[centres]
             yield rows, products
 
-    def settled(self, rows: Rows, centres: Rows) -> Floats:
+    def exact(self, rows: Rows, centres: Rows) -> Floats:
         """The exact squared distances of some rows to the nearest centre, sums of differences for the nearest few."""
         found, centred = np.empty(len(rows)), self._centred(centres)
         for start in range(0, len(rows), BLOCK):
@@ -109,7 +109,7 @@ def nearest_centre(features: NDArray[np.floating], centres: Rows) -> Floats:
         array([0., 1., 0.])
     """
     nearest = Nearest(features)
-    return nearest.settled(np.arange(len(features)), centres) if len(centres) else nearest.values
+    return nearest.exact(np.arange(len(features)), centres) if len(centres) else nearest.values
 
 
 def farthest_centre(features: NDArray[np.floating], centres: Rows) -> float:
@@ -156,7 +156,7 @@ class ShortList:
 
     def __post_init__(self) -> None:
         self.features = self.nearest.features[self.rows]
-        self.before, self.settled = self.nearest.values[self.rows], np.zeros(len(self.rows), np.bool_)
+        self.before, self.exact = self.nearest.values[self.rows], np.zeros(len(self.rows), np.bool_)
         self.since = np.full(len(self.rows), np.inf)  # exact distances to the centres that were added since
 
     def farthest(self, open_rows: NDArray[np.bool_]) -> tuple[int, float] | None:
@@ -169,11 +169,11 @@ class ShortList:
             values = np.where(open_rows, np.minimum(self.before, self.since), -np.inf)
             top = values.max(initial=-np.inf)
             close = values >= max(top - 2 * rounding, 0.0)
-            unsure = np.flatnonzero(close & ~self.settled & (self.before - rounding < self.since))
+            unsure = np.flatnonzero(close & ~self.exact & (self.before - rounding < self.since))
             if not len(unsure):
                 break
-            self.before[unsure] = self.nearest.settled(self.rows[unsure], np.array(self.nearest.centres, np.intp))
-            self.settled[unsure] = True
+            self.before[unsure] = self.nearest.exact(self.rows[unsure], np.array(self.nearest.centres, np.intp))
+            self.exact[unsure] = True
         if not close.any() or top < self.rest + rounding:
             return None
         best = np.flatnonzero(values == top)

@@ -28,7 +28,7 @@ class Options:
 class Expected:
     """Scores cells by predicted losses, moved and scaled to [0, 1] for each task over the pool's images.
 
-    The ranking loss fixes neither the zero nor the scale of a prediction, so both are taken anew each round.
+    The ranking loss fixes neither the zero nor the scale of a prediction, so both are computed again each round.
 
     Args:
         whole: a cell without a prediction gets the mean of its image's others, so that it does not change the image's.

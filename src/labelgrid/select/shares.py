@@ -51,7 +51,7 @@ def alternate(groups: Sequence[int]) -> Turns:
 def interleave(parts: Sequence[Turns], shares: Sequence[float]) -> Turns:
     """Merge turns in proportion to their shares (Webster's rule); of equal ones, the first begins.
 
-    When those of a part end, the others go on without it.
+    When those of a part end, the others continue.
 
     Example:
         >>> from itertools import islice

@@ -58,7 +58,7 @@ def test_distances_of_features_with_a_large_mean_lose_no_precision():
     assert squared_distances(rows, rows[0]).tolist() == [0.0, 100.0]
     nearest = Nearest(rows)
     nearest.add([0])
-    assert nearest.values[1] == pytest.approx(100) and nearest.settled(np.array([1]), np.array([0])).tolist() == [100.0]
+    assert nearest.values[1] == pytest.approx(100) and nearest.exact(np.array([1]), np.array([0])).tolist() == [100.0]
 
 
 def test_settled_distances_are_exact_where_a_matrix_product_cannot_tell_two_centres_apart():
@@ -67,8 +67,8 @@ def test_settled_distances_are_exact_where_a_matrix_product_cannot_tell_two_cent
         rows = np.array([[x, 0.0], [x + 3, 0.0], [x, 3.0 + 1e-7], [-x, 0.0]])
         nearest = Nearest(rows)
         assert nearest.rounding > 1e-3
-        settled = nearest.settled(np.array([0]), np.array([2, 1, 3]))
-        assert settled.tolist() == squared_distances(rows[1:2], rows[0]).tolist()
+        exact = nearest.exact(np.array([0]), np.array([2, 1, 3]))
+        assert exact.tolist() == squared_distances(rows[1:2], rows[0]).tolist()
 
 
 def test_a_value_that_rounding_puts_below_a_tie_is_settled_before_the_tie_is_broken():

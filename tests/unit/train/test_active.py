@@ -40,7 +40,7 @@ class Viewing(Term):
 
 
 def crop(batch, draws):
-    """A part of the batch's images, drawn anew for each image, of another size."""
+    """A part of the batch's images, drawn for each image, of another size."""
     starts = [int(torch.randint(33, (), generator=draws.generator(name))) for name in batch.ids]
     images = torch.stack([image[..., start : start + 32] for image, start in zip(batch.images, starts, strict=True)])
     return replace(batch, images=images, targets={})
