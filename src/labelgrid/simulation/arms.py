@@ -1,7 +1,7 @@
 """Defines an arm of a study: a strategy with its own tasks, initial labels, overrides and rounds. Loads no torch."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,7 +9,7 @@ from labelgrid.recipes.schema import PluginChoice
 
 #: How initial labels are distributed; see `labelgrid.simulation.initial`.
 InitialPlan = Literal["images", "one", "random", "shares", "cells"]
-#: Valid names of arms; they are parts of folder names.
+#: Text that can be part of a folder's name.
 NAME = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
 #: Names that other runs use.
 RESERVED = re.compile(r"start(\..*)?|full")
@@ -67,15 +67,26 @@ class Arm:
             raise ValueError(f"rounds must be a number of at least 0; it is {self.rounds}")
 
 
-def check_names(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
-    """Refuse names that cannot be folders or that other runs use, and tasks that the study does not have.
+def check_names(table: str, names: Iterable[str]) -> None:
+    """Refuse names of arms or variants that cannot be folders or that other runs use.
+
+    Raises:
+        ValueError: names the table and the error.
+    """
+    for name in names:
+        if not NAME.fullmatch(name) or RESERVED.fullmatch(name):
+            raise ValueError(
+                f"{table}.{name}: choose another name of letters, digits and _.=+-, other than start or full"
+            )
+
+
+def check_tasks(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
+    """Refuse arms with tasks that the study does not have.
 
     Raises:
         ValueError: names the arm and the error.
     """
     for name, arm in arms.items():
-        if not NAME.fullmatch(name) or RESERVED.fullmatch(name):
-            raise ValueError(f"arms.{name}: choose another name of letters, digits and _.=+-, other than start or full")
         shares = arm.initial.shares if arm.initial else {}
         unknown = [task for task in arm.tasks if task not in tasks]
         unknown += [task for task in shares if task not in (arm.tasks or tasks)]

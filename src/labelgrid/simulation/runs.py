@@ -2,18 +2,16 @@
 
 import itertools
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labelgrid.errors import RecipeError
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.simulation.arms import InitialLabels
+from labelgrid.simulation.arms import NAME, InitialLabels
 from labelgrid.simulation.study import Kind, Study
 
-#: Points whose text can be part of a folder's name; others are hashed.
-PLAIN = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
 #: Marks a run's folder as done; holds the end conditions.
 DONE = "done.json"
 
@@ -51,7 +49,7 @@ class Run:
         """
         name = self.name.replace(":", ".").replace("/", ".")
         text = "-".join(f"{key}={value}" for key, value in self.point.items())
-        ending = text if PLAIN.fullmatch(text) else hash_of(dict(self.point))
+        ending = text if NAME.fullmatch(text) else hash_of(dict(self.point))
         return f"{name}-seed{self.seed}" + (f"-{ending}" if self.point else "")
 
     def start(self, study: Study) -> "Run":
@@ -103,10 +101,21 @@ def describe_point(point: Mapping[str, Any]) -> str:
 
 
 def runs_of(study: Study) -> list[Run]:
-    """All runs, each after the run it continues."""
-    seeds, points = range(study.seeds), study.points()
-    runs = (run for seed, point in itertools.product(seeds, points) for run in runs_at(study, seed, point))
-    return list({run.key: run for run in runs}.values())
+    """All runs, each after the run it continues.
+
+    Raises:
+        RecipeError: two runs have the same folder.
+    """
+    found: dict[str, Run] = {}
+    for seed, point in itertools.product(range(study.seeds), study.points()):
+        for run in runs_at(study, seed, point):
+            if found.setdefault(run.key, run) != run:
+                raise RecipeError(
+                    f"Two runs of the study have the same folder, '{run.key}'.",
+                    next_step="Change the name of an arm or a strategy, or a value of the grid.",
+                    unchanged="Nothing was run.",
+                )
+    return list(found.values())
 
 
 def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:

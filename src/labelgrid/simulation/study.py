@@ -15,7 +15,7 @@ from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.arms import Arm, InitialLabels, check_best_of, check_names
+from labelgrid.simulation.arms import Arm, InitialLabels, check_best_of, check_names, check_tasks
 
 #: The kinds of runs: the start that runs of a seed share, an arm's campaign, or training on every label.
 Kind = Literal["start", "strategy", "full"]
@@ -99,7 +99,9 @@ class Study:
             raise ValueError(f"grid.{twice[0]} has a value twice")
         if self.until and not self.val:
             raise ValueError("until needs a val split to measure on")
-        check_names(self.arms, self.tasks)
+        check_names("arms", self.arms)
+        check_names("variants", self.variants)
+        check_tasks(self.arms, self.tasks)
         check_best_of(self.best_of, {*self.arms, *self.variants, *self.strategies})
 
     @property

@@ -8,6 +8,7 @@ import pytest
 
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.resolve import load_recipe
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import SIMULATE, make_recipe
@@ -125,6 +126,19 @@ def test_the_order_of_a_grid_changes_no_run_and_a_value_twice_is_refused() -> No
     assert keys[0] == keys[1]
     with pytest.raises(ValueError, match=r"grid\.train\.steps has a value twice"):
         Study("folder", TASKS, grid={"train.steps": (5, 5)})
+
+
+def test_a_variant_has_no_name_of_other_runs() -> None:
+    for name in ("full", "start", "start.a", "a/b", "a b"):
+        with pytest.raises(ValueError, match=f"variants.{name}: choose another name"):
+            Study("folder", {}, variants={name: PluginChoice("partal")}, strategies=(name,))
+
+
+def test_two_runs_of_one_folder_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"same folder, 'a\.b-seed0'"):
+        runs_of(Study("folder", {}, variants={"a.b": PluginChoice("partal")}, strategies=("a.b", "a:b")))
+    with pytest.raises(RecipeError, match=r"same folder, 'start-seed0-train\.note=1'"):
+        runs_of(Study("folder", {}, grid={"train.note": ("1", 1)}))
 
 
 def test_a_runs_key_is_a_name_for_a_folder_and_depends_on_all_it_is_of() -> None:
