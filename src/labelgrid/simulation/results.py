@@ -92,7 +92,7 @@ def write_outcomes(outcomes: Iterable[Outcome], folder: Path) -> None:
     table = pa.table({f.name: [row[f.name] for row in rows] for f in fields(Outcome)}, schema=SCHEMA)
     with disk(folder):
         with atomic_write(folder / TABLE, durable=True) as temporary:
-            pq.write_table(table, temporary)
+            pq.write_table(table, temporary, write_page_checksum=True)
         with atomic_write(folder / "outcomes.csv", durable=True) as temporary:
             marks = [{name: marked(value) for name, value in row.items()} for row in rows]
             pyarrow.csv.write_csv(pa.Table.from_pylist(marks, schema=SCHEMA), temporary)
@@ -102,14 +102,15 @@ def read_outcomes(folder: Path, name: str = TABLE) -> list[Outcome]:
     """Read the records that `write_outcomes` wrote, or a copy of another name.
 
     Raises:
-        ProjectError: the file is damaged.
+        ProjectError: the file is missing or damaged.
     """
     path = folder / name
     try:
-        return [Outcome(**row) for row in pq.read_table(path).to_pylist()]
-    except (pa.ArrowInvalid, TypeError) as error:
+        table = pq.read_table(path, page_checksum_verification=True)
+        return [Outcome(**row) for row in table.to_pylist()]
+    except Exception as error:  # Arrow raises many types
         raise ProjectError(
-            f"The table of outcomes is damaged: {error}.",
+            f"The table of outcomes cannot be read ({type(error).__name__}).",
             where=str(path),
             next_step="Restore it from a copy, or remove it: `labelgrid simulate` makes its records again.",
         ) from error

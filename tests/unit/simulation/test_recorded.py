@@ -146,5 +146,17 @@ def test_an_analysis_says_which_networks_were_removed(study: Copy) -> None:
 
 def test_damaged_records_are_refused_before_anything_is_run(study: Copy) -> None:
     (study.out / RECORDS).write_bytes(b"junk")
-    with pytest.raises(ProjectError, match="damaged"):
+    with pytest.raises(ProjectError, match="cannot be read"):
         study.run()
+
+
+def test_a_changed_byte_of_the_records_is_noticed_or_changes_nothing(study: Copy) -> None:
+    path, records = study.out / results.TABLE, results.read_outcomes(study.out)
+    whole, noticed = path.read_bytes(), 0
+    for place in range(0, len(whole), 37):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            assert results.read_outcomes(study.out) == records
+        except ProjectError:
+            noticed += 1
+    assert noticed > len(whole) / 37 / 4
