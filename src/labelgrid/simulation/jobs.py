@@ -7,7 +7,6 @@ from pathlib import Path
 from labelgrid.labels.grid import TaskRow
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin, load_recipe
-from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.initial import most_labels, read_cells
 from labelgrid.simulation.recorded import recorded_runs
@@ -24,7 +23,7 @@ class RunWork:
     Args:
         labels: the labels of the pool's images at the end.
         steps: optimiser steps of each training.
-        scored: images that are scored for picks, over all rounds.
+        scored: images that are scored for picks, over all rounds; some statistics are of labelled images, too.
         labelled: images with a label in each training; as many, at most, have one when the pool is scored before it.
     """
 
@@ -64,12 +63,11 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
         (min(pool, images + more_images * number), min(pool * len(rows), labels + more_labels * number))
         for number in range(1, rounds + 1)
     ]
-    chosen = study.chosen(run.name)
-    needs = build_plugin("select", PluginChoice(chosen.name, chosen.options)).needs
+    needs = build_plugin("select", study.chosen(run.name)).needs
     return RunWork(
         sizes[-1][1] if sizes else labels,
         [train.length(*size, len(rows)) for size in sizes],
-        scored=_scored(labels, pool, images, rows) * rounds if needs else 0,
+        scored=pool * rounds if needs else 0,
         labelled=[size[0] for size in sizes] if needs else (),
     )
 
@@ -82,11 +80,6 @@ def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
         return len({cell.image_id for cell in cells}), len(cells)
     images = min(plan.images or pool, pool)
     return images, most_labels(plan, images, tasks)
-
-
-def _scored(labels: int, pool: int, images: int, rows: Sequence[TaskRow]) -> int:
-    """The number of images with a missing cell, at most: initial images with all labels have none."""
-    return pool - images if labels == images * len(rows) else pool
 
 
 def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:

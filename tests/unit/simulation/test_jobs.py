@@ -24,10 +24,10 @@ def study(**options: object) -> Study:
     [
         (START, {}, RunWork(16, [6])),
         (FULL, {"changes": {"full": {"train": {"steps": 70}}}}, RunWork(40, [70])),
-        (PARTAL, {}, RunWork(28, [9, 15], scored=24, labelled=[14, 20])),
-        (PARTAL, {"budget": 900.0}, RunWork(40, [15, 15], scored=24, labelled=[20, 20])),
-        (PARTAL, {"unit": "images", "budget": 2}, RunWork(24, [6, 9], scored=24, labelled=[10, 12])),
-        (PARTAL, {"unit": "cost", "budget": 5.0}, RunWork(26, [9, 12], scored=24, labelled=[13, 18])),
+        (PARTAL, {}, RunWork(28, [9, 15], scored=40, labelled=[14, 20])),
+        (PARTAL, {"budget": 900.0}, RunWork(40, [15, 15], scored=40, labelled=[20, 20])),
+        (PARTAL, {"unit": "images", "budget": 2}, RunWork(24, [6, 9], scored=40, labelled=[10, 12])),
+        (PARTAL, {"unit": "cost", "budget": 5.0}, RunWork(26, [9, 12], scored=40, labelled=[13, 18])),
         (Run("strategy", "random_cells", 0), {}, RunWork(28, [9, 15], scored=0)),
     ],
 )
