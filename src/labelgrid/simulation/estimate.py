@@ -213,7 +213,7 @@ def _time_scoring(project: ProjectFolder, timer: "TimingProgress") -> tuple[floa
     own, learn, members = _time_statistics(PoolScorer(scores, timer), images)
     PoolScorer(scores, timer).scored(project.round_number, few)  # the statistics are trained already
     scored = timer.moments[-1]
-    return own + (scored[-1] - scored[0]) / len(rows), learn, members
+    return own + (scored[-1] - scored[0]) / max(timer.totals[-1], 1), learn, members
 
 
 def _time_statistics(scorer: "PoolScorer", pool: Sequence[str]) -> tuple[float, float, int]:

@@ -104,6 +104,14 @@ def test_a_statistic_is_timed_on_the_images_that_it_trains_on(
     assert (found[0] > 0, found[1] > 0, found[2]) == (pool, labelled, members)
 
 
+def test_the_time_of_scoring_is_shared_by_all_images_of_the_pass(trained: ProjectFolder, monkeypatch) -> None:
+    monkeypatch.setattr(estimate, "_time_statistics", lambda scorer, pool: (0.0, 0.0, 0))
+    timer, open_images = TimingProgress(), int(trained.store.grid().eligible.any(1).sum())
+    seconds, _, _ = estimate._time_scoring(trained, timer)
+    assert timer.totals[-1] > min(open_images, estimate.SCORED)  # labelled images get features, too
+    assert seconds == (timer.moments[-1][-1] - timer.moments[-1][0]) / timer.totals[-1]
+
+
 def test_the_trainings_of_statistics_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = study_request(tmp_path, strategies=["partal", "random_cells"])
 
