@@ -45,13 +45,19 @@ def read_cells(path: Path) -> list[Cell]:
         RecipeError: the file is missing, is not CSV with the columns image and task, or lists no cell.
     """
     try:
-        lines = io.StringIO(read_bytes(path).decode("utf-8-sig"), newline="")
-        cells = sorted({Cell(row["image"], row["task"]) for row in csv.DictReader(lines)})
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        rows, names = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
-    if not cells:
+    absent = [name for name in ("image", "task") if name not in names]
+    if absent:
+        raise _no_cells(path, f"The file of initial cells has no column '{absent[0]}'.")
+    if not rows:
         raise _no_cells(path, "The file of initial cells lists no cell.")
-    return cells
+    for line, row in rows:
+        if not (row["image"] and row["task"]):
+            raise _no_cells(path, f"Line {line} of the file of initial cells names no image or no task.")
+    return sorted({Cell(row["image"], row["task"]) for _, row in rows})
 
 
 def _no_cells(path: Path, what: str) -> RecipeError:

@@ -64,7 +64,11 @@ def test_a_file_lists_cells_and_one_that_lists_none_is_refused(tmp_path: Path) -
     assert read_cells(path) == [Cell("a.jpg", "semseg"), Cell("b.jpg", "depth")]
     for text, fault in (
         ("image,task\n", "lists no cell"),
-        ("picture,task\na,b\n", "cannot be read"),
+        ("picture,task\na,b\n", "has no column 'image'"),
+        ("image\na\n", "has no column 'task'"),
+        ("", "has no column 'image'"),
+        ("image,task\na.jpg,depth\nb.jpg\n", "Line 3 .* names no image or no task"),
+        ("image,task\na.jpg,depth\n,depth\n", "Line 3 .* names no image or no task"),
         ("\udcff", "read"),
     ):
         path.write_text(text, errors="surrogateescape")
