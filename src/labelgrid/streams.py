@@ -1,6 +1,7 @@
 """Provides random numbers: named streams, and draws keyed by image id instead of position."""
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
 def image_key(image_id: str) -> int:
     """The 63-bit key of an image id for random draws and ties."""
     return int.from_bytes(hashlib.blake2b(image_id.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def image_keys(image_ids: Iterable[str]) -> UINT64:
+    """The keys of image ids, uint64 [n]."""
+    return np.array([image_key(image_id) for image_id in image_ids], np.uint64)
 
 
 def keyed_uniform(keys: UINT64, salt: int) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from labelgrid.labels.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.requests import request_heldout
-from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.words import counted
 
 
@@ -94,7 +94,7 @@ def hold_out(
 
 def _drawn(rows: Sequence[ImageRow], family: Mapping[str, str], seed: int, count: int) -> list[ImageRow]:
     """Draw whole families until there are `count` images; a family's draw depends on its name and the seed only."""
-    keys = np.array([image_key(family[row.image_id]) for row in rows], np.uint64)
+    keys = image_keys(family[row.image_id] for row in rows)
     draws = keyed_uniform(keys, seed_of(seed, "holdout"))
     held: list[ImageRow] = []
     for index in np.lexsort((keys, draws)):

@@ -23,7 +23,7 @@ from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.suspicion import SHEET, check_plausible
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, ValidatedLabels, as_file, validate_labels
-from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
 
@@ -178,7 +178,7 @@ def needs_root(build: Callable[..., object]) -> bool:
 def _drawn(labels: Sequence[Answer], limit: int, seed: int) -> list[Answer]:
     """The labels of `limit` images, drawn by image id: the order of the files does not matter."""
     image_ids = sorted({answer.cell.image_id for answer in labels})
-    keys = np.array([image_key(image_id) for image_id in image_ids], np.uint64)
+    keys = image_keys(image_ids)
     draws = keyed_uniform(keys, seed_of(seed, "import"))
     drawn = {image_ids[int(index)] for index in np.argsort(draws, kind="stable")[:limit]}
     return [answer for answer in labels if answer.cell.image_id in drawn]

@@ -26,7 +26,7 @@ from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.requests import prelabel
 from labelgrid.project.stored import read_stored
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
-from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
 
 #: The picture of the project that shows the labels of a suspicious import.
@@ -176,7 +176,7 @@ def _thinned(label: LabelArray) -> LabelArray:
 def _drawn(items: Iterable[T], cell: Callable[[T], Cell]) -> list[T]:
     """A sample of the items, drawn by image id."""
     found = list(items)
-    keys = np.array([image_key(cell(item).image_id) for item in found], np.uint64)
+    keys = image_keys(cell(item).image_id for item in found)
     order = np.argsort(keyed_uniform(keys, seed_of(0, "plausibility")), kind="stable")
     return [found[int(index)] for index in order[:SAMPLE]]
 

@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
@@ -25,7 +23,7 @@ from labelgrid.rounds.context import RoundContext, context_of, labelled_images
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected, lacking_term, strategy_of
-from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.checkpoint import load, same_training
 from labelgrid.train.loop import fit as train
 from labelgrid.train.model import TrainedModel, with_states
@@ -76,7 +74,7 @@ def _drawn_splits(context: RoundContext, project: ProjectFolder) -> tuple[list[s
 def _draw_val_images(context: RoundContext, project: ProjectFolder, share: float) -> set[str]:
     """Draw a share of the training images, in whole groups."""
     groups = {row.image_id: row.group or row.image_id for row in project.store.images(("train",))}
-    keys = np.array([image_key(group) for group in groups.values()], np.uint64)
+    keys = image_keys(groups.values())
     chosen = keyed_uniform(keys, seed_of(context.seed, "val")) < share
     return {image_id for image_id, is_chosen in zip(groups, chosen, strict=True) if is_chosen}
 

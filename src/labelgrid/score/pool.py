@@ -17,7 +17,7 @@ from labelgrid.errors import PluginError
 from labelgrid.progress import Progress
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.score.table import EXPLAINING, FILE, Axis, Table, read_table, write_table, write_tables
-from labelgrid.streams import image_key
+from labelgrid.streams import image_keys
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.model import TrainedModel
 
@@ -114,7 +114,7 @@ def pool_batches(job: ScoringJob, image_ids: Sequence[str]) -> Iterator[PoolBatc
     )
     for cpu_batch in loaded:
         batch = cpu_batch.to(device)
-        keys = np.array([image_key(image_id) for image_id in batch.ids], np.uint64)
+        keys = image_keys(batch.ids)
         with torch.no_grad():
             features = network.encode(batch.images)
         yield PoolBatch(batch, keys, features, job.model, job.tasks, job.definitions)

@@ -11,7 +11,7 @@ from labelgrid.errors import RecipeError
 from labelgrid.files import read_bytes
 from labelgrid.labels.grid import Cell
 from labelgrid.simulation.arms import InitialLabels, InitialPlan
-from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 #: Image ids, tasks, plan, seed -> cells.
 Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
@@ -71,7 +71,7 @@ def _no_cells(path: Path, what: str) -> RecipeError:
 
 def _uniform(image_ids: Sequence[str], seed: int) -> Mapping[str, float]:
     """A number in [0, 1) for each image id, independent of the other ids."""
-    draws = keyed_uniform(np.array([image_key(image_id) for image_id in image_ids], np.uint64), seed)
+    draws = keyed_uniform(image_keys(image_ids), seed)
     return dict(zip(image_ids, draws.tolist(), strict=True))
 
 
