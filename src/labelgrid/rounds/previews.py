@@ -26,7 +26,7 @@ from labelgrid.rounds.outputs import predicted, write_label
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import PoolScorer, scoring_job
 from labelgrid.score.dropout import DropoutPasses, Options
-from labelgrid.score.maps import STARTS, head_maps
+from labelgrid.score.maps import MOMENTS, head_maps
 from labelgrid.score.pool import pool_batches
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg
 from labelgrid.tasks.task import TaskDef
@@ -142,7 +142,7 @@ class Pictures:
         for pool in pool_batches(job, sorted(picks_by_image)):
             with torch.inference_mode():
                 passes = DropoutPasses.of(pool, options, self.context.seed)
-                maps = head_maps(passes, self.context.tasks, STARTS[options.measure])
+                maps = head_maps(passes, self.context.tasks, MOMENTS[options.measure])
                 final = self.model.network.decode(pool.features, pool.batch.targets or None).final
             for i, image_id in enumerate(pool.batch.ids):
                 for index, task in picks_by_image[image_id]:

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from labelgrid.config import check_ranges
 from labelgrid.data.frame import content_means
@@ -23,7 +22,7 @@ from labelgrid.nets.network import Raw
 from labelgrid.nets.options import WIDEST
 from labelgrid.nets.pad_net import Distil, Embed
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
-from labelgrid.score.training import Rows, Schedule, replayed, train
+from labelgrid.score.training import Rows, Schedule, replayed, resized, train
 from labelgrid.tasks.task import Task
 from labelgrid.train.objective import image_losses, supervised, targets_present
 
@@ -147,7 +146,7 @@ class Committee(TrainedStatistic):
             for name, raw in raws.items():
                 task = batch.tasks[name]
                 measure = task.other_disagreements.get(self.options.divergence, task.disagreement)
-                gap = measure(initial[name], task.activate(_resized(raw, initial[name])))
+                gap = measure(initial[name], task.activate(resized(raw, *initial[name].shape[-2:])))
                 members[name].append(content_means(gap, batch.batch.frames).cpu().numpy())
         return np.stack([COMBINE[self.options.combine](means, axis=0) for means in members.values()], 1)
 
@@ -162,12 +161,6 @@ class Committee(TrainedStatistic):
 def initial_predictions(batch: PoolBatch) -> Raw:
     """The network's initial predictions [b, channels, h, w] by task, at its finest scale."""
     return {name: batch.tasks[name].activate(raw) for name, raw in batch.output.initial[0].items()}
-
-
-def _resized(raw: Tensor, like: Tensor) -> Tensor:
-    if raw.shape[-2:] == like.shape[-2:]:
-        return raw
-    return functional.interpolate(raw, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def build(seed: int, options: Options) -> Committee:

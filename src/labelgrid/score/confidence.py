@@ -36,7 +36,7 @@ class Options:
     known: bool = True
 
 
-class Once:
+class SinglePrediction:
     """The measure of a single prediction; 0 for a task without classes."""
 
     def __init__(self, measure: Callable[[Tensor], Tensor], task: Task) -> None:
@@ -62,8 +62,8 @@ class PlainConfidence(Statistic):
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float64 [b, t]."""
         passes = Outputs([batch.decoded(self.options.known).final])
-        start = partial(Once, MEASURES[self.options.measure])
-        return image_means(passes, batch.tasks, batch.batch.frames, start, self.options.at)
+        make = partial(SinglePrediction, MEASURES[self.options.measure])
+        return image_means(passes, batch.tasks, batch.batch.frames, make, self.options.at)
 
 
 def build(seed: int, options: Options) -> PlainConfidence:

@@ -18,7 +18,7 @@ from labelgrid.nets.dropout import keyed_dropout, sites
 from labelgrid.nets.network import Features, Network, Raw
 from labelgrid.nets.options import Rate, Where
 from labelgrid.pixel.target import Target
-from labelgrid.score.maps import STARTS, image_means
+from labelgrid.score.maps import MOMENTS, image_means
 from labelgrid.score.options import At, Measure
 from labelgrid.score.statistic import PoolBatch, Statistic
 
@@ -110,8 +110,8 @@ class Dropout(Statistic):
                 f"The network has no dropout at '{self.options.where}', so every pass would be the same.",
                 next_step="Set [score.dropout] rate, or the network's dropout, above 0.",
             )
-        passes, start = DropoutPasses.of(batch, self.options, self.seed), STARTS[self.options.measure]
-        return image_means(passes, batch.tasks, batch.batch.frames, start, self.options.at)
+        passes, make = DropoutPasses.of(batch, self.options, self.seed), MOMENTS[self.options.measure]
+        return image_means(passes, batch.tasks, batch.batch.frames, make, self.options.at)
 
 
 def build(seed: int, options: Options) -> Dropout:

@@ -18,7 +18,7 @@ from torch.nn import functional
 from labelgrid.config import check_ranges
 from labelgrid.score.statistic import FitContext, PoolBatch, Scope, TrainedStatistic
 from labelgrid.score.table import Axis
-from labelgrid.score.training import Passes, Rows, Schedule, replayed, train
+from labelgrid.score.training import Passes, Rows, Schedule, replayed, resized, train
 
 #: The number of convolutions of the encoder; each halves the map and all but the first double its channels.
 BLOCKS = 4
@@ -141,10 +141,7 @@ class Embedding(TrainedStatistic):
 
     def _sized(self, batch: PoolBatch) -> Tensor:
         """The batch's maps at the size of the auto-encoder: images of other shapes have maps of other sizes."""
-        maps, size = task_maps(batch), self.network.size
-        if maps.shape[-2:] == size:
-            return maps
-        return functional.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+        return resized(task_maps(batch), *self.network.size)
 
 
 def task_maps(batch: PoolBatch) -> Tensor:

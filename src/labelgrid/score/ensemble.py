@@ -14,7 +14,7 @@ from pydantic import Field
 
 from labelgrid.errors import ModelError
 from labelgrid.nets.network import Network
-from labelgrid.score.maps import STARTS, Outputs, image_means
+from labelgrid.score.maps import MOMENTS, Outputs, image_means
 from labelgrid.score.options import At, Measure
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.table import Axis
@@ -75,8 +75,8 @@ class Ensemble(TrainedStatistic):
         known, images = batch.known if self.options.known else None, batch.batch.images
         raws = [batch.decoded(self.options.known).final]
         raws += [network(images, known).final for network in self._networks(batch.model)]
-        start = STARTS[self.options.measure]
-        return image_means(Outputs(raws), batch.tasks, batch.batch.frames, start, self.options.at)
+        make = MOMENTS[self.options.measure]
+        return image_means(Outputs(raws), batch.tasks, batch.batch.frames, make, self.options.at)
 
     def _networks(self, model: TrainedModel) -> Iterator[Network]:
         """The further networks.

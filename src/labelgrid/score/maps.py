@@ -18,8 +18,8 @@ from labelgrid.tasks.task import Task
 #: The largest number of values of one task's map in memory at original size; and the number of them that a CPU
 #: processes at a time, chosen to fit its cache.
 STRIP, CACHED = 2**22, 2**20
-#: Starts to collect a task's predictions.
-Start = Callable[[Task], Moments]
+#: Creates the accumulator of a task's predictions.
+MakeMoments = Callable[[Task], Moments]
 
 
 class Passes(Protocol):
@@ -51,12 +51,12 @@ def information(task: Task) -> Moments:
     return Information(task.probabilities) if task.probabilities else Spread()
 
 
-#: How each measure collects a task's predictions.
-STARTS: Mapping[Measure, Start] = {"entropy": lambda task: task.moments(), "information": information}
+#: The accumulator of each measure.
+MOMENTS: Mapping[Measure, MakeMoments] = {"entropy": lambda task: task.moments(), "information": information}
 
 
 def image_means(
-    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], start: Start, at: At
+    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], make: MakeMoments, at: At
 ) -> NDArray[np.float64]:
     """The means [b, t] over each image's pixels of what the passes say of a pixel.
 
@@ -67,19 +67,19 @@ def image_means(
         passes: over the batch.
         tasks: by name.
         frames: of the b images.
-        start: starts to collect a task's predictions; its `uncertainty` is averaged.
+        make: creates the accumulator of a task's predictions; its `uncertainty` is averaged.
         at: which pixels.
     """
     if at == "head":
-        return _head_means(passes, tasks, frames, start)
+        return _head_means(passes, tasks, frames, make)
     if at == "half":
         frames = [halved(frame) for frame in frames]
-    return np.stack([_original_means(passes.only(i), tasks, frame, start) for i, frame in enumerate(frames)])
+    return np.stack([_original_means(passes.only(i), tasks, frame, make) for i, frame in enumerate(frames)])
 
 
-def head_maps(passes: Passes, tasks: Mapping[str, Task], start: Start) -> dict[str, Tensor]:
+def head_maps(passes: Passes, tasks: Mapping[str, Task], make: MakeMoments) -> dict[str, Tensor]:
     """Maps [b, h', w'] at the heads' resolution, by task."""
-    moments = {name: start(task) for name, task in tasks.items()}
+    moments = {name: make(task) for name, task in tasks.items()}
     for raws in passes:
         for name, raw in raws.items():
             moments[name].update(tasks[name].activate(raw))
@@ -101,34 +101,34 @@ def halved(frame: Frame) -> Frame:
 
 
 def _head_means(
-    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], start: Start
+    passes: Passes, tasks: Mapping[str, Task], frames: Sequence[Frame], make: MakeMoments
 ) -> NDArray[np.float64]:
     """Means [b, t] at the heads' resolution, over the part of the maps that shows the image."""
-    maps = head_maps(passes, tasks, start).values()
+    maps = head_maps(passes, tasks, make).values()
     return np.stack([content_means(own[:, None], frames).cpu().numpy() for own in maps], 1)
 
 
-def _original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame, start: Start) -> NDArray[np.float64]:
-    """Means [t] of one image at its original size."""
+def _original_means(passes: Passes, tasks: Mapping[str, Task], frame: Frame, make: MakeMoments) -> NDArray[np.float64]:
+    """Means [t] of one image at the frame's original size."""
     height, width = frame.original
     totals = np.zeros(len(tasks))
     for rows in _cut(slice(0, height), STRIP, max(task.channels for task in tasks.values()) * width):
-        maps = _original_maps(passes, tasks, frame, rows, start)
+        maps = _original_maps(passes, tasks, frame, rows, make)
         totals += [float(part.double().sum()) for part in maps.values()]
     return totals / (height * width)
 
 
 def _original_maps(
-    passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice, start: Start
+    passes: Passes, tasks: Mapping[str, Task], frame: Frame, rows: slice, make: MakeMoments
 ) -> dict[str, Tensor]:
-    """Maps [rows, width] of one image at its original size, by task."""
+    """Maps [rows, width] of one image at the frame's original size, by task."""
     moments: dict[str, list[tuple[slice, Moments]]] = {name: [] for name in tasks}
     for raws in passes:
         for name, task in tasks.items():
             if not moments[name]:
                 limit = STRIP if raws[name].is_cuda else CACHED
                 cut = _cut(rows, limit, task.channels * frame.original[1])
-                moments[name] = [(part, start(task)) for part in cut]
+                moments[name] = [(part, make(task)) for part in cut]
             for part, moment in moments[name]:
                 moment.update(task.activate(to_original(raws[name][0], frame, part)[None]))
     return {name: torch.cat([moment.uncertainty()[0, 0] for _, moment in parts]) for name, parts in moments.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from labelgrid.pixel.target import Target
 from labelgrid.score.statistic import FitContext, PoolBatch
@@ -17,6 +18,13 @@ from labelgrid.streams import stream
 MEMORY = 2**30
 #: The least number of seconds between two saves of a training's state: the state of a large module takes a while.
 SAVE_EVERY = 30.0
+
+
+def resized(maps: Tensor, height: int, width: int) -> Tensor:
+    """Maps [b, c, h, w] at a size, bilinearly."""
+    if maps.shape[-2:] == (height, width):
+        return maps
+    return functional.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
 
 
 @dataclass(frozen=True)
