@@ -69,7 +69,7 @@ class Wrong:
         return np.where(pool.grid.eligible, -np.arange(float(count)).reshape(pool.grid.state.shape), np.nan)
 
     def select(self, pool, budget):
-        return Selection(best_cells(self.scores(pool), pool.grid, budget, "first"))
+        return Selection(best_cells(scores := self.scores(pool), pool.grid, budget, "first", np.isnan(scores), False))
 
 
 class Overspends(Wrong):

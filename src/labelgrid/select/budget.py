@@ -14,7 +14,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.words import counted
 
 Floats = NDArray[np.float64]
-#: Costs are sums of floats: the share of a budget, or of 1, that may be spent above it.
+#: Tolerance for rounding when costs are summed: relative to the budget, at least absolute.
 ROUNDING = 1e-9
 
 
@@ -57,7 +57,7 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, un
 
 
 def payable(amount: float) -> float:
-    """What picks may cost in all: the amount, and what sums of floats may err by.
+    """What picks may cost in all: the amount plus the tolerance for rounding (`ROUNDING`).
 
     Example:
         >>> payable(0.0), payable(5e6) - 5e6 < 0.006

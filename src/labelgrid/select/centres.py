@@ -11,7 +11,7 @@ from labelgrid.select.budget import payable
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
-#: How many rows are converted to float64, centres multiplied, and pairs subtracted at a time; they fit a cache.
+#: Sizes that fit a CPU cache: rows converted to float64, centres per matrix product, and pairs per subtraction.
 BLOCK, TOGETHER, PAIRS = 1024, 512, 4096
 #: The least number of rows in the short list that centres are picked from, and its share of the pool.
 LEAST, SHARE = 256, 1 / 64
@@ -37,6 +37,12 @@ def squared_distances(features: NDArray[np.floating], centre: NDArray[np.floatin
             dtype=np.float64,
         )
         found[rows] = np.einsum("ij,ij->i", part, part)
+    return found
+
+
+def finite_rows(features: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which rows [n] of features [n, d] are finite; the others have no known features."""
+    found: NDArray[np.bool_] = np.isfinite(features.sum(1, dtype=np.float64))
     return found
 
 
@@ -67,7 +73,7 @@ class Nearest:
         self.centres += centres
 
     def products(self, centres: Rows) -> Iterator[tuple[slice, Floats]]:
-        """The squared distances to some rows without the norms of the others: blocks of rows, each [b, centres]."""
+        """|c|² − 2 x · c for all rows x and these centres c, |x − c|² less |x|²: blocks of rows, each [b, centres]."""
         factors = np.ascontiguousarray(-2 * self._centred(centres).T)
         for rows, block in self._blocks():
             products = block @ factors
@@ -229,7 +235,7 @@ def farthest_first(
         >>> farthest_first(line, first, np.ones(4), np.arange(4, dtype=np.uint64), 2.0, np.zeros(4))
         ([2, 3], array([ 0.,  1., 10.,  4.]))
     """
-    known = np.isfinite(features.sum(1, dtype=np.float64))
+    known = finite_rows(features)
     if not known.all():
         rows = np.flatnonzero(known)
         found, some = farthest_first(features[rows], centres[rows], costs[rows], keys[rows], amount, draws[rows])

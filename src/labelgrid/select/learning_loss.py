@@ -25,7 +25,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ScaledLosses:
     """Scores cells by predicted losses, moved and scaled to [0, 1] for each task over the pool's images.
 
     The ranking loss fixes neither the zero nor the scale of a prediction, so both are computed again each round.
@@ -61,7 +61,7 @@ def build(options: Options) -> Composed:
     """
     return Composed(
         needs=frozenset({"learning_loss"}),
-        scorer=Expected(options.unit == "images"),
+        scorer=ScaledLosses(options.unit == "images"),
         normaliser=AsIs(),
         unit=options.unit,
         expects={} if options.unit == "images" else {"train.terms": {"learning_loss": {"predict": "tasks"}}},

@@ -152,7 +152,7 @@ class MinMax:
     removed: ClassVar[Sequence[str]] = ("normalisation",)
 
     def calibrate(self, scores: Scores, grid: Grid, calibration: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The bounds by task: kept ones unchanged, and new ones for tasks whose scores differ for the first time."""
+        """The bounds by task: kept ones unchanged if their ends differ; for all other tasks with scores, new ones."""
         kept = dict(calibration) if self.keep == "first" else {}
         bounds = {task: pair for task, pair in kept.items() if np.isfinite(widths(*np.array(pair, np.float64)))}
         for column, task in enumerate(grid.tasks):
@@ -259,22 +259,20 @@ def missing_means(scores: Scores, grid: Grid) -> Scores:
 
 
 def best_cells(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None, valued: bool = False
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
 ) -> list[Pick]:
     """Pick the cells with the highest scores in the whole grid within the budget; ties are broken by image key.
 
     A budget of one image is worth t cells, so that strategies of both units spend equally many labels. `drawn`, bool
-    [n, t], marks the scores that were drawn at random; the picks state it. `valued`: buy the most score for
-    the money.
+    [n, t], marks the scores that were drawn at random; the picks state it. `valued`: buy the most score for the money.
     """
-    values, (costs, amount) = scores.ravel(), cell_costs(grid, budget)
-    at_random = np.zeros(len(values), np.bool_) if drawn is None else drawn.ravel()
+    values, at_random, (costs, amount) = scores.ravel(), drawn.ravel(), cell_costs(grid, budget)
     bought = (buy_value if valued else buy)(values, np.repeat(grid.keys, len(grid.tasks)), costs, amount)
     return cell_picks(grid, ((item, values[item], DRAWN if at_random[item] else why) for item in bought))
 
 
 def best_images(
-    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_] | None = None, valued: bool = False
+    scores: Scores, grid: Grid, budget: Budget, why: str, drawn: NDArray[np.bool_], valued: bool
 ) -> list[Pick]:
     """Pick all missing cells of the images with the highest mean score over their missing cells, within the budget.
 
@@ -288,5 +286,5 @@ def best_images(
         bought = buy_value((mean - lowest) * grid.eligible.sum(1), grid.keys, image_costs(grid, budget), budget.amount)
     else:
         bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
-    scored = np.any(grid.eligible if drawn is None else grid.eligible & ~drawn, axis=1)
+    scored = np.any(grid.eligible & ~drawn, axis=1)
     return image_picks(grid, ((row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought))

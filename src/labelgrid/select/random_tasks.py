@@ -6,7 +6,7 @@ Each task's cells are drawn uniformly and independently of the other tasks'.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +48,8 @@ class RandomTasks:
     """Random cells with a fixed share for each task, keyed by image and task."""
 
     options: Options
-    needs: frozenset[str] = frozenset()
-    unit: Literal["cells"] = "cells"
+    needs: ClassVar[frozenset[str]] = frozenset()
+    unit: ClassVar[Literal["cells"]] = "cells"
 
     @property
     def tasks(self) -> frozenset[str]:

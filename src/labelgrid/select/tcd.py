@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable
-from labelgrid.select.centres import farthest_centre, nearest_centre, squared_distances
+from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
@@ -87,17 +87,17 @@ class NearestByColumn:
         found = np.ascontiguousarray(features, np.float32)
         self.features, self.distance = unit_rows(found) if distance == "cosine" else found, distance
         self.squared, self.farthest = np.full(centres.shape, np.inf), 0.0
-        rows = np.flatnonzero(np.all(np.isfinite(self.features), axis=1))
+        rows = np.flatnonzero(finite_rows(self.features))
         known, used = self.features[rows], centres[rows]
         for column in range(centres.shape[1]):
             self.squared[rows, column] = nearest_centre(known, np.flatnonzero(used[:, column]))
         if not np.isfinite(self.squared).all():
             self.farthest = farthest_centre(known, np.flatnonzero(used.any(1)))
 
-    def add(self, row: int, columns: NDArray[np.intp]) -> None:
-        """Add a centre to some columns."""
+    def add(self, row: int, column: int) -> None:
+        """Add a centre to a column."""
         further = squared_distances(self.features, self.features[row])
-        self.squared[:, columns] = np.fmin(self.squared[:, columns], further[:, None])
+        self.squared[:, column] = np.fmin(self.squared[:, column], further)
         self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
 
     def copy(self) -> "NearestByColumn":
@@ -152,7 +152,7 @@ def _greedy(items: Items, nearest: NearestByColumn, rates: bool, first: tuple[in
         picks.append((row, column))
         at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])
         scores[row, column] = np.nan
-        nearest.add(row, np.array([column]))
+        nearest.add(row, column)
         far = nearest.values()
     far = np.where(np.isnan(at_pick), far, at_pick)
     return picks, items.scores * far, far
@@ -184,12 +184,13 @@ class TaskConsistency:
         known = INCONSISTENCY in self.needs
         raw = np.asarray(pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64)
         scores = self._normalised(raw, grid)
-        items = (image_items if options.unit == "images" else cell_items)(scores, pool, budget, options.tasks)
+        whole = options.unit == "images"
+        items = image_items(scores, pool, budget, options.tasks) if whole else cell_items(scores, pool, budget)
         terms, without = {"inconsistency": scores} if known else {}, dict[str, Scores]()
         if FEATURES in self.needs:
             nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
             picks, values, far = greedy(items, nearest, rates=budget.unit == "cost")
-            terms["diversity"] = far[:, 0] if options.unit == "images" else far
+            terms["diversity"] = far[:, 0] if whole else far
             if known:
                 without = {"diversity": items.scores, "inconsistency": far}
         else:
@@ -198,7 +199,7 @@ class TaskConsistency:
             bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount)
             picks = [divmod(index, groups) for index in bought]
         found = self._picks(picks, values, raw, grid)
-        if options.unit == "images":
+        if whole:
             values, without = values[:, 0], {name: rest[:, 0] for name, rest in without.items()}
         return Selection(found, terms, pool.calibration, values, without)
 
@@ -253,8 +254,8 @@ def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> I
     return Items(values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys, budget.amount)
 
 
-def cell_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
-    """The missing cells; a budget of one image is worth t cells. `tasks` is not read."""
+def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
+    """The missing cells; a budget of one image is worth t cells."""
     grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
     costs, amount = cell_costs(grid, budget)
     return Items(values, costs.reshape(values.shape), grid.bought, grid.keys, amount)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labelgrid.select.budget import image_costs, payable
+from labelgrid.select.centres import finite_rows
 from labelgrid.select.clusters import k_means
 from labelgrid.select.shares import Group, alternate, deal, image_picks
 from labelgrid.select.strategy import Budget, PoolView, Selection
@@ -58,7 +59,7 @@ class TypiClust:
         """As `Strategy.select`. A pick's terms are its typicality, and its cluster's images and labelled images."""
         grid, costs, used = pool.grid, image_costs(pool.grid, budget), np.any(pool.grid.bought, axis=1)
         features = pool.statistics[FEATURES]
-        known = np.isfinite(features.sum(1, dtype=np.float64))
+        known = finite_rows(features)
         rows = np.flatnonzero(known & (used | np.isfinite(costs)))
         if not len(rows):
             return Selection([])
