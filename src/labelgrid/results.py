@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Better = Literal["higher", "lower"]
+#: The name of the weighted sum of all tasks' losses.
+LOSS = "loss_mtl"
 
 
 @dataclass(frozen=True)

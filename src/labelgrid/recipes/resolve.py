@@ -13,6 +13,7 @@ from labelgrid import plugins
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.train.options import LENGTHS
 
 
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
@@ -92,8 +93,7 @@ def override(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
         {'train': {'steps': 0, 'batch': 8, 'epochs': 20}}
     """
     merged, train = merge(base, change), change.get("train", {})
-    lengths = ("epochs", "steps", "label_visits")
-    if isinstance(train, Mapping) and any(train.get(name) for name in lengths):
+    if isinstance(train, Mapping) and any(train.get(name) for name in LENGTHS):
         replaced = ({"steps", *merged["train"]} & {"steps", "label_visits"}) - train.keys()
         merged["train"] = {**merged["train"], **dict.fromkeys(replaced, 0)}
     return merged

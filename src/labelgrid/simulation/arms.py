@@ -33,6 +33,10 @@ class InitialLabels:
     shares: Mapping[str, float] = field(default_factory=dict)
     file: str = ""
 
+    def count(self, pool: int) -> int:
+        """The number of images, of a pool of this many."""
+        return min(self.images or pool, pool)
+
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 0:
             raise ValueError(f"initial.images must be a number of at least 0; it is {self.images}")

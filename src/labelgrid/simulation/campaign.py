@@ -20,6 +20,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.results import LOSS
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.choose import carried
 from labelgrid.rounds.round_scores import strategy_of
@@ -34,7 +35,6 @@ from labelgrid.simulation.study import Study
 #: The strategy that draws a run's initial images.
 FIRST = "random_images"
 #: The figure in `until` that belongs to no task.
-LOSS = "loss_mtl"
 
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
@@ -105,7 +105,7 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
 def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Progress) -> None:
     """Request the initial labels as round 1."""
     pool = project.store.count_images(("train",))
-    images = Budget(min(plan.images or pool, pool), "images")
+    images = Budget(plan.count(pool), "images")
     if plan.plan == "images":
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return

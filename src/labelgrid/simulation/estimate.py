@@ -27,6 +27,7 @@ from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.study import Kind
 from labelgrid.simulation.validate import validate_study, widened
+from labelgrid.train.options import LENGTHS
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -126,8 +127,7 @@ def _signature(job: Job) -> tuple[str, str]:
     """What the time of a run's steps depends on, and what that of its scoring depends on; "" if it scores nothing."""
     changes = dict(job.settings.changes)
     score = changes.pop("score", {})
-    lengths = ("steps", "epochs", "label_visits")
-    changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in lengths}
+    changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in LENGTHS}
     training = json.dumps([[row.name for row in job.study.rows(job.run.arm)], changes], sort_keys=True)
     scoring = json.dumps([asdict(job.settings.strategy), score], sort_keys=True) if job.max_work.scored else ""
     return training, scoring

@@ -78,7 +78,7 @@ def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
     if plan.file:
         cells = read_cells(root / plan.file)
         return len({cell.image_id for cell in cells}), len(cells)
-    images = min(plan.images or pool, pool)
+    images = plan.count(pool)
     return images, most_labels(plan, images, tasks)
 
 

@@ -31,7 +31,7 @@ def digests(values: Any) -> dict[str, str]:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """The plug-ins whose source is another than before.
+    """The plug-ins whose source has changed.
 
     Example:
         >>> changed({"a:build": "1", "b:build": "2"}, {"a:build": "1", "b:build": "3", "c:build": "4"})

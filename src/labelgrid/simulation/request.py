@@ -105,7 +105,7 @@ class StudyRequest:
         return kept
 
     def changed_code(self) -> list[str]:
-        """The own plug-ins whose source is another than when the folder's runs were started."""
+        """The own plug-ins whose source has changed since the folder's runs were started."""
         before = (self.previous() or {}).get("code")
         return own_code.changed(before, self.to_json().get("code", {})) if isinstance(before, Mapping) else []
 

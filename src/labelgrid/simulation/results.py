@@ -14,12 +14,12 @@ from labelgrid.errors import ProjectError
 from labelgrid.files import atomic_write, disk
 from labelgrid.project.artifacts import read_measured
 from labelgrid.report.content import Measured
-from labelgrid.results import Better, Result
+from labelgrid.results import LOSS, Better, Result
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.spreadsheets import marked
 
-#: The task and metric of the weighted sum of all tasks' losses.
-OVERALL, LOSS = "all", "loss_mtl"
+#: The task of `LOSS` in the records.
+OVERALL = "all"
 #: The table of all records, in a study's folder.
 TABLE = "outcomes.parquet"
 

@@ -71,8 +71,8 @@ class StudyResult:
 def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> StudyResult:
     """Execute all runs of a study that are not done, then write the records of all runs.
 
-    An existing folder of the same study is resumed, with its strategies, seeds and rounds. A failed run does not stop
-    the others; see `StudyResult.failed`.
+    An existing folder of the same study is resumed, with its strategies, seeds, rounds and `full`. A failed run does
+    not stop the others; see `StudyResult.failed`.
 
     Raises:
         LabelgridError: the study is refused (a name is unknown, a value wrong, an image unreadable, the folder holds
@@ -101,7 +101,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
 
 
 def _history(request: StudyRequest, jobs: Mapping[str, Job]) -> dict[str, Any]:
-    """The versions and notes for the report: those of earlier calls, and that the code now is other than theirs.
+    """The versions and notes for the report: those of earlier calls, and a note if code or versions have changed.
 
     If no run is left, versions and digests of code stay those of the code that made the runs.
     """

@@ -14,6 +14,7 @@ from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice
+from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.parts import check_named
 from labelgrid.select.strategy import Strategy
@@ -50,11 +51,11 @@ def validate_study(request: StudyRequest) -> list[Run]:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_scoring(request, run)
     check_pattern(study.group)
-    unknown = [name for name in study.until if name != "loss_mtl" and name.partition("/")[0] not in study.tasks]
+    unknown = [name for name in study.until if name != LOSS and name.partition("/")[0] not in study.tasks]
     if unknown:
         raise RecipeError(
-            f"until names '{unknown[0]}', which is not a figure of a task.",
-            next_step='A figure is "TASK/METRIC", such as "semseg/mIoU", or "loss_mtl".',
+            f"until names '{unknown[0]}', which is not a metric of a task.",
+            next_step=f'A metric is "TASK/METRIC", such as "semseg/mIoU", or "{LOSS}".',
         )
     _check_splits(request)
     _check_cells(request)
@@ -64,10 +65,10 @@ def validate_study(request: StudyRequest) -> list[Run]:
 
 def _check_strategy(study: Study, name: str) -> None:
     """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image, or one label."""
-    chosen = study.chosen(name)
-    strategy: Strategy = build_plugin("select", PluginChoice(chosen.name, chosen.options))
+    strategy: Strategy = build_plugin("select", study.chosen(name))
     rows = study.rows(name)
-    check_named(name, getattr(strategy, "tasks", ()), [row.name for row in rows])
+    named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
+    check_named(name, named, [row.name for row in rows])
     image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
     if strategy.unit == "images" and study.budget < image_cost[study.unit]:
         raise RecipeError(
@@ -75,7 +76,6 @@ def _check_strategy(study: Study, name: str) -> None:
             next_step=f"An image with all its labels takes {image_cost[study.unit]:g} {study.unit}.",
             unchanged="Nothing was run.",
         )
-    named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
     least = min(row.cost for row in rows if row.name in named)
     if study.unit == "cost" and study.budget < least:
         raise RecipeError(
@@ -188,7 +188,7 @@ def _check_cells(request: StudyRequest) -> None:
 
 
 def widened(request: StudyRequest) -> StudyRequest:
-    """The request plus the strategies, seeds and rounds that its folder already has, so that their runs are resumed."""
+    """The request plus the strategies, seeds, rounds and `full` of its folder, so that all runs there are resumed."""
     previous = request.previous()
     if previous is None:
         return request

@@ -31,6 +31,8 @@ class ObjectiveOptions:
             raise ValueError(f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}")
 
 
+#: The options that set the length of a training.
+LENGTHS = ("epochs", "steps", "label_visits")
 #: Options that were added after trainings had been recorded, with the defaults that these had.
 ADDED: Mapping[str, Any] = {"label_visits": 0.0, "fill": "images", "patience": 0}
 

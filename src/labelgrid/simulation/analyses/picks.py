@@ -14,13 +14,14 @@ import numpy as np
 
 from labelgrid.labels.grid import Cell, State
 from labelgrid.progress import Progress
+from labelgrid.project.artifacts import read_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.dots import Dots
 from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
 from labelgrid.simulation.analyses.measuring import Question, measured
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
-from labelgrid.streams import image_key, keyed_uniform, seed_of
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Picks:
             images = [row.image_id for row in project.store.images(("train",))]
             every = frozenset(Cell(image, task) for image in images for task in project.tasks())
             bought = {row.round for row in rows if row.state == State.LABELLED}
-            numbers = [number for number in sorted(bought) if _has_fit(project, number)]
+            numbers = [number for number in sorted(bought) if read_fit(project.round_folder(number))]  # not the initial
         for number in numbers:
             picked = frozenset(r.cell for r in rows if (r.round, r.state) == (number, State.LABELLED))
             earlier = [row for row in rows if row.round < number]
@@ -76,22 +77,17 @@ class Picks:
                     yield Question(run, folder, number, cells, known, {"round": number, "cells": of, "known": how})
 
     def _sample(self, pool: frozenset[Cell], seed: int) -> frozenset[Cell]:
-        """The cells of the pool's images that are measured: as far as they can be, the same for all arms of a seed."""
+        """The cells of the measured images, drawn by image id: arms of a seed share those that all their pools have."""
         images = sorted({cell.image_id for cell in pool})
         if not 0 < self.options.sample < len(images):
             return pool
-        draws = keyed_uniform(np.array([image_key(image) for image in images], np.uint64), seed_of(seed, "analysis"))
+        draws = keyed_uniform(image_keys(images), seed_of(seed, "analysis"))
         chosen = {images[index] for index in np.argsort(draws)[: self.options.sample]}
         return frozenset(cell for cell in pool if cell.image_id in chosen)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
         """As `Analysis.drawings`: one drawing for each task and round, one row for each arm."""
         return [_dots(group) for group in grouped(means, "round", "task").values()]
-
-
-def _has_fit(project: ProjectFolder, number: int) -> bool:
-    """Whether a round trained a network before its picks: the round of the initial labels did not."""
-    return (project.round_folder(number) / "fit.json").is_file()
 
 
 def _of_images(labelled: Sequence[Cell], cells: frozenset[Cell]) -> frozenset[Cell]:

@@ -1,4 +1,4 @@
-"""What the scores of cells correlate with: the loss there, rare classes, far rooms, noise.
+"""What the scores of cells correlate with: the cell's loss, its image's rare classes, mean values and noise.
 
 Spearman's rank correlation over the cells that could be picked in a round, for each statistic with a value per cell,
 task and trait. The traits (`with`): the loss of the round's network on the cell's hidden label, given the labels that

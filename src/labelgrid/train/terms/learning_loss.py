@@ -72,19 +72,17 @@ class LearningLoss(Term):
         super().__init__()
         self.options, self.tasks = options, tuple(tasks)
         output = _example(network)
-        maps = self._maps(output.features, lambda: output.task_features, detach=True)
+        maps = self._maps(output.features, lambda: output.task_features)
         self.predictors = nn.ModuleDict(
             {name: LossModule([x.shape[1] for x in given], options.width) for name, given in maps.items()}
         )
 
-    def _maps(self, features: Features, task_features: Callable[[], Raw], *, detach: bool) -> dict[str, list[Tensor]]:
+    def _maps(self, features: Features, task_features: Callable[[], Raw]) -> dict[str, list[Tensor]]:
         """The maps that each module reads, by the module's name."""
         if self.options.predict == "image":
-            maps = {"image": list(features.levels)}
-        else:
-            found = task_features()
-            maps = {name: [found[name]] for name in self.tasks}
-        return {name: [x.detach() for x in given] for name, given in maps.items()} if detach else maps
+            return {"image": list(features.levels)}
+        found = task_features()
+        return {name: [found[name]] for name in self.tasks}
 
     def _predicted(self, maps: Mapping[str, list[Tensor]]) -> dict[str, Tensor]:
         return {name: self.predictors[name](given).float() for name, given in maps.items()}
@@ -96,14 +94,15 @@ class LearningLoss(Term):
             features: the encoder's.
             task_features: returns the tasks' features of the same images; not called where they are not needed.
         """
-        predicted = torch.stack(list(self._predicted(self._maps(features, task_features, detach=True)).values()), 1)
+        predicted = torch.stack(list(self._predicted(self._maps(features, task_features)).values()), 1)
         return predicted.expand(-1, len(self.tasks))
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The ranking losses [b], one per module. Pairs are compared by the tasks of which both images have a label."""
         options, names = self.options, list(self.tasks)
-        detach = step.progress >= options.detach
-        maps = self._maps(step.output.features, lambda: step.output.task_features, detach=detach)
+        maps = self._maps(step.output.features, lambda: step.output.task_features)
+        if step.progress >= options.detach:
+            maps = {name: [x.detach() for x in given] for name, given in maps.items()}
         weights = fixed_weights(step.tasks, step.objective)
         losses = torch.stack([step.losses[name].detach() * weights[name] for name in names], 1).float()
         present = targets_present(step.batch.targets, names)
