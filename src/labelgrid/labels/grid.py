@@ -1,6 +1,6 @@
 """Defines the grid: states of cells, legal moves, ids of requests, and the arrays that strategies see."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
@@ -205,3 +205,17 @@ class Grid:
     def cell(self, row: int, column: int) -> Cell:
         """The cell at a row and column of the arrays."""
         return Cell(str(self.images[row]), self.tasks[column])
+
+    def cell_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
+        """Picks of cells, given the indices in the flattened grid, scores and reasons."""
+        t = len(self.tasks)
+        return [Pick(self.cell(*divmod(item, t)), float(score), why=why) for item, score, why in found]
+
+    def image_picks(self, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
+        """Picks of all missing cells of images, given their rows, scores and reasons."""
+        eligible = self.eligible
+        return [
+            Pick(self.cell(row, int(column)), float(score), why=why)
+            for row, score, why in found
+            for column in np.flatnonzero(eligible[row])
+        ]

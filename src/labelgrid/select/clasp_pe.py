@@ -15,7 +15,7 @@ from scipy.stats import rankdata
 
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, draw_cells
-from labelgrid.select.shares import Group, Turns, alternate, cell_picks, deal, interleave, shuffled
+from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -86,7 +86,7 @@ class ClassStratified:
             tasks.append(interleave(parts, shares))
         costs, amount = cell_costs(grid, budget)
         found = deal(groups, interleave(tasks, [1.0] * t), costs, np.repeat(grid.keys, t), amount)
-        picks = cell_picks(grid, ((item, score, whys[group]) for item, group, score in found))
+        picks = grid.cell_picks((item, score, whys[group]) for item, group, score in found)
         in_turn = -rankdata(-np.where(grid.eligible, unsure, np.nan), "min", axis=0, nan_policy="omit")
         left_out = "noise and classes" if self.options.by_class else "noise"
         terms = {"uncertainty": unsure, "exponent": np.full(len(unsure), power)}

@@ -12,7 +12,6 @@ import numpy as np
 from labelgrid.select.budget import image_costs
 from labelgrid.select.centres import farthest_first
 from labelgrid.select.parts import draw_images
-from labelgrid.select.shares import image_picks
 from labelgrid.select.strategy import Budget, PoolView, Selection
 
 FEATURES = "features"
@@ -42,7 +41,7 @@ class CoreSet:
         grid, features = pool.grid, pool.statistics[FEATURES]
         costs, first = image_costs(grid, budget), draw_images(grid, pool.seed)[:, 0]
         rows, distances = farthest_first(features, np.any(grid.bought, axis=1), costs, grid.keys, budget.amount, first)
-        picks = image_picks(grid, ((row, distances[row], "far from all labelled images") for row in rows))
+        picks = grid.image_picks((row, distances[row], "far from all labelled images") for row in rows)
         return Selection(picks, {"distance": distances})
 
 

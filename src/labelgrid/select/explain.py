@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Explanation, Grid, Pick, State
-from labelgrid.select.centres import finite_rows, squared_distances
 from labelgrid.select.strategy import Selection
 
 Floats = NDArray[np.float64]
@@ -141,7 +140,7 @@ def nearest_labelled(features: NDArray[np.floating], grid: Grid, picks: Sequence
         [('j', 5.0)]
     """
     rows, columns = _places(picks, grid)
-    known = finite_rows(features)
+    known = np.isfinite(features.sum(1, dtype=np.float64))
     nearest, distances = np.full(len(rows), -1), np.full(len(rows), np.nan)
     for column in np.unique(columns):
         centres = np.flatnonzero((grid.state[:, column] == State.LABELLED) & known)
@@ -150,7 +149,8 @@ def nearest_labelled(features: NDArray[np.floating], grid: Grid, picks: Sequence
             part = some[start : start + PICKS]
             nearest[part] = _nearest(features, rows[part], centres[np.argsort(grid.keys[centres])])
     found = np.flatnonzero(nearest >= 0)
-    distances[found] = np.sqrt(squared_distances(features[rows[found]], features[nearest[found]]))
+    apart = np.subtract(features[rows[found]], features[nearest[found]], dtype=np.float64)
+    distances[found] = np.sqrt(np.einsum("ij,ij->i", apart, apart))
     return [
         (str(grid.images[row]) if row >= 0 else "", distance)
         for row, distance in zip(nearest.tolist(), distances.tolist(), strict=True)

@@ -11,7 +11,6 @@ from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.knapsack import buy_value
-from labelgrid.select.shares import cell_picks, image_picks
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
@@ -268,7 +267,7 @@ def best_cells(
     """
     values, at_random, (costs, amount) = scores.ravel(), drawn.ravel(), cell_costs(grid, budget)
     bought = (buy_value if valued else buy)(values, np.repeat(grid.keys, len(grid.tasks)), costs, amount)
-    return cell_picks(grid, ((item, values[item], DRAWN if at_random[item] else why) for item in bought))
+    return grid.cell_picks((item, values[item], DRAWN if at_random[item] else why) for item in bought)
 
 
 def best_images(
@@ -287,4 +286,4 @@ def best_images(
     else:
         bought = buy(mean, grid.keys, image_costs(grid, budget), budget.amount)
     scored = np.any(grid.eligible & ~drawn, axis=1)
-    return image_picks(grid, ((row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought))
+    return grid.image_picks((row, float(mean[row]), why if scored[row] else DRAWN_IMAGE) for row in bought)

@@ -15,7 +15,7 @@ from labelgrid.errors import NothingToBuyError
 from labelgrid.labels.grid import Grid
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import check_named, draw_cells
-from labelgrid.select.shares import Group, alternate, cell_picks, deal, interleave, shuffled
+from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.words import listed
 
@@ -70,7 +70,7 @@ class RandomTasks:
         turns = interleave([alternate([index]) for index in range(len(order))], shares[order].tolist())
         costs, amount = cell_costs(grid, budget)
         found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
-        return Selection(cell_picks(grid, ((item, score, "random image of this task") for item, _, score in found)))
+        return Selection(grid.cell_picks((item, score, "random image of this task") for item, _, score in found))
 
     def _shares(self, grid: Grid) -> NDArray[np.float64]:
         """The weight of each task, float64 [t]."""

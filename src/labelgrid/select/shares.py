@@ -1,12 +1,11 @@
 """Divides a budget among groups of images or cells: each group gets its share of the picks."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import Floats, payable
 from labelgrid.streams import stream
 
@@ -84,22 +83,6 @@ def shuffled(count: int, seed: int, *names: str) -> list[int]:
         [0, 1, 2]
     """
     return [int(number) for number in stream(seed, "turns", *names).permutation(count)]
-
-
-def image_picks(grid: Grid, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
-    """The picks of all missing cells of images, given their rows, scores and reasons."""
-    eligible = grid.eligible
-    return [
-        Pick(grid.cell(row, int(column)), float(score), why=why)
-        for row, score, why in found
-        for column in np.flatnonzero(eligible[row])
-    ]
-
-
-def cell_picks(grid: Grid, found: Iterable[tuple[int, float, str]]) -> list[Pick]:
-    """The picks of cells, given their indices in the flattened grid, scores and reasons."""
-    t = len(grid.tasks)
-    return [Pick(grid.cell(*divmod(item, t)), float(score), why=why) for item, score, why in found]
 
 
 def deal(

@@ -13,7 +13,7 @@ from pydantic import Field
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.clusters import k_means
 from labelgrid.select.parts import draw_cells, draw_images
-from labelgrid.select.shares import Group, alternate, cell_picks, deal, image_picks, shuffled
+from labelgrid.select.shares import Group, alternate, deal, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -73,7 +73,7 @@ class Stratified:
             draws = draw_images(grid, pool.seed)[:, 0]
             groups = [Group(rows, draws[rows]) for rows in (np.flatnonzero(strata == name) for name in names)]
             found = deal(groups, turns, image_costs(grid, budget), grid.keys, budget.amount)
-            picks = image_picks(grid, ((row, score, why) for row, _, score in found))
+            picks = grid.image_picks((row, score, why) for row, _, score in found)
         else:
             draws, t = draw_cells(grid, pool.seed), len(grid.tasks)
             of = draws.ravel()
@@ -81,7 +81,7 @@ class Stratified:
             groups = [Group(items, of[items]) for items in (np.flatnonzero(of_cell == name) for name in names)]
             costs, amount = cell_costs(grid, budget)
             found = deal(groups, turns, costs, np.repeat(grid.keys, t), amount)
-            picks = cell_picks(grid, ((item, score, why) for item, _, score in found))
+            picks = grid.cell_picks((item, score, why) for item, _, score in found)
         return Selection(picks, {"stratum": strata, "images in it": size}, without={"strata": draws})
 
     def _strata(self, pool: PoolView, rows: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from pydantic import Field
 from labelgrid.select.budget import image_costs, payable
 from labelgrid.select.centres import finite_rows
 from labelgrid.select.clusters import k_means
-from labelgrid.select.shares import Group, alternate, deal, image_picks
+from labelgrid.select.shares import Group, alternate, deal
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import seed_of
 
@@ -82,7 +82,7 @@ class TypiClust:
                 left -= float(sum(costs[item] for item, _, _ in part))
                 costs[[item for item, _, _ in part]] = np.inf
         why = "typical of images like which few are labelled"
-        picks = image_picks(grid, ((row, score, why) for row, _, score in found))
+        picks = grid.image_picks((row, score, why) for row, _, score in found)
         of = np.where(clusters >= 0, clusters, 0)
         terms = {"typicality": typicality, "images like it": sizes[of], "labelled like it": labelled[of]}
         return Selection(picks, terms, without={"clusters": typicality})
