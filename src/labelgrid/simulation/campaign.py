@@ -96,7 +96,7 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     if read_fit(folder) is None or read_measured(folder) is None:
         fit.fit(project, progress)
         return True
-    reached = _reached(project, study, folder)  # in every run, so that an unknown figure fails in the first one
+    reached = _reached(project, study, folder)  # in every run, so that an unknown metric fails in the first one
     if reached or run.kind != "strategy" or len(closed) > run.rounds(study):
         return False
     return _query(project, run, study, progress)
@@ -180,7 +180,7 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
 
 
 def _higher_is_better(project: ProjectFolder, name: str) -> bool:
-    """Whether higher is better for a figure: `task/metric`, or `loss_mtl`."""
+    """Whether higher is better for a metric: `task/metric`, or `loss_mtl`."""
     measured = read_measured(project.round_folder(project.round_number))
     task, _, metric = name.partition("/")
     results = measured.metrics.get(task, {}) if measured else {}

@@ -189,13 +189,13 @@ def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
         pipe.send(str(error))
 
 
-class Asked(list[str]):
-    """Image ids that remember whether a statistic was trained on them."""
+class TrackedIds(list[str]):
+    """Image ids that record whether a statistic was trained on them."""
 
-    asked = False
+    used = False
 
     def __iter__(self) -> Iterator[str]:
-        self.asked = True
+        self.used = True
         return super().__iter__()
 
 
@@ -239,14 +239,14 @@ def _time_statistics(scorer: "PoolScorer", pool: Sequence[str]) -> tuple[float, 
         return model
 
     for name, statistic in scorer.statistics.items():
-        parts = Asked(pool), Asked(labelled_images(project, "train")[:SCORED])
+        parts = TrackedIds(pool), TrackedIds(labelled_images(project, "train")[:SCORED])
         start, before = time.perf_counter(), sum(members)
         images = FitImages(parts[1], parts[0], fit.seed, member, context.recipe.objective)
         fit_statistics(replace(job, statistics={name: statistic}), images, folder, timer)
         took = time.perf_counter() - start - (sum(members) - before)
-        used = sum(len(part) for part in parts if part.asked)
+        used = sum(len(part) for part in parts if part.used)
         for place, part in enumerate(parts):
-            seconds[place] += took / used if part.asked and used else 0.0
+            seconds[place] += took / used if part.used and used else 0.0
     return seconds[0], seconds[1], len(members)
 
 

@@ -11,7 +11,6 @@ from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
 from labelgrid.simulation import own_code
-from labelgrid.simulation.arms import InitialLabels
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 from labelgrid.train.options import ADDED
 
@@ -76,7 +75,8 @@ class StudyRequest:
         """The content of `study.json`."""
         loaded = load_recipe(self.recipe)
         recipe = json.loads(loaded.json())
-        cells = {plan.file: digest(self.root / plan.file) for plan in self._plans() if plan.file}
+        files = {self.study.initial_of(name).file for name in self.study.strategies} - {""}
+        cells = {file: digest(self.root / file) for file in sorted(files)}
         study = json.loads(json.dumps(asdict(self.study)))
         code = own_code.digests([recipe, study])
         chosen = [build_plugin("select", self.study.chosen(name)) for name in self.study.strategies]
@@ -108,6 +108,3 @@ class StudyRequest:
         """The own plug-ins whose source has changed since the folder's runs were started."""
         before = (self.previous() or {}).get("code")
         return own_code.changed(before, self.to_json().get("code", {})) if isinstance(before, Mapping) else []
-
-    def _plans(self) -> list[InitialLabels]:
-        return [self.study.initial_of(name) for name in self.study.strategies]

@@ -19,8 +19,9 @@ from labelgrid.simulation.runs import DONE
 
 #: How many times a process that was killed, or that the machine failed (memory, disk), is restarted.
 RETRIES = 2
-#: Parts of torch's messages about a killed data worker or full memory; it raises RuntimeError for all sorts of errors.
-OF_MACHINE = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
+#: Parts of torch's messages about a killed data worker or full memory, which a restart may avoid; torch raises a
+#: RuntimeError for all sorts of errors.
+TRANSIENT = ("killed by signal", "exited unexpectedly", "out of memory", "allocate memory")
 JobState = Literal["waiting", "running", "done", "failed"]
 
 
@@ -87,19 +88,19 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
     except Exception as error:  # a killed data worker, no memory left, a bug
         trace = job.folder.with_name(f"{job.run.key}.error.txt")
         write_text(trace, traceback.format_exc())
-        pipe.send(("died" if may_pass(error) else "end", f"{type(error).__name__}: {error} (see {trace})."))
+        pipe.send(("died" if is_transient(error) else "end", f"{type(error).__name__}: {error} (see {trace})."))
         raise SystemExit(1) from error
 
 
-def may_pass(error: Exception) -> bool:
+def is_transient(error: Exception) -> bool:
     """Whether a restart may avoid an error: one of the machine, not of the code, which would fail again.
 
     Example:
-        >>> may_pass(MemoryError()), may_pass(NameError("name 'x' is not defined"))
+        >>> is_transient(MemoryError()), is_transient(NameError("name 'x' is not defined"))
         (True, False)
     """
-    of_machine = isinstance(error, RuntimeError) and any(part in str(error) for part in OF_MACHINE)
-    return of_machine or isinstance(error, OSError | MemoryError)
+    of_torch = isinstance(error, RuntimeError) and any(part in str(error) for part in TRANSIENT)
+    return of_torch or isinstance(error, OSError | MemoryError)
 
 
 def trained(job: Job) -> int:
@@ -126,8 +127,8 @@ class Runner:
     jobs: Mapping[str, Job]
     at_once: int
     show: Callable[[Mapping[str, JobStatus]], None]
-    statuses: dict[str, JobStatus] = field(default_factory=dict)
-    _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(default_factory=dict)
+    statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
+    _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(init=False, default_factory=dict)
 
     def run(self) -> Mapping[str, JobStatus]:
         """Run until every job is done or failed; returns the final statuses."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import ClassVar
 
 from labelgrid.labels.grid import State
 from labelgrid.progress import Progress
@@ -30,9 +31,9 @@ class Options:
 class Known:
     """See the module."""
 
-    kinds: frozenset[Kind] = frozenset({"start", "strategy", "full"})
-    within: frozenset[str] = frozenset({"labels"})
-    needs: str = "a trained network"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"start", "strategy", "full"})
+    within: ClassVar[frozenset[str]] = frozenset({"labels"})
+    needs: ClassVar[str] = "a trained network"
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""

@@ -9,6 +9,7 @@ they had no label, as in the paper's setting, there is only "none".
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -45,9 +46,9 @@ class Picks:
     """See the module."""
 
     options: Options
-    kinds: frozenset[Kind] = frozenset({"strategy"})
-    within: frozenset[str] = frozenset()
-    needs: str = "a round in which a trained network was followed by picks"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = "a round in which a trained network was followed by picks"
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""

@@ -7,6 +7,7 @@ label: for depth in its unit, for normals 1 − the cosine of the angle. A range
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
@@ -38,9 +39,9 @@ class PseudoLabelErrors:
     """See the module."""
 
     options: Options
-    kinds: frozenset[Kind] = frozenset({"strategy"})
-    within: frozenset[str] = frozenset()
-    needs: str = "pseudo-labels; an arm's `changes` can add the term `pseudo_labels`"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = "pseudo-labels; an arm's `changes` can add the term `pseudo_labels`"
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""

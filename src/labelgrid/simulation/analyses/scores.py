@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -37,9 +38,9 @@ class Options:
 class Scores:
     """See the module."""
 
-    kinds: frozenset[Kind] = frozenset({"strategy"})
-    within: frozenset[str] = frozenset({"round"})
-    needs: str = "scores of cells"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy"})
+    within: ClassVar[frozenset[str]] = frozenset({"round"})
+    needs: ClassVar[str] = "scores of cells"
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""

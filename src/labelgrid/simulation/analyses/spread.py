@@ -8,6 +8,7 @@ in `outcomes.csv`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from labelgrid.labels.grid import State
 from labelgrid.progress import Progress
@@ -28,9 +29,9 @@ class Options:
 class LabelSpread:
     """See the module."""
 
-    kinds: frozenset[Kind] = frozenset({"strategy"})
-    within: frozenset[str] = frozenset()
-    needs: str = "labels"
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = "labels"
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`."""

@@ -93,7 +93,7 @@ class PseudoLabels(Term):
                 next_step=f"The tasks are: {', '.join(tasks)}.",
             )
         self.options = options
-        self.least = {
+        self.threshold = {
             name: options.confidence if task.probabilities else 1 - options.certain
             for name, task in tasks.items()
             if name in (options.tasks or tasks)
@@ -117,7 +117,7 @@ class PseudoLabels(Term):
         """The tasks of an image that the model knows, with neither a label nor a pseudo-label."""
         return [
             name
-            for name in self.least
+            for name in self.threshold
             if (model.trained is None or name in model.trained)
             and data.source.label(image, data.definitions[name]) is None
             and not files.path(image, data.definitions[name]).exists()
@@ -132,7 +132,7 @@ class PseudoLabels(Term):
         """
         network = model.network
         known = partial(labels_of, data.source, data.definitions) if self.options.known else None
-        used = 1 if all(data.tasks[name].probabilities for name in self.least) else 3
+        used = 1 if all(data.tasks[name].probabilities for name in self.threshold) else 3
         for cpu_batch in eval_batches(data.source, data.definitions, images, data.data, batch=1, known=known):
             batch = cpu_batch.to(data.device)
             with torch.inference_mode():
@@ -146,9 +146,9 @@ class PseudoLabels(Term):
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The tasks' own losses [b] of all stages, weighted as in the objective, over the trusted pixels."""
-        soft = {name: one for name, one in step.batch.soft.get(step.name, {}).items() if name in self.least}
+        soft = {name: one for name, one in step.batch.soft.get(step.name, {}).items() if name in self.threshold}
         targets = {
-            name: replace(one.target, valid=one.target.valid & (one.confidence > self.least[name]))
+            name: replace(one.target, valid=one.target.valid & (one.confidence > self.threshold[name]))
             for name, one in soft.items()
         }
         tasks, weights = {name: step.tasks[name] for name in soft}, fixed_weights(step.tasks, step.objective)
