@@ -45,8 +45,9 @@ def main(words: list[str] | None = None) -> int:
     rows = np.arange(options.labelled)
     print(machine())
     print(f"{options.images:,} images x {options.width}, {options.labelled:,} labelled")
-    for name, side in SIDES.items():
-        np.testing.assert_allclose(side(features, rows), nearest_centre(features, rows), rtol=1e-12, err_msg=name)
+    ours = nearest_centre(features, rows)
+    for name in list(SIDES)[1:]:
+        np.testing.assert_allclose(SIDES[name](features, rows), ours, rtol=1e-12, err_msg=name)
     times = interleaved({name: lambda side=side: side(features, rows) for name, side in SIDES.items()}, options.repeats)
     show(times)
     for name in list(SIDES)[1:]:
