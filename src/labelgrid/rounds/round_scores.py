@@ -54,10 +54,12 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
         given: the recipe's tables, by folder: those of "score" and of "train.terms".
 
     Raises:
-        RecipeError: a plug-in has another option. PluginError: it has none of this name.
+        RecipeError: a plug-in has another option. PluginError: it has none of this name, or there is no such folder.
     """
     expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
     for folder, tables in expected.items():
+        if folder not in given:
+            raise PluginError(f"{who} relies on options of '{folder}'; its `expects` can name {', '.join(given)}.")
         resolved = resolved_options(folder, tables, given[folder])
         table = folder.rpartition(".")[2]
         for name, key, value in ((name, *item) for name, options in tables.items() for item in options.items()):

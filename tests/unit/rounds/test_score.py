@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from labelgrid.config import parse
-from labelgrid.errors import ModelError, ProjectError, RecipeError
+from labelgrid.errors import ModelError, PluginError, ProjectError, RecipeError
 from labelgrid.labels.grid import State
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds import context, fit, members, query, score
-from labelgrid.rounds.round_scores import RoundScores, strategy_of
+from labelgrid.rounds.round_scores import RoundScores, check_expected, strategy_of
 from labelgrid.score import dropout
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import FILE, read_stamp
@@ -59,6 +60,25 @@ def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit
         recipe = json.loads(context.recipe_of(project).json())
         with pytest.raises(RecipeError, match="The strategy needs measure"):
             assert RoundScores(project, record(recipe, ""), strategy).stamp
+
+
+@pytest.mark.parametrize(
+    ("expects", "message"),
+    [
+        (
+            {"scores": {"dropout": {"measure": "entropy"}}},
+            r"Mine relies on options of 'scores'; .* score, train\.terms",
+        ),
+        (
+            {"score": {"dropout": {"measures": "entropy"}}},
+            r"Mine relies on the option 'measures' of \[score\.dropout\]",
+        ),
+    ],
+)
+def test_a_strategy_that_relies_on_what_no_plug_in_has_is_refused(expects: dict[str, Any], message: str) -> None:
+    strategy = replace(build_plugin("select", PluginChoice("random_cells")), expects=expects)
+    with pytest.raises(PluginError, match=message):
+        check_expected("Mine", strategy, {"score": {}, "train.terms": {}})
 
 
 def test_an_option_of_a_term_that_the_strategy_cannot_use_is_refused_in_fit_and_score(tmp_path: Path) -> None:
