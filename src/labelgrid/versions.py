@@ -1,4 +1,4 @@
-"""Reads the versions of the packages that figures depend on, without loading them."""
+"""Reads the versions of the packages that results depend on, without loading them."""
 
 from importlib.metadata import PackageNotFoundError, version
 

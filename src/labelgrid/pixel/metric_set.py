@@ -32,5 +32,5 @@ class MetricSet:
             metric.merge(counted)
 
     def compute(self) -> dict[str, Result]:
-        """The figures of all metrics, by name."""
+        """The values of all metrics, by name."""
         return {name: result for metric in self.metrics for name, result in metric.compute().items()}

@@ -1,8 +1,8 @@
-"""Provides the metrics: mergeable sums over a set's valid pixels, and figures computed from them.
+"""Provides the metrics: mergeable sums over a set's valid pixels, and values computed from them.
 
 `update` takes whole images or strips of rows, in batches of any size, with the same result. Only the saliency metric
 averages over images and needs to know where an image ends, but every caller must call `end_image`.
-The figures of an empty set are NaN.
+The values of an empty set are NaN.
 """
 
 from typing import Literal, Protocol, Self
@@ -40,11 +40,11 @@ class Metric(Protocol):
         """Add the counts of another metric with the same options over other images."""
 
     def compute(self) -> dict[str, Result]:
-        """The figures over everything added so far, by name; more may be added afterwards."""
+        """The values over everything added so far, by name; more may be added afterwards."""
 
 
 class SumMetric:
-    """A metric whose figures are computed from sums over the set, held in float64 on the CPU."""
+    """A metric whose values are computed from sums over the set, held in float64 on the CPU."""
 
     def __init__(self, *shape: int) -> None:
         self.sums = torch.zeros(shape, dtype=torch.float64)
@@ -141,8 +141,8 @@ class DepthMetric(SumMetric):
     def compute(self) -> dict[str, Result]:
         """`RMSE` and `absErr`."""
         squares, absolutes, count = self.sums
-        figures = {"RMSE": (squares / count).sqrt(), "absErr": absolutes / count}
-        return {name: Result(name, value.item(), self.unit, "lower") for name, value in figures.items()}
+        values = {"RMSE": (squares / count).sqrt(), "absErr": absolutes / count}
+        return {name: Result(name, value.item(), self.unit, "lower") for name, value in values.items()}
 
 
 class NormalsMetric(SumMetric):
@@ -176,7 +176,7 @@ class NormalsMetric(SumMetric):
 
 
 class SaliencyMetric(SumMetric):
-    """IoU and maxF in percent: best over 15 thresholds of figures averaged over images.
+    """IoU and maxF in percent: best over 15 thresholds of values averaged over images.
 
     At each threshold an image has the IoU of its foreground (1 if neither label nor prediction has a positive),
     a precision and a recall (0 if the denominator is 0). F is that of mean precision and mean recall.

@@ -27,7 +27,7 @@ def advice_of(project: ProjectFolder) -> list[str]:
     lines = []
     if not project.store.count_images(("heldout",)):
         lines.append(
-            "No image is held out, so nothing will be measured: no figures, no curves in the report. "
+            "No image is held out, so nothing will be measured: no metrics, no curves in the report. "
             f"`{command('add', project.folder, '--holdout', '20%')}` holds some out, also later."
         )
     lines.append(shape_advice(project.store.images(), recipe))

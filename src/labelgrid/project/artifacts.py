@@ -95,7 +95,7 @@ class PickRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """An epoch of a training: a line of `log.jsonl`. `val` holds the figures on the validation images, if any."""
+    """An epoch of a training: a line of `log.jsonl`. `val` holds the metrics on the validation images, if any."""
 
     epoch: int
     loss: Mapping[str, float]
@@ -142,7 +142,7 @@ def read_members(folder: Path) -> dict[str, MemberRecord]:
 
 
 def read_measured(folder: Path) -> Measured | None:
-    """The figures of a round's network on the held-out labels.
+    """The metrics of a round's network on the held-out labels.
 
     Raises:
         ProjectError: the file is damaged.
@@ -152,7 +152,7 @@ def read_measured(folder: Path) -> Measured | None:
 
 
 def measured_rounds(project_folder: Path) -> list[Measured]:
-    """The held-out figures of all rounds, without those of networks that were trained again since.
+    """The held-out metrics of all rounds, without those of networks that were trained again since.
 
     Raises:
         ProjectError: a file is damaged.
@@ -163,11 +163,11 @@ def measured_rounds(project_folder: Path) -> list[Measured]:
 
 
 def write_measured(folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]) -> None:
-    """Write the figures of a round's network on the held-out labels.
+    """Write the metrics of a round's network on the held-out labels.
 
     Args:
         folder: the round's.
-        measured: the figures.
+        measured: the metrics.
         heldout_spent: the cost of the held-out labels.
         losses: by task.
     """
@@ -175,7 +175,7 @@ def write_measured(folder: Path, measured: Measured, heldout_spent: float, losse
 
 
 def remove_measured(folder: Path) -> None:
-    """Remove the figures of a round's network on the held-out labels, if there are any."""
+    """Remove the metrics of a round's network on the held-out labels, if there are any."""
     (folder / "heldout.json").unlink(missing_ok=True)
 
 
@@ -236,12 +236,12 @@ def read_log(folder: Path) -> list[EpochRecord] | None:
     return [_record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()]
 
 
-def val_figures(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
-    """The validation figures of the epoch of the final checkpoint: the last epoch, or the one with the lowest loss.
+def val_metrics(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
+    """The validation metrics of the epoch of the final checkpoint: the last epoch, or the one with the lowest loss.
 
     Example:
         >>> log = [EpochRecord(1, {}, {"loss_mtl": 2.0}), EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
-        >>> val_figures(log, "rounds/0001/fit/best.ckpt"), val_figures(log, "rounds/0001/fit/last.ckpt")
+        >>> val_metrics(log, "rounds/0001/fit/best.ckpt"), val_metrics(log, "rounds/0001/fit/last.ckpt")
         ({'loss_mtl': 2.0}, {'loss_mtl': 2.5})
     """
     measured = [record.val for record in log if record.val]

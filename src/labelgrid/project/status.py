@@ -1,4 +1,4 @@
-"""Summarises a project: images, cells, costs, rounds, headline figures, and the next command. Loads no torch."""
+"""Summarises a project: images, cells, costs, rounds, headline metrics, and the next command. Loads no torch."""
 
 from dataclasses import asdict
 from typing import Any
@@ -46,7 +46,7 @@ def status_of(project: ProjectFolder) -> dict[str, Any]:
 
 
 def headlines(project: ProjectFolder) -> list[Headline]:
-    """The headline figures on the held-out labels, with their change since the last round."""
+    """The headline metrics on the held-out labels, with their change since the last round."""
     metrics = {name: task.spec.headline for name, task in project.tasks().items()}
     return headlines_of(measured_rounds(project.folder), metrics)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
-from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.charts import Chart, Level, Line
 from labelgrid.report.content import Measured
 from labelgrid.report.dots import Dots
@@ -90,32 +90,32 @@ def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], banded: bo
     return Line(name, x, [p.value for p in points], low, high)
 
 
-def strategy_table(figures: Sequence[CampaignFigure], strategies: Sequence[str]) -> DataTable:
-    """Each figure of whole campaigns by strategy: mean and standard deviation over seeds.
+def strategy_table(measures: Sequence[CampaignMeasure], strategies: Sequence[str]) -> DataTable:
+    """Each measure of whole campaigns by strategy: mean and standard deviation over seeds.
 
-    The rows are the figures or, if there are more of them, the strategies.
+    The rows are the measures or, if there are more of them, the strategies.
     """
-    names = [with_unit(figure.name, figure.unit) for figure in figures]
-    cells = [[_summary(figure, strategy) for strategy in strategies] for figure in figures]
-    if len(strategies) > len(figures):
+    names = [with_unit(measure.name, measure.unit) for measure in measures]
+    cells = [[_summary(measure, strategy) for strategy in strategies] for measure in measures]
+    if len(strategies) > len(measures):
         rows = [[strategy, *own] for strategy, *own in zip(strategies, *cells, strict=True)]
         return DataTable([Column("strategy"), *numeric(*names)], rows)
     return DataTable(
-        [Column("figure"), *numeric(*strategies)], [[name, *own] for name, own in zip(names, cells, strict=True)]
+        [Column("measure"), *numeric(*strategies)], [[name, *own] for name, own in zip(names, cells, strict=True)]
     )
 
 
-def _summary(figure: CampaignFigure, strategy: str) -> Value:
+def _summary(measure: CampaignMeasure, strategy: str) -> Value:
     """A strategy's mean and standard deviation as text; None without a seed."""
-    mean, deviation, seeds = figure.summary(strategy)
-    reached = _reached(figure, strategy)
+    mean, deviation, seeds = measure.summary(strategy)
+    reached = _reached(measure, strategy)
     return spread(mean, deviation) + (f" (reached by {reached})" if reached else "") if seeds else None
 
 
-def _reached(figure: CampaignFigure, strategy: str) -> str:
-    """How many of a strategy's seeds reached the goal of a figure, such as "0 of 3"; "" if all did."""
-    seeds = figure.summary(strategy)[2]
-    count = (figure.reached or {}).get(strategy, seeds)
+def _reached(measure: CampaignMeasure, strategy: str) -> str:
+    """How many of a strategy's seeds reached the goal of a measure, such as "0 of 3"; "" if all did."""
+    seeds = measure.summary(strategy)[2]
+    count = (measure.reached or {}).get(strategy, seeds)
     return f"{count} of {seeds}" if count < seeds else ""
 
 
@@ -130,14 +130,14 @@ def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, 
     seeds = set().union(*ending.networks.values())
     full = [one for seed, one in results.full.items() if seed in seeds]
     networks |= {"every label": full} if full else {}
-    figures: dict[str, ValueGetter] = {"loss_mtl": loss}
+    getters: dict[str, ValueGetter] = {"loss_mtl": loss}
     for task, name in headlines.items():
         known = first_result((one for own in networks.values() for one in own), task, name)
-        figures |= {with_unit(f"{task} {name}", known.unit): metric(task, name)} if known else {}
-    columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *figures)]
+        getters |= {with_unit(f"{task} {name}", known.unit): metric(task, name)} if known else {}
+    columns = [Column("strategy"), *numeric("seeds", "labels", "cost", *getters)]
     rows: list[list[Value]] = []
     for name, own in networks.items():
-        rows.append([name, len(own), *labels_and_cost(own), *(_of_finite(own, getter) for getter in figures.values())])
+        rows.append([name, len(own), *labels_and_cost(own), *(_of_finite(own, getter) for getter in getters.values())])
     heading = Heading(f"Metrics {ending.name}: mean ± standard deviation over seeds")
     return [heading, Text(ending.method, "small"), DataTable(columns, rows)]
 
@@ -150,12 +150,12 @@ def _of_finite(networks: Sequence[Measured], value_of: ValueGetter) -> str:
     )
 
 
-def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:
-    """A drawing of a figure by strategy, and its differences and verdicts pair by pair, folded if there are many.
+def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
+    """A drawing of a measure by strategy, and its differences and verdicts pair by pair, folded if there are many.
 
     An empty list if no pair can be compared.
     """
-    pairs = figure.pairs()
+    pairs = measure.pairs()
     span = "95 % interval" if all(c.has_interval for c in pairs.values()) else "smallest to largest"
     columns = [Column("pair"), *numeric("difference", span, "p", "p corrected", "seeds"), Column("verdict")]
     rows: list[list[Value]] = []
@@ -165,26 +165,26 @@ def pair_blocks(figure: CampaignFigure, name: str) -> list[Block]:
         rows.append([f"{first} − {second}", rough(c.mean), interval, c.p, c.holm, c.seeds, verdict])
     if not rows:
         return []
-    text = f"{figure.method} {figure.better.capitalize()} is better. {_dots_text(figure)}"
-    shown = Figure([_dots(figure, name)], DataTable(columns, rows), "The pairs", open=len(rows) <= MAX_OPEN_PAIRS)
-    return [Heading(with_unit(figure.name, figure.unit)), Text(text, "small"), shown]
+    text = f"{measure.method} {measure.better.capitalize()} is better. {_dots_text(measure)}"
+    shown = Figure([_dots(measure, name)], DataTable(columns, rows), "The pairs", open=len(rows) <= MAX_OPEN_PAIRS)
+    return [Heading(with_unit(measure.name, measure.unit)), Text(text, "small"), shown]
 
 
-def _dots_text(figure: CampaignFigure) -> str:
-    """Explains the drawing of a figure by strategy."""
-    seeds = {frozenset(values) for values in figure.values.values() if values}
+def _dots_text(measure: CampaignMeasure) -> str:
+    """Explains the drawing of a measure by strategy."""
+    seeds = {frozenset(values) for values in measure.values.values() if values}
     differ = " They are not of the same seeds for all strategies." if len(seeds) > 1 else ""
-    reached = " (n of m): only n of m seeds reached it." if figure.reached else ""
+    reached = " (n of m): only n of m seeds reached it." if measure.reached else ""
     return (
         f"Points are means over seeds, lines one standard deviation to either side.{differ}{reached} The pairs are "
         "compared seed by seed."
     )
 
 
-def _dots(figure: CampaignFigure, name: str) -> Dots:
+def _dots(measure: CampaignMeasure, name: str) -> Dots:
     """The mean and standard deviation of each strategy, the best first."""
-    known = [strategy for strategy, values in figure.values.items() if values]
-    known.sort(key=lambda strategy: figure.summary(strategy)[0], reverse=figure.better == "higher")
-    names = {one: f"{one} ({reached})" if (reached := _reached(figure, one)) else one for one in known}
-    marks = {names[strategy]: figure.summary(strategy)[:2] for strategy in known}
-    return Dots(name, with_unit(figure.name, figure.unit), {"": marks})
+    known = [strategy for strategy, values in measure.values.items() if values]
+    known.sort(key=lambda strategy: measure.summary(strategy)[0], reverse=measure.better == "higher")
+    names = {one: f"{one} ({reached})" if (reached := _reached(measure, one)) else one for one in known}
+    marks = {names[strategy]: measure.summary(strategy)[:2] for strategy in known}
+    return Dots(name, with_unit(measure.name, measure.unit), {"": marks})

@@ -67,7 +67,7 @@ class SplitCells:
 
 @dataclass(frozen=True)
 class Measured:
-    """The figures of a round's network on the held-out labels.
+    """The metrics of a round's network on the held-out labels.
 
     Args:
         round: its number.
@@ -77,7 +77,7 @@ class Measured:
         heldout_labels: the number of labels of each task it was measured on.
         metrics: by task, then by metric name; NaN without labels to measure on.
         loss_mtl: the weighted sum of the losses of the final predictions.
-        heldout_set: the hash of the held-out labels; figures on other labels are not comparable. "" if unknown.
+        heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. "" if unknown.
         without: by task and metric, its values with each block of held-out images left out in turn.
     """
 
@@ -168,7 +168,7 @@ class ProjectReport:
         picked: the newest picks.
         training: the newest training.
         next_step: the next command.
-        hints: what each section (figures, rounds, picks, training) lacks.
+        hints: what each section (metrics, rounds, picks, training) lacks.
         requests: the requests for the training images, None before the first one.
         uncertainty: of the pool.
     """

@@ -1,4 +1,4 @@
-"""Computes the learning curves of one project, its newest figures, and which rounds cannot be compared."""
+"""Computes the learning curves of one project, its newest metrics, and which rounds cannot be compared."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ class Point:
         labels: the number of labels of all tasks that the network was trained on.
         own_labels: those of the curve's task.
         cost: of all these labels.
-        value: the figure.
+        value: of the metric.
         measured_on: the number of held-out labels it was measured on.
     """
 
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """One figure over the rounds; `name` is a task's name, or `OVERALL`."""
+    """One metric, or loss_mtl, over the rounds; `name` is a task's name, or `OVERALL`."""
 
     name: str
     metric: str
@@ -50,8 +50,8 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class NewestFigure:
-    """A figure of the newest measured round, and its change since the measured round before (NaN without one)."""
+class NewestMetric:
+    """A metric of the newest measured round, and its change since the measured round before (NaN without one)."""
 
     task: str
     result: Result
@@ -92,23 +92,23 @@ def _point(measured: Measured, name: str, value: float) -> Point:
     )
 
 
-def newest_figures(measured: Sequence[Measured], tasks: Sequence[str]) -> list[NewestFigure]:
-    """All figures of the newest measured round, by task."""
+def newest_metrics(measured: Sequence[Measured], tasks: Sequence[str]) -> list[NewestMetric]:
+    """All metrics of the newest measured round, by task."""
     if not measured:
         return []
     last = measured[-1]
     before = measured[-2].metrics if len(measured) > 1 else {}
-    figures = []
+    metrics = []
     for task in tasks:
         for name, result in last.metrics.get(task, {}).items():
             old = before.get(task, {}).get(name)
             change = result.value - old.value if old else math.nan
-            figures.append(NewestFigure(task, result, last.heldout_labels.get(task, 0), change))
-    return figures
+            metrics.append(NewestMetric(task, result, last.heldout_labels.get(task, 0), change))
+    return metrics
 
 
 def set_changes(measured: Sequence[Measured]) -> list[tuple[int, int]]:
-    """Consecutive measured rounds with different numbers of held-out labels: their figures are not comparable.
+    """Consecutive measured rounds with different numbers of held-out labels: their metrics are not comparable.
 
     Example:
         >>> one = Measured(1, "", {}, 0.0, {"depth": 4}, {}, 0.5)

@@ -13,12 +13,12 @@ from labelgrid.report.study_content import PointResults
 
 @dataclass(frozen=True)
 class Ending:
-    """The figures by which finished runs are compared at one place of their curves.
+    """The metrics by which finished runs are compared at one place of their curves.
 
     Args:
         name: of the place, such as "after the last round".
-        method: how the figures are read there, as a sentence.
-        networks: the figures by strategy and seed.
+        method: how the values are read there, as a sentence.
+        networks: their metrics by strategy and seed.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Ending:
     networks: Mapping[str, Mapping[int, Measured]]
 
     def values(self, value_of: ValueGetter) -> dict[str, dict[int, float]]:
-        """The finite values of a figure, by strategy and seed."""
+        """The finite values of a metric or of the loss, by strategy and seed."""
         values = {name: {seed: value_of(one) for seed, one in own.items()} for name, own in self.networks.items()}
         return {name: {seed: v for seed, v in own.items() if math.isfinite(v)} for name, own in values.items()}
 
@@ -47,7 +47,7 @@ def after_last_round(results: PointResults) -> Ending:
 
 
 def at_equal_cost(results: PointResults) -> Ending:
-    """The figures of each seed at the largest cost that all its finished runs reach, linear between rounds.
+    """The metrics of each seed at the largest cost that all its finished runs reach, linear between rounds.
 
     Runs of one network, of fewer tasks (they have no `loss_mtl`), or that start above this cost are left out. No
     networks if all runs of each seed end at the same cost: then they are those after the last round.
@@ -71,7 +71,7 @@ def at_equal_cost(results: PointResults) -> Ending:
 
 
 def between(measured: Sequence[Measured], cost: float) -> Measured:
-    """The figures of a run at a cost, on straight lines between its networks; those at either end beyond them.
+    """The metrics of a run at a cost, on straight lines between its networks; those at either end beyond them.
 
     Example:
         >>> first = Measured(1, "", {"depth": 10}, 10.0, {}, {}, 6.0)

@@ -1,4 +1,4 @@
-"""Computes the headline figures of the newest round, and whether their change is more than noise. Loads no torch."""
+"""Computes the headline metrics of the newest round, and whether their change is more than noise. Loads no torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ MIN_BLOCKS = 5
 
 @dataclass(frozen=True)
 class Headline:
-    """A task's headline figure, and its change since the measured round before.
+    """A task's headline metric, and its change since the measured round before.
 
     Args:
         task: its name.
-        result: the newest figure.
-        before: the figure of the round before; None without a comparable one.
+        result: the newest metric.
+        before: the metric of the round before; None without a comparable one.
         change_interval: 95 % interval of the change over the held-out images; None with too few of them.
         images: the number of held-out labels.
     """
@@ -57,12 +57,12 @@ class Headline:
         return f"{name} {self.before:.3g} → {value} ({images}, change {low} to {high}: {self.verdict})"
 
     def as_json(self) -> dict[str, Any]:
-        """The figure as JSON values, with the sentence that is printed."""
+        """The metric as JSON values, with the sentence that is printed."""
         return {**asdict(self), "verdict": self.verdict, "text": str(self)}
 
 
 def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> list[Headline]:
-    """The headline figures of the newest measured round; tasks without held-out labels are left out.
+    """The headline metrics of the newest measured round; tasks without held-out labels are left out.
 
     Args:
         measured: the measured rounds, ordered by number.
@@ -89,17 +89,17 @@ def headlines_of(measured: Sequence[Measured], metrics: Mapping[str, str]) -> li
 
 
 def jackknife_interval(change: float, before: Sequence[float], after: Sequence[float]) -> tuple[float, float] | None:
-    """A 95 % interval of a figure's change, over the images that it was measured on.
+    """A 95 % interval of a metric's change, over the images that it was measured on.
 
     Source: Tukey's jackknife with blocks of images. For a mean it is the paired t interval.
 
     Args:
-        change: the figure after minus the figure before.
-        before: the figures before, with each block of images left out in turn.
-        after: the figures after, with the same blocks left out.
+        change: the metric after minus the metric before.
+        before: the metrics before, with each block of images left out in turn.
+        after: the metrics after, with the same blocks left out.
 
     Returns:
-        The edges; None with fewer than `MIN_BLOCKS` blocks, or if a figure is not finite.
+        The edges; None with fewer than `MIN_BLOCKS` blocks, or if a metric is not finite.
 
     Example:
         >>> low, high = jackknife_interval(0.0, [1.0] * 5, [1.1, 0.9, 1.0, 1.1, 0.9])

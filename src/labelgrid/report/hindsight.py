@@ -27,7 +27,7 @@ class BestArm:
     networks: Sequence[Measured]
 
     def mean(self, value_of: ValueGetter) -> RoundMean:
-        """The mean of a figure over these networks."""
+        """The mean of a value over these networks."""
         return round_mean(self.rounds_bought, self.networks, value_of)
 
 
@@ -55,7 +55,7 @@ def _after(results: PointResults, arm: str, bought: int) -> dict[int, Measured]:
 
 
 def hindsight_lines(results: PointResults, value_of: ValueGetter) -> dict[str, list[RoundMean]]:
-    """The means of a figure by round, for each `best_of` of the study; the names say that they are no strategies."""
+    """The means of a value by round, for each `best_of` of the study; the names say that they are no strategies."""
     lines = {
         f"{name} (in hindsight)": [best.mean(value_of) for best in best_by_round(results, arms)]
         for name, arms in results.best_of.items()
@@ -68,7 +68,7 @@ def hindsight_texts(results: PointResults) -> list[Block]:
     return [
         Text(
             f"{name} is no strategy: after each round it is the arm with the lowest mean loss_mtl of {listed(arms)}. "
-            "It is chosen in hindsight by the test figures, so it is in the curves only and in no comparison.",
+            "It is chosen in hindsight by the test metrics, so it is in the curves only and in no comparison.",
             "small",
         )
         for name, arms in results.best_of.items()

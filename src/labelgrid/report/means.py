@@ -1,4 +1,4 @@
-"""Reads single figures of measured networks, and averages them over seeds."""
+"""Reads single values of measured networks, and averages them over seeds."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -10,13 +10,13 @@ from labelgrid.report.content import Measured
 from labelgrid.report.study_content import RunResult
 from labelgrid.results import Result
 
-#: Reads one figure of a measured network; NaN if it has none.
+#: Reads one value of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measured], float]
 
 
 @dataclass(frozen=True)
 class RoundMean:
-    """The mean of a figure over seeds, after a number of rounds.
+    """The mean of a value over seeds, after a number of rounds.
 
     Args:
         rounds_bought: the number of rounds, from 0.
@@ -66,7 +66,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
 
 
 def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:
-    """The mean of a figure after each round, over the runs that got this far and have a finite value."""
+    """The mean of a value after each round, over the runs that got this far and have a finite one."""
     by_round = []
     for rounds_bought in range(max((len(run.measured) for run in runs), default=0)):
         reached = [run.measured[rounds_bought] for run in runs if len(run.measured) > rounds_bought]
@@ -75,7 +75,7 @@ def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[Rou
 
 
 def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueGetter) -> RoundMean:
-    """The mean of a figure over the networks after a round, of those that have a finite value."""
+    """The mean of a value over the networks after a round, of those that have a finite one."""
     known = [one for one in reached if math.isfinite(value_of(one))]
     value, deviation = mean_and_deviation([value_of(one) for one in known])
     return RoundMean(rounds_bought, len(known), *labels_and_cost(known), value, deviation)
@@ -83,7 +83,9 @@ def round_mean(rounds_bought: int, reached: Sequence[Measured], value_of: ValueG
 
 def labels_and_cost(networks: Sequence[Measured]) -> tuple[float, float]:
     """The mean number of labels of networks, and their mean cost; NaN without networks."""
-    labels, cost = (mean_and_deviation([figure(one) for one in networks])[0] for figure in (label_count, label_cost))
+    labels, cost = (
+        mean_and_deviation([value_of(one) for one in networks])[0] for value_of in (label_count, label_cost)
+    )
     return labels, cost
 
 

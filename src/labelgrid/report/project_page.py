@@ -17,7 +17,7 @@ from labelgrid.report.blocks import (
 )
 from labelgrid.report.charts import Chart, Line
 from labelgrid.report.content import ProjectReport, SplitCells
-from labelgrid.report.curves import OVERALL, Curve, curves, newest_figures, set_changes
+from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
 from labelgrid.report.headlines import headlines_of
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
 from labelgrid.report.wording import number, signed, with_unit
@@ -45,8 +45,8 @@ def project_page(report: ProjectReport) -> Page:
         Section("training", "Training", _training(report)),
         Section("settings", "Settings", [Facts(report.about)]),
     ]
-    figures = [Text(f"{headline}.") for headline in headlines_of(report.measured, report.headlines)]
-    return Page(report.name, report.made, [*figures, Text("Next step:", "verdict", report.next_step)], sections)
+    headlines = [Text(f"{headline}.") for headline in headlines_of(report.measured, report.headlines)]
+    return Page(report.name, report.made, [*headlines, Text("Next step:", "verdict", report.next_step)], sections)
 
 
 def direction(better: Better) -> str:
@@ -72,7 +72,7 @@ def _status(report: ProjectReport) -> list[Block]:
         blocks += [
             Heading(f"Held out for measuring: {counted(report.heldout.images, 'image')}"),
             Text(
-                "These images were drawn at random at the start and are never trained on. Every live figure of this "
+                "These images were drawn at random at the start and are never trained on. Every live metric of this "
                 "report is measured on them alone. Their cost is not part of any curve or round."
             ),
             cells_figure(report.heldout, "cells-heldout"),
@@ -109,7 +109,7 @@ def _total(part: SplitCells, name: str) -> float:
 
 
 def _curves(report: ProjectReport) -> list[Block]:
-    blocks = hinted(report.hints.get("figures"))
+    blocks = hinted(report.hints.get("metrics"))
     all_curves = curves(report.measured, report.headlines)
     if all_curves:
         measured_on = f"Measured on {counted(report.heldout.images, 'held-out image')}. " if report.heldout else ""
@@ -122,13 +122,13 @@ def _curves(report: ProjectReport) -> list[Block]:
         )
         blocks += [
             Text(
-                f"Rounds {before} and {after} were measured on different sets of held-out labels. Their figures are "
+                f"Rounds {before} and {after} were measured on different sets of held-out labels. Their metrics are "
                 "not directly comparable.",
                 "caution",
             )
             for before, after in set_changes(report.measured)
         ]
-        blocks += [Heading(f"Newest figures: round {report.measured[-1].round}"), _newest(report)]
+        blocks += [Heading(f"Newest metrics: round {report.measured[-1].round}"), _newest(report)]
     heights = {
         headline.task: 2 * (headline.change_interval[1] - headline.change_interval[0])
         for headline in headlines_of(report.measured, report.headlines)
@@ -143,12 +143,12 @@ def _curves(report: ProjectReport) -> list[Block]:
 
 
 def _newest(report: ProjectReport) -> DataTable:
-    columns = [Column("task"), Column("figure"), *numeric("value"), Column("unit"), Column("direction")]
+    columns = [Column("task"), Column("metric"), *numeric("value"), Column("unit"), Column("direction")]
     before = len(report.measured) > 1
     if before:
         columns += [Column(f"change since round {report.measured[-2].round}", numeric=True), Column("")]
     rows: list[list[Value]] = []
-    for row in newest_figures(report.measured, list(report.headlines)):
+    for row in newest_metrics(report.measured, list(report.headlines)):
         result = row.result
         change = [signed(row.change), row.verdict] if before else []
         rows.append(

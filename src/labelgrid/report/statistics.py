@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-#: A curve: x (labels or cost), rising, and the figure there.
+#: A curve: x (labels or cost), rising, and the value there.
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 Verdict = Literal["better", "worse", "no difference seen"]
 Key = TypeVar("Key", bound=Hashable)
@@ -85,8 +85,8 @@ def compare(
     """Compare every pair seed by seed, with p-values corrected for the number of pairs (Holm 1979).
 
     Args:
-        pairs: by name, the figures of the first and of the second, of the same seeds in the same order.
-        better: whether higher or lower figures are better.
+        pairs: by name, the values of the first and of the second, of the same seeds in the same order.
+        better: whether higher or lower values are better.
         seed: of the bootstrap draws.
 
     Raises:

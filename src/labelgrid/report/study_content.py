@@ -20,7 +20,7 @@ class RunResult:
         kind: start, strategy or full.
         strategy: its name.
         seed: of the run.
-        measured: the figures of its networks, in order; all strategies of a seed share the first network.
+        measured: the metrics of its networks, in order; all strategies of a seed share the first network.
         state: of the run.
         fault: why it failed.
         expected: the number of networks it trains at most.
@@ -86,7 +86,7 @@ class PointResults:
 
     @property
     def full(self) -> dict[int, Measured]:
-        """By seed, the figures of the network that was trained on every label."""
+        """By seed, the metrics of the network that was trained on every label."""
         return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}
 
 

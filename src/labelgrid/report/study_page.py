@@ -16,7 +16,7 @@ from labelgrid.report.blocks import (
     hinted,
     numeric,
 )
-from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.comparison_blocks import band, curve_figure, curves, ending_table, pair_blocks, strategy_table
 from labelgrid.report.endings import after_last_round, at_equal_cost
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
@@ -41,13 +41,13 @@ METHOD = (
 NO_FOLDERS = "The folders of the runs are not here, so their {what} cannot be shown."
 
 
-def study_page(report: StudyReport, figures_of: Sequence[list[CampaignFigure]]) -> Page:
-    """The page of a study; each point of its grid has its own sections and figures."""
+def study_page(report: StudyReport, measures_of: Sequence[list[CampaignMeasure]]) -> Page:
+    """The page of a study; each point of its grid has its own sections and measures."""
     lead: list[Block] = []
     sections: list[Section] = []
-    for index, (results, figures) in enumerate(zip(report.points, figures_of, strict=True)):
-        lead += _verdict(results, figures, index)
-        sections += _sections(report, results, figures, index)
+    for index, (results, measures) in enumerate(zip(report.points, measures_of, strict=True)):
+        lead += _verdict(results, measures, index)
+        sections += _sections(report, results, measures, index)
     runs, settings = Section("runs", "Runs", _runs(report)), Section("settings", "Settings", [Facts(report.about)])
     notes = [Text(note, "caution") for note in report.notes]
     return Page(report.name, report.made, [*notes, *_unfinished(report), *lead], [*sections, runs, settings])
@@ -64,13 +64,13 @@ def _unfinished(report: StudyReport) -> list[Block]:
     return [Text(warning, "caution")]
 
 
-def _verdict(results: PointResults, figures: list[CampaignFigure], index: int) -> list[Block]:
+def _verdict(results: PointResults, measures: list[CampaignMeasure], index: int) -> list[Block]:
     """Which strategy won, and the overall curve."""
     blocks: list[Block] = [Heading(results.point)] if results.point else []
-    if figures:
-        lines = verdicts(figures[0])
+    if measures:
+        lines = verdicts(measures[0])
         blocks += [Findings(lines)] if lines else []
-    blocks.append(Text(_power_text(results, figures), "small"))
+    blocks.append(Text(_power_text(results, measures), "small"))
     name = _numbered("lead", index)
     figure = curve_figure(results, loss, "loss_mtl", name, cost=False)
     if not figure.drawings:
@@ -78,10 +78,10 @@ def _verdict(results: PointResults, figures: list[CampaignFigure], index: int) -
     return [*blocks, figure, Text(f"{band(results)} Lower is better.", "small"), *hindsight_texts(results)]
 
 
-def _power_text(results: PointResults, figures: list[CampaignFigure]) -> str:
+def _power_text(results: PointResults, measures: list[CampaignMeasure]) -> str:
     if len(results.strategies) < 2:
         return "There is only one strategy, so there is nothing to compare."
-    return power_statement(figures[0].pairs() if figures else {})
+    return power_statement(measures[0].pairs() if measures else {})
 
 
 def _numbered(word: str, index: int) -> str:
@@ -89,7 +89,7 @@ def _numbered(word: str, index: int) -> str:
     return f"{word}-{index + 1}" if index else word
 
 
-def _sections(report: StudyReport, results: PointResults, figures: list[CampaignFigure], index: int) -> list[Section]:
+def _sections(report: StudyReport, results: PointResults, measures: list[CampaignMeasure], index: int) -> list[Section]:
     suffix = f" ({results.point})" if results.point else ""
     blocks: dict[tuple[str, str], list[Block]] = {
         ("curves", "Learning curves"): [
@@ -97,7 +97,7 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
             *hindsight_blocks(results),
             *curves(results, report.headlines, _numbered("curve", index)),
         ],
-        ("differences", "Differences"): _differences(report, results, figures, index),
+        ("differences", "Differences"): _differences(report, results, measures, index),
         ("bought", "Labels and cost"): [
             Text(
                 "Means over seeds. Labels are those that each network was trained on; the total cost also covers those "
@@ -112,18 +112,20 @@ def _sections(report: StudyReport, results: PointResults, figures: list[Campaign
     return [Section(_numbered(id_, index), f"{title}{suffix}", own) for (id_, title), own in blocks.items()]
 
 
-def _differences(report: StudyReport, results: PointResults, figures: list[CampaignFigure], index: int) -> list[Block]:
-    if not figures:
+def _differences(
+    report: StudyReport, results: PointResults, measures: list[CampaignMeasure], index: int
+) -> list[Block]:
+    if not measures:
         return [Text("No run of a strategy is finished yet.", "hint")]
-    blocks: list[Block] = [Text(METHOD), Text(_power_text(results, figures), "caution")]
+    blocks: list[Block] = [Text(METHOD), Text(_power_text(results, measures), "caution")]
     blocks += [
         Heading("By strategy: mean ± standard deviation over seeds"),
-        strategy_table(figures, results.strategies),
+        strategy_table(measures, results.strategies),
     ]
     for ending in (after_last_round(results), at_equal_cost(results)):
         blocks += ending_table(ending, results, report.headlines)
-    for figure in figures:
-        blocks += pair_blocks(figure, f"{_numbered('figure', index)}-{figure.name}")
+    for measure in measures:
+        blocks += pair_blocks(measure, f"{_numbered('measure', index)}-{measure.name}")
     return blocks
 
 

@@ -25,7 +25,7 @@ class ScoredRound:
 def mean_normalised(scored: Sequence[ScoredRound], tasks: Sequence[str]) -> dict[str, dict[int, float]]:
     """By task and round, the mean over the missing cells of (u - min) / (max - min).
 
-    A task's min and max are those of its first scored round and do not change, so the figure can fall (eq. 8).
+    A task's min and max are those of its first scored round and do not change, so the value can fall (eq. 8).
 
     Source: PartAL eq. 1, A.3 and eq. 8.
 

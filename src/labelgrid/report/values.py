@@ -1,21 +1,21 @@
-"""Converts the figures of a study's page to JSON values."""
+"""Converts the measures of a study's page to JSON values."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.means import loss, metric
 from labelgrid.report.study_content import PointResults, StudyReport
 
 
-def study_values(report: StudyReport, figures: Sequence[Sequence[CampaignFigure]]) -> dict[str, Any]:
+def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]) -> dict[str, Any]:
     """All comparisons by point of the study's grid, and the unfinished runs."""
     return {
         "study": report.name,
-        "points": [_point_results(*point, report.headlines) for point in zip(report.points, figures, strict=True)],
+        "points": [_point_results(*point, report.headlines) for point in zip(report.points, measures, strict=True)],
         "notes": list(report.notes),
         "unfinished": [
             {"run": run.key, "point": run.point, "state": run.state, "fault": run.fault}
@@ -26,12 +26,12 @@ def study_values(report: StudyReport, figures: Sequence[Sequence[CampaignFigure]
 
 
 def _point_results(
-    results: PointResults, figures: Sequence[CampaignFigure], headlines: Mapping[str, str]
+    results: PointResults, measures: Sequence[CampaignMeasure], headlines: Mapping[str, str]
 ) -> dict[str, Any]:
     return {
         "point": results.point,
         "strategies": list(results.strategies),
-        "measures": [_measure(figure) for figure in figures],
+        "measures": [_measure(measure) for measure in measures],
         "best_in_hindsight": {
             name: {"arms": list(arms), "rounds": [_best(best, headlines) for best in best_by_round(results, arms)]}
             for name, arms in results.best_of.items()
@@ -47,20 +47,20 @@ def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
     return {"arm": best.arm, **plain({**overall, "loss_mtl": value, "tasks": tasks})}
 
 
-def _measure(figure: CampaignFigure) -> dict[str, Any]:
+def _measure(measure: CampaignMeasure) -> dict[str, Any]:
     strategy_table: dict[str, Any] = {}
-    for strategy, seeds in figure.values.items():
-        mean, deviation, _ = figure.summary(strategy)
+    for strategy, seeds in measure.values.items():
+        mean, deviation, _ = measure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}
         strategy_table[strategy] = {"mean": plain(mean), "deviation": plain(deviation), "seeds": values}
     return {
-        "name": figure.name,
-        "unit": figure.unit,
-        "better": figure.better,
+        "name": measure.name,
+        "unit": measure.unit,
+        "better": measure.better,
         "strategies": strategy_table,
         "pairs": [
             {"first": first, "second": second, **asdict(compared)}
-            for (first, second), compared in figure.pairs().items()
+            for (first, second), compared in measure.pairs().items()
         ],
     }
 

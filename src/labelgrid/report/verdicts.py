@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from labelgrid.report.campaign_figures import CampaignFigure
+from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
 from labelgrid.report.wording import number, rough
 from labelgrid.words import counted
@@ -11,13 +11,13 @@ from labelgrid.words import counted
 SHOWN = 6
 
 
-def verdicts(figure: CampaignFigure) -> list[tuple[str, str]]:
+def verdicts(measure: CampaignMeasure) -> list[tuple[str, str]]:
     """The verdict on each pair and the numbers that support it, differences first."""
-    pairs = figure.pairs()
-    differences = [finding(figure, pair, compared) for pair, compared in pairs.items() if is_difference(compared)]
+    pairs = measure.pairs()
+    differences = [finding(measure, pair, compared) for pair, compared in pairs.items() if is_difference(compared)]
     quiet = {pair: compared for pair, compared in pairs.items() if not is_difference(compared)}
     if len(pairs) <= SHOWN:
-        return differences + [finding(figure, pair, compared) for pair, compared in quiet.items()]
+        return differences + [finding(measure, pair, compared) for pair, compared in quiet.items()]
     rest = (
         f"in the other {counted(len(quiet), 'pair')}" if differences else f"in any of the {counted(len(quiet), 'pair')}"
     )
@@ -29,11 +29,11 @@ def is_difference(compared: PairComparison) -> bool:
     return compared.verdict != "no difference seen"
 
 
-def finding(figure: CampaignFigure, pair: tuple[str, str], compared: PairComparison) -> tuple[str, str]:
+def finding(measure: CampaignMeasure, pair: tuple[str, str], compared: PairComparison) -> tuple[str, str]:
     """The verdict on a pair, and the difference that supports it.
 
     Example:
-        >>> loss = CampaignFigure("Mean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
+        >>> loss = CampaignMeasure("Mean loss", "", "", "lower", {"a": {0: 1.0, 1: 1.5}, "b": {0: 2.0, 1: 2.5}})
         >>> verdict, numbers = finding(loss, ("a", "b"), loss.pairs()["a", "b"])
         >>> verdict
         'No difference seen between a and b with 2 seeds.'
@@ -47,7 +47,7 @@ def finding(figure: CampaignFigure, pair: tuple[str, str], compared: PairCompari
         verdict = f"{first} is {compared.verdict} than {second} with {seeds}."
     interval = "95 % interval" if compared.has_interval else "seeds from"
     span = f"{rough(compared.low)} to {rough(compared.high)}"
-    difference = f"{figure.name}, {first} − {second}: {rough(compared.mean)}"
+    difference = f"{measure.name}, {first} − {second}: {rough(compared.mean)}"
     return verdict, f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction)."
 
 

@@ -140,7 +140,7 @@ def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Traini
 def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dict[str, Hint]:
     """What each section lacks, and the command that provides it."""
     hints = {
-        "figures": _figures_hint(folder, content),
+        "metrics": _metrics_hint(folder, content),
         "rounds": None if content.rounds else Hint("No round has begun yet.", content.next_step),
         "picks": _picks_hint(folder, content),
         "training": _training_hint(folder, content, fits),
@@ -148,7 +148,7 @@ def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dic
     return {section: hint for section, hint in hints.items() if hint}
 
 
-def _figures_hint(folder: Path, content: ProjectReport) -> Hint | None:
+def _metrics_hint(folder: Path, content: ProjectReport) -> Hint | None:
     if content.heldout is None:
         return Hint(
             "This project has no held-out images, so its networks cannot be measured and there are no curves. Images "

@@ -1,4 +1,4 @@
-"""Writes a report: one HTML page, its figures as files, its numbers as JSON values. Loads no torch."""
+"""Writes a report: one HTML page, its drawings as files, its numbers as JSON values. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +11,7 @@ from labelgrid.files import open_regular, write_text
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report import plots
 from labelgrid.report.blocks import Page
-from labelgrid.report.campaign_figures import study_figures
+from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_page import project_page
 from labelgrid.report.study_page import study_page
@@ -28,7 +28,7 @@ class WrittenReport:
     Args:
         page: the HTML file.
         drawings: the number of drawing files.
-        values: its figures as JSON values.
+        values: its numbers as JSON values.
     """
 
     page: Path
@@ -49,8 +49,8 @@ def write_report(folder: Path, out: Path, drawings: Path | None = None, *, pictu
         _check_out(out)
         _redraw(shown_rounds(folder) if pictures else [])
         study = study_report(folder)
-        figures = study_figures(study)
-        return _write(study_page(study, figures), out, drawings, study_values(study, figures))
+        measures = study_measures(study)
+        return _write(study_page(study, measures), out, drawings, study_values(study, measures))
     with ProjectFolder.open(folder) as project:
         _check_out(out)
         _redraw([(folder, newest_scored_round(project))] if pictures else [])

@@ -27,7 +27,7 @@ def measure_heldout(
 ) -> Evaluation | None:
     """Evaluate a round's network on the held-out labels, and write the result for the report with their cost.
 
-    Without a held-out label, older figures of the round are removed.
+    Without a held-out label, older metrics of the round are removed.
     """
     result = measure(project, context, model, "heldout", progress)
     if result is None:

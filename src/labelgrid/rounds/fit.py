@@ -229,7 +229,7 @@ def _measure(
         measure_heldout(project, context, model, record, progress)
     except ImageError as error:
         if project.settings.oracle:
-            raise  # a run of a study is not done without its figures
+            raise  # a run of a study is not done without its metrics
         progress.say(
             f"The training is finished, but nothing was measured on the held-out images. {error.what} "
             f"When they are back, `{command('evaluate', project.folder)}` measures."

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
 from labelgrid.scenes.cast import RayHits
-from labelgrid.scenes.figures import PARTS, PERSON
+from labelgrid.scenes.people import PARTS, PERSON
 from labelgrid.scenes.rooms import CLASSES, Scene
 
 #: The tasks of the data set; the costs correspond to minutes per label.
@@ -20,14 +20,14 @@ TASKS = (
     TaskRow("depth", "depth", 1.0),
     TaskRow("normals", "normals", 1.0),
 )
-#: The weight of a figure's pixels in the choice of the salient object.
-FIGURE = 10.0
+#: The weight of a person's pixels in the choice of the salient object.
+PERSON_WEIGHT = 10.0
 
 
 def labels_of(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
     """The exact labels of a scene, by task; valid where a ray hits a solid.
 
-    The salient object is the one that fills most of the picture's middle; a figure counts ten times. Edges are pixels
+    The salient object is the one that fills most of the picture's middle; a person counts ten times. Edges are pixels
     whose right or lower neighbour belongs to another object or class.
     """
     hit = hits.solid >= 0
@@ -48,7 +48,7 @@ def labels_of(scene: Scene, hits: RayHits) -> Mapping[str, LabelArray]:
 def _salient(named: NDArray[np.int64], thing: NDArray[np.int64], hit: NDArray[np.bool_]) -> NDArray[np.bool_]:
     height, width = thing.shape
     up, across = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    middle = np.exp(-2 * (up**2 + across**2)) * np.where(named == CLASSES.index(PERSON), FIGURE, 1.0)
+    middle = np.exp(-2 * (up**2 + across**2)) * np.where(named == CLASSES.index(PERSON), PERSON_WEIGHT, 1.0)
     weight = np.bincount(thing[hit], middle[hit], minlength=2)
     weight[0] = 0  # the room itself
     best = int(weight.argmax())

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.scenes import objects
-from labelgrid.scenes.figures import PERSON, person
 from labelgrid.scenes.objects import Builder, colour, material, wood
+from labelgrid.scenes.people import PERSON, person
 from labelgrid.scenes.solids import CORNERS, Material, Matrix, Solid, cube, moved, place_object, turned
 from labelgrid.streams import stream
 
@@ -51,7 +51,7 @@ FOV = 66.0
 HEIGHTS = (1.35, 1.6)
 #: One scene in this many shows the room of the scene before again, from a nearby viewpoint.
 REVISIT = 5
-#: The share of rooms with a figure; it is visible in about a third of the pictures.
+#: The share of rooms with a person; it is visible in about a third of the pictures.
 PEOPLE = 0.5
 
 

@@ -44,7 +44,7 @@ class Solid:
         place: its transform, float64 [4, 4].
         material: of its surface.
         label: its class.
-        part: of a figure; "" for none.
+        part: of a person; "" for none.
         thing: the number of its object in the scene; 0 is the room.
     """
 

@@ -14,7 +14,7 @@ import numpy as np
 from labelgrid.errors import NothingToBuyError, RecipeError
 from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, request_id
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_figures
+from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_metrics
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle, Settings, group_of
@@ -34,7 +34,7 @@ from labelgrid.simulation.study import Study
 
 #: The strategy that draws a run's initial images.
 FIRST = "random_images"
-#: The figure in `until` that belongs to no task.
+#: The metric in `until` that belongs to no task.
 
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:
@@ -169,7 +169,7 @@ def _reached(project: ProjectFolder, study: Study, folder: Path) -> bool:
     goals = {name: goal for name, goal in study.until.items() if name == LOSS or name.partition("/")[0] in tasks}
     if not (goals and done):
         return False
-    val = val_figures(read_log(folder) or [], done.checkpoint)
+    val = val_metrics(read_log(folder) or [], done.checkpoint)
     unknown = [name for name in goals if name not in val]
     if unknown:
         raise RecipeError(

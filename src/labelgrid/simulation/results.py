@@ -26,12 +26,12 @@ TABLE = "outcomes.parquet"
 
 @dataclass(frozen=True)
 class Outcome:
-    """A figure of a run's network after a round, on the test split.
+    """A metric of a run's network after a round, on the test split.
 
     Args:
         strategy: the run's name: its arm's, or its kind's.
         labels: the labels of all tasks that the network was trained on.
-        task_labels: those of the figure's task.
+        task_labels: those of the metric's task.
         cost: the cost of the labels so far, with those of the val split.
         point: the run's values of recipe keys, `train.steps=500, …`.
     """

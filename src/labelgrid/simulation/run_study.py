@@ -29,7 +29,7 @@ from labelgrid.versions import installed_versions
 #: The recipe that the runs read, in the study's folder.
 FROZEN = "recipe.toml"
 #: The report's note if some runs have no folder.
-FROM_RECORDS = f"Some runs were not run here: their figures are from {RECORDS}, maybe of another machine."
+FROM_RECORDS = f"Some runs were not run here: their results are from {RECORDS}, maybe of another machine."
 
 
 class StudyProgress(Progress, Protocol):

@@ -79,7 +79,7 @@ def test_images_that_would_be_squeezed_are_counted_with_the_option_that_helps() 
 def test_a_project_without_held_out_images_is_told_what_it_will_lack(make: Make) -> None:
     with make("none") as project:
         first, *_ = advice_of(project)
-        assert first.startswith("No image is held out, so nothing will be measured: no figures, no curves")
+        assert first.startswith("No image is held out, so nothing will be measured: no metrics, no curves")
         assert f"`labelgrid add {project.folder} --holdout 20%`" in first
         assert any(line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.") for line in advice_of(project))
     with make("some", holdout=2) as project:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from labelgrid.report.curves import OVERALL, curves, newest_figures, set_changes
+from labelgrid.report.curves import OVERALL, curves, newest_metrics, set_changes
 from labelgrid.results import Result
 from tests.unit.report.reading import measured
 
@@ -48,30 +48,30 @@ def test_a_task_may_have_any_name() -> None:
 def test_a_task_or_a_metric_that_nobody_measured_has_no_curve() -> None:
     rounds = [measured(1, 20.0, 1.5)]
     assert [c.name for c in curves(rounds, {"semseg": "mIoU", "edges": "odsF"})] == [OVERALL, "semseg"]
-    assert [c.name for c in curves(rounds, {"semseg": "no such figure"})] == [OVERALL]
+    assert [c.name for c in curves(rounds, {"semseg": "no such metric"})] == [OVERALL]
     assert curves([], HEADLINES) == []
 
 
-def test_the_newest_figures_are_all_of_the_last_round_with_their_change() -> None:
-    rows = newest_figures([measured(1, 20.0, 1.5), measured(2, 30.0, 1.75)], list(HEADLINES))
+def test_the_newest_metrics_are_all_of_the_last_round_with_their_change() -> None:
+    rows = newest_metrics([measured(1, 20.0, 1.5), measured(2, 30.0, 1.75)], list(HEADLINES))
     assert [(r.task, r.result.name, r.change, r.verdict) for r in rows] == [
         ("semseg", "mIoU", 10.0, "better"),
         ("semseg", "pixAcc", 0.0, ""),
         ("depth", "RMSE", 0.25, "worse"),
     ]
-    assert newest_figures([], list(HEADLINES)) == []
+    assert newest_metrics([], list(HEADLINES)) == []
 
 
 @pytest.mark.parametrize("old", [math.nan, None])
-def test_a_figure_without_an_older_one_has_no_verdict(old: float | None) -> None:
+def test_a_metric_without_an_older_one_has_no_verdict(old: float | None) -> None:
     first = measured(1, 20.0, 1.5)
     if old is None:
         first = replace(first, metrics={})
     else:
         first = replace(first, metrics={"depth": {"RMSE": Result("RMSE", old, "m", "lower")}})
-    depth = newest_figures([first, measured(2, 30.0, 1.25)], ["depth"])[0]
+    depth = newest_metrics([first, measured(2, 30.0, 1.25)], ["depth"])[0]
     assert math.isnan(depth.change) and depth.verdict == ""
-    assert newest_figures([measured(1, 20.0, 1.5)], ["depth"])[0].verdict == ""
+    assert newest_metrics([measured(1, 20.0, 1.5)], ["depth"])[0].verdict == ""
 
 
 def test_only_neighbouring_rounds_with_other_label_counts_do_not_compare() -> None:

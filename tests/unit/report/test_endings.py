@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from labelgrid.report.blocks import DataTable
-from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.comparison_blocks import ending_table
 from labelgrid.report.endings import after_last_round, at_equal_cost, between
 from labelgrid.report.means import label_cost, loss, metric
@@ -44,7 +44,7 @@ def test_at_equal_cost_every_run_is_read_where_the_cheapest_ends() -> None:
         assert depth["random_cells"][seed] == pytest.approx(losses["random_cells"][seed] / 2)
 
 
-def test_between_two_rounds_figures_are_on_a_straight_line() -> None:
+def test_between_two_rounds_metrics_are_on_a_straight_line() -> None:
     measured = point_results().of("partal")[0].measured
     found = between(measured, (measured[1].spent + measured[2].spent) / 2)
     assert found.loss_mtl == pytest.approx((measured[1].loss_mtl + measured[2].loss_mtl) / 2)
@@ -61,7 +61,7 @@ def test_a_metric_that_was_not_measured_at_first_is_nan_before_it_was_and_known_
 
 def test_equal_costs_are_not_shown_twice() -> None:
     assert not any(at_equal_cost(point_results()).networks.values())
-    names = [figure.name for figure in campaign_figures(point_results(), HEADLINES, "random_cells")]
+    names = [measure.name for measure in campaign_measures(point_results(), HEADLINES, "random_cells")]
     assert "loss_mtl after the last round" in names and not [name for name in names if "equal cost" in name]
 
 
@@ -118,10 +118,10 @@ def test_the_table_has_each_task_that_any_arm_measured_and_full_of_the_same_seed
 
 def test_the_verdict_at_equal_cost_may_be_the_other_way_round() -> None:
     results = cheaper(point_results(planted("random_cells", 0.2), 8), "partal", 0.5)
-    figures = {figure.name: figure for figure in campaign_figures(results, HEADLINES, "random_cells")}
-    last, alike = (figures[f"loss_mtl {place}"] for place in ("after the last round", "at equal cost"))
+    measures = {measure.name: measure for measure in campaign_measures(results, HEADLINES, "random_cells")}
+    last, alike = (measures[f"loss_mtl {place}"] for place in ("after the last round", "at equal cost"))
     assert [last.pairs()["partal", "random_cells"].verdict, alike.pairs()["partal", "random_cells"].verdict] == [
         "worse",
         "better",
     ]
-    assert figures["delta_mtl at equal cost"].pairs()["partal", "random_cells"].verdict == "better"
+    assert measures["delta_mtl at equal cost"].pairs()["partal", "random_cells"].verdict == "better"

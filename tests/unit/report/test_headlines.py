@@ -1,4 +1,4 @@
-"""The headline figures and the interval of their change."""
+"""The headline metrics and the interval of their change."""
 
 from dataclasses import replace
 
@@ -40,7 +40,7 @@ def test_an_interval_covers_the_truth_of_a_ratio_in_95_of_100_cases() -> None:
 
 
 @pytest.mark.parametrize("values", [[1.0] * 4, [1.0, 2.0, 3.0, 4.0, float("nan")]])
-def test_there_is_no_interval_with_few_blocks_or_figures_that_are_not_finite(values: list[float]) -> None:
+def test_there_is_no_interval_with_few_blocks_or_metrics_that_are_not_finite(values: list[float]) -> None:
     assert jackknife_interval(0.1, values, values) is None
 
 
@@ -69,7 +69,7 @@ def test_a_change_is_compared_with_the_noise_of_the_held_out_images(after: list[
     assert headline.as_json()["text"] == str(headline)
 
 
-def test_without_a_comparable_round_before_the_figure_stands_alone() -> None:
+def test_without_a_comparable_round_before_the_metric_stands_alone() -> None:
     for rounds in ([measured(2, NOISE)], [measured(1, NOISE, "other"), measured(2, NOISE)]):
         (headline,) = headlines_of(rounds, METRICS)
         assert str(headline) == "depth RMSE 1 m (5 held-out images)" and headline.before is None

@@ -6,7 +6,7 @@ from math import nan
 
 import pytest
 
-from labelgrid.report.campaign_figures import study_figures
+from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.hindsight import best_by_round, hindsight_lines
 from labelgrid.report.means import loss, metric
 from labelgrid.report.page import render
@@ -62,9 +62,9 @@ def test_only_seeds_in_which_all_arms_got_this_far_choose() -> None:
 def test_it_is_in_the_curves_as_chosen_in_hindsight_and_in_no_comparison() -> None:
     results = made()
     report = study(results)
-    figures = study_figures(report)
-    assert study_figures(study(replace(results, best_of={}))) == figures
-    shown = Page(render(study_page(report, figures)))
+    measures = study_measures(report)
+    assert study_measures(study(replace(results, best_of={}))) == measures
+    shown = Page(render(study_page(report, measures)))
     curves = shown.section("curves")
     assert "EquAL* is no strategy: after each round it is the arm with the lowest mean loss_mtl of" in curves.words
     assert curves.tables[0][1:][-1][:3] == ["EquAL*", "3", "equal-depth"]
@@ -76,9 +76,9 @@ def test_it_is_in_the_curves_as_chosen_in_hindsight_and_in_no_comparison() -> No
         assert "EquAL*" not in shown.section(name).words
 
 
-def test_programs_get_the_arm_of_each_round_with_its_figures() -> None:
+def test_programs_get_the_arm_of_each_round_with_its_metrics() -> None:
     report = study(made())
-    values = json.loads(json.dumps(study_values(report, study_figures(report)), allow_nan=False))
+    values = json.loads(json.dumps(study_values(report, study_measures(report)), allow_nan=False))
     best = values["points"][0]["best_in_hindsight"]["EquAL*"]
     assert best["arms"] == list(ARMS)
     last = best["rounds"][-1]

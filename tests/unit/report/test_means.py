@@ -1,4 +1,4 @@
-"""Laws of means over seeds: of the runs that got so far, and of the figures that are numbers."""
+"""Laws of means over seeds: of the runs that got so far, and of the values that are numbers."""
 
 import math
 from dataclasses import replace
@@ -26,8 +26,8 @@ def test_a_mean_is_over_the_runs_that_got_so_far() -> None:
     assert math.isnan(means_by_round(own[:1], loss)[0].deviation)
 
 
-def test_a_figure_that_is_no_number_counts_in_no_mean() -> None:
+def test_a_value_that_is_no_number_counts_in_no_mean() -> None:
     own = [run for run in runs(["a"], 2, nothing) if run.kind == "strategy"]
     own[0] = replace(own[0], measured=[network(0, math.nan), *own[0].measured[1:]])
     assert [m.seeds for m in means_by_round(own, loss)] == [1, 2, 2, 2]
-    assert means_by_round(own, metric("semseg", "no such figure")) == []
+    assert means_by_round(own, metric("semseg", "no such metric")) == []

@@ -63,7 +63,7 @@ def test_text_from_outside_never_becomes_markup() -> None:
         rounds=[Round(1, HOSTILE, HOSTILE, HOSTILE, {HOSTILE: 3})],
         picked=RoundPicks(1, 1, [ShownPick(HOSTILE, HOSTILE, 0.5, 1.0, HOSTILE, {}, {HOSTILE: 1.0}, why)]),
         training=Training(1, {HOSTILE: {1: 0.5}}),
-        hints={name: Hint(HOSTILE, HOSTILE) for name in ("figures", "rounds", "picks", "training")},
+        hints={name: Hint(HOSTILE, HOSTILE) for name in ("metrics", "rounds", "picks", "training")},
     )
     page = Page(html(report))
     assert not page.named("script")

@@ -1,4 +1,4 @@
-"""Laws of a project's page: every section says its figures, or what it lacks and how to get it."""
+"""Laws of a project's page: every section shows its metrics, or what it lacks and how to get it."""
 
 import math
 import re
@@ -26,7 +26,7 @@ def test_units_and_the_direction_of_better_are_said() -> None:
     assert "All tasks together: loss_mtl, lower is better" in words
 
 
-def test_the_newest_figures_show_their_change_and_whether_it_is_for_the_better() -> None:
+def test_the_newest_metrics_show_their_change_and_whether_it_is_for_the_better() -> None:
     newest = Page(html(a_report(measured=[measured(1, 21.25, 1.125), measured(2, 20.0, 0.875)])))
     assert newest.section("curves").tables[0][1:] == [
         ["semseg", "mIoU", "20", "%", "higher is better", "−1.25", "worse", "4"],
@@ -56,7 +56,7 @@ def test_rounds_measured_on_different_label_sets_are_marked() -> None:
     assert said not in same and said in Page(html(other)).section("curves").words
 
 
-def test_a_figure_that_is_not_a_number_is_a_dash_and_no_point() -> None:
+def test_a_value_that_is_not_a_number_is_a_dash_and_no_point() -> None:
     rounds = [measured(1, math.nan, 1.125), measured(2, 33.75, 0.875)]
     section = Page(html(a_report(measured=rounds))).section("curves")
     assert len(section.named("img")) == 2 * 2  # overall and depth; semseg has one point left
@@ -125,8 +125,8 @@ def test_training_shows_a_chart_and_the_numbers_of_each_loss() -> None:
     ]
 
 
-@pytest.mark.parametrize("section", ["figures", "rounds", "picks", "training"])
+@pytest.mark.parametrize("section", ["metrics", "rounds", "picks", "training"])
 def test_a_section_that_lacks_something_says_what_and_the_next_command(section: str) -> None:
     report = a_report(hints={section: Hint("There is nothing yet.", "labelgrid query flat --budget N")})
-    place = {"figures": "curves"}.get(section, section)
+    place = {"metrics": "curves"}.get(section, section)
     assert "There is nothing yet. Next: labelgrid query flat --budget N" in Page(html(report)).section(place).words

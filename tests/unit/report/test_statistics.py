@@ -140,7 +140,7 @@ def test_a_study_of_nothing_finds_a_difference_as_rarely_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
-def test_a_figure_that_is_not_finite_is_refused_and_gives_no_p(wrong: float) -> None:
+def test_a_value_that_is_not_finite_is_refused_and_gives_no_p(wrong: float) -> None:
     good = [float(seed) for seed in range(8)]
     with pytest.raises(ValueError, match="a - b is not a finite number"):
         compare({"c - d": (good, good), "a - b": ([*good[1:], wrong], good)}, "lower")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from labelgrid.report.campaign_figures import study_figures
+from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
 from labelgrid.report.means import loss
@@ -28,7 +28,7 @@ SEEN = RunDetails(
 
 
 def page(report: StudyReport) -> Page:
-    return Page(render(study_page(report, study_figures(report))))
+    return Page(render(study_page(report, study_measures(report))))
 
 
 def test_the_verdicts_and_the_overall_curve_come_before_all_else() -> None:
@@ -58,7 +58,7 @@ def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
 def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
     section = page(study(point_results(planted("partal", 0.2), 8))).section("differences")
     strategy_table, last, area, *_ = section.tables
-    assert strategy_table[0] == ["figure", "partal", "random_cells"] and len(section.tables) == 1 + len(strategy_table)
+    assert strategy_table[0] == ["measure", "partal", "random_cells"] and len(section.tables) == 1 + len(strategy_table)
     assert last[0] == ["strategy", "seeds", "labels", "cost", "loss_mtl", "semseg mIoU (%)", "depth RMSE (m)"]
     assert [row[:4] for row in last[1:]] == [[n, "8", "50", "275"] for n in ("partal", "random_cells")] + [
         ["every label", "8", "200", "1,100"]
@@ -68,7 +68,7 @@ def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:
     assert "With 3 seeds, p cannot be below 0.25" in few and "(Holm)" in few
 
 
-def test_each_figure_is_drawn_with_a_row_for_each_strategy_the_best_first() -> None:
+def test_each_measure_is_drawn_with_a_row_for_each_strategy_the_best_first() -> None:
     section = page(study(point_results(planted("random_cells", 0.2), 3))).section("differences")
     area, *_ = section.named("img")
     assert area["alt"].startswith("Mean loss_mtl over labels: random_cells 5.263 ± 0.16; partal 5.4")

@@ -1,4 +1,4 @@
-"""Laws of the figures for programs: all of them, as JSON that any reader takes."""
+"""Laws of the numbers for programs: all of them, as JSON that any reader takes."""
 
 import json
 from dataclasses import replace
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from labelgrid.report import campaign_figures
-from labelgrid.report.campaign_figures import study_figures
+from labelgrid.report import campaign_measures
+from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.statistics import compare
 from labelgrid.report.study_content import StudyReport
 from labelgrid.report.study_page import study_page
@@ -16,22 +16,22 @@ from tests.unit.report.made import planted, point_results, study
 
 
 def values_of(report: StudyReport) -> dict[str, Any]:
-    return study_values(report, study_figures(report))
+    return study_values(report, study_measures(report))
 
 
-def test_page_and_values_compare_each_figure_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_and_values_compare_each_measure_once(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
 
     def count(values: Any, better: Any) -> Any:
         compared.append(better)
         return compare(values, better)
 
-    monkeypatch.setattr(campaign_figures, "compare", count)
+    monkeypatch.setattr(campaign_measures, "compare", count)
     report = study(point_results())
-    figures = study_figures(report)
-    study_page(report, figures)
-    assert study_values(report, figures)["points"][0]["measures"]
-    assert len(compared) == len(figures[0])
+    measures = study_measures(report)
+    study_page(report, measures)
+    assert study_values(report, measures)["points"][0]["measures"]
+    assert len(compared) == len(measures[0])
 
 
 def test_every_comparison_and_distance_is_there_with_its_seeds() -> None:

@@ -1,6 +1,6 @@
 """Laws of verdicts on made outcomes: nothing is found in nothing, what is planted is, and one seed tells nothing."""
 
-from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.verdicts import power_statement, verdicts
 from tests.unit.report.made import HEADLINES, noise, nothing, planted, point_results
 
@@ -8,7 +8,7 @@ THREE = ("partal", "random_cells", "random_images")
 
 
 def first(found: object) -> object:
-    return campaign_figures(found, HEADLINES, "random_cells")[0]
+    return campaign_measures(found, HEADLINES, "random_cells")[0]
 
 
 def said(effect: object, seeds: int, strategies: tuple[str, ...] = THREE) -> list[str]:

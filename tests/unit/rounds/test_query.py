@@ -210,7 +210,7 @@ def test_a_statistic_can_train_another_network_under_a_named_seed(project):
     assert (far > 0).all() and len(set(far.tolist())) == len(far)
 
 
-def test_history_has_labels_cost_and_val_figures_of_each_training(project):
+def test_history_has_labels_cost_and_val_metrics_of_each_training(project):
     query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_history", prelabels=False)
     history = VIEWS[0].history
     fits = [read_fit(project.round_folder(number)) for number in (2, 3)]

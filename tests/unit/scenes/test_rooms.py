@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from labelgrid.scenes.cast import cast
-from labelgrid.scenes.figures import PARTS, PERSON, person
 from labelgrid.scenes.objects import LYING, STANDING
+from labelgrid.scenes.people import PARTS, PERSON, person
 from labelgrid.scenes.rooms import CLASSES, KINDS, Scene, make_scene, room_of
 from labelgrid.scenes.solids import Solid, moved, scaled, turned
 
-COVERS = ["labelgrid.scenes.figures", "labelgrid.scenes.objects", "labelgrid.scenes.solids"]
+COVERS = ["labelgrid.scenes.people", "labelgrid.scenes.objects", "labelgrid.scenes.solids"]
 MANY = 250
 
 

@@ -60,7 +60,7 @@ class Question:
 
 @dataclass(frozen=True)
 class CellMetrics:
-    """What was measured: the figures by task, and each task's headline metric."""
+    """What was measured: the metrics by task, and each task's headline metric."""
 
     question: Question
     evaluation: Evaluation

@@ -1,17 +1,17 @@
-"""Builds a person: a jointed figure with parts, in a random pose."""
+"""Builds a person: a jointed body with parts, in a random pose."""
 
 import numpy as np
 
 from labelgrid.scenes.objects import colour
 from labelgrid.scenes.solids import Material, Matrix, Solid, ball, moved, place_object, scaled, turned
 
-#: The parts in the order of the label's classes; the first is for pixels without a figure.
+#: The parts in the order of the label's classes; the first is for pixels without a person.
 PARTS = ("none", "head", "torso", "upper arm", "lower arm", "upper leg", "lower leg")
 PERSON = "person"
 
 
 def person(rng: np.random.Generator) -> list[Solid]:
-    """A standing, walking or sitting figure of 1.5 to 1.9 m, its feet on the floor, facing +z."""
+    """A standing, walking or sitting person of 1.5 to 1.9 m, its feet on the floor, facing +z."""
     size, sitting = rng.uniform(0.88, 1.1), rng.random() < 0.25
     skin, shirt, trousers = (Material(colour(rng)) for _ in range(3))
     hip = 0.5 if sitting else 0.92

@@ -1,4 +1,4 @@
-"""Computes the figures of whole campaigns by which the strategies of a study are compared."""
+"""Computes the measures of whole campaigns by which the strategies of a study are compared."""
 
 import math
 from collections.abc import Mapping
@@ -17,16 +17,16 @@ from labelgrid.results import Better, Result, delta_mtl
 
 
 @dataclass(frozen=True)
-class CampaignFigure:
-    """A figure of whole campaigns.
+class CampaignMeasure:
+    """A measure of whole campaigns.
 
     Args:
-        name: of the figure.
+        name: of the measure.
         method: how it is computed, as a sentence.
         unit: of its values.
         better: whether higher or lower is better.
         values: by strategy and seed.
-        reached: for a figure with a goal, the number of runs that reached it, by strategy.
+        reached: for a measure with a goal, the number of runs that reached it, by strategy.
     """
 
     name: str
@@ -57,15 +57,15 @@ class CampaignFigure:
         return compare(values, self.better)
 
 
-def study_figures(report: StudyReport) -> list[list[CampaignFigure]]:
-    """The figures of each point of a study's grid; the page and the JSON values show the same ones."""
-    return [campaign_figures(results, report.headlines, report.reference) for results in report.points]
+def study_measures(report: StudyReport) -> list[list[CampaignMeasure]]:
+    """The measures of each point of a study's grid; the page and the JSON values show the same ones."""
+    return [campaign_measures(results, report.headlines, report.reference) for results in report.points]
 
 
-def campaign_figures(results: PointResults, headlines: Mapping[str, str], reference: str) -> list[CampaignFigure]:
-    """All figures by which the strategies are compared; the verdict is on the first."""
+def campaign_measures(results: PointResults, headlines: Mapping[str, str], reference: str) -> list[CampaignMeasure]:
+    """All measures by which the strategies are compared; the verdict is on the first."""
     last, alike = after_last_round(results), at_equal_cost(results)
-    figures = [
+    measures = [
         _mean_loss_over(results, "labels", label_count),
         _mean_loss_over(results, "cost", label_cost),
         _labels_to_reach(results, reference),
@@ -75,10 +75,10 @@ def campaign_figures(results: PointResults, headlines: Mapping[str, str], refere
         _delta_mtl(results, headlines, alike),
         *(_gap_to_full(results, task, name, last) for task, name in headlines.items()),
     ]
-    return [figure for figure in figures if any(figure.values.values())]
+    return [measure for measure in measures if any(measure.values.values())]
 
 
-def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> CampaignFigure:
+def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> CampaignMeasure:
     runs = {name: results.finished(name) for name in results.strategies}
     values: dict[str, dict[int, float]] = {name: {} for name in runs}
     for seed in sorted(set().union(*(own.keys() for own in runs.values()))):
@@ -94,7 +94,7 @@ def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Camp
         f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers the range of {axis} "
         "that all strategies of the seed have in common."
     )
-    return CampaignFigure(f"Mean loss_mtl over {axis}", method, "", "lower", values)
+    return CampaignMeasure(f"Mean loss_mtl over {axis}", method, "", "lower", values)
 
 
 def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
@@ -103,7 +103,7 @@ def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
     return np.array([x_of(one) for one in known]), np.array([one.loss_mtl for one in known])
 
 
-def _labels_to_reach(results: PointResults, reference: str) -> CampaignFigure:
+def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:
     goals = {seed: loss_curve(run, label_count) for seed, run in results.finished(reference).items()}
     values: dict[str, dict[int, float]] = {}
     reached: dict[str, int] = {}
@@ -124,14 +124,14 @@ def _labels_to_reach(results: PointResults, reference: str) -> CampaignFigure:
         f"The number of labels a strategy needs to reach the final loss of {reference}, seed by seed. A run that never "
         "reaches it counts with the largest number of labels of any run of its seed; the true number may be larger."
     )
-    return CampaignFigure(f"Labels to reach the final loss of {reference}", method, "labels", "lower", values, reached)
+    return CampaignMeasure(f"Labels to reach the final loss of {reference}", method, "labels", "lower", values, reached)
 
 
-def _loss_at(ending: Ending) -> CampaignFigure:
-    return CampaignFigure(f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss))
+def _loss_at(ending: Ending) -> CampaignMeasure:
+    return CampaignMeasure(f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss))
 
 
-def _delta_mtl(results: PointResults, headlines: Mapping[str, str], ending: Ending) -> CampaignFigure:
+def _delta_mtl(results: PointResults, headlines: Mapping[str, str], ending: Ending) -> CampaignMeasure:
     values: dict[str, dict[int, float]] = {}
     for strategy, networks in ending.networks.items():
         values[strategy] = {}
@@ -145,7 +145,7 @@ def _delta_mtl(results: PointResults, headlines: Mapping[str, str], ending: Endi
         "seed: delta_mtl with that network in place of single-task networks. 0 is as good as every label. "
         f"{ending.method}"
     )
-    return CampaignFigure(f"delta_mtl {ending.name}", method, "%", "higher", values)
+    return CampaignMeasure(f"delta_mtl {ending.name}", method, "%", "higher", values)
 
 
 def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[str, Result]:
@@ -154,7 +154,7 @@ def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[
     return {task: result for task, result in found.items() if result}
 
 
-def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignFigure:
+def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignMeasure:
     value_of, full, unit = metric(task, name), results.full, ""
     values: dict[str, dict[int, float]] = {}
     for strategy, last in ending.values(value_of).items():
@@ -162,4 +162,4 @@ def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) ->
         values[strategy] = {seed: value for seed, value in known.items() if math.isfinite(value)}
         unit = next((ending.networks[strategy][seed].metrics[task][name].unit for seed in last), unit)
     method = f"|{name} {ending.name} − {name} with every label|, seed by seed."
-    return CampaignFigure(f"δ of {task} ({name})", method, unit, "lower", values)
+    return CampaignMeasure(f"δ of {task} ({name})", method, unit, "lower", values)

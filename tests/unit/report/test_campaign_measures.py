@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.report.campaign_figures import campaign_figures
+from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.study_content import PointResults
 from tests.unit.report.made import HEADLINES, planted, point_results
 
@@ -13,7 +13,7 @@ COVERS = ["labelgrid.report.study_content"]
 
 
 def named(found: PointResults, word: str, reference: str = "random_cells") -> object:
-    (one,) = [m for m in campaign_figures(found, HEADLINES, reference) if word in m.name]
+    (one,) = [m for m in campaign_measures(found, HEADLINES, reference) if word in m.name]
     return one
 
 
@@ -42,7 +42,7 @@ def test_a_pair_is_compared_over_the_seeds_that_both_have_finished() -> None:
     whole = point_results(seeds=3)
     gaps = {"partal-seed0", "random_cells-seed2"}
     left = [replace(run, state="unfinished") if run.key in gaps else run for run in whole.runs]
-    for measure in campaign_figures(replace(whole, runs=left), HEADLINES, "random_cells"):
+    for measure in campaign_measures(replace(whole, runs=left), HEADLINES, "random_cells"):
         assert [compared.seeds for compared in measure.pairs().values()] == [1]
 
 
@@ -52,7 +52,7 @@ def test_labels_to_the_reference_s_final_loss_are_counted_and_runs_that_never_go
     assert found.values["random_cells"] == pytest.approx({0: 50.0, 1: 50.0, 2: 50.0})
     worse = named(point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0), "Labels to reach")
     assert worse.values["partal"] == {0: 50.0, 1: 50.0, 2: 50.0} and worse.reached == {"partal": 0, "random_cells": 3}
-    assert not [m for m in campaign_figures(point_results(), HEADLINES, "absent") if "Labels to reach" in m.name]
+    assert not [m for m in campaign_measures(point_results(), HEADLINES, "absent") if "Labels to reach" in m.name]
 
 
 def test_delta_is_the_distance_to_the_network_with_every_label_of_the_same_seed() -> None:
@@ -62,7 +62,7 @@ def test_delta_is_the_distance_to_the_network_with_every_label_of_the_same_seed(
     assert named(point_results(), "δ of semseg").values["partal"] == pytest.approx(dict.fromkeys(range(3), 15.0))
     whole = point_results()
     without = replace(whole, runs=[run for run in whole.runs if run.kind != "full"])
-    assert not [m for m in campaign_figures(without, HEADLINES, "random_cells") if "δ" in m.name]
+    assert not [m for m in campaign_measures(without, HEADLINES, "random_cells") if "δ" in m.name]
 
 
 def test_delta_mtl_is_the_mean_relative_gain_over_the_network_with_every_label() -> None:
@@ -92,7 +92,7 @@ def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
     whole = point_results(seeds=2)
     for state in ("unfinished", "failed"):
         cut = [replace(r, state=state) if r.key == "partal-seed1" else r for r in whole.runs]
-        for measure in campaign_figures(replace(whole, runs=cut), HEADLINES, "random_cells"):
+        for measure in campaign_measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
             assert set(measure.values["partal"]) == {0}
             assert [c.seeds for c in measure.pairs().values()] == [1]
 
@@ -100,7 +100,7 @@ def test_unfinished_and_failed_runs_are_in_no_comparison() -> None:
 def test_a_run_that_ended_early_has_no_last_round_to_compare_and_did_not_need_fewer_labels() -> None:
     whole = point_results(lambda name, seed, place: 0.5 if name == "partal" else 0.0)
     cut = [replace(r, measured=r.measured[:2]) if r.key == "partal-seed0" else r for r in whole.runs]
-    for measure in campaign_figures(replace(whole, runs=cut), HEADLINES, "random_cells"):
+    for measure in campaign_measures(replace(whole, runs=cut), HEADLINES, "random_cells"):
         if measure.name.startswith(("loss_mtl after", "δ")):
             assert set(measure.values["partal"]) == set(measure.values["random_cells"]) == {1, 2}
         if measure.name.startswith("Labels to reach"):
