@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from labelgrid.errors import PluginError
 from labelgrid.files import remove_folder
@@ -146,4 +146,5 @@ def _modules(model: TrainedModel) -> Mapping[str, nn.Module]:
 
 
 def _digest(module: nn.Module) -> str:
-    return weights_hash({name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)})
+    parts = (*module.named_parameters(), *module.named_buffers())
+    return weights_hash({name: value.detach() for name, value in parts})

@@ -58,6 +58,45 @@ def test_a_convolution_pads_as_same_does(side):
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
+def convolved(x, weight):
+    """A 4×4 convolution [b, i, h, w] of stride 2, one output at a time: half of each side, rounded up."""
+    b, _, h, w = x.shape
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1 + h % 2), (1, 1 + w % 2)))
+    found = np.zeros((b, len(weight), -(-h // 2), -(-w // 2)))
+    for row, column in np.ndindex(found.shape[2:]):
+        part = padded[:, :, 2 * row : 2 * row + 4, 2 * column : 2 * column + 4]
+        found[:, :, row, column] = np.einsum("bijk,oijk->bo", part, weight)
+    return found
+
+
+def written_out(encoder, maps):
+    """The codes of standardised maps, from the encoder's weights, in float64."""
+    state = {name: value.double().numpy() for name, value in encoder.state_dict().items()}
+    x = maps.double().numpy()
+    for block in range(4):
+        x = convolved(x, state[f"{block}.1.weight"])
+        mean, var, weight, bias = (
+            state[f"{block}.2.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
+        )
+        x = np.maximum((x - mean) / np.sqrt(var + 1e-5) * weight + bias, 0)
+    return x.reshape(len(x), -1) @ state["5.weight"].T + state["5.bias"]
+
+
+@pytest.mark.parametrize("size", [(16, 32), (7, 13)])
+def test_the_code_is_that_of_the_encoder_written_out(size):
+    torch.manual_seed(0)
+    network = AutoEncoder(3, size, SMALL)
+    with torch.no_grad():
+        for _ in range(3):
+            network(5 * torch.randn(4, 3, *size) + 1)  # running moments other than 0 and 1
+        for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+            norm.weight.uniform_(0.5, 2)
+            norm.bias.uniform_(-0.3, 0.3)
+        maps = torch.randn(2, 3, *size)
+        found = network.eval().encoder(maps)
+    np.testing.assert_allclose(found, written_out(network.encoder, maps), rtol=1e-4, atol=1e-5)
+
+
 def test_moments_are_those_of_all_pixels_whatever_the_mean():
     parts = [torch.randn(n, 3, 4, 5) * torch.tensor([1.0, 5, 0]).view(3, 1, 1) + 1e4 for n in (3, 1, 7)]
     mean, deviation = channel_moments(lambda _: (Rows({"features": part}) for part in parts), 3)
@@ -107,6 +146,9 @@ def test_it_learns_to_reconstruct_the_concatenated_features_of_all_tasks(dataset
             maps = (maps - statistic.mean) / statistic.spread
             total += float((statistic.network(maps) - maps).square().mean())
             assert statistic(batch).shape == (len(batch.keys), 16) and statistic(batch).dtype == np.float32
+            np.testing.assert_allclose(
+                statistic(batch), written_out(statistic.network.encoder, maps), rtol=1e-4, atol=1e-5
+            )
         errors[epochs] = total
     assert errors[40] < 0.8 * errors[1]
     assert (statistic.scope, statistic.axis) == ("all", "feature")

@@ -115,6 +115,14 @@ def test_a_statistic_that_changes_a_buffer_of_the_network_is_refused(made, tmp_p
     assert not list(tmp_path.glob("*.weights"))
 
 
+def test_a_statistic_that_changes_a_buffer_that_no_checkpoint_holds_is_refused(made, tmp_path):
+    job = job_of(made, Line(lambda context: context.model.network.offset.add_(1)))
+    job.model.network.register_buffer("offset", torch.zeros(1), persistent=False)
+    images = FitImages(list(made.names[:3]), list(made.names), 0, lambda _: job.model, ObjectiveOptions())
+    with pytest.raises(PluginError, match="changed the trained model during its own training: network"):
+        fit_statistics(job, images, tmp_path, Silent())
+
+
 def test_a_statistic_that_trains_a_term_is_refused(made, tmp_path):
     def spoil(context):
         with torch.no_grad():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelError, RecipeError
-from labelgrid.labels.grid import State
+from labelgrid.labels.grid import State, Unit
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import EpochRecord, read_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.rounds.choose import carried
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
 from labelgrid.simulation.runs import Run
@@ -141,6 +142,21 @@ def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> 
     with start(place, tmp_path / "run", run, rounds=9, budget=7) as project:
         finish(project, run, of)
         assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 7, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "budget", "expected"),
+    [("random_images", "labels", 5.0, [4, 6]), ("random_cells", "cost", 2.5, [2, 3])],
+)
+def test_what_a_round_does_not_spend_is_added_to_the_next(
+    place: Path, tmp_path: Path, name: str, unit: Unit, budget: float, expected: list[int]
+) -> None:
+    run, plan = Run("strategy", name, 0), {"budget": budget, "unit": unit}
+    with start(place, tmp_path / "run", run, **plan) as project:
+        finish(project, run, study(place, **plan))
+        bought = [row.round for row in project.store.cells(state=State.LABELLED) if row.round > 1]
+        assert [bought.count(2), bought.count(3)] == expected  # depth costs 1; semseg, 10, is never affordable
+        assert carried(project, unit) == 0
 
 
 def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(place: Path, tmp_path: Path) -> None:
