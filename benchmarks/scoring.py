@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.dropout import Dropout, Options
+from labelgrid.score.ensemble import Ensemble
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.streams import image_key
@@ -41,8 +43,8 @@ from labelgrid.train.model import TrainedModel
 
 #: Limits: dropout passes over one forward pass; scoring files over reading them and one forward pass.
 BAR, DEFAULT = 1.2, 2.0
-#: What the network is not enough for: these read a term of its training, and further networks.
-LEFT_OUT = {"learning_loss", "ensemble"}
+#: The networks of the deep ensemble, the first one included.
+MEMBERS = 4
 
 
 def naive(network: Network, batch: Batch, passes: int, where: Where, original: bool) -> np.ndarray:
@@ -132,13 +134,21 @@ def score(network: Network, tasks: dict[str, Task], source: FolderDataset, names
 
 
 def together(network: Network, tasks: dict[str, Task], source: FolderDataset, options: argparse.Namespace) -> None:
-    """Compare one pass over files with all statistics with one pass each; modules of their own are not trained."""
-    chosen = [name for name in plugin_names("score") if name not in LEFT_OUT]
-    statistics: dict[str, Statistic] = {name: build_plugin("score", PluginChoice(name), 0) for name in chosen}
+    """Compare one pass over files with all statistics with one pass each.
+
+    Their own modules, the ensemble's further networks and the term of `learning_loss` have random weights.
+    """
+    statistics: dict[str, Statistic] = {
+        name: build_plugin("score", PluginChoice(name), 0) for name in plugin_names("score")
+    }
     names, data = source.images(), recipe().data
+    members = tuple(TrainedModel(network_of(tasks, seed).eval(), digest=str(seed)) for seed in range(1, MEMBERS))
+    term = build_plugin("train.terms", PluginChoice("learning_loss"), tasks, network)
+    model = TrainedModel(network, {"learning_loss": term.eval()}, members=members)
+    cast("Ensemble", statistics["ensemble"]).digests = [member.digest for member in members]
 
     def job_of(some: dict[str, Statistic]) -> ScoringJob:
-        return ScoringJob(TrainedModel(network), tasks, task_definitions(), source, data, some, {})
+        return ScoringJob(model, tasks, task_definitions(), source, data, some, {})
 
     def run(some: dict[str, Statistic]) -> None:
         with tempfile.TemporaryDirectory() as folder:
