@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 
 from labelgrid.labels.grid import Grid
 from labelgrid.score.committee import COMBINE
-from labelgrid.select.parts import fill_unknown
+from labelgrid.select.parts import draw_cells
 from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.tcd import Options, build
 from labelgrid.streams import image_key
@@ -46,16 +46,29 @@ def slow_scores(pool, options):
     return scores
 
 
+def slow_filled(pool, scores):
+    """The scores of missing cells; an unknown one is the known score at the quantile that the cell draws."""
+    draws, places = draw_cells(pool.grid, pool.seed), np.ndindex(scores.shape)
+    missing = [place for place in places if pool.grid.state[place] == 0]
+    known = sorted(float(scores[place]) for place in missing if not np.isnan(scores[place]))
+    filled = {}
+    for place in missing:
+        if not np.isnan(scores[place]):
+            filled[place] = scores[place]
+        else:
+            filled[place] = known[int(draws[place] * len(known))] if known else draws[place]
+    return filled
+
+
 def slow_items(pool, budget, options):
     """(image, column) -> (score, cost, cells) of all that can be picked."""
     scores, grid, items = slow_scores(pool, options), pool.grid, {}
-    filled = fill_unknown(scores, grid, pool.seed)
+    filled = slow_filled(pool, scores)
     missing = [[k for k in range(3) if grid.state[i, k] == 0] for i in range(len(grid.images))]
     for i, tasks in enumerate(missing):
         if options.unit == "cells":
             for k in tasks:
-                score = filled[i, k] if np.isnan(scores[i, k]) else scores[i, k]
-                items[i, k] = score, grid.cost[k] if budget.unit == "cost" else 1, [k]
+                items[i, k] = filled[i, k], grid.cost[k] if budget.unit == "cost" else 1, [k]
         elif tasks:
             known = [scores[i, k] for k in tasks if not np.isnan(scores[i, k])]
             known = known or [filled[i, k] for k in tasks]
