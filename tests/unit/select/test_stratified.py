@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.labels.grid import State
-from labelgrid.select import random_images, stratified
+from labelgrid.select import stratified
 from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.stratified import rarest_classes
 from tests.contracts.strategy_laws import grid_of
@@ -37,11 +37,6 @@ def kinds(strategy, view, budget):
 def test_rare_kinds_of_a_planted_pool_get_as_many_picks_as_frequent_ones(options, seed):
     strategy = stratified.build(stratified.Options(**options))
     assert kinds(strategy, pool(seed), Budget(9, "images"))[0] == [3, 3, 3]
-
-
-def test_random_images_miss_the_rare_kinds():
-    random = random_images.build(random_images.Options())
-    assert all(min(kinds(random, pool(seed), Budget(9, "images"))[0]) < 3 for seed in range(20))
 
 
 def test_clusters_are_the_strata_if_no_task_predicts_classes():

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from labelgrid.labels.grid import Grid
-from labelgrid.select import random_images
 from labelgrid.select.centres import squared_distances
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE
 from labelgrid.select.strategy import Budget, PoolView
@@ -50,10 +49,6 @@ def test_in_a_planted_pool_it_takes_the_most_inconsistent_image_of_each_far_grou
         found = build(Options(**options)).select(planted, Budget(3, "images"))
         assert {pick.cell.image_id for pick in found.picks} == answer
         assert {pick.why for pick in found.picks} == {WHY["product"]}
-    random = random_images.build(random_images.Options())
-    for seed in range(20):
-        view = PoolView(planted.grid, {}, seed)
-        assert {pick.cell.image_id for pick in random.select(view, Budget(3, "images")).picks} != answer
 
 
 def test_either_score_alone_misses_the_answer(planted):
