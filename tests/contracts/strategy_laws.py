@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelgrid.labels.grid import Grid, Pick
+from labelgrid.labels.grid import Grid, Pick, State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.budget import check_picks
@@ -137,6 +137,18 @@ def a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from(strategy: S
     assert len(strategy.select(PoolView(one, ones), Budget(1)).picks) == 1
 
 
+def a_task_without_any_label_is_picked_beside_the_others(strategy: Strategy) -> None:
+    for unknown in range(len(TASKS)):
+        nothing, apart = np.zeros((40, 3)), np.full((40, 3), State.LABELLED)
+        apart[::2, unknown] = State.MISSING  # every other image lacks this task alone; the rest lacks one other task
+        apart[1::2, unknown] = State.SKIPPED
+        apart[1::4, unknown - 1] = apart[3::4, unknown - 2] = State.MISSING
+        for state in (nothing, apart):
+            pool = pool_of(strategy, state, unknown=unknown)
+            picks = strategy.select(pool, Budget(20)).picks
+            assert TASKS[unknown] in {pick.cell.task for pick in picks}
+
+
 def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
     @law
     @given(pool=pools(strategy))
@@ -153,12 +165,19 @@ def what_is_kept_of_a_choice_can_be_kept(strategy: Strategy) -> None:
     check()
 
 
-def pool_of(strategy: Strategy, state: Any, seed: int = 0) -> PoolView:
-    """A pool with the given states; its statistics differ from row to row."""
+def pool_of(strategy: Strategy, state: Any, seed: int = 0, unknown: int | None = None) -> PoolView:
+    """A pool with the given states; its statistics differ from row to row, and have no value for the task `unknown`."""
     n, t = np.asarray(state).shape
     grid = grid_of([f"i{row}" for row in range(n)], state, SEVEN[:t], (1.0, 2.0, 10.0, 1, 3, 4, 5))
-    draw = np.random.default_rng(seed)
-    return PoolView(grid, statistics_of(strategy, grid, lambda _, shape: draw.random(shape)), seed)
+    rng = np.random.default_rng(seed)
+
+    def draw(axis: str, shape: tuple[int, ...]) -> np.ndarray:
+        values = rng.random(shape)
+        if axis == "cell" and unknown is not None:
+            values[:, unknown] = np.nan
+        return values
+
+    return PoolView(grid, statistics_of(strategy, grid, draw), seed)
 
 
 def pools_at_the_edge_are_picked_from(strategy: Strategy) -> None:
@@ -184,6 +203,7 @@ LAWS: tuple[Callable[[Strategy], None], ...] = (
     the_same_cells_are_picked_in_any_pool_order,
     a_budget_of_the_whole_pool_buys_the_whole_pool,
     a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from,
+    a_task_without_any_label_is_picked_beside_the_others,
     what_is_kept_of_a_choice_can_be_kept,
     pools_at_the_edge_are_picked_from,
 )

@@ -9,7 +9,7 @@ from labelgrid import plugins
 from labelgrid.labels.grid import State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.select.parts import AsIs, Composed, Scored, best_cells
+from labelgrid.select.parts import AsIs, Composed, Scored, best_cells, best_images
 from labelgrid.select.strategy import Budget, Selection
 from tests.contracts import strategy_laws as laws
 
@@ -94,6 +94,21 @@ class DropsTheUnknown(Wrong):
         return np.where(pool.grid.eligible, pool.statistics["dropout"], np.nan)
 
 
+class PutsTheUnknownLast(Wrong):
+    def scores(self, pool):
+        known = np.nan_to_num(pool.statistics["dropout"], nan=-1e9)
+        return np.where(pool.grid.eligible, known, np.nan)
+
+
+@dataclass(frozen=True)
+class PutsItsImagesLast(PutsTheUnknownLast):
+    unit: str = "images"
+
+    def select(self, pool, budget):
+        scores = self.scores(pool)
+        return Selection(best_images(scores, pool.grid, budget, "known", np.isnan(scores), False))
+
+
 class KeepsArrays(Wrong):
     def select(self, pool, budget):
         return replace(super().select(pool, budget), calibration={"bounds": (1.0, 2.0)})
@@ -132,6 +147,8 @@ def test_the_wrong_strategy_keeps_all_laws_but_one(law):
         (PicksLabelled, laws.at_most_the_budget_is_spent_and_on_missing_cells_alone),
         (LeavesTheLast, laws.a_budget_of_the_whole_pool_buys_the_whole_pool),
         (DropsTheUnknown, laws.a_task_nobody_knows_about_and_a_pool_of_one_task_are_picked_from),
+        (PutsTheUnknownLast, laws.a_task_without_any_label_is_picked_beside_the_others),
+        (PutsItsImagesLast, laws.a_task_without_any_label_is_picked_beside_the_others),
         (KeepsArrays, laws.what_is_kept_of_a_choice_can_be_kept),
         (BuysOnlyBesideLabels, laws.pools_at_the_edge_are_picked_from),
     ],

@@ -91,7 +91,8 @@ class Strategy(Protocol):
     """Picks cells. Most strategies are composed of `labelgrid.select.parts`.
 
     Laws (tests/contracts/test_strategies.py): picks are missing cells worth at most the budget; they do not depend on
-    the order of the pool; a budget of the whole pool buys the whole pool.
+    the order of the pool; a budget of the whole pool buys the whole pool; a task without any label is picked beside
+    the others.
 
     A strategy with an attribute `cold = True` also picks before the first training, by statistics of the network with
     its initial weights: the pretrained encoder's features. Others are replaced by random images then.
@@ -101,7 +102,7 @@ class Strategy(Protocol):
     refused.
 
     A strategy whose options name tasks has them in an attribute `tasks`; a study without one of them is refused before
-    it runs. If it is to pick of some tasks only, the last law holds for their cells.
+    it runs. If it is to pick of some tasks only, the last two laws hold for their cells.
     """
 
     @property

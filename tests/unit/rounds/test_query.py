@@ -41,11 +41,6 @@ class Images(Statistic):
         return batch.features.deepest.mean((1, 2, 3)).numpy()
 
 
-class Unknown(Images):
-    def __call__(self, batch):
-        return super().__call__(batch) * np.nan
-
-
 class Member(TrainedStatistic):
     """A second network, kept as a module of the statistic's own."""
 
@@ -68,10 +63,6 @@ def build_images(seed, options):
     return Images()
 
 
-def build_unknown(seed, options):
-    return Unknown()
-
-
 def build_member(seed, options):
     return Member()
 
@@ -89,10 +80,6 @@ def by(statistic, options):
 
 def by_images(options):
     return by("build_images", options)
-
-
-def by_unknown(options):
-    return by("build_unknown", options)
 
 
 def by_member(options):
@@ -196,11 +183,6 @@ def test_a_statistic_of_all_images_has_a_row_for_labelled_ones_and_terms_are_kep
         row = list(view.grid.images).index(record.image)
         assert record.terms == {"per cell": 2 * values[row], "per image": values[row]} and record.score == values[row]
     assert asked.picks[0].score == max(values[view.grid.eligible.any(1)])
-
-
-def test_numbers_of_images_that_are_none_are_refused(project):
-    with pytest.raises(ProjectError, match=r"\d+ scored images have no finite '.*:build_unknown'"):
-        query.query(project, Budget(3), Silent(), strategy=f"{HERE}:by_unknown")
 
 
 def test_a_statistic_can_train_another_network_under_a_named_seed(project):

@@ -18,7 +18,6 @@ from labelgrid.project.settings import Settings, settings_text
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import context, evaluate, fit, models, predict, query, score
 from labelgrid.rounds.round_scores import strategy_of
-from labelgrid.score.table import write_table
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, save
 from tests.projects import Said, answer, make_project
@@ -330,15 +329,6 @@ def test_a_strategy_without_needs_leaves_the_rounds_scores_alone(project):
     before = path.read_bytes()
     score.score(project, Silent(), "random_cells")
     assert path.read_bytes() == before
-
-
-def test_scores_that_are_no_numbers_are_refused_instead_of_drawn(project):
-    table = score.score(project, Silent())
-    values = table.statistics["dropout"].copy()
-    values[0, 0] = np.nan
-    write_table(replace(table, statistics={"dropout": values}), project.round_folder(2) / "scores" / "scores.parquet")
-    with pytest.raises(ProjectError, match="1 cell of a trained task has no finite 'dropout'"):
-        query.query(project, Budget(2), Silent())
 
 
 def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(project, prepared, tmp_path):
