@@ -1,4 +1,4 @@
-"""A number that is none, among a strategy's stored scores, makes its query refuse and name the statistic."""
+"""One NaN among a strategy's stored scores makes its query refuse and name the statistic."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project
 from tests.rounds import copied
 
-HERE = "tests.contracts.test_unknown_numbers"
+HERE = "tests.contracts.test_nan"
 OF_IMAGES = f"{HERE}:build_of_images"
 
 
@@ -70,7 +70,7 @@ def project(prepared, tmp_path):
 
 
 def store(project, strategy, wrong=""):
-    """Store a made score table of the round, fresh for this strategy; one number of the statistic `wrong` is none."""
+    """Store a made score table of the round, fresh for this strategy; one value of the statistic `wrong` is NaN."""
     _, chosen = strategy_of(project, strategy)
     scores, grid = RoundScores(project, scoring_model(project, chosen), chosen), project.store.grid()
     built = {each: build_plugin("score", PluginChoice(each), 0) for each in chosen.needs}
@@ -95,7 +95,7 @@ def test_the_cases_have_statistics_of_all_axes():
 
 
 @pytest.mark.parametrize(("strategy", "statistic"), CASES)
-def test_one_number_that_is_none_is_refused_by_the_name_of_its_statistic(project, strategy, statistic):
+def test_one_nan_is_refused_by_the_name_of_its_statistic(project, strategy, statistic):
     before = project.store.pool_hash()
     store(project, strategy)
     assert query.query(project, Budget(6), Silent(), strategy=strategy, dry_run=True).picks
