@@ -1,4 +1,4 @@
-"""The table of docs/strategies.md has every strategy, with its unit, statistics and switches as they are in the code."""
+"""The table of docs/strategies.md has every strategy, with its unit, statistics and switches as in the code."""
 
 import re
 from dataclasses import fields
