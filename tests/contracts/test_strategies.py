@@ -24,6 +24,7 @@ def test_a_strategy_keeps_the_law(name, law):
 VARIANTS = [
     ("clasp_pe", {"by_class": 0.0}),
     ("clasp_pe", {"by_class": 1.0}),
+    ("clasp_pe", {"statistic": "ensemble"}),
     ("equal", {"task": "depth"}),
     ("learning_loss", {"unit": "cells"}),
     ("partal", {"normalise": "none"}),

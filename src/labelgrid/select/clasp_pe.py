@@ -1,7 +1,7 @@
 """ClaSP PE: uncertain cells, two thirds of them class by class, with random noise that decays from round to round.
 
-Each task gets an equal number of picks (Lüth et al. 2026, for one task). It needs the statistics `dropout` and
-`class_entropy`.
+Each task gets an equal number of picks (Lüth et al. 2026, for one task). It needs the statistic `class_entropy` and an
+entropy of each cell: `dropout` or, with `statistic`, that of a deep ensemble.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,19 +14,19 @@ from pydantic import Field
 from scipy.stats import rankdata
 
 from labelgrid.select.budget import cell_costs
-from labelgrid.select.parts import DRAWN, draw_cells
+from labelgrid.select.parts import DRAWN, Read, draw_cells
 from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget, PoolView, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
-UNCERTAINTY, BY_CLASS = "dropout", "class_entropy"
+BY_CLASS = "class_entropy"
 #: Smaller entropies count as this one, whose logarithm is finite.
 SMALLEST = 1e-12
 
 
 @dataclass(frozen=True)
 class Options:
-    """The share of classes, and the noise.
+    """The share of classes, the noise, and the uncertainty.
 
     Args:
         by_class: the share of a class task's picks that is divided equally among its classes.
@@ -34,12 +34,15 @@ class Options:
         last_power: the exponent from round `rounds` on. It grows by the same factor in each round, and the noise is
             proportional to 1 / exponent.
         rounds: the number of rounds over which the exponent grows.
+        statistic: the uncertainty of a cell, any statistic with one value per cell whose measure is `"entropy"`, such
+            as `"dropout"` or `"ensemble"`.
     """
 
     by_class: Annotated[float, Field(ge=0, le=1)] = 0.66
     first_power: Annotated[float, Field(gt=0)] = 1.0
     last_power: Annotated[float, Field(gt=0)] = 40.0
     rounds: Annotated[int, Field(ge=1)] = 5
+    statistic: str = "dropout"
 
     def power(self, number: int) -> float:
         """The exponent of the scored round `number`, counted from 1.
@@ -64,14 +67,22 @@ class ClassStratified:
     """
 
     options: Options
-    needs: ClassVar[frozenset[str]] = frozenset({UNCERTAINTY, BY_CLASS})
-    expects: ClassVar[Mapping[str, Mapping[str, Mapping[str, str]]]] = {"score": {UNCERTAINTY: {"measure": "entropy"}}}
     unit: ClassVar[Literal["cells"]] = "cells"
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The uncertainty of cells, and the entropy by class."""
+        return frozenset({self.options.statistic, BY_CLASS})
+
+    @property
+    def expects(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+        """The uncertainty is an entropy: the noise is added to a logarithm, which a variance is not."""
+        return {"score": {self.options.statistic: {"measure": "entropy"}}}
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`. A pick's terms are the uncertainty of its cell, and the exponent."""
         grid, t = pool.grid, len(pool.grid.tasks)
-        unsure = np.asarray(pool.statistics[UNCERTAINTY], np.float64)
+        unsure = Read(self.options.statistic)(pool).values
         by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
         by_class = by_class.reshape(len(unsure), t, by_class.shape[1] // t)
         power, groups, tasks, whys = self.options.power(len(pool.history)), list[Group](), list[Turns](), list[str]()

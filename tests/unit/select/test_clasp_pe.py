@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.grid import State
+from labelgrid.rounds.round_scores import check_expected
 from labelgrid.select import clasp_pe
 from labelgrid.select.parts import DRAWN
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
@@ -165,3 +167,20 @@ def test_the_rank_without_noise_and_classes_is_that_of_the_uncertainty_within_th
         values = view.statistics["dropout"][:, column]
         ranks = found.without["noise and classes"][:, column]
         assert np.argsort(-ranks).tolist() == np.argsort(-values).tolist()
+
+
+def test_another_entropy_of_cells_takes_the_place_of_dropout():
+    view, usual = pool(rounds=2), clasp_pe.build(clasp_pe.Options())
+    strategy = clasp_pe.build(clasp_pe.Options(statistic="ensemble"))
+    assert strategy.needs == {"ensemble", "class_entropy"} and usual.needs == {"dropout", "class_entropy"}
+    other = pool(rounds=2, ensemble=view.statistics["dropout"], dropout=np.full((N, 2), np.nan))
+    assert strategy.select(other, Budget(40)).picks == usual.select(view, Budget(40)).picks
+    for statistic, chosen in (("ensemble", strategy), ("dropout", usual)):
+        check_expected("Mine", chosen, {"score": {}})
+        with pytest.raises(RecipeError, match=rf'Mine needs measure = "entropy" in \[score.{statistic}\]'):
+            check_expected("Mine", chosen, {"score": {statistic: {"measure": "information"}}})
+
+
+def test_a_statistic_without_a_value_for_each_cell_is_refused():
+    with pytest.raises(PluginError, match="reads the statistic 'class_entropy', which has no value for each cell"):
+        select(pool(), Budget(3), statistic="class_entropy")

@@ -16,6 +16,8 @@ DECLARED = [
      "uncertainty|exponent", "noise and classes"),
     ("clasp_pe", {"by_class": 0.0}, "cells", "class_entropy dropout", "", "most uncertain, with noise",
      "uncertainty|exponent", "noise"),
+    ("clasp_pe", {"statistic": "ensemble"}, "cells", "class_entropy ensemble", "",
+     "uncertain about one class|most uncertain, with noise", "uncertainty|exponent", "noise and classes"),
     ("core_set", {}, "images", "features", "", "far from all labelled images", "distance", ""),
     ("equal", {}, "images", "flips", "", "changes most when mirrored", "flips", "normalisation|depth|normals|semseg"),
     ("equal", {"task": "depth"}, "images", "flips", "depth", "changes most when mirrored", "flips", ""),
