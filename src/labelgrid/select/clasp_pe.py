@@ -5,8 +5,8 @@ entropy of each cell: `dropout` or, with `statistic`, that of a deep ensemble.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 from labelgrid.select.budget import cell_costs
 from labelgrid.select.parts import DRAWN, Read, draw_cells
 from labelgrid.select.shares import Group, Turns, alternate, deal, interleave, shuffled
-from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
 from labelgrid.streams import keyed_uniform, seed_of
 
 BY_CLASS = "class_entropy"
@@ -56,6 +56,19 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Order(Group):
+    """The cells of a task in the order in which one class, or the whole task, has them picked.
+
+    Args:
+        why: the reason given for its picks.
+        of_class: the class; None for the whole task.
+    """
+
+    why: str
+    of_class: int | None = None
+
+
+@dataclass(frozen=True)
 class ClassStratified:
     """The highest log score + Gumbel noise / exponent, for each task, and within a class task for each class.
 
@@ -80,28 +93,62 @@ class ClassStratified:
         return {"score": {self.options.statistic: {"measure": "entropy"}}}
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
-        """As `Strategy.select`. A pick's terms are the uncertainty of its cell, and the exponent."""
+        """As `Strategy.select`.
+
+        The terms of a pick are the uncertainty of its cell; the exponent; the noise that was added to its log score;
+        and, if it was picked for a class, the number of the class. The noise of cells that were not picked is that of
+        the whole task's order.
+
+        Its ranks without the noise, and without the classes, are by `places` with all else as it was: the same
+        classes, or the same noise. A cell without an uncertainty has neither noise nor such ranks.
+        """
         grid, t = pool.grid, len(pool.grid.tasks)
-        unsure = Read(self.options.statistic)(pool).values
-        by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
-        by_class = by_class.reshape(len(unsure), t, by_class.shape[1] // t)
-        power, groups, tasks, whys = self.options.power(len(pool.history)), list[Group](), list[Turns](), list[str]()
+        power, groups, tasks = self.options.power(len(pool.history)), list[Order](), list[Turns]()
+        unsure, by_class = self._read(pool)
         for column in shuffled(t, pool.seed, "tasks"):
             parts, shares = list[Turns](), list[float]()
-            for made, why, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
+            for made, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
                 order = shuffled(len(made), pool.seed, "classes", grid.tasks[column])
                 parts.append(alternate([len(groups) + index for index in order]))
                 shares.append(share)
                 groups += made
-                whys += [why] * len(made)
             tasks.append(interleave(parts, shares))
         costs, amount = cell_costs(grid, budget)
         found = deal(groups, interleave(tasks, [1.0] * t), costs, np.repeat(grid.keys, t), amount)
-        picks = grid.cell_picks((item, score, whys[group]) for item, group, score in found)
-        in_turn = -rankdata(-np.where(grid.eligible, unsure, np.nan), "min", axis=0, nan_policy="omit")
-        left_out = "noise and classes" if self.options.by_class else "noise"
-        terms = {"uncertainty": unsure, "exponent": np.full(len(unsure), power)}
-        return Selection(picks, terms, without={left_out: in_turn})
+        picks = grid.cell_picks((item, score, groups[group].why) for item, group, score in found)
+        classes, noise = _classes_and_noise(pool, [(item, groups[group].of_class) for item, group, _ in found], power)
+        terms: dict[str, NDArray[Any]] = {"uncertainty": unsure, "exponent": np.full(len(unsure), power)}
+        terms["noise"] = np.where(np.isfinite(unsure), noise, np.nan)
+        without = {"noise": self.places(pool, np.inf)}
+        if self.options.by_class:
+            terms["class"] = classes
+            without["classes"] = ClassStratified(replace(self.options, by_class=0.0)).places(pool, power)
+        return Selection(picks, terms, without=without)
+
+    def places(self, pool: PoolView, power: float) -> Scores:
+        """How early each missing cell would be picked with this exponent, float64 [n, t]: the higher, the earlier.
+
+        A cell is as early as the best of its orders has it, that of the whole task or of one of its classes. Its place
+        in an order is divided by the order's share of the task's picks. Tasks take turns. NaN without an uncertainty.
+
+        Args:
+            pool: the pool.
+            power: the exponent; infinite for no noise.
+        """
+        (unsure, by_class), t = self._read(pool), len(pool.grid.tasks)
+        first = np.full(unsure.shape, np.inf)
+        for column in range(t):
+            for made, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
+                for group in made:
+                    rows, place = group.items // t, rankdata(-group.scores, "min") * len(made) / share
+                    first[rows, column] = np.minimum(first[rows, column], place)
+        return np.where(pool.grid.eligible & np.isfinite(unsure), -first, np.nan)
+
+    def _read(self, pool: PoolView) -> tuple[Scores, NDArray[np.float64]]:
+        """The uncertainty of cells [n, t], and the entropy that falls to each class [n, t, c]."""
+        unsure, t = Read(self.options.statistic)(pool).values, len(pool.grid.tasks)
+        by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
+        return unsure, by_class.reshape(len(unsure), t, by_class.shape[1] // t)
 
     def _groups(
         self,
@@ -110,33 +157,61 @@ class ClassStratified:
         by_class: NDArray[np.float64],
         column: int,
         power: float,
-    ) -> Iterator[tuple[list[Group], str, float]]:
-        """The groups of a task's cells, with the reason for their picks and their share of the task's."""
+    ) -> Iterator[tuple[list[Order], float]]:
+        """The orders of a task's cells that together have a share of its picks, and this share."""
         grid, t, options = pool.grid, len(pool.grid.tasks), self.options
         missing = grid.eligible[:, column]
         rows, unknown = np.flatnonzero(missing & np.isfinite(unsure)), np.flatnonzero(missing & np.isnan(unsure))
 
-        def noisy(logs: NDArray[np.float64], *names: str | int) -> Group:
-            salt = seed_of(pool.seed, "power", grid.tasks[column], *names)
-            draws = np.maximum(keyed_uniform(grid.keys[rows], salt), SMALLEST)
-            return Group(rows * t + column, logs - np.log(-np.log(draws)) / power)
+        def noisy(logs: NDArray[np.float64], why: str, of_class: int | None = None) -> Order:
+            return Order(rows * t + column, logs + _noise(pool, rows, column, power, of_class), why, of_class)
 
         if len(rows):
             classes = np.flatnonzero(by_class[rows].any(0))
             known = len(rows) / (len(rows) + len(unknown))
             share = options.by_class if len(classes) else 0.0
             if share:
-                yield (
-                    [noisy(_log(by_class[rows, each]), int(each)) for each in classes],
-                    "uncertain about one class",
-                    share * known,
-                )
+                why = "uncertain about one class"
+                yield [noisy(_log(by_class[rows, each]), why, int(each)) for each in classes], share * known
             logs = _log(unsure[rows]) if len(classes) else unsure[rows]
             if share < 1:
-                yield [noisy(logs)], "most uncertain, with noise", (1 - share) * known
+                yield [noisy(logs, "most uncertain, with noise")], (1 - share) * known
         if len(unknown):
             draws = draw_cells(grid, pool.seed)[unknown, column]
-            yield [Group(unknown * t + column, draws)], DRAWN, len(unknown) / (len(rows) + len(unknown))
+            yield [Order(unknown * t + column, draws, DRAWN)], len(unknown) / (len(rows) + len(unknown))
+
+
+def _noise(
+    pool: PoolView, rows: NDArray[np.intp], column: int, power: float, of_class: int | None = None
+) -> NDArray[np.float64]:
+    """Gumbel noise / exponent of a task's cells, for one class or for the whole task."""
+    salt = seed_of(pool.seed, "power", pool.grid.tasks[column], *([] if of_class is None else [of_class]))
+    draws = np.maximum(keyed_uniform(pool.grid.keys[rows], salt), SMALLEST)
+    noise: NDArray[np.float64] = -np.log(-np.log(draws)) / power
+    return noise
+
+
+def _classes_and_noise(
+    pool: PoolView, found: list[tuple[int, int | None]], power: float
+) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """The class for which each cell [n, t] was picked, NaN for none, and the noise of its score.
+
+    The classes are objects: numbers of classes have no quantiles, and not every pick has one.
+
+    Args:
+        pool: the pool.
+        found: the items that were picked, each with its class.
+        power: the exponent.
+    """
+    rows, t = np.arange(len(pool.grid.keys)), len(pool.grid.tasks)
+    classes = np.full((len(rows), t), np.nan, object)
+    noise = np.stack([_noise(pool, rows, column, power) for column in range(t)], 1)
+    for item, of_class in found:
+        row, column = divmod(item, t)
+        if of_class is not None:
+            classes[row, column] = of_class
+            noise[row, column] = _noise(pool, rows[row : row + 1], column, power, of_class)[0]
+    return classes, noise
 
 
 def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -72,8 +72,8 @@ class Selection:
 
     Args:
         picks: missing cells worth at most the budget, best first.
-        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks. Integers,
-            such as numbers and sizes of groups, are stored without quantiles.
+        terms: named terms of the scores, [n, t] for cells or [n] for images; stored with the picks. Those
+            that are not floats, such as numbers and sizes of groups, are stored without quantiles.
         calibration: JSON values that are fixed once and kept in the ledger: the pool's and those added in this round.
         scores: what the picks are ordered by, prices aside, [n, t] for cells or [n] for images; None if they are not.
         without: by what is left out, such as a term or a task, the scores without it, all [n, t] or all [n]; NaN where

@@ -9,6 +9,7 @@ from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.grid import State
 from labelgrid.rounds.round_scores import check_expected
 from labelgrid.select import clasp_pe
+from labelgrid.select.explain import explained
 from labelgrid.select.parts import DRAWN
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import keyed_uniform, seed_of
@@ -30,6 +31,12 @@ def pool(rounds=1, seed=0, **changed):
     history = [TrainedRound(number + 1, {}, 0.0, {}) for number in range(rounds)]
     grid = grid_of([f"i{n}" for n in range(N)], np.zeros((N, 2)), TASKS, (1.0, 3.0))
     return PoolView(grid, statistics, seed, read_history=lambda: history)
+
+
+def gumbel(view, row, column, *names):
+    """Gumbel noise of a cell, from its definition."""
+    salt = seed_of(view.seed, "power", TASKS[column], *names)
+    return -math.log(-math.log(float(keyed_uniform(view.grid.keys[row : row + 1], salt)[0])))
 
 
 def select(view, budget, **options):
@@ -60,14 +67,33 @@ def test_scores_are_logarithms_with_gumbel_noise_divided_by_the_exponent():
         by_class = view.statistics["class_entropy"].reshape(N, 2, 4)[row, column].astype(np.float64)
         logs = {(): math.log(entropy)} if column else {(): entropy}
         logs |= {(c,): math.log(by_class[c]) for c in range(4) if column}
-        possible = []
-        for names, log in logs.items():
-            salt = seed_of(5, "power", TASKS[column], *names)
-            draw = float(keyed_uniform(view.grid.keys[row : row + 1], salt)[0])
-            possible.append(log - math.log(-math.log(draw)) / power)
-        assert any(pick.score == pytest.approx(score, rel=1e-12) for score in possible)
+        of_class = found.terms["class"][row, column]
+        assert (of_class in range(4)) == (pick.why == "uncertain about one class")
+        names = () if math.isnan(of_class) else (of_class,)
+        noise = gumbel(view, row, column, *names) / power
+        assert found.terms["noise"][row, column] == pytest.approx(noise, rel=1e-12)
+        assert pick.score == pytest.approx(logs[names] + noise, rel=1e-12)
         assert found.terms["uncertainty"][row, column] == entropy
     assert (found.terms["exponent"] == power).all()
+
+
+def test_the_noise_of_a_cell_that_is_not_picked_is_that_of_the_whole_tasks_order():
+    view = pool(rounds=2, seed=3)
+    found, picked = select(view, Budget(10)), set()
+    for pick in found.picks:
+        picked.add((int(pick.cell.image_id[1:]), TASKS.index(pick.cell.task)))
+    for row, column in set(np.ndindex(N, 2)) - picked:
+        noise = gumbel(view, row, column) / clasp_pe.Options().power(2)
+        assert found.terms["noise"][row, column] == pytest.approx(noise, rel=1e-12)
+        assert math.isnan(found.terms["class"][row, column])
+
+
+def test_classes_have_no_quantiles_and_are_stored_for_the_picks_of_a_class_alone():
+    view = pool()
+    found = select(view, Budget(40))
+    for pick, (terms, why) in zip(found.picks, explained(found, view.grid), strict=True):
+        assert ("class" in terms) == (pick.why == "uncertain about one class")
+        assert set(why.quantiles) == {"uncertainty", "noise"} and set(why.without) == {"noise", "classes"}
 
 
 def test_tasks_have_equal_numbers_and_two_thirds_of_a_class_tasks_are_by_class():
@@ -111,6 +137,8 @@ def test_a_task_that_has_learnt_nothing_is_drawn_at_random():
     unsure[:, 1] = np.nan
     found = select(pool(dropout=unsure), Budget(10))
     assert [pick.why for pick in found.picks].count(DRAWN) == 5
+    explaining = [found.terms["noise"], *found.without.values()]
+    assert all(np.isnan(values[:, 1]).all() and np.isfinite(values[:, 0]).all() for values in explaining)
     assert {pick.cell.task for pick in found.picks if pick.why == DRAWN} == {"semseg"}
 
 
@@ -160,13 +188,58 @@ def test_all_picks_of_a_class_task_may_be_class_by_class_or_none():
         assert {pick.why for pick in picks if pick.cell.task == "semseg"} == reasons
 
 
-def test_the_rank_without_noise_and_classes_is_that_of_the_uncertainty_within_the_task():
+def places(view, power, shares):
+    """The place of each cell in the best of its orders, over the order's share of the picks, one cell at a time.
+
+    Args:
+        view: the pool.
+        power: the exponent.
+        shares: of semseg's picks, by what its orders are named: nothing for the whole task, or a class.
+    """
+    found = np.full((N, 2), np.inf)
+    by_class = view.statistics["class_entropy"].reshape(N, 2, 4)[:, 1].astype(np.float64)
+    for column, orders in enumerate(({(): 1.0}, shares)):
+        for names, share in orders.items():
+            unsure = by_class[:, names[0]] if names else view.statistics["dropout"][:, column]
+            logs = np.log(unsure) if column else unsure
+            scores = [log + gumbel(view, row, column, *names) / power for row, log in enumerate(logs)]
+            for row, score in enumerate(scores):
+                place = 1 + sum(other > score for other in scores)
+                found[row, column] = min(found[row, column], place / share)
+    return -found
+
+
+def test_ranks_without_noise_or_without_classes_keep_all_else():
+    view = pool(rounds=2, seed=4)
+    found, power = select(view, Budget(10)), clasp_pe.Options().power(2)
+    by_class = {(each,): 0.66 / 4 for each in range(4)}
+    wanted = {"noise": places(view, math.inf, {(): 0.34} | by_class), "classes": places(view, power, {(): 1.0})}
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found.without[name], values, rtol=1e-12)
+
+
+def test_without_classes_the_ranks_are_those_of_the_strategy_without_them():
+    view = pool(rounds=3)
+    without = select(view, Budget(3)).without["classes"]
+    for column, task in enumerate(TASKS):
+        picks = [p.cell.image_id for p in select(view, Budget(2 * N), by_class=0.0).picks if p.cell.task == task]
+        assert picks == [f"i{row}" for row in np.argsort(-without[:, column])]
+
+
+def test_without_noise_and_by_no_classes_the_ranks_are_those_of_the_uncertainty_within_the_task():
     view = pool()
-    found = select(view, Budget(10))
+    found = select(view, Budget(10), by_class=0.0)
+    assert set(found.without) == {"noise"} and "class" not in found.terms
     for column in range(2):
         values = view.statistics["dropout"][:, column]
-        ranks = found.without["noise and classes"][:, column]
-        assert np.argsort(-ranks).tolist() == np.argsort(-values).tolist()
+        assert np.argsort(-found.without["noise"][:, column]).tolist() == np.argsort(-values).tolist()
+
+
+def test_a_place_counts_by_the_share_of_the_cells_that_have_an_uncertainty():
+    unsure = pool().statistics["dropout"].copy()
+    unsure[::2, 0] = np.nan
+    without = select(pool(dropout=unsure), Budget(3)).without["noise"]
+    assert sorted(-without[1::2, 0]) == list(range(2, N + 1, 2)) and np.isnan(without[::2, 0]).all()
 
 
 def test_another_entropy_of_cells_takes_the_place_of_dropout():

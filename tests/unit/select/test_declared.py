@@ -13,11 +13,11 @@ from tests.contracts.strategy_laws import TASKS, grid_of, pool_of
 #: Strategy and options; unit, statistics, named tasks; reasons, terms, what is left out.
 DECLARED = [
     ("clasp_pe", {}, "cells", "class_entropy dropout", "", "uncertain about one class|most uncertain, with noise",
-     "uncertainty|exponent", "noise and classes"),
+     "uncertainty|exponent|noise|class", "noise|classes"),
     ("clasp_pe", {"by_class": 0.0}, "cells", "class_entropy dropout", "", "most uncertain, with noise",
-     "uncertainty|exponent", "noise"),
+     "uncertainty|exponent|noise", "noise"),
     ("clasp_pe", {"statistic": "ensemble"}, "cells", "class_entropy ensemble", "",
-     "uncertain about one class|most uncertain, with noise", "uncertainty|exponent", "noise and classes"),
+     "uncertain about one class|most uncertain, with noise", "uncertainty|exponent|noise|class", "noise|classes"),
     ("core_set", {}, "images", "features", "", "far from all labelled images", "distance", ""),
     ("equal", {}, "images", "flips", "", "changes most when mirrored", "flips", "normalisation|depth|normals|semseg"),
     ("equal", {"task": "depth"}, "images", "flips", "depth", "changes most when mirrored", "flips", ""),
