@@ -64,7 +64,11 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
         table = folder.rpartition(".")[2]
         for name, key, value in ((name, *item) for name, options in tables.items() for item in options.items()):
             if key not in resolved[name]:
-                raise PluginError(f"{who} relies on the option '{key}' of [{table}.{name}], which has none.")
+                raise PluginError(
+                    f"{who} relies on the option '{key}' of [{table}.{name}], which has none.",
+                    next_step="Choose another statistic or strategy.",
+                    unchanged="Nothing was changed.",
+                )
             if resolved[name][key] != value:
                 raise RecipeError(
                     f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
