@@ -21,12 +21,12 @@ class Planted:
     Args:
         view: the pool; the answer is the same for every seed.
         budget: pays for the answer and nothing more.
-        found: whether picked cells are the answer.
+        is_answer: whether picked cells are the answer.
     """
 
     view: PoolView
     budget: Budget
-    found: Callable[[frozenset[Cell]], bool]
+    is_answer: Callable[[frozenset[Cell]], bool]
 
 
 def high_in_all_tasks(statistic: str) -> Planted:
@@ -40,7 +40,7 @@ def high_in_all_tasks(statistic: str) -> Planted:
 
 
 def best_of_each_task() -> Planted:
-    """Two cells of each task are far above its others; in raw scores the last task is far above all."""
+    """Two cells of each task are far above its others; without normalisation the last task is far above all."""
     values, best = np.random.default_rng(0).uniform(0, 0.5, (40, 3)), [(3 + row, row % 3) for row in range(6)]
     for row, column in best:
         values[row, column] = 0.9 + row / 100

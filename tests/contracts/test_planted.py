@@ -18,11 +18,11 @@ def strategy_of(name):
     return build_plugin("select", PluginChoice(name))
 
 
-def found(strategy, planted):
+def seeds_that_find(strategy, planted):
     """The seeds with which the strategy finds the answer."""
     views = {seed: replace(planted.view, seed=seed) for seed in SEEDS}
     picked = {seed: strategy.select(view, planted.budget).picks for seed, view in views.items()}
-    return [seed for seed, picks in picked.items() if planted.found(frozenset(pick.cell for pick in picks))]
+    return [seed for seed, picks in picked.items() if planted.is_answer(frozenset(pick.cell for pick in picks))]
 
 
 def test_every_strategy_but_the_plain_random_ones_has_a_planted_pool():
@@ -31,9 +31,9 @@ def test_every_strategy_but_the_plain_random_ones_has_a_planted_pool():
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_strategy_finds_what_was_planted_in_its_pool(name):
-    assert found(strategy_of(name), PLANTED[name]) == list(SEEDS)
+    assert seeds_that_find(strategy_of(name), PLANTED[name]) == list(SEEDS)
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_random_picks_miss_what_was_planted(name):
-    assert found(strategy_of(RANDOM[strategy_of(name).unit]), PLANTED[name]) == []
+    assert seeds_that_find(strategy_of(RANDOM[strategy_of(name).unit]), PLANTED[name]) == []

@@ -36,4 +36,5 @@ def test_a_row_says_what_the_strategy_declares(row: list[str]) -> None:
     assert unit.startswith(strategy.unit)
     assert needs == "none" if not strategy.needs else strategy.needs <= set(re.findall(r"`(\w+)`", needs))
     options = {field.name for field in fields(plugins.options_class("select", name.strip("`")))}
-    assert options <= set(re.findall(r"\w+", switches))
+    own = re.sub(r"\([^)]*\)", "", re.split(r"(?:^|; )of ", switches)[0])
+    assert options == {part.strip() for part in own.split(",")} - {"", "none"}

@@ -84,7 +84,7 @@ def short(name: str) -> str:
 
 
 def with_unit(name: str, unit: str) -> str:
-    """A figure's name and its unit.
+    """A name with its unit in brackets.
 
     Example:
         >>> with_unit("RMSE", "m"), with_unit("loss_mtl", "")

@@ -59,13 +59,17 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
     expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
     for folder, tables in expected.items():
         if folder not in given:
-            raise PluginError(f"{who} relies on options of '{folder}'; its `expects` can name {', '.join(given)}.")
+            raise PluginError(
+                f"{who} relies on options of '{folder}'; its `expects` can name {', '.join(given)}.",
+                next_step="Correct `expects` of the strategy.",
+                unchanged="Nothing was changed.",
+            )
         resolved = resolved_options(folder, tables, given[folder])
         table = folder.rpartition(".")[2]
         for name, key, value in ((name, *item) for name, options in tables.items() for item in options.items()):
             if key not in resolved[name]:
                 raise PluginError(
-                    f"{who} relies on the option '{key}' of [{table}.{name}], which has none.",
+                    f"{who} relies on the option '{key}' of [{table}.{name}], which has no such option.",
                     next_step="Choose another statistic or strategy.",
                     unchanged="Nothing was changed.",
                 )

@@ -118,7 +118,7 @@ def frozen(name: str, model: TrainedModel) -> Iterator[None]:
     """Freeze the model's parameters inside the block, and raise an error if the model has changed at its end.
 
     Raises:
-        PluginError: the statistic `name` changed a parameter or a buffer.
+        PluginError: the statistic `name` changed a parameter, or a buffer, also one that no checkpoint holds.
     """
     modules = _modules(model)
     trainable = [p for module in modules.values() for p in module.parameters() if p.requires_grad]

@@ -5,7 +5,7 @@ entropy of each cell: `dropout` or, with `statistic`, that of a deep ensemble.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -34,15 +34,15 @@ class Options:
         last_power: the exponent from round `rounds` on. It grows by the same factor in each round, and the noise is
             proportional to 1 / exponent.
         rounds: the number of rounds over which the exponent grows.
-        statistic: the uncertainty of a cell, any statistic with one value per cell whose measure is `"entropy"`, such
-            as `"dropout"` or `"ensemble"`.
+        statistic: the uncertainty of a cell, from passes with dropout or from a deep ensemble; its measure must be
+            `"entropy"`.
     """
 
     by_class: Annotated[float, Field(ge=0, le=1)] = 0.66
     first_power: Annotated[float, Field(gt=0)] = 1.0
     last_power: Annotated[float, Field(gt=0)] = 40.0
     rounds: Annotated[int, Field(ge=1)] = 5
-    statistic: str = "dropout"
+    statistic: Literal["dropout", "ensemble"] = "dropout"
 
     def power(self, number: int) -> float:
         """The exponent of the scored round `number`, counted from 1.
@@ -56,16 +56,108 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Order(Group):
-    """The cells of a task in the order in which one class, or the whole task, has them picked.
+class Queue(Group):
+    """Cells of a task, of which the highest scores are picked first.
 
     Args:
         why: the reason given for its picks.
-        of_class: the class; None for the whole task.
+        of_class: the class it is of; None for the whole task.
     """
 
     why: str
     of_class: int | None = None
+
+
+@dataclass(frozen=True)
+class Uncertainties:
+    """The uncertainty of each cell, and how it queues for the picks.
+
+    Args:
+        pool: the pool.
+        cells: float64 [n, t].
+        classes: the part that falls to each class, [n, t, c].
+    """
+
+    pool: PoolView
+    cells: Scores
+    classes: NDArray[np.floating]
+
+    def queues(self, column: int, power: float, by_class: float) -> Iterator[tuple[list[Queue], float]]:
+        """The queues of a task that together get a share of its picks, and this share.
+
+        Args:
+            column: of the task.
+            power: the exponent of the scores; infinite for no noise.
+            by_class: the share of the classes.
+        """
+        grid, unsure = self.pool.grid, self.cells[:, column]
+        t, missing = len(grid.tasks), grid.eligible[:, column]
+        rows, unknown = np.flatnonzero(missing & np.isfinite(unsure)), np.flatnonzero(missing & np.isnan(unsure))
+
+        def queue(logs: NDArray[np.float64], why: str, of_class: int | None = None) -> Queue:
+            return Queue(rows * t + column, logs + self.noise(rows, column, power, of_class), why, of_class)
+
+        if len(rows):
+            parts = self.classes[rows, column]
+            classes, known = np.flatnonzero(parts.any(0)), len(rows) / (len(rows) + len(unknown))
+            share = by_class if len(classes) else 0.0
+            if share:
+                why = "uncertain about one class"
+                yield [queue(_log(parts[:, each]), why, int(each)) for each in classes], share * known
+            if share < 1:
+                logs = _log(unsure[rows]) if len(classes) else unsure[rows]
+                yield [queue(logs, "most uncertain, with noise")], (1 - share) * known
+        if len(unknown):
+            draws = draw_cells(grid, self.pool.seed)[unknown, column]
+            yield [Queue(unknown * t + column, draws, DRAWN)], len(unknown) / (len(rows) + len(unknown))
+
+    def noise(
+        self, rows: NDArray[np.intp], column: int, power: float, of_class: int | None = None
+    ) -> NDArray[np.float64]:
+        """The Gumbel noise / exponent of a task's cells, for one class or for the whole task."""
+        named = [] if of_class is None else [of_class]
+        salt = seed_of(self.pool.seed, "power", self.pool.grid.tasks[column], *named)
+        draws = np.maximum(keyed_uniform(self.pool.grid.keys[rows], salt), SMALLEST)
+        noise: NDArray[np.float64] = -np.log(-np.log(draws)) / power
+        return noise
+
+    def places(self, power: float, by_class: float) -> Scores:
+        """How early each missing cell is picked, float64 [n, t]: the higher, the earlier; NaN without an uncertainty.
+
+        A cell counts by its best place in a queue. A place is divided by the queue's share of the picks.
+
+        Args:
+            power: the exponent of the scores; infinite for no noise.
+            by_class: the share of the classes.
+        """
+        first, t = np.full(self.cells.shape, np.inf), self.cells.shape[1]
+        for column in range(t):
+            for queues, share in self.queues(column, power, by_class):
+                for queue in queues:
+                    rows, place = queue.items // t, rankdata(-queue.scores, "min") * len(queues) / share
+                    first[rows, column] = np.minimum(first[rows, column], place)
+        return np.where(self.pool.grid.eligible & np.isfinite(self.cells), -first, np.nan)
+
+    def terms(self, found: list[tuple[int, int | None]], power: float) -> dict[str, NDArray[Any]]:
+        """The terms of the picks, [n, t] each, the exponent [n]; NaN where a cell has none.
+
+        The classes are objects, because an index has no quantile. Cells that were not picked have the noise of the
+        whole task.
+
+        Args:
+            found: the items that were picked, each with the class of its queue.
+            power: the exponent of the scores.
+        """
+        rows, t = np.arange(len(self.cells)), self.cells.shape[1]
+        classes = np.full((len(rows), t), np.nan, object)
+        noise = np.stack([self.noise(rows, column, power) for column in range(t)], 1)
+        for item, of_class in found:
+            row, column = divmod(item, t)
+            if of_class is not None:
+                classes[row, column] = of_class
+                noise[row, column] = self.noise(rows[row : row + 1], column, power, of_class)[0]
+        noise[~np.isfinite(self.cells)] = np.nan
+        return {"uncertainty": self.cells, "exponent": np.full(len(rows), power), "noise": noise, "class": classes}
 
 
 @dataclass(frozen=True)
@@ -95,19 +187,16 @@ class ClassStratified:
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`.
 
-        The terms of a pick are the uncertainty of its cell; the exponent; the noise that was added to its log score;
-        and, if it was picked for a class, the number of the class. The noise of cells that were not picked is that of
-        the whole task's order.
-
-        Its ranks without the noise, and without the classes, are by `places` with all else as it was: the same
-        classes, or the same noise. A cell without an uncertainty has neither noise nor such ranks.
+        The terms of a pick are the uncertainty of its cell, the exponent, the noise in its score and, if it was picked
+        for a class, the index of the class. The ranks without the noise keep the classes, those without the classes
+        keep the noise.
         """
-        grid, t = pool.grid, len(pool.grid.tasks)
-        power, groups, tasks = self.options.power(len(pool.history)), list[Order](), list[Turns]()
-        unsure, by_class = self._read(pool)
+        grid, t, by_class = pool.grid, len(pool.grid.tasks), self.options.by_class
+        unsure, power = self._read(pool), self.options.power(len(pool.history))
+        groups, tasks = list[Queue](), list[Turns]()
         for column in shuffled(t, pool.seed, "tasks"):
             parts, shares = list[Turns](), list[float]()
-            for made, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
+            for made, share in unsure.queues(column, power, by_class):
                 order = shuffled(len(made), pool.seed, "classes", grid.tasks[column])
                 parts.append(alternate([len(groups) + index for index in order]))
                 shares.append(share)
@@ -116,106 +205,22 @@ class ClassStratified:
         costs, amount = cell_costs(grid, budget)
         found = deal(groups, interleave(tasks, [1.0] * t), costs, np.repeat(grid.keys, t), amount)
         picks = grid.cell_picks((item, score, groups[group].why) for item, group, score in found)
-        classes, noise = _classes_and_noise(pool, [(item, groups[group].of_class) for item, group, _ in found], power)
-        terms: dict[str, NDArray[Any]] = {"uncertainty": unsure, "exponent": np.full(len(unsure), power)}
-        terms["noise"] = np.where(np.isfinite(unsure), noise, np.nan)
-        without = {"noise": self.places(pool, np.inf)}
-        if self.options.by_class:
-            terms["class"] = classes
-            without["classes"] = ClassStratified(replace(self.options, by_class=0.0)).places(pool, power)
+        terms = unsure.terms([(item, groups[group].of_class) for item, group, _ in found], power)
+        without = {"noise": unsure.places(np.inf, by_class)}
+        if by_class:
+            without["classes"] = unsure.places(power, 0.0)
+        else:
+            del terms["class"]
         return Selection(picks, terms, without=without)
 
-    def places(self, pool: PoolView, power: float) -> Scores:
-        """How early each missing cell would be picked with this exponent, float64 [n, t]: the higher, the earlier.
-
-        A cell is as early as the best of its orders has it, that of the whole task or of one of its classes. Its place
-        in an order is divided by the order's share of the task's picks. Tasks take turns. NaN without an uncertainty.
-
-        Args:
-            pool: the pool.
-            power: the exponent; infinite for no noise.
-        """
-        (unsure, by_class), t = self._read(pool), len(pool.grid.tasks)
-        first = np.full(unsure.shape, np.inf)
-        for column in range(t):
-            for made, share in self._groups(pool, unsure[:, column], by_class[:, column], column, power):
-                for group in made:
-                    rows, place = group.items // t, rankdata(-group.scores, "min") * len(made) / share
-                    first[rows, column] = np.minimum(first[rows, column], place)
-        return np.where(pool.grid.eligible & np.isfinite(unsure), -first, np.nan)
-
-    def _read(self, pool: PoolView) -> tuple[Scores, NDArray[np.float64]]:
-        """The uncertainty of cells [n, t], and the entropy that falls to each class [n, t, c]."""
+    def _read(self, pool: PoolView) -> Uncertainties:
         unsure, t = Read(self.options.statistic)(pool).values, len(pool.grid.tasks)
-        by_class = np.asarray(pool.statistics[BY_CLASS], np.float64)
-        return unsure, by_class.reshape(len(unsure), t, by_class.shape[1] // t)
-
-    def _groups(
-        self,
-        pool: PoolView,
-        unsure: NDArray[np.float64],
-        by_class: NDArray[np.float64],
-        column: int,
-        power: float,
-    ) -> Iterator[tuple[list[Order], float]]:
-        """The orders of a task's cells that together have a share of its picks, and this share."""
-        grid, t, options = pool.grid, len(pool.grid.tasks), self.options
-        missing = grid.eligible[:, column]
-        rows, unknown = np.flatnonzero(missing & np.isfinite(unsure)), np.flatnonzero(missing & np.isnan(unsure))
-
-        def noisy(logs: NDArray[np.float64], why: str, of_class: int | None = None) -> Order:
-            return Order(rows * t + column, logs + _noise(pool, rows, column, power, of_class), why, of_class)
-
-        if len(rows):
-            classes = np.flatnonzero(by_class[rows].any(0))
-            known = len(rows) / (len(rows) + len(unknown))
-            share = options.by_class if len(classes) else 0.0
-            if share:
-                why = "uncertain about one class"
-                yield [noisy(_log(by_class[rows, each]), why, int(each)) for each in classes], share * known
-            logs = _log(unsure[rows]) if len(classes) else unsure[rows]
-            if share < 1:
-                yield [noisy(logs, "most uncertain, with noise")], (1 - share) * known
-        if len(unknown):
-            draws = draw_cells(grid, pool.seed)[unknown, column]
-            yield [Order(unknown * t + column, draws, DRAWN)], len(unknown) / (len(rows) + len(unknown))
+        by_class = pool.statistics[BY_CLASS]
+        return Uncertainties(pool, unsure, by_class.reshape(len(unsure), t, by_class.shape[1] // t))
 
 
-def _noise(
-    pool: PoolView, rows: NDArray[np.intp], column: int, power: float, of_class: int | None = None
-) -> NDArray[np.float64]:
-    """Gumbel noise / exponent of a task's cells, for one class or for the whole task."""
-    salt = seed_of(pool.seed, "power", pool.grid.tasks[column], *([] if of_class is None else [of_class]))
-    draws = np.maximum(keyed_uniform(pool.grid.keys[rows], salt), SMALLEST)
-    noise: NDArray[np.float64] = -np.log(-np.log(draws)) / power
-    return noise
-
-
-def _classes_and_noise(
-    pool: PoolView, found: list[tuple[int, int | None]], power: float
-) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
-    """The class for which each cell [n, t] was picked, NaN for none, and the noise of its score.
-
-    The classes are objects: numbers of classes have no quantiles, and not every pick has one.
-
-    Args:
-        pool: the pool.
-        found: the items that were picked, each with its class.
-        power: the exponent.
-    """
-    rows, t = np.arange(len(pool.grid.keys)), len(pool.grid.tasks)
-    classes = np.full((len(rows), t), np.nan, object)
-    noise = np.stack([_noise(pool, rows, column, power) for column in range(t)], 1)
-    for item, of_class in found:
-        row, column = divmod(item, t)
-        if of_class is not None:
-            classes[row, column] = of_class
-            noise[row, column] = _noise(pool, rows[row : row + 1], column, power, of_class)[0]
-    return classes, noise
-
-
-def _log(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    logs: NDArray[np.float64] = np.log(np.maximum(values, SMALLEST))
+def _log(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    logs: NDArray[np.float64] = np.log(np.maximum(values.astype(np.float64), SMALLEST))
     return logs
 
 

@@ -34,7 +34,6 @@ from labelgrid.simulation.study import Study
 
 #: The strategy that draws a run's initial images.
 FIRST = "random_images"
-#: The metric in `until` that belongs to no task.
 
 
 def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -> Settings:

@@ -12,6 +12,7 @@ from labelgrid.labels.grid import State, Unit
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import EpochRecord, read_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.report.content import Measured
 from labelgrid.rounds.choose import carried
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step
@@ -53,8 +54,9 @@ def history(project: ProjectFolder) -> list[tuple[object, ...]]:
     return [(event.move.cell, event.move.to, event.move.round, event.move.cost) for event in project.store.events()]
 
 
-def figures(project: ProjectFolder) -> list[object]:
-    return [read_measured(path) for path in sorted(project.folder.glob("rounds/*")) if (path / "heldout.json").exists()]
+def measured(project: ProjectFolder) -> list[Measured]:
+    found = [read_measured(path) for path in sorted(project.folder.glob("rounds/*"))]
+    return [one for one in found if one]
 
 
 def test_a_campaign_buys_its_budget_a_round_and_measures_each(place: Path, tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_a_campaign_buys_its_budget_a_round_and_measures_each(place: Path, tmp_p
         assert [row.budget for row in project.store.rounds() if row.state == "closed"] == [3, 5, 5]
         bought = sum(count.labelled for count in project.store.counts(("train",)).values())
         assert bought == 3 * 2 + 5 + 5
-        assert [sum(m.labels.values()) for m in figures(project)] == [6, 11, 16]  # type: ignore[attr-defined]
+        assert [sum(m.labels.values()) for m in measured(project)] == [6, 11, 16]
         assert not step(project, PARTAL, of, Silent())
         assert not list(project.folder.glob("labels/**/*.png"))  # nothing is copied
 
@@ -77,7 +79,7 @@ def test_hidden_labels_stay_hidden(place: Path, tmp_path: Path, monkeypatch: pyt
     of = study(place)
     with start(place, tmp_path / "plain", PARTAL) as plain:
         finish(plain, PARTAL, of)
-        expected = history(plain), figures(plain)
+        expected = history(plain), measured(plain)
     with start(place, tmp_path / "guarded", PARTAL) as guarded:
         files = sorted((place / "data" / "labels").rglob("*.png"))
         assert files
@@ -100,7 +102,7 @@ def test_hidden_labels_stay_hidden(place: Path, tmp_path: Path, monkeypatch: pyt
         finally:
             for hidden in (place / "data" / "labels").rglob("*.hidden"):
                 hidden.rename(hidden.with_name(hidden.name.removesuffix(".hidden")))
-        assert (history(guarded), figures(guarded)) == expected
+        assert (history(guarded), measured(guarded)) == expected
 
 
 def test_the_guard_of_the_test_above_would_be_noticed(place: Path, tmp_path: Path) -> None:
@@ -126,14 +128,14 @@ def test_a_run_goes_on_from_its_start_as_if_it_had_begun_itself(place: Path, tmp
     with ProjectFolder.open(tmp_path / "copied") as copied, start(place, tmp_path / "own", PARTAL) as own:
         finish(copied, PARTAL, of)
         finish(own, PARTAL, of)
-        assert (history(copied), figures(copied)) == (history(own), figures(own))
+        assert (history(copied), measured(copied)) == (history(own), measured(own))
 
 
 def test_full_supervision_has_every_label_and_one_network(place: Path, tmp_path: Path) -> None:
     run = Run("full", "full", 0)
     with start(place, tmp_path / "run", run) as project:
         finish(project, run, study(place))
-        assert [sum(m.labels.values()) for m in figures(project)] == [16]  # type: ignore[attr-defined]
+        assert [sum(m.labels.values()) for m in measured(project)] == [16]
 
 
 def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_a_campaign_of_one_tasks_labels_ends_when_they_are_all_bought(place: Pat
         finish(project, run, of)
         left = {name: count.missing for name, count in project.store.counts(("train",)).items()}
         assert left == {"semseg": 5, "depth": 0}
-        assert len(figures(project)) == 4
+        assert len(measured(project)) == 4
 
 
 def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path: Path) -> None:
@@ -175,7 +177,7 @@ def test_a_campaign_stops_when_its_labels_have_cost_enough(place: Path, tmp_path
     run = Run("strategy", "random_cells", 0)
     with start(place, tmp_path / "run", run) as project:
         finish(project, run, of)
-        spent = [m.spent for m in figures(project)]  # type: ignore[attr-defined]
+        spent = [m.spent for m in measured(project)]
         assert spent[-1] >= 40 > spent[-2]
 
 
@@ -195,10 +197,10 @@ def test_until_looks_at_the_epoch_that_counts(
     run = Run("strategy", "random_cells", 0)
     with start(tmp_path, tmp_path / "run", run, val="val", **best) as project:
         finish(project, run, of)
-        assert len(figures(project)) == rounds
+        assert len(measured(project)) == rounds
         fits = [one for path in sorted(project.folder.glob("rounds/*")) if (one := read_fit(path))]
         assert (fits[0].images, sum(fits[0].labels.values())) == (3, 6)  # without the val split's 2 images
-        assert sum(figures(project)[0].labels.values()) == 6  # type: ignore[attr-defined]
+        assert sum(measured(project)[0].labels.values()) == 6
         assert fits[0].spent == 5 * 11.0  # with them
 
 
