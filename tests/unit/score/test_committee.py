@@ -23,6 +23,7 @@ from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
 from tests.network_laws import TASKS, images, made
 from tests.plugins import three_scale
+from tests.slow_layers import convolved, normalised
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
@@ -102,19 +103,6 @@ def test_classes_are_compared_by_the_chosen_divergence(divergence, gap):
     np.testing.assert_allclose(committee(pool_batch(network, tasks, 1)), [[gap, 0]], atol=1e-6)
 
 
-def convolved(x, weight, bias=None):
-    """A convolution with zero padding, in float64 and one product a pixel."""
-    b, _, h, w = x.shape
-    out, _, k, _ = weight.shape
-    padded = np.pad(x, ((0, 0), (0, 0), (k // 2, k // 2), (k // 2, k // 2)))
-    found = np.zeros((b, out, h, w))
-    for row in range(h):
-        for column in range(w):
-            part = padded[:, :, row : row + k, column : column + k]
-            found[:, :, row, column] = np.einsum("bijk,oijk->bo", part, weight)
-    return found if bias is None else found + bias[:, None, None]
-
-
 class Slow:
     """A block written out from its weights in float64."""
 
@@ -122,10 +110,7 @@ class Slow:
         self.state = {name: value.double().numpy() for name, value in block.state_dict().items()}
 
     def norm(self, x, name):
-        mean, var, weight, bias = (
-            self.state[f"{name}.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
-        )
-        return (x - mean) / np.sqrt(var + 1e-5) * weight + bias
+        return normalised(x, self.state, name)
 
     def bottleneck(self, x, name):
         y = np.maximum(self.norm(convolved(x, self.state[f"{name}.conv1.weight"]), f"{name}.bn1"), 0)

@@ -14,6 +14,7 @@ from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
+from tests.slow_layers import convolved, normalised
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
 
@@ -47,26 +48,9 @@ def test_a_convolution_pads_as_same_does(side):
     """SAME: the output has half of the side, rounded up; the padding is split, with the odd rest after the map."""
     maps = torch.randn(1, 1, side, side, dtype=torch.float64)
     block = AutoEncoder(1, (side, side), SMALL).double().encoder[0]
-    found = block[:2](maps)[0, 0].detach().numpy()
-    half = -(-side // 2)
-    total = (half - 1) * 2 + 4 - side
-    padded = np.pad(maps[0, 0].numpy(), (total // 2, total - total // 2))
-    weight = block[1].weight[0, 0].detach().numpy()
-    expected = [
-        [(padded[2 * y : 2 * y + 4, 2 * x : 2 * x + 4] * weight).sum() for x in range(half)] for y in range(half)
-    ]
+    found = block[:2](maps).detach().numpy()
+    expected = convolved(maps.numpy(), block[1].weight.detach().numpy(), stride=2)
     np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-def convolved(x, weight):
-    """A 4×4 convolution [b, i, h, w] of stride 2, one output at a time: half of each side, rounded up."""
-    b, _, h, w = x.shape
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 1 + h % 2), (1, 1 + w % 2)))
-    found = np.zeros((b, len(weight), -(-h // 2), -(-w // 2)))
-    for row, column in np.ndindex(found.shape[2:]):
-        part = padded[:, :, 2 * row : 2 * row + 4, 2 * column : 2 * column + 4]
-        found[:, :, row, column] = np.einsum("bijk,oijk->bo", part, weight)
-    return found
 
 
 def written_out(encoder, maps):
@@ -74,11 +58,8 @@ def written_out(encoder, maps):
     state = {name: value.double().numpy() for name, value in encoder.state_dict().items()}
     x = maps.double().numpy()
     for block in range(4):
-        x = convolved(x, state[f"{block}.1.weight"])
-        mean, var, weight, bias = (
-            state[f"{block}.2.{part}"][:, None, None] for part in ("running_mean", "running_var", "weight", "bias")
-        )
-        x = np.maximum((x - mean) / np.sqrt(var + 1e-5) * weight + bias, 0)
+        x = convolved(x, state[f"{block}.1.weight"], stride=2)
+        x = np.maximum(normalised(x, state, f"{block}.2"), 0)
     return x.reshape(len(x), -1) @ state["5.weight"].T + state["5.bias"]
 
 
