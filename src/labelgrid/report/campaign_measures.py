@@ -8,12 +8,19 @@ from itertools import combinations
 
 import numpy as np
 
-from labelgrid.report.content import Measured
 from labelgrid.report.endings import Ending, after_last_round, at_equal_cost
-from labelgrid.report.means import ValueGetter, label_cost, label_count, loss, mean_and_deviation, metric
+from labelgrid.report.means import (
+    ValueGetter,
+    delta_mtl_value,
+    label_cost,
+    label_count,
+    loss,
+    mean_and_deviation,
+    metric,
+)
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
-from labelgrid.results import Better, Result, delta_mtl
+from labelgrid.results import Better
 
 
 @dataclass(frozen=True)
@@ -132,26 +139,17 @@ def _loss_at(ending: Ending) -> CampaignMeasure:
 
 
 def _delta_mtl(results: PointResults, headlines: Mapping[str, str], ending: Ending) -> CampaignMeasure:
+    value_of = delta_mtl_value(results, headlines)
     values: dict[str, dict[int, float]] = {}
     for strategy, networks in ending.networks.items():
-        values[strategy] = {}
-        for seed in sorted(networks.keys() & results.full.keys()):
-            found, base = (_headline_results(one, headlines) for one in (networks[seed], results.full[seed]))
-            if found.keys() == base.keys() == headlines.keys() and all(one.value for one in base.values()):
-                values[strategy][seed] = 100 * delta_mtl(found, base)
-        values[strategy] = {seed: value for seed, value in values[strategy].items() if math.isfinite(value)}
+        found = {seed: value_of(seed, networks[seed]) for seed in sorted(networks)}
+        values[strategy] = {seed: value for seed, value in found.items() if math.isfinite(value)}
     method = (
         "The mean over tasks of the relative gain of the headline metric over the network with every label, seed by "
         "seed: delta_mtl with that network in place of single-task networks. 0 is as good as every label. "
         f"{ending.method}"
     )
     return CampaignMeasure(f"delta_mtl {ending.name}", method, "%", "higher", values)
-
-
-def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[str, Result]:
-    """Each task's headline result, of tasks that have one."""
-    found = {task: measured.metrics.get(task, {}).get(name) for task, name in headlines.items()}
-    return {task: result for task, result in found.items() if result}
 
 
 def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignMeasure:

@@ -14,6 +14,8 @@ from labelgrid.report.wording import number, short
 MARKERS = "os^DvPX"
 #: Lines with this many points or more are drawn without markers.
 MAX_MARKED_POINTS = 31
+#: More lines are drawn without bands, which would hide each other.
+MAX_BANDS = 7
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ class Chart:
     @property
     def alt(self) -> str:
         """As `Drawing.alt`: the first and the last point of each line."""
-        named = len(self.lines) > 1
-        parts = [(f"{line.name} " if named else "") + _first_and_last(line) for line in self.lines if len(line.y)]
+        parts = [
+            (f"{line.name} " if self._has_legend else "") + _first_and_last(line) for line in self.lines if len(line.y)
+        ]
         parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
         start = f"{self.title}: " if self.title else ""
         return f"{start}{self.y_label} against {self.x_label}: {'; '.join(parts)}"

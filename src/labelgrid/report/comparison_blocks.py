@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
 from labelgrid.report.campaign_measures import CampaignMeasure
-from labelgrid.report.charts import Chart, Level, Line
+from labelgrid.report.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.report.content import Measured
+from labelgrid.report.differences import difference_blocks, differences_method
 from labelgrid.report.dots import Dots
 from labelgrid.report.endings import Ending
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.means import (
     RoundMean,
     ValueGetter,
+    by_seed,
+    delta_mtl_value,
     first_result,
     labels_and_cost,
     loss,
@@ -22,11 +25,10 @@ from labelgrid.report.means import (
 )
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.wording import number, rough, spread, with_unit
+from labelgrid.results import Result
 
 #: A table of more pairs is folded.
 MAX_OPEN_PAIRS = 15
-#: More lines are drawn without bands, which would hide each other.
-MAX_BANDS = 7
 
 
 def band(results: PointResults) -> str:
@@ -46,17 +48,36 @@ def _banded(results: PointResults) -> bool:
     return len(drawn) + len(results.best_of) <= MAX_BANDS
 
 
-def curves(results: PointResults, headlines: Mapping[str, str], name: str) -> list[Block]:
-    """The overall curve and one curve per task, against labels and against cost."""
-    blocks: list[Block] = [Heading("All tasks together: loss_mtl, lower is better")]
-    blocks.append(curve_figure(results, loss, "loss_mtl", f"{name}-overall"))
+def curves(results: PointResults, headlines: Mapping[str, str], reference: str, name: str) -> list[Block]:
+    """The overall curves and those of each task, against labels and against cost, and the differences to a reference.
+
+    Args:
+        results: the runs.
+        headlines: by task, the metric of its curve.
+        reference: the strategy that the others are compared with.
+        name: the start of the names of the drawings.
+    """
+    differences = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall")
+    blocks: list[Block] = [Text(differences_method(reference))] if differences else []
+    blocks.append(Heading("All tasks together: loss_mtl, lower is better"))
+    blocks += [curve_figure(results, loss, "loss_mtl", f"{name}-overall"), *differences]
+    deltas = delta_mtl_value(results, headlines)
+    gains = difference_blocks(results, deltas, "delta_mtl in %", "higher", reference, f"{name}-delta_mtl")
+    blocks += [Heading("All tasks together: delta_mtl, higher is better"), *gains] if gains else []
     for task, own in headlines.items():
         known = first_result((one for run in results.runs for one in run.measured), task, own)
         if known:
-            unit = f" in {known.unit}" if known.unit else ""
-            blocks.append(Heading(f"{task}: {own}{unit}, {known.better} is better"))
-            blocks.append(curve_figure(results, metric(task, own), with_unit(own, known.unit), f"{name}-task-{task}"))
+            blocks += _task_curves(results, task, known, reference, f"{name}-task-{task}")
     return blocks
+
+
+def _task_curves(results: PointResults, task: str, known: Result, reference: str, name: str) -> list[Block]:
+    """The curves of a task's metric; `known` is one of its results."""
+    unit = f" in {known.unit}" if known.unit else ""
+    value_of, label = metric(task, known.name), with_unit(known.name, known.unit)
+    heading = Heading(f"{task}: {known.name}{unit}, {known.better} is better")
+    figure = curve_figure(results, value_of, label, name)
+    return [heading, figure, *difference_blocks(results, by_seed(value_of), label, known.better, reference, name)]
 
 
 def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True) -> Figure:

@@ -1,17 +1,19 @@
 """Reads single values of measured networks, and averages them over seeds."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from labelgrid.report.content import Measured
-from labelgrid.report.study_content import RunResult
-from labelgrid.results import Result
+from labelgrid.report.study_content import PointResults, RunResult
+from labelgrid.results import Result, delta_mtl
 
 #: Reads one value of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measured], float]
+#: Reads one value of a measured network of a seed; NaN if it has none.
+SeedValueGetter = Callable[[int, Measured], float]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,32 @@ def metric(task: str, name: str) -> ValueGetter:
         return result.value if result else math.nan
 
     return value_of
+
+
+def by_seed(value_of: ValueGetter) -> SeedValueGetter:
+    """A getter that is the same for each seed."""
+    return lambda _seed, measured: value_of(measured)
+
+
+def delta_mtl_value(results: PointResults, headlines: Mapping[str, str]) -> SeedValueGetter:
+    """A getter of delta_mtl in %: the gain over the network with every label of the same seed; NaN without one."""
+
+    def value_of(seed: int, measured: Measured) -> float:
+        full = results.full.get(seed)
+        if full is None:
+            return math.nan
+        found, base = (_headline_results(one, headlines) for one in (measured, full))
+        if not found.keys() == base.keys() == headlines.keys() or not all(result.value for result in base.values()):
+            return math.nan
+        return 100 * delta_mtl(found, base)
+
+    return value_of
+
+
+def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[str, Result]:
+    """Each task's headline result, of tasks that have one."""
+    found = {task: measured.metrics.get(task, {}).get(name) for task, name in headlines.items()}
+    return {task: result for task, result in found.items() if result}
 
 
 def first_result(networks: Iterable[Measured], task: str, name: str) -> Result | None:

@@ -95,7 +95,7 @@ def _sections(report: StudyReport, results: PointResults, measures: list[Campaig
         ("curves", "Learning curves"): [
             Text(band(results)),
             *hindsight_blocks(results),
-            *curves(results, report.headlines, _numbered("curve", index)),
+            *curves(results, report.headlines, report.reference, _numbered("curve", index)),
         ],
         ("differences", "Differences"): _differences(report, results, measures, index),
         ("bought", "Labels and cost"): [

@@ -41,8 +41,8 @@ def test_the_verdicts_and_the_overall_curve_come_before_all_else() -> None:
 
 def test_every_curve_has_its_numbers_and_the_dashed_line_its_value() -> None:
     section = page(study(point_results())).section("curves")
-    assert len(section.named("img")) == 2 * 3 and len(section.tables) == 3
-    overall, _, depth = section.tables
+    assert len(section.named("img")) == 2 * (3 + 4) and len(section.tables) == 3 + 4  # values; differences
+    overall, *_, depth, _ = section.tables
     assert overall[1][:4] == ["partal", "0", "20", "110"] and len(overall) == 1 + 2 * 4 + 1
     assert overall[-1][0] == "every label" and overall[-1][2:4] == ["200", "1,100"]
     assert depth[0][4] == "RMSE (m), mean" and "depth: RMSE in m, lower is better" in section.words
