@@ -27,8 +27,8 @@ from labelgrid.tasks.task import definitions
 from labelgrid.versions import installed_versions
 from labelgrid.words import counted
 
-#: The strategy whose final loss is the goal for the others.
-REFERENCE = "random_cells"
+#: The strategies whose final loss may be the goal for the others; the first that a study has is.
+REFERENCES = ("random_cells", "random_images")
 #: The number of picks of a run that the page shows.
 SHOWN = 12
 
@@ -97,7 +97,7 @@ def study_report(path: Path) -> StudyReport:
         about=_about(folder),
         headlines={name: task.spec.headline for name, task in definitions(rows).items()},
         costs={row.name: row.cost for row in rows},
-        reference=REFERENCE,
+        reference=next((name for name in REFERENCES if name in folder.study.strategies), REFERENCES[0]),
         points=points,
         hints=hints,
         notes=notes_of(folder.kept),

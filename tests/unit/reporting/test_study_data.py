@@ -141,6 +141,22 @@ def test_the_best_of_arms_is_shown_where_the_study_has_all_of_them(tmp_path: Pat
     assert study_report(make(tmp_path, study)).points[0].best_of == {"Any": ("random_cells", "random_images")}
 
 
+@pytest.mark.parametrize(
+    ("strategies", "reference"),
+    [
+        (("random_images", "random_cells"), "random_cells"),
+        (("core_set", "random_images"), "random_images"),
+        (("core_set",), "random_cells"),
+    ],
+)
+def test_the_reference_is_random_cells_or_else_random_images(
+    tmp_path: Path, strategies: tuple[str, ...], reference: str
+) -> None:
+    kept = {"study": json.loads(json.dumps(asdict(replace(STUDY, strategies=strategies)))), "recipe": {}}
+    write_text(tmp_path / "study.json", json.dumps(kept))
+    assert study_report(tmp_path).reference == reference
+
+
 def test_a_study_tells_the_digest_of_the_pictures_it_began_with(tmp_path: Path) -> None:
     out = make(tmp_path, replace(STUDY, seeds=1))
     kept = json.loads((out / "study.json").read_text())
