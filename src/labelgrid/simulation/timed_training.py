@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelgrid.errors import LabelgridError
+from labelgrid.errors import LabelgridError, NothingToBuyError
+from labelgrid.labels.grid import Unit
 from labelgrid.processes import init_worker
 from labelgrid.progress import Silent
 from labelgrid.project.artifacts import newest_fit
@@ -132,10 +134,12 @@ def _buy_cells(project: ProjectFolder, job: Job) -> None:
     """
     step(project, job.run, job.study, Silent())
     answer(project)
-    unit = job.study.unit
-    amount = min(job.study.budget * job.run.rounds(job.study), pool_size(project.store.grid(), unit) // 2)
+    unit: Unit = "cost" if job.study.unit == "cost" else "labels"
+    each = len(project.tasks()) if job.study.unit == "images" else 1
+    amount = min(job.study.budget * each * job.run.rounds(job.study), pool_size(project.store.grid(), unit) / 2)
     if amount > 0:
-        query.query(project, Budget(amount, unit), Silent(), strategy="random_cells", prelabels=False)
+        with suppress(NothingToBuyError):  # half of the pool may cost less than one label
+            query.query(project, Budget(amount, unit), Silent(), strategy="random_cells", prelabels=False)
         answer(project)
 
 

@@ -48,3 +48,19 @@ def test_the_trainings_of_statistics_are_counted(tmp_path: Path, monkeypatch: py
     assert list(partal.labelled) == [8, 8] and partal.scored
     assert seconds(replace(plain, learn=10.0)) == seconds(plain) + 10 * 16
     assert seconds(replace(plain, members=2)) == seconds(plain) + 2 * sum(partal.steps)
+
+
+def test_runs_with_growing_batches_are_timed_by_their_number_of_rounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = {
+        "one": {"strategy": "random_cells", "rounds": 1},
+        "two": {"strategy": "random_cells", "rounds": 2},
+        "also-two": {"strategy": "random_cells", "rounds": 2},
+        "whole": {"strategy": "random_images", "rounds": 1},
+    }
+    timed: list[str] = []
+    monkeypatch.setattr(estimate, "time_training", lambda job: timed.append(job.run.key) or StepTiming(1.0, 0.0, 3, 5))
+    of = study_request(tmp_path, grid={"train.fill": ["labels"]}, arms=arms, strategies=list(arms))
+    estimate.estimate_study(of)
+    assert {key.split("-seed")[0] for key in timed} == {"one", "two", "start"}

@@ -117,6 +117,22 @@ def test_batches_grow_where_they_are_filled_by_labels_and_single_cells_are_bough
     assert found == {f"{name}-seed0-train.fill=labels" for name in ("partal", "random_cells")}
 
 
+def timed(folder: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, tuple[float, ...]]:
+    """The labels of the training that is timed, the images that are left to score, and the times."""
+    monkeypatch.setattr(timed_training, "init_worker", lambda threads: None)
+    sent: list[tuple[float, ...]] = []
+    pipe = type("", (), {"send": lambda self, value: sent.append(value)})()
+    settings = replace(job.settings, changes=override(job.settings.changes, {"train": {"steps": 2}}))
+    job = replace(job, folder=folder / "timed", settings=settings)
+    timed_training._time_in_process(job, pipe)
+    (times,) = sent
+    assert not isinstance(times, str), times
+    with ProjectFolder.open(job.folder) as project:
+        assert not list(project.store.cells(state=State.REQUESTED))
+        labels = sum(count.labelled for count in project.store.counts(("train",)).values())
+        return labels, int(project.store.grid().eligible.any(1).sum()), times
+
+
 @pytest.mark.parametrize(
     ("key", "labels"),
     [
@@ -129,14 +145,28 @@ def test_growing_batches_are_timed_with_cells_that_all_rounds_buy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, labels: int
 ) -> None:
     """Three images with both labels, then half of the ten cells left: two rounds of five would buy all."""
-    monkeypatch.setattr(timed_training, "init_worker", lambda threads: None)
-    sent: list[tuple[object, ...]] = []
-    pipe = type("", (), {"send": lambda self, value: sent.append(value)})()
-    job = filled_jobs(tmp_path)[key]
-    settings = replace(job.settings, changes=override(job.settings.changes, {"train": {"steps": 2}}))
-    job = replace(job, folder=tmp_path / "timed", settings=settings)
-    timed_training._time_in_process(job, pipe)
-    assert len(sent) == 1 and not isinstance(sent[0], str)
-    with ProjectFolder.open(job.folder) as project:
-        assert sum(count.labelled for count in project.store.counts(("train",)).values()) == labels
-        assert not list(project.store.cells(state=State.REQUESTED))
+    assert timed(tmp_path, filled_jobs(tmp_path)[key], monkeypatch)[0] == labels
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels"),
+    [
+        ({"budget": 2}, 6 + 4),
+        ({"budget": 1, "unit": "images"}, 6 + 4),
+        ({"budget": 8, "unit": "images", "rounds": 1}, 6 + 5),
+        ({"budget": 0.03, "unit": "cost", "tasks": {"depth": {"cost": 0.01}, "semseg": {"cost": 0.01}}}, 6 + 5),
+        ({"budget": 10, "unit": "cost", "initial": 8, "tasks": {"depth": {"cost": 10}, "semseg": {"cost": 10}}}, 16),
+        ({"budget": 10, "unit": "cost", "initial": 7, "tasks": {"depth": {"cost": 10}, "semseg": {"cost": 100}}}, 15),
+        ({"budget": 90, "unit": "cost", "initial": 7, "tasks": {"depth": {"cost": 90}}, "only": ["depth"]}, 7),
+    ],
+)
+def test_at_most_half_of_the_pool_is_bought_in_any_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], labels: int
+) -> None:
+    tasks = study_request(tmp_path).study.tasks
+    more = changes.pop("tasks", {})
+    changes["tasks"] = {name: {**options, **more.get(name, {})} for name, options in tasks.items()}
+    of = study_request(tmp_path, changes={"strategy": {"train": {"fill": "labels"}}}, strategies=["partal"], **changes)
+    found, left, times = timed(tmp_path, jobs_of(of, runs_of(of.study))["partal-seed0"], monkeypatch)
+    assert found == labels
+    assert bool(times[4]) == bool(left)  # the rest is scored
