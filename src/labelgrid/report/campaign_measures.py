@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-import numpy as np
-
 from labelgrid.report.endings import Ending, after_last_round, at_equal_cost
 from labelgrid.report.means import (
     ValueGetter,
+    by_seed,
     delta_mtl_value,
+    finite_points,
     label_cost,
     label_count,
     loss,
@@ -99,15 +99,15 @@ def _mean_loss_over(results: PointResults, axis: str, x_of: ValueGetter) -> Camp
                 values[name][seed] = mean_over(line, float(start), float(end))
     method = (
         f"The area under the curve of loss_mtl against {axis}, divided by its width. It covers the range of {axis} "
-        "that all strategies of the seed have in common."
+        "that all strategies of the seed have in common. Its lines between rounds are straight. They lie above a loss "
+        "that flattens, so strategies that buy less in a round look better than they are."
     )
     return CampaignMeasure(f"Mean loss_mtl over {axis}", method, "", "lower", values)
 
 
 def loss_curve(run: RunResult, x_of: ValueGetter) -> Curve:
     """A run's loss over labels or cost, without points that are not finite."""
-    known = [one for one in run.measured if math.isfinite(one.loss_mtl)]
-    return np.array([x_of(one) for one in known]), np.array([one.loss_mtl for one in known])
+    return finite_points(run, by_seed(loss), x_of)[1]
 
 
 def _labels_to_reach(results: PointResults, reference: str) -> CampaignMeasure:

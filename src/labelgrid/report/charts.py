@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from labelgrid.report.drawing import COLOURS, INK, RULE, row_major
 from labelgrid.report.wording import number, short
@@ -25,7 +27,7 @@ class Line:
     Args:
         name: its name in the legend.
         x, y: the points, joined in order.
-        low, high: the edges of a band around the line; empty for no band.
+        low, high: the edges of a band around the line, or of a bar at a point without neighbours; empty for none.
     """
 
     name: str
@@ -136,3 +138,17 @@ def _draw_line(axes: Axes, line: Line, index: int) -> None:
     )
     if len(line.low):
         axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
+        alone = _alone(line.y)  # such points have no band
+        x, low, high = (np.asarray(values, float)[alone] for values in (line.x, line.low, line.high))
+        axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
+
+
+def _alone(y: Sequence[float]) -> NDArray[np.bool_]:
+    """Which points have a gap, or the end of the line, on both sides.
+
+    Example:
+        >>> _alone([1.0, float("nan"), 2.0, 3.0]).tolist()
+        [True, False, False, False]
+    """
+    known = np.pad(np.isfinite(y), 1)
+    return known[1:-1] & ~known[:-2] & ~known[2:]

@@ -11,6 +11,7 @@ from labelgrid.report.dots import Dots
 from labelgrid.report.endings import Ending
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.means import (
+    AXES,
     RoundMean,
     ValueGetter,
     by_seed,
@@ -24,7 +25,7 @@ from labelgrid.report.means import (
     round_mean,
 )
 from labelgrid.report.study_content import PointResults
-from labelgrid.report.wording import number, rough, spread, with_unit
+from labelgrid.report.wording import number, rough, rough_range, spread, with_unit
 from labelgrid.results import Result
 
 #: A table of more pairs is folded.
@@ -62,7 +63,7 @@ def curves(results: PointResults, headlines: Mapping[str, str], reference: str, 
     blocks.append(Heading("All tasks together: loss_mtl, lower is better"))
     blocks += [curve_figure(results, loss, "loss_mtl", f"{name}-overall"), *differences]
     deltas = delta_mtl_value(results, headlines)
-    gains = difference_blocks(results, deltas, "delta_mtl in %", "higher", reference, f"{name}-delta_mtl")
+    gains = difference_blocks(results, deltas, with_unit("delta_mtl", "%"), "higher", reference, f"{name}-delta_mtl")
     blocks += [Heading("All tasks together: delta_mtl, higher is better"), *gains] if gains else []
     for task, own in headlines.items():
         known = first_result((one for run in results.runs for one in run.measured), task, own)
@@ -92,8 +93,8 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
         banded, points_of = _banded(results), {own: points for own, points in lines.items() if points}
         labels = [_line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()]
         costs = [_line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()]
-        drawings = [Chart(f"{name}-labels", "training labels", label, labels, levels, whole=True)]
-        drawings += [Chart(f"{name}-cost", "cost of training labels", label, costs, levels)] if cost else []
+        drawings = [Chart(f"{name}-labels", AXES["labels"][0], label, labels, levels, whole=True)]
+        drawings += [Chart(f"{name}-cost", AXES["cost"][0], label, costs, levels)] if cost else []
     columns = [Column("strategy"), *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds")]
     rows: list[list[Value]] = [
         [strategy, p.rounds_bought, p.labels, p.cost, p.value, p.deviation, p.seeds]
@@ -182,8 +183,7 @@ def pair_blocks(measure: CampaignMeasure, name: str) -> list[Block]:
     rows: list[list[Value]] = []
     for (first, second), c in pairs.items():
         verdict = c.verdict if c.verdict == "no difference seen" else f"{first} is {c.verdict}"
-        interval = f"{rough(c.low)} to {rough(c.high)}"
-        rows.append([f"{first} − {second}", rough(c.mean), interval, c.p, c.holm, c.seeds, verdict])
+        rows.append([f"{first} − {second}", rough(c.mean), rough_range(c.low, c.high), c.p, c.holm, c.seeds, verdict])
     if not rows:
         return []
     text = f"{measure.method} {measure.better.capitalize()} is better. {_dots_text(measure)}"

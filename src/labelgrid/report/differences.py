@@ -1,24 +1,18 @@
 """Computes and draws the differences of strategies to a reference along their curves, seed by seed."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, numeric
 from labelgrid.report.charts import MAX_BANDS, Chart, Line
-from labelgrid.report.means import SeedValueGetter, ValueGetter, label_cost, label_count
+from labelgrid.report.means import AXES, SeedValueGetter, ValueGetter, finite_points
 from labelgrid.report.statistics import MIN_PAIRS, Curve, interval
 from labelgrid.report.study_content import PointResults, RunResult
-from labelgrid.report.wording import rough
+from labelgrid.report.wording import rough, rough_range
 from labelgrid.results import Better
-
-#: By axis: its label, and how a network is placed on it.
-AXES: dict[str, tuple[str, ValueGetter]] = {
-    "labels": ("training labels", label_count),
-    "cost": ("cost of training labels", label_cost),
-}
 
 
 @dataclass(frozen=True)
@@ -45,10 +39,12 @@ def differences_method(reference: str) -> str:
     """How the differences to the reference are computed, in words."""
     return (
         f"Differences to {reference} are computed seed by seed over finished runs, at the labels or the cost of each "
-        f"round of the other strategy. {reference} is read there on straight lines between its rounds, which shifts "
-        "the differences where its curve bends. Bands are 95 % bootstrap intervals of the mean difference (with fewer "
-        f"than {MIN_PAIRS} seeds they reach from the smallest to the largest difference). They are not corrected for "
-        "the number of comparisons; the tests are in the section Differences."
+        f"round of the other strategy. {reference} is read there on a straight line between its rounds; beyond its end "
+        "both are read at its end. Where a curve flattens, a straight line lies on its worse side, most of all between "
+        "the first two networks: nothing is shown there. Rounds that not all seeds have are left out, too. The "
+        f"intervals of the mean are 95 % bootstrap intervals (with fewer than {MIN_PAIRS} seeds: the smallest to the "
+        f"largest difference), drawn as bands if there are at most {MAX_BANDS} lines. They are not corrected for the "
+        "number of comparisons; the tests are in the section Differences."
     )
 
 
@@ -58,42 +54,47 @@ def mean_differences(
     """The mean differences of a strategy to the reference after each of its rounds, over finished runs of both.
 
     Each seed is read at the labels (or cost) of the strategy's round, on straight lines between the rounds of the
-    reference. A round beyond the reference's end is read at that end, once.
+    reference. A round beyond the reference's end is read at that end, once. Rounds that are read between the first two
+    points of a curve, in any seed, are left out, as are those that not all seeds have.
     """
     own, other = results.finished(strategy), results.finished(reference)
-    by_round: dict[int, list[tuple[float, float]]] = {}
-    for seed in sorted(own.keys() & other.keys()):
-        for bought, at, difference in _seed_differences(own[seed], other[seed], value_of, x_of):
-            by_round.setdefault(bought, []).append((at, difference))
-    found = []
-    for bought, pairs in sorted(by_round.items()):
-        at, differences = np.array(pairs).T
+    seeds = sorted(own.keys() & other.keys())
+    found = [_seed_differences(own[seed], other[seed], value_of, x_of) for seed in seeds]
+    found = [differences for differences in found if differences]
+    common = set.intersection(*(set(differences) for differences in found)) if found else set()
+    means = []
+    for bought in sorted(common):
+        at, differences = np.array([one[bought] for one in found]).T
         low, high = interval(differences, 0)
-        found.append(MeanDifference(bought, len(pairs), float(at.mean()), float(differences.mean()), low, high))
-    return found
+        means.append(MeanDifference(bought, len(found), float(at.mean()), float(differences.mean()), low, high))
+    return means
 
 
 def _seed_differences(
     own: RunResult, other: RunResult, value_of: SeedValueGetter, x_of: ValueGetter
-) -> Iterator[tuple[int, float, float]]:
-    """Yield round, place and difference of one seed; rounds that start beyond the reference's curve are left out."""
-    rounds = [bought for bought, one in enumerate(own.measured) if math.isfinite(value_of(own.seed, one))]
-    (x, y), (other_x, other_y) = (_curve(run, value_of, x_of) for run in (own, other))
-    if not len(other_x):
-        return
+) -> dict[int, tuple[float, float]]:
+    """Place and difference of one seed by round; places outside one of the curves are left out."""
+    (rounds, curve), (_, reference) = (finite_points(run, value_of, x_of) for run in (own, other))
+    found: dict[int, tuple[float, float]] = {}
+    if not len(reference[0]):
+        return found
     before = -math.inf
-    for bought, place in zip(rounds, x.tolist(), strict=True):
-        at = min(place, float(other_x[-1]))
-        if other_x[0] <= at and before < at and x[0] <= at:
-            yield bought, at, float(np.interp(at, x, y) - np.interp(at, other_x, other_y))
+    for bought, place in zip(rounds, curve[0].tolist(), strict=True):
+        at = min(place, float(reference[0][-1]))
+        values = [_value_at(one, at) for one in (curve, reference)]
+        if at > before and all(math.isfinite(value) for value in values):
+            found[bought] = at, values[0] - values[1]
         before = at
+    return found
 
 
-def _curve(run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter) -> Curve:
-    """A run's values over labels or cost, without those that are not finite."""
-    points = [(x_of(one), value) for one in run.measured if math.isfinite(value := value_of(run.seed, one))]
-    x, y = np.array(points).reshape(-1, 2).T
-    return x, y
+def _value_at(curve: Curve, at: float) -> float:
+    """The value of a curve, linear between its points; NaN outside it, and between its first two points."""
+    x, y = curve
+    exact = np.flatnonzero(np.isclose(x, at, rtol=1e-9))
+    if len(exact):
+        return float(y[exact[0]])
+    return float(np.interp(at, x, y)) if 1 < np.searchsorted(x, at) < len(x) else math.nan
 
 
 def difference_blocks(
@@ -101,7 +102,8 @@ def difference_blocks(
 ) -> list[Block]:
     """The curves of the differences to the reference, against labels and against cost.
 
-    An empty list if no strategy shares a seed with the reference.
+    An empty list if no strategy has a difference after a round. Each strategy with a curve has a line, even if it has
+    no points, so that it has the colour of its curve.
 
     Args:
         results: the runs.
@@ -111,18 +113,21 @@ def difference_blocks(
         reference: the strategy that the others are compared with.
         name: the start of the names of the drawings.
     """
+    drawn = [strategy for strategy in results.strategies if results.of(strategy)]
     drawings: list[Chart] = []
     rows: list[list[Value]] = []
     for axis, (x_label, x_of) in AXES.items():
-        found = {one: mean_differences(results, one, reference, value_of, x_of) for one in results.strategies}
-        known = {one: own for one, own in found.items() if own}  # with the reference, so that colours are the curves'
-        if len(known) < 2:
+        found = {one: mean_differences(results, one, reference, value_of, x_of) for one in drawn}
+        others = {one: own for one, own in found.items() if one != reference}
+        if not any(d.rounds_bought for own in others.values() for d in own):
             continue
-        lines = [_line(*own, len(known) <= MAX_BANDS) for own in known.items()]
+        lines = [_line(one, own, len(found) <= MAX_BANDS) for one, own in found.items()]
         y_label, place = f"{label}, difference", f"{name}-difference-{axis}"
         drawings.append(Chart(place, x_label, y_label, lines, whole=axis == "labels"))
-        for one in [one for one in known if one != reference]:
-            rows += [[one, d.rounds_bought, axis, d.at, rough(d.mean), _span(d), d.seeds] for d in known[one]]
+        for one, own in others.items():
+            rows += [
+                [one, d.rounds_bought, axis, d.at, rough(d.mean), rough_range(d.low, d.high), d.seeds] for d in own
+            ]
     if not drawings:
         return []
     columns = [Column("strategy"), *numeric("rounds bought"), Column("over")]
@@ -131,10 +136,10 @@ def difference_blocks(
     return [Text(text, "small"), Figure(drawings, DataTable(columns, rows), "The differences")]
 
 
-def _span(difference: MeanDifference) -> str:
-    return f"{rough(difference.low)} to {rough(difference.high)}"
-
-
 def _line(name: str, found: Sequence[MeanDifference], banded: bool) -> Line:
-    low, high = ([d.low for d in found], [d.high for d in found]) if banded else ([], [])
-    return Line(name, [d.at for d in found], [d.mean for d in found], low, high)
+    """A line with gaps where rounds are left out."""
+    by_round = {one.rounds_bought: one for one in found}
+    gap = MeanDifference(0, 0, *[math.nan] * 4)
+    points = [by_round.get(bought, gap) for bought in range(max(by_round, default=-1) + 1)]
+    low, high = ([d.low for d in points], [d.high for d in points]) if banded else ([], [])
+    return Line(name, [d.at for d in points], [d.mean for d in points], low, high)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from labelgrid.report.content import Measured
+from labelgrid.report.statistics import Curve
 from labelgrid.report.study_content import PointResults, RunResult
 from labelgrid.results import Result, delta_mtl
 
@@ -57,12 +58,12 @@ def by_seed(value_of: ValueGetter) -> SeedValueGetter:
 
 def delta_mtl_value(results: PointResults, headlines: Mapping[str, str]) -> SeedValueGetter:
     """A getter of delta_mtl in %: the gain over the network with every label of the same seed; NaN without one."""
+    full = results.full
 
     def value_of(seed: int, measured: Measured) -> float:
-        full = results.full.get(seed)
-        if full is None:
+        if seed not in full:
             return math.nan
-        found, base = (_headline_results(one, headlines) for one in (measured, full))
+        found, base = (_headline_results(one, headlines) for one in (measured, full[seed]))
         if not found.keys() == base.keys() == headlines.keys() or not all(result.value for result in base.values()):
             return math.nan
         return 100 * delta_mtl(found, base)
@@ -74,6 +75,17 @@ def _headline_results(measured: Measured, headlines: Mapping[str, str]) -> dict[
     """Each task's headline result, of tasks that have one."""
     found = {task: measured.metrics.get(task, {}).get(name) for task, name in headlines.items()}
     return {task: result for task, result in found.items() if result}
+
+
+def finite_points(run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter) -> tuple[list[int], Curve]:
+    """The numbers of bought rounds after which a run has a finite value, and its curve over x there."""
+    known = [
+        (bought, x_of(one), value)
+        for bought, one in enumerate(run.measured)
+        if math.isfinite(value := value_of(run.seed, one))
+    ]
+    x, y = (np.array([point[part] for point in known], float) for part in (1, 2))
+    return [bought for bought, _, _ in known], (x, y)
 
 
 def first_result(networks: Iterable[Measured], task: str, name: str) -> Result | None:
@@ -130,3 +142,10 @@ def label_count(measured: Measured) -> float:
 def label_cost(measured: Measured) -> float:
     """The cost of these labels and of those of a val split."""
     return measured.spent
+
+
+#: The axes of a study's curves: the label of each, and the getter of its values.
+AXES: Mapping[str, tuple[str, ValueGetter]] = {
+    "labels": ("training labels", label_count),
+    "cost": ("cost of training labels", label_cost),
+}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
-from labelgrid.report.wording import number, rough
+from labelgrid.report.wording import number, rough, rough_range
 from labelgrid.words import counted
 
 #: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.
@@ -46,9 +46,12 @@ def finding(measure: CampaignMeasure, pair: tuple[str, str], compared: PairCompa
     if is_difference(compared):
         verdict = f"{first} is {compared.verdict} than {second} with {seeds}."
     interval = "95 % interval" if compared.has_interval else "seeds from"
-    span = f"{rough(compared.low)} to {rough(compared.high)}"
+    span = rough_range(compared.low, compared.high)
     difference = f"{measure.name}, {first} − {second}: {rough(compared.mean)}"
-    return verdict, f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction)."
+    return (
+        verdict,
+        f"{difference} ({interval} {span}; p = {number(compared.holm)} after correction).",
+    )
 
 
 def power_statement(pairs: Mapping[tuple[str, str], PairComparison]) -> str:

@@ -41,6 +41,16 @@ def rough(value: float) -> str:
     return signed(float(f"{value:.3g}"))
 
 
+def rough_range(low: float, high: float) -> str:
+    """The smallest and the largest of differences, each as `rough`.
+
+    Example:
+        >>> rough_range(-0.25, 1.5)
+        '−0.25 to +1.5'
+    """
+    return f"{rough(low)} to {rough(high)}"
+
+
 def spread(mean: float, deviation: float) -> str:
     """A mean and its standard deviation; the mean alone if the deviation is NaN.
 

@@ -3,6 +3,8 @@ from xml.etree import ElementTree
 
 import matplotlib as mpl
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from labelgrid.report.charts import Chart, Level, Line
 from labelgrid.report.drawing import drawing_bytes
@@ -119,3 +121,17 @@ def test_the_y_axis_covers_at_least_its_least_height() -> None:
     drawn = texts(line_chart([1, 2], [5.2, 5.1], "x", "y", least_height=4.0))
     assert {"4.0", "6.4"} <= set(drawn)
     assert "4.0" not in texts(line_chart([1, 2], [5.2, 5.1], "x", "y"))
+
+
+def test_a_point_without_neighbours_has_a_bar_for_its_band() -> None:
+    low, high = [0, math.nan, 2.5, 3.5], [0, math.nan, 3.5, 4.5]
+    figure = Figure()
+    Chart("a", "x", "y", [Line("one", [1, 2, 3, 4], [0, math.nan, 3, 4], low, high)]).draw(figure)
+    (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
+    assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0], [1, 0]]]
+    figure = Figure()
+    Chart("a", "x", "y", [Line("one", [1, 2, 3], [1, math.nan, 3], [0.5, math.nan, 2], [1.5, math.nan, 4])]).draw(
+        figure
+    )
+    (bars,) = [part for part in figure.axes[0].collections if isinstance(part, LineCollection)]
+    assert [bar.tolist() for bar in bars.get_segments()] == [[[1, 0.5], [1, 1.5]], [[3, 2], [3, 4]]]
