@@ -79,7 +79,7 @@ def test_its_report_has_every_section_and_its_numbers_are_the_records_own(studie
     assert "files in" in done("report", studies / "whole", "--out", out, "--plots", plots).out
     page = Page(out.read_text())
     assert {"semseg", "depth"} <= {row[0] for row in page.section("grid").tables[0]}
-    assert page.section("uncertainty").named("img") and len(page.section("curves").named("img")) == 6
+    assert page.section("uncertainty").named("img") and len(page.section("curves").named("img")) == 2 * (3 + 4)
     kinds = {image["alt"].split()[0] for image in page.section("cells").named("img")}
     assert kinds == {"image", "prediction", "uncertainty", "truth"}
     names = {path.name for path in plots.iterdir()}
