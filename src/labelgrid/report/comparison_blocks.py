@@ -58,27 +58,32 @@ def curves(results: PointResults, headlines: Mapping[str, str], reference: str, 
         reference: the strategy that the others are compared with.
         name: the start of the names of the drawings.
     """
-    differences = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall")
-    blocks: list[Block] = [Text(differences_method(reference))] if differences else []
-    blocks.append(Heading("All tasks together: loss_mtl, lower is better"))
-    blocks += [curve_figure(results, loss, "loss_mtl", f"{name}-overall"), *differences]
+    losses: list[Block] = [
+        Heading("All tasks together: loss_mtl, lower is better"),
+        curve_figure(results, loss, "loss_mtl", f"{name}-overall"),
+    ]
+    compared = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall")
     deltas = delta_mtl_value(results, headlines)
     gains = difference_blocks(results, deltas, with_unit("delta_mtl", "%"), "higher", reference, f"{name}-delta_mtl")
-    blocks += [Heading("All tasks together: delta_mtl, higher is better"), *gains] if gains else []
+    heading: list[Block] = [Heading("All tasks together: delta_mtl, higher is better")] if gains else []
+    sections: list[tuple[list[Block], list[Block]]] = [(losses, compared), (heading, gains)]
     for task, own in headlines.items():
         known = first_result((one for run in results.runs for one in run.measured), task, own)
         if known:
-            blocks += _task_curves(results, task, known, reference, f"{name}-task-{task}")
-    return blocks
+            sections.append(_task_curves(results, task, known, reference, f"{name}-task-{task}"))
+    explained = [Text(differences_method(reference))] if any(differences for _, differences in sections) else []
+    return [*explained, *(block for section in sections for blocks in section for block in blocks)]
 
 
-def _task_curves(results: PointResults, task: str, known: Result, reference: str, name: str) -> list[Block]:
-    """The curves of a task's metric; `known` is one of its results."""
+def _task_curves(
+    results: PointResults, task: str, known: Result, reference: str, name: str
+) -> tuple[list[Block], list[Block]]:
+    """The curves of a task's metric, and its differences to the reference; `known` is one of its results."""
     unit = f" in {known.unit}" if known.unit else ""
     value_of, label = metric(task, known.name), with_unit(known.name, known.unit)
     heading = Heading(f"{task}: {known.name}{unit}, {known.better} is better")
-    figure = curve_figure(results, value_of, label, name)
-    return [heading, figure, *difference_blocks(results, by_seed(value_of), label, known.better, reference, name)]
+    differences = difference_blocks(results, by_seed(value_of), label, known.better, reference, name)
+    return [heading, curve_figure(results, value_of, label, name)], differences
 
 
 def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name: str, *, cost: bool = True) -> Figure:

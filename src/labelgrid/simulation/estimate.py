@@ -58,7 +58,7 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     if not at_once:
         return StudyEstimate(kinds, left, 0, 0.0, 0)
     timings = _timings([jobs[key] for key, work in left.items() if work.steps], progress or Silent())
-    seconds = sum(timings[_signature(jobs[key])].seconds(work) for key, work in left.items() if work.steps) / at_once
+    seconds = sum(timing.seconds(left[key]) for key, timing in timings.items()) / at_once
     memory = max(timing.memory for timing in timings.values())
     return StudyEstimate(kinds, left, at_once, seconds, at_once * memory)
 
@@ -75,15 +75,16 @@ def _signature(job: Job) -> tuple[str, str]:
     return training, scoring
 
 
-def _timings(jobs: Sequence[Job], progress: Progress) -> dict[tuple[str, str], StepTiming]:
-    """Time one run of each signature; a run that scores nothing takes the times of one with the same steps."""
-    found: dict[tuple[str, str], StepTiming] = {}
+def _timings(jobs: Sequence[Job], progress: Progress) -> dict[str, StepTiming]:
+    """Run -> timing. One run of each signature is timed; one that scores nothing takes those of the same steps."""
+    timed: dict[tuple[str, str], StepTiming] = {}
+    found: dict[str, StepTiming] = {}
     for job in sorted(jobs, key=lambda job: not job.max_work.scored):
-        training, scoring = _signature(job)
-        if (training, scoring) in found:
-            continue
-        same = [timing for (steps, _), timing in found.items() if steps == training] if not scoring else []
-        if not same:
-            progress.say(f"Timing a short training of {job.run.key}, which is discarded.")
-        found[training, scoring] = replace(same[0], members=0) if same else time_training(job)
+        training, scoring = signature = _signature(job)
+        if signature not in timed:
+            same = [timing for (steps, _), timing in timed.items() if steps == training] if not scoring else []
+            if not same:
+                progress.say(f"Timing a short training of {job.run.key}, which is discarded.")
+            timed[signature] = replace(same[0], members=0) if same else time_training(job)
+        found[job.run.key] = timed[signature]
     return found

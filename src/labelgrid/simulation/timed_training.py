@@ -79,8 +79,9 @@ def has_growing_batches(job: Job) -> bool:
 
     It buys single cells, and its batches are filled by labels: the fewer labels an image has, the more images fill one.
     """
-    by_labels = load_recipe(job.settings.recipe, job.settings.changes).train.fill == "labels"
-    return by_labels and job.run.kind == "strategy" and build_plugin("select", job.settings.strategy).unit == "cells"
+    if job.run.kind != "strategy" or build_plugin("select", job.settings.strategy).unit != "cells":
+        return False
+    return load_recipe(job.settings.recipe, job.settings.changes).train.fill == "labels"
 
 
 def time_training(job: Job) -> StepTiming:

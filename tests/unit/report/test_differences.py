@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labelgrid.report.blocks import Text
 from labelgrid.report.charts import MAX_BANDS
-from labelgrid.report.comparison_blocks import curve_figure
+from labelgrid.report.comparison_blocks import curve_figure, curves
 from labelgrid.report.content import Measured
-from labelgrid.report.differences import difference_blocks, mean_differences
+from labelgrid.report.differences import difference_blocks, differences_method, mean_differences
 from labelgrid.report.means import by_seed, delta_mtl_value, label_cost, label_count, loss, metric
 from labelgrid.report.page import render
 from labelgrid.report.statistics import interval
@@ -148,6 +149,16 @@ def test_the_page_shows_them_beside_the_curves_and_says_which_side_is_better() -
     row = next(row for table in section.tables for row in table if row[:4] == ["partal", "3", "labels", "50"])
     last = mean_differences(results, "partal", "random_cells", by_seed(loss), label_count)[-1]
     assert row[4:] == [rough(last.mean), rough_range(last.low, last.high), "8"]
+
+
+def test_the_method_is_explained_once_wherever_the_first_differences_are() -> None:
+    results = point_results(planted("partal", 0.2))
+    runs = [replace(run, measured=[replace(m, loss_mtl=math.nan) for m in run.measured]) for run in results.runs]
+    explained = differences_method("random_cells")
+    for one in (results, replace(results, runs=runs)):
+        blocks = curves(one, HEADLINES, "random_cells", "curve")
+        assert [block.text for block in blocks if isinstance(block, Text)].count(explained) == 1
+    assert explained not in {b.text for b in curves(results, {}, "absent", "curve") if isinstance(b, Text)}
 
 
 def test_few_lines_have_bands_and_a_round_that_is_left_out_is_a_gap() -> None:
