@@ -1,6 +1,6 @@
 """What tests of statistics share: a pool of two sizes, its predictions image by image, and entropies in float64."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -79,6 +79,23 @@ def entropy(kind: str, samples: np.ndarray) -> float:
     covariance = np.einsum("dihw,djhw->hwij", centred, centred) / len(samples) + (1e-6 * np.eye(3) if n == 3 else 0)
     covariance = np.maximum(covariance, 1e-6) if n == 1 else covariance
     return float((n / 2 * np.log(2 * np.pi) + 0.5 * np.linalg.slogdet(covariance)[1] + n / 2).mean())
+
+
+def of_mean(measure: Callable[[np.ndarray], np.ndarray]) -> Callable[[str, np.ndarray], float]:
+    """The mean over pixels of a measure of the mean probabilities [c, h, w], largest first; the variance of values."""
+
+    def mean(kind: str, samples: np.ndarray) -> float:
+        if kind not in CLASSES:
+            return information(kind, samples)
+        full = samples.mean(0)
+        full = full if len(full) > 1 else np.concatenate([full, 1 - full])
+        return float(measure(np.sort(full, 0)[::-1]).mean())
+
+    return mean
+
+
+least_confidence = of_mean(lambda ordered: 1 - ordered[0])
+margin = of_mean(lambda ordered: 1 - (ordered[0] - ordered[1]))
 
 
 def information(kind: str, samples: np.ndarray) -> float:

@@ -24,7 +24,9 @@ FOLDERS: dict[str, frozenset[str]] = {
     "train.balance": frozenset(),
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),
-    "select": frozenset({"budget", "knapsack", "strategy", "parts", "centres", "shares", "clusters", "explain"}),
+    "select": frozenset(
+        {"budget", "knapsack", "strategy", "parts", "centres", "shares", "clusters", "explain", "uncertainty"}
+    ),
     "annotate": frozenset({"connector", "request", "answers", "lists", "matching", "returned"}),
     "simulation.analyses": frozenset({"analysis", "measuring", "traits"}),
 }

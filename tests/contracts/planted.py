@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from labelgrid.labels.grid import Cell, Grid, State
+from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from tests.contracts.strategy_laws import TASKS, grid_of
 
@@ -39,16 +40,25 @@ def high_in_all_tasks(statistic: str) -> Planted:
     return Planted(PoolView(grid, {statistic: values * SCALES}), Budget(4, "images"), _images(grid, range(60, 64)))
 
 
-def best_of_each_task() -> Planted:
+def high_in_one_task(statistic: str) -> Planted:
+    """Four images are the highest in depth; the others are higher in the other tasks."""
+    values = np.random.default_rng(0).uniform(0.5, 1, (40, 3))
+    values[:4], values[4:, TASKS.index("depth")] = 0.1, 0.2
+    values[:4, TASKS.index("depth")] = 0.9
+    grid = _grid(40)
+    return Planted(PoolView(grid, {statistic: values * SCALES}), Budget(4, "images"), _images(grid, range(4)))
+
+
+def best_of_each_task(statistic: str) -> Planted:
     """Two cells of each task are far above its others; without normalisation the last task is far above all."""
     values, best = np.random.default_rng(0).uniform(0, 0.5, (40, 3)), [(3 + row, row % 3) for row in range(6)]
     for row, column in best:
         values[row, column] = 0.9 + row / 100
     grid = _grid(40)
-    return Planted(PoolView(grid, {"dropout": values * SCALES}), Budget(6), _cells(grid, best))
+    return Planted(PoolView(grid, {statistic: values * SCALES}), Budget(6), _cells(grid, best))
 
 
-def best_of_each_class() -> Planted:
+def best_of_each_class(statistic: str) -> Planted:
     """A task without classes: its six most uncertain cells. A task of four: the best of each class, and two over all.
 
     It needs the last exponent, with which the noise is small beside the differences.
@@ -61,18 +71,19 @@ def best_of_each_class() -> Planted:
     unsure = np.stack([np.random.default_rng(0).normal(-2, 0.1, 60), by_class[:, 1].sum(1)], 1)
     unsure[20:26, 0] = 3
     grid, done = _grid(60, TASKS[:2]), [TrainedRound(number, {}, 0.0, {}) for number in range(9)]
-    statistics = {"dropout": unsure, "class_entropy": by_class.reshape(60, 8).astype(np.float32)}
+    statistics = {statistic: unsure, "class_entropy": by_class.reshape(60, 8).astype(np.float32)}
     view = PoolView(grid, statistics, read_history=lambda: done)
     best = [*((row, 0) for row in range(20, 26)), *((row, 1) for row in range(10, 16))]
     return Planted(view, Budget(12), _cells(grid, best))
 
 
-def far_from_what_is_labelled() -> Planted:
+def far_from_what_is_labelled(statistic: str) -> Planted:
     """Five images lie far from the labelled one and from each other; thirty lie beside it."""
     features = np.random.default_rng(0).normal(0, 0.1, (36, 5)).astype(np.float32)
     features[1:6] += 10 * np.eye(5)
     grid = _grid(36, labelled=[0])
-    return Planted(PoolView(grid, {"features": features}), Budget(5, "images"), _images(grid, range(1, 6)))
+    values = {statistic: features, "committee": np.zeros((36, 3))}
+    return Planted(PoolView(grid, values), Budget(5, "images"), _images(grid, range(1, 6)))
 
 
 def inconsistent_and_far() -> Planted:
@@ -86,6 +97,12 @@ def inconsistent_and_far() -> Planted:
     grid = _grid(46, labelled=[0])
     statistics = {"committee": scores[:, None] * SCALES, "embedding": features.astype(np.float32)}
     return Planted(PoolView(grid, statistics), Budget(5, "images"), _images(grid, range(41, 46)))
+
+
+def inconsistent() -> Planted:
+    """As `inconsistent_and_far`, by inconsistency alone: the ten images beside the labelled one."""
+    planted = inconsistent_and_far()
+    return replace(planted, budget=Budget(10, "images"), is_answer=_images(planted.view.grid, range(1, 11)))
 
 
 def typical_of_new_clusters() -> Planted:
@@ -107,6 +124,22 @@ def rare_classes() -> Planted:
     wanted = _whole(grid, [*range(40, 43), *range(70, 73)])
     view = PoolView(grid, {"classes": shares.reshape(100, 9), "features": np.zeros((100, 2), np.float32)})
     return Planted(view, Budget(9, "images"), lambda picked: wanted < picked)
+
+
+def rare_places() -> Planted:
+    """Two clusters of features have three images each; each cluster gets a third of the budget, three cells a task."""
+    features = np.zeros((100, 3), np.float32)
+    features[40:43, 0] = features[70:73, 1] = 10
+    grid = _grid(100)
+    wanted = _whole(grid, [*range(40, 43), *range(70, 73)])
+    return Planted(PoolView(grid, {"features": features}), Budget(27), lambda picked: wanted < picked)
+
+
+def labels_for_equal_costs() -> Planted:
+    """A task costs four times as much as each of two others, so it gets a quarter of their labels."""
+    grid = replace(_grid(60), cost=np.array([4.0, 1.0, 1.0]))
+    equal = dict(zip(TASKS, (4, 16, 16), strict=True))
+    return Planted(PoolView(grid), Budget(36), lambda picked: Counter(cell.task for cell in picked) == equal)
 
 
 def a_task_that_is_nearly_done() -> Planted:
@@ -141,14 +174,32 @@ def _whole(grid: Grid, rows: Iterable[int]) -> frozenset[Cell]:
 
 #: By strategy.
 PLANTED: Mapping[str, Planted] = {
-    "clasp_pe": best_of_each_class(),
-    "core_set": far_from_what_is_labelled(),
+    "bald": best_of_each_task("dropout"),
+    "clasp_pe": best_of_each_class("dropout"),
+    "core_set": far_from_what_is_labelled("features"),
     "equal": high_in_all_tasks("flips"),
     "learning_loss": high_in_all_tasks("learning_loss"),
-    "partal": best_of_each_task(),
+    "least_confidence": best_of_each_task("dropout"),
+    "margin": best_of_each_task("dropout"),
+    "partal": best_of_each_task("dropout"),
     "random_tasks": a_task_that_is_nearly_done(),
     "rbal": high_in_all_tasks("dropout"),
     "stratified": rare_classes(),
     "tcd": inconsistent_and_far(),
     "typiclust": typical_of_new_clusters(),
 }
+
+#: By strategy and options that pick by other code than the defaults.
+WITH_OPTIONS: Sequence[tuple[PluginChoice, Planted]] = [
+    (PluginChoice("clasp_pe", {"statistic": "ensemble"}), best_of_each_class("ensemble")),
+    (PluginChoice("equal", {"task": "depth"}), high_in_one_task("flips")),
+    (PluginChoice("learning_loss", {"unit": "cells"}), best_of_each_task("learning_loss")),
+    (PluginChoice("margin", {"statistic": "confidence"}), best_of_each_task("confidence")),
+    (PluginChoice("partal", {"unit": "images"}), high_in_all_tasks("dropout")),
+    (PluginChoice("partal", {"statistic": "ensemble"}), best_of_each_task("ensemble")),
+    (PluginChoice("random_tasks", {"shares": "cost"}), labels_for_equal_costs()),
+    (PluginChoice("stratified", {"unit": "cells", "by": "features", "clusters": 3}), rare_places()),
+    (PluginChoice("tcd", {"unit": "cells"}), replace(inconsistent_and_far(), budget=Budget(15))),
+    (PluginChoice("tcd", {"score": "inconsistency"}), inconsistent()),
+    (PluginChoice("tcd", {"score": "diversity"}), far_from_what_is_labelled("embedding")),
+]

@@ -7,15 +7,11 @@ import pytest
 from labelgrid import plugins
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from tests.contracts.planted import PLANTED
+from tests.contracts.planted import PLANTED, WITH_OPTIONS
 
 #: The plain random picks have no answer to find: they are what the others are compared with.
 RANDOM = {"cells": "random_cells", "images": "random_images"}
 SEEDS = range(20)
-
-
-def strategy_of(name):
-    return build_plugin("select", PluginChoice(name))
 
 
 def seeds_that_find(strategy, planted):
@@ -29,11 +25,11 @@ def test_every_strategy_but_the_plain_random_ones_has_a_planted_pool():
     assert sorted([*PLANTED, *RANDOM.values()]) == plugins.names("select")
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_a_strategy_finds_what_was_planted_in_its_pool(name):
-    assert seeds_that_find(strategy_of(name), PLANTED[name]) == list(SEEDS)
+ALL = [*((PluginChoice(name), planted) for name, planted in PLANTED.items()), *WITH_OPTIONS]
 
 
-@pytest.mark.parametrize("name", PLANTED)
-def test_random_picks_miss_what_was_planted(name):
-    assert seeds_that_find(strategy_of(RANDOM[strategy_of(name).unit]), PLANTED[name]) == []
+@pytest.mark.parametrize(("choice", "planted"), ALL, ids=[f"{one.name} {one.options}" for one, _ in ALL])
+def test_a_strategy_finds_what_was_planted_in_its_pool_and_random_picks_miss_it(choice, planted):
+    strategy = build_plugin("select", choice)
+    assert seeds_that_find(strategy, planted) == list(SEEDS)
+    assert seeds_that_find(build_plugin("select", PluginChoice(RANDOM[strategy.unit])), planted) == []

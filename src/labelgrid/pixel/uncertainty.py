@@ -2,7 +2,7 @@
 
 Source: PartAL, appendix A.1. Probabilities: Shannon entropy of the mean prediction (eq. 3). Values: differential
 entropy of a Gaussian with the predictions' covariance (eq. 4). `Information` and `Spread` measure only what the
-predictions disagree on.
+predictions disagree on; `MeanMeasure` is another measure of the mean probabilities.
 """
 
 import math
@@ -53,9 +53,10 @@ class ClassMoments:
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats."""
-        return torch.special.entr(self._mean()).sum(1, keepdim=True)
+        return torch.special.entr(self.mean()).sum(1, keepdim=True)
 
-    def _mean(self) -> Tensor:
+    def mean(self) -> Tensor:
+        """The mean prediction [b, c, h, w]; `ValueError` before the first."""
         _need_one(self.count)
         return self.total / self.count
 
@@ -68,7 +69,7 @@ class BinaryMoments(ClassMoments):
 
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats."""
-        mean = self._mean()
+        mean = self.mean()
         return torch.special.entr(mean) + torch.special.entr(1 - mean)
 
 
@@ -166,6 +167,33 @@ class Information:
     def uncertainty(self) -> Tensor:
         """[b, 1, h, w], nats, at least 0."""
         return (self.mean.uncertainty() - self.entropies / self.mean.count).clamp(min=0)
+
+
+class MeanMeasure:
+    """A measure of the mean of class probabilities, such as its margin.
+
+    Args:
+        probabilities: prediction -> probabilities [b, k, h, w] of k classes.
+        measure: mean probabilities [b, k, h, w] -> [b, 1, h, w], one of `pixel.confidence`.
+
+    Example:
+        >>> moments = MeanMeasure(lambda prediction: prediction, lambda mean: 1 - mean.amax(1, keepdim=True))
+        >>> for certain in ([1.0, 0.0], [0.5, 0.5]):
+        ...     moments.update(torch.tensor(certain).view(1, 2, 1, 1))
+        >>> moments.uncertainty().item()
+        0.25
+    """
+
+    def __init__(self, probabilities: Callable[[Tensor], Tensor], measure: Callable[[Tensor], Tensor]) -> None:
+        self.probabilities, self.measure, self.mean = probabilities, measure, ClassMoments()
+
+    def update(self, prediction: Tensor) -> None:
+        """Add one more prediction."""
+        self.mean.update(self.probabilities(prediction))
+
+    def uncertainty(self) -> Tensor:
+        """[b, 1, h, w], in the measure's unit."""
+        return self.measure(self.mean.mean())
 
 
 class Spread:

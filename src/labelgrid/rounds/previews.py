@@ -1,8 +1,9 @@
 """Writes previews of picks: the prediction as a label file for annotators, and pictures for the report."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,7 +64,8 @@ def write_previews(scorer: PoolScorer, number: int, *, prelabels: bool = True, p
             _write_prelabels(context, scorer.model, left, building, scorer.progress)
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            Pictures(context, scorer.model, building).write(picks[:SHOWN], {pick.cell for pick in left})
+            options = scorer.scores.options.get("dropout", {})
+            Pictures(context, scorer.model, building, options).write(picks[:SHOWN], {pick.cell for pick in left})
 
 
 def redraw(folder: Path, number: int) -> None:
@@ -124,16 +126,23 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The report's pictures of picked cells: `<index of the pick>-{image,prediction,uncertainty}.jpg`."""
+    """The report's pictures of picked cells: `<index of the pick>-{image,prediction,uncertainty}.jpg`.
+
+    Args:
+        context: of the round.
+        model: whose predictions are drawn.
+        folder: of the files.
+        dropout: options of the statistic whose map is drawn as the uncertainty.
+    """
 
     context: RoundContext
     model: TrainedModel
     folder: Path
+    dropout: Mapping[str, Any]
 
     def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
         """Write the three pictures of each pick of these cells, numbered in the order of all picks."""
-        table = self.context.recipe.score.get("dropout", {})
-        options: Options = check_options("score", PluginChoice("dropout", table))
+        options: Options = check_options("score", PluginChoice("dropout", self.dropout))
         job = scoring_job(self.context, self.model, {}, {})
         picks_by_image: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):

@@ -46,7 +46,9 @@ def lacking_term(
 
 
 def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
-    """Check that the plug-ins that a strategy reads have the options that it relies on.
+    """Check that the plug-ins that a strategy reads have the options that it relies on, or can have them.
+
+    A [score] table that does not name one of these options gets it (`RoundScores.options`).
 
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
@@ -73,7 +75,8 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
                     next_step="Choose another statistic or strategy.",
                     unchanged="Nothing was changed.",
                 )
-            if resolved[name][key] != value:
+            added = folder == "score" and key not in given[folder].get(name, {})
+            if resolved[name][key] != value and not added:
                 raise RecipeError(
                     f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
                     f"{json.dumps(resolved[name][key])}.",
@@ -127,15 +130,17 @@ class RoundScores:
 
     @cached_property
     def options(self) -> Mapping[str, Mapping[str, Any]]:
-        """The [score] tables.
+        """The [score] tables, with the options that the strategy relies on.
 
         Raises:
-            RecipeError: `score` is not a table of tables.
+            RecipeError: `score` is not a table of tables, or has another option than the strategy relies on.
         """
         tables = self.tables.get("score", {})
         if not (isinstance(tables, Mapping) and all(isinstance(table, Mapping) for table in tables.values())):
             raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
-        return tables
+        terms = self.fit.recipe.get("terms", {})
+        check_expected("The strategy", self.strategy, {"score": tables, "train.terms": terms})
+        return merge(getattr(self.strategy, "expects", {}).get("score", {}), tables)
 
     @cached_property
     def stamp(self) -> dict[str, str]:
@@ -145,9 +150,6 @@ class RoundScores:
             RecipeError: an option of a statistic is unknown or wrong, or differs from what the strategy relies on.
         """
         needs, options = sorted(self.strategy.needs), self.options
-        check_expected(
-            "The strategy", self.strategy, {"score": options, "train.terms": self.fit.recipe.get("terms", {})}
-        )
         return {
             "model": self.fit.model,
             "recipe": hash_of(self.fit.recipe["data"], resolved_options("score", needs, options), self.fit.seed),

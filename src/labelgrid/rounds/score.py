@@ -69,7 +69,7 @@ class PoolScorer:
 
     def _build(self, name: str) -> Statistic:
         """A statistic with random weights of its own stream, where it has some."""
-        choice = PluginChoice(name, self.context.recipe.score.get(name, {}))
+        choice = PluginChoice(name, self.scores.options.get(name, {}))
         with keyed(self.fit.seed, "init", "score", name, "build"):
             statistic: Statistic = build_plugin("score", choice, self.fit.seed)
         return statistic

@@ -2,7 +2,7 @@
 
 The uncertainty of D passes with dropout is averaged over the image's pixels (PartAL A.1). Known labels of other tasks
 are fed in. The dropout masks depend only on the seed and the image's id. With `measure = "information"` it is BALD
-(Houlsby et al. 2011).
+(Houlsby et al. 2011); least confidence and margin are those of Settles 2009, section 3.1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -35,8 +35,9 @@ class Options:
         at: where an image's uncertainty is computed: at `"half"` the size at which the network sees it, on a regular
             grid of points between which nothing is left out; at every pixel of its `"original"` size, as in the papers,
             which takes many times longer on large images; or at the `"head"`'s resolution, the fastest.
-        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4), or only the `"information"` that the passes
-            disagree on: BALD's mutual information for classes, the variance for values.
+        measure: `"entropy"` of the mean prediction (PartAL eq. 3 and 4); only the `"information"` that the passes
+            disagree on: BALD's mutual information for classes, the variance for values; `"least_confidence"` or
+            `"margin"` of the mean class probabilities, the variance for values.
         known: feed the known labels of other tasks in (PartAL section 3.3); `false` is the ablation.
     """
 

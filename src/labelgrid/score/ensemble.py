@@ -29,8 +29,7 @@ class Options:
         members: the number of networks, the round's own among them; each further one costs a training a round.
             `normals` needs at least 4.
         at: at which pixels: as in `dropout`.
-        measure: `"entropy"` of the mean prediction, or only the `"information"` that the networks disagree on: as in
-            `dropout`.
+        measure: of the networks' predictions: as in `dropout`.
         known: feed the known labels of other tasks in.
     """
 

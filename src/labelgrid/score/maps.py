@@ -11,7 +11,8 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame, content_means, to_original
 from labelgrid.nets.network import Raw
-from labelgrid.pixel.uncertainty import Information, Moments, Spread
+from labelgrid.pixel.confidence import least_confidence, margin
+from labelgrid.pixel.uncertainty import Information, MeanMeasure, Moments, Spread
 from labelgrid.score.options import At, Measure
 from labelgrid.tasks.task import Task
 
@@ -51,8 +52,22 @@ def information(task: Task) -> Moments:
     return Information(task.probabilities) if task.probabilities else Spread()
 
 
+def of_mean(measure: Callable[[Tensor], Tensor]) -> MakeMoments:
+    """Collects a measure of the mean class probabilities, and the variance of values."""
+
+    def make(task: Task) -> Moments:
+        return MeanMeasure(task.probabilities, measure) if task.probabilities else Spread()
+
+    return make
+
+
 #: The accumulator of each measure.
-MOMENTS: Mapping[Measure, MakeMoments] = {"entropy": lambda task: task.moments(), "information": information}
+MOMENTS: Mapping[Measure, MakeMoments] = {
+    "entropy": lambda task: task.moments(),
+    "information": information,
+    "least_confidence": of_mean(least_confidence),
+    "margin": of_mean(margin),
+}
 
 
 def image_means(

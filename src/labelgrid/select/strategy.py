@@ -99,7 +99,7 @@ class Strategy(Protocol):
 
     A strategy that relies on options of its statistics, or of terms that these read, has them in an attribute
     `expects`, by folder and name, such as `{"score": {"dropout": {"measure": "entropy"}}}`. A recipe with others is
-    refused.
+    refused. Those of statistics are used where the recipe names none.
 
     A strategy whose options name tasks has them in an attribute `tasks`; a study without one of them is refused before
     it runs. If it is to pick of some tasks only, the last two laws hold for their cells.

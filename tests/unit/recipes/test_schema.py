@@ -29,7 +29,7 @@ def test_the_arms_of_every_shipped_study_have_strategies_and_overrides_that_exis
             for point in study.points():
                 check_recipe(load_recipe(name, study.overrides("strategy", point, arm)))
             seen |= {(arm, need) for need in strategy.needs}
-    assert {("partal", "dropout"), ("ensemble", "ensemble"), ("margin", "confidence")} <= seen
+    assert {("partal", "dropout"), ("ensemble", "ensemble"), ("margin-one-pass", "confidence")} <= seen
 
 
 def test_partals_ablations_differ_in_what_their_names_say():

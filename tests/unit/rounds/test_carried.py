@@ -3,9 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from labelgrid.errors import LedgerError
+from labelgrid.errors import LedgerError, NothingToBuyError
 from labelgrid.labels.grid import Cell, Move, State, Unit
 from labelgrid.rounds import query
 from labelgrid.rounds.choose import carried
@@ -86,3 +89,35 @@ def test_a_note_of_unspent_budgets_that_is_none_is_refused(project, note) -> Non
     project.store.put("carried", note)
     with pytest.raises(LedgerError, match=r"holds no unspent budget(.|\n)*Nothing was requested"):
         asked(project, 5)
+
+
+@pytest.mark.parametrize("unit", ["labels", "cost"])
+def test_over_rounds_what_is_bought_and_left_over_is_the_sum_of_the_budgets(tmp_path_factory, unit: Unit) -> None:
+    """Whatever the budgets, prices and units of the strategies, until the pool has nothing left to buy."""
+
+    @settings(max_examples=12, deadline=None)
+    @given(
+        st.lists(st.integers(1, 9), min_size=1, max_size=4),
+        st.lists(st.sampled_from([0.5, 1.0, 2.0, 7.0]), min_size=3, max_size=3),
+        st.sampled_from(["random_cells", "random_images"]),
+    )
+    def check(budgets: list[int], costs: list[float], strategy: str) -> None:
+        opened, _ = make_project(tmp_path_factory.mktemp("p"), holdout=0, tasks=("depth", "normals", "semseg"))
+        with opened as project:
+            for row, cost in zip(project.store.tasks(), costs, strict=True):
+                project.store.update_task(replace(row, cost=cost))
+            price = np.array(costs) if unit == "cost" else np.ones(3)
+            total = 0.0
+            for amount in budgets:
+                try:
+                    asked(project, amount, unit, strategy, new=True)
+                except NothingToBuyError:  # such a query spends and keeps nothing
+                    continue
+                total += amount
+                open_cells = project.store.grid().eligible
+                spent = float((~open_cells * price).sum())
+                assert spent <= total + 1e-6
+                if open_cells.any():
+                    assert spent + carried(project, unit) == pytest.approx(total)
+
+    check()

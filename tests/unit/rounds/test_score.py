@@ -62,6 +62,23 @@ def test_an_option_of_a_statistic_that_the_strategy_cannot_use_is_refused_in_fit
             assert RoundScores(project, record(recipe, ""), strategy).stamp
 
 
+def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_name(tmp_path: Path) -> None:
+    project, _ = labelled(tmp_path)
+    with project:
+        recipe = json.loads(context.recipe_of(project).json())
+        plain, brought = (
+            RoundScores(project, record(recipe, ""), strategy_of(project, n)[1]) for n in ("partal", "bald")
+        )
+        assert "measure" not in plain.options["dropout"] and brought.options["dropout"]["measure"] == "information"
+        assert {**brought.options["dropout"]}.items() > plain.options["dropout"].items()
+        assert plain.stamp["recipe"] != brought.stamp["recipe"]
+        built = score.PoolScorer(brought, Silent()).statistics["dropout"]
+        assert isinstance(built, dropout.Dropout) and built.options.measure == "information"
+        project.settings = replace(project.settings, changes={"score": {"dropout": {"measure": "entropy"}}})
+        with pytest.raises(RecipeError, match='The strategy needs measure = "information"'):
+            assert replace(brought).stamp
+
+
 @pytest.mark.parametrize(
     ("expects", "message"),
     [

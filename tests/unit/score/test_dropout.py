@@ -21,7 +21,7 @@ from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
-from tests.scoring import entropy, information
+from tests.scoring import entropy, information, least_confidence, margin
 from tests.support import make_dataset
 from tests.toys import source_of, toy_network
 
@@ -82,11 +82,15 @@ def test_scores_are_those_of_naive_passes_with_the_same_masks(parts, tmp_path, w
     np.testing.assert_allclose(found, slow(parts, options), rtol=2e-3, atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("measure", "reference"),
+    [("information", information), ("least_confidence", least_confidence), ("margin", margin)],
+)
 @pytest.mark.parametrize("at", ["original", "head"])
-def test_without_known_labels_and_as_information_too(parts, tmp_path, at):
-    options = Options(passes=6, at=at, measure="information", known=False)
+def test_without_known_labels_and_with_other_measures_too(parts, tmp_path, at, measure, reference):
+    options = Options(passes=6, at=at, measure=measure, known=False)
     found = table(parts, tmp_path, options).statistics["dropout"]
-    np.testing.assert_allclose(found, slow(parts, options, measure=information), rtol=2e-3, atol=1e-5)
+    np.testing.assert_allclose(found, slow(parts, options, measure=reference), rtol=2e-3, atol=1e-5)
 
 
 def test_strips_of_rows_change_nothing(parts, tmp_path, monkeypatch):

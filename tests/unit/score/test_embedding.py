@@ -10,10 +10,13 @@ from labelgrid.score import training
 from labelgrid.score.embedding import AutoEncoder, Embedding, Options, channel_moments, task_maps
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
+from labelgrid.score.statistic import PoolBatch
 from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
+from tests.network_laws import TASKS, images, made
+from tests.plugins import three_scale
 from tests.slow_layers import convolved, normalised
 from tests.support import make_dataset
 from tests.toys import DATA, source_of, toy_network
@@ -172,3 +175,11 @@ def test_images_of_other_shapes_are_resized_to_the_first_ones_maps(dataset, tmp_
 def test_wrong_options_are_refused():
     with pytest.raises(ValueError, match="dimensions must be from 1"):
         Options(dimensions=0)
+
+
+def test_of_several_scales_the_finest_is_embedded():
+    network = made(three_scale.build, three_scale.Options())
+    batch = PoolBatch(None, np.arange(2), network.encode(images()), TrainedModel(network), TASKS)
+    scales = batch.output.initial_features
+    assert [{maps.shape[-1] for maps in heads.values()} for heads in scales] == [{16}, {8}, {4}]
+    torch.testing.assert_close(task_maps(batch), torch.cat([scales[0][name] for name in TASKS], 1))

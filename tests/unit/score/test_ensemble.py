@@ -18,7 +18,7 @@ from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions
 from tests.projects import answer, make_project
-from tests.scoring import entropy, information, job_of, make_pool, predictions, scored
+from tests.scoring import entropy, information, job_of, make_pool, margin, predictions, scored
 from tests.toys import toy_network
 
 
@@ -48,7 +48,7 @@ def fitted(made, members, folder, options, trained):
     )
 
 
-@pytest.mark.parametrize(("measure", "slow"), [("entropy", entropy), ("information", information)])
+@pytest.mark.parametrize(("measure", "slow"), [("entropy", entropy), ("information", information), ("margin", margin)])
 @pytest.mark.parametrize(("at", "known"), [("original", True), ("half", False), ("head", True)])
 def test_it_is_the_uncertainty_of_the_predictions_of_all_its_networks(
     made, members, tmp_path, measure, slow, at, known

@@ -12,6 +12,7 @@ from tests.contracts.strategy_laws import TASKS, grid_of, pool_of
 
 #: Strategy and options; unit, statistics, named tasks; reasons, terms, what is left out.
 DECLARED = [
+    ("bald", {}, "cells", "dropout", "", "predictions disagree most", "uncertainty", "normalisation"),
     ("clasp_pe", {}, "cells", "class_entropy dropout", "", "uncertain about one class|most uncertain, with noise",
      "uncertainty|exponent|noise|class", "noise|classes"),
     ("clasp_pe", {"by_class": 0.0}, "cells", "class_entropy dropout", "", "most uncertain, with noise",
@@ -25,6 +26,8 @@ DECLARED = [
      "depth|normals|semseg"),
     ("learning_loss", {"unit": "cells"}, "cells", "learning_loss", "", "expected to be predicted worst",
      "predicted loss", ""),
+    ("least_confidence", {}, "cells", "dropout", "", "least confident", "uncertainty", "normalisation"),
+    ("margin", {}, "cells", "dropout", "", "smallest margin", "uncertainty", "normalisation"),
     ("partal", {}, "cells", "dropout", "", "most uncertain", "uncertainty", "normalisation"),
     ("partal", {"unit": "images", "statistic": "flips"}, "images", "flips", "", "most uncertain", "uncertainty",
      "normalisation|depth|normals|semseg"),

@@ -1,0 +1,17 @@
+"""Least confidence: picks the cells whose most probable class has the lowest probability.
+
+It is PartAL's strategy with another measure of the same passes. Tasks that predict values have the variance instead.
+"""
+
+from labelgrid.select.parts import Composed
+from labelgrid.select.uncertainty import Options, most_uncertain
+
+__all__ = ["Options", "build"]
+
+
+def build(options: Options) -> Composed:
+    """Build the strategy.
+
+    Source: Settles 2009, section 3.1. The variance for tasks of values is ours.
+    """
+    return most_uncertain(options, why="least confident", measure="least_confidence")

@@ -1,0 +1,44 @@
+"""Composes strategies that pick by the uncertainty of a cell: PartAL, BALD, least confidence, margin."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from labelgrid.select.parts import AsIs, Composed, MinMax, Read
+
+
+@dataclass(frozen=True)
+class Options:
+    """How uncertainties become picks: the switches of PartAL's ablations.
+
+    Args:
+        normalise: bounds of the min–max: those of the task's `"first"` scored round, kept in the ledger (PartAL eq. 1,
+            A.3); recomputed in `"each"` round; or `"none"` (ablation of figure 12).
+        statistic: the uncertainty of a cell, any statistic with one value per cell; `"dropout"` as in PartAL.
+        unit: picks single `"cells"`, or all missing cells of the `"images"` with the highest mean score.
+    """
+
+    normalise: Literal["first", "each", "none"] = "first"
+    unit: Literal["cells", "images"] = "cells"
+    statistic: str = "dropout"
+
+
+def most_uncertain(options: Options, why: str = "most uncertain", measure: str = "") -> Composed:
+    """Compose a strategy.
+
+    Args:
+        options: its options.
+        why: the reason given for each pick.
+        measure: the `measure` of the statistic that it relies on; "" for any.
+
+    Example:
+        >>> most_uncertain(Options(), measure="margin").expects
+        {'score': {'dropout': {'measure': 'margin'}}}
+    """
+    return Composed(
+        needs=frozenset({options.statistic}),
+        scorer=Read(options.statistic),
+        normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
+        unit=options.unit,
+        expects={"score": {options.statistic: {"measure": measure}}} if measure else {},
+        why=why,
+    )

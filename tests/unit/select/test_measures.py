@@ -1,0 +1,45 @@
+"""BALD, least confidence and margin are PartAL's picks by another measure, which they bring with them."""
+
+import numpy as np
+import pytest
+
+from labelgrid.errors import RecipeError
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.rounds.round_scores import check_expected
+from labelgrid.select.strategy import Budget, PoolView
+from tests.contracts.strategy_laws import grid_of
+
+COVERS = [
+    "labelgrid.select.bald",
+    "labelgrid.select.least_confidence",
+    "labelgrid.select.margin",
+    "labelgrid.select.uncertainty",
+]
+MEASURES = {"bald": "information", "least_confidence": "least_confidence", "margin": "margin"}
+MEASURED = [(name, statistic) for name in MEASURES for statistic in ("dropout", "ensemble")]
+
+
+@pytest.mark.parametrize("options", [{}, {"normalise": "each", "unit": "images"}, {"statistic": "ensemble"}])
+@pytest.mark.parametrize("name", MEASURES)
+def test_they_pick_as_partal_does_by_the_same_values(name, options):
+    values = np.random.default_rng(0).normal(size=(30, 3)) * [1, 10, 100]
+    view = PoolView(
+        grid_of([f"i{row}" for row in range(30)], np.zeros((30, 3))), dict.fromkeys(("dropout", "ensemble"), values)
+    )
+    own, partal = (
+        build_plugin("select", PluginChoice(one, options)).select(view, Budget(12)) for one in (name, "partal")
+    )
+    assert [pick.cell for pick in own.picks] == [pick.cell for pick in partal.picks]
+
+
+@pytest.mark.parametrize(
+    ("name", "statistic"), [*MEASURED, ("least_confidence", "confidence"), ("margin", "confidence")]
+)
+def test_a_recipe_may_name_their_measure_but_no_other(name, statistic):
+    strategy = build_plugin("select", PluginChoice(name, {"statistic": statistic}))
+    assert strategy.expects == {"score": {statistic: {"measure": MEASURES[name]}}}
+    for table in ({}, {"at": "head"}, {"measure": MEASURES[name]}):
+        check_expected("Mine", strategy, {"score": {statistic: table}, "train.terms": {}})
+    with pytest.raises(RecipeError, match=rf"needs measure = \"{MEASURES[name]}\" in \[score.{statistic}\]"):
+        check_expected("Mine", strategy, {"score": {statistic: {"measure": "entropy"}}, "train.terms": {}})
