@@ -45,7 +45,8 @@ class Stratified:
 
     A dense image shows many classes, and its most frequent one is nearly always the same few (wall, floor, road). So an
     image belongs to the class in it that the fewest images of the pool show: rare classes get as many picks as frequent
-    ones.
+    ones. All tasks of an image share its stratum, also for single cells: a whole image can have only one, and the depth
+    and normals of a rare object are rare, too.
     """
 
     options: Options
