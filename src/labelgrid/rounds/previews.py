@@ -1,9 +1,8 @@
 """Writes previews of picks: the prediction as a label file for annotators, and pictures for the report."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -64,8 +63,7 @@ def write_previews(scorer: PoolScorer, number: int, *, prelabels: bool = True, p
             _write_prelabels(context, scorer.model, left, building, scorer.progress)
     if pictures:
         with atomic_folder(folder / "pictures") as building:
-            options = scorer.scores.options.get("dropout", {})
-            Pictures(context, scorer.model, building, options).write(picks[:SHOWN], {pick.cell for pick in left})
+            Pictures(context, scorer.model, building).write(picks[:SHOWN], {pick.cell for pick in left})
 
 
 def redraw(folder: Path, number: int) -> None:
@@ -126,23 +124,16 @@ def label_path(folder: Path, task: TaskDef, image_id: str, whole: bool) -> Path:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The report's pictures of picked cells: `<index of the pick>-{image,prediction,uncertainty}.jpg`.
-
-    Args:
-        context: of the round.
-        model: whose predictions are drawn.
-        folder: of the files.
-        dropout: options of the statistic whose map is drawn as the uncertainty.
-    """
+    """The report's pictures of picked cells: `<index of the pick>-{image,prediction,uncertainty}.jpg`."""
 
     context: RoundContext
     model: TrainedModel
     folder: Path
-    dropout: Mapping[str, Any]
 
     def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
         """Write the three pictures of each pick of these cells, numbered in the order of all picks."""
-        options: Options = check_options("score", PluginChoice("dropout", self.dropout))
+        table = self.context.recipe.score.get("dropout", {})
+        options: Options = check_options("score", PluginChoice("dropout", table))
         job = scoring_job(self.context, self.model, {}, {})
         picks_by_image: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from labelgrid import plugins
 from labelgrid.config import merge
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
@@ -28,6 +29,12 @@ def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     return name or chosen.name, build_plugin("select", PluginChoice(name or chosen.name, options))
 
 
+def score_tables(strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The recipe's [score] tables, with the options that a strategy relies on where the recipe names none."""
+    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {}).get("score", {})
+    return {**tables, **{name: {**options, **tables.get(name, {})} for name, options in expected.items()}}
+
+
 def lacking_term(
     strategy: Strategy, score: Mapping[str, Mapping[str, Any]], terms: Collection[str]
 ) -> tuple[str, str] | None:
@@ -38,8 +45,9 @@ def lacking_term(
         score: the recipe's [score] tables.
         terms: the names of the recipe's [terms] tables.
     """
+    tables = score_tables(strategy, score)
     for name in sorted(strategy.needs):
-        statistic = build_plugin("score", PluginChoice(name, score.get(name, {})), 0)
+        statistic = build_plugin("score", PluginChoice(name, tables.get(name, {})), 0)
         for term in sorted(statistic.terms - set(terms)):
             return name, term
     return None
@@ -48,15 +56,14 @@ def lacking_term(
 def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> None:
     """Check that the plug-ins that a strategy reads have the options that it relies on, or can have them.
 
-    A [score] table that does not name one of these options gets it (`RoundScores.options`).
-
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
-        strategy: declares them in its attribute `expects`.
+        strategy: declares them in its attribute `expects`; those of statistics are added by `score_tables`.
         given: the recipe's tables, by folder: those of "score" and of "train.terms".
 
     Raises:
-        RecipeError: a plug-in has another option. PluginError: it has none of this name, or there is no such folder.
+        RecipeError: a plug-in has another option, or cannot have this one. PluginError: it has none of this name, or
+            there is no such folder.
     """
     expected: Mapping[str, Mapping[str, Mapping[str, Any]]] = getattr(strategy, "expects", {})
     for folder, tables in expected.items():
@@ -66,23 +73,36 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
                 next_step="Correct `expects` of the strategy.",
                 unchanged="Nothing was changed.",
             )
-        resolved = resolved_options(folder, tables, given[folder])
-        table = folder.rpartition(".")[2]
+        table, own = folder.rpartition(".")[2], given[folder]
+        _check_names(who, folder, tables)
+        try:
+            resolved = resolved_options(folder, tables, score_tables(strategy, own) if folder == "score" else own)
+        except RecipeError as error:
+            raise RecipeError(
+                f"{who} relies on {json.dumps(tables)} in [{table}]. {error.what}",
+                next_step="Choose another statistic or strategy, or correct the options.",
+                unchanged="Nothing was changed.",
+            ) from error
         for name, key, value in ((name, *item) for name, options in tables.items() for item in options.items()):
-            if key not in resolved[name]:
-                raise PluginError(
-                    f"{who} relies on the option '{key}' of [{table}.{name}], which has no such option.",
-                    next_step="Choose another statistic or strategy.",
-                    unchanged="Nothing was changed.",
-                )
-            added = folder == "score" and key not in given[folder].get(name, {})
-            if resolved[name][key] != value and not added:
+            if resolved[name][key] != value:
                 raise RecipeError(
                     f"{who} needs {key} = {json.dumps(value)} in [{table}.{name}]; the recipe has "
                     f"{json.dumps(resolved[name][key])}.",
                     next_step="Change this option, or choose another strategy.",
                     unchanged="Nothing was changed.",
                 )
+
+
+def _check_names(who: str, folder: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Check that plug-ins have options of these names."""
+    table = folder.rpartition(".")[2]
+    for name, options in tables.items():
+        for key in sorted(options.keys() - {known.name for known in fields(plugins.options_class(folder, name))}):
+            raise PluginError(
+                f"{who} relies on the option '{key}' of [{table}.{name}], which has no such option.",
+                next_step="Choose another statistic or strategy.",
+                unchanged="Nothing was changed.",
+            )
 
 
 def scoring_model(project: ProjectFolder, strategy: Strategy) -> Fit | None:
@@ -140,7 +160,7 @@ class RoundScores:
             raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
         terms = self.fit.recipe.get("terms", {})
         check_expected("The strategy", self.strategy, {"score": tables, "train.terms": terms})
-        return merge(getattr(self.strategy, "expects", {}).get("score", {}), tables)
+        return score_tables(self.strategy, tables)
 
     @cached_property
     def stamp(self) -> dict[str, str]:
@@ -214,7 +234,8 @@ class RoundScores:
             raise ProjectError(
                 f"The scores are stale: the {' and the '.join(stale)} changed since they were computed.",
                 where=str(folder / FILE),
-                next_step=f"Run `{command('score', self.project.folder)}` again.",
+                next_step=f"Run `{command('score', self.project.folder)}` again, with the query's `--strategy` if it "
+                "has one.",
                 unchanged="Nothing was requested.",
             )
         table = read_table(folder / FILE)

@@ -10,6 +10,8 @@ from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
+from labelgrid.rounds.round_scores import score_tables
+from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import own_code
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 from labelgrid.train.options import ADDED
@@ -79,16 +81,26 @@ class StudyRequest:
         cells = {file: digest(self.root / file) for file in sorted(files)}
         study = json.loads(json.dumps(asdict(self.study)))
         code = own_code.digests([recipe, study])
-        chosen = [build_plugin("select", self.study.chosen(name)) for name in self.study.strategies]
-        needs = {name for strategy in chosen for name in strategy.needs}
         return {
             "recipe": recipe,
             "training": training_options(loaded),
-            "scoring": resolved_options("score", needs, recipe["score"]),
+            "scoring": self._scoring(recipe["score"]),
             "study": study,
             "root": str(self.root.absolute()),
             "weights": digest(Path(self.weights)) if self.weights else "",
         } | {key: values for key, values in (("cells", cells), ("code", code)) if values}
+
+    def _scoring(self, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        """All options of the statistics, and those of "STATISTIC of STRATEGY" where a strategy sets others."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in self.study.strategies:
+            choice = self.study.chosen(name)
+            strategy: Strategy = build_plugin("select", choice)
+            plain = resolved_options("score", strategy.needs, tables)
+            own = resolved_options("score", strategy.needs, score_tables(strategy, tables))
+            found |= plain
+            found |= {f"{key} of {choice.name}": options for key, options in own.items() if options != plain[key]}
+        return dict(sorted(found.items()))
 
     def previous(self) -> dict[str, Any] | None:
         """The `study.json` of the folder's earlier runs, with options that were added since; None if there is none.

@@ -148,6 +148,19 @@ def test_scores_of_another_default_are_calibrated_anew(tmp_path: Path) -> None:
         assert not [line for line in said.lines if "calibrates" in line]
 
 
+def test_scores_of_another_measure_are_stale_until_the_pool_is_scored_for_the_strategy(tmp_path: Path) -> None:
+    project, _ = labelled(tmp_path)
+    with project:
+        fit.fit(project, Silent())
+        plain = score.score(project, Silent())
+        with pytest.raises(ProjectError, match=r"stale: the recipe changed(.|\n)*with the query's `--strategy`"):
+            query.query(project, Budget(2), Silent(), strategy="bald", prelabels=False)
+        other = score.score(project, Silent(), strategy="bald")
+        assert not np.allclose(plain.statistics["dropout"], other.statistics["dropout"], equal_nan=True)
+        found = query.query(project, Budget(2), Silent(), strategy="bald", prelabels=False)
+        assert {pick.why for pick in found.picks} == {"predictions disagree most"}
+
+
 @dataclass(frozen=True)
 class Options:
     """No options."""

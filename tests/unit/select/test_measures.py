@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from labelgrid.errors import RecipeError
+from labelgrid.errors import LabelgridError, RecipeError
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.rounds.round_scores import check_expected
+from labelgrid.rounds.round_scores import check_expected, score_tables
 from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
@@ -43,3 +43,19 @@ def test_a_recipe_may_name_their_measure_but_no_other(name, statistic):
         check_expected("Mine", strategy, {"score": {statistic: table}, "train.terms": {}})
     with pytest.raises(RecipeError, match=rf"needs measure = \"{MEASURES[name]}\" in \[score.{statistic}\]"):
         check_expected("Mine", strategy, {"score": {statistic: {"measure": "entropy"}}, "train.terms": {}})
+
+
+@pytest.mark.parametrize(("name", "statistic"), [("bald", "confidence"), ("margin", "flips")])
+def test_a_statistic_without_their_measure_is_refused_before_anything_is_trained(name, statistic):
+    strategy = build_plugin("select", PluginChoice(name, {"statistic": statistic}))
+    with pytest.raises(LabelgridError, match=r"Mine relies on .*measure"):
+        check_expected("Mine", strategy, {"score": {}, "train.terms": {}})
+
+
+def test_options_that_a_strategy_relies_on_are_added_beside_those_of_the_recipe():
+    strategy = build_plugin("select", PluginChoice("bald"))
+    assert score_tables(strategy, {"flips": {"at": "head"}, "dropout": {"name": "x", "passes": 3}}) == {
+        "flips": {"at": "head"},
+        "dropout": {"measure": "information", "name": "x", "passes": 3},
+    }
+    assert score_tables(build_plugin("select", PluginChoice("partal")), {}) == {}

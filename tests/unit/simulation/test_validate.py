@@ -47,6 +47,13 @@ def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_run
     validate_study(begun)
 
 
+def test_options_that_a_strategy_sets_are_kept_beside_those_of_the_recipe(tmp_path: Path) -> None:
+    strategies = ["partal", "bald", "clasp_pe"]  # the last one relies on a default
+    scoring = study_request(tmp_path, strategies=strategies).to_json()["scoring"]
+    assert sorted(scoring) == ["class_entropy", "dropout", "dropout of bald"]
+    assert scoring["dropout of bald"] == scoring["dropout"] | {"measure": "information"}
+
+
 def named(name: str, **options: object) -> dict[str, object]:
     return {"name": name, "options": options}
 
