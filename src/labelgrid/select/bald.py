@@ -4,8 +4,10 @@ It is PartAL's strategy with another measure of the same passes: a pixel that is
 counts nothing.
 """
 
-from labelgrid.select.parts import Composed
-from labelgrid.select.uncertainty import Options, most_uncertain
+from dataclasses import asdict
+
+from labelgrid.select.parts import Composed, most_uncertain
+from labelgrid.select.uncertainty import Options
 
 __all__ = ["Options", "build"]
 
@@ -15,4 +17,4 @@ def build(options: Options) -> Composed:
 
     Source: Houlsby et al. 2011, eq. 2; over dropout passes, Gal et al. 2017. The variance for tasks of values is ours.
     """
-    return most_uncertain(options, why="predictions disagree most", measure="information")
+    return most_uncertain(**asdict(options), why="predictions disagree most", measure="information")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.select.parts import AsIs, Composed, MinMax, Read, Scored, check_named
-from labelgrid.select.strategy import PoolView
+from labelgrid.select.parts import AsIs, Composed, MinMax, Read, Scored
+from labelgrid.select.strategy import PoolView, check_named
 
 
 @dataclass(frozen=True)

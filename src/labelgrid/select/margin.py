@@ -4,8 +4,10 @@ It is PartAL's strategy with another measure of the same passes. Tasks that pred
 with `statistic = "confidence"`, one pass, they have 0.
 """
 
-from labelgrid.select.parts import Composed
-from labelgrid.select.uncertainty import Options, most_uncertain
+from dataclasses import asdict
+
+from labelgrid.select.parts import Composed, most_uncertain
+from labelgrid.select.uncertainty import Options
 
 __all__ = ["Options", "build"]
 
@@ -15,4 +17,4 @@ def build(options: Options) -> Composed:
 
     Source: Settles 2009, section 3.1 (Scheffer, Decomain & Wrobel 2001). The variance for tasks of values is ours.
     """
-    return most_uncertain(options, why="smallest margin", measure="margin")
+    return most_uncertain(**asdict(options), why="smallest margin", measure="margin")

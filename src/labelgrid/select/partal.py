@@ -4,8 +4,10 @@ It picks from the whole grid (Durasov, Dorndorf & Fua 2022). `statistic` exchang
 ensemble, say.
 """
 
-from labelgrid.select.parts import Composed
-from labelgrid.select.uncertainty import Options, most_uncertain
+from dataclasses import asdict
+
+from labelgrid.select.parts import Composed, most_uncertain
+from labelgrid.select.uncertainty import Options
 
 __all__ = ["Options", "build"]
 
@@ -15,4 +17,4 @@ def build(options: Options) -> Composed:
 
     Source: PartAL section 3.2, eq. 1; uncertainties of A.1 with known labels fed in (section 3.3).
     """
-    return most_uncertain(options)
+    return most_uncertain(**asdict(options))

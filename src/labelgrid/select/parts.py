@@ -1,6 +1,6 @@
 """Provides the parts of strategies: scorers, normalisers, and the selection of cells or images within a budget."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -43,24 +43,6 @@ class Scored:
 
 #: Computes the raw scores of a pool.
 Scorer = Callable[[PoolView], Scored]
-
-
-def check_named(strategy: str, named: Iterable[str], tasks: Sequence[str]) -> None:
-    """Check that the tasks that a strategy's options name exist.
-
-    Raises:
-        PluginError: one does not.
-
-    Example:
-        >>> check_named("equal", ["depth"], ["semseg", "depth"])
-    """
-    unknown = [name for name in named if name not in tasks]
-    if unknown:
-        raise PluginError(
-            f"The strategy '{strategy}' picks by the task '{unknown[0]}', which does not exist.",
-            next_step=f"In its options, name one of {', '.join(tasks)}.",
-            unchanged="Nothing was requested.",
-        )
 
 
 def draw_cells(grid: Grid, seed: int) -> Scores:
@@ -242,6 +224,27 @@ class Composed:
             without |= {task: np.where(kept, scores, np.nan) for task, kept in zip(grid.tasks, others, strict=True)}
         means = {name: missing_means(values, grid) for name, values in without.items()}
         return Selection(picks, raw.terms, calibration, missing_means(scores, grid), means)
+
+
+def most_uncertain(
+    normalise: Literal["first", "each", "none"],
+    unit: Literal["cells", "images"],
+    statistic: str,
+    why: str = "most uncertain",
+    measure: str = "",
+) -> Composed:
+    """Compose a strategy that picks by the uncertainty of a cell, from `uncertainty.Options`.
+
+    `measure` is that of the statistic, which the strategy sets; "" leaves it to the recipe.
+    """
+    return Composed(
+        needs=frozenset({statistic}),
+        scorer=Read(statistic),
+        normaliser=AsIs() if normalise == "none" else MinMax(normalise),
+        unit=unit,
+        expects={"score": {statistic: {"measure": measure}}} if measure else {},
+        why=why,
+    )
 
 
 def missing_means(scores: Scores, grid: Grid) -> Scores:

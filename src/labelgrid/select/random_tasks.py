@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from labelgrid.errors import NothingToBuyError
 from labelgrid.labels.grid import Grid
 from labelgrid.select.budget import cell_costs
-from labelgrid.select.parts import check_named, draw_cells
+from labelgrid.select.parts import draw_cells
 from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
-from labelgrid.select.strategy import Budget, PoolView, Selection
+from labelgrid.select.strategy import Budget, PoolView, Selection, check_named
 from labelgrid.words import listed
 
 

@@ -1,6 +1,6 @@
 """Defines the interface of strategies, which pick cells within a budget; higher score = label first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.errors import PluginError
 from labelgrid.labels.grid import Grid, Pick, Unit
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32 [n, d] for features,
@@ -115,3 +116,21 @@ class Strategy(Protocol):
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """Pick cells within the budget."""
+
+
+def check_named(strategy: str, named: Iterable[str], tasks: Sequence[str]) -> None:
+    """Check that the tasks that a strategy's options name exist.
+
+    Raises:
+        PluginError: one does not.
+
+    Example:
+        >>> check_named("equal", ["depth"], ["semseg", "depth"])
+    """
+    unknown = [name for name in named if name not in tasks]
+    if unknown:
+        raise PluginError(
+            f"The strategy '{strategy}' picks by the task '{unknown[0]}', which does not exist.",
+            next_step=f"In its options, name one of {', '.join(tasks)}.",
+            unchanged="Nothing was requested.",
+        )

@@ -1,9 +1,7 @@
-"""Composes strategies that pick by the uncertainty of a cell: PartAL, BALD, least confidence, margin."""
+"""Defines the options of strategies that pick by the uncertainty of a cell: PartAL, BALD, least confidence, margin."""
 
 from dataclasses import dataclass
 from typing import Literal
-
-from labelgrid.select.parts import AsIs, Composed, MinMax, Read
 
 
 @dataclass(frozen=True)
@@ -21,25 +19,3 @@ class Options:
     normalise: Literal["first", "each", "none"] = "first"
     unit: Literal["cells", "images"] = "cells"
     statistic: str = "dropout"
-
-
-def most_uncertain(options: Options, why: str = "most uncertain", measure: str = "") -> Composed:
-    """Compose a strategy.
-
-    Args:
-        options: its options.
-        why: the reason given for each pick.
-        measure: the `measure` of the statistic that it relies on; "" for any.
-
-    Example:
-        >>> most_uncertain(Options(), measure="margin").expects
-        {'score': {'dropout': {'measure': 'margin'}}}
-    """
-    return Composed(
-        needs=frozenset({options.statistic}),
-        scorer=Read(options.statistic),
-        normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
-        unit=options.unit,
-        expects={"score": {options.statistic: {"measure": measure}}} if measure else {},
-        why=why,
-    )

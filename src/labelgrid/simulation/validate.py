@@ -16,8 +16,7 @@ from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
-from labelgrid.select.parts import check_named
-from labelgrid.select.strategy import Strategy
+from labelgrid.select.strategy import Strategy, check_named
 from labelgrid.simulation.initial import read_cells
 from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
