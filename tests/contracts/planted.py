@@ -82,8 +82,7 @@ def far_from_what_is_labelled(statistic: str) -> Planted:
     features = np.random.default_rng(0).normal(0, 0.1, (36, 5)).astype(np.float32)
     features[1:6] += 10 * np.eye(5)
     grid = _grid(36, labelled=[0])
-    values = {statistic: features, "committee": np.zeros((36, 3))}
-    return Planted(PoolView(grid, values), Budget(5, "images"), _images(grid, range(1, 6)))
+    return Planted(PoolView(grid, {statistic: features}), Budget(5, "images"), _images(grid, range(1, 6)))
 
 
 def inconsistent_and_far() -> Planted:

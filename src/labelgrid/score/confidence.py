@@ -4,20 +4,15 @@ It takes one forward pass without dropout. Known labels of other tasks are fed i
 normals) have no such measure: theirs is 0 for every image.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from labelgrid.pixel.confidence import MEASURES
-from labelgrid.score.maps import Outputs, image_means
+from labelgrid.score.maps import Outputs, image_means, of_mean
 from labelgrid.score.options import At, Confidence
 from labelgrid.score.statistic import PoolBatch, Statistic
-from labelgrid.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -36,23 +31,6 @@ class Options:
     known: bool = True
 
 
-class SinglePrediction:
-    """The measure of a single prediction; 0 for a task without classes."""
-
-    def __init__(self, measure: Callable[[Tensor], Tensor], task: Task) -> None:
-        self.measure, self.task = measure, task
-        self.value = torch.zeros(())
-
-    def update(self, prediction: Tensor) -> None:
-        """Take the prediction."""
-        classes = self.task.probabilities
-        self.value = self.measure(classes(prediction)) if classes else torch.zeros_like(prediction[:, :1])
-
-    def uncertainty(self) -> Tensor:
-        """[b, 1, h, w]."""
-        return self.value
-
-
 @dataclass(frozen=True)
 class PlainConfidence(Statistic):
     """The mean over pixels of a measure of one prediction: nats for the entropy, else probabilities."""
@@ -62,7 +40,7 @@ class PlainConfidence(Statistic):
     def __call__(self, batch: PoolBatch) -> NDArray[np.floating]:
         """The means of a batch, float64 [b, t]."""
         passes = Outputs([batch.decoded(self.options.known).final])
-        make = partial(SinglePrediction, MEASURES[self.options.measure])
+        make = of_mean(MEASURES[self.options.measure])  # the variance of one prediction is 0
         return image_means(passes, batch.tasks, batch.batch.frames, make, self.options.at)
 
 
