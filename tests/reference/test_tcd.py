@@ -158,7 +158,7 @@ def test_the_picks_are_those_of_the_slow_greedy_selection(switches):
     for weigh, budget in (("picks", Budget(9, "labels")), ("pool", Budget(3, "images")), ("none", Budget(21, "cost"))):
         options = Options(*switches, weigh=weigh)
         if options.score == "inconsistency" and budget.unit == "cost":
-            continue  # without diversity, the most value is bought: tests/unit/select/test_budget.py
+            continue  # without diversity, the most value is bought: tests/unit/select/test_tcd.py
         for pool in (pool_of(1), pool_of(2, unknown=True), pool_of(3, labelled=False)):
             if options.score != "inconsistency" and pool.seed == 3 and options.unit == "cells":
                 budget = Budget(len(pool.grid.images) * 3)  # all of it: each task's first centre is found on the way

@@ -43,6 +43,21 @@ def test_partals_ablations_differ_in_what_their_names_say():
     assert study.start_of("without-labels") == "without-labels"
 
 
+def test_tcds_ablations_differ_in_what_their_names_say():
+    study = study_of("tcd-ablations")
+    chosen = {arm: study.chosen(arm) for arm in study.strategies}
+    assert {pick.name for arm, pick in chosen.items() if arm != "random_images"} == {"tcd"}
+    options = {arm: dict(pick.options) for arm, pick in chosen.items()}
+    assert options["inconsistency"] == {"score": "inconsistency"} and options["diversity"] == {"score": "diversity"}
+    assert options["mean-of-tasks"] == {"tasks": "mean"} and options["cosine"] == {"distance": "cosine"}
+
+    scores = {arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies}
+    for arm, combine in (("mean-of-committee", "mean"), ("min-of-committee", "min")):
+        assert scores[arm] == {"committee": {"combine": combine}} and not options[arm]
+    for arm, size in (("32-dimensions", 32), ("128-dimensions", 128)):
+        assert scores[arm] == {"embedding": {"dimensions": size}} and not options[arm]
+
+
 @pytest.mark.parametrize(
     "name",
     ["near-duplicates", "partal-ablations", "strategies-cells", "strategies-settings", "task-gains", "tcd-ablations"],
