@@ -1,0 +1,213 @@
+"""Measures what strategies add to a round: scoring an image, training their modules, and picking.
+
+Prints the times of docs/strategies.md. Each is shown beside what every round costs anyway: a forward pass of the image
+for scoring, a training step for the terms. Scoring starts from encoded images, as in a pass over the pool, where all
+statistics share the encoder; the network is the small recipe's with random weights, half of the labels are known.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from _made import make_files, network_of, recipe, task_definitions
+from _measure import Times, check_limit, interleaved, machine
+from k_centre import pool_of
+from selection import grid_of
+from training_step import plan_of
+
+from labelgrid.data.batch import Batch
+from labelgrid.data.dataset import labels_of
+from labelgrid.data.folder import FolderDataset
+from labelgrid.data.loader import eval_batches, train_batches
+from labelgrid.labels.grid import Grid
+from labelgrid.nets.network import Network
+from labelgrid.progress import Silent
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.score.statistic import FitContext, PoolBatch, Statistic, TrainedStatistic
+from labelgrid.select.strategy import Budget, PoolView
+from labelgrid.streams import image_key
+from labelgrid.tasks.task import Task, build_all
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.trainer import Trainer
+
+#: The most that a term may add to a training step.
+TERM = 1.15
+#: Rows of the first table: a statistic and its options.
+SCORED: Mapping[str, tuple[str, dict[str, object]]] = {
+    "dropout": ("dropout", {}),
+    'dropout, at = "head"': ("dropout", {"at": "head"}),
+    'dropout, at = "original"': ("dropout", {"at": "original"}),
+    "confidence": ("confidence", {}),
+    "classes": ("classes", {}),
+    "features": ("features", {}),
+    "flips": ("flips", {}),
+    "committee": ("committee", {}),
+    "embedding, recipe small": ("embedding", {"width": 32}),
+    "embedding, paper": ("embedding", {}),
+}
+#: Rows of the second table: their training.
+TRAINED = ("committee", "embedding, recipe small", "embedding, paper")
+#: The passes of a short and of a long training, whose difference is the time of a pass.
+SHORT, LONG = 1, 3
+
+
+class Pool:
+    """A network with its tasks, and a batch of encoded images with known labels."""
+
+    def __init__(self, source: FolderDataset, names: list[str]) -> None:
+        self.tasks: dict[str, Task] = build_all(task_definitions())
+        self.network: Network = network_of(self.tasks).eval()
+        labels = partial(labels_of, source, task_definitions())
+        self.batch: Batch
+        (self.batch,) = eval_batches(source, task_definitions(), names, recipe().data, batch=len(names), known=labels)
+        self.keys = np.array([image_key(name) for name in names], np.uint64)
+        with torch.inference_mode():
+            self.features = self.network.encode(self.batch.images)
+
+    def encoded(self) -> PoolBatch:
+        """The input of statistics, not yet decoded."""
+        model = TrainedModel(self.network)
+        return PoolBatch(self.batch, self.keys, self.features, model, self.tasks, task_definitions())
+
+    def statistic(self, row: str) -> Statistic:
+        """A statistic that is ready to score; its own modules have random weights."""
+        name, options = SCORED[row]
+        found: Statistic = build_plugin("score", PluginChoice(name, options), 0)
+        if isinstance(found, TrainedStatistic):
+            found.setup(self.encoded())
+            found.eval()
+        return found
+
+    def fit(self, row: str, epochs: int) -> None:
+        """Train the modules of a statistic on the batch."""
+        name, options = SCORED[row]
+        found: TrainedStatistic = build_plugin("score", PluginChoice(name, {**options, "epochs": epochs}), 0)
+        found.setup(self.encoded())
+        model, weights = TrainedModel(self.network), dict.fromkeys(self.tasks, 1.0)
+
+        def batches(epoch: int) -> Iterator[PoolBatch]:
+            yield self.encoded()
+
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            found.fit(FitContext(model, self.tasks, weights, batches, batches, 0, folder, Silent(), lambda _: model))
+
+
+def per_image(times: Times, images: int) -> float:
+    """Milliseconds of processor time an image."""
+    return median(times.processor) * 1e3 / images
+
+
+def scoring(pool: Pool, repeats: int) -> None:
+    """Print the time of each statistic for an image, on top of the encoder."""
+    images = len(pool.keys)
+    sides: dict[str, Callable[[], object]] = {
+        "forward pass": lambda: pool.network(pool.batch.images, pool.batch.targets),
+        "encoder pass": lambda: pool.network.encode(pool.batch.images),
+        "decoder pass": lambda: pool.network.decode(pool.features),
+        "decoder pass, labels fed in": lambda: pool.network.decode(pool.features, pool.batch.targets),
+    }
+    for row in SCORED:
+        sides[row] = lambda found=pool.statistic(row): found(pool.encoded())  # type: ignore[misc]
+    with torch.inference_mode():
+        times = interleaved(sides, repeats)
+    print("Scoring, ms an image, and over its forward pass; without the encoder, which all statistics share:")
+    for row, each in times.items():
+        share = each.work_over(times["forward pass"])
+        print(f"  {row:28} {per_image(each, images):8.2f} ms {share:8.3f} x")
+
+
+def training(pool: Pool, repeats: int) -> None:
+    """Print the time of a pass of each training, for an image."""
+    print("Training of a strategy's own modules, ms an image and epoch:")
+    for row in TRAINED:
+        sides = {str(epochs): partial(pool.fit, row, epochs) for epochs in (SHORT, LONG)}
+        short, long = interleaved(sides, repeats).values()
+        one = (per_image(long, len(pool.keys)) - per_image(short, len(pool.keys))) / (LONG - SHORT)
+        print(f"  {row:28} {one:8.2f} ms")
+
+
+def terms(source: FolderDataset, repeats: int) -> bool:
+    """Print how much longer a training step takes with learning loss, and whether that is within its limit."""
+    found, tasks = recipe(), build_all(task_definitions())
+    size = min(found.train.batch, len(source.images()))
+    batch = next(train_batches(source, task_definitions(), source.images(), found.data, batch=size, seed=0, epoch=0))
+    sides: dict[str, Callable[[], object]] = {}
+    for name, options in {"plain": None, "predict = tasks": {}, "predict = image": {"predict": "image"}}.items():
+        network = network_of(tasks).train()
+        plan = plan_of(network, source, 0, found.train.known)
+        if options is not None:
+            term = build_plugin("train.terms", PluginChoice("learning_loss", options), tasks, network)
+            plan = replace(plan, terms={"learning_loss": term})
+        sides[name] = partial(Trainer(plan).train_step, batch, 0)
+    times = interleaved(sides, repeats)
+    plain = times.pop("plain")
+    print("A training step with the term learning_loss, over one without:")
+    for name, each in times.items():
+        print(f"  {name:28} {each.work_over(plain):8.3f} x")
+    slowest = max(each.work_over(plain) for each in times.values())
+    return check_limit("training step with learning_loss / without", slowest, TERM)
+
+
+def picking(images: int, width: int, labelled: int, cells: int, repeats: int) -> None:
+    """Print the time of picks from a pool that is scored."""
+    features, grid = pool_of(images, width, labelled)
+    many = grid_of(cells, 5)
+    scores = np.random.default_rng(2).random((images, 1))
+    tables = {"features": features, "embedding": features, "committee": scores}
+
+    def picks(name: str, options: dict[str, object], pool: Grid, budget: Budget) -> Callable[[], object]:
+        strategy = build_plugin("select", PluginChoice(name, options))
+        return lambda: strategy.select(PoolView(pool, tables if pool is grid else {}), budget)
+
+    few, more = (min(count, images // 3) for count in (10, 100))
+    sides = {
+        f"random_tasks, 1,500 of {cells:,} x 5": picks("random_tasks", {}, many, Budget(min(1500, cells), "labels")),
+        f"stratified, 20 clusters of {images:,} x {width}": picks(
+            "stratified", {"by": "features"}, grid, Budget(more, "images")
+        ),
+        f"typiclust, {more} of {images:,} x {width}": picks("typiclust", {}, grid, Budget(more, "images")),
+        f"tcd, {few} of {images:,} x {width}": picks("tcd", {}, grid, Budget(few, "images")),
+        f"tcd, {more} of {images:,} x {width}": picks("tcd", {}, grid, Budget(more, "images")),
+    }
+    times = interleaved(sides, repeats)
+    print(f"Picks from a scored pool, {labelled} images labelled:")
+    for name, each in times.items():
+        print(f"  {name:44} {median(each.processor):8.3f} s")
+    short, long = list(times.values())[-2:]
+    one = (median(long.processor) - median(short.processor)) / (more - few)
+    print(f"  {'tcd, each further pick':44} {one * 1e3:8.2f} ms")
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=8, help="images of the scored and trained batch")
+    parser.add_argument("--original", type=int, nargs=2, default=(480, 640), help="height and width of their files")
+    parser.add_argument("--images", type=int, default=100_000, help="of the pool with features")
+    parser.add_argument("--width", type=int, default=512, help="of the features")
+    parser.add_argument("--labelled", type=int, default=100)
+    parser.add_argument("--cells", type=int, default=1_000_000, help="images of the pool with five tasks")
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(words)
+    torch.set_num_threads(options.threads)
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        source = make_files(Path(folder), options.batch, tuple(options.original))
+        pool = Pool(source, list(source.images()))
+        scoring(pool, options.repeats)
+        training(pool, max(1, options.repeats // 2))
+        kept = terms(source, options.repeats)
+    picking(options.images, options.width, options.labelled, options.cells, 1 + options.repeats // 7)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
