@@ -4,8 +4,6 @@ It is PartAL's strategy with another measure of the same passes: a pixel that is
 counts nothing.
 """
 
-from dataclasses import asdict
-
 from labelgrid.select.parts import Composed, most_uncertain
 from labelgrid.select.uncertainty import Options
 
@@ -17,4 +15,4 @@ def build(options: Options) -> Composed:
 
     Source: Houlsby et al. 2011, eq. 2; over dropout passes, Gal et al. 2017. The variance for tasks of values is ours.
     """
-    return most_uncertain(**asdict(options), why="predictions disagree most", measure="information")
+    return most_uncertain(options, why="predictions disagree most", measure="information")

@@ -4,8 +4,6 @@ It is PartAL's strategy with another measure of the same passes. Tasks that pred
 with `statistic = "confidence"`, one pass, they have 0.
 """
 
-from dataclasses import asdict
-
 from labelgrid.select.parts import Composed, most_uncertain
 from labelgrid.select.uncertainty import Options
 
@@ -17,4 +15,4 @@ def build(options: Options) -> Composed:
 
     Source: Settles 2009, section 3.1. The variance for tasks of values is ours.
     """
-    return most_uncertain(**asdict(options), why="least confident", measure="least_confidence")
+    return most_uncertain(options, why="least confident", measure="least_confidence")

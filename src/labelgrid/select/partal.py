@@ -4,8 +4,6 @@ It picks from the whole grid (Durasov, Dorndorf & Fua 2022). `statistic` exchang
 ensemble, say.
 """
 
-from dataclasses import asdict
-
 from labelgrid.select.parts import Composed, most_uncertain
 from labelgrid.select.uncertainty import Options
 
@@ -17,4 +15,4 @@ def build(options: Options) -> Composed:
 
     Source: PartAL section 3.2, eq. 1; uncertainties of A.1 with known labels fed in (section 3.3).
     """
-    return most_uncertain(**asdict(options))
+    return most_uncertain(options)

@@ -12,6 +12,7 @@ from labelgrid.labels.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
+from labelgrid.select.uncertainty import Options as UncertaintyOptions
 from labelgrid.streams import keyed_uniform, seed_of
 
 #: The reason given for a pick whose score was drawn at random.
@@ -226,23 +227,17 @@ class Composed:
         return Selection(picks, raw.terms, calibration, missing_means(scores, grid), means)
 
 
-def most_uncertain(
-    normalise: Literal["first", "each", "none"],
-    unit: Literal["cells", "images"],
-    statistic: str,
-    why: str = "most uncertain",
-    measure: str = "",
-) -> Composed:
-    """Compose a strategy that picks by the uncertainty of a cell, from `uncertainty.Options`.
+def most_uncertain(options: UncertaintyOptions, why: str = "most uncertain", measure: str = "") -> Composed:
+    """Compose a strategy that picks by the uncertainty of a cell.
 
     `measure` is that of the statistic, which the strategy sets; "" leaves it to the recipe.
     """
     return Composed(
-        needs=frozenset({statistic}),
-        scorer=Read(statistic),
-        normaliser=AsIs() if normalise == "none" else MinMax(normalise),
-        unit=unit,
-        expects={"score": {statistic: {"measure": measure}}} if measure else {},
+        needs=frozenset({options.statistic}),
+        scorer=Read(options.statistic),
+        normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
+        unit=options.unit,
+        expects={"score": {options.statistic: {"measure": measure}}} if measure else {},
         why=why,
     )
 
