@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import numpy as np
 import torch
@@ -25,7 +26,6 @@ from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.folder import FolderDataset
 from labelgrid.data.loader import eval_batches, train_batches
-from labelgrid.labels.grid import Grid
 from labelgrid.nets.network import Network
 from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
@@ -76,10 +76,10 @@ class Pool:
         model = TrainedModel(self.network)
         return PoolBatch(self.batch, self.keys, self.features, model, self.tasks, task_definitions())
 
-    def statistic(self, row: str) -> Statistic:
+    def statistic(self, row: str, **changes: int) -> Statistic:
         """A statistic that is ready to score; its own modules have random weights."""
         name, options = SCORED[row]
-        found: Statistic = build_plugin("score", PluginChoice(name, options), 0)
+        found: Statistic = build_plugin("score", PluginChoice(name, {**options, **changes}), 0)
         if isinstance(found, TrainedStatistic):
             found.setup(self.encoded())
             found.eval()
@@ -87,17 +87,15 @@ class Pool:
 
     def fit(self, row: str, epochs: int) -> None:
         """Train the modules of a statistic on the batch."""
-        name, options = SCORED[row]
-        found: TrainedStatistic = build_plugin("score", PluginChoice(name, {**options, "epochs": epochs}), 0)
-        found.setup(self.encoded())
+        found = cast("TrainedStatistic", self.statistic(row, epochs=epochs))
         model, weights = TrainedModel(self.network), dict.fromkeys(self.tasks, 1.0)
 
         def batches(epoch: int) -> Iterator[PoolBatch]:
             yield self.encoded()
 
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            found.fit(FitContext(model, self.tasks, weights, batches, batches, 0, folder, Silent(), lambda _: model))
+        with tempfile.TemporaryDirectory() as folder:
+            progress, where = Silent(), Path(folder)
+            found.fit(FitContext(model, self.tasks, weights, batches, batches, 0, where, progress, lambda _: model))
 
 
 def per_image(times: Times, images: int) -> float:
@@ -159,23 +157,22 @@ def terms(source: FolderDataset, repeats: int) -> bool:
 def picking(images: int, width: int, labelled: int, cells: int, repeats: int) -> None:
     """Print the time of picks from a pool that is scored."""
     features, grid = pool_of(images, width, labelled)
-    many = grid_of(cells, 5)
+    many = PoolView(grid_of(cells, 5))
     scores = np.random.default_rng(2).random((images, 1))
-    tables = {"features": features, "embedding": features, "committee": scores}
+    scored = PoolView(grid, {"features": features, "embedding": features, "committee": scores})
+    labels, few, more = min(1500, cells), min(10, images // 3), min(100, images // 3)
 
-    def picks(name: str, options: dict[str, object], pool: Grid, budget: Budget) -> Callable[[], object]:
+    def picks(view: PoolView, budget: Budget, name: str, **options: object) -> Callable[[], object]:
         strategy = build_plugin("select", PluginChoice(name, options))
-        return lambda: strategy.select(PoolView(pool, tables if pool is grid else {}), budget)
+        return lambda: strategy.select(view, budget)
 
-    few, more = (min(count, images // 3) for count in (10, 100))
+    by_few, by_more, size = Budget(few, "images"), Budget(more, "images"), f"of {images:,} x {width}"
     sides = {
-        f"random_tasks, 1,500 of {cells:,} x 5": picks("random_tasks", {}, many, Budget(min(1500, cells), "labels")),
-        f"stratified, 20 clusters of {images:,} x {width}": picks(
-            "stratified", {"by": "features"}, grid, Budget(more, "images")
-        ),
-        f"typiclust, {more} of {images:,} x {width}": picks("typiclust", {}, grid, Budget(more, "images")),
-        f"tcd, {few} of {images:,} x {width}": picks("tcd", {}, grid, Budget(few, "images")),
-        f"tcd, {more} of {images:,} x {width}": picks("tcd", {}, grid, Budget(more, "images")),
+        f"random_tasks, {labels:,} of {cells:,} x 5": picks(many, Budget(labels), "random_tasks"),
+        f"stratified, 20 clusters {size}": picks(scored, by_more, "stratified", by="features"),
+        f"typiclust, {more} {size}": picks(scored, by_more, "typiclust"),
+        f"tcd, {few} {size}": picks(scored, by_few, "tcd"),
+        f"tcd, {more} {size}": picks(scored, by_more, "tcd"),
     }
     times = interleaved(sides, repeats)
     print(f"Picks from a scored pool, {labelled} images labelled:")
