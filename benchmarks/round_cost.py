@@ -95,7 +95,8 @@ class Pool:
 
         with tempfile.TemporaryDirectory() as folder:
             progress, where = Silent(), Path(folder)
-            found.fit(FitContext(model, self.tasks, weights, batches, batches, 0, where, progress, lambda _: model))
+            context = FitContext(model, self.tasks, weights, batches, batches, 0, where, progress, lambda _: model)
+            found.train().fit(context)
 
 
 def per_image(times: Times, images: int) -> float:
