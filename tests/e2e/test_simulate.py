@@ -150,3 +150,16 @@ def test_a_dry_run_lists_the_runs_and_makes_nothing(studies: Path) -> None:
     assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
     assert not (studies / "dry").exists()
     assert "All runs are done" in done(*words(studies, "whole"), "--dry-run").out
+
+
+def test_single_task_networks_are_trained_by_one_flag_and_the_report_prints_delta_mtl_over_them(studies: Path) -> None:
+    shutil.copytree(studies / "whole", studies / "single")
+    assert "8 of 8 runs are done" in done(*words(studies, "single"), "--single").out
+    records = results.read_outcomes(studies / "single")
+    alone = {r.strategy: r.labels for r in records if r.kind == "single"}
+    assert alone == {"single.semseg": 3, "single.depth": 3, "single.full.semseg": 8, "single.full.depth": 8}
+    printed = done("report", studies / "single").out
+    for words_of_table in ("delta_mtl after the last round", "partal", "over single-task", "over every label"):
+        assert words_of_table in printed
+    measures = json.loads(done("report", studies / "single", "--json").out)["points"][0]["measures"]
+    assert sum("delta_mtl over single-task networks" in measure["name"] for measure in measures) == 2

@@ -23,10 +23,11 @@ def report(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Write the report of a project or a study as one self-contained HTML file.
+    """Write the report of a project or a study as one self-contained HTML file; of a study, print delta_mtl.
 
     Example: [bold]labelgrid report flat --out flat.html[/]
     """
+    from labelgrid.report.values import delta_mtl_rows
     from labelgrid.reporting.write import write_report
 
     written = write_report(folder, out or folder / "report.html", plots, pictures=pictures)
@@ -36,6 +37,9 @@ def report(
     screen.say(f"Wrote {written.page}")
     if plots:
         screen.say(f"Wrote {counted(written.drawings, 'file')} in {plots}")
+    columns, rows = delta_mtl_rows(written.values)
+    if rows:
+        screen.table("delta_mtl after the last round in %: mean ± deviation over seeds", columns, rows)
 
 
 def verify(

@@ -26,6 +26,7 @@ def simulate(
     tasks: Annotated[str, typer.Option(help="Only these of the recipe's tasks, separated by commas.")] = "",
     seeds: Annotated[int | None, typer.Option(help="Number of seeds instead of the recipe's.", min=1)] = None,
     rounds: Annotated[int | None, typer.Option(help="Number of rounds instead of the recipe's.", min=0)] = None,
+    single: Annotated[bool, typer.Option("--single", help="Also train a network for each task alone.")] = False,
     jobs: Annotated[int, typer.Option(help="Parallel runs; 0: one per processor core.", min=0)] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Resume although the code of your own plug-in changed; the report notes it.")
@@ -44,7 +45,8 @@ def simulate(
 
     lists = {"strategies": strategy, "only": tasks}
     changes: dict[str, Any] = {key: [name.strip() for name in text.split(",")] for key, text in lists.items() if text}
-    changes |= {name: value for name, value in (("seeds", seeds), ("rounds", rounds)) if value is not None}
+    values = {"seeds": seeds, "rounds": rounds, "single": single or None}
+    changes |= {name: value for name, value in values.items() if value is not None}
     request = StudyRequest.of(recipe, data, out, weights=weights, changes=changes, jobs=jobs, force=force)
     if dry_run:
         with screen.Bar() as bar:

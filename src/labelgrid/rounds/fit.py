@@ -134,7 +134,8 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         for cell, label in context.source.labels.items()
         if cell.image_id in used
     )
-    recipe = json.loads(context.recipe.json()) | {"train": context.recipe.train.shaping()}
+    recipe = json.loads(context.recipe.json())
+    recipe |= {"train": context.recipe.train.shaping(), "objective": context.recipe.objective.shaping()}
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
     data = hash_of(train, val, labels)

@@ -10,11 +10,11 @@ from labelgrid.errors import ModelError, ProjectError, command
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
-from labelgrid.project.advice import weights_missing
+from labelgrid.project.advice import weights_missing, weights_unused
 from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.project.declared import redeclared
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext, as_fitted, context_of
 from labelgrid.streams import seed_of
@@ -49,11 +49,35 @@ def new_network(
     `weights` is a file of backbone weights, which replaces the project's.
 
     Raises:
-        ModelError: it does not accept them, or its weights cannot be read or fetched.
+        ModelError: it does not accept them; its weights cannot be read or fetched; or `weights` is given, and the
+            network has an encoder of its own.
     """
-    weights, backbone = weights or project.weights(), context.recipe.backbone
-    missing = weights_missing(backbone, weights)
-    if missing:
+    if has_own_encoder(context.recipe.network.name):
+        _check_unused(context.recipe.network.name, weights, project, progress)
+        network = network_of(context, None, pretrained=False)
+    else:
+        network = _with_backbone(context, project, progress, weights or project.weights())
+    check_size(network, context.recipe.data.size)
+    return network
+
+
+def _check_unused(network: str, weights: Path | None, project: ProjectFolder, progress: Progress) -> None:
+    """Refuse weights given for this training; say that those of the settings, which other recipes may use, are not."""
+    if weights is not None:
+        raise ModelError(
+            weights_unused(network, weights),
+            where=str(project.folder),
+            next_step="Leave out the weights, or name a network that uses [backbone], such as shared_heads.",
+            unchanged="Nothing was trained.",
+        )
+    if unused := weights_unused(network, project.weights()):
+        progress.say(unused)
+
+
+def _with_backbone(context: RoundContext, project: ProjectFolder, progress: Progress, weights: Path | None) -> Network:
+    """Build the network on the recipe's backbone with its initial weights, after a check that they can be had."""
+    backbone = context.recipe.backbone
+    if missing := weights_missing(backbone, weights):
         raise ModelError(
             missing,
             where=str(project.folder),
@@ -64,9 +88,7 @@ def new_network(
         )
     if backbone.pretrained and weights is None:
         progress.say(f"Fetching the ImageNet weights of '{backbone.name}', unless they are in the local cache.")
-    network = network_of(context, weights)
-    check_size(network, context.recipe.data.size)
-    return network
+    return network_of(context, weights)
 
 
 def untrained_model(context: RoundContext, project: ProjectFolder, progress: Progress) -> TrainedModel:

@@ -7,12 +7,16 @@ from typing import Any, Literal
 
 from labelgrid.recipes.schema import PluginChoice
 
-#: How initial labels are distributed; see `labelgrid.simulation.initial`.
-InitialPlan = Literal["images", "one", "random", "shares", "cells"]
+#: How initial labels are distributed; see `labelgrid.simulation.initial` and, of those with a file, `listed`.
+InitialPlan = Literal["images", "one", "random", "shares", "cells", "ledger", "published"]
+#: The plans whose cells a file lists.
+LISTED = frozenset({"cells", "ledger", "published"})
 #: Text that can be part of a folder's name.
 NAME = re.compile(r"[\w.=+-]{1,60}", re.ASCII)
 #: Names that other runs use.
-RESERVED = re.compile(r"start(\..*)?|full")
+RESERVED = re.compile(r"start(\..*)?|full|single\..*")
+#: In place of an arm's name: every label of the study's tasks.
+FULL = "full"
 
 
 @dataclass(frozen=True)
@@ -20,30 +24,44 @@ class InitialLabels:
     """The labels a run starts with. Arms of a seed with equally many initial images get the same images.
 
     Args:
-        plan: "images": all tasks' labels of each image; "one": one label per image, of a random task; "random": a
-            random number of labels per image, at least one; "shares": one label per image, tasks in the ratio of
-            `shares`; "cells": the cells listed in `file`.
-        images: how many images; 0: the whole pool; None: the study's `initial`. Not used by "cells".
+        plan: "images": all tasks' labels of each image; "one": one label per image, equally many of each task;
+            "random": a random number of labels per image, from 1 to one less than the tasks, each equally likely;
+            "shares": one label per image, tasks in the ratio of `shares`; "cells": the cells listed in `file`;
+            "ledger": the labelled cells of an existing project; "published": those of a split file of MTPSL.
+        images: how many images; 0: the whole pool; None: the study's `initial`. Not used by plans with a file.
         shares: task -> its share, such as { semseg = 1, depth = 9 }.
-        file: a CSV file with the columns image and task; its path below the data set's root.
+        file: its path, absolute or below the data set's root: of "cells" a CSV file with the columns image and task,
+            of "ledger" the folder of a project or of a study's run, of "published" the split file.
+        rows: the image of each row of a split file that is a tensor: "sorted" (the pool's image ids as sorted text),
+            "numbers" (by the number that is the file's name) or the path of a list with one image id a line.
+        columns: task -> its column of a tensor, from 0, or its name in a split file of image ids.
     """
 
     plan: InitialPlan = "images"
     images: int | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     file: str = ""
+    rows: str = ""
+    columns: Mapping[str, int | str] = field(default_factory=dict)
 
     def count(self, pool: int) -> int:
         """The number of images, of a pool of this many."""
         return min(self.images or pool, pool)
+
+    def may_have(self, task: str) -> bool:
+        """Whether it may have a label of a task; only `shares` and `columns` can tell."""
+        named = {task for task, share in self.shares.items() if share} or self.columns
+        return not named or task in named
 
     def __post_init__(self) -> None:
         if self.images is not None and self.images < 0:
             raise ValueError(f"initial.images must be a number of at least 0; it is {self.images}")
         if bool(self.shares) != (self.plan == "shares"):
             raise ValueError("the plan 'shares' needs initial.shares, and no other plan uses it")
-        if bool(self.file) != (self.plan == "cells"):
-            raise ValueError("the plan 'cells' needs initial.file, and no other plan uses it")
+        if bool(self.file) != (self.plan in LISTED):
+            raise ValueError("the plans 'cells', 'ledger' and 'published' need initial.file, and no other plan uses it")
+        if (self.rows or self.columns) and self.plan != "published":
+            raise ValueError("only the plan 'published' uses initial.rows and initial.columns")
         if self.shares and not (min(self.shares.values()) >= 0 < sum(self.shares.values())):
             raise ValueError("initial.shares must be numbers of at least 0, at least one of them above 0")
 
@@ -80,7 +98,7 @@ def check_names(table: str, names: Iterable[str]) -> None:
     for name in names:
         if not NAME.fullmatch(name) or RESERVED.fullmatch(name):
             raise ValueError(
-                f"{table}.{name}: choose another name of letters, digits and _.=+-, other than start or full"
+                f"{table}.{name}: choose another name of letters, digits and _.=+-, other than start, full or single."
             )
 
 
@@ -91,9 +109,9 @@ def check_tasks(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
         ValueError: names the arm and the error.
     """
     for name, arm in arms.items():
-        shares = arm.initial.shares if arm.initial else {}
+        named = [*arm.initial.shares, *arm.initial.columns] if arm.initial else []
         unknown = [task for task in arm.tasks if task not in tasks]
-        unknown += [task for task in shares if task not in (arm.tasks or tasks)]
+        unknown += [task for task in named if task not in (arm.tasks or tasks)]
         if unknown:
             raise ValueError(
                 f"arms.{name} names the task '{unknown[0]}'; its tasks are {', '.join(arm.tasks or tasks)}"

@@ -6,13 +6,14 @@ one.
 
 import math
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from labelgrid.errors import NothingToBuyError, RecipeError
-from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, request_id
+from labelgrid.labels.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import read_fit, read_log, read_measured, val_metrics
 from labelgrid.project.create import atomic_project, new_project
@@ -26,8 +27,8 @@ from labelgrid.rounds.choose import carried
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
-from labelgrid.simulation.arms import InitialLabels
-from labelgrid.simulation.initial import initial_cells, read_cells
+from labelgrid.simulation.initial import initial_cells
+from labelgrid.simulation.listed import listed_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
@@ -44,8 +45,14 @@ def settings_of(run: Run, recipe: str, weights: str, study: Study, root: Path) -
     return Settings(recipe, run.seed, weights, study.group, chosen, changes, oracle, explain=explain)
 
 
-def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") -> None:
-    """Create a run's project with an arm's tasks: no labels in the pool, all labels in the test and val splits.
+def create_run(folder: Path, settings: Settings, study: Study, rows: Sequence[TaskRow] | None = None) -> None:
+    """Create a run's project: no labels in the pool, all labels in the test and val splits.
+
+    Args:
+        folder: of the project.
+        settings: of the project, with the data set.
+        study: its splits and groups of images.
+        rows: the run's tasks; None: the study's.
 
     Raises:
         RecipeError: the test split has no label.
@@ -56,7 +63,7 @@ def create_run(folder: Path, settings: Settings, study: Study, arm: str = "") ->
     if study.val:
         splits[study.val] = "val"
     known = source.splits()
-    with new_project(folder, settings, study.rows(arm)) as store:
+    with new_project(folder, settings, study.rows() if rows is None else rows) as store:
         for split, role in splits.items():
             store.add_images(
                 ImageRow(image_id, settings.oracle.root, split=role, group=group_of(study.group, image_id))
@@ -87,10 +94,12 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     """
     closed = [row for row in project.store.rounds() if row.state == "closed"]
     if not closed:
-        _request_initial(project, run.initial(study), progress)
+        _request_initial(project, run, study, progress)
         return True
     if answer(project):
         return True
+    if run.task and not project.store.counts(("train",))[run.task].labelled:
+        return False  # there is nothing to train it on
     folder = project.round_folder(project.round_number)
     if read_fit(folder) is None or read_measured(folder) is None:
         fit.fit(project, progress)
@@ -101,8 +110,12 @@ def step(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> 
     return _query(project, run, study, progress)
 
 
-def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Progress) -> None:
-    """Request the initial labels as round 1."""
+def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> None:
+    """Request the initial labels as round 1.
+
+    They are drawn with all tasks of the run's arm, so that a network of one task has those that the arm has of it.
+    """
+    plan = run.initial(study)
     pool = project.store.count_images(("train",))
     images = Budget(plan.count(pool), "images")
     if plan.plan == "images":
@@ -110,20 +123,22 @@ def _request_initial(project: ProjectFolder, plan: InitialLabels, progress: Prog
         return
     assert project.settings.oracle is not None
     if plan.file:
-        cells = read_cells(Path(project.settings.oracle.root) / plan.file)
+        image_ids = [row.image_id for row in project.store.images(("train",))]
+        cells = listed_cells(plan, Path(project.settings.oracle.root), image_ids)
     else:
         drawn = query.query(project, images, Silent(), strategy=FIRST, dry_run=True, prelabels=False).picks
         image_ids = sorted({pick.cell.image_id for pick in drawn})
-        cells = initial_cells(plan, image_ids, list(project.tasks()), project.settings.seed)
+        cells = initial_cells(plan, image_ids, [row.name for row in study.rows(run.arm)], project.settings.seed)
     costs = {row.name: row.cost for row in project.store.tasks()}
     moves = [
         Move(cell, State.REQUESTED, 1, request_id(1, cell), cost=costs[cell.task], why=f"initial: {plan.plan}")
         for cell in cells
+        if cell.task in costs
     ]
     with project.store.transaction():
         row = project.open_round()
         strategy = f"initial/{plan.plan}"
-        project.store.close_round(replace(row, strategy=strategy, seed=project.settings.seed, budget=len(cells)), moves)
+        project.store.close_round(replace(row, strategy=strategy, seed=project.settings.seed, budget=len(moves)), moves)
 
 
 def _query(project: ProjectFolder, run: Run, study: Study, progress: Progress) -> bool:

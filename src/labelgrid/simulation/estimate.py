@@ -68,7 +68,7 @@ def _signature(job: Job) -> tuple[str, str]:
     changes = dict(job.settings.changes)
     score = changes.pop("score", {})
     changes["train"] = {k: v for k, v in changes.get("train", {}).items() if k not in LENGTHS}
-    tasks = [row.name for row in job.study.rows(job.run.arm)]
+    tasks = [row.name for row in job.run.rows(job.study)]
     growing = has_growing_batches(job) and job.run.rounds(job.study)
     training = json.dumps([tasks, changes, growing], sort_keys=True)
     scoring = json.dumps([asdict(job.settings.strategy), score], sort_keys=True) if job.max_work.scored else ""

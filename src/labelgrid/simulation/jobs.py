@@ -8,7 +8,8 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.simulation.campaign import settings_of
-from labelgrid.simulation.initial import most_labels, read_cells
+from labelgrid.simulation.initial import most_labels
+from labelgrid.simulation.listed import listed_cells
 from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
@@ -54,10 +55,10 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
         pool: the number of images in the pool.
         root: the data set's root, below which files of initial cells are.
     """
-    train, rows = load_recipe(recipe, run.overrides(study)).train, study.rows(run.arm)
+    train, rows = load_recipe(recipe, run.overrides(study)).train, run.rows(study)
     images, labels = _initial(run, study, pool, root)
     if run.kind != "strategy":
-        return RunWork(labels, [train.length(images, labels, len(rows))])
+        return RunWork(labels, [train.length(images, labels, len(rows))] if labels else [])
     rounds, (more_labels, more_images) = run.rounds(study), _bought(study, rows, pool)
     sizes = [
         (min(pool, images + more_images * number), min(pool * len(rows), labels + more_labels * number))
@@ -74,12 +75,12 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
 
 def _initial(run: Run, study: Study, pool: int, root: Path) -> tuple[int, int]:
     """The numbers of initial images and labels, at most."""
-    plan, tasks = run.initial(study), len(study.rows(run.arm))
+    plan, tasks = run.initial(study), [row.name for row in run.rows(study)]
     if plan.file:
-        cells = read_cells(root / plan.file)
+        cells = [c for c in listed_cells(plan, root, study.splits(root).get(study.pool, ())) if c.task in tasks]
         return len({cell.image_id for cell in cells}), len(cells)
     images = plan.count(pool)
-    return images, most_labels(plan, images, tasks)
+    return images, min(most_labels(plan, images, len(study.rows(run.arm))), images * len(tasks))
 
 
 def _bought(study: Study, rows: Sequence[TaskRow], pool: int) -> tuple[int, int]:

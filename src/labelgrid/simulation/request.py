@@ -13,8 +13,9 @@ from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_option
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import own_code
+from labelgrid.simulation.listed import listed_digests
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
-from labelgrid.train.options import ADDED
+from labelgrid.train.options import ADDED, ADDED_OBJECTIVE
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ class StudyRequest:
         """The content of `study.json`."""
         loaded = load_recipe(self.recipe)
         recipe = json.loads(loaded.json())
-        files = {self.study.initial_of(name).file for name in self.study.strategies} - {""}
-        cells = {file: digest(self.root / file) for file in sorted(files)}
+        plans = [plan for name in self.study.strategies if (plan := self.study.initial_of(name)).file]
+        cells = {file: known for plan in plans for file, known in sorted(listed_digests(plan, self.root).items())}
         study = json.loads(json.dumps(asdict(self.study)))
         code = own_code.digests([recipe, study])
         return {
@@ -112,8 +113,9 @@ class StudyRequest:
             return None
         kept = read_json(self.out / KEPT)
         recipe = kept.get("recipe")
-        if isinstance(recipe, dict) and isinstance(recipe.get("train"), dict):
-            recipe["train"] = {**ADDED, **recipe["train"]}
+        for section, added in (("train", ADDED), ("objective", ADDED_OBJECTIVE)):
+            if isinstance(recipe, dict) and isinstance(recipe.get(section), dict):
+                recipe[section] = {**added, **recipe[section]}
         return kept
 
     def changed_code(self) -> list[str]:

@@ -76,7 +76,7 @@ def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
             if job.start:
                 copy_run(job.start, job.folder, job.settings)
             else:
-                create_run(job.folder, job.settings, job.study, job.run.arm)
+                create_run(job.folder, job.settings, job.study, job.run.rows(job.study))
         with ProjectFolder.open(job.folder) as project, project.lock():
             pipe.send(("trained", trained(job)))
             while step(project, job.run, job.study, PipeProgress(pipe)):

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import RecipeError
+from labelgrid.labels.grid import TaskRow
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.simulation.arms import NAME, InitialLabels
+from labelgrid.simulation.arms import FULL, NAME, InitialLabels
 from labelgrid.simulation.study import Kind, Study
 
 #: Marks a run's folder as done; holds the end conditions.
@@ -21,11 +22,13 @@ class Run:
     """One campaign of a study.
 
     Args:
-        kind: an arm's campaign, a start, or `full`.
-        name: the arm's name, or "start", "start.ARM" or "full".
+        kind: an arm's campaign, a start, `full`, or a network of one task.
+        name: the arm's name, or "start", "start.ARM", "full", "single.TASK", "single.ARM.TASK" or "single.full.TASK".
         seed: of all its draws.
         point: its values of recipe keys, as in the grid: `{"train.steps": 500}`.
-        start_arm: of a start, the arm with its tasks, initial labels and overrides; "" is the study itself.
+        start_arm: of a start, the arm with its tasks, initial labels and overrides; "" is the study itself. Of a
+            network of one task, the arm (or `FULL`) with its initial labels; it has the study's overrides.
+        task: of a network of one task, this task.
     """
 
     kind: Kind
@@ -33,10 +36,11 @@ class Run:
     seed: int
     point: Mapping[str, Any] = field(default_factory=dict)
     start_arm: str = ""
+    task: str = ""
 
     @property
     def arm(self) -> str:
-        """The arm with its tasks, initial labels and overrides; "" is the study itself."""
+        """The arm with its tasks and initial labels, and overrides if it has several tasks; "" is the study itself."""
         return self.name if self.kind == "strategy" else self.start_arm
 
     @property
@@ -60,11 +64,15 @@ class Run:
 
     def overrides(self, study: Study) -> dict[str, Any]:
         """Its overrides of the recipe."""
-        return study.overrides(self.kind, self.point, self.arm)
+        return study.overrides(self.kind, self.point, "" if self.task else self.arm)
+
+    def rows(self, study: Study) -> list[TaskRow]:
+        """The tasks of its network, as ledger rows."""
+        return [row for row in study.rows(self.arm) if self.task in ("", row.name)]
 
     def initial(self, study: Study) -> InitialLabels:
-        """The labels it starts with."""
-        return InitialLabels(images=0) if self.kind == "full" else study.initial_of(self.arm)
+        """The labels it starts with; a network of one task has those of its task."""
+        return study.initial_of(FULL if self.kind == "full" else self.arm)
 
     def end_conditions(self, study: Study) -> dict[str, Any]:
         """The conditions that end the run."""
@@ -127,3 +135,23 @@ def runs_at(study: Study, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
     yield from campaigns
     if study.full:
         yield Run("full", "full", seed, study.effective("full", point))
+    if study.single:
+        arms = dict.fromkeys(study.single_of(name) for name in [*(names or [""]), *([FULL] if study.full else [])])
+        yield from (run for arm in arms for run in _single_runs(study, arm, seed, study.effective("single", point)))
+
+
+def _single_runs(study: Study, arm: str, seed: int, point: Mapping[str, Any]) -> Iterator[Run]:
+    """The networks of one task each for an arm's initial labels, of tasks that have any."""
+    for row in study.rows(arm):
+        if study.initial_of(arm).may_have(row.name):
+            yield Run("single", f"{single_name(arm)}.{row.name}", seed, point, arm, row.name)
+
+
+def single_name(arm: str) -> str:
+    """The name of an arm's single-task networks together.
+
+    Example:
+        >>> single_name(""), single_name("one-label"), single_name(FULL)
+        ('single', 'single.one-label', 'single.full')
+    """
+    return f"single.{arm}" if arm else "single"

@@ -15,10 +15,11 @@ from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.arms import Arm, InitialLabels, check_best_of, check_names, check_tasks
+from labelgrid.simulation.arms import FULL, Arm, InitialLabels, check_best_of, check_names, check_tasks
 
-#: The kinds of runs: the start that runs of a seed share, an arm's campaign, or training on every label.
-Kind = Literal["start", "strategy", "full"]
+#: The kinds of runs: the start that runs of a seed share, an arm's campaign, training on every label, or a network of
+#: one task.
+Kind = Literal["start", "strategy", "full", "single"]
 #: Files of a study's folder: the study, and how its runs ended.
 KEPT, ENDINGS = "study.json", "runs.json"
 #: Exists while a process works on the study.
@@ -43,6 +44,7 @@ class Study:
         strategies: what is compared: names of `arms`, of `variants`, or of strategies.
         seeds: the number of seeds.
         full: also train once per seed on every label of the pool.
+        single: also train networks of one task each on the arms' initial labels, and with `full` on every label.
         threads: of each run. Sums depend on it in their last digits, so it belongs to the study, not to a machine.
         group: a regular expression on image ids; images of one group stay together.
         spend: end a run once its labels, including those of val, cost this much; 0: no limit.
@@ -69,6 +71,7 @@ class Study:
     strategies: tuple[str, ...] = ("partal", "random_cells", "random_images")
     seeds: int = 3
     full: bool = True
+    single: bool = False
     threads: int = 1
     group: str = ""
     spend: float = 0.0
@@ -126,7 +129,9 @@ class Study:
         return self.rounds if rounds is None else rounds
 
     def initial_of(self, name: str) -> InitialLabels:
-        """The labels an arm starts with, with the number of images filled in."""
+        """The labels an arm starts with, with the number of images filled in; of `FULL` all labels."""
+        if name == FULL:
+            return InitialLabels(images=0)
         plan = self.arm(name).initial or InitialLabels()
         return replace(plan, images=self.initial) if plan.images is None else plan
 
@@ -179,6 +184,14 @@ class Study:
         """The arm whose start an arm shares: the first with the same start settings; "" is the study itself."""
         settings = self._start_settings(name)
         return next((other for other in ("", *self.strategies) if self._start_settings(other) == settings), name)
+
+    def single_of(self, name: str) -> str:
+        """The arm whose single-task networks an arm is compared with: the first with the same tasks and initial labels.
+
+        "" is the study itself, `FULL` every label.
+        """
+        labels = {other: (self.rows(other), self.initial_of(other)) for other in ("", FULL, *self.strategies, name)}
+        return next(other for other, found in labels.items() if found == labels[name])
 
     def _start_settings(self, name: str) -> tuple[list[str], InitialLabels, list[dict[str, Any]]]:
         """The settings that determine an arm's start: tasks, initial labels and recipe overrides."""

@@ -114,7 +114,7 @@ def _time_in_process(job: Job, pipe: "Connection[Any, Any]") -> None:
     init_worker(job.study.threads)
     timer = TimingProgress()
     try:
-        create_run(job.folder, job.settings, job.study, job.run.arm)
+        create_run(job.folder, job.settings, job.study, job.run.rows(job.study))
         with ProjectFolder.open(job.folder) as project:
             if has_growing_batches(job):
                 _buy_cells(project, job)

@@ -17,7 +17,7 @@ from labelgrid.recipes.schema import PluginChoice
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.strategy import Strategy, check_named
-from labelgrid.simulation.initial import read_cells
+from labelgrid.simulation.listed import listed_cells
 from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
@@ -26,7 +26,7 @@ from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
 #: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "spend", "until", "best_of", "explain"})
+OPEN = frozenset({"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:
@@ -176,7 +176,8 @@ def _check_cells(request: StudyRequest) -> None:
             continue
         path, tasks = request.root / plan.file, {row.name for row in study.rows(name)}
         pool = set(study.splits(request.root)[study.pool])
-        unknown = [cell for cell in read_cells(path) if cell.image_id not in pool or cell.task not in tasks]
+        cells = listed_cells(plan, request.root, pool)
+        unknown = [cell for cell in cells if cell.image_id not in pool or cell.task not in tasks]
         if unknown:
             raise RecipeError(
                 f"The pool of '{name}' has no cell ({unknown[0].image_id}, {unknown[0].task}).",
@@ -187,14 +188,14 @@ def _check_cells(request: StudyRequest) -> None:
 
 
 def widened(request: StudyRequest) -> StudyRequest:
-    """The request plus the strategies, seeds, rounds and `full` of its folder, so that all runs there are resumed."""
+    """The request plus the strategies, seeds, rounds, `full` and `single` of its folder: all its runs are resumed."""
     previous = request.previous()
     if previous is None:
         return request
     study, old = request.study, kept_study(previous, request.out)
     strategies = tuple(dict.fromkeys([*old.strategies, *study.strategies]))
-    seeds, rounds, full = max(old.seeds, study.seeds), max(old.rounds, study.rounds), old.full or study.full
-    return replace(request, study=replace(study, strategies=strategies, seeds=seeds, rounds=rounds, full=full))
+    wider = {name: max(getattr(old, name), getattr(study, name)) for name in ("seeds", "rounds", "full", "single")}
+    return replace(request, study=replace(study, strategies=strategies, **wider))
 
 
 def _is_foreign(name: str) -> bool:

@@ -240,3 +240,27 @@ def test_a_training_without_its_weights_is_refused_at_once(tmp_path: Path, monke
     with pytest.raises(ModelError, match="There is no such weights file"):
         fit.fit(project, Silent(), changes=changes, weights=tmp_path / "nowhere.pt")
     project.close()
+
+
+@pytest.mark.parametrize("network", ["segnet", "mtan"])
+def test_a_network_with_an_encoder_of_its_own_takes_no_backbone_and_no_weights(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("weights_missing", "Encoder"):
+        monkeypatch.setattr(models, name, lambda *_, **__: pytest.fail("it asked for a backbone"))
+    project, _ = labelled(tmp_path, images=2)
+    file = tmp_path / "weights.pt"
+    changes = {"network": {"name": network, "options": {"width": 4}}, "backbone": {"pretrained": True}}
+    with project, pytest.raises(ModelError) as caught:
+        fit.fit(project, Silent(), changes=changes, weights=file)
+    assert str(caught.value).startswith(
+        f"The network '{network}' has an encoder of its own and starts from random weights; the backbone weights in "
+        f"{file} are not used ({project.folder}).\n  Leave out the weights, or name a network that uses [backbone]"
+    )
+    settings = project.folder / "labelgrid.toml"
+    settings.write_text(settings.read_text().replace('weights = ""', f'weights = "{file}"'))
+    with ProjectFolder.open(project.folder) as opened:
+        said = Said()
+        done = fit.fit(opened, said, changes=changes)
+        assert sum(line.endswith(f"the backbone weights in {file} are not used.") for line in said.lines) == 1
+        assert restore(opened, done)[1].digest == done.model

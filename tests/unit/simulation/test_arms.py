@@ -1,6 +1,7 @@
 """Laws of the arms of a study: tasks, initial labels, overrides and rounds of their own, and the starts they share."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -100,7 +101,10 @@ def test_an_arm_overrides_the_grid_and_the_changes_of_the_study() -> None:
         ({"a": {"tasks": ["depth"], "initial": {"plan": "shares", "shares": {"semseg": 1}}}}, "'semseg'.*are depth"),
         ({"a": {"initial": {"plan": "ones"}}}, "plan"),
         ({"a": {"initial": {"plan": "shares"}}}, "plan 'shares' needs initial.shares"),
-        ({"a": {"initial": {"plan": "one", "file": "cells.csv"}}}, "plan 'cells' needs initial.file"),
+        ({"a": {"initial": {"plan": "one", "file": "cells.csv"}}}, "plans 'cells'.*need initial.file"),
+        ({"a": {"initial": {"plan": "ledger"}}}, "'ledger'.*need initial.file"),
+        ({"a": {"initial": {"plan": "one", "rows": "sorted"}}}, "only the plan 'published' uses initial.rows"),
+        ({"a": {"initial": {"plan": "published", "file": "f", "columns": {"dept": 1}}}}, "names the task 'dept'"),
         ({"a": {"initial": {"plan": "shares", "shares": {"depth": 0.0}}}}, "one of them above 0"),
         ({"a": {"initial": {"images": -1}}}, "at least 0"),
         ({"a": {"rounds": -1}}, "rounds must be a number of at least 0"),
@@ -149,20 +153,45 @@ def test_cells_that_the_pool_does_not_have_are_refused_and_another_file_is_anoth
         validate_study(request)
 
 
+@pytest.mark.parametrize(
+    ("lists", "fault"),
+    [
+        ({"normals": ["0003"]}, "has no cell .*0003.jpg, normals"),
+        ({"depth": ["0008"]}, "'0008' of the split file is the name of 0 images"),  # it is of the test split
+        ({"depth": [1]}, "something else than"),
+    ],
+)
+def test_a_published_split_that_does_not_fit_is_refused_before_any_run(
+    tmp_path: Path, lists: dict[str, list[object]], fault: str
+) -> None:
+    arms = {"mine": {"initial": {"plan": "published", "file": "split.pkl"}}}
+    request = study_request(tmp_path, arms=arms, strategies=["mine"])
+    (request.root / "split.pkl").write_bytes(pickle.dumps(lists))
+    with pytest.raises(RecipeError, match=fault):
+        run_study(request)
+    assert not request.out.exists()
+
+
 def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_path: Path) -> None:
     arms = {
         "whole": {"initial": {"images": 4}},
         "one": {"initial": {"plan": "one", "images": 4}},
         "alone": {"tasks": ["depth"], "initial": {"images": 4}},
         "file": {"initial": {"plan": "cells", "file": "cells.csv"}},
+        "ledger": {"initial": {"plan": "ledger", "file": str(tmp_path / "file")}},
+        "published": {"initial": {"plan": "published", "file": "split.pkl"}},
     }
     request = study_request(tmp_path, arms=arms, strategies=list(arms))
     (request.root / "cells.csv").write_text("image,task\n0003.jpg,depth\n0001.jpg,semseg\n")
+    (request.root / "split.pkl").write_bytes(pickle.dumps({"depth": ["0003"], "semseg": ["0001"]}))
     cells = {}
     for name in arms:
         run = Run("start", f"start.{name}", 0, {}, name)
         create_run(
-            tmp_path / name, settings_of(run, request.recipe, "", request.study, request.root), request.study, name
+            tmp_path / name,
+            settings_of(run, request.recipe, "", request.study, request.root),
+            request.study,
+            run.rows(request.study),
         )
         with ProjectFolder.open(tmp_path / name) as project:
             assert step(project, run, request.study, Silent()) and step(project, run, request.study, Silent())
@@ -173,6 +202,7 @@ def test_a_run_begins_with_the_cells_of_its_plan_and_the_images_of_its_seed(tmp_
     assert {cell.image_id for cell in cells["one"]} == images == {cell.image_id for cell in cells["alone"]}
     assert len(cells["one"]) == len(cells["alone"]) == 4 and {cell.task for cell in cells["alone"]} == {"depth"}
     assert {(cell.image_id, cell.task) for cell in cells["file"]} == {("0001.jpg", "semseg"), ("0003.jpg", "depth")}
+    assert cells["file"] == cells["ledger"] == cells["published"]
 
 
 def test_a_study_of_arms_is_one_call_and_its_records_and_report_show_their_names(tmp_path: Path) -> None:

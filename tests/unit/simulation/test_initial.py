@@ -2,14 +2,13 @@
 
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from labelgrid.errors import RecipeError
-from labelgrid.labels.grid import Cell
 from labelgrid.simulation.arms import InitialLabels
-from labelgrid.simulation.initial import initial_cells, most_labels, read_cells
+from labelgrid.simulation.initial import initial_cells, most_labels
 
 IMAGES = [f"room/{number:04d}.jpg" for number in range(200)]
 TASKS = ["semseg", "depth", "normals"]
@@ -31,24 +30,62 @@ def test_the_order_of_the_pool_changes_no_cell_and_another_seed_does(plan: Initi
     assert len(cells) <= most_labels(plan, len(IMAGES), len(TASKS))
 
 
-@pytest.mark.parametrize("plan", PLANS[1:3], ids=lambda plan: plan.plan)
-def test_an_image_draws_the_same_in_any_company(plan: InitialLabels) -> None:
-    whole = initial_cells(plan, IMAGES, TASKS, seed=0)
-    few = initial_cells(plan, IMAGES[50:60], TASKS, seed=0)
+def test_the_random_labels_of_an_image_are_the_same_in_any_company() -> None:
+    whole = initial_cells(InitialLabels("random"), IMAGES, TASKS, seed=0)
+    few = initial_cells(InitialLabels("random"), IMAGES[50:60], TASKS, seed=0)
     assert few == [cell for cell in whole if cell.image_id in IMAGES[50:60]]
 
 
-def test_one_label_per_image_spreads_evenly_over_the_tasks() -> None:
-    cells = initial_cells(InitialLabels("one"), IMAGES, TASKS, seed=0)
-    assert len(cells) == len(IMAGES)
-    assert all(45 < count < 90 for count in Counter(cell.task for cell in cells).values())
+SOME_IMAGES = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=40, unique=True)
+SOME_TASKS = st.lists(st.sampled_from("abcdef"), min_size=1, unique=True)
 
 
-def test_random_labels_are_from_one_to_all_tasks_of_each_image() -> None:
-    cells = initial_cells(InitialLabels("random"), IMAGES, TASKS, seed=0)
+@given(SOME_IMAGES, SOME_TASKS, st.integers(0, 2**31), st.randoms())
+def test_one_label_per_image_is_balanced_over_the_tasks(
+    images: list[str], tasks: list[str], seed: int, shuffler: random.Random
+) -> None:
+    cells = initial_cells(InitialLabels("one"), images, tasks, seed)
+    assert [cell.image_id for cell in cells] == sorted(images)
+    counts = [sum(cell.task == task for cell in cells) for task in tasks]
+    assert max(counts) - min(counts) <= 1
+    for names in (images, tasks):
+        shuffler.shuffle(names)
+    assert initial_cells(InitialLabels("one"), images, tasks, seed) == cells
+
+
+def test_one_label_per_image_has_the_counts_of_the_published_split() -> None:
+    images = [f"{number}.png" for number in range(795)]
+    assert set(Counter(c.task for c in initial_cells(InitialLabels("one"), images, TASKS, 0)).values()) == {265}
+
+
+def test_seeds_differ_in_the_tasks_that_get_the_remainder() -> None:
+    largest = Counter()
+    for seed in range(300):
+        counts = Counter(cell.task for cell in initial_cells(InitialLabels("one"), IMAGES[:4], TASKS, seed))
+        largest.update(task for task, count in counts.items() if count == 2)
+    assert set(largest) == set(TASKS) and all(70 < count < 130 for count in largest.values())
+
+
+@given(SOME_IMAGES, SOME_TASKS, st.integers(0, 2**31), st.randoms())
+def test_random_labels_are_from_one_to_one_less_than_all_tasks_of_each_image(
+    images: list[str], tasks: list[str], seed: int, shuffler: random.Random
+) -> None:
+    plan = InitialLabels("random")
+    cells = initial_cells(plan, images, tasks, seed)
+    sizes = Counter(cell.image_id for cell in cells)
+    assert set(sizes) == set(images) and set(sizes.values()) <= set(range(1, max(len(tasks), 2)))
+    assert len(set(cells)) == len(cells) <= most_labels(plan, len(images), len(tasks))
+    for names in (images, tasks):
+        shuffler.shuffle(names)
+    assert initial_cells(plan, images, tasks, seed) == cells
+
+
+def test_random_labels_have_each_number_and_each_task_equally_often() -> None:
+    images = [f"{number}.png" for number in range(3000)]
+    cells = initial_cells(InitialLabels("random"), images, ["a", "b", "c", "d"], seed=0)
     sizes = Counter(Counter(cell.image_id for cell in cells).values())
-    assert set(sizes) == {1, 2, 3} and all(45 < count < 90 for count in sizes.values())
-    assert all(100 < count < 170 for count in Counter(cell.task for cell in cells).values())
+    assert all(900 < sizes[number] < 1100 for number in (1, 2, 3))  # 1000 expected, a deviation of 26
+    assert all(1400 < count < 1600 for count in Counter(cell.task for cell in cells).values())
 
 
 def test_shares_are_exact_to_one_label() -> None:
@@ -56,23 +93,3 @@ def test_shares_are_exact_to_one_label() -> None:
     assert Counter(cell.task for cell in cells) == {"semseg": 20, "depth": 180}
     odd = initial_cells(InitialLabels("shares", shares={"depth": 2, "normals": 1}), IMAGES[:7], TASKS, seed=0)
     assert Counter(cell.task for cell in odd) == {"depth": 5, "normals": 2}
-
-
-def test_a_file_lists_cells_and_one_that_lists_none_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "cells.csv"
-    path.write_text("image,task\nb.jpg,depth\na.jpg,semseg\nb.jpg,depth\n")
-    assert read_cells(path) == [Cell("a.jpg", "semseg"), Cell("b.jpg", "depth")]
-    for text, fault in (
-        ("image,task\n", "lists no cell"),
-        ("picture,task\na,b\n", "has no column 'image'"),
-        ("image\na\n", "has no column 'task'"),
-        ("", "has no column 'image'"),
-        ("image,task\na.jpg,depth\nb.jpg\n", "Line 3 .* names no image or no task"),
-        ("image,task\na.jpg,depth\n,depth\n", "Line 3 .* names no image or no task"),
-        ("\udcff", "read"),
-    ):
-        path.write_text(text, errors="surrogateescape")
-        with pytest.raises(RecipeError, match=fault):
-            read_cells(path)
-    with pytest.raises(RecipeError, match="cannot be read"):
-        read_cells(tmp_path / "nowhere.csv")

@@ -19,6 +19,7 @@ from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import digest_images, validate_study, widened
+from labelgrid.train.options import ADDED, ADDED_OBJECTIVE
 from tests.studies import study_request
 
 
@@ -123,6 +124,18 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
     (of.out / "study.json").write_text("{")
     with pytest.raises(LabelgridError, match="is damaged"):
         validate_study(of)
+
+
+def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    keep(of)
+    kept = json.loads((of.out / "study.json").read_text())
+    for section, added in (("train", ADDED), ("objective", ADDED_OBJECTIVE)):
+        assert added
+        for name in added:
+            del kept["recipe"][section][name]
+    (of.out / "study.json").write_text(json.dumps(kept))
+    assert validate_study(of)
 
 
 def images_of(of: StudyRequest) -> str:
