@@ -1,11 +1,12 @@
 """Computes the measures of whole campaigns by which the strategies of a study are compared."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
+from labelgrid.report.content import Measured
 from labelgrid.report.endings import Ending, after_last_round, at_equal_cost
 from labelgrid.report.means import (
     ValueGetter,
@@ -21,6 +22,24 @@ from labelgrid.report.means import (
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Better
+
+#: How the names of the measures begin that are relative gains.
+DELTA_MTL = "delta_mtl"
+#: The name of delta_mtl by its reference, and the reference in words.
+OVER_FULL = (
+    DELTA_MTL,
+    "the network with every label, seed by seed: delta_mtl with that network in place of single-task networks. 0 is as "
+    "good as every label",
+)
+OVER_SINGLE = (
+    f"{DELTA_MTL} over single-task networks",
+    "networks of one task each, which the same recipe trained on the strategy's initial labels of that task, seed by "
+    "seed. Labels that the strategy bought are not among theirs",
+)
+OVER_SINGLE_FULL = (
+    f"{DELTA_MTL} over single-task networks with every label",
+    "networks of one task each, which the same recipe trained on every label of that task, seed by seed",
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +97,9 @@ def campaign_measures(results: PointResults, headlines: Mapping[str, str], refer
         _labels_to_reach(results, reference),
         _loss_at(last),
         _loss_at(alike),
-        _delta_mtl(results, headlines, last),
-        _delta_mtl(results, headlines, alike),
+        *(_delta_mtl(ending, headlines, lambda _: results.full, *OVER_FULL) for ending in (last, alike)),
+        _delta_mtl(last, headlines, results.single_task, *OVER_SINGLE),
+        _delta_mtl(last, headlines, lambda _: results.single_task("full"), *OVER_SINGLE_FULL),
         *(_gap_to_full(results, task, name, last) for task, name in headlines.items()),
     ]
     return [measure for measure in measures if any(measure.values.values())]
@@ -138,18 +158,18 @@ def _loss_at(ending: Ending) -> CampaignMeasure:
     return CampaignMeasure(f"loss_mtl {ending.name}", ending.method, "", "lower", ending.values(loss))
 
 
-def _delta_mtl(results: PointResults, headlines: Mapping[str, str], ending: Ending) -> CampaignMeasure:
-    value_of = delta_mtl_value(results, headlines)
+def _delta_mtl(
+    ending: Ending, headlines: Mapping[str, str], references: Callable[[str], Mapping[int, Measured]], *words: str
+) -> CampaignMeasure:
+    """The gain over the references of a strategy, by seed; `words` are the measure's name and its references."""
+    name, over = words
     values: dict[str, dict[int, float]] = {}
     for strategy, networks in ending.networks.items():
+        value_of = delta_mtl_value(references(strategy), headlines)
         found = {seed: value_of(seed, networks[seed]) for seed in sorted(networks)}
         values[strategy] = {seed: value for seed, value in found.items() if math.isfinite(value)}
-    method = (
-        "The mean over tasks of the relative gain of the headline metric over the network with every label, seed by "
-        "seed: delta_mtl with that network in place of single-task networks. 0 is as good as every label. "
-        f"{ending.method}"
-    )
-    return CampaignMeasure(f"delta_mtl {ending.name}", method, "%", "higher", values)
+    method = f"The mean over tasks of the relative gain of the headline metric over {over}. {ending.method}"
+    return CampaignMeasure(f"{name} {ending.name}", method, "%", "higher", values)
 
 
 def _gap_to_full(results: PointResults, task: str, name: str, ending: Ending) -> CampaignMeasure:

@@ -63,7 +63,7 @@ def curves(results: PointResults, headlines: Mapping[str, str], reference: str, 
         curve_figure(results, loss, "loss_mtl", f"{name}-overall"),
     ]
     compared = difference_blocks(results, by_seed(loss), "loss_mtl", "lower", reference, f"{name}-overall")
-    deltas = delta_mtl_value(results, headlines)
+    deltas = delta_mtl_value(results.full, headlines)
     gains = difference_blocks(results, deltas, with_unit("delta_mtl", "%"), "higher", reference, f"{name}-delta_mtl")
     heading: list[Block] = [Heading("All tasks together: delta_mtl, higher is better")] if gains else []
     sections: list[tuple[list[Block], list[Block]]] = [(losses, compared), (heading, gains)]
@@ -157,6 +157,9 @@ def ending_table(ending: Ending, results: PointResults, headlines: Mapping[str, 
     seeds = set().union(*ending.networks.values())
     full = [one for seed, one in results.full.items() if seed in seeds]
     networks |= {"every label": full} if full else {}
+    for name, references in results.single.items():
+        own = [one for seed, one in references.items() if seed in seeds]
+        networks |= {f"{name}: a network for each task": own} if own else {}
     getters: dict[str, ValueGetter] = {"loss_mtl": loss}
     for task, name in headlines.items():
         known = first_result((one for own in networks.values() for one in own), task, name)

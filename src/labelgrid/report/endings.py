@@ -10,6 +10,9 @@ from labelgrid.report.content import Measured
 from labelgrid.report.means import ValueGetter, labels_of, loss, metric
 from labelgrid.report.study_content import PointResults
 
+#: The name of the ending of whole runs.
+LAST = "after the last round"
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -43,7 +46,7 @@ def after_last_round(results: PointResults) -> Ending:
             for name, run in buying.items():
                 networks[name][seed] = run.measured[-1]
     method = "At the end of each run, for seeds whose runs all bought the same number of rounds."
-    return Ending("after the last round", method, networks)
+    return Ending(LAST, method, networks)
 
 
 def at_equal_cost(results: PointResults) -> Ending:

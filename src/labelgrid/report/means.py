@@ -8,7 +8,7 @@ import numpy as np
 
 from labelgrid.report.content import Measured
 from labelgrid.report.statistics import Curve
-from labelgrid.report.study_content import PointResults, RunResult
+from labelgrid.report.study_content import RunResult
 from labelgrid.results import Result, delta_mtl
 
 #: Reads one value of a measured network; NaN if it has none.
@@ -56,14 +56,13 @@ def by_seed(value_of: ValueGetter) -> SeedValueGetter:
     return lambda _seed, measured: value_of(measured)
 
 
-def delta_mtl_value(results: PointResults, headlines: Mapping[str, str]) -> SeedValueGetter:
-    """A getter of delta_mtl in %: the gain over the network with every label of the same seed; NaN without one."""
-    full = results.full
+def delta_mtl_value(references: Mapping[int, Measured], headlines: Mapping[str, str]) -> SeedValueGetter:
+    """A getter of delta_mtl in %: the gain over the reference of the same seed; NaN without one for each task."""
 
     def value_of(seed: int, measured: Measured) -> float:
-        if seed not in full:
+        if seed not in references:
             return math.nan
-        found, base = (_headline_results(one, headlines) for one in (measured, full[seed]))
+        found, base = (_headline_results(one, headlines) for one in (measured, references[seed]))
         if not found.keys() == base.keys() == headlines.keys() or not all(result.value for result in base.values()):
             return math.nan
         return 100 * delta_mtl(found, base)

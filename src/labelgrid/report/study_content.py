@@ -59,6 +59,9 @@ class PointResults:
         runs: all runs of the point.
         details: of one run of each strategy.
         best_of: by name, the arms of which the best after each round is shown in hindsight.
+        single: by name and seed, networks of one task each with the same initial labels, as one: each task's metrics
+            are those of its network.
+        single_of: by strategy, the name of those with its initial labels; "full": of those with every label.
     """
 
     point: str
@@ -66,6 +69,8 @@ class PointResults:
     runs: Sequence[RunResult]
     details: Sequence[RunDetails] = ()
     best_of: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    single: Mapping[str, Mapping[int, Measured]] = field(default_factory=dict)
+    single_of: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, strategy: str) -> dict[int, RunResult]:
         """The runs of a strategy with at least one measured network, finished or not, by seed."""
@@ -88,6 +93,10 @@ class PointResults:
     def full(self) -> dict[int, Measured]:
         """By seed, the metrics of the network that was trained on every label."""
         return {r.seed: r.measured[-1] for r in self.runs if r.kind == "full" and r.measured}
+
+    def single_task(self, name: str) -> Mapping[int, Measured]:
+        """By seed, the networks of one task each with a strategy's initial labels; of "full" with every label."""
+        return self.single.get(self.single_of.get(name, ""), {})
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from labelgrid.report.campaign_measures import CampaignMeasure
+from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure
+from labelgrid.report.endings import LAST
 from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.means import loss, metric
 from labelgrid.report.study_content import PointResults, StudyReport
+from labelgrid.report.wording import spread
 
 
 def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]) -> dict[str, Any]:
@@ -63,6 +65,36 @@ def _measure(measure: CampaignMeasure) -> dict[str, Any]:
             for (first, second), compared in measure.pairs().items()
         ],
     }
+
+
+def delta_mtl_rows(values: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The columns and rows of a table of delta_mtl after the last round, of a study's values.
+
+    A row is a strategy (at a point of the study's grid), a column a reference: mean ± standard deviation over seeds, in
+    %. Both lists are empty for a project, and for a study without references.
+    """
+    names: dict[str, str] = {}
+    found = []
+    for point in values.get("points", ()):
+        measures = [m for m in point["measures"] if m["name"].startswith(DELTA_MTL) and m["name"].endswith(LAST)]
+        names |= {m["name"]: m["name"].removesuffix(LAST).removeprefix(DELTA_MTL).strip() for m in measures}
+        for strategy in point["strategies"]:
+            own = {m["name"]: m["strategies"].get(strategy) for m in measures}
+            found.append((strategy, point["point"], own))
+    if not names:
+        return [], []
+    points = any(point for _, point, _ in found)
+    columns = ["strategy", *(["point"] if points else []), *(name or "over every label" for name in names.values())]
+    cells = ([_summary(own.get(name)) for name in names] for _, _, own in found)
+    heads = ([strategy, *([point] if points else [])] for strategy, point, _ in found)
+    return columns, [[*head, *row] for head, row in zip(heads, cells, strict=True)]
+
+
+def _summary(strategy: Mapping[str, Any] | None) -> str:
+    """Mean and standard deviation as text; a dash without a seed."""
+    if not strategy or strategy["mean"] is None:
+        return "–"
+    return spread(strategy["mean"], math.nan if strategy["deviation"] is None else strategy["deviation"])
 
 
 def plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from labelgrid.project.artifacts import Fit, PickRecord, measured_rounds, read_f
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
 from labelgrid.project.status import status_of
+from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training
 from labelgrid.reporting.project_view import data_hash, request_history, round_picks, uncertainty_of
 from labelgrid.versions import installed_versions
@@ -72,8 +73,7 @@ def _about(project: ProjectFolder, fits: Mapping[int, Fit]) -> dict[str, str]:
     }
     if fits:
         newest = fits[max(fits)]
-        network, backbone = (newest.recipe.get(part, {}).get("name", "?") for part in ("network", "backbone"))
-        about |= {"Newest network": f"{network} on {backbone}", "Its weights' hash": newest.model}
+        about |= {"Newest network": network_words(newest.recipe), "Its weights' hash": newest.model}
     return about
 
 

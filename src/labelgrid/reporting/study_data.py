@@ -10,7 +10,8 @@ from typing import Any
 from labelgrid.errors import command
 from labelgrid.project.artifacts import read_measured
 from labelgrid.project.folder import SETTINGS, ProjectFolder
-from labelgrid.report.content import Hint
+from labelgrid.recipes.resolve import network_words
+from labelgrid.report.content import Hint, Measured
 from labelgrid.report.study_content import PointResults, RunDetails, RunResult, RunState, StudyReport
 from labelgrid.reporting.project_data import timestamp
 from labelgrid.reporting.project_view import (
@@ -21,7 +22,8 @@ from labelgrid.reporting.project_view import (
     uncertainty_of,
 )
 from labelgrid.simulation import results
-from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of
+from labelgrid.simulation.arms import FULL
+from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of, single_name
 from labelgrid.simulation.study import ENDINGS, KEPT, Study, kept_study, notes_of, read_json, versions_of
 from labelgrid.tasks.task import definitions
 from labelgrid.versions import installed_versions
@@ -110,7 +112,25 @@ def _point_results(folder: StudyFolder, point: Mapping[str, Any]) -> PointResult
     firsts = [next((r for r in runs if r.name == name and folder.has_project(r)), None) for name in strategies]
     details = [_run_details(folder, first) for first in firsts if first]
     best_of = {name: arms for name, arms in folder.study.best_of.items() if set(arms) <= set(strategies)}
-    return PointResults(describe_point(point), strategies, [_run_result(folder, run) for run in runs], details, best_of)
+    found = [_run_result(folder, run) for run in runs]
+    single = _single_task(runs, found)
+    single_of = {name: single_name(folder.study.single_of(name)) for name in [*strategies, FULL]}
+    return PointResults(describe_point(point), strategies, found, details, best_of, single, single_of)
+
+
+def _single_task(runs: Sequence[Run], found: Sequence[RunResult]) -> dict[str, dict[int, Measured]]:
+    """By name and seed, the networks of one task each, as one with the metrics of all."""
+    networks: dict[tuple[str, int], list[Measured]] = {}
+    for run, result in zip(runs, found, strict=True):
+        if run.task and result.measured:
+            networks.setdefault((single_name(run.arm), run.seed), []).append(result.measured[-1])
+    single: dict[str, dict[int, Measured]] = {}
+    for (name, seed), ones in networks.items():
+        parts: dict[str, Any] = {"model": "", "spent": sum(one.spent for one in ones), "loss_mtl": math.nan}
+        for part in ("labels", "heldout_labels", "metrics", "without"):
+            parts[part] = {task: value for one in ones for task, value in getattr(one, part).items()}
+        single.setdefault(name, {})[seed] = replace(ones[0], **parts)
+    return single
 
 
 def shown_rounds(path: Path) -> list[tuple[Path, int]]:
@@ -139,7 +159,7 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
         measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]
     else:
         measured = results.measured_of(folder.records.get(run.key, []))
-    if len(folder.study.rows(run.arm)) < len(folder.study.tasks):  # a sum over fewer tasks is not comparable
+    if len(run.rows(folder.study)) < len(folder.study.tasks):  # a sum over fewer tasks is not comparable
         measured = [replace(one, loss_mtl=math.nan) for one in measured]
     state, fault = _ending(folder, run, len(measured), expected)
     return RunResult(run.key, run.kind, run.name, run.seed, measured, state, fault, expected, point)
@@ -158,7 +178,6 @@ def _ending(folder: StudyFolder, run: Run, measured: int, expected: int) -> tupl
 def _about(folder: StudyFolder) -> dict[str, str]:
     """Recipe, study options, seeds, versions and data."""
     study, recipe = folder.study, folder.kept.get("recipe", {})
-    network, backbone = (recipe.get(part, {}).get("name", "?") for part in ("network", "backbone"))
     plain = {k: v for k, v in recipe.get("train", {}).items() if isinstance(v, int | float | str)}
     about = {
         "Data": f"{study.data}: pool {study.pool}, test {study.test}" + (f", val {study.val}" if study.val else ""),
@@ -168,7 +187,7 @@ def _about(folder: StudyFolder) -> dict[str, str]:
         "Start": f"{counted(study.initial, 'image')} with all labels",
         "Budget": f"{study.budget:g} {study.unit} a round, {counted(study.rounds, 'round')}",
         "Threads of a run": str(study.threads),
-        "Network": f"{network} on {backbone}",
+        "Network": network_words(recipe),
         "Training": ", ".join(f"{key} = {value}" for key, value in plain.items()),
     }
     about |= {f"Arm {name}": json.dumps(asdict(arm)) for name, arm in study.arms.items() if name in study.strategies}

@@ -7,7 +7,7 @@ import pytest
 
 from labelgrid.report.campaign_measures import campaign_measures
 from labelgrid.report.study_content import PointResults
-from tests.unit.report.made import HEADLINES, planted, point_results
+from tests.unit.report.made import HEADLINES, network, planted, point_results
 
 COVERS = ["labelgrid.report.study_content"]
 
@@ -74,6 +74,25 @@ def test_delta_mtl_is_the_mean_relative_gain_over_the_network_with_every_label()
     assert depth < 0 and semseg < 0
     assert found.values["partal"][0] == pytest.approx(100 * (depth + semseg) / 2)
     assert (found.unit, found.better) == ("%", "higher")
+
+
+def test_delta_mtl_over_single_task_networks_has_the_reference_of_the_strategys_own_labels() -> None:
+    whole = point_results()
+    own, every = {seed: network(0, 5.0) for seed in range(3)}, {seed: network(9, 2.0, 100) for seed in (0, 1)}
+    references = {"partal": "single", "full": "single.full"}
+    results = replace(whole, single={"single": own, "single.full": every}, single_of=references)
+    measures = {m.name: m for m in campaign_measures(results, HEADLINES, "random_cells") if "delta_mtl" in m.name}
+    assert list(measures) == [
+        "delta_mtl after the last round",
+        "delta_mtl over single-task networks after the last round",
+        "delta_mtl over single-task networks with every label after the last round",
+    ]
+    _, mine, full = measures.values()
+    last = results.finished("partal")[1].measured[-1].loss_mtl  # mIoU is 100 - 10 loss, RMSE loss / 2
+    assert mine.values["partal"][1] == pytest.approx(50 * ((100 - 10 * last) / 50 - 1 + 1 - last / 5))
+    assert full.values["partal"][1] == pytest.approx(50 * ((100 - 10 * last) / 80 - 1 + 1 - last / 2))
+    assert set(mine.values["partal"]) == {0, 1, 2} and mine.values["random_cells"] == {}
+    assert set(full.values["partal"]) == set(full.values["random_cells"]) == {0, 1}
 
 
 def test_an_arm_without_all_tasks_has_no_delta_mtl() -> None:

@@ -127,7 +127,7 @@ def test_values_that_are_not_finite_are_left_out() -> None:
 
 def test_delta_mtl_is_relative_to_the_seeds_own_network_with_every_label() -> None:
     results = point_results(planted("partal", 0.2))
-    value_of = delta_mtl_value(results, HEADLINES)
+    value_of = delta_mtl_value(results.full, HEADLINES)
     one = results.finished("partal")[1].measured[2]
     found = {task: one.metrics[task][name] for task, name in HEADLINES.items()}
     base = {task: results.full[1].metrics[task][name] for task, name in HEADLINES.items()}

@@ -11,8 +11,8 @@ from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.statistics import compare
 from labelgrid.report.study_content import StudyReport
 from labelgrid.report.study_page import study_page
-from labelgrid.report.values import study_values
-from tests.unit.report.made import planted, point_results, study
+from labelgrid.report.values import delta_mtl_rows, study_values
+from tests.unit.report.made import network, planted, point_results, study
 
 
 def values_of(report: StudyReport) -> dict[str, Any]:
@@ -51,3 +51,17 @@ def test_one_seed_has_no_deviation_and_unfinished_runs_are_named() -> None:
     values = values_of(study(replace(one, runs=cut)))
     assert values["points"][0]["measures"][0]["strategies"]["partal"]["deviation"] is None
     assert values["unfinished"] == [{"run": "full-seed0", "point": "", "state": "failed", "fault": "out of memory"}]
+
+
+def test_the_table_of_delta_mtl_has_a_row_for_each_strategy_and_a_column_for_each_reference() -> None:
+    assert delta_mtl_rows({"project": "flat"}) == ([], [])
+    plain = point_results()
+    columns, rows = delta_mtl_rows(values_of(study(plain)))
+    assert columns == ["strategy", "over every label"] and [row[0] for row in rows] == ["partal", "random_cells"]
+    single = {"single": {seed: network(0, 6.0) for seed in range(3)}}
+    results = replace(plain, point="train.steps=5", single=single, single_of={"partal": "single"})
+    columns, rows = delta_mtl_rows(values_of(study(results)))
+    assert columns == ["strategy", "point", "over every label", "over single-task networks"]
+    assert rows[0][:2] == ["partal", "train.steps=5"] and " ± " in rows[0][3] and rows[1][3] == "–"
+    bare = replace(plain, runs=[run for run in plain.runs if run.kind != "full"])
+    assert delta_mtl_rows(values_of(study(bare))) == ([], [])

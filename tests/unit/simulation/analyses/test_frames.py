@@ -1,0 +1,48 @@
+"""Pictures of the predictions of all arms, with their metric on each image."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelgrid.errors import LabelgridError
+from labelgrid.simulation.analyse import analyse
+from tests.e2e.commands import done
+from tests.unit.report.test_charts import texts
+from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth
+
+
+def test_each_image_has_its_labels_and_every_arm_with_its_metric(study: Any, tmp_path: Path) -> None:
+    result = analyse(study.folder, "frames", tmp_path, {"images": 2})
+    images = {finding.keys["image"] for finding in result.findings}
+    assert len(images) == 2 and images <= set(study.made.names[10:])
+    arms = {finding.run.name for finding in result.findings}
+    assert arms == {"images", "cells", "pseudo", "uncertain"}
+    for finding in result.findings:
+        image, task = str(finding.keys["image"]), str(finding.keys["task"])
+        if finding.run.name == "cells":
+            pair = (outputs(study, "cells", 4, image, [])[task], *truth(study, image, task))
+            assert finding.result.value == pytest.approx(of_set(task, [pair]), rel=2e-3)
+            assert finding.result.name == HEADLINES[task]
+    drawn = sorted(path.name for path in tmp_path.glob("*.png"))
+    assert drawn == sorted(f"frames-{image}.png" for image in images)
+    written = texts(next(iter(tmp_path.glob("frames-*.svg"))).read_bytes())
+    assert {"label", "cells", "images", "semseg"} <= set(written)
+    assert any(text.startswith("mIoU ") and text.endswith("%") for text in written)
+
+
+def test_named_images_are_shown_and_others_refused(study: Any, tmp_path: Path) -> None:
+    (name,) = study.made.names[12:13]
+    result = analyse(study.folder, "frames", tmp_path, {"ids": [name]})
+    assert {finding.keys["image"] for finding in result.findings} == {name}
+    with pytest.raises(LabelgridError, match=r"is no image of the test split(.|\n)*Nothing was written"):
+        analyse(study.folder, "frames", tmp_path / "no", {"ids": [study.made.names[0]]})
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_command_shows_a_row_for_each_arm_image_and_task(study: Any) -> None:
+    rows = json.loads(done("analyse", study.folder, "frames", "--set", "images=1", "--json").out)["means"]
+    assert {(row["arm"], row["task"]) for row in rows} >= {("cells", task) for task in HEADLINES}
+    shown = done("analyse", study.folder, "frames", "--set", "images=1").out
+    assert all(metric in shown for metric in HEADLINES.values())

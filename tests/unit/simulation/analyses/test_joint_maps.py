@@ -1,0 +1,53 @@
+"""Pictures of MTPSL's joint maps of a prediction and a label."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from labelgrid.errors import LabelgridError
+from labelgrid.simulation.analyse import analyse
+from labelgrid.train.mappings import MAPPINGS, Norm
+from tests.unit.report.test_charts import texts
+from tests.unit.simulation.conftest import SIMULATE, finished_study
+
+ARMS = """
+[simulate.arms.mtpsl]
+initial = { plan = "one", images = 0 }
+rounds = 0
+changes = { terms = { mtpsl = { mapping = "light" } } }
+[simulate.arms.sl]
+initial = { plan = "one", images = 0 }
+rounds = 0
+"""
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    return finished_study(tmp_path_factory.mktemp("learnt"), SIMULATE + ARMS)
+
+
+def test_each_pair_of_the_networks_with_the_term_is_shown(learnt, tmp_path: Path) -> None:
+    result = analyse(learnt.folder, "joint_maps", tmp_path)
+    pairs = {(f.keys["source"], f.keys["target"]) for f in result.findings if f.run.name == "mtpsl"}
+    assert len(pairs) == 6 and all(0 <= f.result.value <= 2 for f in result.findings)
+    assert {f.run.name for f in result.findings} == {"mtpsl"}
+    assert {str(f.keys["image"]) for f in result.findings} == {learnt.made.names[10]}
+    written = texts((tmp_path / "joint-maps-mtpsl.svg").read_bytes())
+    assert {"depth, predicted", "normals, label", "its map"} <= set(written)
+
+
+def test_an_image_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
+    with pytest.raises(LabelgridError, match=r"has no label of every task(.|\n)*Nothing was written"):
+        analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": "none.png"})
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_pictured_leads_to_what_is_compared() -> None:
+    for build in MAPPINGS.values():
+        mapping = build({"a": 1}, 8, 2, Norm())
+        shared, condition = mapping.shared("a", torch.rand(2, 1, 64, 64)), torch.tensor([0, 1])
+        x = mapping.before_last(shared, condition)
+        for part in mapping.rest[mapping.last :]:
+            x = part(x, condition)
+        torch.testing.assert_close(x, mapping(shared, condition))
