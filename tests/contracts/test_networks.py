@@ -137,7 +137,7 @@ class Sideways(Features):
     """Features that are repeated as a batch, not image by image."""
 
     def repeat(self, n: int) -> "Sideways":
-        return self._each(lambda part: torch.cat([part] * n))
+        return self.each(lambda part: torch.cat([part] * n))
 
 
 class Averaged(Features):

@@ -1,4 +1,4 @@
-"""The networks of the papers have the public code's parameter counts, part by part (the survey's repository)."""
+"""The networks of the papers have the public code's parameter counts (the repositories of the survey and of MTAN)."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from labelgrid.labels.grid import TaskRow
-from labelgrid.nets import pad_net, shared_heads
+from labelgrid.nets import mtan, pad_net, segnet, shared_heads
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
@@ -15,10 +15,12 @@ from labelgrid.tasks.task import Task, build_all, definitions
 
 COVERS = ["labelgrid.nets.shared_heads"]
 BACKBONE, FUSE = 3_860_720, 270 * 270 + 270 + 2 * 270
-#: The outputs of each task of NYUv2 and of PASCAL.
+#: The outputs of each task of NYUv2 and of PASCAL; of NYUv2 as MTAN prepared it, with three tasks and with one.
 OUTPUTS = {
     "nyud": {"semseg": 40, "depth": 1, "normals": 3},
     "pascal": {"semseg": 21, "parts": 7, "saliency": 1, "edges": 1, "normals": 3},
+    "mtan": {"semseg": 13, "depth": 1, "normals": 3},
+    "one": {"semseg": 13},
 }
 #: Two blocks at 256 channels without a shortcut; a shortcut from 270 channels and its block's wider first convolution.
 BLOCKS = 2 * (256 * 64 + 2 * 64 + 9 * 64 * 64 + 2 * 64 + 64 * 256 + 2 * 256)
@@ -71,3 +73,19 @@ def test_shared_heads_are_the_public_baseline(data: str, whole: int) -> None:
     assert count(network.get_submodule("bodies")) == len(outputs) * FUSE
     assert count(network.get_submodule("last")) == sum(270 * channels + channels for channels in outputs.values())
     assert count(network) == whole
+
+
+#: MTAN's public networks hold the log-variances of uncertainty weighting, one a task; here they are a balancer's.
+LOG_VARIANCES = 3
+
+
+@pytest.mark.parametrize(
+    ("data", "build", "options", "whole"),
+    [
+        ("mtan", segnet.build, segnet.Options(), 25_055_188 - LOG_VARIANCES),
+        ("one", segnet.build, segnet.Options(), 24_981_069),
+        ("mtan", mtan.build, mtan.Options(), 44_229_076 - LOG_VARIANCES),
+    ],
+)
+def test_segnet_and_mtan_are_the_public_ones(data: str, build: object, options: object, whole: int) -> None:
+    assert count(made(build, data, options)) == whole

@@ -15,6 +15,7 @@ from labelgrid.errors import ModelError
 from labelgrid.files import open_regular, read_bytes
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
+from labelgrid.nets.padding import cropped, padded
 
 
 class Encoder(nn.Module):
@@ -59,9 +60,9 @@ class Encoder(nn.Module):
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
         height, width = image.shape[-2:]
-        padded = functional.pad(image, (0, -width % self.reduction, 0, -height % self.reduction))
-        maps = [scale for i, scale in enumerate(self.backbone(padded)) if i in self.used]
-        levels = tuple(_cropped(scale, stride, height, width) for scale, stride in zip(maps, self.strides, strict=True))
+        scales = self.backbone(padded(image, self.reduction))
+        maps = [scale for i, scale in enumerate(scales) if i in self.used]
+        levels = tuple(cropped(scale, stride, height, width) for scale, stride in zip(maps, self.strides, strict=True))
         return Features(self._fused(maps, height, width), levels)
 
     def _fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
@@ -72,37 +73,18 @@ class Encoder(nn.Module):
         size, stride = maps[0].shape[-2:], self.strides[0]
         if self.mix is None:
             raised = [maps[0], *(_resize(scale, size) for scale in maps[1:])]
-            return _cropped(torch.cat(raised, 1), stride, height, width)
+            return cropped(torch.cat(raised, 1), stride, height, width)
         weight, bias = self.mix.get_parameter("0.weight"), self.mix.get_parameter("0.bias")
         parts = torch.split(weight, [scale.shape[1] for scale in maps], 1)
         total = functional.conv2d(maps[0], parts[0], bias)
         for scale, part in zip(maps[1:], parts[1:], strict=True):
             total = total + _resize(functional.conv2d(scale, part), size)
-        fused: Tensor = self.mix[1:](_cropped(total, stride, height, width))
+        fused: Tensor = self.mix[1:](cropped(total, stride, height, width))
         return fused
 
 
 def _resize(x: Tensor, size: torch.Size) -> Tensor:
     return functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
-
-
-def _cropped(padded: Tensor, stride: int, height: int, width: int) -> Tensor:
-    """Crop a map over a padded image to the image: ceil(side / stride) cells that span exactly the image's side."""
-    rows, columns = -(-height // stride), -(-width // stride)
-    cropped = padded[..., :rows, :columns]
-    return _fitted(_fitted(cropped, height / (rows * stride), -2), width / (columns * stride), -1)
-
-
-def _fitted(cells: Tensor, share: float, axis: int) -> Tensor:
-    """As many cells along an axis that span only this share of it, interpolated linearly."""
-    if share == 1:
-        return cells
-    count = cells.shape[axis]
-    position = ((torch.arange(count, device=cells.device) + 0.5) * share - 0.5).clamp(min=0)
-    low = position.long()
-    weight = (position - low).to(cells.dtype).view(-1, *[1] * (-1 - axis))
-    below, above = cells.index_select(axis, low), cells.index_select(axis, (low + 1).clamp(max=count - 1))
-    return torch.lerp(below, above, weight)
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
+import torch
 from torch import Tensor, nn
 
 from labelgrid.pixel.target import Target
@@ -37,7 +38,7 @@ class Features:
 
     def __getitem__(self, rows: slice | Tensor) -> Self:
         """The features of some images of the batch."""
-        return self._each(lambda part: part[rows])
+        return self.each(lambda part: part[rows])
 
     def repeat(self, n: int) -> Self:
         """Repeat each image n times, copies next to each other: [n * b, ...].
@@ -48,9 +49,10 @@ class Features:
             >>> Features(map, (map,)).repeat(2).shared.flatten()
             tensor([1, 1, 2, 2])
         """
-        return self._each(lambda part: part.repeat_interleave(n, 0))
+        return self.each(lambda part: part.repeat_interleave(n, 0))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The features with each of their maps changed."""
         return replace(self, **{field.name: _changed(getattr(self, field.name), change) for field in fields(self)})
 
 
@@ -120,3 +122,12 @@ class Network(nn.Module):
         """As `forward`."""
         output: Output = super().__call__(*args, **kwargs)
         return output
+
+
+def example_output(network: Network) -> Output:
+    """The network's output for a small image, to size modules that read it; the network is left as it was."""
+    training = network.training
+    with torch.no_grad():
+        output = network.eval()(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
+    network.train(training)
+    return output

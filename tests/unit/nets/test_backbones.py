@@ -13,7 +13,7 @@ from labelgrid.nets import backbones
 from labelgrid.nets.backbones import Encoder, load_weights
 from labelgrid.nets.options import BackboneOptions
 
-COVERS = ["labelgrid.nets.options"]
+COVERS = ["labelgrid.nets.options", "labelgrid.nets.padding"]
 TINY = BackboneOptions("mobilenetv2_035", pretrained=True, fused=16)
 
 

@@ -1,0 +1,46 @@
+"""Pads images to a multiple of a network's coarsest stride, and crops its maps to the image again."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def padded(image: Tensor, multiple: int) -> Tensor:
+    """Pad images [b, c, h, w] with zeros at the bottom and right so that both sides are multiples of `multiple`.
+
+    Example:
+        >>> padded(torch.ones(1, 3, 5, 8), 4).shape
+        torch.Size([1, 3, 8, 8])
+    """
+    height, width = image.shape[-2:]
+    return functional.pad(image, (0, -width % multiple, 0, -height % multiple))
+
+
+def cropped(whole: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """Crop a map over a padded image to the image: ceil(side / stride) cells that span exactly the image's side.
+
+    Args:
+        whole: [b, c, h', w'], with one cell for each stride × stride pixels of the padded image.
+        stride: of the map.
+        height: of the image.
+        width: of the image.
+
+    Example:
+        >>> cropped(torch.tensor([[[[0.0, 4.0]]]]), 4, 4, 6)
+        tensor([[[[0.0000, 2.5000]]]])
+    """
+    rows, columns = -(-height // stride), -(-width // stride)
+    part = whole[..., :rows, :columns]
+    return _fitted(_fitted(part, height / (rows * stride), -2), width / (columns * stride), -1)
+
+
+def _fitted(cells: Tensor, share: float, axis: int) -> Tensor:
+    """As many cells along an axis that span only this share of it, interpolated linearly."""
+    if share == 1:
+        return cells
+    count = cells.shape[axis]
+    position = ((torch.arange(count, device=cells.device) + 0.5) * share - 0.5).clamp(min=0)
+    low = position.long()
+    weight = (position - low).to(cells.dtype).view(-1, *[1] * (-1 - axis))
+    below, above = cells.index_select(axis, low), cells.index_select(axis, (low + 1).clamp(max=count - 1))
+    return torch.lerp(below, above, weight)

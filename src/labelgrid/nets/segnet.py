@@ -1,0 +1,86 @@
+"""SegNet with one head a task: an encoder and a decoder with max-unpooling, which all tasks share (MTAN's "split").
+
+It is the network of MTPSL on NYUv2 and Cityscapes. It has an encoder of its own with random weights: `[backbone]` and
+`--weights` are not used. Outputs have the image's resolution. There is one stage, so known labels have no effect.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from labelgrid.config import check_ranges
+from labelgrid.nets.blocks import Predict
+from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.options import WIDEST, Rate
+from labelgrid.nets.unpooling import EncoderDecoder, heads, initialise
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """The width, and dropout.
+
+    Args:
+        width: filters of the first stage and of the heads; the other stages have 2, 4, 8 and 8 times as many. 64 in
+            MTAN; 8 or 16 trains on a CPU.
+        dropout: rate of the channel dropout before each head's last convolution; MTAN and MTPSL have none.
+        encoder_dropout: rate of the channel dropout on the decoder's last map.
+    """
+
+    own_encoder: ClassVar[bool] = True
+    width: int = 64
+    dropout: Rate = 0.2
+    encoder_dropout: Rate = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, width=(1, WIDEST // 8))
+
+
+class SegNet(Network):
+    """Encoder and decoder, then for each task a 3×3 convolution, dropout and a 1×1 convolution.
+
+    `Features.shared` is the decoder's last map [b, width, h, w], since all tasks are predicted from it; the decoder
+    therefore belongs to `encoder`. `levels` are the encoder's five pooled maps at 1/2 to 1/32; MTPSL's regulariser
+    compares with the deepest. The positions of the maxima stay inside `encoder`.
+
+    Deviation: a dropout of 0.2 before the last convolutions, so that MC-dropout has something to draw; `dropout = 0`
+    is MTAN's network.
+
+    Source: Badrinarayanan, Kendall & Cipolla 2017 (SegNet); the baseline "split, standard" of MTAN's public code; MTPSL
+    section 4.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+        super().__init__()
+        width = options.width
+        self.encoder = EncoderDecoder(width)
+        self.dropout = ChannelDropout(options.encoder_dropout, width, "encoder")
+        self.bodies = heads(width, tasks)
+        self.last = nn.ModuleDict(
+            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
+        )
+        initialise(self)
+
+    def encode(self, image: Tensor) -> Features:
+        """Run the encoder and the decoder."""
+        features: Features = self.encoder(image)
+        return features
+
+    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+        """Run the heads; known labels are ignored."""
+        shared = self.dropout(features.shared)
+        task_features = {name: body(shared) for name, body in self.bodies.items()}
+        return Output((), self.predict(task_features), features, task_features)
+
+    def predict(self, task_features: Raw) -> Raw:
+        """Run the heads' dropout and last convolution."""
+        return {name: self.last[name](x) for name, x in task_features.items()}
+
+
+def build(tasks: Mapping[str, Task], encoder: object, options: Options) -> SegNet:
+    """Build the network for these tasks; the recipe's encoder is not built."""
+    return SegNet(tasks, options)

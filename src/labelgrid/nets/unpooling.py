@@ -1,0 +1,146 @@
+"""Builds SegNet's encoder and decoder in the form of MTAN's "split" network, and the heads on its full-resolution map.
+
+A layer is a 3×3 convolution, batch norm and ReLU. The encoder has five stages, each of two or three layers and a 2×2
+max-pooling; the decoder mirrors them: it puts each value back where its maximum was (Badrinarayanan, Kendall & Cipolla
+2017; Liu, Johns & Davison 2019).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labelgrid.nets.network import Features
+from labelgrid.nets.padding import cropped, padded
+from labelgrid.tasks.task import Task
+
+#: The filters of the stages, finest first, as multiples of the first stage's.
+TIMES = (1, 2, 4, 8, 8)
+#: The factor between the sides of the image and of the deepest map.
+COARSEST = 2 ** len(TIMES)
+
+
+#: Makes the norm of a layer with so many channels.
+MakeNorm = Callable[[int], nn.Module]
+
+
+def by_image(channels: int) -> nn.Module:
+    """A norm of each map of each image by itself: what batch norm computes in training if it sees one image.
+
+    Example:
+        >>> import torch
+        >>> by_image(1)(torch.tensor([1.0, 3.0, 5.0, 7.0]).view(2, 1, 1, 2)).detach().flatten().round()
+        tensor([-1.,  1., -1.,  1.])
+    """
+    return nn.GroupNorm(channels, channels)
+
+
+def layer(inputs: int, outputs: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
+    """A 3×3 convolution, batch norm or another norm, and ReLU.
+
+    Example:
+        >>> import torch
+        >>> layer(3, 8)(torch.zeros(2, 3, 4, 4)).shape
+        torch.Size([2, 8, 4, 4])
+    """
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+    return nn.Sequential(convolution, norm(outputs), nn.ReLU(inplace=True))
+
+
+def rest(stage: int, width: int, norm: MakeNorm = nn.BatchNorm2d) -> nn.Sequential:
+    """The layers of a stage after its first: one in the two finest stages, two in the others."""
+    return nn.Sequential(*(layer(width, width, norm) for _ in range(1 if stage < 2 else 2)))
+
+
+def initialise(network: nn.Module) -> None:
+    """Draw the weights of all convolutions as MTAN does: Xavier-normal, with zero biases."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.xavier_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def heads(width: int, tasks: Mapping[str, Task]) -> nn.ModuleDict:
+    """The 3×3 convolution of each task's head, without batch norm and ReLU; a 1×1 convolution follows it."""
+    return nn.ModuleDict({name: nn.Conv2d(width, width, 3, padding=1) for name in tasks})
+
+
+@dataclass(frozen=True)
+class StageFeatures(Features):
+    """Features with the maps of all stages, which span the padded image; all are ordered from the finest stage.
+
+    Args:
+        first: the outputs of the encoder's first layers.
+        second: the outputs of its last layers, before the pooling.
+        raised: the unpooled maps, the decoder's inputs.
+        decoded: the decoder's outputs, without the finest stage's, which is `shared`.
+    """
+
+    first: tuple[Tensor, ...]
+    second: tuple[Tensor, ...]
+    raised: tuple[Tensor, ...]
+    decoded: tuple[Tensor, ...]
+
+
+class EncoderDecoder(nn.Module):
+    """The encoder and decoder, which all tasks share. `filters` are those of the stages, finest first.
+
+    Images [b, 3, h, w] of any size are padded with zeros at the bottom and right to multiples of 32. The decoder's last
+    map and the pooled maps are cropped to the image, so that their cells span exactly the image.
+
+    Args:
+        width: filters of the first stage; the others have 2, 4, 8 and 8 times as many.
+        inputs: channels of the images, or of other maps.
+        norm: makes the norms.
+
+    Example:
+        >>> import torch
+        >>> features = EncoderDecoder(4)(torch.zeros(1, 3, 40, 64))
+        >>> features.shared.shape, features.deepest.shape
+        (torch.Size([1, 4, 40, 64]), torch.Size([1, 32, 2, 2]))
+    """
+
+    def __init__(self, width: int, inputs: int = 3, norm: MakeNorm = nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.filters = tuple(width * times for times in TIMES)
+        down, up = list(pairwise((inputs, *self.filters))), list(pairwise((width, *self.filters)))
+        self.first = nn.ModuleList(layer(before, after, norm) for before, after in down)
+        self.second = nn.ModuleList(rest(i, after, norm) for i, (_, after) in enumerate(down))
+        self.first_up = nn.ModuleList(layer(coarse, fine, norm) for fine, coarse in up)
+        self.second_up = nn.ModuleList(rest(i, fine, norm) for i, (fine, _) in enumerate(up))
+
+    def forward(self, image: Tensor) -> Features:
+        """Encode images [b, 3, h, w]: the decoder's last map [b, width, h, w], and the encoder's pooled maps."""
+        found = self.stages(image)
+        return Features(found.shared, found.levels)
+
+    def stages(self, image: Tensor) -> StageFeatures:
+        """As `forward`, with the maps of all stages."""
+        height, width = image.shape[-2:]
+        first, second, pooled, places = self._down(image)
+        raised, decoded = [], [pooled[-1]]
+        for stage in reversed(range(len(TIMES))):
+            raised.append(functional.max_unpool2d(decoded[-1], places[stage], (2, 2)))
+            decoded.append(self.second_up[stage](self.first_up[stage](raised[-1])))
+        *coarser, finest = decoded[1:]
+        levels = tuple(cropped(level, 2 ** (i + 1), height, width) for i, level in enumerate(pooled))
+        maps = (tuple(first), tuple(second), tuple(raised[::-1]), tuple(coarser[::-1]))
+        return StageFeatures(finest[..., :height, :width], levels, *maps)
+
+    def codes(self, image: Tensor) -> Tensor:
+        """The deepest pooled map [b, 8 width, h', w'] of images; the decoder does not run."""
+        return cropped(self._down(image)[2][-1], COARSEST, *image.shape[-2:])
+
+    def _down(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
+        """The outputs of the encoder's first and last layers, the pooled maps, and the places of their maxima."""
+        first, second, pooled, places, x = [], [], [], [], padded(image, COARSEST)
+        for before, after in zip(self.first, self.second, strict=True):
+            first.append(before(x))
+            second.append(after(first[-1]))
+            x, place = functional.max_pool2d(second[-1], 2, return_indices=True)
+            pooled.append(x)
+            places.append(place)
+        return first, second, pooled, places
