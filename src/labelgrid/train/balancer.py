@@ -1,9 +1,10 @@
 """Defines the interface of balancers, which turn the losses of several tasks into one backward pass."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 #: Maps task losses {task: [b]} and the mask of labels [b, t] to the supervised loss, a scalar.
@@ -23,6 +24,8 @@ class TaskLosses:
         step: the number of optimiser steps before this one.
         progress: 0 at the start of the training, 1 at its end.
         backward: runs `loss.backward()` with the device's loss scaling.
+        epoch: the number of whole epochs before this step.
+        classes: the tasks whose predictions are probabilities of classes; the others predict values.
     """
 
     losses: Mapping[str, Tensor]
@@ -33,6 +36,8 @@ class TaskLosses:
     step: int
     progress: float
     backward: Callable[..., Any]
+    epoch: int = 0
+    classes: frozenset[str] = frozenset()
 
     @property
     def labelled(self) -> list[str]:
@@ -52,6 +57,45 @@ class TaskLosses:
         """One task's loss, a scalar: `reduce` of this task alone."""
         column = list(self.losses).index(task)
         return reduce({task: self.losses[task]}, self.present[:, column : column + 1])
+
+    def only(self, tasks: Sequence[str]) -> "TaskLosses":
+        """The same step with some of its tasks."""
+        columns = [list(self.losses).index(task) for task in tasks]
+        return replace(self, losses={task: self.losses[task] for task in tasks}, present=self.present[:, columns])
+
+    def parts(self, reduce: Reduce, weights: Mapping[str, float]) -> dict[str, Tensor]:
+        """The labelled tasks' shares of the supervised loss with these weights, scalars that add up to it.
+
+        Unlike `of`, a share of `image_mean` is divided by the number of labels of each image.
+
+        Example:
+            >>> import torch
+            >>> from functools import partial
+            >>> from labelgrid.train.objective import supervised
+            >>> losses = {"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])}
+            >>> present = torch.tensor([[True, False], [True, True]])
+            >>> step = TaskLosses(losses, present, torch.zeros(()), torch.zeros(2), (), 0, 0.0, print)
+            >>> shares = step.parts(partial(supervised, reduction="image_mean"), {"a": 1.0, "b": 1.0})
+            >>> {name: share.item() for name, share in shares.items()}
+            {'a': 2.0, 'b': 0.5}
+        """
+        step = self.only(self.labelled)
+        nothing = {name: torch.zeros_like(loss) for name, loss in step.losses.items()}
+        return {
+            name: reduce({**nothing, name: weights[name] * loss}, step.present) for name, loss in step.losses.items()
+        }
+
+    def mean(self, task: str) -> Tensor:
+        """One task's mean loss over the images that have its label, a scalar without a graph."""
+        column = list(self.losses).index(task)
+        return self.losses[task].detach()[self.present[:, column]].mean()
+
+    def without_labels(self, reduce: Reduce) -> Tensor:
+        """Back-propagate a step in which no image has a label: only the terms' losses count. Returns the total."""
+        total = reduce(self.losses, self.present) + self.other
+        if total.requires_grad:
+            self.backward(total)
+        return total.detach()
 
 
 class Balancer(nn.Module):

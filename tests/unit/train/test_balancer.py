@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from labelgrid.progress import Silent
-from labelgrid.train.balancer import Balancer
+from labelgrid.train.balancer import Balancer, TaskLosses
+from labelgrid.train.objective import supervised
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
@@ -53,6 +54,44 @@ def test_a_balancer_gets_the_shared_features_and_parameters_the_step_and_who_has
     step = balancer.given[0]
     assert [id(p) for p in step.parameters] == [id(p) for p in encoder if p.requires_grad]
     assert step.present.shape == (2, 2) and step.labelled == ["depth", "normals"] and step.features.dim() == 4
+    assert [step.epoch for step in balancer.given] == [0, 0, 1, 1] and step.classes == frozenset()
+
+
+def test_a_balancer_is_told_which_tasks_are_classes(tmp_path):
+    made = make_dataset(tmp_path, n=4, size=(32, 64), tasks=("semseg", "depth", "edges"))
+    balancer = Weighing()
+    trained(made, balancer)
+    assert balancer.given[0].classes == {"semseg", "edges"}
+
+
+def reduce(losses, present):
+    return supervised(losses, present, "image_mean")
+
+
+def test_parts_and_means_are_those_of_the_labelled_tasks():
+    losses = {"a": torch.tensor([2.0, 4.0, 9.0]), "b": torch.tensor([9.0, 3.0, 9.0]), "c": torch.full((3,), 9.0)}
+    present = torch.tensor([[True, False, False], [True, True, False], [False, False, False]])
+    step = TaskLosses(losses, present, torch.zeros(()), torch.zeros(()), (), 7, 0.5, print, 3, frozenset({"a"}))
+    weights = {"a": 1.0, "b": 2.0, "c": 1.0}
+    parts = step.parts(reduce, weights)
+    assert {name: part.item() for name, part in parts.items()} == {"a": pytest.approx(4 / 3), "b": 1.0}
+    whole = reduce({name: weights[name] * loss for name, loss in losses.items()}, present)
+    assert sum(parts.values()).item() == pytest.approx(whole.item())
+    assert (step.mean("a").item(), step.mean("b").item()) == (3.0, 3.0)
+    few = step.only(["c", "a"])
+    assert list(few.losses) == ["c", "a"] and torch.equal(few.present, present[:, [2, 0]])
+    assert (few.step, few.epoch, few.classes, few.labelled) == (7, 3, {"a"}, ["a"])
+
+
+def test_a_step_without_labels_leaves_the_terms_gradient():
+    weight, unlabelled, given = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True), []
+    step = TaskLosses({"a": unlabelled}, torch.zeros(2, 1).bool(), weight.sum(), weight, (), 0, 0.0, given.append)
+    assert step.without_labels(reduce).item() == 2.0
+    given[0].backward()
+    assert weight.grad.tolist() == [1, 1] and not unlabelled.grad.any()
+    step = TaskLosses({"a": unlabelled}, torch.zeros(2, 1).bool(), torch.zeros(()), weight, (), 0, 0.0, given.append)
+    step.without_labels(reduce)
+    given[1].backward()  # also without a term
 
 
 def test_its_own_parameters_have_their_own_rate_and_no_weight_decay(data):

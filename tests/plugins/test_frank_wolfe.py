@@ -11,10 +11,10 @@ from labelgrid.progress import Silent
 from labelgrid.rounds import fit
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.objective import supervised
-from tests.plugins.mgda import Mgda, Options, smallest
+from tests.plugins.frank_wolfe import Mgda, Options, smallest
 from tests.rounds import labelled, whole_round
 
-CHANGES = {"train": {"epochs": 3}, "balance": {"name": "tests.plugins.mgda:build"}}
+CHANGES = {"train": {"epochs": 3}, "balance": {"name": "tests.plugins.frank_wolfe:build"}}
 
 
 def test_a_killed_training_with_mgda_resumes(tmp_path):

@@ -1,0 +1,92 @@
+"""DWA: weighs a task by how slowly its loss fell over the last two epochs (dynamic weight average).
+
+Source: MTAN (Liu et al. 2019), section 3.3: weights K softmax(r / T) with r = L(t-1) / L(t-2), the ratio of mean epoch
+losses. They multiply the objective's weights. In the first two epochs they are 1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labelgrid.config import check_ranges
+from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+
+
+@dataclass(frozen=True)
+class Options:
+    """The softmax.
+
+    Args:
+        temperature: T; the larger, the more equal the weights.
+    """
+
+    temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, temperature=(1e-3, 1e6))
+
+
+class DynamicWeightAverage(Balancer):
+    """Keeps each task's mean losses of the last two epochs in which it had labels.
+
+    Reading: the mean is over labels, not over batches, which have different numbers of them. A task that did not have
+    labels in two epochs yet has the weight 1, and the others share the softmax.
+
+    Attributes:
+        sums: of the current epoch's losses, [t].
+        counts: of the current epoch's labels, [t].
+        last: the mean losses of the last epoch, [t]; 0 if there is none.
+        before: those of the epoch before, [t].
+        epoch: the number of the current epoch.
+    """
+
+    sums: Tensor
+    counts: Tensor
+    last: Tensor
+    before: Tensor
+    epoch: Tensor
+
+    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
+        super().__init__()
+        self.fixed, self.reduce, self.temperature = weights, reduce, options.temperature
+        for name in ("sums", "counts", "last", "before"):
+            self.register_buffer(name, torch.zeros(len(weights)))
+        self.register_buffer("epoch", torch.tensor(0))
+
+    def backward(self, step: TaskLosses) -> Tensor:
+        """As `Balancer.backward`."""
+        if step.epoch != int(self.epoch):
+            self._close(step.epoch)
+        self._count(step)
+        factors = dict(zip(step.losses, self.weights(), strict=True))
+        weighted = {name: self.fixed[name] * factors[name] * loss for name, loss in step.losses.items()}
+        total = self.reduce(weighted, step.present) + step.other
+        step.backward(total)
+        return total.detach()
+
+    def weights(self) -> Tensor:
+        """The weights of the current epoch, [t]; their mean is 1."""
+        ratios = self.last / self.before
+        known = (self.last != 0) & (self.before != 0)
+        shares = torch.where(known, ratios / self.temperature, -torch.inf).softmax(0)
+        return torch.where(known, known.sum() * shares, 1.0)
+
+    def _close(self, epoch: int) -> None:
+        """Take the means of the epoch that ended. A task without labels in it keeps its former ones."""
+        seen = self.counts > 0
+        self.before = torch.where(seen, self.last, self.before)
+        self.last = torch.where(seen, self.sums / self.counts.clamp(min=1), self.last)
+        self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
+        self.epoch.fill_(epoch)
+
+    def _count(self, step: TaskLosses) -> None:
+        losses = torch.stack([loss.detach() for loss in step.losses.values()], 1)
+        self.sums += torch.where(step.present, losses, 0.0).sum(0)
+        self.counts += step.present.sum(0)
+
+
+def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> DynamicWeightAverage:
+    """Build the balancer."""
+    return DynamicWeightAverage(weights, reduce, options)

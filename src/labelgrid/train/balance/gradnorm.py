@@ -1,0 +1,106 @@
+"""GradNorm: learns weights with which the tasks' gradients have norms by how slowly the tasks learn.
+
+Source: Chen et al. 2018, algorithm 1. The sum of the weights is the number of tasks; they multiply the objective's
+weights.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from labelgrid.config import check_ranges
+from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.shared_gradients import SharedGradients
+
+#: The least weight. Deviation: the paper's weights can fall below 0, where a loss would be increased.
+LEAST = 1e-3
+
+
+@dataclass(frozen=True)
+class Options:
+    """The weights.
+
+    Args:
+        alpha: the power of a task's relative rate of learning in its target; 0: all norms are to be equal. 1.5 is the
+            paper's for NYUv2.
+        at: where the norms are taken: at the last shared `"layer"` (the paper), that is the shared parameter with two
+            axes or more that is nearest to the shared features; or at these `"features"`.
+        heads: the gradients of the tasks' own parameters are `"weighted"`, as the paper's loss is; or `"plain"`, with
+            the objective's weights alone, as in LibMTL.
+        learning_rate: of the weights; 0: the training's.
+    """
+
+    alpha: float = 1.5
+    at: Literal["layer", "features"] = "layer"
+    heads: Literal["weighted", "plain"] = "weighted"
+    learning_rate: float = 0.025
+
+    def __post_init__(self) -> None:
+        check_ranges(self, alpha=(0, 10), learning_rate=(0, 10))
+
+
+class GradNorm(Balancer):
+    """Moves each labelled task's gradient norm towards the mean norm times its relative loss to the power alpha.
+
+    Reading: L(0) is a task's mean loss in the first batch in which it has a label. Means over tasks are over those with
+    a label in the batch; the weights of the others get no gradient.
+
+    Attributes:
+        initial: L(0) by task, [t]; 0 where the task had no label yet.
+    """
+
+    initial: Tensor
+
+    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
+        super().__init__()
+        self.fixed, self.reduce, self.options = weights, reduce, options
+        self.learning_rate = options.learning_rate
+        self.weights = nn.ParameterDict({name: nn.Parameter(torch.ones(())) for name in weights})
+        self.register_buffer("initial", torch.zeros(len(weights)))
+
+    def backward(self, step: TaskLosses) -> Tensor:
+        """As `Balancer.backward`."""
+        if not step.labelled:
+            return step.without_labels(self.reduce)
+        self._normalise()
+        losses = step.parts(self.reduce, self.fixed)
+        gradients = SharedGradients(step, losses, "features")
+        weights = torch.stack([self.weights[name] for name in losses])
+        norms = weights * self._norms(gradients)
+        target = norms.detach().mean() * self._rates(step) ** self.options.alpha
+        factors = weights.detach()
+        heads = factors.tolist() if self.options.heads == "weighted" else [1.0] * len(losses)
+        gradients.weigh(factors, heads, (norms - target).abs().sum())
+        return (factors @ torch.stack(list(losses.values())).to(factors) + step.other).detach()
+
+    def _norms(self, gradients: SharedGradients) -> Tensor:
+        """The norms of the tasks' gradients without these weights, [t]."""
+        if self.options.at == "features":
+            gradients.refuse_bypass("layer")
+            return gradients.rows.norm(dim=1)
+        return gradients.at_layer(gradients.last_layer()).norm(dim=1)
+
+    def _rates(self, step: TaskLosses) -> Tensor:
+        """The labelled tasks' losses relative to their first ones, divided by the mean of these, [t]."""
+        columns = [list(step.losses).index(name) for name in step.labelled]
+        now = torch.stack([step.mean(name) for name in step.labelled]).to(self.initial)
+        first = self.initial[columns]
+        first = torch.where(first == 0, now, first)
+        self.initial[columns] = first
+        ratios = torch.where(first == 0, 1.0, now / first)
+        return ratios / ratios.mean()
+
+    @torch.no_grad()
+    def _normalise(self) -> None:
+        """Scale the weights so that their sum is the number of tasks, after the optimiser's last step."""
+        weights = torch.stack(list(self.weights.values())).clamp(min=LEAST)
+        for weight, scaled in zip(self.weights.values(), weights * len(weights) / weights.sum(), strict=True):
+            weight.copy_(scaled)
+
+
+def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> GradNorm:
+    """Build the balancer."""
+    return GradNorm(weights, reduce, options)

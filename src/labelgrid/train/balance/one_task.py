@@ -1,0 +1,66 @@
+"""Learns one task in each step: only its loss is back-propagated, so that tasks do not disturb each other.
+
+The task is drawn among those with a label in the batch. The terms' losses count in every step.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from labelgrid.streams import stream
+from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+
+
+@dataclass(frozen=True)
+class Options:
+    """The order of the tasks.
+
+    Args:
+        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes them in their order.
+    """
+
+    order: Literal["random", "turns"] = "random"
+
+
+class SingleTask(Balancer):
+    """Multiplies the loss of one labelled task by its fixed weight and back-propagates it.
+
+    The draw belongs to the number of the step, so that a resumed training draws the same tasks. A task is learnt in
+    about 1/K of the steps: against `fixed`, terms count K times as much beside each task under `task_sum`.
+
+    Source: gradient isolation of StableMTL (2506.08013), as described by others; the paper itself was not seen.
+    Deviation: StableMTL's batches hold one task; here a batch holds all, and one of its tasks is learnt.
+    """
+
+    seed: Tensor
+
+    def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
+        super().__init__()
+        self.weights, self.reduce, self.options = weights, reduce, options
+        self.register_buffer("seed", torch.randint(2**62, ()))
+
+    def task(self, step: TaskLosses) -> str | None:
+        """The task that is learnt in a step; None if no image has a label."""
+        labelled = step.labelled
+        if not labelled:
+            return None
+        if self.options.order == "turns":
+            return labelled[step.step % len(labelled)]
+        return labelled[int(stream(int(self.seed), "task", step.step).integers(len(labelled)))]
+
+    def backward(self, step: TaskLosses) -> Tensor:
+        """As `Balancer.backward`."""
+        task = self.task(step)
+        if task is None:
+            return step.without_labels(self.reduce)
+        total = self.weights[task] * step.of(task, self.reduce) + step.other
+        step.backward(total)
+        return total.detach()
+
+
+def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> SingleTask:
+    """Build the balancer."""
+    return SingleTask(weights, reduce, options)

@@ -1,0 +1,100 @@
+"""TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or CAGrad.
+
+It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. The objective's weights multiply the losses first,
+and the tasks' own parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from labelgrid.errors import PluginError, RecipeError
+from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+from labelgrid.train.shared_gradients import Place, SharedGradients
+
+#: Maps gradients [t, n] to one [n].
+Aggregator = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The aggregator.
+
+    Args:
+        aggregator: a class of `torchjd.aggregation`. Those with a state, such as `"NashMTL"`, are refused: it belongs
+            to a fixed number of tasks, and a batch may lack some.
+        arguments: of this class, such as `{ c = 0.4 }` for `"CAGrad"`.
+        at: where the gradients are taken: at the shared `"features"`, with one pass through the encoder, or at the
+            shared `"parameters"`, with a pass for each task.
+    """
+
+    aggregator: str = "UPGrad"
+    arguments: dict[str, int | float | str | bool] | None = None
+    at: Literal["features", "parameters"] = "features"
+
+
+class AggregatedGradients(Balancer):
+    """Gives the shared part the aggregated gradient of the labelled tasks."""
+
+    def __init__(self, weights: Mapping[str, float], reduce: Reduce, aggregator: Aggregator, at: Place) -> None:
+        super().__init__()
+        self.fixed, self.reduce, self.aggregator, self.at = weights, reduce, aggregator, at
+
+    def backward(self, step: TaskLosses) -> Tensor:
+        """As `Balancer.backward`.
+
+        Raises:
+            TrainingError: the network's tasks read more of the encoder than the features at which gradients are taken.
+        """
+        if not step.labelled:
+            return step.without_labels(self.reduce)
+        losses = step.parts(self.reduce, self.fixed)
+        gradients = SharedGradients(step, losses, self.at)
+        gradients.refuse_bypass()
+        rows = gradients.rows
+        finite = bool(torch.isfinite(rows).all())  # not if half precision overflows; the loss scaler skips such a step
+        gradients.backward(self.aggregator(rows) if finite else rows.mean(0), [1.0] * len(losses))
+        return (torch.stack(list(losses.values())).sum() + step.other).detach()
+
+
+def aggregator_of(name: str, arguments: Mapping[str, Any]) -> Aggregator:
+    """An aggregator of TorchJD.
+
+    Raises:
+        PluginError: TorchJD or a package that the aggregator needs is not installed. RecipeError: there is no such
+            aggregator, it takes other arguments, or it has a state.
+    """
+    try:
+        from torchjd import aggregation
+
+        known = [key for key in aggregation.__all__ if issubclass(getattr(aggregation, key), aggregation.Aggregator)]
+        if name not in known:
+            raise RecipeError(
+                f"balance.options.aggregator is '{name}', which TorchJD does not have.",
+                next_step=f"It has: {', '.join(known)}.",
+            )
+        made: Aggregator = getattr(aggregation, name)(**arguments)
+    except ImportError as error:
+        raise PluginError(
+            f"The aggregator '{name}' needs a package that is not installed: {error}.",
+            next_step='Run `pip install "labelgrid[balance]"`, or `pip install "torchjd[full]"` for every aggregator.',
+        ) from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RecipeError(
+            f"balance.options.arguments is wrong for '{name}': {error}.",
+            next_step="TorchJD's documentation lists the arguments of its aggregators.",
+        ) from error
+    if hasattr(made, "reset"):
+        raise RecipeError(
+            f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack labels of some.",
+            next_step="Choose one without a state, such as UPGrad.",
+        )
+    return made
+
+
+def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> AggregatedGradients:
+    """Build the balancer."""
+    return AggregatedGradients(weights, reduce, aggregator_of(options.aggregator, options.arguments or {}), options.at)

@@ -1,0 +1,77 @@
+"""TorchJD: which aggregators run, and what is said of those that cannot. Its gradients are in tests/reference."""
+
+import sys
+from functools import partial
+
+import pytest
+import torch
+
+from labelgrid.errors import PluginError, RecipeError, TrainingError
+from labelgrid.train.balance.torchjd import Options, build
+from labelgrid.train.objective import supervised
+from tests.balancing import FULL, PRESENT, Toy
+
+WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
+REDUCE = partial(supervised, reduction="image_mean")
+
+
+def made(aggregator, at="features", **arguments):
+    return build(WEIGHTS, REDUCE, Options(aggregator, arguments, at))
+
+
+def test_the_missing_package_is_named_with_its_extra(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchjd"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torchjd", None)
+    with pytest.raises(PluginError, match=r"not installed(.|\n)*labelgrid\[balance\]"):
+        made("UPGrad")
+
+
+@pytest.fixture
+def installed():
+    pytest.importorskip("torchjd", reason="its aggregators need the extra [balance]")
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("at", ["features", "parameters"])
+@pytest.mark.parametrize("name", ["AlignedMTL", "ConFIG", "DualProj", "GradDrop", "IMTLG", "MGDA", "PCGrad", "UPGrad"])
+def test_aggregators_without_a_state_run_with_any_number_of_tasks(name, at):
+    balancer, toy = made(name, at), Toy()
+    for present in (FULL, PRESENT, PRESENT & torch.tensor([False, True, False]), torch.zeros_like(FULL)):
+        total = balancer.backward(toy.step(present))
+        assert total.isfinite() and all(gradient.isfinite().all() for gradient in toy.found().values())
+        assert toy.found()["0.weight"].any() == present.any()
+
+
+@pytest.mark.usefixtures("installed")
+def test_arguments_reach_the_aggregator():
+    assert made("TrimmedMean", trim_number=1).aggregator.trim_number == 1
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("Median", {}, r"'Median', which TorchJD does not have(.|\n)*UPGrad"),
+        ("MeanWeighting", {}, "which TorchJD does not have"),
+        ("UPGrad", {"speed": 1.0}, "arguments is wrong for 'UPGrad': .*speed"),
+        ("TrimmedMean", {"trim_number": -1}, "arguments is wrong for 'TrimmedMean'"),
+        ("GradVac", {}, "has a state for a fixed number of tasks"),
+    ],
+)
+def test_an_aggregator_that_cannot_be_built_is_refused(name, arguments, said):
+    with pytest.raises(RecipeError, match=said):
+        made(name, **arguments)
+
+
+@pytest.mark.usefixtures("installed")
+def test_at_the_features_a_bypass_is_refused():
+    with pytest.raises(TrainingError, match='at = "parameters"'):
+        made("UPGrad").backward(Toy(around=True).step(FULL))
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_overflow_is_left_to_the_loss_scaler():
+    toy = Toy(scale=1e306)
+    made("AlignedMTL").backward(toy.step(FULL))  # its eigenvectors cannot be computed
+    assert not torch.stack([p.grad.isfinite().all() for p in toy.shared]).all()
