@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from labelgrid.tasks import depth
+from labelgrid.tasks.scale import Scale, nearer, over_maximum
 from labelgrid.tasks.task import Spec, Task, TaskDef
 
 if TYPE_CHECKING:
@@ -72,4 +73,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, SPEC.unit)}),
+        scale=Scale(over_maximum, zoomed=nearer, unbounded=True),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.frame import label_of
+from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.transforms import place_label
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.tasks.placement import Placement
@@ -88,6 +88,16 @@ def a_flip_undone_is_the_label(definition: TaskDef, label: LabelArray) -> None:
     twice = place_label(once, flip, definition)
     assert np.array_equal(twice.valid, label.valid)
     np.testing.assert_allclose(twice.value[label.valid], label.value[label.valid], atol=1e-6)
+
+
+def a_mirrored_prediction_is_that_of_the_image(definition: TaskDef, task: Task, label: LabelArray) -> None:
+    """The certain prediction of a mirrored label, mirrored back by `Scale.mirrored`, is that of the label."""
+    height, width = label.size
+    whole = (slice(0, height), slice(0, width))
+    flipped = place_label(label, Placement(whole, whole, label.size, flip=True), definition)
+    plain, mirrored = (task.as_prediction(target_of(part).safe()) for part in (label, flipped))
+    back = task.scale.mirrored(mirrored.flip(-1))
+    np.testing.assert_allclose(back[0].numpy(), plain[0].numpy(), atol=1e-6)
 
 
 def a_prediction_survives_the_label_file(definition: TaskDef, task: Task, prediction: Tensor, folder: Path) -> None:

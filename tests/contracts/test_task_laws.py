@@ -14,10 +14,12 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.prediction import value_target
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.placement import Placement, same_values
+from labelgrid.tasks.scale import Scale
 from labelgrid.tasks.task import TaskDef, spec_of
 from tests.task_laws import (
     TRUTHS,
     a_flip_undone_is_the_label,
+    a_mirrored_prediction_is_that_of_the_image,
     a_prediction_survives_the_label_file,
     normals,
     seen,
@@ -66,6 +68,13 @@ def test_a_view_that_forgets_a_sign_a_zoom_or_the_flip_is_found(kind: str, trans
 def test_a_flip_that_moves_values_and_holes_differently_is_found(transform: Any) -> None:
     with pytest.raises(AssertionError):
         a_flip_undone_is_the_label(changed("normals", transform=transform), NARROW)
+
+
+def test_a_mirrored_prediction_that_forgets_a_sign_is_found() -> None:
+    own = changed("normals")
+    wrong = dataclasses.replace(own.build(), scale=Scale())
+    with pytest.raises(AssertionError):
+        a_mirrored_prediction_is_that_of_the_image(own, wrong, NARROW)
 
 
 @pytest.mark.parametrize(

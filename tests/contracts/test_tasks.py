@@ -23,6 +23,7 @@ from labelgrid.tasks.task import Task, TaskDef, spec_of
 from tests.task_laws import (
     TRUTHS,
     a_flip_undone_is_the_label,
+    a_mirrored_prediction_is_that_of_the_image,
     a_prediction_survives_the_label_file,
     disparity,
     views_show_the_world,
@@ -340,6 +341,10 @@ def test_a_prediction_can_be_written_as_a_label_and_read_back(
 def test_a_flip_that_is_undone_leaves_the_label(definition: TaskDef, target: Target) -> None:
     for image in range(BATCH):
         a_flip_undone_is_the_label(definition, arrays(target, image))
+
+
+def test_a_mirrored_prediction_is_that_of_the_image(definition: TaskDef, task: Task, target: Target) -> None:
+    a_mirrored_prediction_is_that_of_the_image(definition, task, arrays(target, 0))
 
 
 @pytest.mark.parametrize(

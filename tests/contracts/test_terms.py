@@ -11,13 +11,22 @@ from labelgrid.errors import PluginError, TrainingError
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Silent
 from labelgrid.train.term import OwnOptimiser, Term
-from tests.contracts.trained import dataset, different, modules, resumes_exactly, states, trainer
+from tests.contracts.trained import (
+    dataset,
+    different,
+    modules,
+    resumes_exactly,
+    small,
+    states,
+    trainer,
+    with_gaps,
+)
 
 MODULES = modules("train.terms", ["tasks", "network", "options"])
 every = pytest.mark.parametrize(
     "term",
     [
-        pytest.param(lambda tasks, network, m=module: m.build(tasks, network, m.Options()), id=name)
+        pytest.param(lambda tasks, network, m=module: m.build(tasks, network, small(m.Options())), id=name)
         for name, module in MODULES.items()
     ],
 )
@@ -68,7 +77,7 @@ def one_seed_one_construction(folder, term):
 
 
 def losses_are_a_number_an_image(folder, term):
-    training = trainer(dataset(folder), term)
+    training = trainer(with_gaps(folder), term)
     training.prepare(folder / "terms", Silent(), resumed=False)
     found = []
     losses = training.terms.losses
@@ -80,7 +89,7 @@ def losses_are_a_number_an_image(folder, term):
 
 def the_network_is_changed_by_the_optimiser_alone(folder, term):
     """Without a gradient, a step does not change the network's weights."""
-    training = trainer(dataset(folder), term)
+    training = trainer(with_gaps(folder), term)
     training.prepare(folder / "terms", Silent(), resumed=False)
     training.optimiser.step = lambda: None
     before = {name: p.detach().clone() for name, p in training.network.named_parameters()}

@@ -21,7 +21,8 @@ def class_divergence(initial: Tensor, refined: Tensor) -> Tensor:
         >>> class_divergence(a, b).item() == torch.tensor(2.0).log().item()
         True
     """
-    gain = torch.xlogy(refined, refined) - refined * initial.clamp(min=LEAST).log()
+    least = torch.finfo(refined.dtype).tiny  # the gradient at a probability of 0 stays finite
+    gain = torch.xlogy(refined, refined.clamp(min=least)) - refined * initial.clamp(min=LEAST).log()
     return gain.sum(1, keepdim=True).clamp(min=0)
 
 

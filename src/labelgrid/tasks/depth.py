@@ -17,6 +17,7 @@ from labelgrid.labels.formats import depth as files
 from labelgrid.tasks.figures import LabelFigure, receding
 from labelgrid.tasks.pictures import RGB, along_distance
 from labelgrid.tasks.placement import Labels, Placement
+from labelgrid.tasks.scale import Scale, larger, nearer, over_maximum
 from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
@@ -97,4 +98,5 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.GaussianMoments,
         disagreement=disagreement.absolute_difference,
         metrics=task.chosen({"RMSE": partial(metrics.DepthMetric, unit)}),
+        scale=Scale(over_maximum, zoomed=larger if task.options.disparity else nearer, unbounded=True),
     )

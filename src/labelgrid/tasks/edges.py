@@ -8,6 +8,7 @@ from __future__ import annotations
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
+from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 SPEC = Spec(
@@ -48,4 +49,5 @@ def build(task: TaskDef) -> Task:
         other_disagreements={"js": disagreement.binary_js},
         metrics=task.chosen({"AP": metrics.EdgeMetric}),
         probabilities=prediction.two_classes,
+        scale=Scale(neutral=0.5, error=probability_error),
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.pictures import vectors
 from labelgrid.tasks.placement import Labels, Placement
+from labelgrid.tasks.scale import Scale, direction_error, facing, halved
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
 
 #: Components up to this say nothing about a slope: 8-bit files cannot hold 0.
@@ -98,4 +99,5 @@ def build(task: TaskDef) -> Task:
         metrics=task.chosen({"mErr": metrics.NormalsMetric}),
         from_mean=prediction.unit_mean,
         other_losses={"cosine": losses.unit_vector_cosine},
+        scale=Scale(halved, neutral=0.5, mirrored=facing, error=direction_error),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
+from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
 
 
@@ -62,4 +63,5 @@ def build(task: TaskDef) -> Task:
         other_disagreements={"js": disagreement.binary_js},
         metrics=task.chosen({"IoU": metrics.SaliencyMetric}),
         probabilities=prediction.two_classes,
+        scale=Scale(neutral=0.5, error=probability_error),
     )

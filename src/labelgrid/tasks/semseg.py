@@ -13,6 +13,7 @@ from typing import Literal
 from labelgrid.tasks.figures import positions
 from labelgrid.tasks.pictures import class_colours
 from labelgrid.tasks.placement import same_values
+from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import Spec, Task, TaskDef
 
 
@@ -66,4 +67,5 @@ def build(task: TaskDef) -> Task:
         metrics=task.chosen({"mIoU": partial(metrics.SegmentationMetric, classes)}),
         probabilities=prediction.unchanged,
         largest=True,
+        scale=Scale(error=probability_error),
     )

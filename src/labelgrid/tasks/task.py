@@ -17,6 +17,7 @@ from labelgrid.labels.codec import Form, LabelArray, codec, options_of
 from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
 from labelgrid.tasks.placement import Placement
+from labelgrid.tasks.scale import Scale
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,6 +191,7 @@ class Task:
         probabilities: prediction -> probabilities [b, k, h, w] of k >= 2 classes; None for tasks that predict values.
         largest: a label is the index of the largest channel, in raw outputs as in predictions: `to_target` takes both,
             and any channels of them.
+        scale: scales predictions and labels for networks that read maps of several tasks.
     """
 
     name: str
@@ -212,6 +214,7 @@ class Task:
     other_disagreements: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = field(default_factory=dict)
     probabilities: Callable[[Tensor], Tensor] | None = None
     largest: bool = False
+    scale: Scale = field(default_factory=Scale)
 
     def metric(self) -> Metric:
         """Create the task's metrics over a set, as one metric."""

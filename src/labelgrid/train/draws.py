@@ -40,6 +40,10 @@ class Draws:
         """A new CPU generator, keyed by the step and by `names` (an image id, for draws that belong to that image)."""
         return torch.Generator().manual_seed(seed_of(self.seed, self.step, *names))
 
+    def by_image(self, ids: Sequence[str], *names: str) -> list[torch.Generator]:
+        """A new generator for each image, as `generator`: an image's draws do not depend on the others."""
+        return [self.generator(*names, image_id) for image_id in ids]
+
     def images(self, ids: Sequence[str]) -> Batch:
         """The given training images with their labels, with a new augmentation, on the device."""
         return self.load(ids, seed_of(self.seed, "images", self.step))

@@ -47,7 +47,9 @@ def task_losses(
 def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Tensor]:
     """A task's losses [b] of each raw output [b, c, h, w] at the target's size; 0 for images without a label.
 
-    Only images with a label are computed: in a grid with gaps most have none.
+    Only images with a label are computed: in a grid with gaps most have none. If none has one, the losses have no
+    graph: parameters that nothing else reaches get no gradient, and the optimiser leaves them as they are. With
+    gradients of 0, Adam's weight decay would shrink the heads of tasks that are rarely labelled.
     """
     rows = target.present.nonzero()[:, 0]
     if len(rows) == len(target.valid):
@@ -55,8 +57,9 @@ def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Ten
     few = target[rows]
 
     def loss_of(raw: Tensor) -> Tensor:
-        kept = raw[rows]
-        losses = task.loss(at_size(kept, few), few) if len(rows) else kept.float().sum((1, 2, 3))  # no image: 0
+        if not len(rows):
+            return in_full(raw).new_zeros(len(raw))
+        losses = task.loss(at_size(raw[rows], few), few)
         return losses.new_zeros(len(raw)).index_put((rows,), losses)
 
     return [loss_of(raw) for raw in raws]
@@ -64,13 +67,24 @@ def image_losses(task: Task, raws: Sequence[Tensor], target: Target) -> list[Ten
 
 def at_size(raw: Tensor, target: Target) -> Tensor:
     """A raw output resized to its target's size (bilinear, as in the survey)."""
-    return functional.interpolate(raw, size=target.value.shape[-2:], mode="bilinear", align_corners=False)
+    return resized(raw, target.value.shape[-2:])
+
+
+def in_full(values: Tensor) -> Tensor:
+    """Values of half precision in float32; others as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def resized(raw: Tensor, size: Sequence[int]) -> Tensor:
+    """A raw output [b, c, h, w] resized to a height and a width (bilinear)."""
+    return functional.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) -> Tensor:
     """The supervised loss, a scalar, from weighted per-image losses [b] by task and the mask of labels, bool [b, t].
 
-    Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. An image without a label adds 0.
+    Source: MTPSL eq. 1 for `image_mean`: (1/N) sum_n (1/|T_n|) sum_{t in T_n} L_t. `image_sum` leaves out 1/|T_n|. An
+    image without a label adds 0.
 
     Example:
         >>> losses = {"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])}
@@ -80,9 +94,25 @@ def supervised(losses: Mapping[str, Tensor], present: Tensor, reduction: str) ->
     """
     stacked = torch.stack(list(losses.values()), 1)
     kept = torch.where(present, stacked, torch.zeros((), device=stacked.device))
+    if reduction == "image_sum":
+        return kept.sum(1).mean()
     if reduction == "image_mean":
         return (kept.sum(1) / present.sum(1).clamp(min=1)).mean()
     return (kept.sum(0) / present.sum(0).clamp(min=1)).sum()
+
+
+def rescaled(losses: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]:
+    """Per-image losses [b] by task times K/|T|: the number of tasks over that of the image's labelled ones.
+
+    Source: DiffusionMTL's released code, which sums an image's losses: `image_sum`.
+
+    Example:
+        >>> losses = {"a": torch.tensor([2.0, 4.0]), "b": torch.tensor([0.0, 2.0])}
+        >>> rescaled(losses, torch.tensor([[True, False], [True, True]]))
+        {'a': tensor([4., 4.]), 'b': tensor([0., 2.])}
+    """
+    factors = present.shape[1] / present.sum(1).clamp(min=1)
+    return {name: factors * loss for name, loss in losses.items()}
 
 
 def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:

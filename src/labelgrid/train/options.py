@@ -6,20 +6,28 @@ from typing import Any, Literal
 
 from labelgrid.config import check_ranges
 
+#: Options of `[objective]` that were added after trainings had been recorded, with the defaults that these had.
+ADDED_OBJECTIVE: Mapping[str, Any] = {"rescale": False}
+
 
 @dataclass(frozen=True)
 class ObjectiveOptions:
     """The supervised loss.
 
     Args:
-        reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1), or `task_sum`, the sum
-            over tasks of the mean over the images that have the label (PartAL, the survey).
+        reduction: `image_mean`, each image's mean over its labelled tasks (MTPSL eq. 1); `image_sum`, its sum over
+            them; or `task_sum`, the sum over tasks of the mean over the images that have the label (PartAL, the
+            survey).
+        rescale: multiply each image's losses by K/|T|, the number of all tasks over that of its labelled ones, so that
+            images with few labels count as much as others (DiffusionMTL). With `image_sum`, which is DiffusionMTL's,
+            this is K times `image_mean`.
         initial: weight of the initial predictions' losses (deep supervision; the survey and PartAL use 1).
         weights: fixed task weights; other tasks have the default weight of their kind.
         losses: the pixel losses by task; other tasks have the default loss of their kind.
     """
 
-    reduction: Literal["image_mean", "task_sum"] = "image_mean"
+    reduction: Literal["image_mean", "image_sum", "task_sum"] = "image_mean"
+    rescale: bool = False
     initial: float = 1.0
     weights: Mapping[str, float] | None = None
     losses: Mapping[str, str] | None = None
@@ -29,12 +37,20 @@ class ObjectiveOptions:
         wrong = [name for name, weight in (self.weights or {}).items() if not 0 <= weight <= 10**9]
         if wrong:
             raise ValueError(f"weights.{wrong[0]} must be from 0 to 1e+09; it is {(self.weights or {})[wrong[0]]:g}")
+        if self.rescale and self.reduction == "image_mean":
+            raise ValueError("rescale needs reduction = 'image_sum' or 'task_sum': image_mean divides by the labels")
+
+    def shaping(self) -> dict[str, Any]:
+        """The options, without those that were added later and have no effect."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in ADDED_OBJECTIVE.items()}
 
 
+#: The strengths of RandAugment's operations: 0 to 30.
+LEVELS = 31
 #: The options that set the length of a training.
 LENGTHS = ("epochs", "steps", "label_visits")
-#: Options that were added after trainings had been recorded, with the defaults that these had.
-ADDED: Mapping[str, Any] = {"label_visits": 0.0, "fill": "images", "patience": 0}
+#: Options of `[train]` that were added after trainings had been recorded, with the defaults that these had.
+ADDED: Mapping[str, Any] = {"label_visits": 0.0, "fill": "images", "patience": 0, "halve": 0.0}
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,7 @@ class TrainOptions:
             in all. Partially labelled images then make larger batches, which take more memory.
         power: exponent of the polynomial decay of the learning rate: (1 - e / E) ** power by epochs, or by optimiser
             steps if the length is given in steps or label visits.
+        halve: halve the learning rate after each such share of the training instead, if above 0; MTAN and MTPSL: 0.5.
         warmup: share of the training over which the learning rate rises from almost 0, so that heads with random
             weights disturb the pretrained encoder less.
         clip: largest gradient norm; 0 does not clip.
@@ -74,6 +91,7 @@ class TrainOptions:
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     power: float = 0.9
+    halve: float = 0.0
     warmup: float = 0.0
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
@@ -106,9 +124,9 @@ class TrainOptions:
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
-        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1):
-            shares = f"{self.known}, {self.val_share} and {self.warmup}"
-            raise ValueError(f"known, val_share and warmup are shares; they are {shares}")
+        if not (0 <= self.known <= 1 and 0 <= self.val_share < 1 and 0 <= self.warmup <= 1 and 0 <= self.halve <= 1):
+            shares = f"{self.known}, {self.val_share}, {self.warmup} and {self.halve}"
+            raise ValueError(f"known, val_share, warmup and halve are shares; they are {shares}")
         self._check_combinations()
 
     def _check_combinations(self) -> None:

@@ -114,18 +114,20 @@ class Plan:
         """The length in optimiser steps."""
         return self.options.length(*self._sizes)
 
-    def learning_rate(self, epoch: int, step: int, start: float = 0.0) -> float:
-        """The learning rate of an optimiser step: warm-up times polynomial decay.
+    def learning_rate(self, epoch: int, step: int, start: float = 0.0, halve: float = 0.0) -> float:
+        """The learning rate of an optimiser step: warm-up times the decay, polynomial or by halves.
 
-        The decay starts from `start`, or from the options' rate if `start` is 0.
+        Args:
+            epoch: the number of epochs before this one.
+            step: the number of optimiser steps before this one.
+            start: the rate before the decay; 0: the options'.
+            halve: the share of the training after which the rate is halved; 0: the options'.
 
-        Source: PartAL A.4 decays by epochs. Deviation: if the length is given in steps or label visits, the rate
-        decays by steps, because a few long epochs would end the training at a high rate.
+        Source: PartAL A.4 and MTPSL decay by epochs. Deviation: if the length is given in steps or label visits, the
+        rate decays by steps, because a few long epochs would end the training at a high rate.
         """
         options = self.options
         done = step / self.steps if self.in_steps else epoch / self.epochs
-        return (
-            (start or options.learning_rate)
-            * (1 - done) ** options.power
-            * min(1, (step + 1) / max(options.warmup * self.steps, 1))
-        )
+        halve = halve or options.halve
+        decay = 0.5 ** int(done / halve + 1e-9) if halve else (1 - done) ** options.power
+        return (start or options.learning_rate) * decay * min(1, (step + 1) / max(options.warmup * self.steps, 1))

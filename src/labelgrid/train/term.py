@@ -111,6 +111,20 @@ class OwnOptimiser:
         return [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
 
 
+@dataclass(frozen=True)
+class RateGroup:
+    """Parameters of a term that the training's optimiser trains at a rate of their own.
+
+    Args:
+        learning_rate: at the start; 0: the training's.
+        halve: halve the rate after each such share of the training; 0: it decays as the training's does.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    learning_rate: float = 0.0
+    halve: float = 0.0
+
+
 class Term(nn.Module):
     """The base class of terms. Override the methods that you need.
 
@@ -140,6 +154,10 @@ class Term(nn.Module):
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The named losses, [b] each, already weighted."""
         return {}
+
+    def groups(self) -> Sequence[RateGroup]:
+        """Those of its parameters that have a learning rate of their own."""
+        return ()
 
     def optimisers(self) -> Mapping[str, OwnOptimiser]:
         """The term's own optimisers, by name (for a discriminator, an auto-encoder)."""

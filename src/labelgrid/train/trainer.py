@@ -20,7 +20,7 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
-from labelgrid.train.objective import not_finite, targets_present, task_losses
+from labelgrid.train.objective import not_finite, rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
 
@@ -45,19 +45,30 @@ class Trainer:
         optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
         self.optimiser = self.fabric.setup_optimizers(optimiser)
         self.shared = plan.network.shared_parameters()
+        self.classes = frozenset(name for name, task in plan.tasks.items() if task.probabilities)
         self.epoch, self.step, self.rate = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
-    def _groups(self) -> tuple[list[dict[str, Any]], list[float]]:
-        """The optimiser's parameter groups and their initial rates; the balancer's group has no weight decay."""
+    def _groups(self) -> tuple[list[dict[str, Any]], list[tuple[float, float]]]:
+        """The optimiser's parameter groups, and the initial rate and `halve` of each; 0: the training's.
+
+        The balancer's group has no weight decay.
+        """
         plan, own = self.plan, {id(p) for p in self.terms.own.parameters}
+        groups: list[dict[str, Any]] = []
+        rates = []
+        for group in [group for term in plan.terms.values() for group in term.groups()]:
+            groups.append({"params": list(group.parameters)})
+            rates.append((group.learning_rate, group.halve))
+        taken = own | {id(p) for group in groups for p in group["params"]}
         modules = (plan.network, *plan.terms.values())
-        parameters = [p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in own]
-        groups: list[dict[str, Any]] = [{"params": parameters}]
+        rest = [p for m in modules for p in m.parameters() if p.requires_grad and id(p) not in taken]
+        groups, rates = [{"params": rest}, *groups], [(0.0, 0.0), *rates]
         balancing = [p for p in plan.balancer.parameters() if p.requires_grad]
         if balancing:
             groups.append({"params": balancing, "weight_decay": 0.0})
-        return groups, [0.0, plan.balancer.learning_rate][: len(groups)]
+            rates.append((plan.balancer.learning_rate, 0.0))
+        return groups, rates
 
     def resume(self, path: Path) -> bool:
         """Load the checkpoint at `path`, if there is one.
@@ -158,22 +169,41 @@ class Trainer:
             other = sum((loss.mean() for loss in term_losses.values()), torch.zeros((), device=self.fabric.device))
         present = targets_present(batch.targets, list(plan.tasks))
         weighted = {name: loss * batch.weights[:, i] for i, (name, loss) in enumerate(losses.items())}
+        if plan.objective.rescale:
+            weighted = rescaled(weighted, present)
         self._set_rates()
-        self.optimiser.zero_grad(set_to_none=True)
-        shared, backward = output.features.shared, self.fabric.backward
-        plan.balancer.backward(TaskLosses(weighted, present, other, shared, self.shared, self.step, progress, backward))
-        if plan.options.clip:
-            self.fabric.clip_gradients(
-                self.network, self.optimiser, max_norm=plan.options.clip, error_if_nonfinite=False
-            )  # clips all the optimiser's parameters; the loss scaler skips a step that overflows in half precision
-        self.optimiser.step()
+        if any(loss.requires_grad for loss in (*weighted.values(), other)):  # else there is nothing to learn
+            self._optimise(
+                TaskLosses(
+                    losses=weighted,
+                    present=present,
+                    other=other,
+                    features=output.features.shared,
+                    parameters=self.shared,
+                    step=self.step,
+                    progress=progress,
+                    backward=self.fabric.backward,
+                    epoch=self.epoch,
+                    classes=self.classes,
+                )
+            )
         self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
         return losses, present
 
+    def _optimise(self, step: TaskLosses) -> None:
+        """Back-propagate the losses of a step and let the optimiser step."""
+        self.optimiser.zero_grad(set_to_none=True)
+        self.plan.balancer.backward(step)
+        if self.plan.options.clip:
+            self.fabric.clip_gradients(
+                self.network, self.optimiser, max_norm=self.plan.options.clip, error_if_nonfinite=False
+            )  # clips all the optimiser's parameters; the loss scaler skips a step that overflows in half precision
+        self.optimiser.step()
+
     def _set_rates(self) -> None:
-        for group, start in zip(self.optimiser.param_groups, self.rates, strict=True):
-            group["lr"] = self.plan.learning_rate(self.epoch, self.step, start)
+        for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
 
     def _forward(self, batch: Batch, index: int) -> Output:

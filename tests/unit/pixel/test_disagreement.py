@@ -36,6 +36,13 @@ def test_equal_predictions_agree_down_to_the_least_probability() -> None:
     assert class_divergence(pixel(1, 1e-9), pixel(1, 1e-9)).item() == 0
 
 
+def test_certain_predictions_have_finite_gradients() -> None:
+    for probability in (0.0, 1.0):
+        initial, refined = (pixel(probability).requires_grad_() for _ in range(2))
+        binary_divergence(initial, refined).sum().backward()
+        assert all(x.grad is not None and bool(torch.isfinite(x.grad).all()) for x in (initial, refined))
+
+
 def test_yes_or_no_is_a_task_of_two_classes() -> None:
     assert binary_divergence(pixel(0.2), pixel(0.7)).item() == class_divergence(pixel(0.2, 0.8), pixel(0.7, 0.3)).item()
 

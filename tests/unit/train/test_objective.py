@@ -16,6 +16,7 @@ from labelgrid.train.objective import (
     fixed_weights,
     image_losses,
     not_finite,
+    rescaled,
     supervised,
     targets_present,
     task_losses,
@@ -58,15 +59,17 @@ def slow(targets, output, weights, reduction, initial):
             stages = [slow_loss(n, raw[n][i].numpy(), value[i], valid[i]) for raw in (output.final, *output.initial)]
             if stages[0] is not None:
                 per[n, i] = weights[n] * (stages[0] + initial * sum(stages[1:]))
-    if reduction == "image_mean":
+    if reduction.startswith("image"):
         images = [[v for (_, i), v in per.items() if i == k] for k in range(4)]
+        if reduction == "image_sum":
+            return np.mean([np.sum(found) for found in images])
         return np.mean([np.mean(found) if found else 0.0 for found in images])
     return sum(np.mean([v for (m, _), v in per.items() if m == n]) for n in targets)
 
 
-def test_the_supervised_loss_is_mtpsl_equation_one_or_the_plain_sum():
+def test_the_supervised_loss_is_mtpsl_equation_one_or_a_plain_sum():
     targets, output = batch()
-    for reduction in ("image_mean", "task_sum"):
+    for reduction in ("image_mean", "image_sum", "task_sum"):
         for initial in (0.0, 1.0, 0.5):
             weights = {"depth": 1.0, "normals": 10.0}
             losses = task_losses(TASKS, output, targets, initial)
@@ -93,7 +96,7 @@ def test_garbage_behind_an_invalid_mask_changes_no_loss_and_no_gradient():
 def test_a_batch_without_a_label_costs_nothing():
     targets, output = batch()
     none = {n: t.where(torch.zeros(4, dtype=torch.bool)) for n, t in targets.items()}
-    for reduction in ("image_mean", "task_sum"):
+    for reduction in ("image_mean", "image_sum", "task_sum"):
         losses = task_losses(TASKS, output, none, 1.0)
         assert float(supervised(losses, targets_present(none, list(TASKS)), reduction)) == 0.0
 
@@ -114,7 +117,7 @@ def test_only_images_with_a_label_are_computed_and_the_others_get_no_gradient():
         np.testing.assert_array_equal((losses.detach() > 0).numpy(), present.numpy())
         np.testing.assert_array_equal(raw.grad.abs().flatten(1).any(1).numpy(), present.numpy())
         (none,) = image_losses(counting, [raw], targets[name].where(~present))
-        assert none.requires_grad and not none.any() and len(seen) == 1
+        assert not none.requires_grad and not none.any() and len(seen) == 1
 
 
 def test_weights_are_the_kinds_unless_the_recipe_names_them():
@@ -171,3 +174,29 @@ def test_a_task_with_one_label_in_the_batch_has_that_labels_loss_in_the_sum():
 
 def test_losses_that_are_no_numbers_are_named():
     assert set(not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}
+
+
+@pytest.mark.parametrize("reduction", ["image_sum", "task_sum"])
+def test_rescaled_losses_are_those_of_one_image_at_a_time_times_k_over_its_labels(reduction):
+    targets, output = batch()
+    losses, present = task_losses(TASKS, output, targets, 1.0), targets_present(targets, list(TASKS))
+    assert present.sum(1).unique().tolist() == [0, 1, 2]
+    by_image = [
+        {n: float(loss[i]) * 2 / int(present[i].sum()) for j, (n, loss) in enumerate(losses.items()) if present[i, j]}
+        for i in range(4)
+    ]
+    if reduction == "image_sum":
+        wanted = np.mean([sum(found.values()) for found in by_image])
+    else:
+        wanted = sum(np.mean([found[n] for found in by_image if n in found]) for n in TASKS)
+    found = supervised(rescaled(losses, present), present, reduction)
+    np.testing.assert_allclose(float(found), wanted, rtol=1e-12)
+    if reduction == "image_sum":
+        np.testing.assert_allclose(float(found), 2 * float(supervised(losses, present, "image_mean")), rtol=1e-12)
+
+
+def test_rescaling_a_mean_over_labels_is_refused_and_without_it_recorded_options_are_as_before():
+    with pytest.raises(ValueError, match="rescale needs reduction = 'image_sum' or 'task_sum'"):
+        ObjectiveOptions(rescale=True)
+    assert "rescale" not in ObjectiveOptions().shaping()
+    assert ObjectiveOptions("task_sum", rescale=True).shaping()["rescale"] is True

@@ -94,3 +94,9 @@ def test_a_training_ends_when_val_no_longer_improves_also_when_resumed(data, tmp
 def test_lengths_that_contradict_each_other_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         TrainOptions(**options)
+
+
+def test_a_rate_that_is_halved_is_so_after_each_share(tmp_path):
+    plan = toy_plan(make_dataset(tmp_path, n=4), TrainOptions(epochs=200, batch=4, learning_rate=1.0, halve=0.5))
+    assert [plan.learning_rate(epoch, 0) for epoch in (0, 99, 100, 199)] == [1.0, 1.0, 0.5, 0.5]
+    assert [plan.learning_rate(epoch, 0, 8.0, 0.15) for epoch in (29, 30, 60, 199)] == [8.0, 4.0, 2.0, 0.125]

@@ -330,3 +330,39 @@ def test_the_log_has_the_seconds_that_an_epoch_took(data, monkeypatch):
     times = iter((10.0, 12.3456))
     monkeypatch.setattr("labelgrid.train.trainer.time.perf_counter", lambda: next(times, 0.0))
     assert Trainer(toy_plan(data, QUICK)).run_epoch(Silent())["seconds"] == 2.346
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "adamw"])
+def test_the_head_of_a_task_without_labels_does_not_shrink(tmp_path, optimiser):
+    made = make_dataset(tmp_path, n=6, size=(32, 64), tasks=("semseg", "depth"))
+    options = TrainOptions(epochs=3, batch=3, learning_rate=1e-2, weight_decay=0.5, optimiser=optimiser, device="cpu")
+    trainer = Trainer(toy_plan(made, options))
+    batch = next(iter(trainer._batches(0)))
+    only = {n: t.where(torch.tensor([n == "semseg"] * 3)) for n, t in batch.targets.items()}
+    head = trainer.network.get_submodule("final.depth.convolution").weight
+    other = trainer.network.get_submodule("final.semseg.convolution").weight
+    trainer.train_step(batch, 0)  # the optimiser has moments of both
+    before, moved = head.detach().clone(), other.detach().clone()
+    for index in range(4):
+        trainer.train_step(replace(batch, targets=only), index)
+    assert torch.equal(head, before) and not torch.equal(other, moved)
+    none = {n: t.where(torch.tensor([False] * 3)) for n, t in batch.targets.items()}
+    moved = other.detach().clone()
+    trainer.train_step(replace(batch, targets=none), 0)
+    assert torch.equal(other, moved), "without any label nothing is trained"
+
+
+def test_rescaled_losses_reach_the_balancer(data):
+    found = {}
+    for rescale in (False, True):
+        plan = toy_plan(data, QUICK, objective=ObjectiveOptions("image_sum", rescale=rescale))
+        plan = replace(plan, balancer=Balancing(plan.tasks))
+        training = Trainer(plan)
+        batch = next(training._batches(0))
+        targets = {n: t.where(torch.arange(len(batch.ids)) >= i) for i, (n, t) in enumerate(batch.targets.items())}
+        torch.manual_seed(0)
+        training.train_step(replace(batch, targets=targets), 0)
+        (found[rescale],) = plan.balancer.steps
+    assert found[True].present.sum(1).tolist() == [1, 2, 2]
+    for name, loss in found[True].losses.items():
+        torch.testing.assert_close(loss, found[False].losses[name] * torch.tensor([2.0, 1.0, 1.0]))

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.network import Features, Network, Raw, example_output
 from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
 from labelgrid.train.objective import fixed_weights, targets_present
@@ -71,7 +71,7 @@ class LearningLoss(Term):
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__()
         self.options, self.tasks = options, tuple(tasks)
-        output = _example(network)
+        output = example_output(network)
         maps = self._maps(output.features, lambda: output.task_features)
         self.predictors = nn.ModuleDict(
             {name: LossModule([x.shape[1] for x in given], options.width) for name, given in maps.items()}
@@ -145,15 +145,6 @@ def ranking_loss(predicted: Tensor, losses: Tensor, present: Tensor, margin: flo
     counts = shared.any(1)[:half]
     kept = torch.where(counts, hinges, 0.0) * (count / (2 * counts.sum().clamp(min=1)))
     return torch.cat([kept, kept.new_zeros(count - 2 * half), kept.flip(0)])
-
-
-def _example(network: Network) -> Output:
-    """The network's output for a small image; the network is left as it was."""
-    training = network.training
-    with torch.no_grad():
-        output = network.eval()(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
-    network.train(training)
-    return output
 
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> LearningLoss:

@@ -1,0 +1,135 @@
+"""Defines how a kind's values become maps that a further network reads, and what a zoom and a mirror do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def _unchanged(values: Tensor) -> Tensor:
+    return values
+
+
+def _same(values: Tensor, _zoom: Tensor) -> Tensor:
+    return values
+
+
+def probability_error(raw: Tensor, maps: Tensor) -> Tensor:
+    """The cross entropy of each channel's sigmoid to maps in 0..1, summed over channels [b, c, h, w] -> [b, 1, h, w].
+
+    Example:
+        >>> import torch
+        >>> probability_error(torch.zeros(1, 2, 1, 1), torch.tensor([1.0, 0.0]).view(1, 2, 1, 1)).flatten()
+        tensor([1.3863])
+    """
+    from torch.nn import functional
+
+    return functional.binary_cross_entropy_with_logits(raw, maps, reduction="none").sum(1, keepdim=True)
+
+
+def value_error(raw: Tensor, maps: Tensor) -> Tensor:
+    """The absolute error of the sigmoid to maps in 0..1, the mean over channels [b, c, h, w] -> [b, 1, h, w].
+
+    Example:
+        >>> import torch
+        >>> value_error(torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 0.25)).item()
+        0.25
+    """
+    return (raw.sigmoid() - maps).abs().mean(1, keepdim=True)
+
+
+def direction_error(raw: Tensor, maps: Tensor) -> Tensor:
+    """1 - cosine of raw vectors and those that `halved` moved to 0..1, [b, c, h, w] -> [b, 1, h, w].
+
+    Example:
+        >>> import torch
+        >>> up = torch.tensor([0.0, 5.0, 0.0]).view(1, 3, 1, 1)
+        >>> direction_error(up, halved(torch.tensor([1.0, 0.0, 0.0])).view(1, 3, 1, 1)).item()
+        1.0
+    """
+    from torch.nn import functional
+
+    return 1 - functional.cosine_similarity(raw, 2 * maps - 1, 1)[:, None]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How predictions of one kind are scaled to about 0..1, for networks that read maps of several tasks.
+
+    Args:
+        scaled: predictions [b, channels, h, w], or labels in the same form -> the same shape.
+        neutral: the scaled value of pixels without a label.
+        zoomed: predictions and zooms [b, 1, 1, 1] -> the predictions of images that look `zoom` times as large.
+        mirrored: predictions of mirrored images, whose pixels are in place again -> the predictions of the images.
+        unbounded: predictions have a unit and no largest value, so that `scaled` depends on the image.
+        error: raw outputs of a network that reconstructs scaled maps, and the maps -> [b, 1, h, w].
+    """
+
+    scaled: Callable[[Tensor], Tensor] = _unchanged
+    neutral: float = 0.0
+    zoomed: Callable[[Tensor, Tensor], Tensor] = _same
+    mirrored: Callable[[Tensor], Tensor] = _unchanged
+    unbounded: bool = False
+    error: Callable[[Tensor, Tensor], Tensor] = value_error
+
+
+def over_maximum(values: Tensor) -> Tensor:
+    """Values [b, c, h, w] divided by the largest of their image, as MTPSL's released code scales depth.
+
+    Gradients flow through the maximum. Values that are all negative become positive, as there.
+
+    Example:
+        >>> import torch
+        >>> over_maximum(torch.tensor([1.0, 4.0]).view(1, 1, 1, 2)).flatten()
+        tensor([0.2500, 1.0000])
+    """
+    return values / (values.amax((1, 2, 3), keepdim=True) + 1e-12)
+
+
+def through_normal(values: Tensor, mean: float, deviation: float) -> Tensor:
+    """Values through the normal distribution's cumulative function, as JTR's released code scales depth.
+
+    Example:
+        >>> import torch
+        >>> through_normal(torch.tensor([2.0, 4.0]), 2.0, 2.0)
+        tensor([0.5000, 0.8413])
+    """
+    import torch
+
+    return torch.special.ndtr((values - mean) / deviation)
+
+
+def halved(values: Tensor) -> Tensor:
+    """Values in -1..1 moved to 0..1, as MTPSL's released code scales normals.
+
+    Example:
+        >>> import torch
+        >>> halved(torch.tensor([-1.0, 0.0, 1.0]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
+    return (values + 1) / 2
+
+
+def nearer(values: Tensor, zoom: Tensor) -> Tensor:
+    """Distances of images that look `zoom` times as large."""
+    return values / zoom
+
+
+def larger(values: Tensor, zoom: Tensor) -> Tensor:
+    """Disparities of images that look `zoom` times as large."""
+    return values * zoom
+
+
+def facing(values: Tensor) -> Tensor:
+    """Vectors [b, 3, h, w] of a mirrored image as they are in the image: x is negated.
+
+    Example:
+        >>> import torch
+        >>> facing(torch.tensor([0.6, 0.0, 0.8]).view(1, 3, 1, 1)).flatten()
+        tensor([-0.6000,  0.0000,  0.8000])
+    """
+    return values * values.new_tensor([-1.0, 1.0, 1.0]).view(3, 1, 1)

@@ -1,0 +1,48 @@
+"""Defines the options of terms that compare tasks in a joint space. Loads no torch."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+#: The tasks whose predictions are used: those of which the image has no label, or all.
+Sources = Literal["unlabelled", "all"]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+
+
+@dataclass(frozen=True)
+class JointOptions:
+    """The joint space of two tasks.
+
+    Args:
+        mapping: the network that maps into the joint space: SegNet's encoder (NYUv2, Cityscapes), ResNet-18 (PASCAL),
+            or a light one.
+        condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`, the same for both of its
+            maps (released); `"none"`: "w/o cond".
+        divide: by the number of the image's source tasks (1/|U|, the paper); `false` sums over pairs (released).
+        sources: whose predictions are used: the `"unlabelled"` tasks', or `"all"` (full supervision).
+        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
+        norm: normalise each `"map"` by itself (released), or each `"pass"`.
+        view: compare on the `"batch"` (the paper), or on a random `"crop"` of it, resized (released).
+        zooms: of the crops; all are equally likely.
+        learning_rate: of the mapping; 0: the training's.
+        condition_rate: learning rate of the part of the mapping that the condition chooses; 0: the training's.
+            Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
+        condition_halve: halve that rate after each such share of the training; 0: it decays as the training's does.
+            Released: 0.15.
+        maps: largest number of maps in one pass of the mapping. Where there are more, each pass is computed again for
+            its gradients, so that memory does not grow with the number of pairs.
+    """
+
+    mapping: Literal["segnet", "light", "resnet18"] = "segnet"
+    condition: Literal["input", "pair", "none"] = "input"
+    divide: bool = True
+    sources: Sources = "unlabelled"
+    listed: tuple[tuple[str, str], ...] = ()
+    norm: Literal["map", "pass"] = "map"
+    view: Literal["batch", "crop"] = "batch"
+    zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
+    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+    condition_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+    condition_halve: Annotated[float, Field(ge=0, le=1)] = 0.0
+    maps: Annotated[int, Field(ge=1, le=65536)] = 64

@@ -1,0 +1,208 @@
+"""Networks that map predictions and labels of several tasks into a joint space, changed by a condition (MTPSL)."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: Widths and numbers of layers of the stages of SegNet's encoder, and of a light one.
+SEGNET = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+LIGHT = ((16, 1), (32, 1), (64, 1), (64, 1), (64, 1))
+#: Widths of ResNet-18's stages, of two blocks each.
+RESNET18 = (64, 128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Norm:
+    """How a mapping normalises.
+
+    Args:
+        each: normalise each map by itself, over its pixels, as batch norm does if it sees one map at a time (MTPSL's
+            released code does so); else over all maps of a pass.
+    """
+
+    each: bool = True
+
+    def __call__(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Normalise maps [m, c, h, w], then scale and shift their channels."""
+        if not self.each:
+            return _batch_norm(x, weight, bias)
+        count = len(x)  # all channels of all maps as those of one; `torch.group_norm` takes twice the time on a CPU
+        return _batch_norm(x.reshape(1, -1, *x.shape[2:]), weight.repeat(count), bias.repeat(count)).view_as(x)
+
+
+def _batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Batch norm by the maps' own statistics; unlike `functional.batch_norm` it takes a single pixel."""
+    return torch.batch_norm(x, weight, bias, None, None, True, 0.0, 1e-5, torch.backends.cudnn.enabled)
+
+
+class Layer(nn.Module):
+    """A convolution, a norm, channels scaled and shifted by the condition, and ReLU.
+
+    Source: MTPSL section 3.2, h ← a^c(A) ⊙ h + a^b(A), where a^c and a^b are linear in the one-hot condition A: one
+    vector for each condition, 1 and 0 at the start.
+
+    Args:
+        conditions: their number; 0: the layer has none.
+    """
+
+    def __init__(
+        self, inputs: int, width: int, conditions: int, norm: Norm, *, kernel: int = 3, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, width, kernel, stride, kernel // 2, bias=False)
+        self.norm, self.weight, self.bias = norm, nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.scale = nn.Parameter(torch.ones(conditions, width)) if conditions else None
+        self.shift = nn.Parameter(torch.zeros(conditions, width)) if conditions else None
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """The part that does not depend on the condition."""
+        return self.norm(self.convolution(x), self.weight, self.bias)
+
+    def conditioned(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalised maps [m, c, h, w], changed by the condition of each, [m]."""
+        if self.scale is None or self.shift is None:
+            return x
+        return x * self.scale[condition][:, :, None, None] + self.shift[condition][:, :, None, None]
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Maps [m, inputs, h, w] and the condition of each, [m] -> [m, width, h', w']."""
+        return torch.relu(self.conditioned(self.normalised(x), condition))
+
+
+class Pool(nn.Module):
+    """The maximum of 2×2 pixels; an odd side is rounded up."""
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Maps [m, c, h, w], whatever their condition -> [m, c, h', w']."""
+        return functional.max_pool2d(x, 2, ceil_mode=True)
+
+
+class ConditionalBlock(nn.Module):
+    """A basic residual block of ResNet whose two layers have the condition; the last ReLU follows the sum."""
+
+    def __init__(self, inputs: int, width: int, conditions: int, norm: Norm, stride: int) -> None:
+        super().__init__()
+        self.first = Layer(inputs, width, conditions, norm, stride=stride)
+        self.second = Layer(width, width, conditions, norm)
+        same = inputs == width and stride == 1
+        self.shortcut = None if same else Layer(inputs, width, 0, norm, kernel=1, stride=stride)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Maps [m, inputs, h, w] and the condition of each, [m] -> [m, width, h', w']."""
+        inner = self.second
+        passed = x if self.shortcut is None else self.shortcut.normalised(x)
+        found = inner.conditioned(inner.normalised(self.first(x, condition)), condition)
+        return torch.relu(found + passed)
+
+
+class InputLayer(nn.Module):
+    """A task's own layer, without condition: convolution, norm, ReLU and, in ResNet, the maximum of 3×3 pixels."""
+
+    def __init__(self, layer: Layer, *, pool: bool = False) -> None:
+        super().__init__()
+        self.layer, self.pool = layer, pool
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps [m, channels, h, w] -> [m, width, h', w']."""
+        x = torch.relu(self.layer.normalised(maps))
+        return functional.max_pool2d(x, 3, 2, 1) if self.pool else x
+
+
+class JointMapping(nn.Module):
+    """Maps of one task -> a joint space: an input layer a task, then one body for all, changed by the condition.
+
+    What does not depend on the condition is computed by `shared`: once for maps that are mapped under several.
+
+    Args:
+        inputs: the input layer of each task.
+        first: the body's first layer, whose convolution and norm are shared; None: none is.
+        rest: of the body.
+    """
+
+    def __init__(self, inputs: Mapping[str, InputLayer], first: Layer | None, rest: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.inputs, self.first, self.rest = nn.ModuleDict(inputs), first, nn.ModuleList(rest)
+        self.last = max(i for i, part in enumerate(rest) if not isinstance(part, Pool))
+
+    def shared(self, task: str, maps: Tensor) -> Tensor:
+        """What no condition changes, of a task's maps [m, channels, h, w]."""
+        x: Tensor = self.inputs[task](maps)
+        return x if self.first is None else self.first.normalised(x)
+
+    def forward(self, shared: Tensor, condition: Tensor) -> Tensor:
+        """The joint space [m, width, h', w'] of what `shared` returned, under the condition of each, [m]."""
+        x = self.before_last(shared, condition)
+        for part in self.rest[self.last :]:
+            x = part(x, condition)
+        return x
+
+    def before_last(self, shared: Tensor, condition: Tensor) -> Tensor:
+        """As `forward`, but what the last layer or block reads (MTPSL figure 3)."""
+        x = shared if self.first is None else torch.relu(self.first.conditioned(shared, condition))
+        for part in self.rest[: self.last]:
+            x = part(x, condition)
+        return x
+
+    def conditional(self) -> list[nn.Parameter]:
+        """The parameters by which the condition changes the mapping."""
+        layers = [module for module in self.modules() if isinstance(module, Layer)]
+        return [p for layer in layers for p in (layer.scale, layer.shift) if p is not None]
+
+
+def by_stages(
+    channels: Mapping[str, int], last: int, conditions: int, norm: Norm, stages: Sequence[tuple[int, int]]
+) -> JointMapping:
+    """SegNet's encoder, or one with other stages: in each some layers, then the maximum of 2×2 pixels.
+
+    Args:
+        channels: of each task's maps.
+        last: width of the last stage.
+        conditions: their number, 0 for a mapping without condition.
+        norm: how it normalises.
+        stages: (width, layers) of each.
+
+    Example:
+        >>> mapping = by_stages({"depth": 1}, 32, 2, Norm(), LIGHT)
+        >>> mapping(mapping.shared("depth", torch.zeros(3, 1, 32, 64)), torch.tensor([0, 0, 1])).shape
+        torch.Size([3, 32, 1, 2])
+    """
+    widths = [*(width for width, _ in stages[:-1]), last]
+    sizes = [widths[0], *(width for width, (_, count) in zip(widths, stages, strict=True) for _ in range(count))]
+    layers = [Layer(a, b, conditions, norm) for a, b in itertools.pairwise(sizes)]
+    ends = set(itertools.accumulate(count for _, count in stages))
+    rest = [part for i, layer in enumerate(layers, 1) for part in ([layer, Pool()] if i in ends else [layer])]
+    inputs = {name: InputLayer(Layer(count, widths[0], 0, norm)) for name, count in channels.items()}
+    return JointMapping(inputs, layers[0], rest[1:])
+
+
+def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm) -> JointMapping:
+    """ResNet-18 with an input layer of each task in place of its first layer; arguments as of `by_stages`.
+
+    Source: MTPSL section 4, for PASCAL. Deviation: it starts from random weights; whether the paper's does is not said.
+    """
+    widths = [64, *RESNET18[:-1], last]
+    blocks = [
+        block
+        for i, (inputs, width) in enumerate(itertools.pairwise(widths))
+        for block in (
+            ConditionalBlock(inputs, width, conditions, norm, 2 if i else 1),
+            ConditionalBlock(width, width, conditions, norm, 1),
+        )
+    ]
+    inputs = {
+        name: InputLayer(Layer(count, 64, 0, norm, kernel=7, stride=2), pool=True) for name, count in channels.items()
+    }
+    return JointMapping(inputs, None, blocks)
+
+
+#: The mappings by name, each with `channels`, `last`, `conditions` and `norm`.
+MAPPINGS: Mapping[str, Callable[[Mapping[str, int], int, int, Norm], JointMapping]] = {
+    "segnet": partial(by_stages, stages=SEGNET),
+    "light": partial(by_stages, stages=LIGHT),
+    "resnet18": resnet18,
+}

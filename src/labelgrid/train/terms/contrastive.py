@@ -1,0 +1,55 @@
+"""Contrastive loss: in a joint space of two tasks, the maps of one image are nearer than those of two images.
+
+A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with the same two tasks
+in the batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from labelgrid.nets.network import Network
+from labelgrid.tasks.task import Task
+from labelgrid.train.joint import Codes, JointTerm
+from labelgrid.train.joint_options import JointOptions, Weight
+from labelgrid.train.pairs import distance
+
+
+@dataclass(frozen=True)
+class Options(JointOptions):
+    """MTPSL's Contrastive-Loss; the paper gives neither the margin nor the weight.
+
+    Args:
+        weight: of the loss.
+        margin: by which the maps of one image are to be nearer. With 0, the paper's words, a constant mapping is best.
+    """
+
+    weight: Weight = 1.0
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.5
+
+
+class Contrastive(JointTerm):
+    """max(0, d(m(y_s), m(y_t)) - d(m(y'_s), m(y_t)) + margin), with the prediction y'_s for another image of the batch.
+
+    Source: MTPSL section 3.2, "Alternative loss and regularization strategies"; d is the cosine distance of L_ct. Pairs
+    without another image do not count.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+        super().__init__("contrastive", tasks, network, options)
+        self.options = options
+
+    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+        """The hinge of each pair, [p]; 0 for pairs without another image."""
+        others = codes.pairs.of_another_image()
+        near, far = distance(codes.sources, codes.targets), distance(codes.sources[others], codes.targets)
+        counts = codes.pairs.image[others] != codes.pairs.image
+        return {"hinge": self.options.weight * counts * (near - far + self.options.margin).clamp(min=0)}
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Contrastive:
+    """Build the term."""
+    return Contrastive(tasks, network, options)

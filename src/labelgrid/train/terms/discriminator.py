@@ -1,0 +1,96 @@
+"""Discriminator loss: in a joint space of two tasks, a network tells the maps of one image from those of two images.
+
+A further loss in place of MTPSL's consistency and regulariser. Each pair needs a further image with the same two tasks
+in the batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labelgrid.nets.network import Network
+from labelgrid.nets.options import WIDEST
+from labelgrid.tasks.task import Task
+from labelgrid.train.joint import Codes, JointTerm
+from labelgrid.train.joint_options import JointOptions, Weight
+from labelgrid.train.term import OwnOptimiser, Step
+
+
+@dataclass(frozen=True)
+class Options(JointOptions):
+    """MTPSL's Discriminator-Loss; the paper gives neither the discriminator's layers nor its training.
+
+    Args:
+        weight: of the loss by which network and mapping learn.
+        aim: network and mapping learn that the discriminator tells both kinds of pairs (`"both"`), or that it takes the
+            maps of one image for such (`"positive"`).
+        width: channels of the discriminator's hidden layers.
+        rate: learning rate of the discriminator's Adam.
+    """
+
+    weight: Weight = 1.0
+    aim: Literal["both", "positive"] = "both"
+    width: Annotated[int, Field(ge=1, le=WIDEST)] = 128
+    rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
+
+
+class Judge(nn.Sequential):
+    """Two maps, concatenated [p, 2d, h, w] -> a logit [p]: two 1×1 convolutions with leaky ReLU, the mean, one layer.
+
+    Its layers have no batch norm, so that pairs do not change each other.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        hidden = (nn.Conv2d(2 * channels, width, 1), nn.LeakyReLU(0.2), nn.Conv2d(width, width, 1), nn.LeakyReLU(0.2))
+        super().__init__(*hidden, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 1), nn.Flatten(0))
+
+
+class Discriminator(JointTerm):
+    """The cross entropy of a discriminator that sees both maps of a pair: of one image (yes), or of two images (no).
+
+    Source: MTPSL section 3.2, "Alternative loss and regularization strategies": a convolutional network predicts which
+    it is, and its parameters and those of the network and the mapping are optimised in turn. Reading: it never learns
+    from the loss of the network and the mapping, nor these from its own. Pairs without another image do not count.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+        super().__init__("discriminator", tasks, network, options)
+        self.options, self.judge = options, Judge(self.width, options.width)
+        self.optimiser = torch.optim.Adam(self.judge.parameters(), lr=options.rate)
+        self.kept: Codes | None = None
+
+    def optimisers(self) -> Mapping[str, OwnOptimiser]:
+        """The discriminator's."""
+        return {"judge": OwnOptimiser(self.optimiser, self._judged)}
+
+    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+        """The loss of the network and the mapping for each pair, [p]; 0 for pairs without another image."""
+        self.kept = codes
+        yes, no = self._entropies(codes.pairs.of_another_image(), codes)
+        return {"judged": self.options.weight * (yes + no if self.options.aim == "both" else yes)}
+
+    def _entropies(self, others: Tensor, codes: Codes) -> tuple[Tensor, Tensor]:
+        """The cross entropies of the pairs of one image and of two, [p] each."""
+        counts = (codes.pairs.image[others] != codes.pairs.image).float()
+        yes = self.judge(torch.cat([codes.sources, codes.targets], 1))
+        no = self.judge(torch.cat([codes.sources[others], codes.targets], 1))
+        return counts * functional.softplus(-yes), counts * functional.softplus(no)
+
+    def _judged(self, step: Step) -> Mapping[str, Tensor]:
+        """The discriminator's own loss [b], on the maps of this step; none if there is no pair."""
+        codes, self.kept = self.kept, None
+        if codes is None:
+            return {}
+        constant = Codes(codes.pairs, codes.sources.detach(), codes.targets.detach(), codes.features)
+        yes, no = self._entropies(codes.pairs.of_another_image(), constant)
+        return {"entropy": self.divided(codes.pairs, yes + no)}
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> Discriminator:
+    """Build the term."""
+    return Discriminator(tasks, network, options)

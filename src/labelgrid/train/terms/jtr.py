@@ -1,0 +1,259 @@
+"""Joint-task regularisation (JTR): an auto-encoder of all tasks' maps at once gives the predictions the labels' code.
+
+Predictions stand in for labels that an image lacks. One pass serves all tasks, so the cost is linear in their number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from labelgrid.data.batch import Batch
+from labelgrid.nets.network import Network, Output
+from labelgrid.nets.options import WIDEST
+from labelgrid.nets.unpooling import EncoderDecoder, by_image, initialise
+from labelgrid.pixel.target import per_image
+from labelgrid.tasks.scale import through_normal
+from labelgrid.tasks.task import Task
+from labelgrid.train.colours import recoloured
+from labelgrid.train.crops import cropped, draw_boxes
+from labelgrid.train.draws import Draws
+from labelgrid.train.inputs import label_maps, prediction_maps
+from labelgrid.train.objective import in_full, resized, targets_present
+from labelgrid.train.options import LEVELS
+from labelgrid.train.pairs import distance
+from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
+
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The weights, the auto-encoder and the views of the released code; the paper itself was not seen.
+
+    Args:
+        weight: of the distance of the codes of predictions and labels.
+        encoder: how much the same distance counts, in another view, for the auto-encoder, as a multiple of `weight`.
+        reconstruction: weight of the auto-encoder's errors.
+        width: filters of the auto-encoder's first stage; 8 or 16 trains on a CPU.
+        view: compare on two random `"crop"`s of the batch, resized (released), or on the `"batch"`.
+        zooms: of the crops; all are equally likely.
+        operations: number of changes to the colours of each image of a crop.
+        levels: the number of their strengths, of 31 from none to the full one.
+        scale: how values without a largest one, such as depth, become maps: through the `"normal"` distribution's
+            cumulative function (released), or over their image's `"maximum"` (as in `mtpsl`).
+        mean: of that distribution. Released: 2.3618, of NYUv2's depth.
+        deviation: its standard deviation, released: 1.5876; 0: both are those of each task's training labels.
+        learning_rate: of the auto-encoder; 0: the training's.
+    """
+
+    weight: Weight = 4.0
+    encoder: Weight = 2.0
+    reconstruction: Weight = 2.0
+    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
+    view: Literal["crop", "batch"] = "crop"
+    zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
+    operations: Annotated[int, Field(ge=0, le=16)] = 2
+    levels: Annotated[int, Field(ge=1, le=LEVELS)] = 6
+    scale: Literal["normal", "maximum"] = "normal"
+    mean: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
+    deviation: Annotated[float, Field(ge=0, le=1e9)] = 0.0
+    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+
+
+class MapEncoder(nn.Module):
+    """SegNet as an auto-encoder of stacked maps; its norms see each image by itself.
+
+    Args:
+        channels: of the stack.
+        width: filters of the first stage.
+
+    Source: JTR's released code, whose batch norm sees one image at a time. Deviation: without its unused norm of the
+    maps, 2 × channels parameters.
+
+    Example:
+        >>> codes, raw = MapEncoder(17, 4)(torch.zeros(2, 17, 32, 64))
+        >>> codes.shape, raw.shape
+        (torch.Size([2, 32, 1, 2]), torch.Size([2, 17, 32, 64]))
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.body = EncoderDecoder(width, channels, by_image)
+        self.head = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.Conv2d(width, channels, 1))
+        initialise(self)
+
+    def forward(self, maps: Tensor, *, decode: bool = True) -> tuple[Tensor, Tensor | None]:
+        """The codes [b, 8 width, h', w'] of stacks [b, channels, h, w], and their raw reconstruction."""
+        if not decode:
+            return self.body.codes(maps), None
+        found = self.body(maps)
+        return found.deepest, self.head(found.shared)
+
+    def constant(self, maps: Tensor) -> Tensor:
+        """The codes, whose gradients reach the maps but not the auto-encoder."""
+        frozen = {name: p.detach() for name, p in self.named_parameters()}
+        codes: Tensor = functional_call(self, frozen, (maps,), {"decode": False})[0]
+        return codes
+
+
+@dataclass(frozen=True)
+class Stacks:
+    """The maps of some images of a view, [2r, channels, h, w]: of their predictions, then of their labels.
+
+    Args:
+        rows: the images' places in the batch, [r].
+        mask: where all labels of an image are valid, bool [r, 1, h, w].
+    """
+
+    maps: Tensor
+    rows: Tensor
+    mask: Tensor
+
+
+class JointRegularisation(Term):
+    """Cosine distances of the codes of predictions and labels, and the errors of the auto-encoder that makes them.
+
+    Source: JTR's released code: w (d1 + e d2) + r recon for each image. The network learns from d1, by its predictions
+    of unlabelled tasks in both stacks; the auto-encoder is constant in d1, and learns from d2 and the reconstruction of
+    both stacks, whose maps are constant. Where all tasks have labels the network gets no gradient.
+
+    Reading: pixels where a labelled task is not valid are neutral in all predictions; an error is the mean over the
+    other pixels, once through the scale, of the maps that were encoded. The released code divides by the number of
+    elements that are not 0 (normals: a third), scales depth twice in one target, and draws the classes of targets anew.
+    Deviation: images without any label do not count; the views are predicted in passes of their own.
+    """
+
+    means: Tensor
+    deviations: Tensor
+    colour_mean: Tensor
+    colour_std: Tensor
+
+    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+        super().__init__()
+        self.options, self.tasks, self.names = options, dict(tasks), list(tasks)
+        self.channels = [task.channels for task in tasks.values()]
+        self.encoder = MapEncoder(sum(self.channels), options.width)
+        self.register_buffer("means", torch.full((len(tasks),), options.mean))
+        self.register_buffer("deviations", torch.full((len(tasks),), options.deviation or 1.0))
+        self.register_buffer("colour_mean", torch.zeros(3))
+        self.register_buffer("colour_std", torch.ones(3))
+
+    def groups(self) -> Sequence[RateGroup]:
+        """The auto-encoder."""
+        return [RateGroup(list(self.encoder.parameters()), self.options.learning_rate)]
+
+    def prepare(self, data: Preparation) -> None:
+        """Note the normalisation of images and the moments of labels; say if there is one task only."""
+        if len(self.names) < 2:
+            data.progress.say("The term 'jtr' compares tasks with each other: with one task it does nothing.")
+            return
+        self.colour_mean.copy_(torch.tensor(data.data.mean))
+        self.colour_std.copy_(torch.tensor(data.data.std))
+        unbounded = [i for i, task in enumerate(self.tasks.values()) if task.scale.unbounded]
+        if not unbounded or self.options.deviation or self.options.scale == "maximum":
+            return
+        sums = torch.zeros(len(self.names), 3, dtype=torch.float64, device=self.means.device)
+        for batch in data.batches(0):
+            for i in unbounded:
+                target = batch.targets[self.names[i]]
+                values = target.safe().double()
+                sums[i] += torch.stack([target.valid.sum(), values.sum(), values.square().sum()])
+        for i in unbounded:
+            count, total, squares = sums[i].tolist()
+            if count:
+                self.means[i] = total / count
+                self.deviations[i] = max(squares / count - (total / count) ** 2, 1e-12) ** 0.5
+
+    def views(self) -> Mapping[str, View]:
+        """The two crops, if it compares on them."""
+        own = self.options.view == "crop" and len(self.names) > 1
+        return {"first": self._view, "second": self._view} if own else {}
+
+    def _view(self, batch: Batch, draws: Draws) -> Batch:
+        options, size = self.options, (batch.images.shape[-2], batch.images.shape[-1])
+        crop = cropped(batch, self.tasks, draw_boxes(draws, batch.ids, size, options.zooms), size)
+        colours = options.operations, options.levels, self.colour_mean, self.colour_std
+        return replace(crop, images=recoloured(crop.images, batch.ids, draws, *colours))
+
+    def loss(self, step: Step) -> Mapping[str, Tensor]:
+        """The distances and the errors, [b] each; 0 for an image without a label."""
+        zero = step.output.final[self.names[0]].new_zeros(len(step.batch.ids), dtype=torch.float32)
+        if len(self.names) < 2:
+            return {"distance": zero, "codes": zero, "reconstruction": zero}
+        options, first, second = self.options, self._stacks(step, "first"), self._stacks(step, "second")
+        found = {"distance": zero, "codes": zero, "reconstruction": zero}
+        if first is not None:
+            near = distance(*self.encoder.constant(first.maps).chunk(2))
+            found["distance"] = _placed(zero, first, options.weight * near)
+        if second is not None:
+            codes, raw = self.encoder(second.maps)
+            learnt, errors = distance(*codes.chunk(2)), self._errors(in_full(raw), second)
+            found["codes"] = _placed(zero, second, options.weight * options.encoder * learnt)
+            found["reconstruction"] = _placed(zero, second, options.reconstruction * errors)
+        return found
+
+    def _stacks(self, step: Step, view: str) -> Stacks | None:
+        """The stacks of a view, None without any label.
+
+        The second view's have no graph, and its predictions of classes are probabilities.
+        """
+        batch, output = step.views.get(view, (step.batch, step.output))
+        present = targets_present(batch.targets, self.names)
+        rows = present.any(1).nonzero()[:, 0]
+        if not len(rows):
+            return None
+        known = {name: batch.targets[name][rows] for name in self.names}
+        masks = torch.stack([known[n].valid | ~present[rows, i, None, None, None] for i, n in enumerate(self.names)])
+        mask = masks.all(0)
+        predicted, wanted = [], []
+        for i, name in enumerate(self.names):
+            task = self._scaled(i, step.tasks[name])
+            raw = self._raw(output, name, present[:, i], rows, batch.images.shape[-2:], constant=view == "second")
+            ids = [batch.ids[row] for row in rows.tolist()]
+            first, other = (step.draws.by_image(ids, "classes", view, stack, name) for stack in ("predicted", "wanted"))
+            soft = replace(task, largest=False) if view == "second" else task
+            predicted.append(prediction_maps(soft, raw, first, mask))
+            labels, stand_in = label_maps(task, known[name]), prediction_maps(task, raw, other, mask)
+            wanted.append(torch.where(present[rows, i, None, None, None], labels, stand_in))
+        return Stacks(torch.cat([torch.cat(predicted, 1), torch.cat(wanted, 1)]), rows, mask)
+
+    def _raw(
+        self, output: Output, name: str, present: Tensor, rows: Tensor, size: Sequence[int], *, constant: bool
+    ) -> Tensor:
+        """A task's raw outputs of some images, without a graph where the task has a label."""
+        raw = in_full(output.final[name][rows])
+        present = present[rows, None, None, None]
+        free = raw.detach() if constant or bool(present.all()) else torch.where(present, raw.detach(), raw)
+        return resized(free, size)
+
+    def _scaled(self, column: int, task: Task) -> Task:
+        """The task, with unbounded values scaled as the options say."""
+        if not task.scale.unbounded or self.options.scale == "maximum":
+            return task
+        through = partial(through_normal, mean=float(self.means[column]), deviation=float(self.deviations[column]))
+        neutral = float(through(torch.zeros((), dtype=torch.float64)))
+        return replace(task, scale=replace(task.scale, scaled=through, neutral=neutral))
+
+    def _errors(self, raw: Tensor, stacks: Stacks) -> Tensor:
+        """The errors of both stacks' reconstruction, summed over tasks, [r]."""
+        mask = stacks.mask.repeat(2, 1, 1, 1)
+        split = (torch.split(maps, self.channels, 1) for maps in (raw, stacks.maps))
+        parts = zip(self.tasks.values(), *split, strict=True)
+        found = torch.stack([per_image(task.scale.error(made, maps), mask) for task, made, maps in parts])
+        return found.sum(0).view(2, -1).sum(0)
+
+
+def _placed(zero: Tensor, stacks: Stacks, values: Tensor) -> Tensor:
+    """The values [r] of some images at their places in the batch, [b]."""
+    return zero.to(values.dtype).index_put((stacks.rows,), values)
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> JointRegularisation:
+    """Build the term."""
+    return JointRegularisation(tasks, options)

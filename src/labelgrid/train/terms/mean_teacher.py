@@ -1,0 +1,205 @@
+"""Mean teacher: an average of the network's past weights labels the images' unlabelled tasks where it is confident.
+
+The teacher sees the batch, the network the same images in other colours (weak to strong consistency).
+"""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from labelgrid.data.batch import Batch
+from labelgrid.nets.network import Network, Output, Raw
+from labelgrid.nets.options import Rate
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+from labelgrid.train.colours import recoloured
+from labelgrid.train.draws import Draws
+from labelgrid.train.objective import fixed_weights, in_full, resized, targets_present, task_losses
+from labelgrid.train.options import LEVELS
+from labelgrid.train.term import Preparation, Step, Term, View
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The teacher, the pixels that it is trusted with, and what the network sees.
+
+    Args:
+        weight: of the loss, beside the weight of each task.
+        decay: the share of its weights that the teacher keeps in a step, at most: 1 - 1 / (n + 1) in step n, so that it
+            is the plain average at first. 0.996 in UniMatch V2, 0.999 in Tarvainen & Valpola.
+        confidence: for class and binary tasks, a pixel counts if its largest probability is at least this.
+        certain: for values such as depth, this share of an image's pixels counts: those at which the teacher's
+            predictions of the image and of its mirror image agree most; 1: all, without a mirror image.
+        known: the teacher predicts given the labels of the image's other tasks.
+        operations: number of changes to the colours of each image that the network sees.
+        levels: the number of their strengths, of 31 from none to the full one.
+        features: drop this share of the channels of the encoder's maps in a further pass of the heads, on the batch,
+            whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
+        ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen & Valpola); 0: none.
+        evaluate: evaluate, score and predict with the weights of the `"teacher"`, or with the trained ones, the
+            `"student"`'s.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
+    decay: Share = 0.996
+    confidence: Share = 0.95
+    certain: Share = 0.5
+    known: bool = False
+    operations: Annotated[int, Field(ge=0, le=16)] = 2
+    levels: Annotated[int, Field(ge=1, le=LEVELS)] = LEVELS
+    features: Rate = 0.0
+    ramp: Share = 0.0
+    evaluate: Literal["teacher", "student"] = "teacher"
+
+
+class MeanTeacher(Term):
+    """The tasks' own losses against the teacher's predictions of unlabelled tasks, over the pixels that count.
+
+    Source: Tarvainen & Valpola 2017 for the teacher; Sohn et al. 2020 (FixMatch), eq. 4, for the mask, and the mean
+    over all pixels, so that an image with few confident ones counts little; Yang et al. 2023 and 2025 (UniMatch and its
+    V2) for the dropped channels, the decay and the average of batch norm's statistics. Like MTPSL's losses it is a mean
+    over each image's unlabelled tasks. Deviation: the other view changes colours alone, so that pixels keep their
+    values in all tasks; UniMatch also mixes images, and has two such views.
+    """
+
+    colour_mean: Tensor
+    colour_std: Tensor
+
+    def __init__(self, network: Network, options: Options) -> None:
+        super().__init__()
+        self.options = options
+        self.teacher: Network = copy.deepcopy(network).requires_grad_(requires_grad=False).eval()
+        self.register_buffer("colour_mean", torch.zeros(3))
+        self.register_buffer("colour_std", torch.ones(3))
+
+    def prepare(self, data: Preparation) -> None:
+        """Start from the network's weights; note the normalisation of images."""
+        self.teacher.load_state_dict(data.network.state_dict())
+        self.colour_mean.copy_(torch.tensor(data.data.mean))
+        self.colour_std.copy_(torch.tensor(data.data.std))
+
+    def views(self) -> Mapping[str, View]:
+        """The images in other colours."""
+
+        def strong(batch: Batch, draws: Draws) -> Batch:
+            options = self.options
+            colours = options.operations, options.levels, self.colour_mean, self.colour_std
+            return replace(batch, images=recoloured(batch.images, batch.ids, draws, *colours))
+
+        return {"strong": strong}
+
+    def loss(self, step: Step) -> Mapping[str, Tensor]:
+        """One loss for each task that an image lacks, [b]; 0 for images that have its label."""
+        missing = ~targets_present(step.batch.targets, list(step.tasks))
+        wanted = self.pseudo(step, missing)
+        tasks = {name: step.tasks[name] for name in wanted}
+        outputs = [step.views["strong"][1], *([self._perturbed(step)] if self.options.features else [])]
+        found = [task_losses(tasks, output, wanted, step.objective.initial) for output in outputs]
+        weights, counts = fixed_weights(step.tasks, step.objective), missing.sum(1).clamp(min=1)
+        scale = self.options.weight * self._ramp(step.progress) / len(found)
+        return {
+            name: scale * weights[name] * sum(losses[name] for losses in found) * _share(target) / counts
+            for name, target in wanted.items()
+        }
+
+    @torch.no_grad()
+    def pseudo(self, step: Step, missing: Tensor) -> dict[str, Target]:
+        """The teacher's labels of the tasks that an image lacks, valid where they count.
+
+        Args:
+            step: of the training.
+            missing: bool [b, t], True for the tasks that an image lacks.
+        """
+        names, size = list(step.tasks), step.batch.images.shape[-2:]
+        lacking = [name for column, name in enumerate(names) if bool(missing[:, column].any())]
+        values = [n for n in lacking if not step.tasks[n].probabilities] if self.options.certain < 1 else []
+        if not lacking:
+            return {}
+        images, known = step.batch.images, step.batch.targets if self.options.known else None
+        teacher = self.teacher.eval()
+        raws = teacher(images, known).final
+        plain: Raw = raws if known is None or not values else teacher(images).final
+        mirrored: Raw = teacher(images.flip(-1)).final if values else {}
+        found = {}
+        for name in lacking:
+            task = step.tasks[name]
+            prediction = _prediction(task, raws[name], size)
+            target = task.to_target(prediction)
+            counts = target.valid & missing[:, names.index(name), None, None, None]
+            if task.probabilities:
+                counts = counts & (task.probabilities(prediction).amax(1, keepdim=True) >= self.options.confidence)
+            elif name in values:
+                other = task.scale.mirrored(_prediction(task, mirrored[name].flip(-1), size))
+                gaps = task.disagreement(_prediction(task, plain[name], size), other)
+                counts = best(gaps, counts, self.options.certain)
+            found[name] = replace(target, valid=counts)
+        return found
+
+    def _perturbed(self, step: Step) -> Output:
+        """The network's output for the batch, from maps some of whose channels are dropped."""
+        share, generator = self.options.features, step.draws.generator("features")
+
+        def dropped(maps: Tensor) -> Tensor:
+            kept = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share
+            return maps * (kept[:, :, None, None] / (1 - share)).to(maps.dtype)
+
+        return step.network.decode(step.output.features.each(dropped))
+
+    def _ramp(self, progress: float) -> float:
+        ramp = self.options.ramp
+        return math.exp(-5 * (1 - progress / ramp) ** 2) if progress < ramp else 1.0
+
+    def after_step(self, step: Step) -> None:
+        """Move the teacher's weights and statistics to the network's."""
+        decay = min(1 - 1 / (step.number + 1), self.options.decay)
+        weights = step.network.state_dict()
+        for name, average in self.teacher.state_dict().items():
+            if average.is_floating_point():
+                average.lerp_(weights[name], 1 - decay)
+            else:
+                average.copy_(weights[name])
+
+    def evaluated(self) -> Mapping[str, Tensor] | None:
+        """The teacher's weights, if they are to be evaluated."""
+        return self.teacher.state_dict() if self.options.evaluate == "teacher" else None
+
+
+def best(gaps: Tensor, valid: Tensor, share: float) -> Tensor:
+    """Where an image's gaps are among the smallest share of those at valid pixels, or as small: bool [b, 1, h, w].
+
+    Args:
+        gaps: [b, 1, h, w].
+        valid: bool [b, 1, h, w].
+        share: in 0..1.
+
+    Example:
+        >>> gaps = torch.tensor([3.0, 1.0, 0.0, 2.0]).view(1, 1, 1, 4)
+        >>> best(gaps, torch.tensor([True, True, False, True]).view(1, 1, 1, 4), 0.5).flatten()
+        tensor([False,  True, False,  True])
+    """
+    count = (share * valid.flatten(1).sum(1).double()).ceil().long()
+    order = gaps.masked_fill(~valid, torch.inf).flatten(1).sort(1).values
+    limit = order.gather(1, (count - 1).clamp(min=0)[:, None])
+    return valid & (gaps <= limit[:, :, None, None]) & (count > 0).view(-1, 1, 1, 1)
+
+
+def _prediction(task: Task, raw: Tensor, size: tuple[int, ...]) -> Tensor:
+    return task.activate(resized(in_full(raw), size))
+
+
+def _share(target: Target) -> Tensor:
+    """The share of each image's pixels that are valid, [b]."""
+    return target.valid.float().mean((1, 2, 3))
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> MeanTeacher:
+    """Build the term."""
+    return MeanTeacher(network, options)

@@ -1,0 +1,94 @@
+"""MTPSL: in a joint space of two tasks, the prediction of an unlabelled one agrees with the label of the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from labelgrid.nets.network import Network
+from labelgrid.tasks.task import Task
+from labelgrid.train.joint import Codes, JointTerm
+from labelgrid.train.joint_options import JointOptions, Weight
+from labelgrid.train.objective import resized
+from labelgrid.train.pairs import Pairs, distance
+from labelgrid.train.term import Step
+
+#: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its value in a step.
+TEMPERATURE, MOMENTUM = 0.1, 0.99
+
+
+@dataclass(frozen=True)
+class Options(JointOptions):
+    """The equations of the paper; the recipe `mtpsl-released` has the values of the released code.
+
+    Args:
+        weight: of the consistency; the paper has none, the released code 2 (NYUv2) or 1 (Cityscapes).
+        regulariser: weight of each of a pair's two distances to the image's features; 0: "w/o reg". Released: half of
+            `weight`.
+        pairs: `"all"` pairs count alike; or those `"learnt"` to be related count more: in proportion to exp(c / 0.1),
+            where c is how much nearer the maps of one image are than those of two images, a moving average. The paper
+            has all, and names this as what is left to do.
+    """
+
+    weight: Weight = 1.0
+    regulariser: Weight = 1.0
+    pairs: Literal["all", "learnt"] = "all"
+
+
+class CrossTaskConsistency(JointTerm):
+    """Cosine distances in joint spaces of two tasks, of their maps to each other and to the image's features.
+
+    Source: MTPSL eq. 4: (1/|U|) sum over s in U, t in T of L_ct(m(y_s), m(y_t)) + R(f, m(y_s)) + R(f, m(y_t)), with the
+    prediction y_s and the label y_t. All are 1 - cos over channels, averaged over the places of the maps. As in the
+    released code the features f, the encoder's deepest map, get no gradient.
+    """
+
+    contrasts: Tensor
+
+    def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
+        super().__init__("mtpsl", tasks, network, options)
+        self.options = options
+        self.seen: dict[tuple[int, int], Tensor] = {}
+        self.register_buffer("contrasts", torch.zeros(len(tasks), len(tasks)))
+
+    def compared(self, codes: Codes) -> Mapping[str, Tensor]:
+        """The consistency and the regulariser of each pair, [p] each."""
+        maps, options = (codes.sources, codes.targets), self.options
+        apart, size = distance(*maps), codes.features.shape[-2:]
+        lost = torch.stack([distance(resized(one, size), codes.features) for one in maps]).sum(0)
+        if options.pairs == "learnt":
+            with torch.no_grad():
+                self.seen = _contrasts(codes, apart)
+        weights = self._weights(codes.pairs)
+        return {"consistency": options.weight * weights * apart, "regulariser": options.regulariser * weights * lost}
+
+    def _weights(self, pairs: Pairs) -> Tensor:
+        """The weight of each pair, [p]; 1 on average over the pairs of tasks that are used."""
+        used = self.allowed
+        learnt = torch.softmax((self.contrasts / TEMPERATURE).masked_fill(~used, -torch.inf).flatten(), 0)
+        weights = learnt.view_as(used) * used.sum() if self.options.pairs == "learnt" else used.float()
+        return weights[pairs.source, pairs.target]
+
+    def after_step(self, step: Step) -> None:
+        """Move the contrasts to those of this step."""
+        for (source, target), contrast in self.seen.items():
+            self.contrasts[source, target].lerp_(contrast, 1 - MOMENTUM)
+        self.seen = {}
+
+
+def _contrasts(codes: Codes, apart: Tensor) -> dict[tuple[int, int], Tensor]:
+    """How much nearer the two maps of one image are than those of two images, by pair of tasks that two images have."""
+    others = distance(codes.sources, codes.targets[codes.pairs.of_another_image()])
+    found = {}
+    for source, target in {*zip(codes.pairs.source.tolist(), codes.pairs.target.tolist(), strict=True)}:
+        rows = ((codes.pairs.source == source) & (codes.pairs.target == target)).nonzero()[:, 0]
+        if len(rows) > 1:
+            found[source, target] = (others - apart)[rows].mean()
+    return found
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CrossTaskConsistency:
+    """Build the term."""
+    return CrossTaskConsistency(tasks, network, options)

@@ -1,0 +1,109 @@
+"""Perceptual-Map: mapped to another task, the prediction and the label of a labelled task agree.
+
+Each mapping is a network of its own for an ordered pair of tasks. Their cost and memory grow with the number of pairs.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from labelgrid.nets.network import Network
+from labelgrid.nets.options import WIDEST
+from labelgrid.tasks.task import Task
+from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses, distances, labelled_sources
+from labelgrid.train.objective import targets_present
+from labelgrid.train.pairs import listed as allowed_pairs
+from labelgrid.train.pairs import pairs_of, say_if_alone
+from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step, Term
+
+
+@dataclass(frozen=True)
+class Options:
+    """The mappings (MTPSL section 3.2), and what they learn from.
+
+    Args:
+        weight: of the distance, beside the weight of each target task; the paper gives none.
+        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as many. 64 is the whole
+            SegNet of the paper, 25 million parameters for each ordered pair; 8 or 16 trains on a CPU.
+        divide: by the number of the image's labelled tasks; `false` sums over pairs.
+        learn: the mappings learn from the direct losses with an optimiser of their `"own"`; or from `"both"` these and
+            the distance, jointly with the network.
+        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
+        learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`. That of MTPSL's mapping.
+        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
+            number of pairs.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
+    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
+    divide: bool = True
+    learn: Literal["own", "both"] = "own"
+    listed: tuple[tuple[str, str], ...] = ()
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
+    recompute: bool = False
+
+
+class PerceptualMap(Term):
+    """Distances of predictions to labels of the same task, in the spaces of other tasks.
+
+    Source: MTPSL section 3.2, L_ct(m_{s->t}(prediction of s), m_{s->t}(label of s)), and mappings that are learnt "from
+    prediction of one task to another task's groundtruth".
+
+    Readings: the labels of s must be there, so the sum is over labelled s and all other t, divided by the number of
+    labelled tasks. The distance is the `disagreement` of t, with its weight in the objective (L_ct, a cosine distance,
+    is constant for maps of one channel). The mappings do not learn from it, as constant ones would be best: they learn
+    beside from direct losses, m_{s->t}(prediction of s) to the label of t where there is one, of which the network gets
+    no gradient. A mapping to a task without any label keeps its random weights.
+    """
+
+    allowed: Tensor
+
+    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+        super().__init__()
+        self.options, self.names = options, list(tasks)
+        self.register_buffer("allowed", allowed_pairs(self.names, options.listed, "perceptual_map"), persistent=False)
+        self.maps = CrossMaps(tasks, self.allowed, options.width, recompute=options.recompute)
+
+    def _is(self, learn: str) -> bool:
+        """Whether there are mappings that learn in this way."""
+        return self.options.learn == learn and len(self.names) > 1
+
+    def groups(self) -> Sequence[RateGroup]:
+        """The mappings, if they learn jointly with the network."""
+        return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)] if self._is("both") else []
+
+    def optimisers(self) -> Mapping[str, OwnOptimiser]:
+        """That of the mappings, if it is their own."""
+        if not self._is("own"):
+            return {}
+        adam = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
+        return {"maps": OwnOptimiser(adam, self._direct)}
+
+    def prepare(self, data: Preparation) -> None:
+        """Say if there is one task only."""
+        say_if_alone(self.names, "perceptual_map", data.progress)
+
+    def loss(self, step: Step) -> Mapping[str, Tensor]:
+        """The distance [b], 0 for images without a label; and the direct losses, if all is learnt jointly."""
+        options = self.options
+        pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.allowed)
+        apart = by_image(step, pairs, distances(self.maps, step, pairs), divide=options.divide)
+        direct = self._direct(step) if self._is("both") else {}
+        return {"distance": options.weight * apart, **direct}
+
+    def _direct(self, step: Step) -> Mapping[str, Tensor]:
+        """The losses from which the mappings learn, [b]; none if there is no label."""
+        pairs = pairs_of(targets_present(step.batch.targets, self.names), self.allowed, "all")
+        if not len(pairs):
+            return {}
+        losses = direct_losses(self.maps, step, pairs, detach=True)
+        return {"direct": by_image(step, pairs, losses, divide=False)}
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> PerceptualMap:
+    """Build the term."""
+    return PerceptualMap(tasks, options)

@@ -1,0 +1,168 @@
+"""X-task: mapped to another task by a network trained before, the prediction and the label of a task agree.
+
+The mappings are trained on images with labels of both tasks, and then frozen. Each is a network of its own for an
+ordered pair of tasks. Their cost and memory grow with the number of pairs.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, islice
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from labelgrid.data.batch import Batch
+from labelgrid.data.dataset import nonempty_label
+from labelgrid.errors import TrainingError
+from labelgrid.nets.network import Network
+from labelgrid.nets.options import WIDEST
+from labelgrid.tasks.task import Task
+from labelgrid.train.cross_maps import CrossMaps, by_image, distances, labelled_sources
+from labelgrid.train.inputs import label_maps
+from labelgrid.train.objective import targets_present
+from labelgrid.train.pairs import listed as allowed_pairs
+from labelgrid.train.pairs import say_if_alone
+from labelgrid.train.term import Preparation, Step, Term
+from labelgrid.train.unfinished import Unfinished
+
+
+@dataclass(frozen=True)
+class Options:
+    """The mappings and their training, whose length MTPSL does not give.
+
+    Args:
+        weight: of the distance, beside the weight of each target task.
+        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as many. 64 is a whole
+            SegNet, 25 million parameters for each ordered pair; 8 or 16 trains on a CPU.
+        steps: of the mappings' training, one batch of training images each. A mapping learns from the images of the
+            batch that have labels of both of its tasks.
+        learning_rate: of that training, with Adam.
+        divide: by the number of the image's labelled tasks; `false` sums over pairs.
+        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
+        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
+            number of pairs.
+    """
+
+    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
+    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
+    steps: Annotated[int, Field(ge=1, le=10**9)] = 2000
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
+    divide: bool = True
+    listed: tuple[tuple[str, str], ...] = ()
+    recompute: bool = False
+
+
+class CrossTask(Term):
+    """Distances of predictions to labels of the same task, in the spaces of other tasks, by mappings trained before.
+
+    Source: Zamir et al. 2020 (cross-task consistency), |f_{s->t}(prediction of s) - f_{s->t}(label of s)| with f that
+    maps labels of s to labels of t, as MTPSL's Table 5 uses it: "perceptual loss with pre-trained cross-task mapping
+    functions".
+
+    Readings: f is MTPSL's SegNet; it learns from the target's own loss, and normalises with its running statistics when
+    it is frozen. The distance is the `disagreement` of t, with its weight in the objective, over the image's labelled
+    tasks s. A pair whose labels no image has together has no mapping that could be trained, and is left out.
+    """
+
+    allowed: Tensor
+    trained: Tensor
+
+    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
+        super().__init__()
+        self.options, self.tasks, self.names = options, dict(tasks), list(tasks)
+        self.register_buffer("allowed", allowed_pairs(self.names, options.listed, "x_task"), persistent=False)
+        self.register_buffer("trained", torch.zeros_like(self.allowed))
+        self.maps = CrossMaps(tasks, self.allowed, options.width, fixed=True, recompute=options.recompute)
+
+    def prepare(self, data: Preparation) -> None:
+        """Train the mappings; a run that is killed resumes.
+
+        Raises:
+            TrainingError: no training image has labels of two tasks, or a loss is not finite.
+        """
+        say_if_alone(self.names, "x_task", data.progress)
+        if len(self.names) < 2:
+            return
+        if not self._any_pair(data):
+            raise TrainingError(
+                "The term 'x_task' learns from images with labels of two tasks, and no training image has them.",
+                next_step="Use the term 'perceptual_map', or label more tasks of the same images.",
+                unchanged="Nothing was trained.",
+            )
+        self.maps.fix(fixed=False)
+        self._train(data)
+        self.maps.fix(fixed=True)
+        for source, target in (self.allowed & ~self.trained).nonzero().tolist():
+            pair = f"{self.names[source]} to {self.names[target]}"
+            data.progress.say(f"The term 'x_task' leaves out {pair}: no image that it read has both labels.")
+
+    def _any_pair(self, data: Preparation) -> bool:
+        """Whether some image has labels of a pair; reads labels until one is found."""
+        for image in data.images:
+            labels = [nonempty_label(data.source, image, task) for task in data.definitions.values()]
+            present = torch.tensor([label is not None for label in labels], device=self.allowed.device)
+            if (present[:, None] & present & self.allowed).any():
+                return True
+        return False
+
+    def _train(self, data: Preparation) -> None:
+        """The steps of the mappings' training that are left; its state is kept in `data.folder`."""
+        optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
+        kept = Unfinished(data.folder / "maps", {"term": self, "optimiser": optimiser})
+        done, epoch, read = kept.resumed() or (0, 0, 0)
+        steps = self.options.steps
+        data.progress.start("Training cross-task mappings", steps - done, "steps")
+        for number, position, batch in islice(_batches(data, epoch, read), steps - done):
+            self._step(batch, optimiser)
+            done += 1
+            if done == steps:
+                optimiser.state.clear()  # what is finished needs no moments, which are twice as large
+            kept.save((done, number, position), now=done == steps)
+            data.progress.advance()
+
+    def _step(self, batch: Batch, optimiser: torch.optim.Optimizer) -> None:
+        """One step of the mappings of the pairs that a batch's images have labels of."""
+        present = targets_present(batch.targets, self.names)
+        optimiser.zero_grad(set_to_none=True)
+        for source, target in self.allowed.nonzero().tolist():
+            rows = (present[:, source] & present[:, target]).nonzero()[:, 0]
+            if len(rows):
+                self._backward(batch, rows, source, target)
+                self.trained[source, target] = True
+        optimiser.step()
+
+    def _backward(self, batch: Batch, rows: Tensor, source: int, target: int) -> None:
+        """Differentiate the loss of one mapping before the next is computed, to save memory."""
+        first, second = (self.tasks[self.names[task]] for task in (source, target))
+        given, wanted = (batch.targets[self.names[task]][rows] for task in (source, target))
+        raw = self.maps.networks[self.maps.key(source, target)](label_maps(first, given))
+        loss = second.loss(raw, wanted).mean()
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"The loss of x_task's mapping from '{first.name}' to '{second.name}' is {loss.item()}.",
+                where=f"images {', '.join(batch.ids[row] for row in rows.tolist())}",
+                next_step="Look at these labels, or lower terms.x_task.learning_rate.",
+                unchanged="Nothing else was trained.",
+            )
+        torch.autograd.backward(loss)
+
+    def loss(self, step: Step) -> Mapping[str, Tensor]:
+        """The distance [b]; 0 for images without a label."""
+        pairs = labelled_sources(targets_present(step.batch.targets, self.names), self.trained)
+        apart = by_image(step, pairs, distances(self.maps, step, pairs), divide=self.options.divide)
+        return {"distance": self.options.weight * apart}
+
+
+def _batches(data: Preparation, epoch: int, read: int) -> Iterator[tuple[int, int, Batch]]:
+    """Batches without end from after the first `read` of an epoch, each with its epoch and its number from 1."""
+    for number in count(epoch):
+        batches = enumerate(data.batches(number), 1)
+        for position, batch in islice(batches, read if number == epoch else 0, None):
+            yield number, position, batch
+
+
+def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CrossTask:
+    """Build the term."""
+    return CrossTask(tasks, options)

@@ -1,0 +1,194 @@
+"""MTPSL's equations against slow versions in float64: one image, one pair and one map at a time, as its code runs."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.nn import functional
+
+from labelgrid.data.loader import train_batch
+from labelgrid.train.crops import draw_boxes
+from labelgrid.train.objective import task_losses
+from labelgrid.train.seeding import keyed
+from labelgrid.train.terms import crop, mtpsl
+from tests.contracts.trained import dataset, trainer
+
+CLASSES = 4
+#: Which labels of semseg, depth and normals the six images have.
+LABELLED = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1], [0, 0, 0], [0, 1, 1]]).bool()
+
+
+def step_of(folder, module, options, labelled=LABELLED):
+    """A training with the term, all in float64, and the term's step for a batch with gaps in its labels."""
+    made = dataset(folder)
+    training = trainer(made, lambda tasks, network: module.build(tasks, network, options), batch=6)
+    plan = training.plan
+    for part in (plan.network, *plan.terms.values()):
+        part.double().train()
+    batch = train_batch(plan.source, plan.definitions, made.names, plan.data, seed=0, soft={})
+    targets = {name: target.where(labelled[:, i]) for i, (name, target) in enumerate(batch.targets.items())}
+    targets = {
+        n: replace(t, value=t.value.double() if t.value.is_floating_point() else t.value) for n, t in targets.items()
+    }
+    batch = replace(batch, images=batch.images.double(), targets=targets)
+    with keyed(0, "forward"):
+        output = plan.network(batch.images)
+    losses = task_losses(plan.tasks, output, batch.targets, 1.0)
+    return training, training.terms.steps(batch, output, losses, 0)["it"]
+
+
+def by_hand(name, raw, size, gumbel=None):
+    """One image's prediction [c, h, w] as the released code gives it to the mapping."""
+    raw = functional.interpolate(raw[None], size=size, mode="bilinear", align_corners=False)[0]
+    if name == "semseg":
+        logits = raw + gumbel
+        picked = functional.one_hot(logits.argmax(0), len(raw)).permute(2, 0, 1).double()
+        soft = logits.exp() / logits.exp().sum(0)
+        return picked - soft.detach() + soft
+    if name == "depth":
+        return raw / (raw.max() + 1e-12)
+    return (raw / raw.norm(dim=0) + 1) / 2
+
+
+def label_by_hand(name, target, image):
+    value, valid = target.value[image].double(), target.valid[image, 0]
+    if name == "semseg":
+        return torch.stack([(value[0] == k) & valid for k in range(CLASSES)]).double()
+    value = torch.where(valid, value, 0.0)
+    return value / (value.max() + 1e-12) if name == "depth" else (value + 1) / 2
+
+
+def one_map(mapping, name, x, condition):
+    """One map [c, h, w] through the light mapping: convolution, batch norm of this map alone, condition, ReLU, pool."""
+
+    def layer(one, x, condition):
+        x = functional.conv2d(x, one.convolution.weight, padding=1)
+        x = functional.batch_norm(x, None, None, one.weight, one.bias, training=True)
+        if condition is not None and one.scale is not None:
+            x = (condition @ one.scale)[None, :, None, None] * x + (condition @ one.shift)[None, :, None, None]
+        return functional.relu(x)
+
+    x = layer(mapping.inputs[name].layer, x[None], None)
+    layers = [mapping.first, *(part for part in mapping.rest if hasattr(part, "convolution"))]
+    for one in layers:
+        x = functional.max_pool2d(layer(one, x, condition), 2)
+    return x[0]
+
+
+def cosine(a, b):
+    """1 - cos at each place, averaged."""
+    places = [
+        1 - (a[:, i, j] @ b[:, i, j]) / (a[:, i, j].norm() * b[:, i, j].norm())
+        for i in range(a.shape[1])
+        for j in range(a.shape[2])
+    ]
+    return sum(places) / len(places)
+
+
+def slow_mtpsl(step, term, labelled):
+    """Eq. 4 in loops: consistency and regulariser of each image."""
+    options, names = term.options, list(step.tasks)
+    batch, output = step.views.get("crop", (step.batch, step.output))
+    size, noise = batch.images.shape[-2:], {}
+    for n, image in enumerate(step.batch.ids):
+        generator = step.draws.generator("classes", "semseg", image)
+        noise[n] = -torch.empty(CLASSES, *size).exponential_(generator=generator).log()
+    found = {"consistency": [], "regulariser": []}
+    for n in range(6):
+        sums = {"consistency": 0.0, "regulariser": 0.0}
+        sources = [s for s in range(3) if options.sources == "all" or not labelled[n, s]]
+        for s in sources:
+            for t in range(3):
+                if s == t or not labelled[n, t]:
+                    continue
+                condition = [torch.zeros(9).double() for _ in range(2)]
+                condition[0][3 * s + t] = 1
+                condition[1][3 * t + s if options.condition == "input" else 3 * s + t] = 1
+                prediction = by_hand(names[s], output.final[names[s]][n], size, noise.get(n))
+                label = label_by_hand(names[t], batch.targets[names[t]], n)
+                first = one_map(term.mapping, names[s], prediction, condition[0])
+                second = one_map(term.mapping, names[t], label, condition[1])
+                f = output.features.deepest[n].detach()
+                sums["consistency"] += cosine(first, second)
+                sums["regulariser"] += cosine(first, f) + cosine(second, f)
+        divisor = max(len(sources), 1) if options.divide else 1
+        for key, value in sums.items():
+            weight = options.weight if key == "consistency" else options.regulariser
+            found[key].append(torch.as_tensor(weight * value / divisor, dtype=torch.float64))
+    return {key: torch.stack(values) for key, values in found.items()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"condition": "pair", "divide": False, "weight": 2.0, "regulariser": 1.0},
+        {"condition": "none"},
+        {"sources": "all"},
+        {"maps": 3},
+        {"view": "crop", "zooms": (1.5,)},
+    ],
+    ids=lambda changes: "-".join(map(str, changes)) or "paper",
+)
+def test_eq_4_is_that_of_one_pair_and_one_map_at_a_time(tmp_path, changes):
+    training, step = step_of(tmp_path, mtpsl, mtpsl.Options(mapping="light", **changes))
+    term = training.plan.terms["it"]
+    with torch.no_grad():  # conditions change the mapping from the start, and differ
+        for p in term.mapping.conditional():
+            p.add_(0.3 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(1)))
+    found, wanted = term.loss(step), slow_mtpsl(step, term, LABELLED)
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-9)
+    assert found["consistency"][4] == 0, "an image without labels has no pair"
+    parameters = [*training.network.parameters(), *term.parameters()]
+    gradients = [
+        torch.autograd.grad(sum(x.sum() for x in losses.values()), parameters, allow_unused=True, retain_graph=True)
+        for losses in (found, wanted)
+    ]
+    for a, b in zip(*gradients, strict=True):
+        assert (a is None) == (b is None) or not (a if b is None else b).any()
+        if a is not None and b is not None:
+            torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)
+
+
+def slow_crop(step, boxes, size, learn):
+    """Eq. 2 in loops."""
+    losses = []
+    for n in range(6):
+        total, tasks = 0.0, [k for k in range(3) if not LABELLED[n, k]]
+        for k in tasks:
+            name = list(step.tasks)[k]
+            whole, part = (
+                functional.interpolate(raw[n : n + 1], size=to, mode="bilinear", align_corners=False)[0]
+                for raw, to in (
+                    (step.output.final[name], step.batch.images.shape[-2:]),
+                    (step.views["crop"][1].final[name], size),
+                )
+            )
+            activate = {"semseg": lambda x: x.softmax(0), "depth": lambda x: x, "normals": lambda x: x / x.norm(dim=0)}
+            whole, part, box = activate[name](whole), activate[name](part), boxes[n]
+            whole = whole[:, box.top : box.top + box.height, box.left : box.left + box.width]
+            whole = whole.detach() if learn == "crop" else whole
+            total += ((whole - part) ** 2).mean()
+        losses.append(torch.as_tensor(total / max(len(tasks), 1), dtype=torch.float64))
+    return torch.stack(losses)
+
+
+@pytest.mark.parametrize("learn", ["both", "crop"])
+def test_eq_2_is_the_square_error_of_the_crops_of_unlabelled_tasks(tmp_path, learn):
+    training, step = step_of(tmp_path, crop, crop.Options(learn=learn, zoom=1.5))
+    boxes = draw_boxes(step.draws.of_view("crop"), step.batch.ids, (32, 64), [1.5])
+    assert {(box.height, box.width) for box in boxes} == {(21, 43)} and len({(b.top, b.left) for b in boxes}) > 1
+    for n, box in enumerate(boxes):
+        torch.testing.assert_close(step.views["crop"][0].images[n], box.of(step.batch.images[n]))
+    found, wanted = training.plan.terms["it"].loss(step)["mse"], slow_crop(step, boxes, (21, 43), learn)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
+    assert found[3] == 0 and found[4] > 0, "a full image has none, an image without labels has all"
+    for a, b in zip(
+        *(
+            torch.autograd.grad(x.sum(), list(training.network.parameters()), retain_graph=True)
+            for x in (found, wanted)
+        ),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)

@@ -1,0 +1,97 @@
+"""Crop consistency: a network that sees each pixel alone has none; which images and tasks it learns from."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from labelgrid.data.loader import train_batch
+from labelgrid.nets.network import Features, Network, Output
+from labelgrid.train.crops import Box, cropped, draw_boxes
+from labelgrid.train.draws import Draws
+from labelgrid.train.terms.crop import Options, build
+from tests.contracts.trained import dataset, trainer
+
+COVERS = ["labelgrid.train.crops"]
+
+
+class Pixelwise(Network):
+    """Predicts each pixel from that pixel alone, so that the crop of its prediction is the prediction of the crop."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = torch.nn.Conv2d(3, 4, 1)
+        self.heads = torch.nn.ModuleDict({n: torch.nn.Conv2d(4, c, 1) for n, c in CHANNELS.items()})
+
+    def forward(self, image, known=None):
+        shared = self.encoder(image)
+        final = {name: head(shared) for name, head in self.heads.items()}
+        return Output((), final, Features(shared, (shared,)), final)
+
+
+CHANNELS = {"semseg": 4, "depth": 1, "normals": 3}
+
+
+def step_of(folder, options, network=None):
+    training = trainer(dataset(folder), lambda tasks, net: build(tasks, net, options), batch=6)
+    plan = training.plan
+    if network:
+        training.terms.plan = plan = replace(plan, network=network)
+    batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
+    batch = replace(
+        batch, targets={n: t.where(torch.arange(6) % 3 == i) for i, (n, t) in enumerate(batch.targets.items())}
+    )
+    return plan.terms["it"], training.terms.steps(batch, plan.network(batch.images), {}, 0)["it"]
+
+
+@pytest.mark.parametrize("zoom", [1.0, 1.3, 2.0])
+def test_a_network_that_sees_pixels_alone_has_no_loss(tmp_path, zoom):
+    torch.manual_seed(0)
+    term, step = step_of(tmp_path, Options(zoom=zoom), Pixelwise())
+    torch.testing.assert_close(term.loss(step)["mse"], torch.zeros(6), atol=1e-10, rtol=0)
+
+
+def test_a_network_that_sees_more_has_one_and_only_unlabelled_tasks_count(tmp_path):
+    term, step = step_of(tmp_path, Options(weight=3.0))
+    assert bool((term.loss(step)["mse"] > 0).all())
+    gradients = torch.autograd.grad(term.loss(step)["mse"].sum(), [step.output.final[n] for n in CHANNELS])
+    for column, gradient in enumerate(gradients):
+        assert gradient.flatten(1).any(1).tolist() == [i % 3 != column for i in range(6)]
+    whole, _ = step_of(tmp_path / "all", Options(tasks="all", weight=3.0))
+    gradients = torch.autograd.grad(whole.loss(step)["mse"].sum(), [step.output.final[n] for n in CHANNELS])
+    assert all(gradient.flatten(1).any(1).all() for gradient in gradients)
+
+
+def test_an_enlarged_crop_has_the_images_size_and_smaller_depths(tmp_path):
+    term, step = step_of(tmp_path, Options(zoom=2.0, resize=True))
+    batch, output = step.views["crop"]
+    assert (
+        batch.images.shape == step.batch.images.shape
+        and output.final["depth"].shape == step.output.final["depth"].shape
+    )
+    assert torch.isfinite(term.loss(step)["mse"]).all()
+
+
+def test_labels_follow_their_crop(tmp_path):
+    training = trainer(dataset(tmp_path))
+    plan = training.plan
+    batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
+    boxes = [Box(4 * i % 16, 5 * i, 16, 32) for i in range(6)]
+    found = cropped(batch, plan.tasks, boxes, (32, 64))
+    for i, box in enumerate(boxes):
+        for name, target in batch.targets.items():
+            value = found.targets[name].value[i, :, ::2, ::2]
+            wanted = box.of(target.value[i])
+            torch.testing.assert_close(value, wanted / 2 if name == "depth" else wanted)
+            assert torch.equal(found.targets[name].valid[i, :, 1::2, 1::2], box.of(target.valid[i]))
+        assert torch.equal(cropped(batch, {}, boxes, (16, 32)).images[i], box.of(batch.images[i]))
+
+
+def test_boxes_are_anywhere_of_all_sizes_and_belong_to_their_image():
+    draws = Draws(0, 3, ("a", "b"), (), lambda ids, seed: None)
+    ids = [f"{i}" for i in range(400)]
+    boxes = draw_boxes(draws, ids, (30, 60), (1.0, 1.2, 1.5))
+    assert {(b.height, b.width) for b in boxes} == {(30, 60), (25, 50), (20, 40)}
+    assert {b.top for b in boxes if b.height == 20} == set(range(11))
+    assert all(0 <= b.top <= 30 - b.height and 0 <= b.left <= 60 - b.width for b in boxes)
+    assert draw_boxes(draws, ids[::-1], (30, 60), (1.0, 1.2, 1.5)) == boxes[::-1]

@@ -1,0 +1,129 @@
+"""JTR: what its gradients reach, its views and scales, and bad input. Its equations are in tests/reference."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from labelgrid.progress import Silent
+from labelgrid.train.term import Preparation
+from labelgrid.train.terms import jtr
+from labelgrid.train.terms.jtr import Options, build
+from tests.contracts.trained import OPTIONS, trainer
+from tests.support import make_dataset
+from tests.toys import toy_plan
+from tests.unit.train.terms import stepped
+from tests.unit.train.terms.stepped import ONE, Said, step_of, without_depth
+
+SMALL = Options(width=4)
+NAMES = ("semseg", "depth", "normals")
+
+
+def training_of(folder, options=SMALL, **changes):
+    return stepped.training_of(folder, jtr, options, **changes)
+
+
+def gradients(loss, tensors):
+    return torch.autograd.grad(loss.sum(), tensors, allow_unused=True, retain_graph=True)
+
+
+def reached(found):
+    return [gradient is not None and bool(gradient.any()) for gradient in found]
+
+
+def test_the_network_learns_from_the_first_view_for_unlabelled_tasks_alone(tmp_path):
+    training = training_of(tmp_path)
+    term, step = training.plan.terms["it"], step_of(training)
+    losses = term.loss(step)
+    outputs = {view: [output.final[n] for n in NAMES] for view, (_, output) in step.views.items()}
+    for column, gradient in enumerate(gradients(losses["distance"], outputs["first"])):
+        assert gradient.flatten(1).any(1).tolist() == (~ONE[:, column]).tolist()
+    for name in ("codes", "reconstruction"):
+        assert not losses[name].requires_grad or not any(
+            reached(gradients(losses[name], [*training.network.parameters(), *outputs["first"], *outputs["second"]]))
+        )
+    assert not any(reached(gradients(losses["distance"], [*outputs["second"], *step.output.final.values()])))
+
+
+def test_the_auto_encoder_is_constant_in_the_first_view_and_learns_from_the_second(tmp_path):
+    training = training_of(tmp_path)
+    term = training.plan.terms["it"]
+    losses, before = term.loss(step_of(training)), {n: x.clone() for n, x in term.state_dict().items()}
+    down, up = list(term.encoder.body.first.parameters()), list(term.encoder.body.first_up.parameters())
+    kernels = [p for p in (*down, *up) if p.dim() == 4]
+    assert not any(reached(gradients(losses["distance"], list(term.parameters()))))
+    assert reached(gradients(losses["codes"], kernels)) == [True] * 5 + [False] * 5
+    assert reached(gradients(losses["reconstruction"], kernels)) == [True] * 10
+    assert all(torch.equal(before[n], x) for n, x in term.state_dict().items()), "nothing is counted in a pass"
+
+
+def test_with_full_labels_the_network_gets_no_gradient(tmp_path):
+    training = training_of(tmp_path)
+    term, step = training.plan.terms["it"], step_of(training, torch.ones_like(ONE))
+    losses = term.loss(step)
+    total = sum(loss.sum() for loss in losses.values())
+    assert not any(reached(gradients(total, list(training.network.parameters()))))
+    assert all(bool((loss > 0).all()) for loss in losses.values()) and not losses["distance"].requires_grad
+
+
+def test_an_image_counts_if_it_has_a_label_and_a_batch_without_any_trains(tmp_path):
+    training = training_of(tmp_path)
+    term, some = training.plan.terms["it"], ONE & (torch.arange(6) == 2)[:, None]
+    assert all(
+        (loss > 0).tolist() == [i == 2 for i in range(6)] for loss in term.loss(step_of(training, some)).values()
+    )
+    step = step_of(training, torch.zeros_like(ONE))
+    assert not any(loss.any() for loss in term.loss(step).values())
+    training.train_step(step.batch, 0)
+
+
+def test_a_depth_map_without_a_valid_pixel_is_no_label(tmp_path):
+    training = training_of(tmp_path)
+    found = training.plan.terms["it"].loss(step_of(training, change=without_depth))
+    assert all(torch.isfinite(loss).all() for loss in found.values())
+    assert (found["distance"] > 0).tolist() == (~ONE[:, 1]).tolist()
+
+
+def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
+    made = make_dataset(tmp_path, n=6, size=(32, 64), tasks=("depth",))
+    plan = toy_plan(made, OPTIONS)
+    plan = replace(plan, terms={"it": build(plan.tasks, plan.network, SMALL)})
+    training = trainer(made, lambda tasks, network: plan.terms["it"], batch=6)
+    said = Said()
+    plan.terms["it"].prepare(Preparation(**dict.fromkeys(Preparation.__annotations__) | {"progress": said}))
+    assert said.lines == ["The term 'jtr' compares tasks with each other: with one task it does nothing."]
+    step = step_of(training, torch.ones(6, 1, dtype=torch.bool))
+    assert not step.views and not any(loss.any() for loss in plan.terms["it"].loss(step).values())
+
+
+def test_moments_are_those_of_the_training_labels_unless_they_are_given(tmp_path):
+    training = training_of(tmp_path)
+    training.prepare(tmp_path / "terms", Silent(), resumed=False)
+    term = training.plan.terms["it"]
+    depths = torch.cat([t.value[t.valid] for batch in training._batches(-1) for t in [batch.targets["depth"]]]).double()
+    torch.testing.assert_close(term.means, torch.tensor([0.0, float(depths.mean()), 0.0]))
+    torch.testing.assert_close(term.deviations, torch.tensor([1.0, float(depths.std(correction=0)), 1.0]))
+    torch.testing.assert_close(term.colour_mean, torch.tensor(training.plan.data.mean))
+    given = training_of(tmp_path / "given", replace(SMALL, mean=2.3618, deviation=1.5876))
+    given.prepare(tmp_path / "more", Silent(), resumed=False)
+    assert given.plan.terms["it"].means.tolist() == pytest.approx([2.3618] * 3)
+
+
+def test_views_are_two_crops_with_other_colours_or_the_batch(tmp_path):
+    training = training_of(tmp_path, replace(SMALL, zooms=(1.5,), operations=4, levels=31))
+    step = step_of(training)
+    (first, _), (second, _) = step.views["first"], step.views["second"]
+    assert first.images.shape == step.batch.images.shape and not torch.equal(first.images, second.images)
+    assert not torch.equal(first.targets["depth"].value, second.targets["depth"].value)
+    plain = training_of(tmp_path / "plain", replace(SMALL, zooms=(1.0,), operations=0))
+    step = step_of(plain)
+    assert all(torch.equal(batch.images, step.batch.images) for batch, _ in step.views.values())
+    assert not step_of(training_of(tmp_path / "batch", replace(SMALL, view="batch"))).views
+
+
+def test_the_auto_encoder_has_a_learning_rate_of_its_own(tmp_path):
+    training = training_of(tmp_path, replace(SMALL, learning_rate=4e-3))
+    training._set_rates()
+    assert [group["lr"] for group in training.optimiser.param_groups] == [1e-3, 4e-3]
+    counts = [sum(p.numel() for p in group["params"]) for group in training.optimiser.param_groups]
+    assert counts[1] == sum(p.numel() for p in training.plan.terms["it"].parameters())

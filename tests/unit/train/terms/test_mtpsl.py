@@ -1,0 +1,195 @@
+"""MTPSL: what its gradients reach, what keeps its mapping from a constant, its pairs, and bad input."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from labelgrid.data.loader import train_batch
+from labelgrid.errors import RecipeError
+from labelgrid.pixel.target import Target
+from labelgrid.train.objective import task_losses
+from labelgrid.train.pairs import Pairs
+from labelgrid.train.seeding import keyed
+from labelgrid.train.term import Preparation
+from labelgrid.train.terms.mtpsl import Options, build
+from tests.contracts.trained import OPTIONS, dataset, trainer
+from tests.support import make_dataset
+from tests.toys import toy_plan
+
+COVERS = ["labelgrid.train.joint", "labelgrid.train.joint_options"]
+LIGHT = Options(mapping="light")
+ONE = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).bool()
+
+
+def training_of(folder, options=LIGHT, **changes):
+    made = dataset(folder)
+    return trainer(made, lambda tasks, network: build(tasks, network, options), batch=6, **changes)
+
+
+def step_of(training, labelled=ONE, change=lambda targets: targets, number=0):
+    """The term's step for a batch whose images have these labels; `change` may spoil the targets."""
+    plan = training.plan
+    batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
+    targets = change({n: t.where(labelled[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
+    batch = replace(batch, targets=targets)
+    with keyed(0, "forward"):
+        output = plan.network.train()(batch.images)
+    losses = task_losses(plan.tasks, output, targets, 1.0)
+    return training.terms.steps(batch, output, losses, number)["it"]
+
+
+def total(losses):
+    return sum(loss.sum() for loss in losses.values())
+
+
+def test_predictions_of_unlabelled_tasks_alone_get_gradients_and_features_none(tmp_path):
+    training = training_of(tmp_path)
+    step, names = step_of(training), list(training.plan.tasks)
+    loss = total(training.plan.terms["it"].loss(step))
+    finals = torch.autograd.grad(loss, [step.output.final[n] for n in names], retain_graph=True)
+    for column, gradient in enumerate(finals):
+        assert gradient.flatten(1).any(1).tolist() == (~ONE[:, column]).tolist()
+    (deepest,) = torch.autograd.grad(
+        training.plan.terms["it"].loss(replace(step, output=cut(step.output)))["regulariser"].sum(),
+        [step.output.features.deepest],
+        allow_unused=True,
+    )
+    assert deepest is None
+
+
+def cut(output):
+    """The output with predictions without a graph: what is left of the gradients goes through the features."""
+    return replace(output, final={name: raw.detach() for name, raw in output.final.items()})
+
+
+@pytest.mark.parametrize("branch", [0, 1], ids=["prediction", "label"])
+def test_the_mapping_learns_from_both_maps_of_a_pair(tmp_path, branch):
+    training = training_of(tmp_path, replace(LIGHT, regulariser=0.0))
+    step, term = step_of(training), training.plan.terms["it"]
+    codes = term.codes(step)
+    one = ("sources", "targets")[branch]
+    total(term.compared(replace(codes, **{one: getattr(codes, one).detach()}))).backward()
+    assert all(layer.weight.grad.any() for layer in (term.mapping.first.convolution, term.mapping.rest[-2].convolution))
+
+
+def test_a_constant_mapping_is_consistent_and_the_regulariser_keeps_from_it(tmp_path):
+    training = training_of(tmp_path)
+    step, term = step_of(training), training.plan.terms["it"]
+    last = term.mapping.rest[-2]
+    with torch.no_grad():
+        last.scale.zero_()
+        last.shift.fill_(1.0)
+    found = term.loss(step)
+    torch.testing.assert_close(found["consistency"], torch.zeros(6), atol=1e-6, rtol=0)
+    deepest = step.output.features.deepest.detach()
+    best = 1 - torch.nn.functional.normalize(deepest, dim=1).mean((2, 3)).norm(dim=1)  # the least of any constant map
+    assert bool((best > 0.01).all())
+    pairs = 2 / 2  # one label of three tasks: two pairs, divided by two unlabelled tasks
+    assert bool((found["regulariser"] >= 2 * pairs * best - 1e-5).all())
+
+
+def test_without_the_regulariser_nothing_is_left_of_it(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, regulariser=0.0))
+    found = training.plan.terms["it"].loss(step_of(training))
+    assert not found["regulariser"].any() and bool((found["consistency"] > 0).all())
+
+
+def test_listed_pairs_are_the_only_ones(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, listed=(("depth", "normals"),)))
+    found = training.plan.terms["it"].loss(step_of(training))["consistency"]
+    assert (found > 0).tolist() == ONE[:, 2].tolist()
+
+
+@pytest.mark.parametrize("pair", [("depth", "depth"), ("depth", "sound")])
+def test_a_pair_that_is_none_is_refused(tmp_path, pair):
+    with pytest.raises(
+        RecipeError, match=r"terms\.mtpsl\.listed has .* not a pair of two tasks(.|\n)*Nothing was trained"
+    ):
+        training_of(tmp_path, replace(LIGHT, listed=(pair,)))
+
+
+def test_learnt_pairs_count_by_how_much_nearer_the_maps_of_one_image_are(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, pairs="learnt"))
+    step, term = step_of(training), training.plan.terms["it"]
+    plain = training_of(tmp_path / "plain").plan.terms["it"]
+    plain.load_state_dict(term.state_dict())
+    torch.testing.assert_close(term.loss(step), plain.loss(step))  # at the start all pairs count alike
+    before = term.contrasts.clone()
+    term.after_step(step)
+    changed = (term.contrasts != before).nonzero().tolist()
+    assert changed == [[0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1]]
+    term.contrasts.zero_()[0, 1] = 0.2
+    pairs = Pairs(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(1))
+    weights = term._weights(pairs)
+    assert weights[0] == pytest.approx(6 * 7.389056 / (7.389056 + 5), rel=1e-4) and weights[1] < 1
+
+
+def test_a_batch_without_any_label_has_no_loss_and_trains(tmp_path):
+    training = training_of(tmp_path)
+    step = step_of(training, torch.zeros_like(ONE))
+    assert not any(loss.any() for loss in training.plan.terms["it"].loss(step).values())
+    training.train_step(step.batch, 0)
+
+
+def test_one_image_alone_has_its_pairs(tmp_path):
+    training = training_of(tmp_path)
+    found = training.plan.terms["it"].loss(step_of(training, ONE & (torch.arange(6) == 2)[:, None]))
+    assert (found["consistency"] > 0).tolist() == [i == 2 for i in range(6)]
+
+
+def test_a_depth_map_without_a_valid_pixel_is_no_label(tmp_path):
+    def invalid(targets):
+        depth = targets["depth"]
+        return targets | {"depth": Target(depth.value * float("nan"), depth.valid & False)}
+
+    training = training_of(tmp_path)
+    found = training.plan.terms["it"].loss(step_of(training, change=invalid))
+    assert all(torch.isfinite(loss).all() for loss in found.values())
+    assert (found["consistency"] > 0).tolist() == (~ONE[:, 1]).tolist()
+
+
+def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
+    made = make_dataset(tmp_path, n=6, size=(32, 64), tasks=("depth",))
+    plan = toy_plan(made, OPTIONS)
+    plan = replace(plan, terms={"it": build(plan.tasks, plan.network, replace(LIGHT, view="crop"))})
+    training = trainer(made, lambda tasks, network: plan.terms["it"], batch=6)
+    said = []
+    progress = type("Progress", (), {"say": staticmethod(said.append)})()
+    plan.terms["it"].prepare(Preparation(**dict.fromkeys(Preparation.__annotations__) | {"progress": progress}))
+    assert said == ["The term 'mtpsl' compares pairs of tasks: with one task it does nothing."]
+    step = step_of(training, torch.ones(6, 1, dtype=torch.bool))
+    assert not step.views and not any(loss.any() for loss in plan.terms["it"].loss(step).values())
+
+
+def test_its_parts_have_learning_rates_of_their_own(tmp_path):
+    options = replace(LIGHT, learning_rate=2e-3, condition_rate=4e-3, condition_halve=0.25)
+    training = training_of(tmp_path, options, epochs=8)
+    rates = []
+    for training.epoch in range(8):
+        training._set_rates()
+        rates.append([group["lr"] for group in training.optimiser.param_groups])
+    decay = [(1 - epoch / 8) ** 0.9 for epoch in range(8)]
+    assert [r[0] for r in rates] == pytest.approx([1e-3 * d for d in decay])
+    assert [r[1] for r in rates] == pytest.approx([2e-3 * d for d in decay])
+    assert [r[2] for r in rates] == [4e-3, 4e-3, 2e-3, 2e-3, 1e-3, 1e-3, 5e-4, 5e-4]
+    counts = [sum(p.numel() for p in group["params"]) for group in training.optimiser.param_groups]
+    mapping = training.plan.terms["it"].mapping
+    assert counts[2] == sum(p.numel() for p in mapping.conditional()) == 2 * 9 * (16 + 32 + 64 + 64 + LAST)
+    assert counts[1] + counts[2] == sum(p.numel() for p in mapping.parameters())
+
+
+#: The channels of the toy encoder's deepest map.
+LAST = 112
+
+
+def test_a_crop_compares_on_a_further_view(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, view="crop", zooms=(1.5,)))
+    step, term = step_of(training), training.plan.terms["it"]
+    batch, output = step.views["crop"]
+    assert batch.images.shape == step.batch.images.shape and not torch.equal(batch.images, step.batch.images)
+    (nothing,) = torch.autograd.grad(
+        total(term.loss(step)), [step.output.features.deepest], retain_graph=True, allow_unused=True
+    )
+    (something,) = torch.autograd.grad(total(term.loss(step)), [output.features.shared])
+    assert nothing is None and something.any()

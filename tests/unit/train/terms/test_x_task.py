@@ -1,0 +1,168 @@
+"""X-task: its mappings are trained before, also after a kill, and then frozen; which pairs have one; bad input."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from labelgrid.errors import ModelError, TrainingError
+from labelgrid.progress import Silent
+from labelgrid.train import unfinished
+from labelgrid.train.terms import x_task
+from labelgrid.train.terms.x_task import Options
+from tests.contracts.trained import dataset, different
+from tests.unit.train.terms.stepped import (
+    ONE,
+    Said,
+    alone,
+    garbage,
+    step_of,
+    training_of,
+    with_gradients,
+    without_depth,
+)
+
+NARROW = Options(width=2, steps=3, learning_rate=1e-2)
+
+
+def prepared(folder, options=NARROW, progress=None, **changes):
+    training = training_of(folder, x_task, options, **changes)
+    training.prepare(folder / "terms", progress or Silent(), resumed=False)
+    return training, training.plan.terms["it"]
+
+
+def without(folder, **missing):
+    """A data set without some images' labels of a task, by the images' numbers."""
+    made = dataset(folder)
+    for task, images in missing.items():
+        for image in images:
+            made.label(made.names[image], task).unlink()
+    return made
+
+
+def test_the_training_changes_no_parameter_and_no_buffer_of_its_mappings(tmp_path):
+    training, term = prepared(tmp_path)
+    before = {name: value.clone() for name, value in term.state_dict().items()}
+    assert term.trained.sum() == 6
+    training.run_epoch(Silent())
+    assert not different(before, term.state_dict())
+    optimised = {id(p) for group in training.optimiser.param_groups for p in group["params"]}
+    assert not optimised & {id(p) for p in term.parameters()} and not any(p.requires_grad for p in term.parameters())
+    assert any("maps" in name for name in training.checkpoint().parts["it"])
+
+
+def test_predictions_of_labelled_tasks_alone_get_gradients(tmp_path):
+    training, term = prepared(tmp_path, replace(NARROW, width=4))
+    assert torch.equal(with_gradients(step_of(training), term), ONE)
+
+
+def test_the_mappings_learn_to_predict_another_tasks_labels(tmp_path):
+    losses = []
+    for steps in (1, 40):
+        options = Options(width=4, steps=steps, learning_rate=3e-2, listed=(("normals", "depth"),))
+        training, term = prepared(tmp_path / str(steps), options)
+        batch = step_of(training, torch.ones_like(ONE)).batch
+        term.maps.fix(fixed=False)
+        raw = term.maps.networks["normals>depth"](x_task.label_maps(term.tasks["normals"], batch.targets["normals"]))
+        losses.append(term.tasks["depth"].loss(raw, batch.targets["depth"]).mean().item())
+    assert losses[1] < 0.5 * losses[0]
+
+
+class Killed(Said):
+    """Ends the preparation after some steps."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def advance(self, amount=1, note=""):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("every", [0.0, 1e9], ids=["saved", "not-saved"])
+def test_a_preparation_that_is_killed_ends_with_the_same_mappings(tmp_path, monkeypatch, every):
+    monkeypatch.setattr(unfinished, "SAVE_EVERY", every)
+    options, said = replace(NARROW, steps=7), Said()
+    _, whole = prepared(tmp_path / "whole", options, batch=2)
+    with pytest.raises(KeyboardInterrupt):  # after one of the three batches of an epoch
+        prepared(tmp_path / "cut", options, Killed(4), batch=2)
+    _, cut = prepared(tmp_path / "cut", options, said, batch=2)
+    assert said.total == (7 if every else 3)
+    assert not different(whole.state_dict(), cut.state_dict())
+    _, again = prepared(tmp_path / "cut", options, said, batch=2)
+    assert said.total == 0 and not different(whole.state_dict(), again.state_dict())
+
+
+def test_a_damaged_state_is_refused(tmp_path):
+    prepared(tmp_path)
+    (path,) = (tmp_path / "terms").glob("*/maps")
+    path.write_bytes(b"garbage")
+    with pytest.raises(ModelError, match=r"cannot be read(.|\n)*Remove the file"):
+        prepared(tmp_path)
+
+
+def test_images_without_two_labels_are_refused_before_any_training(tmp_path):
+    made = without(tmp_path / "data", semseg=(0, 1, 2, 3), depth=(4, 5, 0, 1), normals=(2, 3, 4, 5))
+    with pytest.raises(TrainingError, match=r"'x_task' learns from images with labels of two tasks(.|\n)*Nothing was"):
+        prepared(tmp_path, made=made)
+    assert not list((tmp_path / "terms").glob("*/*"))
+
+
+def test_pairs_that_no_image_has_labels_of_are_left_out_and_named(tmp_path):
+    made, said = without(tmp_path / "data", depth=(0, 1, 2), normals=(3, 4, 5)), Said()
+    training, term = prepared(tmp_path, progress=said, made=made)
+    assert said.lines == [
+        f"The term 'x_task' leaves out {pair}: no image that it read has both labels."
+        for pair in ("depth to normals", "normals to depth")
+    ]
+    assert (~term.trained & term.allowed).nonzero().tolist() == [[1, 2], [2, 1]]
+    ran = []
+    for name, network in term.maps.networks.items():
+        network.register_forward_pre_hook(lambda *_, name=name: ran.append(name))
+    term.loss(step_of(training))
+    assert {*ran} == {"semseg>depth", "semseg>normals", "depth>semseg", "normals>semseg"}
+
+
+def test_mappings_that_diverge_are_an_error_with_advice(tmp_path):
+    training = training_of(tmp_path, x_task, NARROW)
+    for parameter in training.plan.terms["it"].parameters():
+        parameter.fill_(1e38)
+    with pytest.raises(TrainingError, match=r"x_task's mapping from .* is (nan|inf)(.|\n)*learning_rate"):
+        training.prepare(tmp_path / "terms", Silent(), resumed=False)
+
+
+def test_before_its_preparation_it_does_nothing(tmp_path):
+    training = training_of(tmp_path, x_task, NARROW)
+    assert not training.plan.terms["it"].loss(step_of(training))["distance"].any()
+
+
+def test_a_batch_without_any_label_has_no_loss_and_trains(tmp_path):
+    training, term = prepared(tmp_path)
+    step = step_of(training, torch.zeros_like(ONE))
+    found = term.loss(step)["distance"]
+    assert found.shape == (6,) and not found.any()
+    training.train_step(step.batch, 0)
+
+
+def test_an_image_has_the_same_distance_alone(tmp_path):
+    training, term = prepared(tmp_path)
+    step, found = step_of(training), []
+    for labelled in (ONE, ONE & (torch.arange(6) == 1)[:, None]):
+        targets = {name: t.where(labelled[:, i]) for i, (name, t) in enumerate(step.batch.targets.items())}
+        found.append(term.loss(replace(step, batch=replace(step.batch, targets=targets)))["distance"])
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert (found[1] > 0).tolist() == [i == 1 for i in range(6)]
+
+
+def test_a_depth_map_without_a_valid_pixel_is_no_label_and_values_of_missing_labels_have_no_effect(tmp_path):
+    training, term = prepared(tmp_path)
+    found = term.loss(step_of(training, change=without_depth))["distance"]
+    assert torch.isfinite(found).all() and (found > 0).tolist() == (~ONE[:, 1]).tolist()
+    losses = [term.loss(step_of(training, change=change))["distance"] for change in (lambda targets: targets, garbage)]
+    assert torch.equal(*losses)
+
+
+def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
+    alone(tmp_path, x_task, NARROW)

@@ -1,0 +1,58 @@
+"""Mappings: their sizes, that a condition changes the map, and that maps do not change each other."""
+
+import itertools
+
+import pytest
+import torch
+
+from labelgrid.train.mappings import MAPPINGS, Norm
+
+CHANNELS = {"a": 3, "b": 1}
+
+
+def codes(mapping, maps, *conditions):
+    return mapping(mapping.shared("b", maps), torch.tensor(conditions))
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+@pytest.mark.parametrize("size", [(32, 64), (47, 33), (64, 96)])
+def test_it_maps_any_size_to_the_width_of_the_features(name, size):
+    found = codes(MAPPINGS[name](CHANNELS, 24, 4, Norm()), torch.rand(2, 1, *size), 1, 3)
+    assert found.shape == (2, 24, -(-size[0] // 32), -(-size[1] // 32))
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
+def test_conditions_differ_once_they_are_trained_and_maps_stay_apart(name):
+    torch.manual_seed(0)
+    mapping, maps = MAPPINGS[name](CHANNELS, 24, 2, Norm()).double(), torch.rand(3, 1, 64, 64).double()
+    same = codes(mapping, maps[[0, 0]], 0, 1)
+    torch.testing.assert_close(same[0], same[1])  # 1 and 0 at the start
+    with torch.no_grad():
+        for parameter in mapping.conditional():
+            parameter.add_(torch.rand_like(parameter))
+    different = codes(mapping, maps[[0, 0]], 0, 1)
+    assert not torch.allclose(different[0], different[1])
+    torch.testing.assert_close(codes(mapping, maps, 0, 1, 0)[:1], codes(mapping, maps[:1], 0))
+    together = MAPPINGS[name](CHANNELS, 24, 2, Norm(each=False)).double()
+    assert not torch.allclose(codes(together, maps, 0, 1, 0)[:1], codes(together, maps[:1], 0))
+
+
+def test_without_conditions_there_are_no_parameters_of_them():
+    mapping = MAPPINGS["light"](CHANNELS, 24, 0, Norm())
+    assert mapping.conditional() == []
+    torch.testing.assert_close(*codes(mapping, torch.rand(1, 1, 32, 32).expand(2, -1, -1, -1), 0, 5))
+
+
+def test_norms_are_batch_norms_of_one_map_or_of_all():
+    x, weight, bias = torch.rand(4, 3, 5, 6).double(), torch.rand(3).double(), torch.rand(3).double()
+    one = [torch.nn.functional.batch_norm(part[None], None, None, weight, bias, training=True) for part in x]
+    torch.testing.assert_close(Norm()(x, weight, bias), torch.cat(one))
+    wanted = torch.nn.functional.batch_norm(x, None, None, weight, bias, training=True)
+    torch.testing.assert_close(Norm(each=False)(x, weight, bias), wanted)
+
+
+def test_segnet_has_the_parameters_of_its_layers():
+    mapping = MAPPINGS["segnet"]({"semseg": 13, "depth": 1, "normals": 3}, 512, 0, Norm())
+    widths = [64, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    body = sum(a * b * 9 + 2 * b for a, b in itertools.pairwise(widths))
+    assert sum(p.numel() for p in mapping.parameters()) == body + (13 + 1 + 3) * 64 * 9 + 3 * 2 * 64
