@@ -1,0 +1,116 @@
+"""Measures a training step of each way to learn from a grid with gaps, and its peak memory, beside supervised learning.
+
+Each image of the batch has one label, so that each method has all it can learn from. The network is the small recipe's
+with random weights; mappings and auto-encoders have the light or narrow variant that trains on a CPU. Memory is the
+peak of a process of its own with three steps.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from _made import make_files, network_of, task_definitions
+from _measure import check_limit, interleaved, machine, peak_mib, run_isolated, show
+from training_step import plan_of
+
+from labelgrid.data.batch import Batch
+from labelgrid.data.loader import train_batches
+from labelgrid.progress import Silent
+from labelgrid.recipes.resolve import build_plugin
+from labelgrid.recipes.schema import PluginChoice
+from labelgrid.tasks.task import build_all
+from labelgrid.train.trainer import Trainer
+
+#: The most that a further view may cost: a second pass of the network through images of at most the same size.
+VIEW = 2.2
+#: The terms of each method, with their options.
+METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "supervised": {},
+    "crop": {"crop": {}},
+    "crop, enlarged": {"crop": {"resize": True}},
+    "mtpsl, light": {"mtpsl": {"mapping": "light"}},
+    "mtpsl, SegNet": {"mtpsl": {}},
+    "contrastive, light": {"contrastive": {"mapping": "light"}},
+    "discriminator, light": {"discriminator": {"mapping": "light"}},
+    "direct_map, width 16": {"direct_map": {"width": 16}},
+    "perceptual_map, width 16": {"perceptual_map": {"width": 16}},
+    "jtr, width 16": {"jtr": {"width": 16}},
+    "jtr": {"jtr": {}},
+    "mean_teacher": {"mean_teacher": {}},
+}
+
+
+def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> tuple[Trainer, Batch]:
+    """A training with the terms of a method, and a batch whose images have one label each."""
+    source = make_files(folder, images, size)
+    torch.manual_seed(0)
+    plan = plan_of(network_of(build_all(task_definitions())), source, 0, 0.0)
+    choices = {name: PluginChoice(name, dict(options)) for name, options in METHODS[method].items()}
+    terms = {name: build_plugin("train.terms", choice, plan.tasks, plan.network) for name, choice in choices.items()}
+    trainer = Trainer(replace(plan, terms=terms, train=source.images()))
+    trainer.prepare(folder / "terms", Silent(), resumed=False)
+    batch = next(
+        iter(
+            train_batches(
+                source, plan.definitions, source.images(), plan.data, batch=images, seed=0, epoch=0, workers=0
+            )
+        )
+    )
+    targets = {
+        n: t.where(torch.arange(images) % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())
+    }
+    return trainer, replace(batch, targets=targets)
+
+
+def memory(method: str, images: int, size: tuple[int, int]) -> None:
+    """Print the peak memory of three steps, as JSON."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer, batch = training(method, Path(folder), images, size)
+        before = peak_mib()
+        for index in range(3):
+            trainer.train_step(batch, index)
+        print(json.dumps({"mib": peak_mib() - before}))
+
+
+def main(words: list[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--size", type=int, nargs=2, default=(96, 128))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--memory", default="", choices=["", *METHODS], help="only the memory of one method")
+    options = parser.parse_args(words)
+    torch.set_num_threads(options.threads)
+    size = (options.size[0], options.size[1])
+    if options.memory:
+        memory(options.memory, options.images, size)
+        return 0
+    print(machine())
+    print(f"{options.images} images of {size[0]}x{size[1]}, one label each")
+    with tempfile.TemporaryDirectory() as folder:
+        made = {
+            name: training(name, Path(folder) / str(i), options.images, size) for i, name in enumerate(options.methods)
+        }
+        steps = {name: lambda one=one: one[0].train_step(one[1], 0) for name, one in made.items()}
+        times = interleaved(steps, options.repeats)
+    show(times)
+    shared = ["--images", options.images, "--size", *size, "--threads", options.threads]
+    peaks = {name: run_isolated(__file__, *shared, "--memory", name)["mib"] for name in options.methods}
+    print("  method                    step / supervised, processor time (wall)   further memory, MiB")
+    for name, time in times.items():
+        over = (time.work_over(times["supervised"]), time.over(times["supervised"]))
+        print(f"  {name:26} {over[0]:8.2f} x ({over[1]:.2f} x) {peaks[name]:36.0f}")
+    found = times["crop"].work_over(times["supervised"])
+    return 0 if check_limit("a step with crops / supervised, processor time", found, VIEW) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

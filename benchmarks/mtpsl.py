@@ -1,0 +1,164 @@
+"""Compares MTPSL's term with a loop as its released code runs it: one image, one pair of tasks and one map at a time.
+
+The loop is written out below with the same layers and weights, the same scaled maps and the same features; losses and
+gradients of both are compared before the timing. A step is the loss and its backward pass to predictions and mapping.
+"""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from _measure import check_limit, interleaved, machine, show
+from torch import Tensor, nn
+from torch.nn import functional
+
+from labelgrid.labels.grid import TaskRow
+from labelgrid.nets.network import Features, Network, Output
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task, build_all, definitions
+from labelgrid.train.inputs import label_maps, prediction_maps
+from labelgrid.train.terms.mtpsl import CrossTaskConsistency, Options, build
+
+ROWS = (
+    TaskRow("semseg", "semseg", 1.0, {"classes": [f"class {i}" for i in range(13)]}),
+    *(TaskRow(kind, kind, 1.0) for kind in ("depth", "normals", "saliency", "edges")),
+)
+
+
+class Fixed(Network):
+    """A network of which the term only reads the width of the features."""
+
+    def __init__(self, tasks: Mapping[str, Task], width: int) -> None:
+        super().__init__()
+        self.encoder, self.tasks = nn.Conv2d(3, width, 1, 32), tasks
+
+    def forward(self, image: Tensor, known: object = None) -> Output:
+        """The features alone."""
+        features = self.encoder(image)
+        return Output((), {}, Features(features, (features,)), {})
+
+
+class Loop:
+    """The released way: for each image and pair two passes of one map each, whose batch norm sees this map alone."""
+
+    def __init__(self, term: CrossTaskConsistency) -> None:
+        self.mapping, self.names, self.options = term.mapping, term.names, term.options
+
+    def one(self, name: str, maps: Tensor, condition: Tensor) -> Tensor:
+        """One map [1, c, h, w] in the joint space."""
+        x = self.layer(self.mapping.inputs[name].layer, maps, None)
+        for part in (self.mapping.first, *self.mapping.rest):
+            x = self.layer(part, x, condition) if hasattr(part, "convolution") else functional.max_pool2d(x, 2)
+        return x
+
+    def layer(self, layer: Any, x: Tensor, condition: Tensor | None) -> Tensor:
+        """Convolution, batch norm, the condition by linear layers of its one-hot vector, ReLU."""
+        x = functional.conv2d(x, layer.convolution.weight, None, layer.convolution.stride, layer.convolution.padding)
+        x = functional.batch_norm(x, None, None, layer.weight, layer.bias, training=True)
+        if condition is not None:
+            scale, shift = (functional.linear(condition, part.T) for part in (layer.scale, layer.shift))
+            x = scale.view(1, -1, 1, 1) * x + shift.view(1, -1, 1, 1)
+        return torch.relu(x)
+
+    def loss(self, step: Any) -> Tensor:
+        """The sum over images and pairs."""
+        count, total = len(self.names), torch.zeros(())
+        present = torch.stack([step.batch.targets[name].present for name in self.names], 1)
+        for n in range(len(present)):
+            f = step.output.features.deepest[n : n + 1].detach()
+            unlabelled = [s for s in range(count) if not present[n, s]]
+            for s in unlabelled:
+                for t in (t for t in range(count) if present[n, t]):
+                    conditions = [
+                        functional.one_hot(torch.tensor(i), count * count).to(f) for i in (s * count + t, t * count + s)
+                    ]
+                    source, target = self.names[s], self.names[t]
+                    prediction = prediction_maps(step.tasks[source], step.output.final[source][n : n + 1], None)
+                    label = label_maps(step.tasks[target], step.batch.targets[target][n : n + 1]).to(prediction)
+                    a, b = self.one(source, prediction, conditions[0]), self.one(target, label, conditions[1])
+                    distances = [1 - functional.cosine_similarity(x, y).mean() for x, y in ((a, b), (a, f), (b, f))]
+                    total = total + sum(distances) / len(unlabelled)
+        return total
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both sides over the same predictions, labels and weights."""
+
+    term: CrossTaskConsistency
+    step: Any
+
+    def inputs(self) -> list[Tensor]:
+        """What gradients are taken of."""
+        return [*self.step.output.final.values(), *self.term.mapping.parameters()]
+
+    def ours(self) -> list[Tensor | None]:
+        """The gradients by the term."""
+        total = torch.stack([loss.sum() for loss in self.term.loss(self.step).values()]).sum()
+        return list(torch.autograd.grad(total, self.inputs(), allow_unused=True))
+
+    def loop(self) -> list[Tensor | None]:
+        """The gradients by the loop."""
+        return list(torch.autograd.grad(Loop(self.term).loss(self.step), self.inputs(), allow_unused=True))
+
+    def check_equal(self) -> None:
+        """Compare the gradients; in float64, as many layers of norms amplify rounding."""
+        for mine, its in zip(self.ours(), self.loop(), strict=True):
+            if mine is not None and its is not None:
+                torch.testing.assert_close(mine, its, rtol=1e-6, atol=1e-9)
+
+
+def sides_of(
+    count: int, batch: int, size: tuple[int, int], options: Options, width: int, dtype: torch.dtype = torch.float32
+) -> Sides:
+    """The first `count` tasks; each image has one label."""
+    torch.manual_seed(0)
+    tasks = build_all(definitions(ROWS[:count]))
+    term = build(tasks, Fixed(tasks, width), options).to(dtype)
+    targets = {}
+    for i, (name, task) in enumerate(tasks.items()):
+        values = torch.rand(batch, task.label_channels, *size, dtype=dtype)
+        value = (values * task.channels).long() if task.largest else values
+        targets[name] = Target(value, (torch.arange(batch) % count == i).view(-1, 1, 1, 1).expand(-1, 1, *size))
+    final = {
+        name: torch.randn(batch, task.channels, *size, dtype=dtype, requires_grad=True) for name, task in tasks.items()
+    }
+    deepest = torch.rand(batch, width, *(side // 32 for side in size), dtype=dtype)
+    made = SimpleNamespace(ids=tuple(map(str, range(batch))), images=torch.zeros(batch, 3, *size), targets=targets)
+    output = Output((), final, Features(deepest, (deepest,)), {})
+    draws = SimpleNamespace(generator=lambda *names: None)  # the most likely class: both sides make the same maps
+    return Sides(term, SimpleNamespace(batch=made, output=output, views={}, tasks=tasks, draws=draws))
+
+
+def main() -> int:
+    """Print the ratios for 2, 3 and 5 tasks."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--size", type=int, nargs=2, default=(96, 128))
+    parser.add_argument("--mapping", default="segnet", choices=("segnet", "light"))
+    parser.add_argument("--width", type=int, default=512, help="channels of the features")
+    parser.add_argument("--tasks", type=int, nargs="+", default=(2, 3, 5))
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(machine())
+    print(f"{options.batch} images of {options.size[0]}x{options.size[1]}, one label each, mapping {options.mapping}")
+    holds = []
+    for count in options.tasks:
+        made = (count, options.batch, tuple(options.size), Options(mapping=options.mapping), options.width)
+        sides_of(*made, torch.float64).check_equal()
+        sides = sides_of(*made)
+        times = interleaved({"ours": sides.ours, "one pair and map at a time": sides.loop}, options.repeats)
+        print(f"{count} tasks")
+        show(times)
+        ratio = times["one pair and map at a time"].work_over(times["ours"])
+        holds.append(check_limit(f"{count} tasks: the loop / ours, processor time", ratio, 1.0, least=True))
+    return 0 if all(holds) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
