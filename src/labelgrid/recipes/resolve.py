@@ -127,6 +127,35 @@ def check_options(folder: str, choice: PluginChoice) -> Any:
     return parse(plugins.options_class(folder, choice.name), choice.options, f"options of {folder} '{choice.name}'")
 
 
+def has_own_encoder(network: str) -> bool:
+    """Whether a network builds its encoder itself, so that [backbone] and a file of weights have no effect.
+
+    Its class `Options` says so by `own_encoder = True`. Loads no torch.
+
+    Raises:
+        PluginError: there is no such plug-in, or it has no options.
+
+    Example:
+        >>> has_own_encoder("segnet"), has_own_encoder("pad_net")
+        (True, False)
+    """
+    return bool(getattr(plugins.options_class("nets", network), "own_encoder", False))
+
+
+def network_words(tables: Mapping[str, Any]) -> str:
+    """A recipe's network and backbone in words, for reports; imports no own plug-in.
+
+    Example:
+        >>> network_words({"network": {"name": "pad_net"}, "backbone": {"name": "resnet18"}})
+        'pad_net on resnet18'
+        >>> network_words({"network": {"name": "segnet"}, "backbone": {"name": "resnet18"}})
+        'segnet'
+    """
+    network, backbone = (tables.get(part, {}).get("name", "?") for part in ("network", "backbone"))
+    shipped = network in plugins.names("nets")
+    return str(network) if shipped and has_own_encoder(network) else f"{network} on {backbone}"
+
+
 def resolved_options(
     folder: str, names: Iterable[str], tables: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:

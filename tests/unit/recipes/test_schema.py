@@ -4,7 +4,15 @@ import pytest
 
 from labelgrid import plugins
 from labelgrid.errors import PluginError, RecipeError
-from labelgrid.recipes.resolve import build_plugin, check_recipe, hash_of, load_recipe, override
+from labelgrid.recipes.resolve import (
+    build_plugin,
+    check_recipe,
+    has_own_encoder,
+    hash_of,
+    load_recipe,
+    network_words,
+    override,
+)
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
 from labelgrid.tasks.task import spec_of
@@ -15,6 +23,26 @@ COVERS = ["labelgrid.recipes.resolve"]
 @pytest.mark.parametrize("name", sorted(plugins.recipes()))
 def test_every_shipped_recipe_loads(name):
     assert load_recipe(name).network.name in plugins.names("nets")
+
+
+def test_a_network_says_in_its_options_whether_its_encoder_is_its_own():
+    own = {name for name in plugins.names("nets") if has_own_encoder(name)}
+    assert own == {"mtan", "segnet"} and not has_own_encoder("tests.plugins.three_scale:build")
+    with pytest.raises(PluginError, match="There is no nets plug-in 'segnat'"):
+        has_own_encoder("segnat")
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        ("pad_net", "pad_net on resnet18"),
+        ("mtan", "mtan"),
+        ("nowhere:build", "nowhere:build on resnet18"),
+        ("gone", "gone on resnet18"),
+    ],
+)
+def test_a_report_names_the_backbone_of_networks_that_use_it_and_imports_none_of_ones_own(network, words):
+    assert network_words({"network": {"name": network}, "backbone": {"name": "resnet18"}}) == words
 
 
 def test_the_arms_of_every_shipped_study_have_strategies_and_overrides_that_exist():
