@@ -134,7 +134,7 @@ def option_rows(options: Any) -> list[Row]:
     Raises:
         ValueError: the docstring does not document a key.
     """
-    documented = meanings(getdoc(options) or "")
+    documented = {name: text for one in reversed(options.__mro__) for name, text in meanings(getdoc(one) or "").items()}
     missing = [field.name for field in fields(options) if field.name not in documented]
     if missing:
         raise ValueError(f"the Args of {options.__module__}.{options.__qualname__} do not say what {missing[0]} is")

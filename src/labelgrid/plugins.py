@@ -18,9 +18,9 @@ from labelgrid.trusted import check_trusted
 
 #: The folders of plug-ins, with the modules in them that are not plug-ins.
 FOLDERS: dict[str, frozenset[str]] = {
-    "tasks": frozenset({"task", "figures", "pictures", "placement"}),
+    "tasks": frozenset({"task", "figures", "pictures", "placement", "scale"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
-    "nets": frozenset({"network", "backbones", "blocks", "dropout", "options"}),
+    "nets": frozenset({"network", "backbones", "blocks", "dropout", "options", "padding", "unpooling"}),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),

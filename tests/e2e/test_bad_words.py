@@ -188,7 +188,8 @@ BAD_RECIPES = {
     ),
     "[network]": (
         "[network]\nname = 'padnet'",
-        "There is no nets plug-in 'padnet'.\n  Did you mean 'pad_net'? labelgrid/nets has: pad_net, shared_heads; ",
+        "There is no nets plug-in 'padnet'.\n  Did you mean 'pad_net'? labelgrid/nets has: mtan, pad_net, segnet, "
+        "shared_heads; ",
     ),
 }
 

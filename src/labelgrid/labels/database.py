@@ -115,18 +115,22 @@ def create_database(path: Path, dialect: Dialect | None = None) -> Database:
     return database
 
 
-def open_database(path: Path) -> Database:
+def open_database(path: Path, *, read_only: bool = False) -> Database:
     """Open a database; an older one is migrated in one transaction.
 
     Raises:
-        LedgerError: it is missing, not a ledger, newer than this program, or cannot be written.
+        LedgerError: it is missing, not a ledger, newer than this program, or cannot be written; with `read_only`, it is
+            older than this program.
     """
     if not path.is_file():
         raise LedgerError("There is no ledger.", where=str(path), next_step="Create one with `labelgrid init`.")
-    database = Database(path)
+    database = Database(path, SQLite(read_only=read_only))
     try:
         with database.reading() as connection:
             current = _is_current(connection, path)
+        if not current and read_only:
+            next_step = "`labelgrid status` of its project brings it up to date."
+            raise LedgerError("The ledger is of an older labelgrid.", where=str(path), next_step=next_step)
         if not current:
             with database.writing() as connection:
                 _migrate(connection)

@@ -57,7 +57,11 @@ _READ_ONLY = ("it cannot be written", "Make its folder and its files writable fo
 
 
 class SQLite:
-    """SQLite: one file, with its write-ahead log beside it."""
+    """SQLite: one file, with its write-ahead log beside it.
+
+    Args:
+        read_only: open files for reading only.
+    """
 
     #: Prefix of SQLite's error name -> meaning.
     FAULTS: ClassVar[Mapping[str, Meaning]] = {
@@ -72,9 +76,15 @@ class SQLite:
         "SQLITE_IOERR": ("the disk reports an error", "Check the disk (space, quota, network) and run again."),
     }
     SETTINGS = ("foreign_keys=ON", "synchronous=FULL", "cache_size=-65536")
+    read_only = False
+
+    def __init__(self, *, read_only: bool = False) -> None:
+        self.read_only = read_only
 
     def url(self, path: Path) -> URL:
         """As `Dialect.url`: the file's URL."""
+        if self.read_only:
+            return URL.create("sqlite", database=path.absolute().as_uri(), query={"mode": "ro", "uri": "true"})
         return URL.create("sqlite", database=str(path.absolute()))
 
     def arguments(self) -> dict[str, Any]:

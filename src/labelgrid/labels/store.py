@@ -47,13 +47,13 @@ class Store:
         return cls(database.create_database(path))
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a ledger; one of an older program is migrated, in one transaction.
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+        """Open a ledger; one of an older program is migrated in one transaction, or refused with `read_only`.
 
         Raises:
             LedgerError: it is missing, not a ledger, made by a newer program, or its folder is read-only.
         """
-        return cls(database.open_database(path))
+        return cls(database.open_database(path, read_only=read_only))
 
     @property
     def path(self) -> Path:

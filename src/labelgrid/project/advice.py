@@ -13,7 +13,7 @@ from labelgrid.errors import command
 from labelgrid.labels.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.recipes.resolve import load_recipe
+from labelgrid.recipes.resolve import has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
 from labelgrid.words import counted
 
@@ -31,7 +31,9 @@ def advice_of(project: ProjectFolder) -> list[str]:
             f"`{command('add', project.folder, '--holdout', '20%')}` holds some out, also later."
         )
     lines.append(shape_advice(project.store.images(), recipe))
-    if missing := weights_missing(recipe.backbone, project.weights()):
+    if has_own_encoder(recipe.network.name):
+        lines.append(weights_unused(recipe.network.name, project.weights()))
+    elif missing := weights_missing(recipe.backbone, project.weights()):
         lines.append(f"{missing} Give a file with `{command('fit', project.folder, '--weights', 'FILE')}`.")
     return [line for line in lines if line]
 
@@ -46,6 +48,21 @@ def weights_missing(backbone: BackboneOptions, weights: Path | None) -> str:
     if not backbone.pretrained or weights is not None or _is_cached(backbone.name) or _is_reachable():
         return ""
     return f"The ImageNet weights of '{backbone.name}' are not in the local cache, and {_endpoint()} cannot be reached."
+
+
+def weights_unused(network: str, weights: Path | None) -> str:
+    """What becomes of weights for a network with an encoder of its own: nothing. "" if none were given.
+
+    Args:
+        network: the name of the network.
+        weights: the given file, or None.
+    """
+    if weights is None:
+        return ""
+    return (
+        f"The network '{network}' has an encoder of its own and starts from random weights; the backbone weights in "
+        f"{weights} are not used."
+    )
 
 
 def _is_cached(name: str) -> bool:

@@ -278,3 +278,20 @@ def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: P
     with closing(database.open_database(path)) as base, base.reading() as connection:
         settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
     assert settings == [2, "wal"]
+
+
+def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrated(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(path, read_only=True) as store:
+        assert [row.image_id for row in store.images()] == ["a.png"]
+        with pytest.raises(LedgerError, match="cannot be written"):
+            store.add_images([ImageRow("b.png", "photos")])
+    with Store.open(path) as writer, Store.open(path, read_only=True) as reader:
+        writer.add_images([ImageRow("b.png", "photos")])
+        assert len(list(reader.images())) == 2
+    monkeypatch.setattr(database, "REVISION", "0004")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="of an older labelgrid"):
+        Store.open(path, read_only=True)
+    assert path.read_bytes() == before

@@ -12,6 +12,7 @@ import pytest
 from labelgrid.labels.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.advice import advice_of, shape_advice, weights_missing
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
 from tests.campaigns import Make
 
@@ -57,6 +58,21 @@ def test_weights_are_not_missing_if_given_cached_fetchable_or_not_wanted(
     assert weights_missing(BACKBONE, None) == ""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert weights_missing(BACKBONE, None)
+
+
+def test_weights_of_a_network_with_an_encoder_of_its_own_are_neither_missed_nor_passed_over(make: Make) -> None:
+    with make("own") as project:
+        text = 'recipe = "small"\nweights = "w.pt"\n[changes.network]\nname = "segnet"\noptions = { width = 4 }\n'
+        for weights, wanted in (("w.pt", 1), ("", 0)):
+            (project.folder / "labelgrid.toml").write_text(text.replace("w.pt", weights))
+            with ProjectFolder.open(project.folder) as changed:
+                lines = [line for line in advice_of(changed) if "backbone weights" in line]
+            assert len(lines) == wanted
+            assert all(
+                line == "The network 'segnet' has an encoder of its own and starts from random weights; the backbone "
+                f"weights in {project.folder / 'w.pt'} are not used."
+                for line in lines
+            )
 
 
 def rows(upright: int, wide: int) -> list[ImageRow]:
