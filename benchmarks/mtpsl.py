@@ -129,7 +129,7 @@ def sides_of(
     deepest = torch.rand(batch, width, *(side // 32 for side in size), dtype=dtype)
     made = SimpleNamespace(ids=tuple(map(str, range(batch))), images=torch.zeros(batch, 3, *size), targets=targets)
     output = Output((), final, Features(deepest, (deepest,)), {})
-    draws = SimpleNamespace(generator=lambda *names: None)  # the most likely class: both sides make the same maps
+    draws = SimpleNamespace(by_image=lambda *names: None)  # the most likely class: both sides make the same maps
     return Sides(term, SimpleNamespace(batch=made, output=output, views={}, tasks=tasks, draws=draws))
 
 

@@ -86,7 +86,7 @@ class Ending:
 
 
 def test_refusals_errors_hangs_crashes_and_too_much_memory_are_told_apart() -> None:
-    (row,) = pool.run(Ending(), range(8), seconds=3)
+    (row,) = pool.run(Ending(), range(8), seconds=15)
     assert row.counts == {"refused": 1, "traceback": 2, "hang": 1, "memory": 1, "wrong": 1, "right": 2}
     assert len(row.failures) == 5
 
