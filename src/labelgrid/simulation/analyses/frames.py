@@ -73,13 +73,14 @@ class Frames:
         """As `Analysis.findings`: each arm's headline metric of each task on each image."""
         first = min((run.seed for run, _ in runs), default=0)
         shown = [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
-        progress.start("Predicting", len(shown) * (len(self.options.ids) or self.options.images), "images")
+        ids = self._ids([folder for _, folder, _ in shown])
+        progress.start("Predicting", len(shown) * len(ids), "images")
         for run, folder, fit in shown:
             with ProjectFolder.open(folder) as project:
                 context, model = restore(project, fit)
                 data, tasks = hidden_data(project), context.definitions
                 self.tasks |= {name: task for name, task in tasks.items() if name not in self.tasks}
-                ids, options = self._ids(project), context.recipe.data
+                options = context.recipe.data
                 for image, raws, frame in predictions(model, tasks, data, ids, options, progress=progress):
                     self.images.setdefault(image, data.image(image))
                     for name, label in labels_of(data, tasks, image).items():
@@ -93,25 +94,25 @@ class Frames:
                         )
                         yield Finding(run, {"image": image, "task": name}, result, 1)
 
-    def _ids(self, project: ProjectFolder) -> list[str]:
-        """The ids of the images that are shown.
+    def _ids(self, folders: Sequence[Path]) -> list[str]:
+        """The ids of the images that are shown, the same for all arms.
 
         Raises:
             ProjectError: one of `ids` is not in the test split, or no image has a label of every task.
         """
-        cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",))]
-        tasks = Counter(cell.image_id for cell in cells)
-        complete = sorted(image for image, count in tasks.items() if count == len(project.tasks()))
-        unknown = [image for image in self.options.ids if image not in tasks]
-        if unknown or not (self.options.ids or complete):
+        counts = [_labels_of_images(folder) for folder in folders]
+        complete = set.intersection(*(images for images, _ in counts)) if counts else set()
+        unknown = [image for image in self.options.ids if any(image not in known for _, known in counts)]
+        if unknown or (counts and not (self.options.ids or complete)):
             raise ProjectError(
                 f"'{unknown[0]}' is no image of the test split." if unknown else "No image has a label of every task.",
-                where=str(project.folder),
+                where=str(folders[0]),
                 next_step="Name images of the test split as `ids`.",
                 unchanged="Nothing was written.",
             )
-        draws = dict(zip(complete, keyed_uniform(image_keys(complete), seed_of(0, "frames")), strict=True))
-        return list(self.options.ids) or sorted(complete, key=draws.__getitem__)[: self.options.images]
+        names = sorted(complete)
+        draws = dict(zip(names, keyed_uniform(image_keys(names), seed_of(0, "frames")), strict=True))
+        return list(self.options.ids) or sorted(names, key=draws.__getitem__)[: self.options.images]
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
         """As `Analysis.drawings`: one grid for each image."""
@@ -132,6 +133,14 @@ class Frames:
         value, valid = (np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid"))
         pixels = np.split(colour_map(self.tasks[task], value, valid), len(shown))
         return {one.row: Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)}
+
+
+def _labels_of_images(folder: Path) -> tuple[set[str], set[str]]:
+    """A run's images of the test split: those with a label of each of its tasks, and those with any."""
+    with ProjectFolder.open(folder) as project:
+        cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",))]
+        counts = Counter(cell.image_id for cell in cells)
+        return {image for image, count in counts.items() if count == len(project.tasks())}, set(counts)
 
 
 def build(options: Options) -> Frames:

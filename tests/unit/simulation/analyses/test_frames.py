@@ -11,6 +11,7 @@ from labelgrid.simulation.analyse import analyse
 from tests.e2e.commands import done
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth
+from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 
 def test_each_image_has_its_labels_and_every_arm_with_its_metric(study: Any, tmp_path: Path) -> None:
@@ -30,6 +31,16 @@ def test_each_image_has_its_labels_and_every_arm_with_its_metric(study: Any, tmp
     written = texts(next(iter(tmp_path.glob("frames-*.svg"))).read_bytes())
     assert {"label", "cells", "images", "semseg"} <= set(written)
     assert any(text.startswith("mIoU ") and text.endswith("%") for text in written)
+
+
+def test_arms_with_fewer_tasks_are_shown_on_the_same_images(tmp_path: Path) -> None:
+    arms = '[simulate.arms.all]\nstrategy = "random_images"\n[simulate.arms.one]\ntasks = ["semseg"]\n'
+    study = finished_study(tmp_path, SIMULATE.replace("rounds = 2", "rounds = 0") + arms, [(10, "depth"), (12, "depth")])
+    found = analyse(study.folder, "frames", tmp_path / "drawn", {"images": 1}).findings
+    assert {(finding.run.name, finding.keys["image"]) for finding in found} == {
+        ("all", study.made.names[11]),
+        ("one", study.made.names[11]),
+    }
 
 
 def test_named_images_are_shown_and_others_refused(study: Any, tmp_path: Path) -> None:
