@@ -8,6 +8,7 @@ from labelgrid.report.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.report.content import Measured
 from labelgrid.report.differences import difference_blocks, differences_method
 from labelgrid.report.dots import Dots
+from labelgrid.report.drawing import Drawing
 from labelgrid.report.endings import Ending
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.means import (
@@ -34,6 +35,8 @@ MAX_OPEN_PAIRS = 15
 
 def band(results: PointResults) -> str:
     """Explains the lines and bands of the curves."""
+    if without_rounds(results):
+        return "Each point is the mean over seeds, the line through it one standard deviation to either side."
     dashed = "The dashed line is the mean of the networks trained on every label of the pool. " if results.full else ""
     if not _banded(results):
         return f"Each line is the mean over seeds. {dashed}The numbers have the standard deviations.".strip()
@@ -42,6 +45,11 @@ def band(results: PointResults) -> str:
         f"there is none. {dashed}Bands include variation between seeds that all strategies share. The comparisons "
         "exclude it, because they are made seed by seed."
     )
+
+
+def without_rounds(results: PointResults) -> bool:
+    """Whether every strategy has one network only: no labels were bought."""
+    return {len(run.measured) for name in results.strategies for run in results.of(name).values()} == {1}
 
 
 def _banded(results: PointResults) -> bool:
@@ -93,13 +101,12 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
     full = list(results.full.values())
     level, deviation = mean_and_deviation([value_of(one) for one in full])
     levels = [Level(f"every label: {number(level)}", level)] if full else []
-    drawings = []
-    if any(lines.values()):
-        banded, points_of = _banded(results), {own: points for own, points in lines.items() if points}
-        labels = [_line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()]
-        costs = [_line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()]
-        drawings = [Chart(f"{name}-labels", AXES["labels"][0], label, labels, levels, whole=True)]
-        drawings += [Chart(f"{name}-cost", AXES["cost"][0], label, costs, levels)] if cost else []
+    if without_rounds(results):
+        ends = {own: (points[-1].value, points[-1].deviation) for own, points in lines.items() if points}
+        ends |= {"every label": (level, deviation)} if full else {}
+        drawings: list[Drawing] = [Dots(name, label, {"": ends})] if ends else []
+    else:
+        drawings = [*_charts(results, lines, levels, label, name)[: 2 if cost else 1]]
     columns = [Column("strategy"), *numeric("rounds bought", "labels", "cost", f"{label}, mean", "±", "seeds")]
     rows: list[list[Value]] = [
         [strategy, p.rounds_bought, p.labels, p.cost, p.value, p.deviation, p.seeds]
@@ -109,6 +116,21 @@ def curve_figure(results: PointResults, value_of: ValueGetter, label: str, name:
     if full:
         rows.append(["every label", None, *labels_and_cost(full), level, deviation, len(full)])
     return Figure(drawings, DataTable(columns, rows))
+
+
+def _charts(
+    results: PointResults, lines: Mapping[str, Sequence[RoundMean]], levels: Sequence[Level], label: str, name: str
+) -> list[Chart]:
+    """The curves against labels and against cost; an empty list if there are none."""
+    banded, points_of = _banded(results), {own: points for own, points in lines.items() if points}
+    if not points_of:
+        return []
+    labels = [_line(own, points, [p.labels for p in points], banded) for own, points in points_of.items()]
+    costs = [_line(own, points, [p.cost for p in points], banded) for own, points in points_of.items()]
+    return [
+        Chart(f"{name}-labels", AXES["labels"][0], label, labels, levels, whole=True),
+        Chart(f"{name}-cost", AXES["cost"][0], label, costs, levels),
+    ]
 
 
 def _line(name: str, points: Sequence[RoundMean], x: Sequence[float], banded: bool) -> Line:

@@ -10,9 +10,9 @@ from labelgrid.report.content import RoundPicks, ShownPick
 from labelgrid.report.means import loss
 from labelgrid.report.page import render
 from labelgrid.report.request_history import RequestHistory
-from labelgrid.report.study_content import RunDetails, StudyReport
+from labelgrid.report.study_content import PointResults, RunDetails, StudyReport
 from labelgrid.report.study_page import study_page
-from tests.unit.report.made import network, planted, point_results, study
+from tests.unit.report.made import network, nothing, planted, point_results, runs, study
 from tests.unit.report.reading import JPEG, Page
 
 COVERS = ["labelgrid.report.comparison_blocks", "labelgrid.report.spending", "labelgrid.report.shared_blocks"]
@@ -53,6 +53,15 @@ def test_without_networks_of_every_label_no_dashed_line_is_spoken_of() -> None:
     results = point_results()
     shown = page(study(replace(results, runs=[run for run in results.runs if run.kind != "full"])))
     assert "dashed line" not in shown.words and "one standard deviation over seeds" in shown.words
+
+
+def test_a_study_without_rounds_has_points_instead_of_curves() -> None:
+    results = PointResults("", ["partal", "random_cells"], runs(["partal", "random_cells"], 3, nothing, rounds=0))
+    section = page(study(results)).section("curves")
+    shown = [image["alt"] for image in section.named("img")]
+    assert len(shown) == 3 and shown[0].startswith("loss_mtl: partal 6.1") and "every label 3.1" in shown[0]
+    assert "Each point is the mean over seeds" in section.words and "Each line" not in section.words
+    assert section.tables[0][1][:4] == ["partal", "0", "20", "110"]
 
 
 def test_differences_say_interval_p_and_verdict_pair_by_pair() -> None:

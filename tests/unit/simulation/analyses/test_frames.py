@@ -35,7 +35,8 @@ def test_each_image_has_its_labels_and_every_arm_with_its_metric(study: Any, tmp
 
 def test_arms_with_fewer_tasks_are_shown_on_the_same_images(tmp_path: Path) -> None:
     arms = '[simulate.arms.all]\nstrategy = "random_images"\n[simulate.arms.one]\ntasks = ["semseg"]\n'
-    study = finished_study(tmp_path, SIMULATE.replace("rounds = 2", "rounds = 0") + arms, [(10, "depth"), (12, "depth")])
+    settings = SIMULATE.replace("rounds = 2", "rounds = 0") + arms
+    study = finished_study(tmp_path, settings, missing=[(10, "depth"), (12, "depth")])
     found = analyse(study.folder, "frames", tmp_path / "drawn", {"images": 1}).findings
     assert {(finding.run.name, finding.keys["image"]) for finding in found} == {
         ("all", study.made.names[11]),
