@@ -125,6 +125,18 @@ def test_learnt_pairs_count_by_how_much_nearer_the_maps_of_one_image_are(tmp_pat
     assert weights[0] == pytest.approx(6 * 7.389056 / (7.389056 + 5), rel=1e-4) and weights[1] < 1
 
 
+def test_learnt_weights_multiply_both_losses_of_a_pair(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, pairs="learnt"))
+    step, term = step_of(training), training.plan.terms["it"]
+    codes = term.codes(step)
+    alike = term.compared(codes)
+    term.contrasts[0, 1], term.contrasts[2, 0] = 0.2, -0.1
+    weights = term._weights(codes.pairs)
+    assert len(weights.unique()) == 3
+    for name, losses in term.compared(codes).items():
+        torch.testing.assert_close(losses, weights * alike[name], msg=name)
+
+
 def test_a_batch_without_any_label_has_no_loss_and_trains(tmp_path):
     training = training_of(tmp_path)
     step = step_of(training, torch.zeros_like(ONE))
