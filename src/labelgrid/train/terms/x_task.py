@@ -17,8 +17,8 @@ from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
 from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
+from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, distances, labelled_sources
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
@@ -29,29 +29,17 @@ from labelgrid.train.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
-class Options:
-    """The mappings and their training, whose length MTPSL does not give.
+class Options(CrossMapOptions):
+    """The mappings' training, whose length MTPSL does not give. The sources are the image's labelled tasks.
 
     Args:
-        weight: of the distance, beside the weight of each target task.
-        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as many. 64 is a whole
-            SegNet, 25 million parameters for each ordered pair; 8 or 16 trains on a CPU.
         steps: of the mappings' training, one batch of training images each. A mapping learns from the images of the
             batch that have labels of both of its tasks.
         learning_rate: of that training, with Adam.
-        divide: by the number of the image's labelled tasks; `false` sums over pairs.
-        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
-        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
-            number of pairs.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
     steps: Annotated[int, Field(ge=1, le=10**9)] = 2000
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
-    divide: bool = True
-    listed: tuple[tuple[str, str], ...] = ()
-    recompute: bool = False
 
 
 class CrossTask(Term):
