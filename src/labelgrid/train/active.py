@@ -73,8 +73,7 @@ class ActiveTerms:
             seed = seed_of(self.plan.seed, "term", name, "prepare")
             data = self._preparation(self._folder(folder, name), progress, batches, seed)
             with keyed(seed):
-                if not resumed:
-                    term.prepare(data)
+                (term.resume if resumed else term.prepare)(data)
                 soft = term.soft_labels(data)
             if soft is not None:
                 self.soft[name] = soft

@@ -140,13 +140,16 @@ class Term(nn.Module):
     def prepare(self, data: Preparation) -> None:
         """Prepare the term before the first step, for example train a module. Not called when a training is resumed.
 
-        The checkpoints keep its parameters and buffers; `data.folder` keeps its files until the training is removed.
+        The checkpoints keep its `state_dict`; `data.folder` keeps its files until the training is removed.
         """
+
+    def resume(self, data: Preparation) -> None:
+        """Read what `prepare` left in `data.folder` and checkpoints do not hold; called when a training is resumed."""
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
         """Return a function that reads the soft label of an image and a task (a pseudo-label); None: there are none.
 
-        Called after `prepare`, and when a training is resumed. Soft labels are flipped, zoomed and cropped as labels
+        Called after `prepare` or `resume`. Soft labels are flipped, zoomed and cropped as labels
         are, and are in `step.batch.soft[step.name]`. Worker processes call the function.
         """
         return None

@@ -86,7 +86,10 @@ class Preparing(Term):
 
     def __init__(self):
         super().__init__()
-        self.seen, self.drawn, self.steps = [], [], []
+        self.seen, self.resumed, self.drawn, self.steps = [], [], [], []
+
+    def resume(self, data):
+        self.resumed.append((data.folder / "made").exists())
 
     def prepare(self, data):
         self.seen.append(data)
@@ -110,7 +113,7 @@ def test_a_term_is_prepared_once_with_batches_a_seed_and_a_folder_of_its_own(dat
         "one-build",
         "other",
     ]
-    assert len(one.seen) == 1 and one.seen[0].seed != other.seen[0].seed
+    assert len(one.seen) == 1 and not one.resumed and one.seen[0].seed != other.seen[0].seed
     assert len(one.batches) == 6 and not torch.equal(one.batches[0], one.batches[3])
     assert not torch.equal(one.drawn[0], other.drawn[0])
     again = Preparing()
@@ -127,6 +130,7 @@ def test_a_resumed_training_is_not_prepared_again(data, tmp_path):
         fit(toy_plan(data, OPTIONS, terms={"it": Preparing()}), tmp_path / "cut", Killing(5))
     again = Preparing()
     fit(toy_plan(data, OPTIONS, terms={"it": again}), tmp_path / "cut", Silent())
+    assert again.resumed == [True], "it finds what was prepared"
     assert not again.seen and [number for number, *_ in again.steps] == [3, 4, 5]
 
 
