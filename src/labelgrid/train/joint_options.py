@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from labelgrid.config import check_unused
+
 #: The tasks whose predictions are used: those of which the image has no label, or all.
 Sources = Literal["unlabelled", "all"]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
@@ -46,3 +48,9 @@ class JointOptions:
     condition_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
     condition_halve: Annotated[float, Field(ge=0, le=1)] = 0.0
     maps: Annotated[int, Field(ge=1, le=65536)] = 64
+
+    def __post_init__(self) -> None:
+        if self.view == "batch":
+            check_unused(self, 'view = "batch"', "zooms")
+        if self.condition == "none":
+            check_unused(self, 'condition = "none"', "condition_rate", "condition_halve")

@@ -17,7 +17,7 @@ from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
-COVERS = ["labelgrid.train.joint", "labelgrid.train.joint_options"]
+COVERS = ["labelgrid.train.joint"]
 LIGHT = Options(mapping="light")
 ONE = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).bool()
 
