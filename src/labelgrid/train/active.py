@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -112,7 +113,9 @@ class ActiveTerms:
         views = {}
         for view, make_view in plan.terms[name].views().items():
             view_batch = make_view(batch, draws.of_view(view))
-            views[view] = (view_batch, plan.network(view_batch.images))
+            if view_batch.known is batch.known:  # labels of the whole batch, which need not fit the view's images
+                view_batch = replace(view_batch, known={})
+            views[view] = (view_batch, plan.network(view_batch.images, view_batch.known or None))
         return Step(
             batch=batch,
             output=output,

@@ -134,7 +134,10 @@ class Term(nn.Module):
     """
 
     def views(self) -> Mapping[str, View]:
-        """The further views of the batch that it needs, by name. Two terms may use the same name."""
+        """The further views of the batch that it needs, by name. Two terms may use the same name.
+
+        A view is predicted without known labels, unless it returns a batch with others than those of `batch.known`.
+        """
         return {}
 
     def prepare(self, data: Preparation) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,9 @@ class Trainer:
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
         """Do one optimiser step; return the unweighted task losses, [b] each, and the mask of labels, bool [b, t]."""
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
+        batch = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant():
-            output = self._forward(batch, index)
+            output = self._forward(batch)
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
             steps = self.terms.steps(batch, output, losses, self.step)
@@ -206,9 +208,9 @@ class Trainer:
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
 
-    def _forward(self, batch: Batch, index: int) -> Output:
+    def _forward(self, batch: Batch) -> Output:
         try:
-            output: Output = self.network(batch.images, self._known(batch, index))
+            output: Output = self.network(batch.images, batch.known or None)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -220,11 +222,11 @@ class Trainer:
             ) from error
         return output
 
-    def _known(self, batch: Batch, index: int) -> dict[str, Target] | None:
+    def _known(self, batch: Batch, index: int) -> dict[str, Target]:
         """A random part of the batch's labels, which the network gets as known labels."""
         share = self.plan.options.known
         if not share:
-            return None
+            return {}
         rng = stream(self.plan.seed, "known", self.epoch, index)
         draws = torch.from_numpy(rng.random((len(batch.ids), len(self.plan.tasks))) < share).to(self.fabric.device)
         return {name: batch.targets[name].where(draws[:, i]) for i, name in enumerate(self.plan.tasks)}

@@ -65,6 +65,19 @@ def test_two_terms_may_both_have_a_view_of_one_name(data):
         assert its.targets["depth"].present.all() and other.final["depth"].shape[0] == 3
 
 
+def test_a_view_gets_no_known_labels_but_those_that_it_makes(data):
+    def given(batch, draws):
+        return replace(batch, known=dict(batch.known))
+
+    inherited, own = Viewing(crop), Viewing(given)
+    training = Trainer(toy_plan(data, replace(OPTIONS, known=1.0), terms={"inherited": inherited, "own": own}))
+    seen, forward = [], training.network.forward
+    training.network.forward = lambda images, known=None: seen.append(known) or forward(images, known)
+    training.train_step(next(training._batches(0)), 0)
+    assert [known is None for known in seen] == [False, True, False]
+    assert not inherited.seen[0][1][0].known and own.seen[0][1][0].known["depth"].present.all()
+
+
 def test_views_are_the_same_when_a_training_is_resumed(data, tmp_path):
     def views(term):
         return [(batch.ids, batch.images) for _, (batch, _) in term.seen]

@@ -7,10 +7,13 @@ import torch
 
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Features, Network, Output
+from labelgrid.progress import Silent
 from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.terms.crop import Options, build
-from tests.contracts.trained import dataset, trainer
+from labelgrid.train.trainer import Trainer
+from tests.contracts.trained import OPTIONS, dataset, trainer
+from tests.toys import toy_plan
 
 COVERS = ["labelgrid.train.crops"]
 
@@ -49,6 +52,30 @@ def test_a_network_that_sees_pixels_alone_has_no_loss(tmp_path, zoom):
     torch.manual_seed(0)
     term, step = step_of(tmp_path, Options(zoom=zoom), Pixelwise())
     torch.testing.assert_close(term.loss(step)["mse"], torch.zeros(6), atol=1e-10, rtol=0)
+
+
+class Told(Pixelwise):
+    """Adds each pixel's known label of depth to the prediction of normals."""
+
+    def forward(self, image, known=None):
+        output = super().forward(image)
+        told = known["depth"].safe() if known else 0.0
+        return replace(output, final={**output.final, "normals": output.final["normals"] + told})
+
+
+def test_a_crop_is_predicted_given_the_same_known_labels(tmp_path):
+    made, options = dataset(tmp_path), Options(zoom=2.0, tasks="all")
+    plan = toy_plan(made, replace(OPTIONS, known=0.5, batch=6), network=Told())
+    training, found = Trainer(replace(plan, terms={"it": build(plan.tasks, plan.network, options)})), []
+    losses = training.terms.losses
+    training.terms.losses = lambda steps: found.append(steps["it"]) or losses(steps)
+    training.run_epoch(Silent())
+    known = found[0].batch.known["depth"].present
+    assert known.any() and not known.all()
+    given = found[0].views["crop"][0].known
+    assert given.keys() == plan.tasks.keys() and torch.equal(given["depth"].present, known)
+    mse = training.terms.losses({"it": found[0]})["it.mse"]
+    torch.testing.assert_close(mse, torch.zeros(6), atol=1e-9, rtol=0)
 
 
 def test_a_network_that_sees_more_has_one_and_only_unlabelled_tasks_count(tmp_path):
