@@ -131,7 +131,13 @@ class Term(nn.Module):
     `build(tasks, network, options)` builds it before any state is loaded. Create all modules and buffers there, so that
     a resumed training has the same ones. A term may copy the network, but must not keep it: each step provides it. The
     term's parameters are trained with the network's, and its whole `state_dict` is saved in the checkpoint.
+
+    Attributes:
+        one_pass: predict its views in one pass of the network with the batch, so that batch norm normalises them
+            together. They must then have as many images as the batch, of the same size.
     """
+
+    one_pass: bool = False
 
     def views(self) -> Mapping[str, View]:
         """The further views of the batch that it needs, by name. Two terms may use the same name.
