@@ -112,6 +112,18 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
             raise ValueError(f"{name} must be from {low:g} to {high:g}; it is {value:g}")
 
 
+def check_unused(options: object, beside: str, *names: str) -> None:
+    """Check that options of a dataclass that have no effect beside another option have their defaults.
+
+    Raises:
+        ValueError: one does not.
+    """
+    defaults = {field.name: field.default for field in fields(cast("Any", options))}
+    for name in names:
+        if (value := getattr(options, name)) != defaults[name]:
+            raise ValueError(f"{name} has no effect with {beside}: leave it at {defaults[name]}; it is {value}")
+
+
 def _message(fault: Mapping[str, Any]) -> str:
     """The validator's message; of a number out of range, with the number."""
     bounded = {"ge", "gt", "le", "lt"} & fault.get("ctx", {}).keys()

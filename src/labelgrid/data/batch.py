@@ -51,6 +51,7 @@ class Batch:
         weights: the weight of each cell's label in training, float32 [b, t], in the order of the tasks.
         frames: the b frames of whole images; empty in training.
         soft: in training, soft targets by term and task, for the terms that read soft labels.
+        known: in training, by task, the labels that the network gets as known labels; empty: none.
     """
 
     ids: tuple[str, ...]
@@ -59,6 +60,7 @@ class Batch:
     weights: Tensor
     frames: tuple[Frame, ...] = ()
     soft: Mapping[str, Mapping[str, SoftTarget]] = field(default_factory=dict)
+    known: Mapping[str, Target] = field(default_factory=dict)
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on another device."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -56,9 +57,15 @@ class Features:
         return replace(self, **{field.name: _changed(getattr(self, field.name), change) for field in fields(self)})
 
 
+def _part(count: int, i: int, maps: Tensor) -> Tensor:
+    return maps.chunk(count)[i]
+
+
 def _changed(part: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(part, Tensor):
         return change(part)
+    if isinstance(part, Features):
+        return part.each(change)
     if isinstance(part, Mapping):
         return {key: _changed(value, change) for key, value in part.items()}
     return tuple(_changed(value, change) for value in part)
@@ -82,6 +89,13 @@ class Output:
     features: Features
     task_features: Raw
     initial_features: tuple[Raw, ...] = ()
+
+    def parts(self, count: int) -> list["Output"]:
+        """The outputs of as many equal parts of the batch."""
+        if count == 1:
+            return [self]
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return [Output(**_changed(own, partial(_part, count, i))) for i in range(count)]
 
 
 class Network(nn.Module):

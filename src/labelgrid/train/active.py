@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,11 @@ from labelgrid.train.own import Check, OwnOptimisers
 from labelgrid.train.plan import Plan
 from labelgrid.train.seeding import keyed
 from labelgrid.train.term import Preparation, Step
+
+#: A term and one of its views.
+ViewKey = tuple[str, str]
+#: Views with the network's output.
+Joined = Mapping[ViewKey, tuple[Batch, Output]]
 
 
 class ActiveTerms:
@@ -73,8 +79,7 @@ class ActiveTerms:
             seed = seed_of(self.plan.seed, "term", name, "prepare")
             data = self._preparation(self._folder(folder, name), progress, batches, seed)
             with keyed(seed):
-                if not resumed:
-                    term.prepare(data)
+                (term.resume if resumed else term.prepare)(data)
                 soft = term.soft_labels(data)
             if soft is not None:
                 self.soft[name] = soft
@@ -103,17 +108,39 @@ class ActiveTerms:
             device=self.device,
         )
 
-    def steps(self, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int) -> dict[str, Step]:
-        """The `Step` of each term for one training step, by the term's name."""
-        return {name: self._step(name, batch, output, losses, number) for name in self.plan.terms}
+    def joined(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:
+        """The views that are predicted in one pass with the batch."""
+        return {
+            (name, view): self._view(name, view, batch, number)
+            for name, term in self.plan.terms.items()
+            if term.one_pass
+            for view in term.views()
+        }
 
-    def _step(self, name: str, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int) -> Step:
-        plan = self.plan
-        draws = Draws(seed_of(plan.seed, "term", name), number, batch.ids, plan.train, self._read)
-        views = {}
-        for view, make_view in plan.terms[name].views().items():
-            view_batch = make_view(batch, draws.of_view(view))
-            views[view] = (view_batch, plan.network(view_batch.images))
+    def _view(self, name: str, view: str, batch: Batch, number: int) -> Batch:
+        """A term's view of the batch, without the known labels of the whole batch, which need not fit its images."""
+        made = self.plan.terms[name].views()[view](batch, self._draws(name, batch, number).of_view(view))
+        return replace(made, known={}) if made.known is batch.known else made
+
+    def _draws(self, name: str, batch: Batch, number: int) -> Draws:
+        return Draws(seed_of(self.plan.seed, "term", name), number, batch.ids, self.plan.train, self._read)
+
+    def steps(
+        self, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int, joined: Joined | None = None
+    ) -> dict[str, Step]:
+        """The `Step` of each term for one training step, by the term's name; `joined` holds views with an output."""
+        return {name: self._step(name, batch, output, losses, number, joined or {}) for name in self.plan.terms}
+
+    def _step(
+        self, name: str, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int, joined: Joined
+    ) -> Step:
+        plan, views = self.plan, {}
+        for view in plan.terms[name].views():
+            if (name, view) in joined:
+                views[view] = joined[name, view]
+            else:
+                made = self._view(name, view, batch, number)
+                views[view] = (made, plan.network(made.images, made.known or None))
         return Step(
             batch=batch,
             output=output,
@@ -123,7 +150,7 @@ class ActiveTerms:
             network=plan.network,
             tasks=plan.tasks,
             number=number,
-            draws=draws,
+            draws=self._draws(name, batch, number),
             previous=self.previous,
             name=name,
             objective=plan.objective,

@@ -52,6 +52,7 @@ class JointTerm(Term):
     def __init__(self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions) -> None:
         super().__init__()
         self.name, self.space, self.tasks, self.names = name, options, dict(tasks), list(tasks)
+        self.one_pass = options.one_pass
         self.register_buffer("allowed", listed(self.names, options.listed, name), persistent=False)
         count, self.width = len(tasks), example_output(network).features.deepest.shape[1]
         channels = {name: task.channels for name, task in tasks.items()}

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from labelgrid.config import check_unused
+
 #: The tasks whose predictions are used: those of which the image has no label, or all.
 Sources = Literal["unlabelled", "all"]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
@@ -25,6 +27,8 @@ class JointOptions:
         norm: normalise each `"map"` by itself (released), or each `"pass"`.
         view: compare on the `"batch"` (the paper), or on a random `"crop"` of it, resized (released).
         zooms: of the crops; all are equally likely.
+        one_pass: predict batch and crop in one pass of the network, so that batch norm normalises both together
+            (released); else each by itself.
         learning_rate: of the mapping; 0: the training's.
         condition_rate: learning rate of the part of the mapping that the condition chooses; 0: the training's.
             Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
@@ -42,7 +46,14 @@ class JointOptions:
     norm: Literal["map", "pass"] = "map"
     view: Literal["batch", "crop"] = "batch"
     zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
+    one_pass: bool = False
     learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
     condition_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
     condition_halve: Annotated[float, Field(ge=0, le=1)] = 0.0
     maps: Annotated[int, Field(ge=1, le=65536)] = 64
+
+    def __post_init__(self) -> None:
+        if self.view == "batch":
+            check_unused(self, 'view = "batch"', "zooms", "one_pass")
+        if self.condition == "none":
+            check_unused(self, 'condition = "none"', "condition_rate", "condition_halve")

@@ -71,7 +71,8 @@ class TrainOptions:
             weights disturb the pretrained encoder less.
         clip: largest gradient norm; 0 does not clip.
         norm: "batch" normalises with each batch's statistics; "frozen" keeps the encoder's, for small batches.
-        known: probability with which a labelled cell's label is fed in as known (two-stage networks).
+        known: probability with which a labelled cell's label is fed in as known (two-stage networks). Terms read these
+            predictions, too; further views get no known labels, but `crop`'s has those of its batch.
         images: train on the images with a label, or on all images of the train split (terms may learn from them).
         choose: the final model: the last epoch's, or the best epoch's on the val split.
         val_share: share of the labelled training images (whole groups) kept for model selection if the project has no

@@ -131,22 +131,34 @@ class Term(nn.Module):
     `build(tasks, network, options)` builds it before any state is loaded. Create all modules and buffers there, so that
     a resumed training has the same ones. A term may copy the network, but must not keep it: each step provides it. The
     term's parameters are trained with the network's, and its whole `state_dict` is saved in the checkpoint.
+
+    Attributes:
+        one_pass: predict its views in one pass of the network with the batch, so that batch norm normalises them
+            together. They must then have as many images as the batch, of the same size.
     """
 
+    one_pass: bool = False
+
     def views(self) -> Mapping[str, View]:
-        """The further views of the batch that it needs, by name. Two terms may use the same name."""
+        """The further views of the batch that it needs, by name. Two terms may use the same name.
+
+        A view is predicted without known labels, unless it returns a batch with others than those of `batch.known`.
+        """
         return {}
 
     def prepare(self, data: Preparation) -> None:
         """Prepare the term before the first step, for example train a module. Not called when a training is resumed.
 
-        The checkpoints keep its parameters and buffers; `data.folder` keeps its files until the training is removed.
+        The checkpoints keep its `state_dict`; `data.folder` keeps its files until the training is removed.
         """
+
+    def resume(self, data: Preparation) -> None:
+        """Read what `prepare` left in `data.folder` and checkpoints do not hold; called when a training is resumed."""
 
     def soft_labels(self, data: Preparation) -> SoftLabels | None:
         """Return a function that reads the soft label of an image and a task (a pseudo-label); None: there are none.
 
-        Called after `prepare`, and when a training is resumed. Soft labels are flipped, zoomed and cropped as labels
+        Called after `prepare` or `resume`. Soft labels are flipped, zoomed and cropped as labels
         are, and are in `step.batch.soft[step.name]`. Worker processes call the function.
         """
         return None

@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +160,15 @@ class Trainer:
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
         """Do one optimiser step; return the unweighted task losses, [b] each, and the mask of labels, bool [b, t]."""
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
+        batch = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant():
-            output = self._forward(batch, index)
+            views = self.terms.joined(batch, self.step)
+            whole = self._forward([batch, *views.values()])
+            output, *others = whole.parts(1 + len(views))
+            joined = {key: (view, other) for (key, view), other in zip(views.items(), others, strict=True)}
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
-            steps = self.terms.steps(batch, output, losses, self.step)
+            steps = self.terms.steps(batch, output, losses, self.step, joined)
             term_losses = self.terms.losses(steps)
             self._refuse_nan(term_losses, batch)
             other = sum((loss.mean() for loss in term_losses.values()), torch.zeros((), device=self.fabric.device))
@@ -178,7 +183,7 @@ class Trainer:
                     losses=weighted,
                     present=present,
                     other=other,
-                    features=output.features.shared,
+                    features=whole.features.shared,
                     parameters=self.shared,
                     step=self.step,
                     progress=progress,
@@ -206,9 +211,13 @@ class Trainer:
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
 
-    def _forward(self, batch: Batch, index: int) -> Output:
+    def _forward(self, batches: Sequence[Batch]) -> Output:
+        """The network's output for the images of all batches in one pass."""
+        batch = batches[0]
+        none = {name: target.where(torch.zeros_like(target.present)) for name, target in batch.known.items()}
+        known = {name: Target.cat([(one.known or none)[name] for one in batches]) for name in none}
         try:
-            output: Output = self.network(batch.images, self._known(batch, index))
+            output: Output = self.network(torch.cat([one.images for one in batches]), known or None)
         except ValueError as error:
             if "more than 1 value per channel" not in str(error):
                 raise
@@ -220,11 +229,11 @@ class Trainer:
             ) from error
         return output
 
-    def _known(self, batch: Batch, index: int) -> dict[str, Target] | None:
+    def _known(self, batch: Batch, index: int) -> dict[str, Target]:
         """A random part of the batch's labels, which the network gets as known labels."""
         share = self.plan.options.known
         if not share:
-            return None
+            return {}
         rng = stream(self.plan.seed, "known", self.epoch, index)
         draws = torch.from_numpy(rng.random((len(batch.ids), len(self.plan.tasks))) < share).to(self.fabric.device)
         return {name: batch.targets[name].where(draws[:, i]) for i, name in enumerate(self.plan.tasks)}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from labelgrid.nets.network import Features
+from labelgrid.nets.network import Features, Output
 
 
 @dataclass(frozen=True)
@@ -45,3 +45,15 @@ def test_an_embedding_is_the_mean_of_the_deepest_map() -> None:
     assert found.deepest is found.levels[-1]
     assert found.pooled().shape == (3, 6)
     torch.testing.assert_close(found.pooled()[1, 2], found.levels[-1][1, 2].mean())
+
+
+def test_an_output_is_split_into_equal_parts_of_its_batch() -> None:
+    found = features(4)
+    whole = Output(({"depth": found.shared},), {"depth": found.levels[0]}, found, {"depth": found.levels[1]})
+    assert whole.parts(1) == [whole]
+    for i, part in enumerate(whole.parts(2)):
+        rows = slice(2 * i, 2 * i + 2)
+        assert isinstance(part.features, More) and part.initial_features == ()
+        wanted = [*parts(found[rows]), found.shared[rows], found.levels[0][rows], found.levels[1][rows]]
+        got = [*parts(part.features), part.initial[0]["depth"], part.final["depth"], part.task_features["depth"]]
+        assert all(torch.equal(a, b) for a, b in zip(got, wanted, strict=True))

@@ -65,6 +65,19 @@ def test_two_terms_may_both_have_a_view_of_one_name(data):
         assert its.targets["depth"].present.all() and other.final["depth"].shape[0] == 3
 
 
+def test_a_view_gets_no_known_labels_but_those_that_it_makes(data):
+    def given(batch, draws):
+        return replace(batch, known=dict(batch.known))
+
+    inherited, own = Viewing(crop), Viewing(given)
+    training = Trainer(toy_plan(data, replace(OPTIONS, known=1.0), terms={"inherited": inherited, "own": own}))
+    seen, forward = [], training.network.forward
+    training.network.forward = lambda images, known=None: seen.append(known) or forward(images, known)
+    training.train_step(next(training._batches(0)), 0)
+    assert [known is None for known in seen] == [False, True, False]
+    assert not inherited.seen[0][1][0].known and own.seen[0][1][0].known["depth"].present.all()
+
+
 def test_views_are_the_same_when_a_training_is_resumed(data, tmp_path):
     def views(term):
         return [(batch.ids, batch.images) for _, (batch, _) in term.seen]
@@ -86,7 +99,10 @@ class Preparing(Term):
 
     def __init__(self):
         super().__init__()
-        self.seen, self.drawn, self.steps = [], [], []
+        self.seen, self.resumed, self.drawn, self.steps = [], [], [], []
+
+    def resume(self, data):
+        self.resumed.append((data.folder / "made").exists())
 
     def prepare(self, data):
         self.seen.append(data)
@@ -110,7 +126,7 @@ def test_a_term_is_prepared_once_with_batches_a_seed_and_a_folder_of_its_own(dat
         "one-build",
         "other",
     ]
-    assert len(one.seen) == 1 and one.seen[0].seed != other.seen[0].seed
+    assert len(one.seen) == 1 and not one.resumed and one.seen[0].seed != other.seen[0].seed
     assert len(one.batches) == 6 and not torch.equal(one.batches[0], one.batches[3])
     assert not torch.equal(one.drawn[0], other.drawn[0])
     again = Preparing()
@@ -127,6 +143,7 @@ def test_a_resumed_training_is_not_prepared_again(data, tmp_path):
         fit(toy_plan(data, OPTIONS, terms={"it": Preparing()}), tmp_path / "cut", Killing(5))
     again = Preparing()
     fit(toy_plan(data, OPTIONS, terms={"it": again}), tmp_path / "cut", Silent())
+    assert again.resumed == [True], "it finds what was prepared"
     assert not again.seen and [number for number, *_ in again.steps] == [3, 4, 5]
 
 

@@ -1,18 +1,20 @@
 """Cross-task mappings: the published size, images of any size, one image alone, and which mappings run."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 from torch import nn
 
+from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMap, CrossMaps, by_image, direct_losses, distances, labelled_sources
 from labelgrid.train.objective import targets_present
 from labelgrid.train.options import ObjectiveOptions
 from labelgrid.train.pairs import listed, pairs_of
-from labelgrid.train.terms import direct_map
+from labelgrid.train.terms import direct_map, perceptual_map, x_task
 from tests.unit.train.terms.stepped import ONE, step_of, training_of
 
+COVERS = ["labelgrid.train.cross_map_options"]
 NAMES = ["semseg", "depth", "normals"]
 ALL = listed(NAMES, [], "it")
 
@@ -85,3 +87,10 @@ def test_pixels_without_a_label_do_not_count_against_the_prediction(training):
     for gradient in gradients:
         right = gradient[..., gradient.shape[-1] // 2 + 1 :]
         assert gradient.any() and not right.any()
+
+
+def test_the_terms_have_their_common_options_once():
+    shared = {field.name for field in fields(CrossMapOptions)}
+    own = [{*term.Options.__annotations__} for term in (direct_map, perceptual_map, x_task)]
+    assert shared == {"weight", "width", "divide", "listed", "recompute"} and not any(shared & names for names in own)
+    assert all(issubclass(term.Options, CrossMapOptions) for term in (direct_map, perceptual_map, x_task))

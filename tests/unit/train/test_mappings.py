@@ -4,8 +4,9 @@ import itertools
 
 import pytest
 import torch
+from torch.nn import functional
 
-from labelgrid.train.mappings import MAPPINGS, Norm
+from labelgrid.train.mappings import MAPPINGS, ConditionalBlock, Norm
 
 CHANNELS = {"a": 3, "b": 1}
 
@@ -56,3 +57,36 @@ def test_segnet_has_the_parameters_of_its_layers():
     widths = [64, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
     body = sum(a * b * 9 + 2 * b for a, b in itertools.pairwise(widths))
     assert sum(p.numel() for p in mapping.parameters()) == body + (13 + 1 + 3) * 64 * 9 + 3 * 2 * 64
+
+
+def test_resnet18_has_the_parameters_of_its_blocks():
+    mapping = MAPPINGS["resnet18"](CHANNELS, 512, 6, Norm())
+    widths = [64, 64, 64, 128, 128, 256, 256, 512, 512]
+    blocks = sum(9 * b * (a + b) + 2 * 2 * b + (a * b + 2 * b if a != b else 0) for a, b in itertools.pairwise(widths))
+    inputs = sum(CHANNELS.values()) * 64 * 49 + 2 * 2 * 64
+    conditional = 2 * 2 * 6 * sum(widths[1:])
+    assert sum(p.numel() for p in mapping.conditional()) == conditional
+    assert sum(p.numel() for p in mapping.parameters()) == blocks + inputs + conditional
+
+
+@pytest.mark.parametrize(("inputs", "stride"), [(4, 1), (3, 2)])
+def test_a_residual_block_is_that_of_resnet_with_both_layers_conditioned(inputs, stride):
+    torch.manual_seed(0)
+    block = ConditionalBlock(inputs, 4, 2, Norm(each=False), stride).double()
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.add_(torch.rand_like(parameter))
+    x, condition = torch.randn(3, inputs, 8, 6).double(), torch.tensor([1, 0, 1])
+
+    def normed(layer, x, stride=1, padding=1):
+        x = functional.conv2d(x, layer.convolution.weight, stride=stride, padding=padding)
+        return functional.batch_norm(x, None, None, layer.weight, layer.bias, training=True)
+
+    def changed(layer, x):
+        scales, shifts = ([one[c][:, None, None] for c in condition] for one in (layer.scale, layer.shift))
+        return torch.stack([scale * one + shift for scale, one, shift in zip(scales, x, shifts, strict=True)])
+
+    passed = x if inputs == 4 and stride == 1 else normed(block.shortcut, x, stride, 0)
+    inner = changed(block.first, normed(block.first, x, stride)).relu()
+    wanted = (changed(block.second, normed(block.second, inner)) + passed).relu()
+    torch.testing.assert_close(block(x, condition), wanted)

@@ -19,7 +19,8 @@ class Options:
     """The order of the tasks.
 
     Args:
-        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes them in their order.
+        order: `"random"` draws a task in each step, all equally likely; `"turns"` takes the one that was learnt longest
+            ago, at first in their order.
     """
 
     order: Literal["random", "turns"] = "random"
@@ -28,7 +29,8 @@ class Options:
 class SingleTask(Balancer):
     """Multiplies the loss of one labelled task by its fixed weight and back-propagates it.
 
-    The draw belongs to the number of the step, so that a resumed training draws the same tasks. A task is learnt in
+    The draw belongs to the number of the step, so that a resumed training draws the same tasks. `last` holds the last
+    step of each task, -1 before there is one. A task is learnt in
     about 1/K of the steps: against `fixed`, terms count K times as much beside each task under `task_sum`.
 
     Source: gradient isolation of StableMTL (2506.08013), as described by others; the paper itself was not seen.
@@ -36,11 +38,13 @@ class SingleTask(Balancer):
     """
 
     seed: Tensor
+    last: Tensor
 
     def __init__(self, weights: Mapping[str, float], reduce: Reduce, options: Options) -> None:
         super().__init__()
         self.weights, self.reduce, self.options = weights, reduce, options
         self.register_buffer("seed", torch.randint(2**62, ()))
+        self.register_buffer("last", torch.full((len(weights),), -1))
 
     def task(self, step: TaskLosses) -> str | None:
         """The task that is learnt in a step; None if no image has a label."""
@@ -48,7 +52,8 @@ class SingleTask(Balancer):
         if not labelled:
             return None
         if self.options.order == "turns":
-            return labelled[step.step % len(labelled)]
+            ages = dict(zip(step.losses, self.last.tolist(), strict=True))
+            return min(labelled, key=lambda task: ages[task])
         return labelled[int(stream(int(self.seed), "task", step.step).integers(len(labelled)))]
 
     def backward(self, step: TaskLosses) -> Tensor:
@@ -56,6 +61,7 @@ class SingleTask(Balancer):
         task = self.task(step)
         if task is None:
             return step.without_labels(self.reduce)
+        self.last[list(step.losses).index(task)] = step.step
         total = self.weights[task] * step.of(task, self.reduce) + step.other
         step.backward(total)
         return total.detach()

@@ -4,7 +4,7 @@ It learns from the tasks of which an image has no label.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
@@ -48,18 +48,19 @@ class CropConsistency(Term):
     final ones (probabilities, metres, unit vectors), at the image's resolution.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options = options
+        self.tasks, self.options = dict(tasks), options
 
     def views(self) -> Mapping[str, View]:
-        """The crops."""
+        """The crops, with the crops of the labels that the batch's predictions are given."""
+        return {"crop": self._crop}
 
-        def crop(batch: Batch, draws: Draws) -> Batch:
-            boxes, size = self._boxes(batch, draws)
-            return cropped(batch, {}, boxes, size)
-
-        return {"crop": crop}
+    def _crop(self, batch: Batch, draws: Draws) -> Batch:
+        given = cropped(
+            replace(batch, targets=batch.known), self.tasks if batch.known else {}, *self._boxes(batch, draws)
+        )
+        return replace(given, targets={}, known=given.targets)
 
     def _boxes(self, batch: Batch, draws: Draws) -> tuple[list[Box], Size]:
         """The boxes, and the size of the crops."""
@@ -93,4 +94,4 @@ class CropConsistency(Term):
 
 def build(tasks: Mapping[str, Task], network: Network, options: Options) -> CropConsistency:
     """Build the term."""
-    return CropConsistency(options)
+    return CropConsistency(tasks, options)

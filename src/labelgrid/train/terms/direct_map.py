@@ -5,15 +5,16 @@ Each mapping is a network of its own for an ordered pair of tasks. Their cost an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
+from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses
+from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
 from labelgrid.train.pairs import pairs_of, say_if_alone
@@ -21,28 +22,16 @@ from labelgrid.train.term import Preparation, RateGroup, Step, Term
 
 
 @dataclass(frozen=True)
-class Options:
-    """The mappings (MTPSL section 3.2), and which pairs of tasks have one.
+class Options(CrossMapOptions):
+    """Whose predictions are mapped, and how the mappings learn (MTPSL section 3.2).
 
     Args:
-        weight: of the loss, beside the weight of each target task; the paper gives none.
-        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as many. 64 is the whole
-            SegNet of the paper, 25 million parameters for each ordered pair; 8 or 16 trains on a CPU.
-        divide: by the number of the image's source tasks (1/|U| of eq. 4); `false` sums over pairs.
         sources: whose predictions are mapped: the `"unlabelled"` tasks', or `"all"` (full supervision).
-        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
         learning_rate: of the mappings; 0: the training's.
-        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
-            number of pairs.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
-    divide: bool = True
-    sources: Literal["unlabelled", "all"] = "unlabelled"
-    listed: tuple[tuple[str, str], ...] = ()
+    sources: Sources = "unlabelled"
     learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
-    recompute: bool = False
 
 
 class DirectMap(Term):

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from labelgrid.config import check_unused
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output
 from labelgrid.nets.options import WIDEST
@@ -64,6 +65,16 @@ class Options:
     mean: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
     deviation: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+
+    def __post_init__(self) -> None:
+        if self.view == "batch":
+            check_unused(self, 'view = "batch"', "zooms", "operations", "levels")
+        if not self.operations:
+            check_unused(self, "operations = 0", "levels")
+        if self.scale == "maximum":
+            check_unused(self, 'scale = "maximum"', "mean", "deviation")
+        if not self.deviation:
+            check_unused(self, "deviation = 0", "mean")
 
 
 class MapEncoder(nn.Module):

@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from labelgrid.config import check_unused
 from labelgrid.data.batch import Batch
 from labelgrid.nets.network import Network, Output, Raw
 from labelgrid.nets.options import Rate
@@ -58,6 +59,10 @@ class Options:
     features: Rate = 0.0
     ramp: Share = 0.0
     evaluate: Literal["teacher", "student"] = "teacher"
+
+    def __post_init__(self) -> None:
+        if not self.operations:
+            check_unused(self, "operations = 0", "levels")
 
 
 class MeanTeacher(Term):

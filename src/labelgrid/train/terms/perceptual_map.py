@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
+from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses, distances, labelled_sources
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
@@ -22,29 +22,17 @@ from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step, Ter
 
 
 @dataclass(frozen=True)
-class Options:
-    """The mappings (MTPSL section 3.2), and what they learn from.
+class Options(CrossMapOptions):
+    """What the mappings learn from (MTPSL section 3.2). The sources are the image's labelled tasks.
 
     Args:
-        weight: of the distance, beside the weight of each target task; the paper gives none.
-        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as many. 64 is the whole
-            SegNet of the paper, 25 million parameters for each ordered pair; 8 or 16 trains on a CPU.
-        divide: by the number of the image's labelled tasks; `false` sums over pairs.
         learn: the mappings learn from the direct losses with an optimiser of their `"own"`; or from `"both"` these and
             the distance, jointly with the network.
-        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
         learning_rate: of the mappings, with Adam; constant, except with `learn = "both"`. That of MTPSL's mapping.
-        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
-            number of pairs.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
-    divide: bool = True
     learn: Literal["own", "both"] = "own"
-    listed: tuple[tuple[str, str], ...] = ()
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
-    recompute: bool = False
 
 
 class PerceptualMap(Term):

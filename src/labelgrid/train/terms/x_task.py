@@ -7,7 +7,7 @@ ordered pair of tasks. Their cost and memory grow with the number of pairs.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from pydantic import Field
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import nonempty_label
-from labelgrid.errors import TrainingError
+from labelgrid.errors import ModelError, TrainingError
 from labelgrid.nets.network import Network
-from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
+from labelgrid.train.checkpoint import weights_hash
+from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, distances, labelled_sources
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
@@ -27,35 +28,28 @@ from labelgrid.train.pairs import say_if_alone
 from labelgrid.train.term import Preparation, Step, Term
 from labelgrid.train.unfinished import Unfinished
 
+#: The file of the mappings and their training, in the term's folder.
+FILE = "maps"
+
 
 @dataclass(frozen=True)
-class Options:
-    """The mappings and their training, whose length MTPSL does not give.
+class Options(CrossMapOptions):
+    """The mappings' training, whose length MTPSL does not give. The sources are the image's labelled tasks.
 
     Args:
-        weight: of the distance, beside the weight of each target task.
-        width: filters of the mappings' first stage; the other stages have 2, 4, 8 and 8 times as many. 64 is a whole
-            SegNet, 25 million parameters for each ordered pair; 8 or 16 trains on a CPU.
         steps: of the mappings' training, one batch of training images each. A mapping learns from the images of the
             batch that have labels of both of its tasks.
         learning_rate: of that training, with Adam.
-        divide: by the number of the image's labelled tasks; `false` sums over pairs.
-        listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
-        recompute: compute each mapping's activations again for its gradients, so that memory does not grow with the
-            number of pairs.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
     steps: Annotated[int, Field(ge=1, le=10**9)] = 2000
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
-    divide: bool = True
-    listed: tuple[tuple[str, str], ...] = ()
-    recompute: bool = False
 
 
 class CrossTask(Term):
     """Distances of predictions to labels of the same task, in the spaces of other tasks, by mappings trained before.
+
+    The mappings are in a file of the training's folder; checkpoints hold a digest of them. A restored model has none.
 
     Source: Zamir et al. 2020 (cross-task consistency), |f_{s->t}(prediction of s) - f_{s->t}(label of s)| with f that
     maps labels of s to labels of t, as MTPSL's Table 5 uses it: "perceptual loss with pre-trained cross-task mapping
@@ -68,12 +62,14 @@ class CrossTask(Term):
 
     allowed: Tensor
     trained: Tensor
+    stamp: Tensor
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
         self.options, self.tasks, self.names = options, dict(tasks), list(tasks)
         self.register_buffer("allowed", allowed_pairs(self.names, options.listed, "x_task"), persistent=False)
         self.register_buffer("trained", torch.zeros_like(self.allowed))
+        self.register_buffer("stamp", torch.zeros(8, dtype=torch.uint8))
         self.maps = CrossMaps(tasks, self.allowed, options.width, fixed=True, recompute=options.recompute)
 
     def prepare(self, data: Preparation) -> None:
@@ -94,9 +90,43 @@ class CrossTask(Term):
         self.maps.fix(fixed=False)
         self._train(data)
         self.maps.fix(fixed=True)
+        self.stamp.copy_(self._digest())
         for source, target in (self.allowed & ~self.trained).nonzero().tolist():
             pair = f"{self.names[source]} to {self.names[target]}"
             data.progress.say(f"The term 'x_task' leaves out {pair}: no image that it read has both labels.")
+
+    def resume(self, data: Preparation) -> None:
+        """Read the mappings that `prepare` has trained.
+
+        Raises:
+            ModelError: their file is missing or damaged, or holds others.
+        """
+        if len(self.names) < 2:
+            return
+        kept = Unfinished(data.folder / FILE, {"maps": self.maps})
+        found = kept.resumed()
+        if found is None or not torch.equal(self._digest(), self.stamp):
+            raise ModelError(
+                f"The mappings of 'x_task' are {'not those of this training' if found else 'missing'}.",
+                where=str(kept.path),
+                next_step="Put the file back, or remove the training's checkpoints and run `labelgrid fit` again.",
+                unchanged="Nothing was trained.",
+            )
+
+    def _digest(self) -> Tensor:
+        """A hash of the mappings, uint8 [8]."""
+        kept = bytearray.fromhex(weights_hash(self.maps.state_dict()))
+        return torch.frombuffer(kept, dtype=torch.uint8).to(self.stamp.device)
+
+    def state_dict(self, *arguments: Any, **options: Any) -> Any:
+        """Without the mappings, which the training does not change: `prepare` leaves them in a file."""
+        state = super().state_dict(*arguments, **options)
+        return {name: value for name, value in state.items() if not name.startswith("maps.")}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As of any module; the mappings stay as they are."""
+        maps = {f"maps.{name}": value for name, value in self.maps.state_dict().items()}
+        return super().load_state_dict({**maps, **state_dict}, strict, assign)
 
     def _any_pair(self, data: Preparation) -> bool:
         """Whether some image has labels of a pair; reads labels until one is found."""
@@ -110,7 +140,7 @@ class CrossTask(Term):
     def _train(self, data: Preparation) -> None:
         """The steps of the mappings' training that are left; its state is kept in `data.folder`."""
         optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
-        kept = Unfinished(data.folder / "maps", {"term": self, "optimiser": optimiser})
+        kept = Unfinished(data.folder / FILE, {"term": self, "maps": self.maps, "optimiser": optimiser})
         done, epoch, read = kept.resumed() or (0, 0, 0)
         steps = self.options.steps
         data.progress.start("Training cross-task mappings", steps - done, "steps")

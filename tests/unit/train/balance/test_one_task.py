@@ -69,11 +69,34 @@ def test_labelled_tasks_are_drawn_alike_by_seed_and_step():
     assert [again.task(step) for step in reversed(steps)] == drawn[::-1]
 
 
+def learnt(balancer, *present):
+    """The tasks that are learnt in steps with these labels."""
+    model, found = Heads(), []
+    for number, labels in enumerate(present):
+        step = model.step(number, labels)
+        found.append(balancer.task(step))
+        balancer.backward(step)
+    return "".join(found)
+
+
 def test_turns_take_the_labelled_tasks_in_their_order():
-    model, balancer = Heads(), balancer_of("turns")
     full = torch.ones_like(PRESENT)
-    assert [balancer.task(model.step(number, full)) for number in range(4)] == ["a", "b", "c", "a"]
-    assert [balancer.task(model.step(number)) for number in range(4)] == ["a", "b", "a", "b"]
+    assert learnt(balancer_of("turns"), *[full] * 4) == "abca"
+    assert learnt(balancer_of("turns"), *[PRESENT] * 4) == "abab"
+
+
+def test_no_task_starves_where_labels_alternate():
+    first, second = (torch.tensor([labels] * 3) for labels in ([True, True, False], [True, False, True]))
+    assert learnt(balancer_of("turns"), *[first, second] * 4) == "acbabcac"
+    rare = [torch.tensor([[True, True, number % 5 == 3]] * 3) for number in range(10)]
+    assert learnt(balancer_of("turns"), *rare) == "abacbabacb"
+
+
+def test_turns_go_on_where_they_were():
+    full, balancer, again = torch.ones_like(PRESENT), balancer_of("turns"), balancer_of("turns")
+    learnt(balancer, full, full)
+    again.load_state_dict(balancer.state_dict())
+    assert again.task(Heads().step(2, full)) == "c"
 
 
 def test_without_a_label_the_terms_alone_count():

@@ -7,10 +7,13 @@ import torch
 
 from labelgrid.data.loader import train_batch
 from labelgrid.nets.network import Features, Network, Output
-from labelgrid.train.crops import Box, cropped, draw_boxes
+from labelgrid.progress import Silent
+from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.terms.crop import Options, build
-from tests.contracts.trained import dataset, trainer
+from labelgrid.train.trainer import Trainer
+from tests.contracts.trained import OPTIONS, dataset, trainer
+from tests.toys import toy_plan
 
 COVERS = ["labelgrid.train.crops"]
 
@@ -51,6 +54,30 @@ def test_a_network_that_sees_pixels_alone_has_no_loss(tmp_path, zoom):
     torch.testing.assert_close(term.loss(step)["mse"], torch.zeros(6), atol=1e-10, rtol=0)
 
 
+class Told(Pixelwise):
+    """Adds each pixel's known label of depth to the prediction of normals."""
+
+    def forward(self, image, known=None):
+        output = super().forward(image)
+        told = known["depth"].safe() if known else 0.0
+        return replace(output, final={**output.final, "normals": output.final["normals"] + told})
+
+
+def test_a_crop_is_predicted_given_the_same_known_labels(tmp_path):
+    made, options = dataset(tmp_path), Options(zoom=2.0, tasks="all")
+    plan = toy_plan(made, replace(OPTIONS, known=0.5, batch=6), network=Told())
+    training, found = Trainer(replace(plan, terms={"it": build(plan.tasks, plan.network, options)})), []
+    losses = training.terms.losses
+    training.terms.losses = lambda steps: found.append(steps["it"]) or losses(steps)
+    training.run_epoch(Silent())
+    known = found[0].batch.known["depth"].present
+    assert known.any() and not known.all()
+    given = found[0].views["crop"][0].known
+    assert given.keys() == plan.tasks.keys() and torch.equal(given["depth"].present, known)
+    mse = training.terms.losses({"it": found[0]})["it.mse"]
+    torch.testing.assert_close(mse, torch.zeros(6), atol=1e-9, rtol=0)
+
+
 def test_a_network_that_sees_more_has_one_and_only_unlabelled_tasks_count(tmp_path):
     term, step = step_of(tmp_path, Options(weight=3.0))
     assert bool((term.loss(step)["mse"] > 0).all())
@@ -70,6 +97,28 @@ def test_an_enlarged_crop_has_the_images_size_and_smaller_depths(tmp_path):
         and output.final["depth"].shape == step.output.final["depth"].shape
     )
     assert torch.isfinite(term.loss(step)["mse"]).all()
+
+
+def test_what_looks_twice_as_large_is_half_as_far_away(tmp_path):
+    tasks = trainer(dataset(tmp_path)).plan.tasks
+    boxes = [Box(0, 0, 16, 32), Box(0, 0, 32, 64)]  # zooms of 2 and 1
+    for name, channels in CHANNELS.items():
+        prediction = torch.rand(2, channels, 1, 1).softmax(1).expand(-1, -1, 32, 64)
+        prediction = 3 + prediction if name == "depth" else tasks[name].from_mean(prediction)
+        zooms = torch.tensor([2.0, 1.0] if name == "depth" else [1.0, 1.0]).view(2, 1, 1, 1)
+        found = cropped_prediction(tasks[name], prediction, boxes, (32, 64))
+        torch.testing.assert_close(found, prediction / zooms, msg=name)
+
+
+@pytest.mark.parametrize("resize", [False, True])
+def test_a_network_that_sees_a_crop_nearer_by_its_zoom_has_no_loss(tmp_path, resize):
+    term, step = step_of(tmp_path, Options(zoom=2.0, resize=resize))
+    flat = {name: torch.ones_like(raw) for name, raw in step.output.final.items()}
+    batch, output = step.views["crop"]
+    zoomed = {n: torch.ones_like(raw) / (2 if resize and n == "depth" else 1) for n, raw in output.final.items()}
+    views = {"crop": (batch, replace(output, final=zoomed))}
+    step = replace(step, output=replace(step.output, final=flat), views=views)
+    torch.testing.assert_close(term.loss(step)["mse"], torch.zeros(6), atol=1e-9, rtol=0)
 
 
 def test_labels_follow_their_crop(tmp_path):

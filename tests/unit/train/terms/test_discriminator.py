@@ -1,5 +1,7 @@
 """The discriminator's cross entropies by hand, who learns from which of them, and that it tells pairs apart."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -62,3 +64,24 @@ def test_without_pairs_there_is_nothing_to_learn(tmp_path):
     training, step = step_of(tmp_path, discriminator, discriminator.Options(**LIGHT), none)
     term = training.plan.terms["it"]
     assert term.loss(step) == {} and term.optimisers()["judge"].loss(step) == {}
+
+
+def test_each_step_learns_from_its_own_maps_alone(tmp_path):
+    training, step = step_of(tmp_path, discriminator, discriminator.Options(**LIGHT))
+    term = training.plan.terms["it"]
+    own = term.optimisers()["judge"].loss
+    flipped = {name: raw.flip(0) for name, raw in step.output.final.items()}
+    losses = []
+    for one in (step, replace(step, output=replace(step.output, final=flipped))):
+        term.loss(one)
+        losses.append(own(one)["entropy"])
+        codes = term.codes(one)
+        pairs = zip(codes.pairs.image.tolist(), entropies(term, codes), strict=True)
+        wanted = torch.zeros(6).double()
+        for image, (yes, no) in pairs:
+            wanted[image] += yes + no
+        torch.testing.assert_close(losses[-1], wanted)
+    assert not torch.allclose(*losses)
+    targets = {name: target.where(torch.zeros(6).bool()) for name, target in step.batch.targets.items()}
+    empty = replace(step, batch=replace(step.batch, targets=targets))
+    assert term.loss(empty) == {} and own(empty) == {}, "nothing is left of the step before"

@@ -1,5 +1,6 @@
 """MTPSL: what its gradients reach, what keeps its mapping from a constant, its pairs, and bad input."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
-from labelgrid.train.objective import task_losses
+from labelgrid.train.objective import fixed_weights, supervised, task_losses
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.seeding import keyed
 from labelgrid.train.term import Preparation
@@ -17,7 +18,7 @@ from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
-COVERS = ["labelgrid.train.joint", "labelgrid.train.joint_options"]
+COVERS = ["labelgrid.train.joint"]
 LIGHT = Options(mapping="light")
 ONE = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).bool()
 
@@ -125,6 +126,18 @@ def test_learnt_pairs_count_by_how_much_nearer_the_maps_of_one_image_are(tmp_pat
     assert weights[0] == pytest.approx(6 * 7.389056 / (7.389056 + 5), rel=1e-4) and weights[1] < 1
 
 
+def test_learnt_weights_multiply_both_losses_of_a_pair(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, pairs="learnt"))
+    step, term = step_of(training), training.plan.terms["it"]
+    codes = term.codes(step)
+    alike = term.compared(codes)
+    term.contrasts[0, 1], term.contrasts[2, 0] = 0.2, -0.1
+    weights = term._weights(codes.pairs)
+    assert len(weights.unique()) == 3
+    for name, losses in term.compared(codes).items():
+        torch.testing.assert_close(losses, weights * alike[name], msg=name)
+
+
 def test_a_batch_without_any_label_has_no_loss_and_trains(tmp_path):
     training = training_of(tmp_path)
     step = step_of(training, torch.zeros_like(ONE))
@@ -193,3 +206,39 @@ def test_a_crop_compares_on_a_further_view(tmp_path):
     )
     (something,) = torch.autograd.grad(total(term.loss(step)), [output.features.shared])
     assert nothing is None and something.any()
+
+
+def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, view="crop", zooms=(1.5,), one_pass=True), known=1.0)
+    plan, term, steps = training.plan, training.plan.terms["it"], []
+    losses = training.terms.losses
+    training.terms.losses = lambda found: steps.append(found["it"]) or losses(found)
+    batch = train_batch(plan.source, plan.definitions, list(plan.train), plan.data, seed=0, soft={})
+    batch = replace(batch, targets={n: t.where(ONE[:, i]) for i, (n, t) in enumerate(batch.targets.items())})
+    slow, mapping = copy.deepcopy(plan.network).train(), copy.deepcopy(term.mapping)
+    training.network.train()
+    with keyed(0, "forward"):
+        training.train_step(batch, 0)
+    (step,) = steps
+    crop, output = step.views["crop"]
+    nothing = {
+        n: Target(torch.cat([t.value] * 2), torch.cat([t.valid, t.valid & False])) for n, t in batch.targets.items()
+    }
+    with keyed(0, "forward"):
+        whole = slow(torch.cat([step.batch.images, crop.images]), nothing)
+    first, second = ({name: raw[rows] for name, raw in whole.final.items()} for rows in (slice(6), slice(6, 12)))
+    torch.testing.assert_close((step.output.final, output.final), (first, second))
+    torch.testing.assert_close(output.features.deepest, whole.features.deepest[6:])
+    assert all(len(raw[name]) == 6 for raw in (*output.initial, output.task_features) for name in first)
+    found = replace(whole, final=second, features=whole.features[6:])
+    part = replace(whole, final=first, initial=tuple({n: raw[:6] for n, raw in one.items()} for one in whole.initial))
+    weights = fixed_weights(plan.tasks, plan.objective)
+    supervision = task_losses(plan.tasks, part, batch.targets, plan.objective.initial)
+    supervision = {name: weights[name] * loss for name, loss in supervision.items()}
+    term.mapping.load_state_dict(mapping.state_dict())
+    other = sum(loss.mean() for loss in term.loss(replace(step, views={"crop": (crop, found)})).values())
+    (supervised(supervision, ONE, "image_mean") + other).backward()
+    for one, wanted in zip(plan.network.parameters(), slow.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, wanted.grad, rtol=1e-4, atol=1e-5)
+    for one, wanted in zip(plan.network.buffers(), slow.buffers(), strict=True):
+        torch.testing.assert_close(one, wanted)

@@ -8,6 +8,7 @@ import torch
 from labelgrid.errors import ModelError, TrainingError
 from labelgrid.progress import Silent
 from labelgrid.train import unfinished
+from labelgrid.train.checkpoint import load, save
 from labelgrid.train.terms import x_task
 from labelgrid.train.terms.x_task import Options
 from tests.contracts.trained import dataset, different
@@ -31,6 +32,11 @@ def prepared(folder, options=NARROW, progress=None, **changes):
     return training, training.plan.terms["it"]
 
 
+def everything(term):
+    """Copies of a term's parameters and buffers, also of those that its state leaves out."""
+    return {name: value.clone() for name, value in (*term.named_parameters(), *term.named_buffers())}
+
+
 def without(folder, **missing):
     """A data set without some images' labels of a task, by the images' numbers."""
     made = dataset(folder)
@@ -42,13 +48,49 @@ def without(folder, **missing):
 
 def test_the_training_changes_no_parameter_and_no_buffer_of_its_mappings(tmp_path):
     training, term = prepared(tmp_path)
-    before = {name: value.clone() for name, value in term.state_dict().items()}
+    before = everything(term)
     assert term.trained.sum() == 6
     training.run_epoch(Silent())
-    assert not different(before, term.state_dict())
+    assert not different(before, everything(term))
     optimised = {id(p) for group in training.optimiser.param_groups for p in group["params"]}
     assert not optimised & {id(p) for p in term.parameters()} and not any(p.requires_grad for p in term.parameters())
-    assert any("maps" in name for name in training.checkpoint().parts["it"])
+
+
+def test_checkpoints_hold_a_digest_of_the_mappings_and_a_resumed_training_reads_their_file(tmp_path):
+    training, term = prepared(tmp_path)
+    training.run_epoch(Silent())
+    save(training.checkpoint(), tmp_path / "last.ckpt")
+    kept = load(tmp_path / "last.ckpt").parts["it"]
+    assert {name: value.numel() for name, value in kept.items()} == {"trained": 9, "stamp": 8}
+    other = training_of(tmp_path, x_task, NARROW)
+    assert other.resume(tmp_path / "last.ckpt")
+    other.prepare(tmp_path / "terms", Silent(), resumed=True)
+    resumed = other.plan.terms["it"]
+    assert not different(everything(term), everything(resumed)) and not any(
+        p.requires_grad for p in resumed.parameters()
+    )
+
+
+def missing(path):
+    path.unlink()
+
+
+def of_another_seed(path):
+    kept = torch.load(path, weights_only=True)
+    torch.save(kept | {"maps": {name: value + 1 for name, value in kept["maps"].items()}}, path)
+
+
+@pytest.mark.parametrize("spoil", [missing, of_another_seed])
+def test_a_training_is_not_resumed_with_other_mappings(tmp_path, spoil):
+    training, _ = prepared(tmp_path)
+    training.run_epoch(Silent())
+    save(training.checkpoint(), tmp_path / "last.ckpt")
+    (path,) = (tmp_path / "terms").glob("*/maps")
+    spoil(path)
+    other = training_of(tmp_path, x_task, NARROW)
+    other.resume(tmp_path / "last.ckpt")
+    with pytest.raises(ModelError, match=r"mappings of 'x_task' are (missing|not those)(.|\n)*labelgrid fit"):
+        other.prepare(tmp_path / "terms", Silent(), resumed=True)
 
 
 def test_predictions_of_labelled_tasks_alone_get_gradients(tmp_path):
@@ -90,9 +132,9 @@ def test_a_preparation_that_is_killed_ends_with_the_same_mappings(tmp_path, monk
         prepared(tmp_path / "cut", options, Killed(4), batch=2)
     _, cut = prepared(tmp_path / "cut", options, said, batch=2)
     assert said.total == (7 if every else 3)
-    assert not different(whole.state_dict(), cut.state_dict())
+    assert not different(everything(whole), everything(cut))
     _, again = prepared(tmp_path / "cut", options, said, batch=2)
-    assert said.total == 0 and not different(whole.state_dict(), again.state_dict())
+    assert said.total == 0 and not different(everything(whole), everything(again))
 
 
 def test_a_damaged_state_is_refused(tmp_path):
