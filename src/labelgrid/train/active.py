@@ -101,6 +101,7 @@ class ActiveTerms:
             source=plan.source,
             images=plan.train,
             data=plan.data,
+            steps=plan.steps,
             previous=self.previous,
             progress=progress,
             seed=seed,

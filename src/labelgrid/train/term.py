@@ -68,6 +68,7 @@ class Preparation:
         source: the images and granted labels.
         images: the ids of the training images.
         data: the transform from image to network input.
+        steps: the length of the training, in optimiser steps.
         previous: returns the previous round's model.
         progress: receives the progress.
         seed: the seed of the term's own stream. Torch's global generator is seeded from it, too.
@@ -83,6 +84,7 @@ class Preparation:
     source: Source
     images: Sequence[str]
     data: DataOptions
+    steps: int
     previous: Previous
     progress: Progress
     seed: int

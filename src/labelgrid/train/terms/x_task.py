@@ -37,12 +37,12 @@ class Options(CrossMapOptions):
     """The mappings' training, whose length MTPSL does not give. The sources are the image's labelled tasks.
 
     Args:
-        steps: of the mappings' training, one batch of training images each. A mapping learns from the images of the
-            batch that have labels of both of its tasks.
+        steps: of the mappings' training, one batch of training images each; 0: as many as the network's training has. A
+            mapping learns from the images of the batch that have labels of both of its tasks.
         learning_rate: of that training, with Adam.
     """
 
-    steps: Annotated[int, Field(ge=1, le=10**9)] = 2000
+    steps: Annotated[int, Field(ge=0, le=10**9)] = 0
     learning_rate: Annotated[float, Field(gt=0, le=100)] = 1e-4
 
 
@@ -142,7 +142,7 @@ class CrossTask(Term):
         optimiser = torch.optim.Adam(self.maps.parameters(), self.options.learning_rate)
         kept = Unfinished(data.folder / FILE, {"term": self, "maps": self.maps, "optimiser": optimiser})
         done, epoch, read = kept.resumed() or (0, 0, 0)
-        steps = self.options.steps
+        steps = self.options.steps or data.steps
         data.progress.start("Training cross-task mappings", steps - done, "steps")
         for number, position, batch in islice(_batches(data, epoch, read), steps - done):
             self._step(batch, optimiser)

@@ -137,6 +137,12 @@ def test_a_preparation_that_is_killed_ends_with_the_same_mappings(tmp_path, monk
     assert said.total == 0 and not different(everything(whole), everything(again))
 
 
+def test_the_mappings_train_as_many_steps_as_the_network_unless_told_otherwise(tmp_path):
+    said = Said()
+    training, _ = prepared(tmp_path, Options(width=2), said, batch=2)
+    assert said.total == training.plan.steps > 3
+
+
 def test_a_damaged_state_is_refused(tmp_path):
     prepared(tmp_path)
     (path,) = (tmp_path / "terms").glob("*/maps")
