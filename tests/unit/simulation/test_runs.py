@@ -1,9 +1,11 @@
 """Laws of single-task networks in a study: their arm's labels, one task each, the same recipe, and their records."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.reporting.study_data import study_report
@@ -13,11 +15,13 @@ from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
 from labelgrid.simulation.estimate import estimate_study
 from labelgrid.simulation.jobs import work_of
+from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_of
-from labelgrid.simulation.study import Study
-from tests.studies import study_request
+from labelgrid.simulation.study import Study, study_of
+from labelgrid.simulation.validate import validate_study
+from tests.studies import make_data, make_recipe, study_request
 
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
 ONE, EVERY = InitialLabels("one", images=0), InitialLabels(images=0)
@@ -41,7 +45,8 @@ def test_arms_with_the_same_labels_share_their_single_task_networks() -> None:
     assert singles(study(learners, full=False)) == names
     assert singles(study(learners)) == [*names, "single.full.semseg", "single.full.depth"]
     of = study(learners)
-    assert [run.overrides(of) for run in runs_of(of) if run.kind == "single"] == [{}] * 6
+    found = [run.overrides(of) for run in runs_of(of) if run.kind == "single"]
+    assert found == [{"without_tasks": ["depth"]}, {"without_tasks": ["semseg"]}] * 3
     assert singles(study({"every": Arm(initial=EVERY)})) == ["single.full.semseg", "single.full.depth"]
     assert singles(study({})) == ["single.semseg", "single.depth", "single.full.semseg", "single.full.depth"]
 
@@ -96,6 +101,49 @@ def test_a_task_without_an_initial_label_has_no_network_and_fails_no_study(tmp_p
     assert {o.strategy for o in done.outcomes() if o.kind == "single"} == {"single.mine.depth"}
     assert {run.state for run in study_report(request.out).runs} == {"done"}
     assert "delta_mtl" not in str(write_report(request.out, tmp_path / "report.html").values)
+
+
+NAMING = """
+[simulate.arms.mine]
+initial = { plan = "one", images = 0 }
+rounds = 0
+[simulate.arms.alone]
+tasks = ["depth"]
+rounds = 0
+[objective]
+weights = { semseg = 1.0, depth = 2.0 }
+[terms.crop]
+[terms.mtpsl]
+mapping = "light"
+listed = [["semseg", "depth"]]
+[terms.pseudo_labels]
+tasks = ["semseg"]
+"""
+
+
+def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_others(tmp_path: Path) -> None:
+    make_data(tmp_path / "data")
+    recipe = str(make_recipe(tmp_path, NAMING))
+    of = study_of(recipe, {"strategies": ["mine", "alone"], "single": True, "full": False})
+    request = StudyRequest(recipe, of, tmp_path / "data", "", tmp_path / "out", jobs=1)
+    done = run_study(request)
+    assert not done.failed
+    trained = {
+        path.parents[2].name: json.loads(path.read_text())["recipe"] for path in done.out.glob("runs/*/*/*/fit.json")
+    }
+    for name in ("start.alone-seed0", "single.mine.depth-seed0", "single.alone.depth-seed0"):
+        assert trained[name]["objective"]["weights"] == {"depth": 2.0}
+        assert set(trained[name]["terms"]) == {"crop"}
+    assert set(trained["single.mine.semseg-seed0"]["terms"]) == {"crop", "pseudo_labels"}
+    assert len(trained["start.mine-seed0"]["terms"]) == 3
+
+
+def test_a_recipe_that_cannot_do_without_a_task_is_refused_before_any_run(tmp_path: Path) -> None:
+    make_data(tmp_path / "data")
+    recipe = str(make_recipe(tmp_path, '[balance]\nname = "mine.py:build"\noptions = { main = "depth" }\n'))
+    request = StudyRequest(recipe, study_of(recipe, {"single": True}), tmp_path / "data", "", tmp_path / "out")
+    with pytest.raises(RecipeError, match="names the task 'depth'"):
+        validate_study(request)
 
 
 def metrics(outcomes: list[Outcome], name: str) -> dict[str, Result]:
