@@ -45,6 +45,11 @@ class Run:
         return self.name if self.kind == "strategy" else self.start_arm
 
     @property
+    def shown(self) -> str:
+        """The name under which its messages are shown: its arm's, or that of the single-task networks together."""
+        return single_name(self.start_arm) if self.task else self.arm or self.name
+
+    @property
     def key(self) -> str:
         """The name of its folder, the same for the same run.
 

@@ -101,6 +101,8 @@ class ActiveTerms:
             seed=seed,
             folder=folder,
             device=self.device,
+            batch=plan.largest_batch,
+            complete=plan.complete,
         )
 
     def steps(self, batch: Batch, output: Output, losses: Mapping[str, Tensor], number: int) -> dict[str, Step]:

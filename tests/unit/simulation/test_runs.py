@@ -17,10 +17,11 @@ from labelgrid.simulation.estimate import estimate_study
 from labelgrid.simulation.jobs import work_of
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
-from labelgrid.simulation.run_study import run_study
+from labelgrid.simulation.run_study import SilentStudy, run_study
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study, study_of
 from labelgrid.simulation.validate import validate_study
+from tests.projects import Said
 from tests.studies import make_data, make_recipe, study_request
 
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
@@ -116,9 +117,15 @@ weights = { semseg = 1.0, depth = 2.0 }
 [terms.mtpsl]
 mapping = "light"
 listed = [["semseg", "depth"]]
+[terms.contrastive]
+mapping = "light"
 [terms.pseudo_labels]
 tasks = ["semseg"]
 """
+
+
+class Telling(Said, SilentStudy):
+    """Keeps what a study says."""
 
 
 def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_others(tmp_path: Path) -> None:
@@ -126,16 +133,21 @@ def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_oth
     recipe = str(make_recipe(tmp_path, NAMING))
     of = study_of(recipe, {"strategies": ["mine", "alone"], "single": True, "full": False})
     request = StudyRequest(recipe, of, tmp_path / "data", "", tmp_path / "out", jobs=1)
-    done = run_study(request)
+    progress = Telling()
+    done = run_study(request, progress)
     assert not done.failed
+    told = "The term 'contrastive' compares pairs of tasks: with one task it does nothing."
+    assert sorted(line for line in progress.lines if "contrastive" in line) == [
+        f"{arm}: {told}" for arm in ("alone", "single.alone", "single.mine")
+    ]
     trained = {
         path.parents[2].name: json.loads(path.read_text())["recipe"] for path in done.out.glob("runs/*/*/*/fit.json")
     }
     for name in ("start.alone-seed0", "single.mine.depth-seed0", "single.alone.depth-seed0"):
         assert trained[name]["objective"]["weights"] == {"depth": 2.0}
-        assert set(trained[name]["terms"]) == {"crop"}
-    assert set(trained["single.mine.semseg-seed0"]["terms"]) == {"crop", "pseudo_labels"}
-    assert len(trained["start.mine-seed0"]["terms"]) == 3
+        assert set(trained[name]["terms"]) == {"contrastive", "crop"}
+    assert set(trained["single.mine.semseg-seed0"]["terms"]) == {"contrastive", "crop", "pseudo_labels"}
+    assert len(trained["start.mine-seed0"]["terms"]) == 4
 
 
 def test_a_recipe_that_cannot_do_without_a_task_is_refused_before_any_run(tmp_path: Path) -> None:
@@ -195,3 +207,7 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
 def test_a_run_is_named_after_its_arm_and_task() -> None:
     run = Run("single", "single.sl.depth", 1, {"train.steps": 5}, "sl", "depth")
     assert run.key == "single.sl.depth-seed1-train.steps=5" and run.arm == "sl"
+    shown = {"sl": ("strategy", ""), "start": ("start", ""), "start.sl": ("start", "sl"), "full": ("full", "")}
+    runs = [Run(kind, name, 0, start_arm=arm) for name, (kind, arm) in shown.items()]  # type: ignore[arg-type]
+    assert [one.shown for one in runs] == ["sl", "start", "sl", "full"]
+    assert run.shown == "single.sl" and Run("single", "single.depth", 0, task="depth").shown == "single"
