@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from labelgrid.data.batch import Batch
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
-from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.normalised import refuse_tiny
 from labelgrid.train.objective import not_finite, rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
@@ -159,8 +159,8 @@ class Trainer:
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
         """Do one optimiser step; return the unweighted task losses, [b] each, and the mask of labels, bool [b, t]."""
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
-        with self.fabric.autocast(), self.terms.own.constant():
-            output = self._forward(batch, index)
+        with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
+            output = self.network(batch.images, self._known(batch, index))
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
             self._refuse_nan(losses, batch)
             steps = self.terms.steps(batch, output, losses, self.step)
@@ -205,20 +205,6 @@ class Trainer:
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
-
-    def _forward(self, batch: Batch, index: int) -> Output:
-        try:
-            output: Output = self.network(batch.images, self._known(batch, index))
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise TrainingError(
-                "The batch is one image that is too small for batch normalisation.",
-                where=", ".join(batch.ids),
-                next_step='Set a larger `size` in [data] or norm = "frozen" in [train], or label more images.',
-                unchanged="The checkpoint of the last epoch is kept.",
-            ) from error
-        return output
 
     def _known(self, batch: Batch, index: int) -> dict[str, Target] | None:
         """A random part of the batch's labels, which the network gets as known labels."""
