@@ -1,8 +1,8 @@
 """TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or AlignedMTL.
 
 It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. Some aggregators, such as CAGrad, need further
-packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the tasks' own parameters
-get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
+packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the tasks' own
+parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
 """
 
 from collections.abc import Callable, Mapping
