@@ -151,6 +151,7 @@ class Trainer:
                 sums[name][0] += float(loss.detach().sum())
                 sums[name][1] += int(present[:, column].sum())
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
+        self._refuse_nan_weights()
         self.epoch += 1
         means = {name: total / count for name, (total, count) in sums.items() if count}
         seconds = round(time.perf_counter() - started, 3)
@@ -243,11 +244,26 @@ class Trainer:
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
         for name, loss in not_finite(losses).items():
             raise TrainingError(
-                f"The loss of '{name}' is {loss.detach().mean().item()} in epoch {self.epoch + 1}.",
+                f"The loss of '{name}' is {loss.detach().mean().item()} in {self._position(self.step)}.",
                 where=f"images {', '.join(batch.ids)}",
-                next_step="Look at these images and labels, or lower the learning rate or set `clip`.",
+                next_step="Lower `learning_rate` in [train] or set `clip`, or look at these images and labels.",
                 unchanged="The checkpoint of the last whole epoch is kept.",
             )
+
+    def _refuse_nan_weights(self) -> None:
+        """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one."""
+        wrong = not_finite(dict(self.network.named_parameters()))
+        if wrong:
+            raise TrainingError(
+                f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",
+                next_step="Lower `learning_rate` in [train] or set `clip`.",
+                unchanged="The checkpoint of the last whole epoch is kept.",
+            )
+
+    def _position(self, step: int) -> str:
+        """The number of a step of this epoch and its learning rate, for messages."""
+        rate = self.plan.learning_rate(self.epoch, step)
+        return f"epoch {self.epoch + 1}, step {step + 1} of {self.plan.steps} at the learning rate {rate:.3g}"
 
 
 def _fabric(device: str, precision: str) -> Fabric:
