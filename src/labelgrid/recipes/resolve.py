@@ -13,14 +13,18 @@ from labelgrid import plugins
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.schema import PluginChoice, Recipe
+from labelgrid.recipes.without import WITHOUT, without_tasks
 from labelgrid.train.options import LENGTHS
 
 
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
     """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
 
+    `without_tasks` in `changes` lists tasks that are left out of the result; see `labelgrid.recipes.without`.
+
     Raises:
-        RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself.
+        RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself; or it
+            cannot do without a task.
     """
     return parse(Recipe, load_tables(name, changes, beside), f"recipe {name}")
 
@@ -29,12 +33,14 @@ def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Pat
     """Load the tables of a recipe as `load_recipe`, without checking their keys and values.
 
     Raises:
-        RecipeError: it does not exist, is not TOML, or extends itself.
+        RecipeError: it does not exist, is not TOML, extends itself, or cannot do without a task.
     """
     values: dict[str, Any] = {}
     for tables in chain(find(name, beside)):
         values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
-    return override(values, changes or {})
+    values = override(values, changes or {})
+    left_out = values.pop(WITHOUT, ())
+    return without_tasks(values, left_out) if left_out else values
 
 
 #: The keys of a recipe's file that are not part of the recipe, with their types.

@@ -91,7 +91,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         _freeze(request)
         _remove_partial(request.out)
         try:
-            statuses = Runner(jobs, request.at_once, progress.show).run()
+            statuses = Runner(jobs, request.at_once, progress.show, progress.say).run()
         finally:  # a stopped call writes the records so far, too
             records = (job.records or results.outcomes_of(job.run, job.folder) for job in jobs.values())
             results.write_outcomes(itertools.chain.from_iterable(records), request.out)

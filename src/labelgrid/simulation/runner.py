@@ -1,5 +1,6 @@
 """Executes the runs of a study in worker processes: resumable, and restarted if a process dies."""
 
+import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from labelgrid.processes import init_worker
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Job, RunWork
-from labelgrid.simulation.runs import DONE
+from labelgrid.simulation.runs import DONE, Run
 
 #: How many times a process that was killed, or that the machine failed (memory, disk), is restarted.
 RETRIES = 2
@@ -65,7 +66,8 @@ class PipeProgress:
             self.pipe.send(("what", f"{self.what} {self.done}/{self.total} {note}"))
 
     def say(self, text: str) -> None:
-        """As `Progress.say`: ignored, since a table of runs shows no messages."""
+        """As `Progress.say`."""
+        self.pipe.send(("say", text))
 
 
 def run_job(job: Job, pipe: "Connection[Any, Any]") -> None:
@@ -122,12 +124,15 @@ class Runner:
         jobs: by key; a job whose `start` is another job's folder waits for it.
         at_once: the number of parallel processes.
         show: called a few times a second with the statuses by key.
+        say: called with each message of the runs, once for each arm; messages that differ in numbers are one.
     """
 
     jobs: Mapping[str, Job]
     at_once: int
     show: Callable[[Mapping[str, JobStatus]], None]
+    say: Callable[[str], None] = lambda _: None
     statuses: dict[str, JobStatus] = field(init=False, default_factory=dict)
+    _said: set[tuple[str, str]] = field(init=False, default_factory=set)
     _running: dict[str, tuple[BaseProcess, "Connection[Any, Any]"]] = field(init=False, default_factory=dict)
 
     def run(self) -> Mapping[str, JobStatus]:
@@ -185,8 +190,17 @@ class Runner:
                 self._finish(key, message, again=kind == "died")
             elif kind == "trained":
                 self._update(key, message)
+            elif kind == "say":
+                self._say(self.jobs[key].run, message)
             else:
                 self.statuses[key].what = message
+
+    def _say(self, run: Run, text: str) -> None:
+        """Pass a run's message on, unless another run of its arm has said it."""
+        message = run.shown, re.sub(r"\d+", "", text)
+        if message not in self._said:
+            self._said.add(message)
+            self.say(f"{run.shown}: {text}")
 
     def _update(self, key: str, trained: int) -> None:
         """Update the finished work from the number of finished trainings."""

@@ -10,6 +10,7 @@ from typing import Any
 from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import TaskRow
 from labelgrid.recipes.resolve import hash_of
+from labelgrid.recipes.without import WITHOUT
 from labelgrid.simulation.arms import FULL, NAME, InitialLabels
 from labelgrid.simulation.study import Kind, Study
 
@@ -44,6 +45,11 @@ class Run:
         return self.name if self.kind == "strategy" else self.start_arm
 
     @property
+    def shown(self) -> str:
+        """The name under which its messages are shown: its arm's, or that of the single-task networks together."""
+        return single_name(self.start_arm) if self.task else self.arm or self.name
+
+    @property
     def key(self) -> str:
         """The name of its folder, the same for the same run.
 
@@ -63,8 +69,10 @@ class Run:
         return Run("start", name, self.seed, study.effective("start", self.point, arm), arm)
 
     def overrides(self, study: Study) -> dict[str, Any]:
-        """Its overrides of the recipe."""
-        return study.overrides(self.kind, self.point, "" if self.task else self.arm)
+        """Its overrides of the recipe, with the study's tasks that it leaves out."""
+        found, own = study.overrides(self.kind, self.point, "" if self.task else self.arm), self.rows(study)
+        left_out = sorted(study.tasks.keys() - {row.name for row in own})
+        return found | ({WITHOUT: left_out} if left_out else {})
 
     def rows(self, study: Study) -> list[TaskRow]:
         """The tasks of its network, as ledger rows."""

@@ -107,6 +107,8 @@ class ActiveTerms:
             seed=seed,
             folder=folder,
             device=self.device,
+            batch=plan.largest_batch,
+            complete=plan.complete,
         )
 
     def joined(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:

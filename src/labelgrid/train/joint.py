@@ -13,11 +13,12 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 from labelgrid.train.crops import cropped, draw_boxes
 from labelgrid.train.draws import Draws
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.mappings import MAPPINGS, Norm
 from labelgrid.train.objective import resized, targets_present
-from labelgrid.train.pairs import Pairs, listed, pairs_of, say_if_alone
+from labelgrid.train.pairs import Pairs, listed, pairs_of
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 
@@ -45,9 +46,13 @@ class JointTerm(Term):
 
     Args:
         name: of the term, for messages.
+
+    Attributes:
+        across_images: it compares the images of a batch with each other.
     """
 
     allowed: Tensor
+    across_images = False
 
     def __init__(self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions) -> None:
         super().__init__()
@@ -76,8 +81,9 @@ class JointTerm(Term):
         )
 
     def prepare(self, data: Preparation) -> None:
-        """Say if there is one task only."""
-        say_if_alone(self.names, self.name, data.progress)
+        """Say if it can have no effect."""
+        unlabelled = self.space.sources == "unlabelled"
+        say_if_idle(self.name, data, pairs=True, images=self.across_images, unlabelled=unlabelled)
 
     def views(self) -> Mapping[str, View]:
         """The crops, if it compares on them."""

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from labelgrid.errors import RecipeError
-from labelgrid.progress import Progress
 from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import in_full
 
@@ -90,12 +89,6 @@ def listed(names: Sequence[str], pairs: Sequence[Sequence[str]], term: str) -> T
             )
         allowed[names.index(pair[0]), names.index(pair[1])] = True
     return allowed
-
-
-def say_if_alone(names: Sequence[str], term: str, progress: Progress) -> None:
-    """Say that a term of pairs does nothing if there is one task only."""
-    if len(names) < 2:
-        progress.say(f"The term '{term}' compares pairs of tasks: with one task it does nothing.")
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:

@@ -100,6 +100,16 @@ class Plan:
         return [[ids[i] for i in rows] for _, rows in groupby(range(len(ids)), key=lambda i: int(numbers[i]))]
 
     @property
+    def largest_batch(self) -> int:
+        """The largest number of images in a batch; of batches of labels, in one order of the images."""
+        return max(map(len, self.batches(self.train)), default=0)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every training image has a label of every task."""
+        return all(self._labels_of(image_id) >= len(self.tasks) for image_id in self.train)
+
+    @property
     def steps_per_epoch(self) -> int:
         """The number of optimiser steps of a full epoch."""
         return self.steps_per_pass * self.passes

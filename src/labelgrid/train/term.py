@@ -75,6 +75,8 @@ class Preparation:
         folder: the term's own folder, kept until the training is removed. Save partial results in it, so that a
             preparation that is killed can resume.
         device: the training's device.
+        batch: the largest number of images in a batch.
+        complete: every training image has a label of every task.
     """
 
     batches: Callable[[int], Iterator[Batch]]
@@ -90,6 +92,8 @@ class Preparation:
     seed: int
     folder: Path
     device: torch.device
+    batch: int
+    complete: bool
 
 
 @dataclass(frozen=True)

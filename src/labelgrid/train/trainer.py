@@ -21,6 +21,7 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.normalised import refuse_tiny
 from labelgrid.train.objective import not_finite, rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
@@ -152,6 +153,7 @@ class Trainer:
                 sums[name][0] += float(loss.detach().sum())
                 sums[name][1] += int(present[:, column].sum())
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
+        self._refuse_nan_weights()
         self.epoch += 1
         means = {name: total / count for name, (total, count) in sums.items() if count}
         seconds = round(time.perf_counter() - started, 3)
@@ -161,7 +163,7 @@ class Trainer:
         """Do one optimiser step; return the unweighted task losses, [b] each, and the mask of labels, bool [b, t]."""
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
         batch = replace(batch, known=self._known(batch, index))
-        with self.fabric.autocast(), self.terms.own.constant():
+        with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
             views = self.terms.joined(batch, self.step)
             whole = self._forward([batch, *views.values()])
             output, *others = whole.parts(1 + len(views))
@@ -216,17 +218,7 @@ class Trainer:
         batch = batches[0]
         none = {name: target.where(torch.zeros_like(target.present)) for name, target in batch.known.items()}
         known = {name: Target.cat([(one.known or none)[name] for one in batches]) for name in none}
-        try:
-            output: Output = self.network(torch.cat([one.images for one in batches]), known or None)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise TrainingError(
-                "The batch is one image that is too small for batch normalisation.",
-                where=", ".join(batch.ids),
-                next_step='Set a larger `size` in [data] or norm = "frozen" in [train], or label more images.',
-                unchanged="The checkpoint of the last epoch is kept.",
-            ) from error
+        output: Output = self.network(torch.cat([one.images for one in batches]), known or None)
         return output
 
     def _known(self, batch: Batch, index: int) -> dict[str, Target]:
@@ -266,11 +258,26 @@ class Trainer:
     def _refuse_nan(self, losses: Mapping[str, Tensor], batch: Batch) -> None:
         for name, loss in not_finite(losses).items():
             raise TrainingError(
-                f"The loss of '{name}' is {loss.detach().mean().item()} in epoch {self.epoch + 1}.",
+                f"The loss of '{name}' is {loss.detach().mean().item()} in {self._position(self.step)}.",
                 where=f"images {', '.join(batch.ids)}",
-                next_step="Look at these images and labels, or lower the learning rate or set `clip`.",
+                next_step="Lower `learning_rate` in [train] or set `clip`, or look at these images and labels.",
                 unchanged="The checkpoint of the last whole epoch is kept.",
             )
+
+    def _refuse_nan_weights(self) -> None:
+        """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one."""
+        wrong = not_finite(dict(self.network.named_parameters()))
+        if wrong:
+            raise TrainingError(
+                f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",
+                next_step="Lower `learning_rate` in [train] or set `clip`.",
+                unchanged="The checkpoint of the last whole epoch is kept.",
+            )
+
+    def _position(self, step: int) -> str:
+        """The number of a step of this epoch and its learning rate, for messages."""
+        rate = self.plan.learning_rate(self.epoch, step)
+        return f"epoch {self.epoch + 1}, step {step + 1} of {self.plan.steps} at the learning rate {rate:.3g}"
 
 
 def _fabric(device: str, precision: str) -> Fabric:

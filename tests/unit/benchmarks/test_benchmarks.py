@@ -180,3 +180,11 @@ def test_the_agreement_of_scores_is_measured_on_a_trained_project(tmp_path, caps
     assert importlib.import_module("agreement").main([str(project.folder), "--images", "4"]) in (0, 1)
     said = capsys.readouterr().out
     assert "4 images, 8 missing cells" in said and "'half' with 'original', bar >= 0.99" in said
+
+
+def test_methods_of_learning_are_measured_beside_supervised_learning(monkeypatch, capsys):
+    module = importlib.import_module("learning")
+    within(module, monkeypatch)
+    assert module.main(["--images", "2", "--size", "32", "32", "--repeats", "1", "--methods", "mtpsl, light"]) == 0
+    said = capsys.readouterr().out
+    assert "mtpsl, light" in said and "supervised  " in said and "crop" not in said

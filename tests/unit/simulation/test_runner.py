@@ -4,14 +4,14 @@ import os
 import signal
 from collections.abc import Mapping
 from dataclasses import replace
-from multiprocessing import Pipe
+from multiprocessing import Pipe, get_context
 from pathlib import Path
 
 import pytest
 
 from labelgrid.simulation import runner
 from labelgrid.simulation.jobs import jobs_of
-from labelgrid.simulation.runner import JobStatus, Runner, run_job, work_left
+from labelgrid.simulation.runner import JobStatus, PipeProgress, Runner, run_job, work_left
 from labelgrid.simulation.runs import runs_of
 from tests.studies import study_request
 
@@ -45,6 +45,23 @@ def test_runs_that_are_killed_are_begun_again_and_end_as_if_they_had_not_been(tm
     assert killed
     assert {report.state for report in reports.values()} == {"done"}
     assert all(reports[key].tries == 2 for key in killed)
+
+
+def test_what_runs_say_is_said_once_for_each_arm(tmp_path: Path) -> None:
+    said: list[str] = []
+    runs = Runner(jobs(tmp_path, seeds=2, single=True), 2, lambda _: None, said.append)
+    for key in runs.jobs:
+        ours, theirs = Pipe(duplex=False)
+        runs._running[key] = (get_context("spawn").Process(), ours)
+        for text in ("It does nothing.", f"Resuming after epoch {len(runs._running)}.", f"{key[:6]} has a fault."):
+            PipeProgress(theirs).say(text)
+    runs.statuses = {key: JobStatus() for key in runs.jobs}
+    for _ in range(3):
+        runs._receive()
+    arms = {"start": "start-", "partal": "partal", "random_cells": "random", "single": "single"}
+    assert len(said) == 3 * len(arms) == sum("Resuming" in line for line in said) + 2 * len(arms)
+    for arm, key in arms.items():
+        assert f"{arm}: It does nothing." in said and f"{arm}: {key} has a fault." in said
 
 
 def test_a_run_has_the_study_s_threads_whatever_runs_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """Laws of single-task networks in a study: their arm's labels, one task each, the same recipe, and their records."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.reporting.study_data import study_report
@@ -13,11 +15,14 @@ from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
 from labelgrid.simulation.estimate import estimate_study
 from labelgrid.simulation.jobs import work_of
+from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
-from labelgrid.simulation.run_study import run_study
+from labelgrid.simulation.run_study import SilentStudy, run_study
 from labelgrid.simulation.runs import Run, runs_of
-from labelgrid.simulation.study import Study
-from tests.studies import study_request
+from labelgrid.simulation.study import Study, study_of
+from labelgrid.simulation.validate import validate_study
+from tests.projects import Said
+from tests.studies import make_data, make_recipe, study_request
 
 TASKS: dict[str, dict[str, object]] = {"semseg": {"classes": ["a", "b"]}, "depth": {}}
 ONE, EVERY = InitialLabels("one", images=0), InitialLabels(images=0)
@@ -41,7 +46,8 @@ def test_arms_with_the_same_labels_share_their_single_task_networks() -> None:
     assert singles(study(learners, full=False)) == names
     assert singles(study(learners)) == [*names, "single.full.semseg", "single.full.depth"]
     of = study(learners)
-    assert [run.overrides(of) for run in runs_of(of) if run.kind == "single"] == [{}] * 6
+    found = [run.overrides(of) for run in runs_of(of) if run.kind == "single"]
+    assert found == [{"without_tasks": ["depth"]}, {"without_tasks": ["semseg"]}] * 3
     assert singles(study({"every": Arm(initial=EVERY)})) == ["single.full.semseg", "single.full.depth"]
     assert singles(study({})) == ["single.semseg", "single.depth", "single.full.semseg", "single.full.depth"]
 
@@ -98,6 +104,60 @@ def test_a_task_without_an_initial_label_has_no_network_and_fails_no_study(tmp_p
     assert "delta_mtl" not in str(write_report(request.out, tmp_path / "report.html").values)
 
 
+NAMING = """
+[simulate.arms.mine]
+initial = { plan = "one", images = 0 }
+rounds = 0
+[simulate.arms.alone]
+tasks = ["depth"]
+rounds = 0
+[objective]
+weights = { semseg = 1.0, depth = 2.0 }
+[terms.crop]
+[terms.mtpsl]
+mapping = "light"
+listed = [["semseg", "depth"]]
+[terms.contrastive]
+mapping = "light"
+[terms.pseudo_labels]
+tasks = ["semseg"]
+"""
+
+
+class Telling(Said, SilentStudy):
+    """Keeps what a study says."""
+
+
+def test_networks_of_fewer_tasks_have_the_recipe_without_what_it_says_of_the_others(tmp_path: Path) -> None:
+    make_data(tmp_path / "data")
+    recipe = str(make_recipe(tmp_path, NAMING))
+    of = study_of(recipe, {"strategies": ["mine", "alone"], "single": True, "full": False})
+    request = StudyRequest(recipe, of, tmp_path / "data", "", tmp_path / "out", jobs=1)
+    progress = Telling()
+    done = run_study(request, progress)
+    assert not done.failed
+    told = "The term 'contrastive' compares pairs of tasks: with one task it does nothing."
+    assert sorted(line for line in progress.lines if "contrastive" in line) == [
+        f"{arm}: {told}" for arm in ("alone", "single.alone", "single.mine")
+    ]
+    trained = {
+        path.parents[2].name: json.loads(path.read_text())["recipe"] for path in done.out.glob("runs/*/*/*/fit.json")
+    }
+    for name in ("start.alone-seed0", "single.mine.depth-seed0", "single.alone.depth-seed0"):
+        assert trained[name]["objective"]["weights"] == {"depth": 2.0}
+        assert set(trained[name]["terms"]) == {"contrastive", "crop"}
+    assert set(trained["single.mine.semseg-seed0"]["terms"]) == {"contrastive", "crop", "pseudo_labels"}
+    assert len(trained["start.mine-seed0"]["terms"]) == 4
+
+
+def test_a_recipe_that_cannot_do_without_a_task_is_refused_before_any_run(tmp_path: Path) -> None:
+    make_data(tmp_path / "data")
+    recipe = str(make_recipe(tmp_path, '[balance]\nname = "mine.py:build"\noptions = { main = "depth" }\n'))
+    request = StudyRequest(recipe, study_of(recipe, {"single": True}), tmp_path / "data", "", tmp_path / "out")
+    with pytest.raises(RecipeError, match="names the task 'depth'"):
+        validate_study(request)
+
+
 def metrics(outcomes: list[Outcome], name: str) -> dict[str, Result]:
     """The headline metrics of the last networks of the name, or of its single-task networks."""
     heads = {("semseg", "mIoU"), ("depth", "RMSE")}
@@ -147,3 +207,7 @@ def test_a_study_measures_its_arms_against_single_task_networks(tmp_path: Path) 
 def test_a_run_is_named_after_its_arm_and_task() -> None:
     run = Run("single", "single.sl.depth", 1, {"train.steps": 5}, "sl", "depth")
     assert run.key == "single.sl.depth-seed1-train.steps=5" and run.arm == "sl"
+    shown = {"sl": ("strategy", ""), "start": ("start", ""), "start.sl": ("start", "sl"), "full": ("full", "")}
+    runs = [Run(kind, name, 0, start_arm=arm) for name, (kind, arm) in shown.items()]  # type: ignore[arg-type]
+    assert [one.shown for one in runs] == ["sl", "start", "sl", "full"]
+    assert run.shown == "single.sl" and Run("single", "single.depth", 0, task="depth").shown == "single"

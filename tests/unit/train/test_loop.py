@@ -228,12 +228,29 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
                 with torch.no_grad():
                     next(network.parameters()).fill_(float("nan"))
 
-    with pytest.raises(
-        TrainingError, match=r"The loss of '\w+' is nan in epoch 2 \(images .*\.jpg, .*\.jpg\)"
-    ) as caught:
+    said = r"is nan in epoch 2, step \d+ of \d+ at the learning rate \S+ \(images .*\.jpg, .*\.jpg\)"
+    with pytest.raises(TrainingError, match=rf"The loss of '\w+' {said}") as caught:
         fit(plan, tmp_path, Failing())
     assert "The checkpoint of the last whole epoch is kept." in str(caught.value)
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path):
+    plan = toy_plan(data, replace(QUICK, epochs=2))
+    parameter = next(plan.network.parameters())
+
+    class Failing(Silent):
+        def advance(self, amount=1, note=""):
+            self.steps = getattr(self, "steps", 0) + 1
+            if self.steps == plan.steps:
+                parameter.data.fill_(float("nan"))
+
+    with pytest.raises(
+        TrainingError, match=r"weights '.*' are not finite after epoch 2, step \d+ of \d+ at the learning"
+    ):
+        fit(plan, tmp_path, Failing())
+    kept = load(tmp_path / "last.ckpt")
+    assert kept.epoch == 1 and all(torch.isfinite(v).all() for v in kept.network.values())
 
 
 def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):

@@ -1,7 +1,8 @@
-"""TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or CAGrad.
+"""TorchJD: combines the tasks' gradients by an aggregator of the package torchjd, such as UPGrad, PCGrad or AlignedMTL.
 
-It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. The objective's weights multiply the losses first,
-and the tasks' own parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
+It needs the extra `[balance]`: `pip install "labelgrid[balance]"`. Some aggregators, such as CAGrad, need further
+packages: `pip install "torchjd[full]"`. The objective's weights multiply the losses first, and the tasks' own
+parameters get the gradients of these losses. Source: Quinton & Rey 2024 (Jacobian descent; UPGrad).
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +12,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from labelgrid.errors import PluginError, RecipeError
+from labelgrid.errors import PluginError, RecipeError, TrainingError
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 from labelgrid.train.shared_gradients import Place, SharedGradients
+from labelgrid.words import counted
 
 #: Maps gradients [t, n] to one [n].
 Aggregator = Callable[[Tensor], Tensor]
@@ -25,8 +27,9 @@ class Options:
 
     Args:
         aggregator: a class of `torchjd.aggregation`. Those with a state, such as `"NashMTL"`, are refused: it belongs
-            to a fixed number of tasks, and a batch may lack some.
-        arguments: of this class, such as `{ c = 0.4 }` for `"CAGrad"`.
+            to a fixed number of tasks, and a batch may lack some. `"Krum"` and `"TrimmedMean"` need labels of several
+            tasks in every batch.
+        arguments: of this class, such as `{ trim_number = 1 }` for `"TrimmedMean"`.
         at: where the gradients are taken: at the shared `"features"`, with one pass through the encoder, or at the
             shared `"parameters"`, with a pass for each task.
     """
@@ -47,7 +50,8 @@ class AggregatedGradients(Balancer):
         """As `Balancer.backward`.
 
         Raises:
-            TrainingError: the network's tasks read more of the encoder than the features at which gradients are taken.
+            TrainingError: the network's tasks read more of the encoder than the features at which gradients are taken,
+                or the batch has labels of fewer tasks than the aggregator needs.
         """
         if not step.labelled:
             return step.without_labels(self.reduce)
@@ -56,16 +60,31 @@ class AggregatedGradients(Balancer):
         gradients.refuse_bypass()
         rows = gradients.rows
         finite = bool(torch.isfinite(rows).all())  # not if half precision overflows; the loss scaler skips such a step
-        gradients.backward(self.aggregator(rows) if finite else rows.mean(0), [1.0] * len(losses))
+        gradients.backward(self._aggregated(rows) if finite else rows.mean(0), [1.0] * len(losses))
         return (torch.stack(list(losses.values())).sum() + step.other).detach()
 
+    def _aggregated(self, rows: Tensor) -> Tensor:
+        try:
+            return self.aggregator(rows)
+        except ValueError as error:
+            raise TrainingError(
+                _too_few(self.aggregator, len(rows), error),
+                next_step="Choose an aggregator of any number of tasks, such as UPGrad, or larger batches.",
+                unchanged="The checkpoint of the last whole epoch is kept.",
+            ) from error
 
-def aggregator_of(name: str, arguments: Mapping[str, Any]) -> Aggregator:
-    """An aggregator of TorchJD.
+
+def _too_few(aggregator: Aggregator, count: int, error: ValueError) -> str:
+    name = type(aggregator).__name__
+    return f"The aggregator '{name}' cannot aggregate the gradients of {counted(count, 'task')}: {error}"
+
+
+def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggregator:
+    """An aggregator of TorchJD, for at most this number of tasks.
 
     Raises:
         PluginError: TorchJD or a package that the aggregator needs is not installed. RecipeError: there is no such
-            aggregator, it takes other arguments, or it has a state.
+            aggregator, it takes other arguments, it has a state, or it needs more tasks.
     """
     try:
         from torchjd import aggregation
@@ -92,9 +111,18 @@ def aggregator_of(name: str, arguments: Mapping[str, Any]) -> Aggregator:
             f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack labels of some.",
             next_step="Choose one without a state, such as UPGrad.",
         )
+    try:
+        made(torch.eye(tasks))
+    except ValueError as error:
+        raise RecipeError(
+            _too_few(made, tasks, error),
+            next_step="Choose an aggregator of any number of tasks, such as UPGrad.",
+            unchanged="Nothing was trained.",
+        ) from error
     return made
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> AggregatedGradients:
     """Build the balancer."""
-    return AggregatedGradients(weights, reduce, aggregator_of(options.aggregator, options.arguments or {}), options.at)
+    aggregator = aggregator_of(options.aggregator, options.arguments or {}, len(weights))
+    return AggregatedGradients(weights, reduce, aggregator, options.at)

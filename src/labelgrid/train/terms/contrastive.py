@@ -38,6 +38,8 @@ class Contrastive(JointTerm):
     without another image do not count.
     """
 
+    across_images = True
+
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__("contrastive", tasks, network, options)
         self.options = options

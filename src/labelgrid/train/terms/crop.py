@@ -16,8 +16,9 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
 from labelgrid.train.draws import Draws
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import in_full, resized, targets_present
-from labelgrid.train.term import Step, Term, View
+from labelgrid.train.term import Preparation, Step, Term, View
 
 Size = tuple[int, int]
 
@@ -51,6 +52,10 @@ class CropConsistency(Term):
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
         self.tasks, self.options = dict(tasks), options
+
+    def prepare(self, data: Preparation) -> None:
+        """Say if it can have no effect."""
+        say_if_idle("crop", data, unlabelled=self.options.tasks == "unlabelled")
 
     def views(self) -> Mapping[str, View]:
         """The crops, with the crops of the labels that the batch's predictions are given."""

@@ -14,10 +14,11 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
-from labelgrid.train.pairs import pairs_of, say_if_alone
+from labelgrid.train.pairs import pairs_of
 from labelgrid.train.term import Preparation, RateGroup, Step, Term
 
 
@@ -57,8 +58,8 @@ class DirectMap(Term):
         return [RateGroup(list(self.maps.parameters()), self.options.learning_rate)] if len(self.names) > 1 else []
 
     def prepare(self, data: Preparation) -> None:
-        """Say if there is one task only."""
-        say_if_alone(self.names, "direct_map", data.progress)
+        """Say if it can have no effect."""
+        say_if_idle("direct_map", data, pairs=True, unlabelled=self.options.sources == "unlabelled")
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The loss [b]; 0 for images without a pair."""

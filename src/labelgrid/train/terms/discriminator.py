@@ -58,6 +58,8 @@ class Discriminator(JointTerm):
     from the loss of the network and the mapping, nor these from its own. Pairs without another image do not count.
     """
 
+    across_images = True
+
     def __init__(self, tasks: Mapping[str, Task], network: Network, options: Options) -> None:
         super().__init__("discriminator", tasks, network, options)
         self.options, self.judge = options, Judge(self.width, options.width)

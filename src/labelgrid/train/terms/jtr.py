@@ -24,6 +24,7 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.colours import recoloured
 from labelgrid.train.crops import cropped, draw_boxes
 from labelgrid.train.draws import Draws
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import in_full, resized, targets_present
 from labelgrid.train.options import LEVELS
@@ -160,9 +161,9 @@ class JointRegularisation(Term):
         return [RateGroup(list(self.encoder.parameters()), self.options.learning_rate)]
 
     def prepare(self, data: Preparation) -> None:
-        """Note the normalisation of images and the moments of labels; say if there is one task only."""
+        """Note the normalisation of images and the moments of labels; say if it can have no effect."""
+        say_if_idle("jtr", data, pairs=True, unlabelled=True)
         if len(self.names) < 2:
-            data.progress.say("The term 'jtr' compares tasks with each other: with one task it does nothing.")
             return
         self.colour_mean.copy_(torch.tensor(data.data.mean))
         self.colour_std.copy_(torch.tensor(data.data.std))

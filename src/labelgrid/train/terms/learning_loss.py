@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from labelgrid.nets.network import Features, Network, Raw, example_output
 from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
-from labelgrid.train.term import Step, Term
+from labelgrid.train.term import Preparation, Step, Term
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class LearningLoss(Term):
         self.predictors = nn.ModuleDict(
             {name: LossModule([x.shape[1] for x in given], options.width) for name, given in maps.items()}
         )
+
+    def prepare(self, data: Preparation) -> None:
+        """Say if it can have no effect."""
+        say_if_idle("learning_loss", data, images=True)
 
     def _maps(self, features: Features, task_features: Callable[[], Raw]) -> dict[str, list[Tensor]]:
         """The maps that each module reads, by the module's name."""

@@ -21,6 +21,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 from labelgrid.train.colours import recoloured
 from labelgrid.train.draws import Draws
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import fixed_weights, in_full, resized, targets_present, task_losses
 from labelgrid.train.options import LEVELS
 from labelgrid.train.term import Preparation, Step, Term, View
@@ -86,7 +87,8 @@ class MeanTeacher(Term):
         self.register_buffer("colour_std", torch.ones(3))
 
     def prepare(self, data: Preparation) -> None:
-        """Start from the network's weights; note the normalisation of images."""
+        """Start from the network's weights; note the normalisation of images; say if its loss can have no effect."""
+        say_if_idle("mean_teacher", data, unlabelled=True)
         self.teacher.load_state_dict(data.network.state_dict())
         self.colour_mean.copy_(torch.tensor(data.data.mean))
         self.colour_std.copy_(torch.tensor(data.data.std))

@@ -13,7 +13,7 @@ from labelgrid.train.joint import Codes, JointTerm
 from labelgrid.train.joint_options import JointOptions, Weight
 from labelgrid.train.objective import resized
 from labelgrid.train.pairs import Pairs, distance
-from labelgrid.train.term import Step
+from labelgrid.train.term import Preparation, Step
 
 #: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its value in a step.
 TEMPERATURE, MOMENTUM = 0.1, 0.99
@@ -53,6 +53,15 @@ class CrossTaskConsistency(JointTerm):
         self.options = options
         self.seen: dict[tuple[int, int], Tensor] = {}
         self.register_buffer("contrasts", torch.zeros(len(tasks), len(tasks)))
+
+    def prepare(self, data: Preparation) -> None:
+        """Say if it, or what is learnt of the pairs, can have no effect."""
+        super().prepare(data)
+        if self.options.pairs == "learnt" and data.batch == 1 and len(data.tasks) > 1:
+            data.progress.say(
+                "The term 'mtpsl' learns which pairs are related by comparing the images of a batch: with one image in "
+                "each all pairs count alike."
+            )
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The consistency and the regulariser of each pair, [p] each."""

@@ -15,9 +15,10 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses, distances, labelled_sources
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
-from labelgrid.train.pairs import pairs_of, say_if_alone
+from labelgrid.train.pairs import pairs_of
 from labelgrid.train.term import OwnOptimiser, Preparation, RateGroup, Step, Term
 
 
@@ -73,7 +74,7 @@ class PerceptualMap(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if there is one task only."""
-        say_if_alone(self.names, "perceptual_map", data.progress)
+        say_if_idle("perceptual_map", data, pairs=True)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The distance [b], 0 for images without a label; and the direct losses, if all is learnt jointly."""

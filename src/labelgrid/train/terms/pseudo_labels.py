@@ -28,6 +28,7 @@ from labelgrid.nets.network import Network, Raw
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import strips
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, task_losses
 from labelgrid.train.term import Preparation, Step, Term
@@ -100,7 +101,8 @@ class PseudoLabels(Term):
         }
 
     def prepare(self, data: Preparation) -> None:
-        """Predict the cells without a label, image by image; files of a killed run are kept."""
+        """Predict the cells without a label, image by image; files of a killed run are kept. Say if there are none."""
+        say_if_idle("pseudo_labels", data, unlabelled=True)
         model, files = data.previous(), Files(data.folder)
         if model is None:
             return

@@ -21,10 +21,10 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, distances, labelled_sources
+from labelgrid.train.idle import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
-from labelgrid.train.pairs import say_if_alone
 from labelgrid.train.term import Preparation, Step, Term
 from labelgrid.train.unfinished import Unfinished
 
@@ -78,7 +78,7 @@ class CrossTask(Term):
         Raises:
             TrainingError: no training image has labels of two tasks, or a loss is not finite.
         """
-        say_if_alone(self.names, "x_task", data.progress)
+        say_if_idle("x_task", data, pairs=True)
         if len(self.names) < 2:
             return
         if not self._any_pair(data):

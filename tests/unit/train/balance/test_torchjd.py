@@ -65,6 +65,25 @@ def test_an_aggregator_that_cannot_be_built_is_refused(name, arguments, said):
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("name", "arguments"), [("Krum", {"n_byzantine": 1}), ("TrimmedMean", {"trim_number": 2})])
+def test_an_aggregator_that_needs_more_tasks_is_refused(name, arguments):
+    with pytest.raises(RecipeError, match=f"'{name}' cannot aggregate the gradients of 3 tasks: .* rows") as refusal:
+        made(name, **arguments)
+    assert "UPGrad" in refusal.value.next_step
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("name", "arguments"), [("Krum", {"n_byzantine": 0}), ("TrimmedMean", {"trim_number": 1})])
+def test_a_batch_with_labels_of_too_few_tasks_is_refused(name, arguments):
+    balancer, toy = made(name, **arguments), Toy()
+    assert balancer.backward(toy.step(FULL)).isfinite()
+    one = PRESENT & torch.tensor([False, True, False])
+    with pytest.raises(TrainingError, match=f"'{name}' cannot aggregate the gradients of 1 task: .* rows") as refusal:
+        balancer.backward(toy.step(one))
+    assert "UPGrad" in refusal.value.next_step
+
+
+@pytest.mark.usefixtures("installed")
 def test_at_the_features_a_bypass_is_refused():
     with pytest.raises(TrainingError, match='at = "parameters"'):
         made("UPGrad").backward(Toy(around=True).step(FULL))

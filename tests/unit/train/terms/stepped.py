@@ -74,13 +74,19 @@ def without_depth(targets):
     return targets | {"depth": Target(depth.value * float("nan"), depth.valid & False)}
 
 
+def prepared(plan, said, **changes):
+    """What a term is prepared with, as far as it needs it to say whether it can have an effect."""
+    known = {"progress": said, "tasks": plan.tasks, "batch": 2, "complete": False}
+    return Preparation(**dict.fromkeys(Preparation.__annotations__) | known | changes)
+
+
 def alone(folder, module, options):
     """The term of a training of one task, and its step; checks that it says that it does nothing, and does nothing."""
     made = make_dataset(folder, n=6, size=(32, 64), tasks=("depth",))
     plan = toy_plan(made, OPTIONS)
     term, said = module.build(plan.tasks, plan.network, options), Said()
     training = trainer(made, lambda tasks, network: term, batch=6)
-    term.prepare(Preparation(**dict.fromkeys(Preparation.__annotations__) | {"progress": said}))
+    term.prepare(prepared(plan, said))
     name = module.__name__.rpartition(".")[2]
     assert said.lines == [f"The term '{name}' compares pairs of tasks: with one task it does nothing."]
     step = step_of(training, torch.ones(6, 1, dtype=torch.bool))

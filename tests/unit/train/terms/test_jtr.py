@@ -6,14 +6,13 @@ import pytest
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.train.term import Preparation
 from labelgrid.train.terms import jtr
 from labelgrid.train.terms.jtr import Options, build
 from tests.contracts.trained import OPTIONS, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 from tests.unit.train.terms import stepped
-from tests.unit.train.terms.stepped import ONE, Said, step_of, without_depth
+from tests.unit.train.terms.stepped import ONE, Said, prepared, step_of, without_depth
 
 SMALL = Options(width=4)
 NAMES = ("semseg", "depth", "normals")
@@ -90,8 +89,8 @@ def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
     plan = replace(plan, terms={"it": build(plan.tasks, plan.network, SMALL)})
     training = trainer(made, lambda tasks, network: plan.terms["it"], batch=6)
     said = Said()
-    plan.terms["it"].prepare(Preparation(**dict.fromkeys(Preparation.__annotations__) | {"progress": said}))
-    assert said.lines == ["The term 'jtr' compares tasks with each other: with one task it does nothing."]
+    plan.terms["it"].prepare(prepared(plan, said))
+    assert said.lines == ["The term 'jtr' compares pairs of tasks: with one task it does nothing."]
     step = step_of(training, torch.ones(6, 1, dtype=torch.bool))
     assert not step.views and not any(loss.any() for loss in plan.terms["it"].loss(step).values())
 

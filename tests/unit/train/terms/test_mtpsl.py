@@ -12,11 +12,11 @@ from labelgrid.pixel.target import Target
 from labelgrid.train.objective import fixed_weights, supervised, task_losses
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.seeding import keyed
-from labelgrid.train.term import Preparation
 from labelgrid.train.terms.mtpsl import Options, build
 from tests.contracts.trained import OPTIONS, dataset, trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
+from tests.unit.train.terms.stepped import Said, prepared
 
 COVERS = ["labelgrid.train.joint"]
 LIGHT = Options(mapping="light")
@@ -167,10 +167,9 @@ def test_with_one_task_it_does_nothing_and_says_so(tmp_path):
     plan = toy_plan(made, OPTIONS)
     plan = replace(plan, terms={"it": build(plan.tasks, plan.network, replace(LIGHT, view="crop"))})
     training = trainer(made, lambda tasks, network: plan.terms["it"], batch=6)
-    said = []
-    progress = type("Progress", (), {"say": staticmethod(said.append)})()
-    plan.terms["it"].prepare(Preparation(**dict.fromkeys(Preparation.__annotations__) | {"progress": progress}))
-    assert said == ["The term 'mtpsl' compares pairs of tasks: with one task it does nothing."]
+    said = Said()
+    plan.terms["it"].prepare(prepared(plan, said))
+    assert said.lines == ["The term 'mtpsl' compares pairs of tasks: with one task it does nothing."]
     step = step_of(training, torch.ones(6, 1, dtype=torch.bool))
     assert not step.views and not any(loss.any() for loss in plan.terms["it"].loss(step).values())
 
