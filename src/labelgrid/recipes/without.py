@@ -8,6 +8,8 @@ from labelgrid.errors import RecipeError
 
 #: The key of a recipe's changes that lists the tasks to leave out.
 WITHOUT = "without_tasks"
+#: Stands for a list that is left empty.
+EMPTY: Any = object()
 
 
 def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str
         if given := _table(chosen, "options"):
             options = _options(folder, chosen.get("name", ""), given, tasks)
             if options is None:
-                raise _needed(chosen.get("name", ""), next(iter(tasks)))
+                raise _needed(chosen.get("name", ""), next(word for word in _words(given) if word in tasks))
             kept[part] = {**chosen, "options": options}
     if terms:
         found = {name: _options("train.terms", name, _table(terms, name), tasks) for name in terms}
@@ -60,17 +62,17 @@ def _options(folder: str, plugin: str, options: Mapping[str, Any], tasks: Collec
     named = [word for word in words if word in tasks]
     if named and plugin not in plugins.names(folder):  # in the options of shipped plug-ins, single words are no tasks
         raise _needed(plugin, named[0])
-    return None if None in words else kept
+    return None if EMPTY in words else kept
 
 
 def _kept(value: Any, tasks: Collection[str]) -> Any:
-    """An option without the tasks: their keys of tables, and the parts of lists that name them; None if all do."""
+    """An option without the tasks: their keys of tables, and the parts of lists that name them; EMPTY if all do."""
     if isinstance(value, Mapping):
         return {name: _kept(one, tasks) for name, one in value.items() if name not in tasks}
     if not isinstance(value, list | tuple):
         return value
     left = [one for one in value if not any(word in tasks for word in _words(one))]
-    return left if left or not value else None
+    return left if left or not value else EMPTY
 
 
 def _words(value: Any) -> Iterator[Any]:

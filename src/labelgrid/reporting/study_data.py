@@ -159,7 +159,7 @@ def _run_result(folder: StudyFolder, run: Run) -> RunResult:
         measured = [one for path in sorted(run_folder.glob("rounds/*")) if (one := read_measured(path))]
     else:
         measured = results.measured_of(folder.records.get(run.key, []))
-    if len(run.rows(folder.study)) < len(folder.study.tasks):  # a sum over fewer tasks is not comparable
+    if len(run.rows(folder.study)) < len(folder.study.used_tasks):  # a sum over fewer tasks is not comparable
         measured = [replace(one, loss_mtl=math.nan) for one in measured]
     state, fault = _ending(folder, run, len(measured), expected)
     return RunResult(run.key, run.kind, run.name, run.seed, measured, state, fault, expected, point)
@@ -181,7 +181,7 @@ def _about(folder: StudyFolder) -> dict[str, str]:
     plain = {k: v for k, v in recipe.get("train", {}).items() if isinstance(v, int | float | str)}
     about = {
         "Data": f"{study.data}: pool {study.pool}, test {study.test}" + (f", val {study.val}" if study.val else ""),
-        "Tasks": ", ".join(study.tasks),
+        "Tasks": ", ".join(study.used_tasks),
         "Strategies": ", ".join(study.strategies),
         "Seeds": str(study.seeds),
         "Start": f"{counted(study.initial, 'image')} with all labels",

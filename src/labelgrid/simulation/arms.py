@@ -102,6 +102,17 @@ def check_names(table: str, names: Iterable[str]) -> None:
             )
 
 
+def check_only(only: Iterable[str], tasks: Mapping[str, Any]) -> None:
+    """Refuse a choice of tasks that the study does not have.
+
+    Raises:
+        ValueError: names the task.
+    """
+    unknown = [name for name in only if name not in tasks]
+    if unknown:
+        raise ValueError(f"only names the task '{unknown[0]}'; tasks has {', '.join(tasks)}")
+
+
 def check_tasks(arms: Mapping[str, Arm], tasks: Mapping[str, Any]) -> None:
     """Refuse arms with tasks that the study does not have.
 

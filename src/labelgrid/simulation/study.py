@@ -15,7 +15,7 @@ from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.simulation.arms import FULL, Arm, InitialLabels, check_best_of, check_names, check_tasks
+from labelgrid.simulation.arms import FULL, Arm, InitialLabels, check_best_of, check_names, check_only, check_tasks
 
 #: The kinds of runs: the start that runs of a seed share, an arm's campaign, training on every label, or a network of
 #: one task.
@@ -104,8 +104,14 @@ class Study:
             raise ValueError("until needs a val split to measure on")
         check_names("arms", self.arms)
         check_names("variants", self.variants)
-        check_tasks(self.arms, self.tasks)
+        check_only(self.only, self.tasks)
+        check_tasks(self.arms, self.used_tasks)
         check_best_of(self.best_of, {*self.arms, *self.variants, *self.strategies})
+
+    @property
+    def used_tasks(self) -> dict[str, Mapping[str, Any]]:
+        """The tasks that are used, in their order."""
+        return {name: values for name, values in self.tasks.items() if name in (self.only or self.tasks)}
 
     @property
     def parts(self) -> list[str]:
@@ -200,7 +206,7 @@ class Study:
 
     def rows(self, arm: str = "") -> list[TaskRow]:
         """The tasks of an arm, or of the study, as ledger rows."""
-        names = self.arm(arm).tasks or self.tasks
+        names = self.arm(arm).tasks or self.used_tasks
         return task_rows_of({name: values for name, values in self.tasks.items() if name in names}, Path())
 
 
@@ -265,23 +271,7 @@ def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
     values = merge(values, changes or {})
     if values.get("arms"):
         values.setdefault("strategies", list(values["arms"]))
-    study = parse(Study, values, f"[simulate] of {recipe}")
-    return _with_only(study, recipe) if study.only else study
-
-
-def _with_only(study: Study, recipe: str) -> Study:
-    """The study with the tasks of `only`."""
-    unknown = [name for name in study.only if name not in study.tasks]
-    if unknown:
-        raise RecipeError(
-            f"[simulate] has no task '{unknown[0]}'.",
-            where=recipe,
-            next_step=f"Its tasks are: {', '.join(study.tasks)}.",
-        )
-    try:
-        return replace(study, tasks={name: options for name, options in study.tasks.items() if name in study.only})
-    except ValueError as error:
-        raise RecipeError(f"{error}.", where=recipe, next_step="Name all tasks that the arms have.") from error
+    return parse(Study, values, f"[simulate] of {recipe}")
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

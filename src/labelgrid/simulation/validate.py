@@ -50,7 +50,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_scoring(request, run)
     check_pattern(study.group)
-    unknown = [name for name in study.until if name != LOSS and name.partition("/")[0] not in study.tasks]
+    unknown = [name for name in study.until if name != LOSS and name.partition("/")[0] not in study.used_tasks]
     if unknown:
         raise RecipeError(
             f"until names '{unknown[0]}', which is not a metric of a task.",
@@ -217,8 +217,10 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         return
     now, old, study = request.to_json(), kept_study(previous, request.out), request.study
     _check_version(previous, now, request.out)
+    old = replace(old, tasks=old.used_tasks)  # earlier versions kept only these
     study = replace(
         study,
+        tasks=study.used_tasks,
         variants={name: variant for name, variant in study.variants.items() if name in old.variants},
         arms={name: arm for name, arm in study.arms.items() if name in old.arms},
     )

@@ -21,6 +21,6 @@ def say_if_idle(
         data.progress.say(f"The term '{term}' compares the images of a batch: with one image in each it does nothing.")
     elif unlabelled and data.complete:
         data.progress.say(
-            f"The term '{term}' learns from tasks without a label: where every training image has all labels, it does "
-            "not change the network."
+            f"The term '{term}' learns from tasks without a label: every training image has all labels, so it teaches "
+            "the network nothing."
         )

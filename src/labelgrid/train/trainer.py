@@ -265,8 +265,11 @@ class Trainer:
             )
 
     def _refuse_nan_weights(self) -> None:
-        """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one."""
-        wrong = not_finite(dict(self.network.named_parameters()))
+        """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one.
+
+        The statistics of batch norm count, too: the loss does not depend on them in training.
+        """
+        wrong = not_finite(self.network.state_dict())
         if wrong:
             raise TrainingError(
                 f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",

@@ -27,6 +27,7 @@ def test_entries_by_task_go_and_all_others_stay() -> None:
         ({"tasks": ["semseg", "depth"], "known": False}, {"tasks": ["semseg"], "known": False}),
         ({"tasks": ["depth"]}, None),
         ({"tasks": "unlabelled", "zooms": [1.0], "listed": []}, {"tasks": "unlabelled", "zooms": [1.0], "listed": []}),
+        ({"tasks": ["semseg", "depth"], "arguments": None}, {"tasks": ["semseg"], "arguments": None}),
         ({"by": {"depth": 1, "semseg": {"depth": 3}}, "depth": 5}, {"by": {"semseg": {}}, "depth": 5}),
     ],
 )
@@ -48,7 +49,7 @@ def test_terms_lose_pairs_and_lists_of_the_tasks_and_go_where_none_is_left(
 )
 def test_what_cannot_do_without_a_task_is_refused(tables: dict[str, Any]) -> None:
     with pytest.raises(RecipeError, match=r"names the task 'depth', .* without") as refusal:
-        without_tasks(tables, ["depth"])
+        without_tasks(tables, ["semseg", "depth"])
     assert "changes" in refusal.value.next_step
 
 

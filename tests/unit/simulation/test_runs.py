@@ -8,6 +8,7 @@ import pytest
 from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.reporting.study_data import study_report
 from labelgrid.reporting.write import write_report
 from labelgrid.results import Result, delta_mtl
@@ -50,6 +51,13 @@ def test_arms_with_the_same_labels_share_their_single_task_networks() -> None:
     assert found == [{"without_tasks": ["depth"]}, {"without_tasks": ["semseg"]}] * 3
     assert singles(study({"every": Arm(initial=EVERY)})) == ["single.full.semseg", "single.full.depth"]
     assert singles(study({})) == ["single.semseg", "single.depth", "single.full.semseg", "single.full.depth"]
+
+
+def test_runs_leave_out_what_the_recipe_says_of_tasks_that_the_study_does_not_use(tmp_path: Path) -> None:
+    request = study_request(tmp_path, only=["depth"])
+    Path(request.recipe).write_text("[objective]\nweights = { semseg = 2.0, depth = 1.0 }\n")
+    for run in runs_of(request.study):
+        assert load_recipe(request.recipe, run.overrides(request.study)).objective.weights == {"depth": 1.0}
 
 
 def test_arms_of_other_tasks_or_of_labels_that_lack_a_task_have_fewer_networks() -> None:

@@ -43,9 +43,10 @@ def test_a_recipe_without_a_study_a_misspelt_key_and_a_value_that_cannot_be_are_
 
 def test_some_of_the_tasks_are_a_study_too(tmp_path: Path) -> None:
     recipe = str(make_recipe(tmp_path))
-    assert list(study_of(recipe, {"only": ["depth"]}).tasks) == ["depth"]
-    assert list(study_of(recipe, {"only": ["depth", "semseg"]}).tasks) == ["semseg", "depth"]  # the recipe's order
-    with pytest.raises(RecipeError, match="no task 'dept'"):
+    assert list(study_of(recipe, {"only": ["depth"]}).used_tasks) == ["depth"]
+    assert [row.name for row in study_of(recipe, {"only": ["depth"]}).rows()] == ["depth"]
+    assert list(study_of(recipe, {"only": ["depth", "semseg"]}).used_tasks) == ["semseg", "depth"]  # the recipe's order
+    with pytest.raises(RecipeError, match="only names the task 'dept'; tasks has semseg, depth"):
         study_of(recipe, {"only": ["dept"]})
 
 

@@ -204,6 +204,17 @@ def test_a_strategy_with_options_goes_by_a_name_of_its_own(tmp_path: Path) -> No
     assert settings_of(runs["partal-seed0"], of.recipe, "", of.study, of.root).strategy == PluginChoice("partal")
 
 
+def test_a_study_of_some_tasks_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
+    of = study_request(tmp_path, only=["depth"])
+    keep(of)
+    kept = json.loads((of.out / "study.json").read_text())
+    del kept["study"]["tasks"]["semseg"]
+    (of.out / "study.json").write_text(json.dumps(kept))
+    assert validate_study(widened(of))
+    with pytest.raises(ProjectError, match=r"simulate\.only, .* changed"):
+        validate_study(widened(study_request(tmp_path)))
+
+
 def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
     raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
     keep(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))

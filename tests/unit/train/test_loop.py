@@ -235,19 +235,19 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
 
 
-def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path):
+@pytest.mark.parametrize("name", ["weight", "running_var"])
+def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path, name):
     plan = toy_plan(data, replace(QUICK, epochs=2))
-    parameter = next(plan.network.parameters())
+    broken = next(value for own, value in plan.network.state_dict().items() if own.endswith(name))
 
     class Failing(Silent):
         def advance(self, amount=1, note=""):
             self.steps = getattr(self, "steps", 0) + 1
             if self.steps == plan.steps:
-                parameter.data.fill_(float("nan"))
+                broken.fill_(float("nan"))
 
-    with pytest.raises(
-        TrainingError, match=r"weights '.*' are not finite after epoch 2, step \d+ of \d+ at the learning"
-    ):
+    said = rf"weights '.*{name}' are not finite after epoch 2, step \d+ of \d+ at the learning"
+    with pytest.raises(TrainingError, match=said):
         fit(plan, tmp_path, Failing())
     kept = load(tmp_path / "last.ckpt")
     assert kept.epoch == 1 and all(torch.isfinite(v).all() for v in kept.network.values())

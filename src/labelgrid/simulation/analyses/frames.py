@@ -102,7 +102,8 @@ class Frames:
         """
         counts = [_labels_of_images(folder) for folder in folders]
         complete = set.intersection(*(images for images, _ in counts)) if counts else set()
-        unknown = [image for image in self.options.ids if any(image not in known for _, known in counts)]
+        known = set[str]().union(*(images for _, images in counts))
+        unknown = [image for image in self.options.ids if counts and image not in known]
         if unknown or (counts and not (self.options.ids or complete)):
             raise ProjectError(
                 f"'{unknown[0]}' is no image of the test split." if unknown else "No image has a label of every task.",
