@@ -44,7 +44,8 @@ class Trainer:
         self.terms = ActiveTerms(plan, self.fabric)
         groups, self.rates = self._groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
-        optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
+        fused = options.precision != "16-mixed"  # with a loss scaler, a fused optimiser cannot clip gradients
+        optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay, fused=fused)
         self.optimiser = self.fabric.setup_optimizers(optimiser)
         self.shared = plan.network.shared_parameters()
         self.classes = frozenset(name for name, task in plan.tasks.items() if task.probabilities)
