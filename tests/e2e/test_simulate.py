@@ -144,9 +144,9 @@ def test_another_budget_is_refused(studies: Path) -> None:
     assert "with other settings: simulate.budget changed" in found and "Nothing was run" in found
 
 
-def test_a_dry_run_lists_the_runs_and_makes_nothing(studies: Path) -> None:
+def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
     shown = done(*words(studies, "dry"), "--strategy", "partal", "--dry-run").out
-    assert "partal-seed0" in shown and "random_cells" not in shown
+    assert re.search(r"partal +│ strategy │ +1 │ +2 │ +16 │ +4 │", shown) and "random_cells" not in shown, shown
     assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
     assert not (studies / "dry").exists()
     assert "All runs are done" in done(*words(studies, "whole"), "--dry-run").out

@@ -1,5 +1,6 @@
 """Commands on studies: run many simulated campaigns on a data set, and analyse them with the hidden labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from labelgrid.words import counted
 
 if TYPE_CHECKING:
     from labelgrid.simulation.estimate import StudyEstimate
+    from labelgrid.simulation.jobs import RunWork
 
 
 @with_unchanged("Finished steps of the runs are kept.")
@@ -72,13 +74,12 @@ def _refuse_failed(failed: dict[str, str]) -> None:
 
 
 def _show_estimate(estimate: "StudyEstimate") -> None:
-    """Print the remaining runs, and their estimated time and memory."""
-    from labelgrid.words import counted
-
-    rows = [
-        [key, estimate.kinds[key], len(work.steps), work.labels, sum(work.steps)] for key, work in estimate.left.items()
-    ]
-    screen.table("", ["run", "kind", "trainings left", "labels at most", "steps left at most"], rows)
+    """Print the remaining work of each arm over all seeds and grid points, and the estimated time and memory of all."""
+    groups: dict[tuple[str, str], list[RunWork]] = {}
+    for key, run in estimate.planned.items():
+        groups.setdefault((run.name, run.kind), []).append(estimate.left[key])
+    columns = ["arm", "kind", "runs", "trainings left", "labels of a run at most", "steps left at most"]
+    screen.table("", columns, [[*arm, *_sums(works)] for arm, works in groups.items()])
     if not estimate.runs:
         screen.say("All runs are done. Nothing was written.")
         return
@@ -87,6 +88,12 @@ def _show_estimate(estimate: "StudyEstimate") -> None:
         f"{screen.duration(estimate.seconds)}, {estimate.at_once} at a time, in {estimate.memory / 2**30:.1f} GiB of "
         "memory at most. Nothing was written."
     )
+
+
+def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
+    """The number of runs and of their remaining trainings, the most labels of a run, and all remaining steps."""
+    trainings = [steps for work in works for steps in work.steps]
+    return len(works), len(trainings), max(work.labels for work in works), sum(trainings)
 
 
 @with_unchanged("The study is unchanged.")

@@ -8,7 +8,7 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runner import work_left
-from labelgrid.simulation.study import Kind
+from labelgrid.simulation.runs import Run
 from labelgrid.simulation.timed_training import StepTiming, has_growing_batches, time_training
 from labelgrid.simulation.validate import validate_study, widened
 from labelgrid.train.options import LENGTHS
@@ -19,14 +19,14 @@ class StudyEstimate:
     """The remaining work of a study, and the time and memory it takes at most.
 
     Args:
-        kinds: run -> kind.
+        planned: run -> its arm, kind, seed and point.
         left: run -> remaining work.
         at_once: the number of parallel runs.
         seconds: the time of all remaining work.
         memory: bytes of all parallel runs.
     """
 
-    kinds: Mapping[str, Kind]
+    planned: Mapping[str, Run]
     left: Mapping[str, RunWork]
     at_once: int
     seconds: float
@@ -54,13 +54,13 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     jobs = jobs_of(request, runs)
     left = {key: work_left(job) for key, job in jobs.items()}
     at_once = min(request.at_once, sum(bool(work.steps) for work in left.values()))
-    kinds = {key: job.run.kind for key, job in jobs.items()}
+    planned = {key: job.run for key, job in jobs.items()}
     if not at_once:
-        return StudyEstimate(kinds, left, 0, 0.0, 0)
+        return StudyEstimate(planned, left, 0, 0.0, 0)
     timings = _timings([jobs[key] for key, work in left.items() if work.steps], progress or Silent())
     seconds = sum(timing.seconds(left[key]) for key, timing in timings.items()) / at_once
     memory = max(timing.memory for timing in timings.values())
-    return StudyEstimate(kinds, left, at_once, seconds, at_once * memory)
+    return StudyEstimate(planned, left, at_once, seconds, at_once * memory)
 
 
 def _signature(job: Job) -> tuple[str, str]:
