@@ -106,6 +106,23 @@ def collate(
     )
 
 
+def network_inputs(batches: Sequence[Batch]) -> tuple[Tensor, dict[str, Target] | None]:
+    """The images of all batches in one tensor, and their known labels; None if no batch has any.
+
+    A batch without known labels beside one with some gets targets that are nowhere valid. All have the first's tasks.
+    """
+    images = torch.cat([one.images for one in batches])
+    if not any(one.known for one in batches):
+        return images, None
+    known = {name: [one.known.get(name, _absent(one.targets[name])) for one in batches] for name in batches[0].targets}
+    return images, {name: Target.cat(parts) for name, parts in known.items()}
+
+
+def _absent(target: Target) -> Target:
+    """A target of the same shape that is nowhere valid."""
+    return target.where(torch.zeros_like(target.present))
+
+
 def normalised(images: NDArray[np.uint8], options: DataOptions) -> Tensor:
     """Convert RGB, uint8 [b, h, w, 3], to a network's input, float32 [b, 3, h, w]: (image / 255 - mean) / std.
 

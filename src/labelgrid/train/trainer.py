@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from labelgrid.data.batch import Batch
+from labelgrid.data.batch import Batch, network_inputs
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Output
@@ -21,6 +21,7 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.layout import match_gradients, match_states
 from labelgrid.train.normalised import refuse_tiny
 from labelgrid.train.objective import not_finite, rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
@@ -118,6 +119,7 @@ class Trainer:
         for name, term in self.plan.terms.items():
             term.load_state_dict(checkpoint.parts.get(name, {}))
         self.optimiser.load_state_dict(checkpoint.optimiser)
+        match_states(self.optimiser.optimizer)
         self.terms.own.load(checkpoint.own)
         if checkpoint.scaler:  # empty if the training started on a CPU
             self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
@@ -166,7 +168,7 @@ class Trainer:
         batch = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
             views = self.terms.joined(batch, self.step)
-            whole = self._forward([batch, *views.values()])
+            whole: Output = self.network(*network_inputs([batch, *views.values()]))
             output, *others = whole.parts(1 + len(views))
             joined = {key: (view, other) for (key, view), other in zip(views.items(), others, strict=True)}
             losses = task_losses(plan.tasks, output, batch.targets, plan.objective.initial)
@@ -203,6 +205,7 @@ class Trainer:
         """Back-propagate the losses of a step and let the optimiser step."""
         self.optimiser.zero_grad(set_to_none=True)
         self.plan.balancer.backward(step)
+        match_gradients(self.optimiser.optimizer)
         if self.plan.options.clip:
             self.fabric.clip_gradients(
                 self.network, self.optimiser, max_norm=self.plan.options.clip, error_if_nonfinite=False
@@ -213,14 +216,6 @@ class Trainer:
         for group, (start, halve) in zip(self.optimiser.param_groups, self.rates, strict=True):
             group["lr"] = self.plan.learning_rate(self.epoch, self.step, start, halve)
         self.rate = self.optimiser.param_groups[0]["lr"]
-
-    def _forward(self, batches: Sequence[Batch]) -> Output:
-        """The network's output for the images of all batches in one pass."""
-        batch = batches[0]
-        none = {name: target.where(torch.zeros_like(target.present)) for name, target in batch.known.items()}
-        known = {name: Target.cat([(one.known or none)[name] for one in batches]) for name in none}
-        output: Output = self.network(torch.cat([one.images for one in batches]), known or None)
-        return output
 
     def _known(self, batch: Batch, index: int) -> dict[str, Target]:
         """A random part of the batch's labels, which the network gets as known labels."""
