@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Widths and numbers of layers of the stages of SegNet's encoder, and of a light one.
+#: Widths and numbers of layers of the stages of SegNet's encoder, and of a light one, whose input layer has stride 2.
 SEGNET = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-LIGHT = ((16, 1), (32, 1), (64, 1), (64, 1), (64, 1))
+LIGHT = ((16, 1), (32, 1), (64, 1), (64, 1))
 #: Widths of ResNet-18's stages, of two blocks each.
 RESNET18 = (64, 128, 256, 512)
 
@@ -155,7 +155,12 @@ class JointMapping(nn.Module):
 
 
 def by_stages(
-    channels: Mapping[str, int], last: int, conditions: int, norm: Norm, stages: Sequence[tuple[int, int]]
+    channels: Mapping[str, int],
+    last: int,
+    conditions: int,
+    norm: Norm,
+    stages: Sequence[tuple[int, int]],
+    stride: int = 1,
 ) -> JointMapping:
     """SegNet's encoder, or one with other stages: in each some layers, then the maximum of 2×2 pixels.
 
@@ -165,9 +170,10 @@ def by_stages(
         conditions: their number, 0 for a mapping without condition.
         norm: how it normalises.
         stages: (width, layers) of each.
+        stride: of the input layers.
 
     Example:
-        >>> mapping = by_stages({"depth": 1}, 32, 2, Norm(), LIGHT)
+        >>> mapping = by_stages({"depth": 1}, 32, 2, Norm(), LIGHT, stride=2)
         >>> mapping(mapping.shared("depth", torch.zeros(3, 1, 32, 64)), torch.tensor([0, 0, 1])).shape
         torch.Size([3, 32, 1, 2])
     """
@@ -176,7 +182,7 @@ def by_stages(
     layers = [Layer(a, b, conditions, norm) for a, b in itertools.pairwise(sizes)]
     ends = set(itertools.accumulate(count for _, count in stages))
     rest = [part for i, layer in enumerate(layers, 1) for part in ([layer, Pool()] if i in ends else [layer])]
-    inputs = {name: InputLayer(Layer(count, widths[0], 0, norm)) for name, count in channels.items()}
+    inputs = {name: InputLayer(Layer(count, widths[0], 0, norm, stride=stride)) for name, count in channels.items()}
     return JointMapping(inputs, layers[0], rest[1:])
 
 
@@ -203,6 +209,6 @@ def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm
 #: The mappings by name, each with `channels`, `last`, `conditions` and `norm`.
 MAPPINGS: Mapping[str, Callable[[Mapping[str, int], int, int, Norm], JointMapping]] = {
     "segnet": partial(by_stages, stages=SEGNET),
-    "light": partial(by_stages, stages=LIGHT),
+    "light": partial(by_stages, stages=LIGHT, stride=2),
     "resnet18": resnet18,
 }

@@ -187,7 +187,7 @@ def test_its_parts_have_learning_rates_of_their_own(tmp_path):
     assert [r[2] for r in rates] == [4e-3, 4e-3, 2e-3, 2e-3, 1e-3, 1e-3, 5e-4, 5e-4]
     counts = [sum(p.numel() for p in group["params"]) for group in training.optimiser.param_groups]
     mapping = training.plan.terms["it"].mapping
-    assert counts[2] == sum(p.numel() for p in mapping.conditional()) == 2 * 9 * (16 + 32 + 64 + 64 + LAST)
+    assert counts[2] == sum(p.numel() for p in mapping.conditional()) == 2 * 9 * (16 + 32 + 64 + LAST)
     assert counts[1] + counts[2] == sum(p.numel() for p in mapping.parameters())
 
 
