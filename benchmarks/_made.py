@@ -43,8 +43,8 @@ def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
 
-def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0, *, labels: bool = True) -> FolderDataset:
-    """Photograph-like images and, for every second cell unless `labels` is False, a label."""
+def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0, *, every: int = 2) -> FolderDataset:
+    """Photograph-like images, and labels of every so many cells; 0: of none."""
     rng, tasks = np.random.default_rng(seed), task_definitions()
     for number in range(count):
         name = f"{number:06d}"
@@ -52,7 +52,7 @@ def make_files(folder: Path, count: int, size: tuple[int, int], seed: int = 0, *
         (folder / "images").mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(folder / "images" / f"{name}.jpg"), np.clip(pixels, 0, 255).astype(np.uint8))
         for place, task in enumerate(tasks.values()):
-            if labels and (number + place) % 2 == 0:
+            if every and (number + place) % every == 0:
                 path = folder / "labels" / task.name / f"{name}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 task.write(path, label(rng, task.kind, size))

@@ -48,7 +48,7 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 
 def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> tuple[Trainer, Batch]:
     """A training with the terms of a method, and a batch whose images have one label each."""
-    source = make_files(folder, images, size)
+    source = make_files(folder, images, size, every=1)
     torch.manual_seed(0)
     plan = plan_of(network_of(build_all(task_definitions())), source, 0, 0.0)
     choices = {name: PluginChoice(name, dict(options)) for name, options in METHODS[method].items()}
@@ -65,6 +65,7 @@ def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> t
     targets = {
         n: t.where(torch.arange(images) % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())
     }
+    assert sum(int(target.present.sum()) for target in targets.values()) == images
     return trainer, replace(batch, targets=targets)
 
 

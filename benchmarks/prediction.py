@@ -147,7 +147,7 @@ def compare(bench: Bench, repeats: int) -> bool:
 
 def memory(folder: Path) -> None:
     """Print the MiB that predicting the photograph adds to a process that has predicted a small image."""
-    Bench.made(folder, make_files(folder / "small", 1, (96, 128), labels=False), "").predict()
+    Bench.made(folder, make_files(folder / "small", 1, (96, 128), every=0), "").predict()
     start = peak_mib()
     for replace in (smooth, unrelated):
         Bench.made(folder, build(folder / "photo"), "", replace).predict()
@@ -162,7 +162,7 @@ def measured(folder: Path, size: tuple[int, int], project: Path | None, repeats:
         tasks = ", ".join(f"{task.name} ({task.channels} channels)" for task in bench.tasks.values())
         print(f"{name}, trained network: {tasks}")
         return compare(bench, repeats)
-    source, kept = make_files(folder / "photo", 1, size, labels=False), True
+    source, kept = make_files(folder / "photo", 1, size, every=0), True
     for only, replace in (("semseg", smooth), ("semseg", unrelated), ("edges", smooth), ("", smooth)):
         print(f"{name}, {only or 'semseg, depth, normals and edges'}, {replace.__name__} outputs")
         kept &= compare(Bench.made(folder, source, only, replace), repeats)

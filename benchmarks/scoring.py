@@ -217,7 +217,7 @@ def main(words: list[str] | None = None) -> int:
             kept &= of_a_batch(network, tasks, batch, options)
         kept &= of_files(network, tasks, source, options)
         together(network, tasks, source, options)
-        large = make_files(Path(folder, "large"), 2, tuple(options.large), labels=False)
+        large = make_files(Path(folder, "large"), 2, tuple(options.large), every=0)
         kept &= of_files(network, tasks, large, options)
     return 0 if kept else 1
 
