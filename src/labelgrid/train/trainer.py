@@ -21,7 +21,6 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
-from labelgrid.train.layout import match_gradients, match_states
 from labelgrid.train.normalised import refuse_tiny
 from labelgrid.train.objective import not_finite, rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
@@ -45,8 +44,7 @@ class Trainer:
         self.terms = ActiveTerms(plan, self.fabric)
         groups, self.rates = self._groups()
         optimiser_class = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimiser]
-        fused = options.precision != "16-mixed"  # with a loss scaler, a fused optimiser cannot clip gradients
-        optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay, fused=fused)
+        optimiser = optimiser_class(groups, lr=options.learning_rate, weight_decay=options.weight_decay)
         self.optimiser = self.fabric.setup_optimizers(optimiser)
         self.shared = plan.network.shared_parameters()
         self.classes = frozenset(name for name, task in plan.tasks.items() if task.probabilities)
@@ -119,7 +117,6 @@ class Trainer:
         for name, term in self.plan.terms.items():
             term.load_state_dict(checkpoint.parts.get(name, {}))
         self.optimiser.load_state_dict(checkpoint.optimiser)
-        match_states(self.optimiser.optimizer)
         self.terms.own.load(checkpoint.own)
         if checkpoint.scaler:  # empty if the training started on a CPU
             self.fabric.strategy.precision.load_state_dict(checkpoint.scaler)
@@ -205,7 +202,6 @@ class Trainer:
         """Back-propagate the losses of a step and let the optimiser step."""
         self.optimiser.zero_grad(set_to_none=True)
         self.plan.balancer.backward(step)
-        match_gradients(self.optimiser.optimizer)
         if self.plan.options.clip:
             self.fabric.clip_gradients(
                 self.network, self.optimiser, max_norm=self.plan.options.clip, error_if_nonfinite=False

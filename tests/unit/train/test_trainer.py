@@ -88,7 +88,7 @@ def plain_training(plan):
     """A training without the trainer: its log, one record per epoch, and the state of the network."""
     term, options, log, step = plan.terms["scaled"], plan.options, [], 0
     parameters = [*plan.network.parameters(), term.scale]
-    optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True)
+    optimiser = torch.optim.Adam(parameters, lr=options.learning_rate, weight_decay=options.weight_decay)
     weigh = fixed_weights(plan.tasks, ObjectiveOptions())
     for epoch in range(2):
         torch.manual_seed(seed_of(plan.seed, "dropout", epoch))
