@@ -59,16 +59,19 @@ def label_by_hand(name, target, image):
 
 
 def one_map(mapping, name, x, condition):
-    """One map [c, h, w] through the light mapping: convolution, batch norm of this map alone, condition, ReLU, pool."""
+    """One map [c, h, w] through the light mapping: convolution, batch norm of this map alone, condition, ReLU, pool.
 
-    def layer(one, x, condition):
-        x = functional.conv2d(x, one.convolution.weight, padding=1)
+    Its input layer has stride 2.
+    """
+
+    def layer(one, x, condition, stride=1):
+        x = functional.conv2d(x, one.convolution.weight, stride=stride, padding=1)
         x = functional.batch_norm(x, None, None, one.weight, one.bias, training=True)
         if condition is not None and one.scale is not None:
             x = (condition @ one.scale)[None, :, None, None] * x + (condition @ one.shift)[None, :, None, None]
         return functional.relu(x)
 
-    x = layer(mapping.inputs[name].layer, x[None], None)
+    x = layer(mapping.inputs[name].layer, x[None], None, stride=2)
     layers = [mapping.first, *(part for part in mapping.rest if hasattr(part, "convolution"))]
     for one in layers:
         x = functional.max_pool2d(layer(one, x, condition), 2)
