@@ -94,7 +94,7 @@ def test_a_training_is_not_resumed_with_other_mappings(tmp_path, spoil):
 
 
 def test_predictions_of_labelled_tasks_alone_get_gradients(tmp_path):
-    training, term = prepared(tmp_path, replace(NARROW, width=4))
+    training, term = prepared(tmp_path, replace(NARROW, width=8))  # narrower ones may pass no gradient at all by chance
     assert torch.equal(with_gradients(step_of(training), term), ONE)
 
 
