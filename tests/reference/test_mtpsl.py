@@ -58,10 +58,10 @@ def label_by_hand(name, target, image):
     return value / (value.max() + 1e-12) if name == "depth" else (value + 1) / 2
 
 
-def one_map(mapping, name, x, condition):
+def one_map(mapping, name, x, condition, pools=4):
     """One map [c, h, w] through the light mapping: convolution, batch norm of this map alone, condition, ReLU, pool.
 
-    Its input layer has stride 2.
+    Its input layer has stride 2; the last of its four layers do without a pool where there are fewer.
     """
 
     def layer(one, x, condition, stride=1):
@@ -73,8 +73,9 @@ def one_map(mapping, name, x, condition):
 
     x = layer(mapping.inputs[name].layer, x[None], None, stride=2)
     layers = [mapping.first, *(part for part in mapping.rest if hasattr(part, "convolution"))]
-    for one in layers:
-        x = functional.max_pool2d(layer(one, x, condition), 2)
+    for i, one in enumerate(layers):
+        x = layer(one, x, condition)
+        x = functional.max_pool2d(x, 2) if i < pools else x
     return x[0]
 
 
@@ -93,6 +94,7 @@ def slow_mtpsl(step, term, labelled):
     options, names = term.options, list(step.tasks)
     batch, output = step.views.get("crop", (step.batch, step.output))
     size, noise = batch.images.shape[-2:], {}
+    level, pools = {0: (-1, 4), 8: (1, 2)}[options.stride]  # the network's maps have strides 4, 8, 16 and 32
     for n, image in enumerate(step.batch.ids):
         generator = step.draws.generator("classes", "semseg", image)
         noise[n] = -torch.empty(CLASSES, *size).exponential_(generator=generator).log()
@@ -109,9 +111,9 @@ def slow_mtpsl(step, term, labelled):
                 condition[1][3 * t + s if options.condition == "input" else 3 * s + t] = 1
                 prediction = by_hand(names[s], output.final[names[s]][n], size, noise.get(n))
                 label = label_by_hand(names[t], batch.targets[names[t]], n)
-                first = one_map(term.mapping, names[s], prediction, condition[0])
-                second = one_map(term.mapping, names[t], label, condition[1])
-                f = output.features.deepest[n].detach()
+                first = one_map(term.mapping, names[s], prediction, condition[0], pools)
+                second = one_map(term.mapping, names[t], label, condition[1], pools)
+                f = output.features.levels[level][n].detach()
                 sums["consistency"] += cosine(first, second)
                 sums["regulariser"] += cosine(first, f) + cosine(second, f)
         divisor = max(len(sources), 1) if options.divide else 1
@@ -129,6 +131,7 @@ def slow_mtpsl(step, term, labelled):
         {"condition": "none"},
         {"sources": "all"},
         {"maps": 3},
+        {"stride": 8},
         {"view": "crop", "zooms": (1.5,)},
     ],
     ids=lambda changes: "-".join(map(str, changes)) or "paper",

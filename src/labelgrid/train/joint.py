@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from labelgrid.data.batch import Batch
+from labelgrid.errors import RecipeError
 from labelgrid.nets.network import Network, Output, example_output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -30,7 +31,8 @@ class Codes:
         pairs: of the batch.
         sources: [p, d, h, w], of each source's prediction.
         targets: [p, d, h, w], of each target's label.
-        features: [p, d, h', w'], the deepest map of the encoder for each pair's image, without gradient.
+        features: [p, d, h', w'], the encoder's map with the joint space's stride for each pair's image, without
+            gradient.
     """
 
     pairs: Pairs
@@ -59,10 +61,13 @@ class JointTerm(Term):
         self.name, self.space, self.tasks, self.names = name, options, dict(tasks), list(tasks)
         self.one_pass = options.one_pass
         self.register_buffer("allowed", listed(self.names, options.listed, name), persistent=False)
-        count, self.width = len(tasks), example_output(network).features.deepest.shape[1]
+        levels = example_output(network).features.levels
+        count, self.level = len(tasks), level_with([64 // one.shape[-1] for one in levels], options.stride, name)
+        self.width = levels[self.level].shape[1]
         channels = {name: task.channels for name, task in tasks.items()}
         conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
-        self.mapping = MAPPINGS[options.mapping](channels, self.width, conditions, Norm(options.norm == "map"))
+        norm, stride = Norm(options.norm == "map"), options.stride or 32
+        self.mapping = MAPPINGS[options.mapping](channels, self.width, conditions, norm, stride)
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The named losses of each pair, [p] each, weighted."""
@@ -111,7 +116,7 @@ class JointTerm(Term):
         if not len(pairs):
             return None
         sources, targets = self._joint(step, batch, output, pairs)
-        return Codes(pairs, sources, targets, output.features.deepest.detach()[pairs.image])
+        return Codes(pairs, sources, targets, output.features.levels[self.level].detach()[pairs.image])
 
     def _joint(self, step: Step, batch: Batch, output: Output, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Each pair's maps in its joint space, [p, d, h', w']: of the source's prediction, of the target's label."""
@@ -134,24 +139,24 @@ class JointTerm(Term):
     def pictured(
         self, output: Output, targets: Mapping[str, Target], source: str, target: str
     ) -> tuple[Tensor, Tensor]:
-        """What the mapping's last layer reads of one image: of a source's prediction, and of a target's label.
+        """What the mapping's last layer reads of b images: of a source's predictions, and of a target's labels.
 
         Args:
-            output: of one image.
-            targets: its labels, at the size of the network's input.
+            output: of the images.
+            targets: their labels, at the size of the network's input.
             source: a task.
-            target: another task, of which the image has a label.
+            target: another task, of which the images have labels.
 
         Returns:
-            [1, c, h, w] each.
+            [b, c, h, w] each.
         """
         size, numbers = targets[target].value.shape[-2:], [self.names.index(name) for name in (source, target)]
         maps = {
             source: prediction_maps(self.tasks[source], resized(output.final[source], size), None),
             target: label_maps(self.tasks[target], targets[target]),
         }
-        one = torch.zeros(1, dtype=torch.long, device=targets[target].value.device)
-        conditions = torch.split(self._conditions(Pairs(one, one + numbers[0], one + numbers[1], one + 1)), 1)
+        one = torch.zeros(len(targets[target].value), dtype=torch.long, device=targets[target].value.device)
+        conditions = self._conditions(Pairs(one, one + numbers[0], one + numbers[1], one + 1)).chunk(2)
         first, second = (
             self.mapping.before_last(self.mapping.shared(name, maps[name]), condition)
             for name, condition in zip((source, target), conditions, strict=True)
@@ -175,3 +180,23 @@ class JointTerm(Term):
     def _pass(self, shared: Tensor, rows: Tensor, conditions: Tensor) -> Tensor:
         codes: Tensor = self.mapping(shared[rows], conditions)
         return codes
+
+
+def level_with(strides: Sequence[int], stride: int, term: str) -> int:
+    """The place of the encoder's deepest map with this stride among all of its maps; 0: of the deepest of all.
+
+    Raises:
+        RecipeError: there is none.
+
+    Example:
+        >>> level_with([4, 8, 16, 32, 32], 8, "mtpsl"), level_with([4, 8, 16, 32, 32], 0, "mtpsl")
+        (1, 4)
+    """
+    found = [i for i, one in enumerate(strides) if stride in (0, one)]
+    if not found:
+        raise RecipeError(
+            f"terms.{term}.stride is {stride}, but the encoder has no map with this stride.",
+            next_step=f"Its maps have {', '.join(map(str, sorted({*strides})))}; 0 is the deepest.",
+            unchanged="Nothing was trained.",
+        )
+    return found[-1]

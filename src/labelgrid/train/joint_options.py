@@ -19,6 +19,9 @@ class JointOptions:
     Args:
         mapping: the network that maps into the joint space: SegNet's encoder (NYUv2, Cityscapes), ResNet-18 (PASCAL),
             or a light one.
+        stride: of the joint space: one place for so many pixels in each direction. The maps are compared with the
+            encoder's map of this stride, and have its width. 0: those of its deepest map (the paper). Small images
+            have few places there: 64×96 pixels have 2×3 at stride 32.
         condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`, the same for both of its
             maps (released); `"none"`: "w/o cond".
         divide: by the number of the image's source tasks (1/|U|, the paper); `false` sums over pairs (released).
@@ -39,6 +42,7 @@ class JointOptions:
     """
 
     mapping: Literal["segnet", "light", "resnet18"] = "segnet"
+    stride: Literal[0, 4, 8, 16, 32] = 0
     condition: Literal["input", "pair", "none"] = "input"
     divide: bool = True
     sources: Sources = "unlabelled"

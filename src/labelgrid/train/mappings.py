@@ -159,8 +159,10 @@ def by_stages(
     last: int,
     conditions: int,
     norm: Norm,
+    stride: int = 32,
+    *,
     stages: Sequence[tuple[int, int]],
-    stride: int = 1,
+    inputs: int = 1,
 ) -> JointMapping:
     """SegNet's encoder, or one with other stages: in each some layers, then the maximum of 2×2 pixels.
 
@@ -169,25 +171,30 @@ def by_stages(
         last: width of the last stage.
         conditions: their number, 0 for a mapping without condition.
         norm: how it normalises.
+        stride: of the joint space, a power of 2 from `inputs` to 32; the last stages do without their maxima if it is
+            below 32.
         stages: (width, layers) of each.
-        stride: of the input layers.
+        inputs: stride of the input layers.
 
     Example:
-        >>> mapping = by_stages({"depth": 1}, 32, 2, Norm(), LIGHT, stride=2)
+        >>> mapping = by_stages({"depth": 1}, 32, 2, Norm(), stages=LIGHT, inputs=2)
         >>> mapping(mapping.shared("depth", torch.zeros(3, 1, 32, 64)), torch.tensor([0, 0, 1])).shape
         torch.Size([3, 32, 1, 2])
     """
     widths = [*(width for width, _ in stages[:-1]), last]
     sizes = [widths[0], *(width for width, (_, count) in zip(widths, stages, strict=True) for _ in range(count))]
     layers = [Layer(a, b, conditions, norm) for a, b in itertools.pairwise(sizes)]
-    ends = set(itertools.accumulate(count for _, count in stages))
+    halvings = (stride // inputs).bit_length() - 1
+    ends = set(list(itertools.accumulate(count for _, count in stages))[:halvings])
     rest = [part for i, layer in enumerate(layers, 1) for part in ([layer, Pool()] if i in ends else [layer])]
-    inputs = {name: InputLayer(Layer(count, widths[0], 0, norm, stride=stride)) for name, count in channels.items()}
-    return JointMapping(inputs, layers[0], rest[1:])
+    own = {name: InputLayer(Layer(count, widths[0], 0, norm, stride=inputs)) for name, count in channels.items()}
+    return JointMapping(own, layers[0], rest[1:])
 
 
-def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm) -> JointMapping:
+def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm, stride: int = 32) -> JointMapping:
     """ResNet-18 with an input layer of each task in place of its first layer; arguments as of `by_stages`.
+
+    Its input layers have stride 4.
 
     Source: MTPSL section 4, for PASCAL. Deviation: it starts from random weights; whether the paper's does is not said.
     """
@@ -196,7 +203,7 @@ def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm
         block
         for i, (inputs, width) in enumerate(itertools.pairwise(widths))
         for block in (
-            ConditionalBlock(inputs, width, conditions, norm, 2 if i else 1),
+            ConditionalBlock(inputs, width, conditions, norm, 2 if i and 2**i <= stride // 4 else 1),
             ConditionalBlock(width, width, conditions, norm, 1),
         )
     ]
@@ -206,9 +213,9 @@ def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm
     return JointMapping(inputs, None, blocks)
 
 
-#: The mappings by name, each with `channels`, `last`, `conditions` and `norm`.
-MAPPINGS: Mapping[str, Callable[[Mapping[str, int], int, int, Norm], JointMapping]] = {
+#: The mappings by name, each with `channels`, `last`, `conditions`, `norm` and `stride`.
+MAPPINGS: Mapping[str, Callable[[Mapping[str, int], int, int, Norm, int], JointMapping]] = {
     "segnet": partial(by_stages, stages=SEGNET),
-    "light": partial(by_stages, stages=LIGHT, stride=2),
+    "light": partial(by_stages, stages=LIGHT, inputs=2),
     "resnet18": resnet18,
 }

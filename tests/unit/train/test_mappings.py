@@ -23,6 +23,14 @@ def test_it_maps_any_size_to_the_width_of_the_features(name, size):
 
 
 @pytest.mark.parametrize("name", MAPPINGS)
+@pytest.mark.parametrize("stride", [4, 8, 16])
+def test_a_finer_space_has_as_many_layers_and_more_places(name, stride):
+    finer, usual = (MAPPINGS[name](CHANNELS, 24, 4, Norm(), n) for n in (stride, 32))
+    assert codes(finer, torch.rand(2, 1, 64, 96), 1, 3).shape == (2, 24, 64 // stride, 96 // stride)
+    assert [p.shape for p in finer.conditional()] == [p.shape for p in usual.conditional()]
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
 def test_conditions_differ_once_they_are_trained_and_maps_stay_apart(name):
     torch.manual_seed(0)
     mapping, maps = MAPPINGS[name](CHANNELS, 24, 2, Norm()).double(), torch.rand(3, 1, 64, 64).double()

@@ -7,6 +7,7 @@ import torch
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse
+from labelgrid.simulation.analyses import joint_maps
 from labelgrid.train.mappings import MAPPINGS, Norm
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.conftest import SIMULATE, finished_study
@@ -22,6 +23,9 @@ rounds = 0
 """
 
 
+NUMBERS = ("distance", "distance to other images", "own label nearest")
+
+
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
     return finished_study(tmp_path_factory.mktemp("learnt"), SIMULATE + ARMS)
@@ -30,11 +34,24 @@ def learnt(tmp_path_factory):
 def test_each_pair_of_the_networks_with_the_term_is_shown(learnt, tmp_path: Path) -> None:
     result = analyse(learnt.folder, "joint_maps", tmp_path)
     pairs = {(f.keys["source"], f.keys["target"]) for f in result.findings if f.run.name == "mtpsl"}
-    assert len(pairs) == 6 and all(0 <= f.result.value <= 2 for f in result.findings)
-    assert {f.run.name for f in result.findings} == {"mtpsl"}
+    assert len(pairs) == 6 and {f.run.name for f in result.findings} == {"mtpsl"}
+    found = {name: [f for f in result.findings if f.result.name == name] for name in NUMBERS}
+    assert sum(map(len, found.values())) == len(result.findings) == 18 and {f.count for f in result.findings} == {3}
+    assert all(0 <= f.result.value <= 2 for name in NUMBERS[:2] for f in found[name])
+    shares = [3 * f.result.value / 100 for f in found["own label nearest"]]
+    assert shares == pytest.approx([round(share) for share in shares])
     assert {str(f.keys["image"]) for f in result.findings} == {learnt.made.names[10]}
     written = texts((tmp_path / "joint-maps-mtpsl.svg").read_bytes())
     assert {"depth, predicted", "normals, label", "its map"} <= set(written)
+
+
+def test_own_labels_are_told_from_those_of_other_images() -> None:
+    maps = torch.eye(3)[:, :, None, None]  # three images, three channels, one place
+    found = [result.value for result in joint_maps._numbers(maps, maps)]
+    assert found == [0, 1, 100]
+    found = [result.value for result in joint_maps._numbers(maps, maps.roll(1, 0))]
+    assert found == [1, 0.5, 0]
+    assert [result.name for result in joint_maps._numbers(maps[:1], maps[:1])] == ["distance"]
 
 
 def test_an_image_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
+from labelgrid.train.joint import level_with
 from labelgrid.train.objective import fixed_weights, supervised, task_losses
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.seeding import keyed
@@ -57,6 +58,15 @@ def test_predictions_of_unlabelled_tasks_alone_get_gradients_and_features_none(t
         allow_unused=True,
     )
     assert deepest is None
+
+
+def test_a_finer_joint_space_is_compared_with_the_encoders_map_of_its_stride(tmp_path):
+    training = training_of(tmp_path, replace(LIGHT, stride=8))
+    codes = training.plan.terms["it"].codes(step_of(training))  # images of 32×64 pixels
+    assert codes.sources.shape[1:] == codes.features.shape[1:] and codes.features.shape[2:] == (4, 8)
+    with pytest.raises(RecipeError, match="no map with this stride") as caught:
+        level_with([4, 16, 32], 8, "mtpsl")
+    assert "4, 16, 32" in str(caught.value)
 
 
 def cut(output):
