@@ -27,8 +27,8 @@ class Options:
 
     Args:
         aggregator: a class of `torchjd.aggregation`. Those with a state, such as `"NashMTL"`, are refused: it belongs
-            to a fixed number of tasks, and a batch may lack some. `"Krum"` and `"TrimmedMean"` need labels of several
-            tasks in every batch.
+            to a fixed number of tasks, and a batch may lack some. `"Krum"` and `"TrimmedMean"` need batches with
+            labels of several tasks, or of one, whose gradient is taken as it is.
         arguments: of this class, such as `{ trim_number = 1 }` for `"TrimmedMean"`.
         at: where the gradients are taken: at the shared `"features"`, with one pass through the encoder, or at the
             shared `"parameters"`, with a pass for each task.
@@ -64,6 +64,8 @@ class AggregatedGradients(Balancer):
         return (torch.stack(list(losses.values())).sum() + step.other).detach()
 
     def _aggregated(self, rows: Tensor) -> Tensor:
+        if len(rows) == 1:
+            return rows[0]
         try:
             return self.aggregator(rows)
         except ValueError as error:
@@ -111,6 +113,8 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
             f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack labels of some.",
             next_step="Choose one without a state, such as UPGrad.",
         )
+    if tasks == 1:
+        return made
     try:
         made(torch.eye(tasks))
     except ValueError as error:

@@ -77,10 +77,22 @@ def test_an_aggregator_that_needs_more_tasks_is_refused(name, arguments):
 def test_a_batch_with_labels_of_too_few_tasks_is_refused(name, arguments):
     balancer, toy = made(name, **arguments), Toy()
     assert balancer.backward(toy.step(FULL)).isfinite()
-    one = PRESENT & torch.tensor([False, True, False])
-    with pytest.raises(TrainingError, match=f"'{name}' cannot aggregate the gradients of 1 task: .* rows") as refusal:
-        balancer.backward(toy.step(one))
+    two = PRESENT & torch.tensor([False, True, True])
+    with pytest.raises(TrainingError, match=f"'{name}' cannot aggregate the gradients of 2 tasks: .* rows") as refusal:
+        balancer.backward(toy.step(two))
     assert "UPGrad" in refusal.value.next_step
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(("name", "arguments"), [("Krum", {"n_byzantine": 0}), ("TrimmedMean", {"trim_number": 1})])
+def test_a_single_tasks_gradient_is_taken_as_it_is(name, arguments):
+    one = PRESENT & torch.tensor([False, True, False])
+    balancer, toy = made(name, **arguments), Toy()
+    balancer.backward(toy.step(one))
+    wanted = toy.gradients(toy.shares(one, "image_mean", WEIGHTS)["b"] + toy.other())
+    for key, found in toy.found().items():
+        torch.testing.assert_close(found, wanted[key])
+    assert toy.found()["0.weight"].any() and build({"a": 1.0}, REDUCE, Options(name, arguments))
 
 
 @pytest.mark.usefixtures("installed")
