@@ -259,9 +259,11 @@ class Trainer:
     def _refuse_nan_weights(self) -> None:
         """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one.
 
-        The statistics of batch norm count, too: the loss does not depend on them in training.
+        The statistics of batch norm count, too: the loss does not depend on them in training. So do terms' weights.
         """
         wrong = not_finite(self.network.state_dict())
+        for name, term in self.plan.terms.items():
+            wrong |= not_finite({f"{name}.{key}": value for key, value in term.state_dict().items()})
         if wrong:
             raise TrainingError(
                 f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",

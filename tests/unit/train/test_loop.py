@@ -18,6 +18,7 @@ from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
+from labelgrid.train.terms import mtpsl
 from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan, weights_of
@@ -235,10 +236,12 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
 
 
-@pytest.mark.parametrize("name", ["weight", "running_var"])
+@pytest.mark.parametrize("name", ["weight", "running_var", r"mtpsl\.mapping\..*weight"])
 def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path, name):
     plan = toy_plan(data, replace(QUICK, epochs=2))
-    broken = next(value for own, value in plan.network.state_dict().items() if own.endswith(name))
+    plan = replace(plan, terms={"mtpsl": mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light"))})
+    part = plan.terms["mtpsl"] if "mtpsl" in name else plan.network
+    broken = next(value for own, value in part.state_dict().items() if own.endswith(name.rpartition("*")[2]))
 
     class Failing(Silent):
         def advance(self, amount=1, note=""):
@@ -250,7 +253,8 @@ def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kep
     with pytest.raises(TrainingError, match=said):
         fit(plan, tmp_path, Failing())
     kept = load(tmp_path / "last.ckpt")
-    assert kept.epoch == 1 and all(torch.isfinite(v).all() for v in kept.network.values())
+    assert kept.epoch == 1
+    assert all(torch.isfinite(v).all() for state in (kept.network, kept.parts["mtpsl"]) for v in state.values())
 
 
 def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):
