@@ -31,8 +31,8 @@ class Codes:
         pairs: of the batch.
         sources: [p, d, h, w], of each source's prediction.
         targets: [p, d, h, w], of each target's label.
-        features: [p, d, h', w'], the encoder's map with the joint space's stride for each pair's image, without
-            gradient.
+        features: [p, d, h', w'], the encoder's map that the joint space is compared with, of each pair's image,
+            without gradient.
     """
 
     pairs: Pairs
@@ -138,29 +138,31 @@ class JointTerm(Term):
 
     def pictured(
         self, output: Output, targets: Mapping[str, Target], source: str, target: str
-    ) -> tuple[Tensor, Tensor]:
-        """What the mapping's last layer reads of b images: of a source's predictions, and of a target's labels.
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """What the mapping's last layer reads of one image, and what it makes of that.
 
         Args:
-            output: of the images.
-            targets: their labels, at the size of the network's input.
+            output: of one image.
+            targets: its labels, at the size of the network's input.
             source: a task.
-            target: another task, of which the images have labels.
+            target: another task, of which the image has a label.
 
         Returns:
-            [b, c, h, w] each.
+            Of the source's prediction, and of the target's label: the maps [1, c, h, w] that the last layer reads, and
+            those in the joint space, [1, d, h', w'].
         """
         size, numbers = targets[target].value.shape[-2:], [self.names.index(name) for name in (source, target)]
         maps = {
             source: prediction_maps(self.tasks[source], resized(output.final[source], size), None),
             target: label_maps(self.tasks[target], targets[target]),
         }
-        one = torch.zeros(len(targets[target].value), dtype=torch.long, device=targets[target].value.device)
+        one = torch.zeros(1, dtype=torch.long, device=targets[target].value.device)
         conditions = self._conditions(Pairs(one, one + numbers[0], one + numbers[1], one + 1)).chunk(2)
-        first, second = (
+        read = [
             self.mapping.before_last(self.mapping.shared(name, maps[name]), condition)
             for name, condition in zip((source, target), conditions, strict=True)
-        )
+        ]
+        first, second = ((x, self.mapping.from_last(x, one)) for x, one in zip(read, conditions, strict=True))
         return first, second
 
     def _conditions(self, pairs: Pairs) -> Tensor:

@@ -19,9 +19,9 @@ class JointOptions:
     Args:
         mapping: the network that maps into the joint space: SegNet's encoder (NYUv2, Cityscapes), ResNet-18 (PASCAL),
             or a light one.
-        stride: of the joint space: one place for so many pixels in each direction. The maps are compared with the
-            encoder's map of this stride, and have its width. 0: those of its deepest map (the paper). Small images
-            have few places there: 64×96 pixels have 2×3 at stride 32.
+        stride: of the joint space: it has one place for so many pixels in each direction, and the width of the
+            encoder's deepest map with this stride, to which `mtpsl` compares it. 0: 32, and the encoder's deepest map
+            (the paper). At stride 32, small images have few places: 64×96 pixels have 2×3.
         condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`, the same for both of its
             maps (released); `"none"`: "w/o cond".
         divide: by the number of the image's source tasks (1/|U|, the paper); `false` sums over pairs (released).

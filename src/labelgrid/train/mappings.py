@@ -136,7 +136,10 @@ class JointMapping(nn.Module):
 
     def forward(self, shared: Tensor, condition: Tensor) -> Tensor:
         """The joint space [m, width, h', w'] of what `shared` returned, under the condition of each, [m]."""
-        x = self.before_last(shared, condition)
+        return self.from_last(self.before_last(shared, condition), condition)
+
+    def from_last(self, x: Tensor, condition: Tensor) -> Tensor:
+        """The joint space of what `before_last` returned under the same condition."""
         for part in self.rest[self.last :]:
             x = part(x, condition)
         return x

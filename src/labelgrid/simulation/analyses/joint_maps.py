@@ -3,14 +3,17 @@
 MTPSL's figure 3. For an image and each ordered pair of tasks: the source's prediction and the target's label, as the
 mapping reads them, and their maps before the mapping's last layer, less the mean map of several images (a pattern of
 the border that all share), averaged over channels. The networks are the last ones of the runs with the smallest seed
-that were trained with the term `mtpsl`. The numbers of each pair are the mean distance of the two maps of an image,
-that of maps of different images, and how often an image's label has the nearest map of all labels to its prediction.
+that were trained with the term `mtpsl`.
+
+The numbers are of the maps in the joint space, as the term compares them, over these images: the mean distance of an
+image's prediction to its label, that to the labels of the other images, and how often an image's own label is the
+nearest; by chance it would be in 100 / images percent.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, permutations
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -21,11 +24,11 @@ from pydantic import Field
 from torch import Tensor
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.dataset import labels_of
+from labelgrid.data.dataset import labels_of, nonempty_label
 from labelgrid.data.frame import label_of
 from labelgrid.data.loader import eval_batches
 from labelgrid.errors import ProjectError
-from labelgrid.nets.network import Output
+from labelgrid.nets.network import Raw
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
@@ -39,6 +42,7 @@ from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map, heat_map
 from labelgrid.train.joint import JointTerm
+from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import resized
 from labelgrid.train.pairs import distance
 
@@ -52,11 +56,27 @@ class Options:
 
     Args:
         id: of the image that is shown, of the test split; "": the first one with a label of every task.
-        images: how many with labels of every task are compared, beginning with that one.
+        images: how many are compared, beginning with that one; all have labels of every task and, at the network's
+            input, its size.
     """
 
     id: str = ""
     images: Annotated[int, Field(ge=2, le=256)] = 24
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is compared of an image.
+
+    Args:
+        batch: the image alone, with its labels.
+        raw: the network's raw outputs.
+        maps: what `JointTerm.pictured` returns for each pair of a source and a target.
+    """
+
+    batch: Batch
+    raw: Raw
+    maps: Mapping[tuple[str, str], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]
 
 
 class JointMaps:
@@ -80,70 +100,82 @@ class JointMaps:
                 context, model = restore(project, fit)
                 term = model.terms.get(TERM)
                 if isinstance(term, JointTerm):
-                    batch = self._batch(context)
-                    with torch.inference_mode():
-                        yield from self._pairs(run, context, term, batch, model.network(batch.images))
+                    yield from self._pairs(run, context, term, self._seen(context, model, term))
             progress.advance()
 
-    def _batch(self, context: RoundContext) -> Batch:
-        """The images with their labels, at the size of the network's input; the one that is shown is the first.
+    def _images(self, context: RoundContext) -> list[str]:
+        """The images with a label of every task, the one that is shown first.
 
         Raises:
-            ProjectError: no image has a label of every task, or `id` is none of the data set's.
+            ProjectError: there is none, or `id` is none of them.
         """
-        data, tasks = hidden_data(context.project), context.definitions
+        data, tasks = hidden_data(context.project), context.definitions.values()
         images = [row.image_id for row in context.project.store.images(("heldout",))]
-        complete = (image for image in images if len(labels_of(data, tasks, image)) == len(tasks))
-        shown = self.options.id or next(complete, "")
-        if shown not in images or len(labels_of(data, tasks, shown)) != len(tasks):
+        complete = [image for image in images if all(nonempty_label(data, image, task) is not None for task in tasks)]
+        shown = self.options.id or next(iter(complete), "")
+        if shown not in complete:
             raise ProjectError(
                 f"'{shown}' has no label of every task." if shown else "No image has a label of every task.",
                 where=str(context.project.folder),
                 next_step="Name an image with all labels as `id`.",
                 unchanged="Nothing was written.",
             )
-        others = islice((image for image in complete if image != shown), self.options.images - 1)
-        chosen, known = [shown, *others], partial(labels_of, data, tasks)
-        return next(iter(eval_batches(data, tasks, chosen, context.recipe.data, batch=len(chosen), known=known)))
+        return [shown, *(image for image in complete if image != shown)]
 
-    def _pairs(
-        self, run: Run, context: RoundContext, term: JointTerm, batch: Batch, output: Output
-    ) -> Iterator[Finding]:
+    def _seen(self, context: RoundContext, model: TrainedModel, term: JointTerm) -> list[Seen]:
+        """What is compared, image by image."""
+        data, tasks = hidden_data(context.project), context.definitions
+        seen: list[Seen] = []
+        known, images = partial(labels_of, data, tasks), self._images(context)
+        for batch in eval_batches(data, tasks, images, context.recipe.data, batch=1, known=known):
+            if seen and batch.images.shape != seen[0].batch.images.shape:
+                continue
+            with torch.inference_mode():
+                output = model.network(batch.images)
+                maps = {pair: term.pictured(output, batch.targets, *pair) for pair in permutations(term.names, 2)}
+            seen.append(Seen(batch, output.final, maps))
+            if len(seen) == self.options.images:
+                break
+        return seen
+
+    def _pairs(self, run: Run, context: RoundContext, term: JointTerm, seen: Sequence[Seen]) -> Iterator[Finding]:
         rows: list[tuple[str, list[Picture | None]]] = []
         for source, target in permutations(term.names, 2):
-            mapped = term.pictured(output, batch.targets, source, target)
-            rows.append(("", _pictures(context, batch, output, (source, target), mapped)))
-            keys = {"image": batch.ids[0], "source": source, "target": target}
-            for result in _numbers(*mapped):
-                yield Finding(run, keys, result, len(batch.ids))
-        self.grids.append(PictureGrid(f"joint-maps-{run.name}", f"{run.name}: {batch.ids[0]}", rows))
+            sides = list(zip(*(one.maps[source, target] for one in seen), strict=True))
+            read, codes = ([torch.cat([maps[kind] for maps in side]) for side in sides] for kind in (0, 1))
+            rows.append(("", _pictures(context, seen[0], (source, target), [without_common(maps) for maps in read])))
+            for result in _numbers(*codes):
+                yield Finding(run, {"source": source, "target": target}, result, len(seen))
+        title = f"{run.name}: {seen[0].batch.ids[0]}"
+        self.grids.append(PictureGrid(f"joint-maps-{run.name}", title, rows))
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
         """As `Analysis.drawings`: one grid for each network."""
         return self.grids
 
 
-def _pictures(
-    context: RoundContext, batch: Batch, output: Output, pair: tuple[str, str], mapped: Sequence[Tensor]
-) -> list[Picture | None]:
-    """The first image's prediction and label of a source and a target, and their maps, as pictures."""
-    (source, target), size = pair, batch.images.shape[-2:]
+def without_common(maps: Tensor) -> Tensor:
+    """The first of several images' maps [n, c, h, w] less their mean, [1, c, h, w]; a single map as it is."""
+    return maps[:1] - maps.mean(0) if len(maps) > 1 else maps
+
+
+def _pictures(context: RoundContext, seen: Seen, pair: tuple[str, str], maps: Sequence[Tensor]) -> list[Picture | None]:
+    """An image's prediction and label of a source and a target, and their maps, as pictures."""
+    (source, target), size = pair, seen.batch.images.shape[-2:]
     task = context.tasks[source]
-    prediction = label_of(task.to_target(task.activate(resized(output.final[source][:1], size))))
-    truth = label_of(batch.targets[target][:1])
-    shown = [(source, "predicted", prediction), (target, "label", truth)]
+    prediction = label_of(task.to_target(task.activate(resized(seen.raw[source], size))))
+    shown = [(source, "predicted", prediction), (target, "label", label_of(seen.batch.targets[target]))]
     pictures: list[Picture | None] = []
-    for (name, kind, label), maps in zip(shown, mapped, strict=True):
-        own = maps[:1] - maps.mean(0) if len(maps) > 1 else maps
+    for (name, kind, label), one in zip(shown, maps, strict=True):
         pictures += [
             Picture(colour_map(context.definitions[name], label.value, label.valid), f"{name}, {kind}"),
-            Picture(_heat(own, size), "its map"),
+            Picture(_heat(one, size), "its map"),
         ]
     return pictures
 
 
 def _numbers(sources: Tensor, targets: Tensor) -> list[Result]:
-    """What tells the maps [b, c, h, w] of one image from those of two."""
+    """What tells the joint maps [n, d, h, w] of one image's prediction and label from those of two images."""
     count = len(sources)
     apart = torch.stack([distance(one.expand_as(targets), targets) for one in sources])
     own = apart.diagonal()

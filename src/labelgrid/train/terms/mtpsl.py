@@ -43,7 +43,7 @@ class CrossTaskConsistency(JointTerm):
 
     Source: MTPSL eq. 4: (1/|U|) sum over s in U, t in T of L_ct(m(y_s), m(y_t)) + R(f, m(y_s)) + R(f, m(y_t)), with the
     prediction y_s and the label y_t. All are 1 - cos over channels, averaged over the places of the maps. As in the
-    released code the features f, the encoder's deepest map, get no gradient.
+    released code the features f, the encoder's deepest map (or that of `stride`), get no gradient.
     """
 
     contrasts: Tensor

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -40,9 +42,26 @@ def test_each_pair_of_the_networks_with_the_term_is_shown(learnt, tmp_path: Path
     assert all(0 <= f.result.value <= 2 for name in NUMBERS[:2] for f in found[name])
     shares = [3 * f.result.value / 100 for f in found["own label nearest"]]
     assert shares == pytest.approx([round(share) for share in shares])
-    assert {str(f.keys["image"]) for f in result.findings} == {learnt.made.names[10]}
     written = texts((tmp_path / "joint-maps-mtpsl.svg").read_bytes())
     assert {"depth, predicted", "normals, label", "its map"} <= set(written)
+
+
+def test_an_image_with_an_empty_label_is_left_out(learnt, tmp_path: Path) -> None:
+    label = learnt.made.label(learnt.made.names[11], "depth")
+    kept = label.read_bytes()
+    cv2.imwrite(str(label), np.zeros_like(cv2.imread(str(label), cv2.IMREAD_UNCHANGED)))
+    try:
+        result = analyse(learnt.folder, "joint_maps", tmp_path)
+    finally:
+        label.write_bytes(kept)
+    assert {f.count for f in result.findings} == {2}
+
+
+def test_what_all_images_share_is_left_out_of_the_picture() -> None:
+    common, own = torch.rand(1, 2, 3, 4), torch.rand(3, 2, 3, 4)
+    own -= own.mean(0)
+    torch.testing.assert_close(joint_maps.without_common(common + own), own[:1])
+    assert joint_maps.without_common(common) is common
 
 
 def test_own_labels_are_told_from_those_of_other_images() -> None:
@@ -65,6 +84,5 @@ def test_what_is_pictured_leads_to_what_is_compared() -> None:
         mapping = build({"a": 1}, 8, 2, Norm())
         shared, condition = mapping.shared("a", torch.rand(2, 1, 64, 64)), torch.tensor([0, 1])
         x = mapping.before_last(shared, condition)
-        for part in mapping.rest[mapping.last :]:
-            x = part(x, condition)
-        torch.testing.assert_close(x, mapping(shared, condition))
+        torch.testing.assert_close(mapping.from_last(x, condition), mapping(shared, condition))
+        assert x.shape[1:] != (8, 2, 2) or not torch.equal(x, mapping(shared, condition))
