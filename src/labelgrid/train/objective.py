@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from labelgrid.errors import RecipeError
-from labelgrid.nets.network import Output, Raw
+from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 from labelgrid.train.options import ObjectiveOptions
@@ -118,8 +118,3 @@ def rescaled(losses: Mapping[str, Tensor], present: Tensor) -> dict[str, Tensor]
 def targets_present(targets: Mapping[str, Target], names: Sequence[str]) -> Tensor:
     """Bool [b, t]: True where an image has a valid pixel of a task."""
     return torch.stack([targets[name].present for name in names], 1)
-
-
-def not_finite(losses: Mapping[str, Tensor]) -> Raw:
-    """The losses with a value that is not finite, by name."""
-    return {name: loss for name, loss in losses.items() if not bool(torch.isfinite(loss).all())}

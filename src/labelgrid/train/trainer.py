@@ -21,8 +21,9 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.finite import not_finite, trained_values
 from labelgrid.train.normalised import refuse_tiny
-from labelgrid.train.objective import not_finite, rescaled, targets_present, task_losses
+from labelgrid.train.objective import rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
 
 
@@ -259,11 +260,10 @@ class Trainer:
     def _refuse_nan_weights(self) -> None:
         """Refuse to end an epoch with weights that are not finite: a checkpoint of them would replace a sound one.
 
-        The statistics of batch norm count, too: the loss does not depend on them in training. So do terms' weights.
+        The statistics of batch norm count, too: the loss does not depend on them in training.
         """
-        wrong = not_finite(self.network.state_dict())
-        for name, term in self.plan.terms.items():
-            wrong |= not_finite({f"{name}.{key}": value for key, value in term.state_dict().items()})
+        modules = {"": self.network, **self.plan.terms, "balancer": self.plan.balancer}
+        wrong = not_finite(trained_values(modules))
         if wrong:
             raise TrainingError(
                 f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",

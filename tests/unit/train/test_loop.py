@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from lightning_fabric.plugins import MixedPrecision
 from labelgrid.errors import TrainingError
 from labelgrid.nets.network import Network
 from labelgrid.progress import Silent
+from labelgrid.train.balance import uncertainty
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.loop import fit
+from labelgrid.train.objective import fixed_weights, supervised
 from labelgrid.train.options import TrainOptions
 from labelgrid.train.term import Term
 from labelgrid.train.terms import mtpsl
@@ -27,6 +30,7 @@ COVERS = [
     "labelgrid.train.options",
     "labelgrid.train.term",
     "labelgrid.train.balance.fixed",
+    "labelgrid.train.finite",
 ]
 QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
 
@@ -236,11 +240,17 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
 
 
-@pytest.mark.parametrize("name", ["weight", "running_var", r"mtpsl\.mapping\..*weight"])
+@pytest.mark.parametrize("name", ["weight", "running_var", r"mtpsl\.mapping\..*weight", r"balancer\..*"])
 def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path, name):
     plan = toy_plan(data, replace(QUICK, epochs=2))
-    plan = replace(plan, terms={"mtpsl": mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light"))})
-    part = plan.terms["mtpsl"] if "mtpsl" in name else plan.network
+    term, weights = (
+        mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light")),
+        fixed_weights(plan.tasks, plan.objective),
+    )
+    balancer = uncertainty.build(weights, partial(supervised, reduction="image_mean"), uncertainty.Options())
+    term.register_buffer("best", torch.tensor(torch.inf))  # a buffer may hold anything
+    plan = replace(plan, terms={"mtpsl": term}, balancer=balancer)
+    part = {"m": term, "b": balancer}.get(name[0], plan.network)
     broken = next(value for own, value in part.state_dict().items() if own.endswith(name.rpartition("*")[2]))
 
     class Failing(Silent):
@@ -254,7 +264,8 @@ def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kep
         fit(plan, tmp_path, Failing())
     kept = load(tmp_path / "last.ckpt")
     assert kept.epoch == 1
-    assert all(torch.isfinite(v).all() for state in (kept.network, kept.parts["mtpsl"]) for v in state.values())
+    states = (kept.network, kept.balancer, {**kept.parts["mtpsl"], "best": torch.zeros(1)})
+    assert all(torch.isfinite(v).all() for state in states for v in state.values())
 
 
 def test_no_label_and_another_trainings_checkpoint_are_refused(data, tmp_path):
