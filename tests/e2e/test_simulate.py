@@ -148,6 +148,8 @@ def test_a_dry_run_lists_the_arms_and_makes_nothing(studies: Path) -> None:
     shown = done(*words(studies, "dry"), "--strategy", "partal", "--dry-run").out
     assert re.search(r"partal +│ strategy │ +1 │ +2 │ +16 │ +4 │", shown) and "random_cells" not in shown, shown
     assert re.search(r"3 runs, \d+ steps at most: about \d+ (s|min), 2 at a time, in \d\.\d GiB", shown), shown
+    two = done(*words(studies, "dry"), "--strategy", "partal", "--seeds", "2", "--dry-run").out
+    assert re.search(r"partal +│ strategy │ +2 │ +4 │ +16 │ +8 │", two), two
     assert not (studies / "dry").exists()
     assert "All runs are done" in done(*words(studies, "whole"), "--dry-run").out
 

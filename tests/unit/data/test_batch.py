@@ -3,12 +3,14 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import torch
 
-from labelgrid.data.batch import Item, collate
+from labelgrid.data.batch import Item, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.transforms import DataOptions, fitted, place_label
 from labelgrid.labels.codec import LabelArray
+from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import definitions
 from tests.support import task_rows
 
@@ -80,3 +82,16 @@ def test_views_and_strides_keep_the_classes_that_were_annotated():
         label_of(target_of(label)),
     ]
     assert all((view.annotated == label.annotated).all() for view in views)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_batches_without_known_labels_beside_one_with_some_get_ones_that_are_nowhere_valid(first):
+    plain = collate([Item("a", image(), {}), Item("b", image(), {})], TASKS, DataOptions())
+    given = dataclasses.replace(plain, known={"depth": Target(torch.rand(2, 1, 6, 8), torch.ones(2, 1, 6, 8).bool())})
+    batches = [plain, given] if first == 0 else [given, plain]
+    images, known = network_inputs(batches)
+    assert len(images) == 4 and set(known) == set(TASKS)
+    assert known["depth"].present.tolist() == ([False, False, True, True] if first == 0 else [True, True, False, False])
+    rows = slice(2, 4) if first == 0 else slice(0, 2)
+    assert torch.equal(known["depth"].value[rows], given.known["depth"].value)
+    assert not known["semseg"].valid.any() and network_inputs([plain, plain])[1] is None
