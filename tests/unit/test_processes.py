@@ -1,4 +1,4 @@
-"""A process that was begun for another ends when that one is gone, and only then."""
+"""A process that was started by another one ends when that one ends, and only then."""
 
 import multiprocessing
 import signal

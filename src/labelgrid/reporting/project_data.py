@@ -141,7 +141,7 @@ def _hints(folder: Path, content: ProjectReport, fits: Mapping[int, Fit]) -> dic
     """What each section lacks, and the command that provides it."""
     hints = {
         "metrics": _metrics_hint(folder, content),
-        "rounds": None if content.rounds else Hint("No round has begun yet.", content.next_step),
+        "rounds": None if content.rounds else Hint("No round has started yet.", content.next_step),
         "picks": _picks_hint(folder, content),
         "training": _training_hint(folder, content, fits),
     }

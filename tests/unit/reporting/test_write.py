@@ -96,7 +96,7 @@ def test_a_new_project_s_report_says_what_is_missing_and_how_to_go_on(project: P
     quoted = f"'{project.folder}'"
     assert "The held-out images have no labels yet" in shown.section("curves").words
     assert f"labelgrid export {quoted} --round 0" in shown.section("curves").words
-    assert "No round has begun yet." in shown.section("rounds").words
+    assert "No round has started yet." in shown.section("rounds").words
     assert f"Nothing has been picked yet. Next: labelgrid query {quoted} --budget N" in shown.section("picks").words
     training = shown.section("training").words
     assert "No network has been trained yet. Next: labelgrid" in training and "labelgrid fit" not in training

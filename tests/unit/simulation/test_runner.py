@@ -1,4 +1,4 @@
-"""Laws of how runs are carried out: in order, apart, begun again when they die, never two of one."""
+"""Laws of how runs are carried out: in order, in processes of their own, restarted when they die, never two of one."""
 
 import os
 import signal

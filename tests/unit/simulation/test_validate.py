@@ -96,7 +96,7 @@ def test_what_cannot_be_run_is_refused_before_it_is(tmp_path: Path, changes: dic
     assert not (tmp_path / "out").exists()
 
 
-def test_what_was_begun_is_gone_on_with(tmp_path: Path) -> None:
+def test_earlier_runs_are_resumed(tmp_path: Path) -> None:
     first = study_request(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
     assert widened(first) == first
     keep(first)
