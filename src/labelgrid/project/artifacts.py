@@ -95,11 +95,19 @@ class PickRecord:
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """An epoch of a training: a line of `log.jsonl`. `val` holds the metrics on the validation images, if any."""
+    """An epoch of a training: a line of `log.jsonl`.
+
+    Args:
+        epoch: its number, from 1.
+        loss: the mean loss of each task over its labels.
+        val: the metrics on the validation images, if there are any.
+        terms: the mean loss of each term over the images, weighted, by `term.name`.
+    """
 
     epoch: int
     loss: Mapping[str, float]
     val: Mapping[str, float] = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict)
 
 
 def read_fit(folder: Path) -> Fit | None:

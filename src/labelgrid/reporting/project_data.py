@@ -131,7 +131,7 @@ def _newest_training(project: ProjectFolder, rows: Sequence[RoundRow]) -> Traini
             losses: dict[str, dict[int, float]] = {}
             for epoch in epochs:
                 val = {"validation: loss_mtl": epoch.val["loss_mtl"]} if "loss_mtl" in epoch.val else {}
-                for name, loss in {**epoch.loss, **val}.items():
+                for name, loss in {**epoch.loss, **epoch.terms, **val}.items():
                     losses.setdefault(name, {})[epoch.epoch] = loss
             return Training(row.number, losses)
     return None

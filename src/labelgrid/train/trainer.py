@@ -22,6 +22,7 @@ from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
 from labelgrid.train.finite import not_finite, trained_values
+from labelgrid.train.means import Means
 from labelgrid.train.normalised import refuse_tiny
 from labelgrid.train.objective import rescaled, targets_present, task_losses
 from labelgrid.train.plan import Plan
@@ -147,21 +148,24 @@ class Trainer:
         plan, started = self.plan, time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
         self._modes()
-        sums, steps = {name: [0.0, 0] for name in plan.tasks}, min(plan.steps_per_epoch, plan.steps - self.step)
+        tasks, terms, steps = Means(), Means(), min(plan.steps_per_epoch, plan.steps - self.step)
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
-            losses, present = self.train_step(batch.to(self.fabric.device), index)
-            for column, (name, loss) in enumerate(losses.items()):
-                sums[name][0] += float(loss.detach().sum())
-                sums[name][1] += int(present[:, column].sum())
+            losses, present, others = self.train_step(batch.to(self.fabric.device), index)
+            tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
+            terms.add(others, {name: len(loss) for name, loss in others.items()})
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
         self._refuse_nan_weights()
         self.epoch += 1
-        means = {name: total / count for name, (total, count) in sums.items() if count}
         seconds = round(time.perf_counter() - started, 3)
-        return {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": means}
+        record = {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": tasks.means()}
+        return record | ({"terms": terms.means()} if plan.terms else {})
 
-    def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor]:
-        """Do one optimiser step; return the unweighted task losses, [b] each, and the mask of labels, bool [b, t]."""
+    def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
+        """Do one optimiser step.
+
+        Returns:
+            The unweighted task losses, [b] each, the mask of labels, bool [b, t], and the terms' losses, [b] each.
+        """
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
         batch = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
@@ -197,7 +201,7 @@ class Trainer:
             )
         self.terms.after_step(steps, lambda own: self._refuse_nan(own, batch))
         self.step += 1
-        return losses, present
+        return losses, present, term_losses
 
     def _optimise(self, step: TaskLosses) -> None:
         """Back-propagate the losses of a step and let the optimiser step."""

@@ -54,14 +54,20 @@ def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_o
     (tmp_path / "fit.json").write_text(json.dumps(FIT | {"of a later program": 1}))
     (tmp_path / "picks.json").write_text(json.dumps([PICK, PICK | {"score": None}]))
     (tmp_path / "fit").mkdir()
-    lines = [{"epoch": 1, "lr": 0.1, "loss": {"depth": 1.5}}, {"epoch": 2, "loss": {}, "val": {"loss_mtl": 2.5}}]
+    lines = [
+        {"epoch": 1, "lr": 0.1, "loss": {"depth": 1.5}},
+        {"epoch": 2, "loss": {}, "val": {"loss_mtl": 2.5}, "terms": {"it.mse": 1.0}},
+    ]
     (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_fit(tmp_path) == Fit(**FIT)
     assert read_picks(tmp_path) == [
         PickRecord("a.jpg", "depth", 0.5, 2.0, "it", request_id="r1-1"),
         PickRecord("a.jpg", "depth", None, 2.0, "it", request_id="r1-1"),
     ]
-    assert read_log(tmp_path) == [EpochRecord(1, {"depth": 1.5}), EpochRecord(2, {}, {"loss_mtl": 2.5})]
+    assert read_log(tmp_path) == [
+        EpochRecord(1, {"depth": 1.5}),
+        EpochRecord(2, {}, {"loss_mtl": 2.5}, {"it.mse": 1.0}),
+    ]
 
 
 def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(tmp_path: Path) -> None:

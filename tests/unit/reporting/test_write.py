@@ -73,7 +73,8 @@ def fit(project: ProjectFolder, labels: int, rmse: float, *, measured: str = "th
     """Open a round and leave what `labelgrid fit` leaves."""
     number = project.store.open_round().number
     folder, model = project.round_folder(number), f"model {number}"
-    write_text(folder / "fit" / "log.jsonl", json.dumps({"epoch": 1, "loss": {"depth": 0.375}}) + "\n")
+    losses = {"epoch": 1, "loss": {"depth": 0.375}, "terms": {"crop.mse": 0.125}}
+    write_text(folder / "fit" / "log.jsonl", json.dumps(losses) + "\n")
     kept = {"round": number, "model": model, "labels": {"semseg": labels, "depth": labels}, "spent": 11.0 * labels}
     depth = {"RMSE": asdict(Result("RMSE", rmse, "m", "lower"))}
     heldout = {"heldout_labels": {"depth": 2}, "heldout_spent": 2.0, "metrics": {"depth": depth}, "loss_mtl": 2 * rmse}
@@ -174,7 +175,7 @@ def test_a_campaign_s_figures_rounds_picks_and_training_are_all_there(project: P
     assert [image["src"] for image in picks.named("img")] == [
         f"data:image/jpeg;base64,{code}" for code in ("aW1hZ2U=", "cHJlZGljdGlvbg==", "dW5jZXJ0YWludHk=")
     ]
-    assert shown.section("training").tables[0] == [["epoch", "depth"], ["1", "0.375"]]
+    assert shown.section("training").tables[0] == [["epoch", "depth", "crop.mse"], ["1", "0.375", "0.125"]]
     assert "pad_net on mobilenetv2_100" in shown.words and project.store.pool_hash() in shown.words
     assert project_report(project).hints == {}
 

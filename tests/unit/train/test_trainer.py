@@ -22,6 +22,7 @@ from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
+COVERS = ["labelgrid.train.means"]
 QUICK = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, device="cpu")
 
 
@@ -93,7 +94,7 @@ def plain_training(plan):
     for epoch in range(2):
         torch.manual_seed(seed_of(plan.seed, "dropout", epoch))
         plan.network.train()
-        sums = {name: [] for name in plan.tasks}
+        sums, of_terms = {name: [] for name in plan.tasks}, {"scaled.size": [], "scaled.scale": []}
         batches = train_batches(
             *(plan.source, plan.definitions, plan.train, plan.data),
             batch=3,
@@ -112,8 +113,10 @@ def plain_training(plan):
                 sums[name] += loss[present[:, column]].tolist()
             own = {n: weigh[n] * (loss * batch.weights[:, i]) for i, (n, loss) in enumerate(losses.items())}
             size = output.features.shared.square().mean((1, 2, 3))
-            other = (0.01 * term.scale * size).mean()
-            other = other + (term.scale - term.own.detach()).square().expand(3).mean()
+            size, scale = 0.01 * term.scale * size, (term.scale - term.own.detach()).square().expand(3)
+            other = size.mean() + scale.mean()
+            for name, loss in zip(of_terms, (size, scale), strict=True):
+                of_terms[name] += loss.tolist()
             for group in optimiser.param_groups:
                 group["lr"] = plan.learning_rate(epoch, step)
             optimiser.zero_grad()
@@ -123,8 +126,9 @@ def plain_training(plan):
             with torch.no_grad():
                 term.own -= 0.1 * 2 * term.own
             step += 1
-        means = {name: sum(found) / len(found) for name, found in sums.items()}
-        log.append({"epoch": epoch + 1, "step": step, "lr": plan.learning_rate(epoch, step - 1), "loss": means})
+        losses, terms = ({n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms))
+        rate = plan.learning_rate(epoch, step - 1)
+        log.append({"epoch": epoch + 1, "step": step, "lr": rate, "loss": losses, "terms": terms})
     return log, plan.network.state_dict()
 
 
@@ -144,6 +148,7 @@ def test_the_trainer_is_a_plain_loop_of_torch(data):
         assert set(record) == {*wanted, "seconds"} and 0 < record["seconds"] < 3600
         assert [record[key] for key in ("epoch", "step", "lr")] == [wanted[key] for key in ("epoch", "step", "lr")]
         assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-6)
+        assert record["terms"] == pytest.approx(wanted["terms"], rel=1e-6)
     assert progress.notes == [(3, "epoch 1/2")] * 2 + [(3, "epoch 2/2")] * 2
     torch.testing.assert_close(plan.network.state_dict(), state, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(plan.terms["scaled"].state_dict(), other.terms["scaled"].state_dict())
