@@ -58,23 +58,23 @@ def label_by_hand(name, target, image):
     return value / (value.max() + 1e-12) if name == "depth" else (value + 1) / 2
 
 
-def one_map(mapping, name, x, condition, pools=4):
+def one_map(mapping, name, x, condition, pools=4, rectify=True):
     """One map [c, h, w] through the light mapping: convolution, batch norm of this map alone, condition, ReLU, pool.
 
     Its input layer has stride 2; the last of its four layers do without a pool where there are fewer.
     """
 
-    def layer(one, x, condition, stride=1):
+    def layer(one, x, condition, stride=1, rectify=True):
         x = functional.conv2d(x, one.convolution.weight, stride=stride, padding=1)
         x = functional.batch_norm(x, None, None, one.weight, one.bias, training=True)
         if condition is not None and one.scale is not None:
             x = (condition @ one.scale)[None, :, None, None] * x + (condition @ one.shift)[None, :, None, None]
-        return functional.relu(x)
+        return functional.relu(x) if rectify else x
 
     x = layer(mapping.inputs[name].layer, x[None], None, stride=2)
     layers = [mapping.first, *(part for part in mapping.rest if hasattr(part, "convolution"))]
     for i, one in enumerate(layers):
-        x = layer(one, x, condition)
+        x = layer(one, x, condition, rectify=rectify or i < 3)
         x = functional.max_pool2d(x, 2) if i < pools else x
     return x[0]
 
@@ -111,8 +111,8 @@ def slow_mtpsl(step, term, labelled):
                 condition[1][3 * t + s if options.condition == "input" else 3 * s + t] = 1
                 prediction = by_hand(names[s], output.final[names[s]][n], size, noise.get(n))
                 label = label_by_hand(names[t], batch.targets[names[t]], n)
-                first = one_map(term.mapping, names[s], prediction, condition[0], pools)
-                second = one_map(term.mapping, names[t], label, condition[1], pools)
+                first = one_map(term.mapping, names[s], prediction, condition[0], pools, options.rectify)
+                second = one_map(term.mapping, names[t], label, condition[1], pools, options.rectify)
                 f = output.features.levels[level][n].detach()
                 sums["consistency"] += cosine(first, second)
                 sums["regulariser"] += cosine(first, f) + cosine(second, f)
@@ -132,6 +132,7 @@ def slow_mtpsl(step, term, labelled):
         {"sources": "all"},
         {"maps": 3},
         {"stride": 8},
+        {"stride": 8, "rectify": False},
         {"view": "crop", "zooms": (1.5,)},
     ],
     ids=lambda changes: "-".join(map(str, changes)) or "paper",

@@ -67,7 +67,8 @@ class JointTerm(Term):
         channels = {name: task.channels for name, task in tasks.items()}
         conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
         norm, stride = Norm(options.norm == "map"), options.stride or 32
-        self.mapping = MAPPINGS[options.mapping](channels, self.width, conditions, norm, stride)
+        build = MAPPINGS[options.mapping]
+        self.mapping = build(channels, self.width, conditions, norm, stride, rectify=options.rectify)
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The named losses of each pair, [p] each, weighted."""

@@ -22,6 +22,8 @@ class JointOptions:
         stride: of the joint space: it has one place for so many pixels in each direction, and the width of the
             encoder's deepest map with this stride, to which `mtpsl` compares it. 0: 32, and the encoder's deepest map
             (the paper). At stride 32, small images have few places: 64×96 pixels have 2×3.
+        rectify: the mapping ends with ReLU (the paper), as its encoder does. `false` where the encoder's maps have
+            negative values, as MobileNetV2's and ConvNeXt's have: maps without any cannot come near them.
         condition: holds the `"input"` task and the pair (the paper); or the ordered `"pair"`, the same for both of its
             maps (released); `"none"`: "w/o cond".
         divide: by the number of the image's source tasks (1/|U|, the paper); `false` sums over pairs (released).
@@ -43,6 +45,7 @@ class JointOptions:
 
     mapping: Literal["segnet", "light", "resnet18"] = "segnet"
     stride: Literal[0, 4, 8, 16, 32] = 0
+    rectify: bool = True
     condition: Literal["input", "pair", "none"] = "input"
     divide: bool = True
     sources: Sources = "unlabelled"

@@ -48,12 +48,22 @@ class Layer(nn.Module):
 
     Args:
         conditions: their number; 0: the layer has none.
+        rectify: end with ReLU.
     """
 
     def __init__(
-        self, inputs: int, width: int, conditions: int, norm: Norm, *, kernel: int = 3, stride: int = 1
+        self,
+        inputs: int,
+        width: int,
+        conditions: int,
+        norm: Norm,
+        *,
+        kernel: int = 3,
+        stride: int = 1,
+        rectify: bool = True,
     ) -> None:
         super().__init__()
+        self.rectify = rectify
         self.convolution = nn.Conv2d(inputs, width, kernel, stride, kernel // 2, bias=False)
         self.norm, self.weight, self.bias = norm, nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
         self.scale = nn.Parameter(torch.ones(conditions, width)) if conditions else None
@@ -71,7 +81,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """Maps [m, inputs, h, w] and the condition of each, [m] -> [m, width, h', w']."""
-        return torch.relu(self.conditioned(self.normalised(x), condition))
+        x = self.conditioned(self.normalised(x), condition)
+        return torch.relu(x) if self.rectify else x
 
 
 class Pool(nn.Module):
@@ -85,8 +96,11 @@ class Pool(nn.Module):
 class ConditionalBlock(nn.Module):
     """A basic residual block of ResNet whose two layers have the condition; the last ReLU follows the sum."""
 
-    def __init__(self, inputs: int, width: int, conditions: int, norm: Norm, stride: int) -> None:
+    def __init__(
+        self, inputs: int, width: int, conditions: int, norm: Norm, stride: int, *, rectify: bool = True
+    ) -> None:
         super().__init__()
+        self.rectify = rectify
         self.first = Layer(inputs, width, conditions, norm, stride=stride)
         self.second = Layer(width, width, conditions, norm)
         same = inputs == width and stride == 1
@@ -97,7 +111,7 @@ class ConditionalBlock(nn.Module):
         inner = self.second
         passed = x if self.shortcut is None else self.shortcut.normalised(x)
         found = inner.conditioned(inner.normalised(self.first(x, condition)), condition)
-        return torch.relu(found + passed)
+        return torch.relu(found + passed) if self.rectify else found + passed
 
 
 class InputLayer(nn.Module):
@@ -164,6 +178,7 @@ def by_stages(
     norm: Norm,
     stride: int = 32,
     *,
+    rectify: bool = True,
     stages: Sequence[tuple[int, int]],
     inputs: int = 1,
 ) -> JointMapping:
@@ -176,6 +191,7 @@ def by_stages(
         norm: how it normalises.
         stride: of the joint space, a power of 2 from `inputs` to 32; the last stages do without their maxima if it is
             below 32.
+        rectify: the last layer ends with ReLU, too.
         stages: (width, layers) of each.
         inputs: stride of the input layers.
 
@@ -186,7 +202,8 @@ def by_stages(
     """
     widths = [*(width for width, _ in stages[:-1]), last]
     sizes = [widths[0], *(width for width, (_, count) in zip(widths, stages, strict=True) for _ in range(count))]
-    layers = [Layer(a, b, conditions, norm) for a, b in itertools.pairwise(sizes)]
+    pairs = list(itertools.pairwise(sizes))
+    layers = [Layer(a, b, conditions, norm, rectify=rectify or i < len(pairs)) for i, (a, b) in enumerate(pairs, 1)]
     halvings = (stride // inputs).bit_length() - 1
     ends = set(list(itertools.accumulate(count for _, count in stages))[:halvings])
     rest = [part for i, layer in enumerate(layers, 1) for part in ([layer, Pool()] if i in ends else [layer])]
@@ -194,7 +211,9 @@ def by_stages(
     return JointMapping(own, layers[0], rest[1:])
 
 
-def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm, stride: int = 32) -> JointMapping:
+def resnet18(
+    channels: Mapping[str, int], last: int, conditions: int, norm: Norm, stride: int = 32, *, rectify: bool = True
+) -> JointMapping:
     """ResNet-18 with an input layer of each task in place of its first layer; arguments as of `by_stages`.
 
     Its input layers have stride 4.
@@ -207,7 +226,7 @@ def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm
         for i, (inputs, width) in enumerate(itertools.pairwise(widths))
         for block in (
             ConditionalBlock(inputs, width, conditions, norm, 2 if i and 2**i <= stride // 4 else 1),
-            ConditionalBlock(width, width, conditions, norm, 1),
+            ConditionalBlock(width, width, conditions, norm, 1, rectify=rectify or i + 1 < len(RESNET18)),
         )
     ]
     inputs = {
@@ -216,8 +235,8 @@ def resnet18(channels: Mapping[str, int], last: int, conditions: int, norm: Norm
     return JointMapping(inputs, None, blocks)
 
 
-#: The mappings by name, each with `channels`, `last`, `conditions`, `norm` and `stride`.
-MAPPINGS: Mapping[str, Callable[[Mapping[str, int], int, int, Norm, int], JointMapping]] = {
+#: The mappings by name, each with `channels`, `last`, `conditions`, `norm`, `stride` and `rectify`.
+MAPPINGS: Mapping[str, Callable[..., JointMapping]] = {
     "segnet": partial(by_stages, stages=SEGNET),
     "light": partial(by_stages, stages=LIGHT, inputs=2),
     "resnet18": resnet18,

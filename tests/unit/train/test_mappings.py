@@ -31,6 +31,19 @@ def test_a_finer_space_has_as_many_layers_and_more_places(name, stride):
 
 
 @pytest.mark.parametrize("name", MAPPINGS)
+def test_only_without_the_last_relu_have_joint_maps_negative_values(name):
+    for stride in (8, 32):
+        found = {}
+        for rectify in (True, False):
+            torch.manual_seed(0)
+            mapping = MAPPINGS[name](CHANNELS, 24, 4, Norm(), stride, rectify=rectify)
+            torch.manual_seed(1)
+            found[rectify] = codes(mapping, torch.rand(2, 1, 64, 96), 1, 3)
+        assert found[True].min() >= 0 > found[False].min()
+        torch.testing.assert_close(found[True], found[False].relu())
+
+
+@pytest.mark.parametrize("name", MAPPINGS)
 def test_conditions_differ_once_they_are_trained_and_maps_stay_apart(name):
     torch.manual_seed(0)
     mapping, maps = MAPPINGS[name](CHANNELS, 24, 2, Norm()).double(), torch.rand(3, 1, 64, 64).double()
