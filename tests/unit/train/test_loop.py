@@ -30,7 +30,6 @@ COVERS = [
     "labelgrid.train.options",
     "labelgrid.train.term",
     "labelgrid.train.balance.fixed",
-    "labelgrid.train.finite",
 ]
 QUICK = TrainOptions(epochs=3, batch=4, learning_rate=1e-3)
 

@@ -15,7 +15,6 @@ from labelgrid.train.objective import (
     at_size,
     fixed_weights,
     image_losses,
-    not_finite,
     rescaled,
     supervised,
     targets_present,
@@ -170,10 +169,6 @@ def test_a_task_with_one_label_in_the_batch_has_that_labels_loss_in_the_sum():
     present = torch.tensor([[True, True], [True, False], [False, False]])
     assert float(supervised(losses, present, "task_sum")) == 2.5 + 8
     assert float(supervised(losses, present, "image_mean")) == (5 + 3 + 0) / 3
-
-
-def test_losses_that_are_no_numbers_are_named():
-    assert set(not_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("inf")])})) == {"b"}
 
 
 @pytest.mark.parametrize("reduction", ["image_sum", "task_sum"])
