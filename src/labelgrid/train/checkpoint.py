@@ -75,14 +75,27 @@ class Checkpoint:
 
 
 def same_training(kept: str, now: str) -> bool:
-    """Whether a checkpoint's identity is that of a training now; older programs kept none of the `options`.
+    """Whether a checkpoint's identity is that of a training now.
+
+    Options of plug-ins that are new since the checkpoint do not count: at their defaults they change nothing, and other
+    values of them stand in the recipe, which is compared. Older programs kept none of the `options`.
 
     Example:
         >>> same_training('{"seed": 1}', '{"options": {}, "seed": 1}'), same_training('{"seed": 1}', '{"seed": 2}')
         (True, False)
+        >>> same_training('{"options": {"width": 8}}', '{"options": {"width": 8, "stride": 0}}')
+        True
     """
-    known = {key: value for key, value in json.loads(now).items() if key != "options"}
-    return kept in (now, json.dumps(known, sort_keys=True))
+    before, after = json.loads(kept), json.loads(now)
+    options = before.pop("options", {}), after.pop("options", {})
+    return bool(before == after) and _still(*options)
+
+
+def _still(kept: Any, now: Any) -> bool:
+    """Whether everything in nested tables is there, as it was."""
+    if isinstance(kept, Mapping) and isinstance(now, Mapping):
+        return all(key in now and _still(value, now[key]) for key, value in kept.items())
+    return bool(kept == now)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

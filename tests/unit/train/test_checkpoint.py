@@ -1,5 +1,6 @@
 """Checkpoints: whole or not there, and never more than tensors and plain values."""
 
+import json
 import pickle
 import resource
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from labelgrid.errors import ModelError
-from labelgrid.train.checkpoint import Checkpoint, load, save, weights_hash
+from labelgrid.train.checkpoint import Checkpoint, load, same_training, save, weights_hash
 
 STATE = Checkpoint(
     3, 12, {"w": torch.ones(2)}, {"state": {}}, {}, {"term": {"a": torch.zeros(1)}}, [{"epoch": 1}], "{}"
@@ -103,3 +104,20 @@ def test_the_digest_is_the_weights_hash_and_with_terms_it_is_of_their_states_too
     ]
     assert len({plain.digest, *(other.digest for other in others)}) == len(others) + 1
     assert replace(STATE, own={"term/d": {"step": 3}}, balancer={"b": torch.ones(1)}).digest == STATE.digest
+
+
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "nets": {}}}, True),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"], "new": 0}}, "nets": {}}}, True),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 2.0, "pairs": ["a"], "new": 0}}, "nets": {}}}, False),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"pairs": ["a"]}}, "nets": {}}}, False),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a", "b"]}}, "nets": {}}}, False),
+        ({"seed": 1, "options": {"nets": {}}}, False),
+        ({"seed": 2, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "nets": {}}}, False),
+    ],
+)
+def test_options_that_are_new_since_a_checkpoint_do_not_make_it_another_training(now, same):
+    kept = {"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "nets": {}}}
+    assert same_training(json.dumps(kept), json.dumps(now)) is same
