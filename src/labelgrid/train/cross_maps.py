@@ -79,7 +79,6 @@ class CrossMaps(nn.Module):
         self.fix(fixed=fixed)
         if not fixed:
             _forget_statistics(self)
-        self.networks.to(memory_format=torch.channels_last)  # a third cheaper on a CPU
 
     def fix(self, *, fixed: bool) -> None:
         """Freeze all parameters and running statistics, or let them be trained."""
