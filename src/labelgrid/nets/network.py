@@ -138,10 +138,14 @@ class Network(nn.Module):
         return output
 
 
+#: The sides of the image of `example_output`.
+EXAMPLE_SIDE = 64
+
+
 def example_output(network: Network) -> Output:
     """The network's output for a small image, to size modules that read it; the network is left as it was."""
     training = network.training
     with torch.no_grad():
-        output = network.eval()(torch.zeros(1, 3, 64, 64, device=next(network.parameters()).device))
+        output = network.eval()(torch.zeros(1, 3, EXAMPLE_SIDE, EXAMPLE_SIDE, device=next(network.parameters()).device))
     network.train(training)
     return output

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from labelgrid.data.batch import Batch
 from labelgrid.errors import RecipeError
-from labelgrid.nets.network import Network, Output, example_output
+from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 from labelgrid.train.crops import cropped, draw_boxes
@@ -62,7 +62,8 @@ class JointTerm(Term):
         self.one_pass = options.one_pass
         self.register_buffer("allowed", listed(self.names, options.listed, name), persistent=False)
         levels = example_output(network).features.levels
-        count, self.level = len(tasks), level_with([64 // one.shape[-1] for one in levels], options.stride, name)
+        strides = [EXAMPLE_SIDE // level.shape[-1] for level in levels]
+        count, self.level = len(tasks), level_with(strides, options.stride, name)
         self.width = levels[self.level].shape[1]
         channels = {name: task.channels for name, task in tasks.items()}
         conditions = 0 if options.condition == "none" else count * count  # its diagonal is not used
@@ -163,7 +164,7 @@ class JointTerm(Term):
             self.mapping.before_last(self.mapping.shared(name, maps[name]), condition)
             for name, condition in zip((source, target), conditions, strict=True)
         ]
-        first, second = ((x, self.mapping.from_last(x, one)) for x, one in zip(read, conditions, strict=True))
+        first, second = ((x, self.mapping.from_last(x, own)) for x, own in zip(read, conditions, strict=True))
         return first, second
 
     def _conditions(self, pairs: Pairs) -> Tensor:

@@ -242,10 +242,8 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
 @pytest.mark.parametrize("name", ["weight", "running_var", r"mtpsl\.mapping\..*weight", r"balancer\..*"])
 def test_weights_that_are_no_numbers_after_the_last_step_of_an_epoch_are_not_kept(data, tmp_path, name):
     plan = toy_plan(data, replace(QUICK, epochs=2))
-    term, weights = (
-        mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light")),
-        fixed_weights(plan.tasks, plan.objective),
-    )
+    term = mtpsl.build(plan.tasks, plan.network, mtpsl.Options(mapping="light"))
+    weights = fixed_weights(plan.tasks, plan.objective)
     balancer = uncertainty.build(weights, partial(supervised, reduction="image_mean"), uncertainty.Options())
     term.register_buffer("best", torch.tensor(torch.inf))  # a buffer may hold anything
     plan = replace(plan, terms={"mtpsl": term}, balancer=balancer)

@@ -103,31 +103,36 @@ class JointMaps:
                     yield from self._pairs(run, context, term, self._seen(context, model, term))
             progress.advance()
 
-    def _images(self, context: RoundContext) -> list[str]:
-        """The images with a label of every task, the one that is shown first.
+    def _images(self, context: RoundContext) -> Iterator[str]:
+        """The images with a label of every task, the one that is shown first. Labels are read as images are taken.
 
         Raises:
             ProjectError: there is none, or `id` is none of them.
         """
         data, tasks = hidden_data(context.project), context.definitions.values()
+
+        def is_complete(image: str) -> bool:
+            return all(nonempty_label(data, image, task) is not None for task in tasks)
+
         images = [row.image_id for row in context.project.store.images(("heldout",))]
-        complete = [image for image in images if all(nonempty_label(data, image, task) is not None for task in tasks)]
-        shown = self.options.id or next(iter(complete), "")
-        if shown not in complete:
+        shown = self.options.id or next(filter(is_complete, images), "")
+        if shown not in images or not is_complete(shown):
             raise ProjectError(
                 f"'{shown}' has no label of every task." if shown else "No image has a label of every task.",
                 where=str(context.project.folder),
                 next_step="Name an image with all labels as `id`.",
                 unchanged="Nothing was written.",
             )
-        return [shown, *(image for image in complete if image != shown)]
+        yield shown
+        yield from filter(is_complete, (image for image in images if image != shown))
 
     def _seen(self, context: RoundContext, model: TrainedModel, term: JointTerm) -> list[Seen]:
         """What is compared, image by image."""
         data, tasks = hidden_data(context.project), context.definitions
         seen: list[Seen] = []
-        known, images = partial(labels_of, data, tasks), self._images(context)
-        for batch in eval_batches(data, tasks, images, context.recipe.data, batch=1, known=known):
+        known = partial(labels_of, data, tasks)
+        for image in self._images(context):
+            (batch,) = eval_batches(data, tasks, [image], context.recipe.data, batch=1, known=known)
             if seen and batch.images.shape != seen[0].batch.images.shape:
                 continue
             with torch.inference_mode():
