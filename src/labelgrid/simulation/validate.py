@@ -222,9 +222,8 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
         study,
         tasks=study.used_tasks,
         variants={name: variant for name, variant in study.variants.items() if name in old.variants},
-        arms={name: arm for name, arm in study.arms.items() if name in old.arms},
     )
-    fixed = sorted({field.name for field in fields(Study)} - OPEN)
+    fixed = sorted({field.name for field in fields(Study)} - OPEN - {"arms"})
     keys = ["recipe", "weights"]
     if any(request.out.glob("runs/*/")) or not previous.get("pictures"):  # runs refer to their data
         keys.append("root")
@@ -234,6 +233,7 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     changed += [name for name, known in previous.get("training", {}).items() if training.get(name) != known]
     changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
+    changed += [f"simulate.arms.{n}" for n in _arms_with_runs(old, request.out) if old.arm(n) != study.arm(n)]
     if changed:
         raise ProjectError(
             f"The folder holds runs with other settings: {', '.join(changed)} changed.",
@@ -242,6 +242,13 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
             unchanged="Nothing was run.",
         )
     _check_code(request, runs)
+
+
+def _arms_with_runs(study: Study, out: Path) -> list[str]:
+    """The names of a study's arms that have a run in its folder, or the records of one."""
+    runs = runs_of(study)
+    recorded = recorded_runs(out, runs, study)
+    return sorted({run.arm for run in runs if run.key in recorded or (out / "runs" / run.key).exists()} & {*study.arms})
 
 
 def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:

@@ -126,6 +126,26 @@ def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> Non
         validate_study(of)
 
 
+def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
+    def with_steps(steps: int) -> StudyRequest:
+        arms = {
+            "a": {"strategy": "random_cells"},
+            "b": {"strategy": "random_cells", "changes": {"train": {"steps": steps}}},
+        }
+        return study_request(tmp_path, arms=arms, strategies=["a", "b"])
+
+    keep(with_steps(3))
+    run = tmp_path / "out" / "runs"
+    (run / "a-seed0").mkdir(parents=True)
+    assert validate_study(with_steps(4))
+    for name in ("b-seed0", "start.b-seed0"):
+        (run / name).mkdir()
+        with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.b changed"):
+            validate_study(with_steps(4))
+        (run / name).rmdir()
+    assert validate_study(with_steps(4))
+
+
 def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     keep(of)
