@@ -40,6 +40,7 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "discriminator, light": {"discriminator": {"mapping": "light"}},
     "direct_map, width 16": {"direct_map": {"width": 16}},
     "perceptual_map, width 16": {"perceptual_map": {"width": 16}},
+    "x_task, width 16": {"x_task": {"width": 16, "steps": 1}},
     "jtr, width 16": {"jtr": {"width": 16}},
     "jtr": {"jtr": {}},
     "mean_teacher": {"mean_teacher": {}},
