@@ -20,7 +20,7 @@ CHECKS: dict[str, tuple[str, ...]] = {
         name: (*PYTHON, f"tools.{name}")
         for name in (
             *("sizes", "mirror", "names", "classes", "apart", "addresses", "unsafe"),
-            *("notorch", "documented", "reference", "papers", "modulemap"),
+            *("notorch", "documented", "reference", "papers", "modulemap", "tables"),
         )
     },
     "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
