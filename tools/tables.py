@@ -15,13 +15,14 @@ from labelgrid.simulation.results import OVERALL, TABLE, Outcome, read_outcomes
 from tools.source import ROOT, report
 
 PAGES, RECORDS = "docs/results/*.md", "docs/results/records"
-#: A table and the line above it. The last code word of a row's first cell is the name of a run (see `run_name`).
-#: Columns with other headings than those of `Table` are text.
-MARK = re.compile(r"<!-- table of ([\w-]+): \./dev check tables, python -m tools\.tables --write -->\n\n((?:\|.*\n)+)")
+#: What begins the line above a table, and such a line with its table. `Table` says what stands in the table.
+BEGIN = "<!-- table of "
+MARK = re.compile(
+    rf"^{BEGIN}([\w-]+): \./dev check tables, python -m tools\.tables --write -->\n\n((?:\|.*(?:\n|\Z))+)", re.MULTILINE
+)
 UPDATE = "run `.venv/bin/python -m tools.tables --write`"
-#: Digits after the point by unit.
-DIGITS = {"%": 1, "°": 1}
-UNITS = {"degree": "°"}
+#: Digits after the point by unit, and other signs for units.
+DIGITS, UNITS = {"%": 1, "°": 1}, {"degree": "°"}
 NONE = "–"
 
 
@@ -31,60 +32,100 @@ class TableError(Exception):
 
 @dataclass(frozen=True)
 class Records:
-    """The outcomes of a study's last rounds."""
+    """The outcomes of a study."""
 
     outcomes: Sequence[Outcome]
 
     @cached_property
-    def values(self) -> Mapping[tuple[str, str, str], Mapping[int, float]]:
-        """The values by run, task and metric, and by seed; the loss of single-task networks is their sum."""
-        last = {(o.strategy, o.point, o.seed): o.round for o in sorted(self.outcomes, key=lambda o: o.round)}
-        found: dict[tuple[str, str, str], dict[int, float]] = {}
+    def last(self) -> Mapping[str, Mapping[str, Mapping[int, Outcome]]]:
+        """The outcomes after the last rounds, by run and seed, and by task and metric; parts of a loss by their tasks.
+
+        Raises:
+            TableError: two runs have one name.
+        """
+        rounds = {(o.strategy, o.point, o.seed): o.round for o in sorted(self.outcomes, key=lambda o: o.round)}
+        found: dict[str, dict[str, dict[int, Outcome]]] = {}
         for o in self.outcomes:
-            if o.round == last[o.strategy, o.point, o.seed]:
-                seeds = found.setdefault((run_name(o), o.task, o.metric), {})
-                seeds[o.seed] = seeds.get(o.seed, 0.0) + o.value
+            if o.round != rounds[o.strategy, o.point, o.seed]:
+                continue
+            part = f" of {o.strategy}" if o.kind == "single" and o.metric == LOSS else ""
+            seeds = found.setdefault(run_name(o), {}).setdefault(f"{o.task} {o.metric}{part}", {})
+            if o.seed in seeds:
+                raise TableError(f"two runs of the records are '{run_name(o)}'")
+            seeds[o.seed] = o
         return found
 
-    def runs(self) -> list[str]:
-        """The names of the runs."""
-        return sorted({run for run, _, _ in self.values})
-
-    def of(self, run: str, task: str, metric: str) -> Mapping[int, float]:
-        """The values of a run by seed.
+    def of(self, run: str, metric: Outcome) -> dict[int, float]:
+        """The values of a run's metric by seed; the loss of single-task networks is the sum of theirs.
 
         Raises:
-            TableError: there is no such run.
+            TableError: as `round`; a value is not finite; or not all seeds have the same single-task networks.
         """
-        if run not in self.runs():
-            raise TableError(f"no run of the records is '{run}'; there are: {', '.join(self.runs())}")
-        return self.values.get((run, task, metric), {})
+        self.round(run)
+        key = f"{metric.task} {metric.metric}"
+        parts = [o for name, o in self.last[run].items() if name == key or name.startswith(f"{key} of ")]
+        if any(part.keys() != parts[0].keys() for part in parts):
+            raise TableError(f"not all seeds of '{run}' have a network of each task")
+        values = {seed: sum(part[seed].value for part in parts) for seed in (parts[0] if parts else ())}
+        if not all(map(math.isfinite, values.values())):
+            raise TableError(f"a value of '{run}' is not a finite number")
+        return values
 
-    def metric(self, heading: str) -> Outcome | None:
-        """An outcome with the metric of a heading, `TASK METRIC, UNIT` or the loss; None if it is a text's heading.
+    def round(self, run: str) -> int:
+        """The last round of a run.
 
         Raises:
-            TableError: the task has no such metric, or it has another unit.
+            TableError: there is no such run, or its seeds have had different numbers of rounds.
         """
-        name, _, unit = heading.partition(", ")
+        if run not in self.last:
+            raise TableError(f"no run of the records is '{run}'; there are: {', '.join(sorted(self.last))}")
+        found = {o.round for seeds in self.last[run].values() for o in seeds.values()}
+        if len(found) > 1:
+            raise TableError(f"the seeds of '{run}' have had different numbers of rounds")
+        return found.pop()
+
+    def metric(self, heading: str) -> Outcome:
+        """An outcome with the metric of a heading, `TASK METRIC, UNIT` or the loss.
+
+        Raises:
+            TableError: there is none, or it has another unit.
+        """
+        name, _, given = heading.partition(", ")
         task, _, metric = (OVERALL, "", LOSS) if name == LOSS else name.partition(" ")
-        of_task = {o.metric: o for o in self.outcomes if o.task == task}
-        if not of_task:
-            return None
-        if metric not in of_task:
-            raise TableError(f"{task} has no metric '{metric}'; it has: {', '.join(of_task)}")
-        found = of_task[metric]
-        if UNITS.get(found.unit, found.unit) != unit:
-            raise TableError(f"the unit of {name} is '{UNITS.get(found.unit, found.unit)}'")
+        known = {f"{o.task} {o.metric}": o for o in self.outcomes if o.task != OVERALL}
+        known |= {f"{OVERALL} {LOSS}": o for o in self.outcomes if o.metric == LOSS}
+        if (found := known.get(f"{task} {metric}")) is None:
+            raise TableError(f"it is not `seeds`, `{LOSS}`, *a text in italics* or one of: {', '.join(sorted(known))}")
+        if unit(found) != given:
+            raise TableError(f"the unit of {name} is '{unit(found)}'")
         return found
+
+
+def run_name(outcome: Outcome) -> str:
+    """The name of a run in a table: its arm, that of single-task networks without the task, and its recipe keys.
+
+    Example:
+        >>> keys = "data.size=[64, 96], train.learning_rate=0.001"
+        >>> run_name(Outcome("single", "single.sl.depth", 0, keys, 0, 1, 1, 1.0, "depth", "RMSE", 1.0, "m", "lower"))
+        'single.sl, size=[64, 96], learning_rate=0.001'
+    """
+    arm = outcome.strategy.rpartition(".")[0] if outcome.kind == "single" else outcome.strategy
+    return ", ".join([arm, *re.findall(r"([^.,\s=]+=.+?)(?:, (?=[\w.]+=)|$)", outcome.point)])
+
+
+def unit(outcome: Outcome) -> str:
+    """The sign of a metric's unit."""
+    return UNITS.get(outcome.unit, outcome.unit)
 
 
 @dataclass(frozen=True)
 class Table:
     """A table of a page: its headings and rows of cells.
 
-    The headings are `TASK METRIC, UNIT`, `loss_mtl`, any of them followed by `` − `RUN` `` for the differences to a
-    run, `p (Holm)` for those of the column before it, and `seeds`.
+    A row is of the run that the last code word of its first cell names (see `run_name`). The other columns' headings
+    are `seeds`; `TASK METRIC, UNIT`; `loss_mtl`; one of these followed by `` − `RUN` `` before the unit, for the
+    differences to a run; `p (Holm)` for those of the column before it, corrected for all rows with two seeds or more;
+    or in italics, for text.
     """
 
     records: Records
@@ -97,76 +138,56 @@ class Table:
         Raises:
             TableError: it names a run or a metric that the records do not have.
         """
-        columns = [self._column(place) for place in range(len(self.headings))]
+        columns = [[row[0] for row in self.rows]]
+        for place, heading in enumerate(self.headings[1:], 1):
+            try:
+                columns.append(self._column(place))
+            except TableError as error:
+                raise TableError(f"column '{heading}': {error}") from error
         return [list(row) for row in zip(*columns, strict=True)]
 
-    def _column(self, place: int) -> Sequence[str]:
+    def _column(self, place: int) -> list[str]:
         heading = self.headings[place]
-        try:
-            if heading == "seeds":
-                return [str(len(self.records.of(run, OVERALL, LOSS))) for run in self._runs]
-            if heading == "p (Holm)":
-                return [NONE if c is None or c.seeds < 2 else f"{c.holm:.2g}" for c in self._compared(place - 1)]
-            if self._reference(place):
-                return [difference(c, self._digits(place)) for c in self._compared(place)]
-            metric = self.records.metric(heading)
-            if metric is None:
-                return [row[place] for row in self.rows]
-            found = [self.records.of(run, metric.task, metric.metric) for run in self._runs]
-            return [spread(list(values.values()), self._digits(place)) for values in found]
-        except TableError as error:
-            raise TableError(f"column '{heading}': {error}") from error
+        if re.fullmatch(r"\*.+\*", heading):
+            return [row[place] for row in self.rows]
+        if heading == "seeds":
+            return [str(len(self.records.of(run, self.records.metric(LOSS)))) for run in self._runs]
+        if heading == "p (Holm)":
+            compared = self._compared(self.headings[place - 1])
+            return [NONE if c is None or c.seeds < 2 else f"{c.holm:.2g}" for c in compared]
+        if " − `" in heading:
+            return [difference(c, self._digits(heading)) for c in self._compared(heading)]
+        metric = self.records.metric(heading)
+        return [spread([*self.records.of(run, metric).values()], self._digits(heading)) for run in self._runs]
 
     @cached_property
     def _runs(self) -> list[str]:
-        found = {row[0]: re.findall(r"`([^`]+)`", row[0]) for row in self.rows}
-        for title, names in found.items():
-            if not names:
-                raise TableError(f"row '{title}' names no run, like `sl`")
-            try:
-                self.records.of(names[-1], OVERALL, LOSS)
-            except TableError as error:
-                raise TableError(f"row '{title}': {error}") from error
-        return [names[-1] for names in found.values()]
+        names = [re.findall(r"`([^`]+)`", row[0]) for row in self.rows]
+        for row, found in zip(self.rows, names, strict=True):
+            if not found:
+                raise TableError(f"row '{row[0]}' names no run, like `sl`")
+        return [found[-1] for found in names]
 
-    def _reference(self, place: int) -> str:
-        """The run that a column's differences are from; an empty text for a column without differences."""
-        found = re.fullmatch(r".+ − `([^`]+)`(, .*)?", self.headings[place])
-        return found[1] if found else ""
+    def _digits(self, heading: str) -> int:
+        return DIGITS.get(heading.partition(", ")[2], 3)
 
-    def _measured(self, place: int) -> Outcome:
-        found = self.records.metric(re.sub(r" − `.+`", "", self.headings[place]))
-        if found is None:
-            raise TableError("it is not a metric's")
-        return found
-
-    def _digits(self, place: int) -> int:
-        return DIGITS.get(UNITS.get(unit := self._measured(place).unit, unit), 3)
-
-    def _compared(self, place: int) -> list[PairComparison | None]:
-        """Each row compared with the reference over the seeds that both have; None for the reference itself."""
-        metric, reference = self._measured(place), self._reference(place)
-        other = self.records.of(reference, metric.task, metric.metric)
-        pairs = {}
+    def _compared(self, heading: str) -> list[PairComparison | None]:
+        """Each row compared with a heading's reference over the seeds that both have; None for the reference itself."""
+        parts = re.fullmatch(r"(.+) − `([^`]+)`(.*)", heading)
+        if parts is None:
+            raise TableError("the column before it has no differences")
+        metric, reference = self.records.metric(parts[1] + parts[3]), parts[2]
+        other, pairs = self.records.of(reference, metric), {}
         for run in self._runs:
-            own = self.records.of(run, metric.task, metric.metric)
+            own = self.records.of(run, metric)
             shared = sorted(own.keys() & other.keys())
+            if self.records.round(run) != self.records.round(reference):
+                raise TableError(f"'{run}' and '{reference}' have had different numbers of rounds")
             if run != reference and shared:
                 pairs[run] = ([own[seed] for seed in shared], [other[seed] for seed in shared])
-        compared = compare(pairs, "higher" if metric.better == "higher" else "lower")
+        several = {run: pair for run, pair in pairs.items() if len(pair[0]) > 1}
+        compared = {**compare(pairs, "lower"), **compare(several, "lower")}
         return [compared.get(run) for run in self._runs]
-
-
-def run_name(outcome: Outcome) -> str:
-    """The name of a run in a table: its arm, that of single-task networks without the task, and its recipe keys.
-
-    Example:
-        >>> keys = "train.label_visits=20, train.learning_rate=0.001"
-        >>> run_name(Outcome("single", "single.sl.depth", 0, keys, 0, 1, 1, 1.0, "depth", "RMSE", 1.0, "m", "lower"))
-        'single.sl, label_visits=20, learning_rate=0.001'
-    """
-    arm = outcome.strategy.rpartition(".")[0] if outcome.kind == "single" else outcome.strategy
-    return ", ".join([arm, *re.findall(r"[^.,\s=]+=[^,]+", outcome.point)])
 
 
 def spread(values: Sequence[float], digits: int) -> str:
@@ -178,76 +199,88 @@ def spread(values: Sequence[float], digits: int) -> str:
     """
     if not values:
         return NONE
-    deviation = f" ± {stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):.{digits}f}{deviation}"
+    return shown(mean(values), digits) + (f" ± {shown(stdev(values), digits)}" if len(values) > 1 else "")
 
 
 def difference(compared: PairComparison | None, digits: int) -> str:
-    """The mean difference with its interval, or the smallest and the largest of few seeds."""
-    if compared is None or not math.isfinite(compared.mean):
+    """The mean difference with its interval, or with the smallest and the largest of few seeds."""
+    if compared is None:
         return NONE
-    middle, low, high = (f"{v:.{digits}f}".replace("-", "−") for v in (compared.mean, compared.low, compared.high))
+    middle, low, high = (shown(value, digits) for value in (compared.mean, compared.low, compared.high))
     return middle if compared.seeds < 2 else f"{middle} ({low} to {high})"
 
 
-def cells(line: str) -> list[str]:
-    """The cells of a table's line.
+def shown(value: float, digits: int) -> str:
+    """A number with so many digits after the point.
 
     Example:
-        >>> cells("| a | | 1.5 |")
-        ['a', '', '1.5']
+        >>> shown(-1.25, 1), shown(-0.001, 1)
+        ('−1.2', '0.0')
     """
-    return [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def cells(line: str) -> list[str]:
+    r"""The cells of a table's line.
+
+    Example:
+        >>> cells("| a | | 1.5 |"), cells(r"| a \| b |")
+        (['a', '', '1.5'], ['a \\| b'])
+    """
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
 
 
 def table_of(root: Path, mark: re.Match[str]) -> Table:
     """The table below a mark.
 
     Raises:
-        TableError: its study has no records.
+        TableError: its study has no records, or a row has more or fewer cells than the first.
     """
     folder = Path(RECORDS) / mark[1]
     if not (root / folder / TABLE).is_file():
         raise TableError(f"there is no {(folder / TABLE).as_posix()}")
-    head, _, *rows = mark[2].splitlines()
-    return Table(Records(read_outcomes(root / folder)), cells(head), [cells(row) for row in rows])
+    headings, _, *rows = map(cells, mark[2].splitlines())
+    for row in rows:
+        if len(row) != len(headings):
+            raise TableError(f"row '{row[0]}' has {len(row)} cells, the first row has {len(headings)}")
+    return Table(Records(read_outcomes(root / folder)), headings, rows)
+
+
+def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
+    """The faults of a page, and its text with the values of the records."""
+    faults, page = [], file.read_text(encoding="utf-8")
+    place = file.relative_to(root).as_posix()
+
+    def filled(mark: re.Match[str]) -> str:
+        try:
+            table = table_of(root, mark)
+            rows = table.filled()
+        except TableError as error:
+            faults.append(f"{place}, table of {mark[1]}, {error}")
+            return mark[0]
+        faults.extend(
+            f"{place}, table of {mark[1]}, row '{row[0]}': its values are not those of the records; {UPDATE}"
+            for row, new in zip(table.rows, rows, strict=True)
+            if list(row) != new
+        )
+        lines = (f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in rows)
+        return mark[0].removesuffix(mark[2]) + "".join([*mark[2].splitlines(keepends=True)[:2], *lines])
+
+    text = MARK.sub(filled, page)
+    if len(MARK.findall(page)) < page.count(BEGIN):
+        faults.append(f"{place}: a line with '{BEGIN}' is not like the others, or has no table two lines below")
+    return faults, text
 
 
 def faults(root: Path) -> list[str]:
     """The rows whose values are not those of the records, and tables that cannot be filled."""
-    return [
-        f"{file.relative_to(root).as_posix()}, table of {mark[1]}, {fault}"
-        for file in sorted(root.glob(PAGES))
-        for mark in MARK.finditer(file.read_text(encoding="utf-8"))
-        for fault in table_faults(root, mark)
-    ]
-
-
-def table_faults(root: Path, mark: re.Match[str]) -> list[str]:
-    """What is wrong with the table below a mark."""
-    try:
-        table = table_of(root, mark)
-        changed = [old for old, new in zip(table.rows, table.filled(), strict=True) if list(old) != new]
-    except TableError as error:
-        return [str(error)]
-    return [f"row '{row[0]}': its values are not those of the records; {UPDATE}" for row in changed]
+    return [fault for file in sorted(root.glob(PAGES)) for fault in page_faults(root, file)[0]]
 
 
 def write(root: Path) -> None:
-    """Write the values into the tables of all pages.
-
-    Raises:
-        TableError: a table cannot be filled.
-    """
-
-    def filled(mark: re.Match[str]) -> str:
-        lines = (f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in table_of(root, mark).filled())
-        return mark[0].removesuffix(mark[2]) + "".join([*mark[2].splitlines(keepends=True)[:2], *lines])
-
+    """Write the values into the tables of all pages; a table that cannot be filled stays as it is."""
     for file in sorted(root.glob(PAGES)):
-        page = file.read_text(encoding="utf-8")
-        if (text := MARK.sub(filled, page)) != page:
-            file.write_text(text, encoding="utf-8")
+        file.write_text(page_faults(root, file)[1], encoding="utf-8")
 
 
 if __name__ == "__main__":

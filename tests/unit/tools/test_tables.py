@@ -5,7 +5,7 @@ from tools import tables
 
 MARK = "<!-- table of study: ./dev check tables, python -m tools.tables --write -->"
 HEAD = (
-    "| method | seeds | depth RMSE, m | semseg mIoU, % | loss_mtl | loss_mtl − `sl` | p (Holm) | paper |\n"
+    "| method | seeds | depth RMSE, m | semseg mIoU, % | loss_mtl | loss_mtl − `sl` | p (Holm) | *paper* |\n"
     + "| --- " * 8
     + "|\n"
 )
@@ -80,9 +80,18 @@ def test_a_changed_number_is_found(write):
 
 
 def test_only_the_last_round_of_a_strategy_counts(write):
-    root = write(PAGE, [*RUNS, *run("sl", 0, 7.0, 70.0, round=1), *run("sl", 1, 7.0, 70.0, round=1)])
+    later = [line for name in ("sl", "mtpsl") for seed in (0, 1) for line in run(name, seed, 7.0, 70.0, round=1)]
+    root = write(PAGE, [*RUNS, *later])
     tables.write(root)
     assert rows(root)[0][2] == "7.000 ± 0.000"
+
+
+def test_runs_with_different_numbers_of_rounds_are_not_compared(write):
+    further = [*run("sl", 0, 7.0, 70.0, round=1)]
+    assert "the seeds of 'sl' have had different numbers of rounds" in tables.faults(write(PAGE, [*RUNS, *further]))[0]
+    further += run("sl", 1, 7.0, 70.0, round=1)
+    fault = "column 'loss_mtl − `sl`': 'mtpsl' and 'sl' have had different numbers of rounds"
+    assert fault in tables.faults(write(PAGE, [*RUNS, *further]))[0]
 
 
 def test_differences_are_of_the_seeds_that_both_have(write):
@@ -91,32 +100,45 @@ def test_differences_are_of_the_seeds_that_both_have(write):
     assert rows(root)[1][1:3] == ["3", "34.133 ± 57.047"] and rows(root)[1][5] == "−0.300 (−0.500 to −0.100)"
 
 
-def test_p_is_corrected_for_all_rows(write):
+def test_a_difference_has_the_digits_of_its_unit(write):
+    root = write(PAGE.replace("loss_mtl − `sl`", "semseg mIoU − `sl`, %"))
+    tables.write(root)
+    assert rows(root)[1][5] == "5.0 (5.0 to 5.0)"
+
+
+def test_p_is_corrected_for_all_rows_with_two_seeds_or_more(write):
     more = [line for seed in range(5) for line in (*run("sl", seed, 2.0, 1.0), *run("mtpsl", seed, 1.0, 1.0))]
     third = [line for seed in range(5) for line in run("ssl", seed, 1.0, 1.0)]
-    root = write(PAGE.replace("\n\nrest", "\n| SSL (`ssl`) | | | | | | | |\n\nrest"), [*more, *third])
+    page = PAGE.replace("\n\nrest", "\n| SSL (`ssl`) | | | | | | | |\n| (`jtr`) | | | | | | | |\n\nrest")
+    root = write(page, [*more, *third, *run("jtr", 0, 1.0, 1.0)])
     tables.write(root)
-    assert [row[6] for row in rows(root)] == ["–", "0.12", "0.12"]  # 2 / 2 ** 5, twice
+    assert [row[6] for row in rows(root)] == ["–", "0.12", "0.12", "–"]  # 2 / 2 ** 5, twice
+    assert rows(root)[3][5] == "−1.000"
+
+
+def single(task, metric, seed, value, loss):
+    """The outcomes of a single-task network."""
+    name = f"single.sl.{task}"
+    values = [outcome(name, seed, task, metric, value, kind="single")]
+    return [*values, outcome(name, seed, "all", "loss_mtl", loss, kind="single")]
 
 
 def test_networks_of_single_tasks_are_one_row(write):
-    alone = [
-        outcome("single.sl.depth", 0, "depth", "RMSE", 3.0, kind="single"),
-        outcome("single.sl.depth", 0, "all", "loss_mtl", 0.25, kind="single"),
-        outcome("single.sl.semseg", 0, "semseg", "mIoU", 33.0, kind="single"),
-        outcome("single.sl.semseg", 0, "all", "loss_mtl", 0.5, kind="single"),
-    ]
-    root = write(PAGE.replace("MTPSL, `mtpsl`", "STL (`single.sl`)"), [*RUNS, *alone])
+    alone = [*single("depth", "RMSE", 0, 3.0, 0.25), *single("semseg", "mIoU", 0, 33.0, 0.5)]
+    page = PAGE.replace("MTPSL, `mtpsl`", "STL (`single.sl`)")
+    root = write(page, [*RUNS, *alone])
     tables.write(root)
     assert rows(root)[1] == ["STL (`single.sl`)", "1", "3.000", "33.0", "0.750", "−1.250", "–", ""]
+    faults = tables.faults(write(page, [*RUNS, *alone, *single("depth", "RMSE", 1, 3.0, 0.25)]))
+    assert "not all seeds of 'single.sl' have a network of each task" in faults[0]
 
 
 def test_runs_of_a_grid_are_named_by_their_keys(write):
-    grid = [
-        *run("sl", 0, 5.0, 1.0, point="train.steps=5, train.rate=0.1"),
-        *run("sl", 0, 7.0, 1.0, point="train.steps=7"),
-    ]
-    page = PAGE.replace("SL (`sl`)", "`sl, steps=5, rate=0.1`").replace("MTPSL, `mtpsl`", "`sl, steps=7`")
+    sizes = "data.size=[64, 96], train.rate=0.1"
+    grid = [*run("sl", 0, 5.0, 1.0, point=sizes), *run("sl", 0, 7.0, 1.0, point="train.steps=7")]
+    page = PAGE.replace("SL (`sl`)", "`sl, size=[64, 96], rate=0.1`").replace(
+        "MTPSL, `mtpsl`", "SL (`no`, `sl, steps=7`)"
+    )
     root = write(page.replace("− `sl`", "− `sl, steps=7`"), grid)
     tables.write(root)
     assert [row[2] for row in rows(root)] == ["5.000", "7.000"] and rows(root)[0][5] == "−2.000"
@@ -125,14 +147,41 @@ def test_runs_of_a_grid_are_named_by_their_keys(write):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("`mtpsl`", "`mtpls`", "row 'MTPSL, `mtpls`': no run of the records is 'mtpls'; there are: mtpsl, sl"),
+        ("`mtpsl`", "`mtpls`", "column 'seeds': no run of the records is 'mtpls'; there are: mtpsl, sl"),
         ("MTPSL, `mtpsl`", "MTPSL", "row 'MTPSL' names no run, like `sl`"),
         ("RMSE, m", "RMSE, cm", "column 'depth RMSE, cm': the unit of depth RMSE is 'm'"),
-        ("semseg mIoU, %", "semseg mIou, %", "column 'semseg mIou, %': semseg has no metric 'mIou'; it has: mIoU"),
+        ("semseg mIoU, %", "semseq mIoU, %", "column 'semseq mIoU, %': it is not `seeds`, `loss_mtl`, *a text in"),
         ("− `sl`", "− `ssl`", "column 'loss_mtl − `ssl`': no run of the records is 'ssl'; there are: mtpsl, sl"),
+        ("− `sl`", "- `sl`", "column 'loss_mtl - `sl`': it is not"),
+        ("loss_mtl − `sl`", "loss_mtl", "column 'p (Holm)': the column before it has no differences"),
+        ("*paper*", "paper", "column 'paper': it is not"),
+        ("| 9 | |", "| 9 | 1 | |", "row 'MTPSL, `mtpsl`' has 9 cells, the first row has 8"),
         ("table of study", "table of others", "there is no docs/results/records/others/outcomes.parquet"),
+        ("dev check", "dev chekc", "docs/results/a.md: a line with '<!-- table of ' is not like the others"),
     ],
-)  # fmt: skip
-def test_what_the_records_do_not_have_is_found(write, old, new, message):
-    found = tables.faults(write(PAGE.replace(old, new)))
-    assert any(message in fault for fault in found)
+)
+def test_what_cannot_be_filled_is_found(write, old, new, message):
+    root = write(PAGE.replace(old, new))
+    before = (root / "docs/results/a.md").read_text()
+    assert any(message in fault for fault in tables.faults(root))
+    tables.write(root)
+    assert (root / "docs/results/a.md").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (run("sl", 0, 1.0, 20.0), "two runs of the records are 'sl'"),
+        (run("sl", 2, float("nan"), 20.0), "a value of 'sl' is not a finite number"),
+    ],
+)
+def test_records_that_make_no_table_are_found(write, added, message):
+    assert message in tables.faults(write(PAGE, [*RUNS, *added]))[0]
+
+
+def test_the_last_table_of_the_last_page_is_filled(write):
+    root = write(PAGE.removesuffix("\n\nrest\n"))
+    (root / "docs/results/b.md").write_text((root / "docs/results/a.md").read_text())
+    tables.write(root)
+    assert tables.faults(root) == []
+    assert "26.0 ± 1.4" in (root / "docs/results/b.md").read_text()
