@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import fields, replace
 from itertools import chain, combinations
 from pathlib import Path
@@ -233,7 +233,7 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     changed += [name for name, known in previous.get("training", {}).items() if training.get(name) != known]
     changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
     changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
-    changed += [f"simulate.arms.{n}" for n in _arms_with_runs(old, request.out) if old.arm(n) != study.arm(n)]
+    changed += [f"simulate.arms.{name}" for name in _changed_arms(old, study, request.out, {run.key for run in runs})]
     if changed:
         raise ProjectError(
             f"The folder holds runs with other settings: {', '.join(changed)} changed.",
@@ -244,11 +244,13 @@ def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     _check_code(request, runs)
 
 
-def _arms_with_runs(study: Study, out: Path) -> list[str]:
-    """The names of a study's arms that have a run in its folder, or the records of one."""
-    runs = runs_of(study)
-    recorded = recorded_runs(out, runs, study)
-    return sorted({run.arm for run in runs if run.key in recorded or (out / "runs" / run.key).exists()} & {*study.arms})
+def _changed_arms(old: Study, new: Study, out: Path, keys: Set[str]) -> list[str]:
+    """The changed arms that have a run in the folder, or its records; all changed arms if `keys` lacks such a run."""
+    runs = runs_of(old)
+    recorded = recorded_runs(out, runs, old)
+    there = {run.key: run.arm for run in runs if run.key in recorded or (out / "runs" / run.key).exists()}
+    changed = sorted(name for name in {*old.arms, *new.arms} if old.arm(name) != new.arm(name))
+    return changed if there.keys() - keys else [name for name in changed if name in there.values()]
 
 
 def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:

@@ -64,6 +64,13 @@ def test_runs_with_records_and_no_folder_are_not_run_again(study: Copy) -> None:
     assert study_report(study.out).notes == [FROM_RECORDS]
 
 
+def test_an_arm_with_records_does_not_change(study: Copy) -> None:
+    shutil.rmtree(study.out / "runs")
+    arms = {"partal": {"strategy": "random_images"}}
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.partal changed"):
+        study.run(arms=arms)
+
+
 def test_without_records_they_are(study: Copy) -> None:
     before = study.csv()
     (study.out / RECORDS).unlink()

@@ -146,6 +146,29 @@ def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
     assert validate_study(with_steps(4))
 
 
+def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> None:
+    def with_steps(a: int, b: int) -> StudyRequest:
+        arms = {
+            name: {"strategy": "random_cells", "changes": {"train": {"steps": steps}}}
+            for name, steps in (("a", a), ("b", b))
+        }
+        return study_request(tmp_path, arms=arms, strategies=["a", "b"])
+
+    keep(with_steps(3, 4))
+    (tmp_path / "out" / "runs" / "start.b-seed0").mkdir(parents=True)
+    assert validate_study(with_steps(5, 4))
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
+        validate_study(with_steps(4, 4))  # a's start would be that of b, and start.b-seed0 no run of the study
+
+
+def test_a_strategy_with_a_run_does_not_become_an_arm_with_other_settings(tmp_path: Path) -> None:
+    keep(study_request(tmp_path, strategies=["random_cells"]))
+    (tmp_path / "out" / "runs" / "random_cells-seed0").mkdir(parents=True)
+    arms = {"random_cells": {"strategy": "random_images", "changes": {"train": {"steps": 3}}}}
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.random_cells changed"):
+        validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
+
+
 def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     keep(of)

@@ -116,11 +116,16 @@ class JointMaps:
 
         images = [row.image_id for row in context.project.store.images(("heldout",))]
         shown = self.options.id or next(filter(is_complete, images), "")
-        if shown not in images or not is_complete(shown):
+        fault = "" if shown else "No image has a label of every task."
+        if shown and shown not in images:
+            fault = f"'{shown}' is no image of the test split."
+        elif self.options.id and not is_complete(shown):
+            fault = f"'{shown}' has no label of every task."
+        if fault:
             raise ProjectError(
-                f"'{shown}' has no label of every task." if shown else "No image has a label of every task.",
+                fault,
                 where=str(context.project.folder),
-                next_step="Name an image with all labels as `id`.",
+                next_step="Name an image of the test split with all labels as `id`.",
                 unchanged="Nothing was written.",
             )
         yield shown

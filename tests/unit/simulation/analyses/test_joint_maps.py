@@ -1,5 +1,7 @@
 """Pictures of MTPSL's joint maps of a prediction and a label."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
@@ -12,7 +14,7 @@ from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.analyses import joint_maps
 from labelgrid.train.mappings import MAPPINGS, Norm
 from tests.unit.report.test_charts import texts
-from tests.unit.simulation.conftest import SIMULATE, finished_study
+from tests.unit.simulation.conftest import SIMULATE, Finished, finished_study
 
 ARMS = """
 [simulate.arms.mtpsl]
@@ -46,14 +48,21 @@ def test_each_pair_of_the_networks_with_the_term_is_shown(learnt, tmp_path: Path
     assert {"depth, predicted", "normals, label", "its map"} <= set(written)
 
 
-def test_an_image_with_an_empty_label_is_left_out(learnt, tmp_path: Path) -> None:
-    label = learnt.made.label(learnt.made.names[11], "depth")
+@contextmanager
+def empty_depth(study: Finished, name: str) -> Iterator[None]:
+    """An image whose depth label has no valid pixel."""
+    label = study.made.label(name, "depth")
     kept = label.read_bytes()
     cv2.imwrite(str(label), np.zeros_like(cv2.imread(str(label), cv2.IMREAD_UNCHANGED)))
     try:
-        result = analyse(learnt.folder, "joint_maps", tmp_path)
+        yield
     finally:
         label.write_bytes(kept)
+
+
+def test_an_image_with_an_empty_label_is_left_out(learnt, tmp_path: Path) -> None:
+    with empty_depth(learnt, learnt.made.names[11]):
+        result = analyse(learnt.folder, "joint_maps", tmp_path)
     assert {f.count for f in result.findings} == {2}
 
 
@@ -73,10 +82,24 @@ def test_own_labels_are_told_from_those_of_other_images() -> None:
     assert [result.name for result in joint_maps._numbers(maps[:1], maps[:1])] == ["distance"]
 
 
-def test_an_image_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
-    with pytest.raises(LabelgridError, match=r"has no label of every task(.|\n)*Nothing was written"):
+def test_an_image_that_is_not_of_the_test_split_is_refused(learnt, tmp_path: Path) -> None:
+    with pytest.raises(LabelgridError, match=r"'none.png' is no image of the test split(.|\n)*Nothing was written"):
         analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": "none.png"})
     assert not (tmp_path / "out").exists()
+
+
+def test_an_image_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
+    name = learnt.made.names[11]
+    with empty_depth(learnt, name), pytest.raises(LabelgridError, match=rf"'{name}' has no label of every task"):
+        analyse(learnt.folder, "joint_maps", tmp_path / "out", {"id": name})
+
+
+def test_a_test_split_without_all_labels_is_refused(learnt, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        for name in learnt.made.names:
+            stack.enter_context(empty_depth(learnt, name))
+        with pytest.raises(LabelgridError, match="No image has a label of every task"):
+            analyse(learnt.folder, "joint_maps", tmp_path / "out")
 
 
 def test_what_is_pictured_leads_to_what_is_compared() -> None:
