@@ -20,6 +20,8 @@ console = Console(stderr=True, highlight=False)
 out = Console(highlight=False)
 #: Seconds between two lines of progress where there is no terminal.
 EVERY = 10.0
+#: The width of a table where there is no terminal: none of its cells is folded, and all can be searched for.
+WIDE = 10_000
 
 
 class Lines:
@@ -234,11 +236,11 @@ def as_json(value: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table of the result; columns of numbers are right-aligned."""
+    """Print a table of the result; columns of numbers are right-aligned. Only a terminal's width folds its cells."""
     drawn = Table(title=_shown(title), title_justify="left")
     for index, column in enumerate(columns):
         numbers = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         drawn.add_column(_shown(column), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(_shown(f"{v:.4g}" if isinstance(v, float) else str(v)) for v in row))
-    out.print(drawn)
+    (out if out.is_terminal else Console(width=WIDE)).print(drawn)

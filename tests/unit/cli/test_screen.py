@@ -91,14 +91,28 @@ def test_results_stand_on_stdout_as_they_are(capsys: pytest.CaptureFixture[str])
     assert json.loads(out) == {"a": [1, None], "b": "[x]"} and err == ""
 
 
+NAME = "a/very/long/folder/of/images/" * 3 + "[1].jpg"
+
+
+def cells_of(text: str) -> list[list[str]]:
+    return [line.strip("│").split("│") for line in text.splitlines() if line.startswith("│")]
+
+
 def test_a_table_holds_every_value_and_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
-    name = "a/very/long/folder/of/images/" * 3 + "[1].jpg"
-    screen.table("Of [two]", ["image", "cost"], [[name, 1.23456], ["b.jpg", 10], ["c.jpg", 2.0]])
+    screen.table("Of [two]", ["image", "cost"], [[NAME, 1.23456], ["b.jpg", 10], ["c.jpg", 2.0]])
     out, err = capsys.readouterr()
     assert err == "" and out.splitlines()[0].rstrip() == "Of [two]"
-    cells = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
-    assert "".join(row[0].strip() for row in cells) == name + "b.jpgc.jpg"
-    assert [row[1] for row in cells if row[1].strip()] == [" 1.235 ", "    10 ", "     2 "]
+    assert [row[0].strip() for row in cells_of(out)] == [NAME, "b.jpg", "c.jpg"]  # not folded: no terminal
+    assert [row[1] for row in cells_of(out)] == [" 1.235 ", "    10 ", "     2 "]
+
+
+def test_a_table_is_folded_to_the_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = io.StringIO()
+    monkeypatch.setattr(screen, "out", Console(file=seen, force_terminal=True, width=60, color_system=None))
+    screen.table("", ["image", "cost"], [[NAME, 1.23456]])
+    text = seen.getvalue()
+    assert max(map(len, text.splitlines())) == 60
+    assert "".join(row[0].strip() for row in cells_of(text)) == NAME
 
 
 def test_control_characters_of_file_names_do_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
