@@ -1,0 +1,89 @@
+"""Batch norm's kept and measured statistics."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from labelgrid.project.artifacts import newest_fit, read_measured
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.simulation.analyse import analyse
+from labelgrid.simulation.analyses import batch_norm
+from labelgrid.simulation.runs import Run
+from tests.unit.report.test_charts import texts
+from tests.unit.simulation.conftest import SIMULATE, finished_study
+
+ARMS = """
+[simulate.arms.a]
+strategy = "random_cells"
+rounds = 0
+[simulate.arms.b]
+strategy = "random_cells"
+rounds = 0
+changes = { train = { learning_rate = 3e-3 } }
+"""
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory):
+    return finished_study(tmp_path_factory.mktemp("learnt"), SIMULATE + ARMS)
+
+
+def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -> None:
+    result = analyse(learnt.folder, "batch_norm", tmp_path, {"batch": 4})
+    found = {(f.run.key, *f.keys.values(), f.result.name): f.result.value for f in result.findings}
+    assert len(found) == len(result.findings) and {key for key, *_ in found} == {"a-seed0", "b-seed0"}
+    for key in ("a-seed0", "b-seed0"):
+        with ProjectFolder.open(learnt.folder / "runs" / key) as project:
+            kept = read_measured(project.round_folder(newest_fit(project.folder).round))
+        assert found[key, "kept", "all", "loss_mtl"] == pytest.approx(kept.loss_mtl)
+        assert found[key, "kept", "depth", "RMSE"] == pytest.approx(kept.metrics["depth"]["RMSE"].value)
+        assert found[key, "measured", "all", "loss_mtl"] != found[key, "kept", "all", "loss_mtl"]
+        assert found[key, "kept", "all", "largest offset"] > 0
+    written = texts((tmp_path / "batch_norm-all-loss_mtl.svg").read_bytes())
+    assert {"kept", "measured", "a", "b"} <= set(written)
+
+
+def test_the_images_fill_whole_batches(learnt) -> None:
+    run = Run("strategy", "a", 0)
+    with ProjectFolder.open(learnt.folder / "runs" / "a-seed0") as project:
+        for images, batch, count in ((1024, 4, 8), (6, 4, 4), (1024, 32, 10)):
+            found = batch_norm.BatchNorm(batch_norm.Options(images, batch))._images(run, project)
+            assert len(set(found)) == len(found) == count
+            assert set(found) <= set(learnt.made.names[:10]) and found != sorted(found)
+
+
+def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_normalise_as_in_training() -> None:
+    torch.manual_seed(0)
+    first, last = nn.BatchNorm2d(3), nn.BatchNorm2d(2)
+    network = nn.Sequential(first, nn.Dropout(0.9), nn.Conv2d(3, 2, 1), nn.ReLU(), last).double().train()
+    network(torch.rand(4, 3, 5, 5).double() + 7)  # what is forgotten
+    batches = [torch.randn(4, 3, 5, 5).double() for _ in range(3)]
+    with batch_norm.measuring(network, batch_norm.norms_of(network)), torch.no_grad():
+        for batch in batches:
+            network(batch)
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for batch in batches:
+        each = batch - batch.mean((0, 2, 3), keepdim=True)
+        each /= (batch.var((0, 2, 3), keepdim=True, correction=0) + first.eps).sqrt()
+        x = torch.relu(network[2](each)).detach()
+        seen.append((x.mean((0, 2, 3)), x.var((0, 2, 3))))
+    torch.testing.assert_close(first.running_mean, sum(batch.mean((0, 2, 3)) for batch in batches) / 3)
+    torch.testing.assert_close(last.running_mean, sum(mean for mean, _ in seen) / 3)
+    torch.testing.assert_close(last.running_var, sum(variance for _, variance in seen) / 3)
+    assert not any(module.training for module in network.modules()) and last.momentum == 0.1
+
+
+def test_a_network_without_statistics_has_no_findings() -> None:
+    assert batch_norm.norms_of(nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2))) == []
+
+
+def test_the_largest_offset_is_over_layers_channels_and_images() -> None:
+    norms = [nn.BatchNorm2d(2).eval(), nn.BatchNorm2d(2).eval()]
+    norms[1].running_var.fill_(4.0)
+    with batch_norm.largest_offset(norms) as offset:
+        norms[0](torch.tensor([[1.0, 2.0], [0.0, -3.0]]).view(2, 2, 1, 1))
+        norms[1](torch.tensor([[0.0, 10.0]]).view(1, 2, 1, 1))
+    norms[0](torch.full((1, 2, 1, 1), 100.0))
+    assert float(offset) == pytest.approx(5, rel=1e-4)
