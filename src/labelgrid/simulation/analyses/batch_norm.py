@@ -1,12 +1,13 @@
-"""How much of a network's metrics is chance in the statistics that batch norm kept.
+"""How much a network's metrics depend on which statistics batch norm evaluates with.
 
 In training, batch norm normalises with each batch's statistics and keeps a moving mean of them, of the last batches
 alone, for evaluation. Here the last network of each run is measured on the test split with these (`kept`), and again
-with the means over whole batches of training images, without augmentation and without any further training
-(`measured`). The difference is chance. Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
+with the means over batches of all its labelled training images, without augmentation (`measured`); the weights are the
+same. Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
 
 `largest offset` is how far a channel's mean in a test image lies from the kept mean, at most over all layers, channels
-and images, in kept standard deviations. Statistics that do not fit an image are off by hundreds.
+and images, in kept standard deviations; NaN if one is. Layers that a training did not update (`norm = "frozen"`) keep
+their statistics.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.dots import Dots
 from labelgrid.results import LOSS, Result
-from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.evaluate import measure
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
@@ -46,11 +47,11 @@ class Options:
 
     Args:
         images: how many, drawn at random.
-        batch: how many at a time.
+        batch: how many at a time; as many as in training if None.
     """
 
     images: Annotated[int, Field(ge=2)] = 1024
-    batch: Annotated[int, Field(ge=2, le=4096)] = 32
+    batch: Annotated[int, Field(ge=2, le=4096)] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class BatchNorm:
     options: Options
     kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy", "full", "single"})
     within: ClassVar[frozenset[str]] = frozenset()
-    needs: ClassVar[str] = "a trained network"
+    needs: ClassVar[str] = "a network with batch norm"
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`; none for a network that keeps no statistics."""
@@ -74,23 +75,25 @@ class BatchNorm:
     def _of_run(
         self, run: Run, project: ProjectFolder, context: RoundContext, model: TrainedModel
     ) -> Iterator[Finding]:
-        norms = norms_of(model.network)
+        recipe = context.recipe
+        frozen = model.network.encoder if recipe.train.norm == "frozen" else None
+        norms = norms_of(model.network, frozen)
         if not norms:
             return
         with largest_offset(norms) as offset:
             yield from _metrics(run, "kept", project, context, model)
         found = Result("largest offset", float(offset), "sd", "lower")
         yield Finding(run, {"statistics": "kept", "task": OVERALL}, found, 1)
+        batch = self.options.batch or recipe.train.batch
+        images = self._images(run, project, batch)
         with measuring(model.network, norms), torch.inference_mode():
-            for batch in eval_batches(
-                context.source, {}, self._images(run, project), context.recipe.data, batch=self.options.batch
-            ):
-                model.network(batch.images)
+            for each in eval_batches(context.source, {}, images, recipe.data, batch=batch):
+                model.network(each.images)
         yield from _metrics(run, "measured", project, context, model)
 
-    def _images(self, run: Run, project: ProjectFolder) -> list[str]:
-        """Training images in random order, as many as fill whole batches if they fill one."""
-        images, batch = sorted(row.image_id for row in project.store.images(("train",))), self.options.batch
+    def _images(self, run: Run, project: ProjectFolder, batch: int) -> list[str]:
+        """Labelled training images in random order, as many as fill whole batches if they fill one."""
+        images = labelled_images(project, "train")
         draws = keyed_uniform(image_keys(images), seed_of(run.seed, "analysis"))
         count = min(len(images), self.options.images)
         return [images[index] for index in np.argsort(draws)[: count // batch * batch or count]]
@@ -103,7 +106,7 @@ class BatchNorm:
 def _metrics(
     run: Run, statistics: str, project: ProjectFolder, context: RoundContext, model: TrainedModel
 ) -> Iterator[Finding]:
-    """The metrics on the test split; none if it has no label."""
+    """The metrics on the test split, none if it has no label; no loss for a single task, which does not compare."""
     found = measure(project, context, model, "heldout", Silent())
     if found is None:
         return
@@ -112,27 +115,24 @@ def _metrics(
         for result in group.values():
             keys = {"statistics": statistics, "task": name}
             yield Finding(run, keys, result, found.labels[name], result.name == headline)
+    if run.kind == "single":
+        return
     keys = {"statistics": statistics, "task": OVERALL}
     yield Finding(run, keys, Result(LOSS, found.loss_mtl.value, "", "lower"), sum(found.labels.values()))
 
 
-def norms_of(network: nn.Module) -> list[NORM]:
-    """The layers that keep statistics."""
-    return [module for module in network.modules() if isinstance(module, NORM) and module.track_running_stats]
-
-
-class Largest:
-    """The largest value seen."""
-
-    def __init__(self) -> None:
-        self.value = 0.0
-
-    def __float__(self) -> float:
-        return self.value
+def norms_of(network: nn.Module, frozen: nn.Module | None) -> list[NORM]:
+    """The layers that keep statistics, but for those of a frozen part."""
+    kept = set(frozen.modules()) if frozen else set()
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, NORM) and module.track_running_stats and module not in kept
+    ]
 
 
 @contextmanager
-def largest_offset(norms: Sequence[NORM]) -> Iterator[Largest]:
+def largest_offset(norms: Sequence[NORM]) -> Iterator[Tensor]:
     """While it is open, the largest distance of an image's mean in a channel from the kept mean, in kept deviations.
 
     Example:
@@ -142,13 +142,13 @@ def largest_offset(norms: Sequence[NORM]) -> Iterator[Largest]:
         >>> round(float(offset), 3)
         3.0
     """
-    largest = Largest()
+    largest = torch.zeros(())
 
     def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         assert isinstance(norm, NORM) and norm.running_mean is not None and norm.running_var is not None
-        means = inputs[0].flatten(2).mean(2)
+        means = inputs[0].flatten(2).mean(2) if inputs[0].ndim > 2 else inputs[0]
         offset = (means - norm.running_mean).abs() / (norm.running_var + norm.eps).sqrt()
-        largest.value = max(largest.value, float(offset.max()))
+        largest.copy_(torch.maximum(largest, offset.max()))
 
     with ExitStack() as stack:
         for norm in norms:

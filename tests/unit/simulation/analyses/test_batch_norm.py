@@ -6,10 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from labelgrid.errors import LabelgridError
 from labelgrid.project.artifacts import newest_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.analyses import batch_norm
+from labelgrid.rounds.context import labelled_images
+from labelgrid.rounds.models import restore
 from labelgrid.simulation.runs import Run
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.conftest import SIMULATE, finished_study
@@ -21,7 +24,7 @@ rounds = 0
 [simulate.arms.b]
 strategy = "random_cells"
 rounds = 0
-changes = { train = { learning_rate = 3e-3 } }
+changes = { train = { norm = "frozen" } }
 """
 
 
@@ -31,7 +34,7 @@ def learnt(tmp_path_factory):
 
 
 def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -> None:
-    result = analyse(learnt.folder, "batch_norm", tmp_path, {"batch": 4})
+    result = analyse(learnt.folder, "batch_norm", tmp_path, {"batch": 2})
     found = {(f.run.key, *f.keys.values(), f.result.name): f.result.value for f in result.findings}
     assert len(found) == len(result.findings) and {key for key, *_ in found} == {"a-seed0", "b-seed0"}
     for key in ("a-seed0", "b-seed0"):
@@ -45,13 +48,21 @@ def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -
     assert {"kept", "measured", "a", "b"} <= set(written)
 
 
+def test_the_loss_of_a_single_task_is_left_out(learnt) -> None:
+    with ProjectFolder.open(learnt.folder / "runs" / "a-seed0") as project:
+        network = restore(project, newest_fit(project.folder))
+        for kind, loss in (("single", False), ("strategy", True)):
+            found = [each.result.name for each in batch_norm._metrics(Run(kind, "a", 0), "kept", project, *network)]
+            assert "RMSE" in found and ("loss_mtl" in found) is loss
+
+
 def test_the_images_fill_whole_batches(learnt) -> None:
     run = Run("strategy", "a", 0)
     with ProjectFolder.open(learnt.folder / "runs" / "a-seed0") as project:
-        for images, batch, count in ((1024, 4, 8), (6, 4, 4), (1024, 32, 10)):
-            found = batch_norm.BatchNorm(batch_norm.Options(images, batch))._images(run, project)
+        for images, batch, count in ((1024, 2, 2), (2, 1, 2), (1024, 32, 3)):
+            found = batch_norm.BatchNorm(batch_norm.Options(images))._images(run, project, batch)
             assert len(set(found)) == len(found) == count
-            assert set(found) <= set(learnt.made.names[:10]) and found != sorted(found)
+            assert set(found) <= set(labelled_images(project, "train"))
 
 
 def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_normalise_as_in_training() -> None:
@@ -60,7 +71,7 @@ def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_norm
     network = nn.Sequential(first, nn.Dropout(0.9), nn.Conv2d(3, 2, 1), nn.ReLU(), last).double().train()
     network(torch.rand(4, 3, 5, 5).double() + 7)  # what is forgotten
     batches = [torch.randn(4, 3, 5, 5).double() for _ in range(3)]
-    with batch_norm.measuring(network, batch_norm.norms_of(network)), torch.no_grad():
+    with batch_norm.measuring(network, batch_norm.norms_of(network, None)), torch.no_grad():
         for batch in batches:
             network(batch)
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -75,8 +86,17 @@ def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_norm
     assert not any(module.training for module in network.modules()) and last.momentum == 0.1
 
 
-def test_a_network_without_statistics_has_no_findings() -> None:
-    assert batch_norm.norms_of(nn.Sequential(nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2))) == []
+def test_layers_without_statistics_and_those_of_a_frozen_part_are_left_alone() -> None:
+    frozen, norm = nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm1d(2)
+    network = nn.Sequential(frozen, norm, nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2))
+    assert batch_norm.norms_of(network, frozen) == [norm]
+    assert batch_norm.norms_of(network, None) == [frozen[0], norm]
+
+
+def test_an_analysis_of_networks_without_batch_norm_says_so(learnt, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(batch_norm, "NORM", nn.GroupNorm)
+    with pytest.raises(LabelgridError, match="a network with batch norm"):
+        analyse(learnt.folder, "batch_norm", tmp_path, {})
 
 
 def test_the_largest_offset_is_over_layers_channels_and_images() -> None:
@@ -87,3 +107,12 @@ def test_the_largest_offset_is_over_layers_channels_and_images() -> None:
         norms[1](torch.tensor([[0.0, 10.0]]).view(1, 2, 1, 1))
     norms[0](torch.full((1, 2, 1, 1), 100.0))
     assert float(offset) == pytest.approx(5, rel=1e-4)
+
+
+def test_the_largest_offset_is_nan_if_one_is() -> None:
+    norms = [nn.BatchNorm1d(2).eval(), nn.BatchNorm2d(1).eval()]
+    norms[0].running_mean[0] = float("nan")
+    with batch_norm.largest_offset(norms) as offset:
+        norms[0](torch.tensor([[1.0, 2.0]]))
+        norms[1](torch.full((1, 1, 2, 2), 300.0))
+    assert offset.isnan()
