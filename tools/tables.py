@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
 
+from labelgrid.errors import LabelgridError
 from labelgrid.report.statistics import PairComparison, compare
 from labelgrid.results import LOSS
 from labelgrid.simulation.results import OVERALL, TABLE, Outcome, read_outcomes
@@ -18,7 +19,9 @@ PAGES, RECORDS = "docs/results/*.md", "docs/results/records"
 #: What begins the line above a table, and such a line with its table. `Table` says what stands in the table.
 BEGIN = "<!-- table of "
 MARK = re.compile(
-    rf"^{BEGIN}([\w-]+): \./dev check tables, python -m tools\.tables --write -->\n\n((?:\|.*(?:\n|\Z))+)", re.MULTILINE
+    rf"^{BEGIN}([\w-]+): \./dev check tables, python -m tools\.tables --write -->\n\n"
+    r"(\|.*\n\|[-:| ]+\n(?:\|.*(?:\n|\Z))+)",
+    re.MULTILINE,
 )
 UPDATE = "run `.venv/bin/python -m tools.tables --write`"
 #: Digits after the point by unit, and other signs for units.
@@ -59,7 +62,7 @@ class Records:
         """The values of a run's metric by seed; the loss of single-task networks is the sum of theirs.
 
         Raises:
-            TableError: as `round`; a value is not finite; or not all seeds have the same single-task networks.
+            TableError: as `round`; a value is not finite; or seeds lack the metric or single-task networks.
         """
         self.round(run)
         key = f"{metric.task} {metric.metric}"
@@ -67,6 +70,9 @@ class Records:
         if any(part.keys() != parts[0].keys() for part in parts):
             raise TableError(f"not all seeds of '{run}' have a network of each task")
         values = {seed: sum(part[seed].value for part in parts) for seed in (parts[0] if parts else ())}
+        seeds = {seed for found in self.last[run].values() for seed in found}
+        if values and values.keys() != seeds:
+            raise TableError(f"not all seeds of '{run}' have {key}")
         if not all(map(math.isfinite, values.values())):
             raise TableError(f"a value of '{run}' is not a finite number")
         return values
@@ -239,11 +245,12 @@ def table_of(root: Path, mark: re.Match[str]) -> Table:
     folder = Path(RECORDS) / mark[1]
     if not (root / folder / TABLE).is_file():
         raise TableError(f"there is no {(folder / TABLE).as_posix()}")
+    records = Records(read_outcomes(root / folder))
     headings, _, *rows = map(cells, mark[2].splitlines())
     for row in rows:
         if len(row) != len(headings):
             raise TableError(f"row '{row[0]}' has {len(row)} cells, the first row has {len(headings)}")
-    return Table(Records(read_outcomes(root / folder)), headings, rows)
+    return Table(records, headings, rows)
 
 
 def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
@@ -255,7 +262,7 @@ def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
         try:
             table = table_of(root, mark)
             rows = table.filled()
-        except TableError as error:
+        except (TableError, LabelgridError) as error:
             faults.append(f"{place}, table of {mark[1]}, {error}")
             return mark[0]
         faults.extend(
@@ -268,7 +275,9 @@ def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
 
     text = MARK.sub(filled, page)
     if len(MARK.findall(page)) < page.count(BEGIN):
-        faults.append(f"{place}: a line with '{BEGIN}' is not like the others, or has no table two lines below")
+        faults.append(
+            f"{place}: a line with '{BEGIN}' is not like the others, or has no table with a row two lines below"
+        )
     return faults, text
 
 

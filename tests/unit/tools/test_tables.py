@@ -157,6 +157,7 @@ def test_runs_of_a_grid_are_named_by_their_keys(write):
         ("*paper*", "paper", "column 'paper': it is not"),
         ("| 9 | |", "| 9 | 1 | |", "row 'MTPSL, `mtpsl`' has 9 cells, the first row has 8"),
         ("table of study", "table of others", "there is no docs/results/records/others/outcomes.parquet"),
+        ("| --- " * 8 + "|\n", "", "docs/results/a.md: a line with '<!-- table of ' is not like the others"),
         ("dev check", "dev chekc", "docs/results/a.md: a line with '<!-- table of ' is not like the others"),
     ],
 )
@@ -173,10 +174,17 @@ def test_what_cannot_be_filled_is_found(write, old, new, message):
     [
         (run("sl", 0, 1.0, 20.0), "two runs of the records are 'sl'"),
         (run("sl", 2, float("nan"), 20.0), "a value of 'sl' is not a finite number"),
+        (run("sl", 2, 1.0, 20.0)[1:], "not all seeds of 'sl' have depth RMSE"),
     ],
 )
 def test_records_that_make_no_table_are_found(write, added, message):
     assert message in tables.faults(write(PAGE, [*RUNS, *added]))[0]
+
+
+def test_records_that_cannot_be_read_are_found(write):
+    root = write(PAGE)
+    (root / "docs/results/records/study/outcomes.parquet").write_bytes(b"PAR1")
+    assert "docs/results/a.md, table of study, " in tables.faults(root)[0]
 
 
 def test_the_last_table_of_the_last_page_is_filled(write):

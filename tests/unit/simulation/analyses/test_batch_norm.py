@@ -9,10 +9,10 @@ from torch import nn
 from labelgrid.errors import LabelgridError
 from labelgrid.project.artifacts import newest_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.simulation.analyse import analyse
-from labelgrid.simulation.analyses import batch_norm
 from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.models import restore
+from labelgrid.simulation.analyse import analyse
+from labelgrid.simulation.analyses import batch_norm
 from labelgrid.simulation.runs import Run
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.conftest import SIMULATE, finished_study
