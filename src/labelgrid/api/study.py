@@ -1,5 +1,6 @@
 """Provides studies as Python functions, which do the same as the commands `simulate` and `analyse`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,13 @@ def simulate(
 
 
 def analyse(
-    study: Place, name: str, out: Place = "", *, progress: "Progress | None" = None, **options: Any
+    study: Place,
+    name: str,
+    out: Place = "",
+    *,
+    progress: "Progress | None" = None,
+    strategies: Sequence[str] = (),
+    **options: Any,
 ) -> "AnalysisResult":
     """Analyse a finished study with its hidden labels. The study is not changed.
 
@@ -59,11 +66,12 @@ def analyse(
         name: the analysis, such as "picks"; see `labelgrid list simulation.analyses`.
         out: a folder for its tables and drawings; "" writes nothing.
         progress: receives the progress; None: silent.
+        strategies: only the runs of these arms or strategies are read, and must be finished; () is all runs.
         options: of the analysis, such as `sample=200`.
 
     Raises:
-        LabelgridError: there is no finished study, or its networks are gone; nothing was written.
+        LabelgridError: there is no finished study, a strategy is unknown, or networks are gone; nothing was written.
     """
     from labelgrid.simulation.analyse import analyse
 
-    return analyse(Path(study), name, Path(out) if out else None, options, progress)
+    return analyse(Path(study), name, Path(out) if out else None, options, progress, strategies)

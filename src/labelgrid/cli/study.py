@@ -46,7 +46,7 @@ def simulate(
     from labelgrid.simulation.run_study import run_study
 
     lists = {"strategies": strategy, "only": tasks}
-    changes: dict[str, Any] = {key: [name.strip() for name in text.split(",")] for key, text in lists.items() if text}
+    changes: dict[str, Any] = {key: _names(text) for key, text in lists.items() if text}
     values = {"seeds": seeds, "rounds": rounds, "single": single or None}
     changes |= {name: value for name, value in values.items() if value is not None}
     request = StudyRequest.of(recipe, data, out, weights=weights, changes=changes, jobs=jobs, force=force)
@@ -108,6 +108,10 @@ def analyse(
     values: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option of the analysis. Repeatable.")
     ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(help="Only the runs of these arms or strategies, separated by commas; others may be unfinished."),
+    ] = "",
     json: AsJson = False,
 ) -> None:
     """Analyse a finished study with its hidden labels, such as the errors on the cells that were picked.
@@ -119,7 +123,7 @@ def analyse(
     from labelgrid.simulation.analyse import analyse
 
     with screen.Bar() as bar:
-        result = analyse(folder, name, out, assignments(values or [], "--set"), bar)
+        result = analyse(folder, name, out, assignments(values or [], "--set"), bar, _names(strategy))
     if json:
         screen.as_json(result.as_json())
         return
@@ -137,6 +141,11 @@ def analyse(
     screen.table("", [*columns, "metric", "mean ± deviation", "seeds"], rows)
     if out:
         screen.say(f"Wrote {counted(len(result.files), 'file')} in {out}")
+
+
+def _names(text: str) -> list[str]:
+    """Names separated by commas."""
+    return [name.strip() for name in text.split(",")] if text else []
 
 
 def register(app: typer.Typer) -> None:

@@ -58,6 +58,7 @@ def analyse(
     out: Path | None = None,
     options: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    strategies: Sequence[str] = (),
 ) -> AnalysisResult:
     """Analyse a finished study with what only its hidden labels can tell. The study is not changed.
 
@@ -67,15 +68,18 @@ def analyse(
         out: a folder for its tables and drawings; None writes nothing.
         options: of the analysis.
         progress: receives the progress.
+        strategies: only the runs of these arms or strategies, with their single-task networks, are read and must be
+            finished; () is all runs.
 
     Raises:
-        LabelgridError: the folder holds no finished study, or a run lacks what the analysis needs.
+        LabelgridError: the folder holds no finished study, a strategy is unknown, or a run lacks what the analysis
+            needs.
     """
     analysis: Analysis = build_plugin(ANALYSES, PluginChoice(name, options or {}))
     if out and out.resolve().is_relative_to(folder.resolve() / "runs"):
         raise UsageError(f"{out} is inside the study's runs.", next_step="Name another folder with --out.")
     progress = progress or Silent()
-    findings = list(analysis.findings(_runs(folder, analysis, progress), progress))
+    findings = list(analysis.findings(_runs(folder, analysis, strategies, progress), progress))
     if not findings:
         raise ProjectError(f"No run has {analysis.needs}.", where=str(folder), unchanged="Nothing was written.")
     means = list(means_of(findings, analysis.within))
@@ -86,11 +90,12 @@ def analyse(
     return AnalysisResult(name, findings, means, written)
 
 
-def _runs(folder: Path, analysis: Analysis, progress: Progress) -> list[tuple[Run, Path]]:
-    """The runs that an analysis reads, each with the folder of its project, if all runs of the study are done.
+def _runs(folder: Path, analysis: Analysis, strategies: Sequence[str], progress: Progress) -> list[tuple[Run, Path]]:
+    """The runs that an analysis reads, each with the folder of its project, if all runs of the strategies are done.
 
     Raises:
         ProjectError: there is no study, a run is not done, or the data set has other images than the runs had.
+        UsageError: the study has no such strategy.
     """
     if not (folder / KEPT).is_file():
         live = (folder / SETTINGS).is_file()
@@ -102,7 +107,9 @@ def _runs(folder: Path, analysis: Analysis, progress: Progress) -> list[tuple[Ru
         )
     kept = read_json(folder / KEPT)
     study = kept_study(kept, folder)
-    places = [(run, folder / "runs" / run.key) for run in runs_of(study)]
+    _check_strategies(strategies, study.strategies)
+    chosen = [run for run in runs_of(study) if not strategies or run.arm in strategies]
+    places = [(run, folder / "runs" / run.key) for run in chosen]
     recorded = recorded_runs(folder, [run for run, _ in places], study)
     if recorded:
         names = listed(sorted(recorded), 6)
@@ -117,11 +124,23 @@ def _runs(folder: Path, analysis: Analysis, progress: Progress) -> list[tuple[Ru
         raise ProjectError(
             f"{len(left)} of {counted(len(places), 'run')} are not done: {listed(left, 6)}.",
             where=str(folder),
-            next_step=f"Finish them with `labelgrid simulate`; `{command('report', folder)}` shows how far they are.",
+            next_step=f"Finish them with `labelgrid simulate`, or analyse others with --strategy; "
+            f"`{command('report', folder)}` shows how far they are.",
             unchanged="Nothing was written.",
         )
     digest_images(study, Path(str(kept.get("root", ""))), kept, progress)
     return [(run, place) for run, place in places if run.kind in analysis.kinds]
+
+
+def _check_strategies(strategies: Sequence[str], known: Sequence[str]) -> None:
+    """Refuse a strategy that the study does not have."""
+    for name in strategies:
+        if name not in known:
+            raise UsageError(
+                f"The study has no strategy or arm '{name}'.",
+                next_step=f"It has {', '.join(known)}.",
+                unchanged="Nothing was written.",
+            )
 
 
 def _write(

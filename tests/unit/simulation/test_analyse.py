@@ -42,6 +42,21 @@ def test_what_is_no_finished_study_is_refused(study: Any, tmp_path: Path) -> Non
     assert "1 of 6 runs are not done: cells-seed0" in said and "Finish them with `labelgrid simulate`" in said
 
 
+def test_only_the_named_arms_are_analysed_and_must_be_done(study: Any, tmp_path: Path) -> None:
+    copy = shutil.copytree(study.folder, tmp_path / "copy")
+    (copy / "runs" / "cells-seed0" / "done.json").unlink()
+    assert "or analyse others with --strategy" in refused(tmp_path, "analyse", copy, "spread")
+    rows = json.loads(done("analyse", copy, "spread", "--strategy", "images, uncertain", "--json").out)["findings"]
+    assert {row["arm"] for row in rows} == {"images", "uncertain"}
+    result = analyse(copy, "spread", strategies=["images"])
+    assert {finding.run.name for finding in result.findings} == {"images"}
+    with pytest.raises(ProjectError, match="cells-seed0"):
+        analyse(copy, "spread", strategies=["images", "cells"])
+    said = refused(tmp_path, "analyse", copy, "spread", "--strategy", "images,sells", "--out", tmp_path / "out", code=2)
+    assert "no strategy or arm 'sells'" in said and "It has images, cells, pseudo, uncertain." in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_images_than_those_of_the_runs_are_refused(study: Any) -> None:
     path = study.made.root / "images" / study.made.names[0]
     before = path.read_bytes()
