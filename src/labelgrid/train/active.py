@@ -16,6 +16,7 @@ from labelgrid.errors import PluginError
 from labelgrid.nets.network import Output
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of
+from labelgrid.train.batch_norm import tracking
 from labelgrid.train.draws import Draws
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.own import Check, OwnOptimisers
@@ -143,7 +144,8 @@ class ActiveTerms:
                 views[view] = joined[name, view]
             else:
                 made = self._view(name, view, batch, number)
-                views[view] = (made, plan.network(made.images, made.known or None))
+                with tracking(plan.network, plan.terms[name].track):
+                    views[view] = (made, plan.network(made.images, made.known or None))
         return Step(
             batch=batch,
             output=output,

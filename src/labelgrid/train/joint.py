@@ -59,7 +59,7 @@ class JointTerm(Term):
     def __init__(self, name: str, tasks: Mapping[str, Task], network: Network, options: JointOptions) -> None:
         super().__init__()
         self.name, self.space, self.tasks, self.names = name, options, dict(tasks), list(tasks)
-        self.one_pass = options.one_pass
+        self.one_pass, self.track = options.one_pass, options.track
         self.register_buffer("allowed", listed(self.names, options.listed, name), persistent=False)
         levels = example_output(network).features.levels
         strides = [EXAMPLE_SIDE // level.shape[-1] for level in levels]

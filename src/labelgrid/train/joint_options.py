@@ -34,6 +34,7 @@ class JointOptions:
         zooms: of the crops; all are equally likely.
         one_pass: predict batch and crop in one pass of the network, so that batch norm normalises both together
             (released); else each by itself.
+        track: the statistics that batch norm keeps for evaluation follow the crops, too, not the batch alone.
         learning_rate: of the mapping; 0: the training's.
         condition_rate: learning rate of the part of the mapping that the condition chooses; 0: the training's.
             Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).
@@ -54,6 +55,7 @@ class JointOptions:
     view: Literal["batch", "crop"] = "batch"
     zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
     one_pass: bool = False
+    track: bool = True
     learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
     condition_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
     condition_halve: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -61,6 +63,8 @@ class JointOptions:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused(self, 'view = "batch"', "zooms", "one_pass")
+            check_unused(self, 'view = "batch"', "zooms", "one_pass", "track")
+        if self.one_pass:
+            check_unused(self, "one_pass = true", "track")
         if self.condition == "none":
             check_unused(self, 'condition = "none"', "condition_rate", "condition_halve")

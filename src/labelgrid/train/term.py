@@ -141,9 +141,11 @@ class Term(nn.Module):
     Attributes:
         one_pass: predict its views in one pass of the network with the batch, so that batch norm normalises them
             together. They must then have as many images as the batch, of the same size.
+        track: the statistics that batch norm keeps for evaluation follow its views, too, not the batch alone.
     """
 
     one_pass: bool = False
+    track: bool = True
 
     def views(self) -> Mapping[str, View]:
         """The further views of the batch that it needs, by name. Two terms may use the same name.

@@ -35,10 +35,8 @@ from labelgrid.simulation.results import OVERALL
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.train.batch_norm import NORM, norms_of
 from labelgrid.train.model import TrainedModel
-
-#: Layers that keep statistics.
-NORM = nn.modules.batchnorm._BatchNorm
 
 
 @dataclass(frozen=True)
@@ -119,16 +117,6 @@ def _metrics(
         return
     keys = {"statistics": statistics, "task": OVERALL}
     yield Finding(run, keys, Result(LOSS, found.loss_mtl.value, "", "lower"), sum(found.labels.values()))
-
-
-def norms_of(network: nn.Module, frozen: nn.Module | None) -> list[NORM]:
-    """The layers that keep statistics, but for those of a frozen part."""
-    kept = set(frozen.modules()) if frozen else set()
-    return [
-        module
-        for module in network.modules()
-        if isinstance(module, NORM) and module.track_running_stats and module not in kept
-    ]
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class Options:
         resize: enlarge the crop to the image's size before it is predicted. The paper crops.
         learn: which of the two predictions gets gradients: `"both"` (the paper's equation), or the one of the `"crop"`.
         tasks: `"unlabelled"`, those of which the image has no label (the paper); or `"all"`.
+        track: the statistics that batch norm keeps for evaluation follow the crops, too, not the whole images alone.
     """
 
     weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
@@ -40,6 +41,7 @@ class Options:
     resize: bool = False
     learn: Literal["both", "crop"] = "both"
     tasks: Literal["unlabelled", "all"] = "unlabelled"
+    track: bool = True
 
 
 class CropConsistency(Term):
@@ -51,7 +53,7 @@ class CropConsistency(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.tasks, self.options = dict(tasks), options
+        self.tasks, self.options, self.track = dict(tasks), options, options.track
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""

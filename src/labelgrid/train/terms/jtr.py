@@ -47,6 +47,7 @@ class Options:
         zooms: of the crops; all are equally likely.
         operations: number of changes to the colours of each image of a crop.
         levels: the number of their strengths, of 31 from none to the full one.
+        track: the statistics that batch norm keeps for evaluation follow the crops, too, not the batch alone.
         scale: how values without a largest one, such as depth, become maps: through the `"normal"` distribution's
             cumulative function (released), or over their image's `"maximum"` (as in `mtpsl`).
         mean: of that distribution. Released: 2.3618, of NYUv2's depth.
@@ -62,6 +63,7 @@ class Options:
     zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
     operations: Annotated[int, Field(ge=0, le=16)] = 2
     levels: Annotated[int, Field(ge=1, le=LEVELS)] = 6
+    track: bool = True
     scale: Literal["normal", "maximum"] = "normal"
     mean: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
     deviation: Annotated[float, Field(ge=0, le=1e9)] = 0.0
@@ -69,7 +71,7 @@ class Options:
 
     def __post_init__(self) -> None:
         if self.view == "batch":
-            check_unused(self, 'view = "batch"', "zooms", "operations", "levels")
+            check_unused(self, 'view = "batch"', "zooms", "operations", "levels", "track")
         if not self.operations:
             check_unused(self, "operations = 0", "levels")
         if self.scale == "maximum":
@@ -148,7 +150,7 @@ class JointRegularisation(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        self.options, self.tasks, self.names = options, dict(tasks), list(tasks)
+        self.options, self.tasks, self.names, self.track = options, dict(tasks), list(tasks), options.track
         self.channels = [task.channels for task in tasks.values()]
         self.encoder = MapEncoder(sum(self.channels), options.width)
         self.register_buffer("means", torch.full((len(tasks),), options.mean))

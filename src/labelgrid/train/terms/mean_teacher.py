@@ -19,6 +19,7 @@ from labelgrid.nets.network import Network, Output, Raw
 from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
+from labelgrid.train.batch_norm import tracking
 from labelgrid.train.colours import recoloured
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle import say_if_idle
@@ -43,6 +44,8 @@ class Options:
         known: the teacher predicts given the labels of the image's other tasks.
         operations: number of changes to the colours of each image that the network sees.
         levels: the number of their strengths, of 31 from none to the full one.
+        track: the statistics that batch norm keeps, for the teacher and for evaluation, follow the further passes, too,
+            not the batch alone.
         features: drop this share of the channels of the encoder's maps in a further pass of the heads, on the batch,
             whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
         ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen & Valpola); 0: none.
@@ -57,6 +60,7 @@ class Options:
     known: bool = False
     operations: Annotated[int, Field(ge=0, le=16)] = 2
     levels: Annotated[int, Field(ge=1, le=LEVELS)] = LEVELS
+    track: bool = True
     features: Rate = 0.0
     ramp: Share = 0.0
     evaluate: Literal["teacher", "student"] = "teacher"
@@ -81,7 +85,7 @@ class MeanTeacher(Term):
 
     def __init__(self, network: Network, options: Options) -> None:
         super().__init__()
-        self.options = options
+        self.options, self.track = options, options.track
         self.teacher: Network = copy.deepcopy(network).requires_grad_(requires_grad=False).eval()
         self.register_buffer("colour_mean", torch.zeros(3))
         self.register_buffer("colour_std", torch.ones(3))
@@ -158,7 +162,8 @@ class MeanTeacher(Term):
             kept = torch.rand(maps.shape[:2], generator=generator).to(maps.device) >= share
             return maps * (kept[:, :, None, None] / (1 - share)).to(maps.dtype)
 
-        return step.network.decode(step.output.features.each(dropped))
+        with tracking(step.network, self.track):
+            return step.network.decode(step.output.features.each(dropped))
 
     def _ramp(self, progress: float) -> float:
         ramp = self.options.ramp

@@ -14,6 +14,7 @@ from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyse import analyse
 from labelgrid.simulation.analyses import batch_norm
 from labelgrid.simulation.runs import Run
+from labelgrid.train.batch_norm import norms_of
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 
@@ -71,7 +72,7 @@ def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_norm
     network = nn.Sequential(first, nn.Dropout(0.9), nn.Conv2d(3, 2, 1), nn.ReLU(), last).double().train()
     network(torch.rand(4, 3, 5, 5).double() + 7)  # what is forgotten
     batches = [torch.randn(4, 3, 5, 5).double() for _ in range(3)]
-    with batch_norm.measuring(network, batch_norm.norms_of(network, None)), torch.no_grad():
+    with batch_norm.measuring(network, norms_of(network)), torch.no_grad():
         for batch in batches:
             network(batch)
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -86,15 +87,8 @@ def test_measured_statistics_are_means_over_batches_in_which_earlier_layers_norm
     assert not any(module.training for module in network.modules()) and last.momentum == 0.1
 
 
-def test_layers_without_statistics_and_those_of_a_frozen_part_are_left_alone() -> None:
-    frozen, norm = nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm1d(2)
-    network = nn.Sequential(frozen, norm, nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2))
-    assert batch_norm.norms_of(network, frozen) == [norm]
-    assert batch_norm.norms_of(network, None) == [frozen[0], norm]
-
-
 def test_an_analysis_of_networks_without_batch_norm_says_so(learnt, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(batch_norm, "NORM", nn.GroupNorm)
+    monkeypatch.setattr(batch_norm, "norms_of", lambda network, frozen: [])
     with pytest.raises(LabelgridError, match="a network with batch norm"):
         analyse(learnt.folder, "batch_norm", tmp_path, {})
 
