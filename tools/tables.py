@@ -186,13 +186,15 @@ class Table:
         other, pairs = self.records.of(reference, metric), {}
         for run in self._runs:
             own = self.records.of(run, metric)
-            shared = sorted(own.keys() & other.keys())
+            if own.keys() - other.keys():
+                raise TableError(f"'{run}' has seeds that '{reference}' lacks")
             if self.records.round(run) != self.records.round(reference):
                 raise TableError(f"'{run}' and '{reference}' have had different numbers of rounds")
-            if run != reference and shared:
-                pairs[run] = ([own[seed] for seed in shared], [other[seed] for seed in shared])
+            if run != reference:
+                pairs[run] = ([*own.values()], [other[seed] for seed in own])
+        single = {run: pair for run, pair in pairs.items() if len(pair[0]) == 1}
         several = {run: pair for run, pair in pairs.items() if len(pair[0]) > 1}
-        compared = {**compare(pairs, "lower"), **compare(several, "lower")}
+        compared = {**compare(single, "lower"), **compare(several, "lower")}
         return [compared.get(run) for run in self._runs]
 
 
@@ -270,7 +272,7 @@ def page_faults(root: Path, file: Path) -> tuple[list[str], str]:
             for row, new in zip(table.rows, rows, strict=True)
             if list(row) != new
         )
-        lines = (f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in rows)
+        lines = ("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|\n" for row in rows)
         return mark[0].removesuffix(mark[2]) + "".join([*mark[2].splitlines(keepends=True)[:2], *lines])
 
     text = MARK.sub(filled, page)

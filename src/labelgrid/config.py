@@ -38,6 +38,18 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RecipeError(f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line.") from error
 
 
+def extends(now: Any, before: Any) -> bool:
+    """Whether nested tables hold everything that earlier ones held, as it was; further keys may be new.
+
+    Example:
+        >>> extends({"width": 8, "stride": 0}, {"width": 8}), extends({"width": 4, "stride": 0}, {"width": 8})
+        (True, False)
+    """
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        return all(key in now and extends(now[key], value) for key, value in before.items())
+    return bool(before == now)
+
+
 def parse(kind: type[T], values: Mapping[str, Any], where: str, *, finite: bool = True) -> T:
     """Build the frozen dataclass `kind` from TOML values; unknown keys and type conversions are errors.
 

@@ -108,7 +108,12 @@ def _runs(folder: Path, analysis: Analysis, strategies: Sequence[str], progress:
     kept = read_json(folder / KEPT)
     study = kept_study(kept, folder)
     _check_strategies(strategies, study.strategies)
-    chosen = [run for run in runs_of(study) if not strategies or run.arm in strategies]
+    single = {study.single_of(name) for name in strategies}
+    chosen = [
+        run
+        for run in runs_of(study)
+        if not strategies or (run.start_arm in single if run.kind == "single" else run.arm in strategies)
+    ]
     places = [(run, folder / "runs" / run.key) for run in chosen]
     recorded = recorded_runs(folder, [run for run, _ in places], study)
     if recorded:

@@ -12,6 +12,17 @@ from labelgrid.simulation.study import Study
 RECORDS = "records.parquet"
 
 
+def keys_with_records(out: Path, runs: Sequence[Run]) -> set[str]:
+    """The keys of the runs of which `records.parquet` has any record.
+
+    Raises:
+        ProjectError: the table is damaged.
+    """
+    if not (out / RECORDS).is_file():
+        return set()
+    return {key for key, found in results.by_run(results.read_outcomes(out, RECORDS), runs).items() if found}
+
+
 def recorded_runs(out: Path, runs: Sequence[Run], study: Study) -> dict[str, Sequence[Outcome]]:
     """The records of runs that need not run, by run key.
 

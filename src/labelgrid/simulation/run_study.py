@@ -20,10 +20,11 @@ from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.recorded import RECORDS
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.resuming import check_same, widened
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
-from labelgrid.simulation.validate import digest_images, validate_study, widened
+from labelgrid.simulation.validate import digest_images, validate_study
 from labelgrid.versions import installed_versions
 
 #: The recipe that the runs read, in the study's folder.
@@ -83,6 +84,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     runs = validate_study(request)
     images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):
+        check_same(request, runs)  # another process may have run some since
         jobs = _jobs(request, runs)
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request

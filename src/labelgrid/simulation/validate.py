@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,12 @@ from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.strategy import Strategy, check_named
 from labelgrid.simulation.listed import listed_cells
-from labelgrid.simulation.recorded import recorded_runs
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.resuming import check_same
 from labelgrid.simulation.runs import Run, runs_of
-from labelgrid.simulation.study import LOCK, Study, kept_study
+from labelgrid.simulation.study import Study
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
-
-#: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
-OPEN = frozenset({"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"})
 
 
 def validate_study(request: StudyRequest) -> list[Run]:
@@ -58,7 +54,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         )
     _check_splits(request)
     _check_cells(request)
-    _check_same(request, runs)
+    check_same(request, runs)
     return runs
 
 
@@ -185,103 +181,3 @@ def _check_cells(request: StudyRequest) -> None:
                 next_step=f"List images of the split {study.pool} and tasks of the arm: {', '.join(sorted(tasks))}.",
                 unchanged="Nothing was run.",
             )
-
-
-def widened(request: StudyRequest) -> StudyRequest:
-    """The request plus the strategies, seeds, rounds, `full` and `single` of its folder: all its runs are resumed."""
-    previous = request.previous()
-    if previous is None:
-        return request
-    study, old = request.study, kept_study(previous, request.out)
-    strategies = tuple(dict.fromkeys([*old.strategies, *study.strategies]))
-    wider = {name: max(getattr(old, name), getattr(study, name)) for name in ("seeds", "rounds", "full", "single")}
-    return replace(request, study=replace(study, strategies=strategies, **wider))
-
-
-def _is_foreign(name: str) -> bool:
-    """Whether a file in an empty study's folder is neither the lock nor what a killed call left of a file."""
-    return name != LOCK and not (name.startswith(".") and name.endswith(".part"))
-
-
-def _check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
-    """Refuse to resume runs with other settings or code, and a folder that holds other files."""
-    previous = request.previous()
-    if previous is None:
-        if request.out.is_dir() and any(_is_foreign(path.name) for path in request.out.iterdir()):
-            raise ProjectError(
-                "The folder holds other files than runs of a study.",
-                where=str(request.out),
-                next_step="Name a new folder with --out.",
-                unchanged="Nothing was run.",
-            )
-        return
-    now, old, study = request.to_json(), kept_study(previous, request.out), request.study
-    _check_version(previous, now, request.out)
-    old = replace(old, tasks=old.used_tasks)  # earlier versions kept only these
-    study = replace(
-        study,
-        tasks=study.used_tasks,
-        variants={name: variant for name, variant in study.variants.items() if name in old.variants},
-    )
-    fixed = sorted({field.name for field in fields(Study)} - OPEN - {"arms"})
-    keys = ["recipe", "weights"]
-    if any(request.out.glob("runs/*/")) or not previous.get("pictures"):  # runs refer to their data
-        keys.append("root")
-    changed = [key for key in keys if previous.get(key) != now[key]]
-    scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
-    changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]
-    changed += [name for name, known in previous.get("training", {}).items() if training.get(name) != known]
-    changed += [path for path, known in previous.get("cells", {}).items() if cells.get(path, known) != known]
-    changed += [f"simulate.{name}" for name in fixed if getattr(old, name) != getattr(study, name)]
-    changed += [f"simulate.arms.{name}" for name in _changed_arms(old, study, request.out, {run.key for run in runs})]
-    if changed:
-        raise ProjectError(
-            f"The folder holds runs with other settings: {', '.join(changed)} changed.",
-            where=str(request.out),
-            next_step="Name another folder with --out, or restore the settings.",
-            unchanged="Nothing was run.",
-        )
-    _check_code(request, runs)
-
-
-def _changed_arms(old: Study, new: Study, out: Path, keys: Set[str]) -> list[str]:
-    """The changed arms that have a run in the folder, or its records; all changed arms if `keys` lacks such a run."""
-    runs = runs_of(old)
-    recorded = recorded_runs(out, runs, old)
-    there = {run.key: run.arm for run in runs if run.key in recorded or (out / "runs" / run.key).exists()}
-    changed = sorted(name for name in {*old.arms, *new.arms} if old.arm(name) != new.arm(name))
-    return changed if there.keys() - keys else [name for name in changed if name in there.values()]
-
-
-def _check_code(request: StudyRequest, runs: Sequence[Run]) -> None:
-    """Refuse to resume runs with changed code of own plug-ins, unless none is left."""
-    other = [] if request.force else request.changed_code()
-    recorded = recorded_runs(request.out, runs, request.study) if other else {}
-    left = [run for run in runs if run.key not in recorded]
-    if other and not all(run.is_done(request.study, request.out / "runs" / run.key) for run in left):
-        raise ProjectError(
-            f"The code of {', '.join(other)} has changed since the folder's runs were started.",
-            where=str(request.out),
-            next_step="Restore it, name another folder with --out, or resume with --force; the report will note it.",
-            unchanged="Nothing was run.",
-        )
-
-
-def _check_version(previous: Mapping[str, Any], now: Mapping[str, Any], out: Path) -> None:
-    """Refuse to add runs to those of an earlier version, whose settings lack keys: its networks or scores may differ.
-
-    Earlier versions kept only the given options of statistics, and computed with their own defaults of the others.
-    """
-    recorded = previous.get("recipe", {})
-    given = {name: recorded.get("score", {}).get(name, {}) for name in now["scoring"]}
-    before = {name: recorded[name] for name in ("data", "backbone", "train", "objective") if name in recorded}
-    before |= {f"score.{name}": options for name, options in previous.get("scoring", given).items()}
-    current = now["recipe"] | {f"score.{name}": options for name, options in now["scoring"].items()}
-    missing = [f"{n}.{key}" for n, known in before.items() for key in current.get(n, {}) if key not in known]
-    if missing:
-        raise ProjectError(
-            f"The folder holds runs of an earlier version, without {', '.join(missing)}; newer ones do not compare.",
-            where=str(out),
-            next_step="Name another folder with --out. `labelgrid report` still reads this one.",
-            unchanged="Nothing was run.",
-        )

@@ -27,22 +27,21 @@ def norms_of(network: nn.Module, frozen: nn.Module | None = None) -> list[NORM]:
 
 @contextmanager
 def tracking(network: nn.Module, track: bool) -> Iterator[None]:
-    """While it is open and `track` is false, batch norm normalises as before, but its kept statistics do not change.
+    """Normalise as before, but do not update the running statistics of batch norm if `track` is false.
 
     Example:
         >>> import torch
         >>> norm = nn.BatchNorm2d(1)
         >>> with tracking(norm, track=False):
         ...     found = norm(torch.full((2, 1, 2, 2), 3.0))
-        >>> norm.running_mean.item(), norm.momentum
-        (0.0, 0.1)
+        >>> norm.running_mean.item(), norm.track_running_stats
+        (0.0, True)
     """
     norms = [] if track else norms_of(network)
-    momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        norm.momentum = 0.0
+        norm.track_running_stats = False
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for norm in norms:
+            norm.track_running_stats = True

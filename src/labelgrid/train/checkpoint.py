@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import torch
 
+from labelgrid.config import extends
 from labelgrid.errors import ModelError
 from labelgrid.files import open_regular
 
@@ -88,14 +89,7 @@ def same_training(kept: str, now: str) -> bool:
     """
     before, after = json.loads(kept), json.loads(now)
     options = before.pop("options", {}), after.pop("options", {})
-    return bool(before == after) and _still(*options)
-
-
-def _still(kept: Any, now: Any) -> bool:
-    """Whether everything in nested tables is there, as it was."""
-    if isinstance(kept, Mapping) and isinstance(now, Mapping):
-        return all(key in now and _still(value, now[key]) for key, value in kept.items())
-    return bool(kept == now)
+    return bool(before == after) and extends(options[1], options[0])
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:

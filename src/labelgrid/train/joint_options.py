@@ -34,7 +34,7 @@ class JointOptions:
         zooms: of the crops; all are equally likely.
         one_pass: predict batch and crop in one pass of the network, so that batch norm normalises both together
             (released); else each by itself.
-        track: the statistics that batch norm keeps for evaluation follow the crops, too, not the batch alone.
+        track: also update the running statistics of batch norm from the crops; false: from the batch alone.
         learning_rate: of the mapping; 0: the training's.
         condition_rate: learning rate of the part of the mapping that the condition chooses; 0: the training's.
             Released: 1e-3 (NYUv2) or 1e-5 (Cityscapes).

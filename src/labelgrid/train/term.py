@@ -141,7 +141,8 @@ class Term(nn.Module):
     Attributes:
         one_pass: predict its views in one pass of the network with the batch, so that batch norm normalises them
             together. They must then have as many images as the batch, of the same size.
-        track: the statistics that batch norm keeps for evaluation follow its views, too, not the batch alone.
+        track: also update the running statistics of batch norm from its views; false: from the batch alone. Without
+            effect with `one_pass`.
     """
 
     one_pass: bool = False

@@ -17,10 +17,11 @@ from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
 from labelgrid.simulation.jobs import work_of
+from labelgrid.simulation.resuming import widened
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_at, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of
-from labelgrid.simulation.validate import validate_study, widened
+from labelgrid.simulation.validate import validate_study
 from tests.studies import make_recipe, study_request
 
 COVERS = ["labelgrid.simulation.runs", "labelgrid.simulation.request", "labelgrid.simulation.run_study"]

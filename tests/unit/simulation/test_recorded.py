@@ -71,6 +71,16 @@ def test_an_arm_with_records_does_not_change(study: Copy) -> None:
         study.run(arms=arms)
 
 
+def test_an_arm_with_a_part_of_its_records_does_not_change(study: Copy) -> None:
+    shutil.rmtree(study.out / "runs")
+    records = [one for one in results.read_outcomes(study.out, RECORDS) if one.round < 4]
+    results.write_outcomes(records, study.out)
+    (study.out / "outcomes.parquet").replace(study.out / RECORDS)
+    arms = {"partal": {"strategy": "random_images"}}
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.partal changed"):
+        study.run(arms=arms, rounds=1)
+
+
 def test_without_records_they_are(study: Copy) -> None:
     before = study.csv()
     (study.out / RECORDS).unlink()

@@ -94,10 +94,19 @@ def test_runs_with_different_numbers_of_rounds_are_not_compared(write):
     assert fault in tables.faults(write(PAGE, [*RUNS, *further]))[0]
 
 
-def test_differences_are_of_the_seeds_that_both_have(write):
-    root = write(PAGE, [*RUNS, *run("mtpsl", 5, 100.0, 1.0)])
+def test_differences_are_of_all_seeds_of_a_row(write):
+    root = write(PAGE, [*RUNS, *run("sl", 5, 100.0, 1.0)])
     tables.write(root)
-    assert rows(root)[1][1:3] == ["3", "34.133 ± 57.047"] and rows(root)[1][5] == "−0.300 (−0.500 to −0.100)"
+    assert rows(root)[1][5] == "−0.300 (−0.500 to −0.100)"
+    fault = "column 'loss_mtl − `sl`': 'mtpsl' has seeds that 'sl' lacks"
+    assert fault in tables.faults(write(PAGE, [*RUNS, *run("mtpsl", 5, 100.0, 1.0)]))[0]
+
+
+def test_several_empty_cells_in_a_row_are_written_as_they_are_read(write):
+    empty = "| method | *a* | *b* | *c* | loss_mtl |\n" + "| --- " * 5 + "|\n| SL (`sl`) | | | | 9 |\n"
+    root = write(f"# A\n\n{MARK}\n\n{empty}")
+    tables.write(root)
+    assert "| SL (`sl`) | | | | 2.500 ± 0.707 |\n" in (root / "docs/results/a.md").read_text()
 
 
 def test_a_difference_has_the_digits_of_its_unit(write):

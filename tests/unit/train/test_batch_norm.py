@@ -21,6 +21,10 @@ def statistics(network):
     return [value.clone() for norm in norms_of(network) for value in (norm.running_mean, norm.running_var)]
 
 
+def counts(network):
+    return [norm.num_batches_tracked.item() for norm in norms_of(network)]
+
+
 def test_layers_without_statistics_and_those_of_a_frozen_part_are_left_out():
     frozen, norm = nn.Sequential(nn.BatchNorm2d(2)), nn.BatchNorm1d(2)
     network = nn.Sequential(frozen, norm, nn.BatchNorm2d(2, track_running_stats=False), nn.GroupNorm(1, 2))
@@ -34,12 +38,20 @@ def test_a_pass_that_is_not_tracked_normalises_as_others_do():
     before = statistics(norm)
     with tracking(norm, track=False):
         found = norm(images)
+        norm(torch.full_like(images, torch.inf))
     torch.testing.assert_close(statistics(norm), before, rtol=0, atol=0)
+    assert counts(norm) == [0]
     torch.testing.assert_close(found, norm(images))
-    assert float(norm.running_mean[0]) > 0.1 and norm.momentum == 0.1
+    assert float(norm.running_mean[0]) > 0.1 and counts(norm) == [1]
     with pytest.raises(KeyError), tracking(norm, track=False):
         raise KeyError
-    assert norm.momentum == 0.1
+    assert norm.track_running_stats
+
+
+def test_a_frozen_layer_evaluates_with_its_statistics_although_it_is_not_tracked():
+    norm, images = nn.BatchNorm2d(3).eval(), torch.rand(2, 3, 4, 4) + 5
+    with tracking(norm, track=False):
+        torch.testing.assert_close(norm(images), images / (1 + norm.eps) ** 0.5)
 
 
 @pytest.mark.parametrize("track", [True, False])

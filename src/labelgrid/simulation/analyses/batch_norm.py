@@ -1,13 +1,13 @@
-"""How much a network's metrics depend on which statistics batch norm evaluates with.
+"""How much a network's metrics depend on the running statistics of its batch norm.
 
 In training, batch norm normalises with each batch's statistics and keeps a moving mean of them, of the last batches
 alone, for evaluation. Here the last network of each run is measured on the test split with these (`kept`), and again
-with the means over batches of all its labelled training images, without augmentation (`measured`); the weights are the
-same. Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
+with the means over whole batches of its labelled training images, without augmentation and dropout (`measured`); the
+weights are the same. Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
 
 `largest offset` is how far a channel's mean in a test image lies from the kept mean, at most over all layers, channels
-and images, in kept standard deviations; NaN if one is. Layers that a training did not update (`norm = "frozen"`) keep
-their statistics.
+and images, in kept standard deviations; NaN if a mean is NaN. Layers that a training did not update (`norm = "frozen"`)
+keep their statistics.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,6 +37,7 @@ from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.train.batch_norm import NORM, norms_of
 from labelgrid.train.model import TrainedModel
+from labelgrid.train.normalised import refuse_tiny
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class BatchNorm:
         images = self._images(run, project, batch)
         with measuring(model.network, norms), torch.inference_mode():
             for each in eval_batches(context.source, {}, images, recipe.data, batch=batch):
-                model.network(each.images)
+                with refuse_tiny(each.ids):
+                    model.network(each.images)
         yield from _metrics(run, "measured", project, context, model)
 
     def _images(self, run: Run, project: ProjectFolder, batch: int) -> list[str]:
@@ -161,10 +163,12 @@ def measuring(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
         norm.reset_running_stats()
         norm.momentum = None
         norm.train()
-    yield
-    for norm, momentum in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-    network.eval()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        network.eval()
 
 
 def _dots(means: Sequence[Mean]) -> Dots:

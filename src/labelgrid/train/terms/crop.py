@@ -33,7 +33,7 @@ class Options:
         resize: enlarge the crop to the image's size before it is predicted. The paper crops.
         learn: which of the two predictions gets gradients: `"both"` (the paper's equation), or the one of the `"crop"`.
         tasks: `"unlabelled"`, those of which the image has no label (the paper); or `"all"`.
-        track: the statistics that batch norm keeps for evaluation follow the crops, too, not the whole images alone.
+        track: also update the running statistics of batch norm from the crops; false: from the batch alone.
     """
 
     weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0

@@ -47,7 +47,7 @@ class Options:
         zooms: of the crops; all are equally likely.
         operations: number of changes to the colours of each image of a crop.
         levels: the number of their strengths, of 31 from none to the full one.
-        track: the statistics that batch norm keeps for evaluation follow the crops, too, not the batch alone.
+        track: also update the running statistics of batch norm from the crops; false: from the batch alone.
         scale: how values without a largest one, such as depth, become maps: through the `"normal"` distribution's
             cumulative function (released), or over their image's `"maximum"` (as in `mtpsl`).
         mean: of that distribution. Released: 2.3618, of NYUv2's depth.

@@ -44,8 +44,8 @@ class Options:
         known: the teacher predicts given the labels of the image's other tasks.
         operations: number of changes to the colours of each image that the network sees.
         levels: the number of their strengths, of 31 from none to the full one.
-        track: the statistics that batch norm keeps, for the teacher and for evaluation, follow the further passes, too,
-            not the batch alone.
+        track: also update the running statistics of batch norm, and so the teacher's, from the further passes; false:
+            from the batch alone.
         features: drop this share of the channels of the encoder's maps in a further pass of the heads, on the batch,
             whose loss counts as much; 0: no such pass. 0.5 in UniMatch.
         ramp: share of the training over which the weight rises, as exp(-5 (1 - x)^2) (Tarvainen & Valpola); 0: none.

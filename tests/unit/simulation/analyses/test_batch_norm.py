@@ -16,7 +16,7 @@ from labelgrid.simulation.analyses import batch_norm
 from labelgrid.simulation.runs import Run
 from labelgrid.train.batch_norm import norms_of
 from tests.unit.report.test_charts import texts
-from tests.unit.simulation.conftest import SIMULATE, finished_study
+from tests.unit.simulation.conftest import SIMULATE, TASKS, finished_study
 
 ARMS = """
 [simulate.arms.a]
@@ -31,13 +31,15 @@ changes = { train = { norm = "frozen" } }
 
 @pytest.fixture(scope="module")
 def learnt(tmp_path_factory):
-    return finished_study(tmp_path_factory.mktemp("learnt"), SIMULATE + ARMS)
+    single = SIMULATE.replace("full = false", "full = false\nsingle = true")
+    return finished_study(tmp_path_factory.mktemp("learnt"), single + ARMS)
 
 
 def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -> None:
     result = analyse(learnt.folder, "batch_norm", tmp_path, {"batch": 2})
     found = {(f.run.key, *f.keys.values(), f.result.name): f.result.value for f in result.findings}
-    assert len(found) == len(result.findings) and {key for key, *_ in found} == {"a-seed0", "b-seed0"}
+    single = {f"single.{task}-seed0" for task in TASKS}
+    assert len(found) == len(result.findings) and {key for key, *_ in found} == {"a-seed0", "b-seed0", *single}
     for key in ("a-seed0", "b-seed0"):
         with ProjectFolder.open(learnt.folder / "runs" / key) as project:
             kept = read_measured(project.round_folder(newest_fit(project.folder).round))
@@ -47,6 +49,28 @@ def test_each_network_is_measured_with_both_statistics(learnt, tmp_path: Path) -
         assert found[key, "kept", "all", "largest offset"] > 0
     written = texts((tmp_path / "batch_norm-all-loss_mtl.svg").read_bytes())
     assert {"kept", "measured", "a", "b"} <= set(written)
+
+
+def test_the_statistics_of_a_frozen_encoder_stay(learnt, monkeypatch) -> None:
+    restored = []
+
+    def kept(project, fit):
+        context, model = restore(project, fit)
+        restored.append((model.network, {name: value.clone() for name, value in model.network.state_dict().items()}))
+        return context, model
+
+    monkeypatch.setattr(batch_norm, "restore", kept)
+    result = analyse(learnt.folder, "batch_norm", options={"batch": 2}, strategies=["b"])
+    assert result.findings[0].run.key == "b-seed0"
+    network, before = restored[0]
+    changed = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and not any(name.startswith("encoder.") for name in changed)
+
+
+def test_an_arm_is_analysed_with_its_single_task_networks(learnt) -> None:
+    for name in ("a", "b"):
+        found = {finding.run.key for finding in analyse(learnt.folder, "batch_norm", strategies=[name]).findings}
+        assert found == {f"{name}-seed0", *(f"single.{task}-seed0" for task in TASKS)}
 
 
 def test_the_loss_of_a_single_task_is_left_out(learnt) -> None:
