@@ -135,7 +135,8 @@ def train(
             modules.train(len(rows) > 1)
             optimiser.zero_grad()
             for loss in losses(rows):
-                torch.autograd.backward(loss)
+                if loss.requires_grad:  # else no image of the batch has a label that this part learns from
+                    torch.autograd.backward(loss)
             optimiser.step()
         if time.monotonic() - saved >= SAVE_EVERY:
             state = {"epoch": epoch + 1, "modules": modules.state_dict(), "optimiser": optimiser.state_dict()}

@@ -138,3 +138,16 @@ def test_all_parts_of_a_loss_count(tmp_path):
     context = SimpleNamespace(folder=tmp_path, progress=Silent())
     train("Training", module, context, Schedule(300, 0.05), lambda _: iter([rows(1, 1)]), losses)
     assert module(torch.ones(1, 1, 1, 1)).item() == pytest.approx(-0.25, abs=1e-3)
+
+
+def test_a_part_without_a_label_in_a_batch_is_left_out(tmp_path):
+    """As of a committee's block in a batch whose only labels are of a third task."""
+    module = nn.Conv2d(1, 1, 1)
+
+    def losses(part):
+        yield torch.zeros(())
+        yield (module(part.maps["x"]) - 0.5).square().mean()
+
+    context = SimpleNamespace(folder=tmp_path, progress=Silent())
+    train("Training", module, context, Schedule(300, 0.05), lambda _: iter([rows(1, 1)]), losses)
+    assert module(torch.ones(1, 1, 1, 1)).item() == pytest.approx(0.5, abs=1e-3)
