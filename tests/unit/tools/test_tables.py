@@ -3,6 +3,8 @@ import pytest
 from labelgrid.simulation.results import Outcome, write_outcomes
 from tools import tables
 
+COVERS = ["tools.table_records", "tools.table_values"]
+
 MARK = "<!-- table of study: ./dev check tables, python -m tools.tables --write -->"
 HEAD = (
     "| method | seeds | depth RMSE, m | semseg mIoU, % | loss_mtl | loss_mtl − `sl` | p (Holm) | *paper* |\n"
@@ -74,7 +76,7 @@ def test_a_changed_number_is_found(write):
     page = root / "docs/results/a.md"
     page.write_text(page.read_text().replace("26.0", "28.0"))
     assert tables.faults(root) == [
-        "docs/results/a.md, table of study, row 'MTPSL, `mtpsl`': its values are not those of the records; run "
+        "docs/results/a.md: table of study, row 'MTPSL, `mtpsl`': its values are not those of the records; run "
         "`.venv/bin/python -m tools.tables --write`"
     ]
 
@@ -123,6 +125,18 @@ def test_p_is_corrected_for_all_rows_with_two_seeds_or_more(write):
     tables.write(root)
     assert [row[6] for row in rows(root)] == ["–", "0.12", "0.12", "–"]  # 2 / 2 ** 5, twice
     assert rows(root)[3][5] == "−1.000"
+
+
+def test_p_of_a_page_is_corrected_for_the_rows_of_all_its_tables(write):
+    runs = [line for seed in range(5) for line in (*run("sl", seed, 2.0, 1.0), *run("mtpsl", seed, 1.0, 1.0))]
+    page = PAGE.replace("p (Holm)", "p (Holm, page)")
+    other = PAGE.replace("loss_mtl − `sl`", "depth RMSE − `sl`, m").replace("p (Holm)", "p (Holm, page)")
+    root = write(page + other + PAGE, runs)
+    tables.write(root)
+    found = [row[6] for row in rows(root) if row[0].startswith("MTPSL")]
+    assert found == ["0.12", "0.12", "0.062"] and rows(root)[0][6] == "–"  # 2 / 2 ** 5, twice where it is of the page
+    broken = write(page + other.replace("`mtpsl`", "`mtpls`"), runs)
+    assert ["column 'p (Holm, page)': 'mtpsl' has no p-value" in fault for fault in tables.faults(broken)].count(True)
 
 
 def single(task, metric, seed, value, loss):
@@ -193,7 +207,7 @@ def test_records_that_make_no_table_are_found(write, added, message):
 def test_records_that_cannot_be_read_are_found(write):
     root = write(PAGE)
     (root / "docs/results/records/study/outcomes.parquet").write_bytes(b"PAR1")
-    assert "docs/results/a.md, table of study, " in tables.faults(root)[0]
+    assert "docs/results/a.md: table of study, " in tables.faults(root)[0]
 
 
 def test_the_last_table_of_the_last_page_is_filled(write):
