@@ -1,6 +1,6 @@
 """Weighs each task's loss by a fixed weight: the plain weighted loss of the papers.
 
-The weights come from the recipe's `[objective] weights`. It has no options.
+The weights come from the recipe's `[objective] weights`, with which `loss_mtl` is measured, too.
 """
 
 from collections.abc import Mapping
@@ -8,12 +8,27 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from labelgrid.errors import RecipeError
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
+
+LARGEST = 1e9
 
 
 @dataclass(frozen=True)
 class Options:
-    """No options: the weights are the objective's."""
+    """What is trained with other weights than what is measured.
+
+    Args:
+        factors: by task, such as `{ semseg = 3.0 }`: they multiply the weights in training alone, and are 1 for other
+            tasks. Against weights found so a balancer has to show its worth.
+    """
+
+    factors: Mapping[str, float] | None = None
+
+    def __post_init__(self) -> None:
+        for task, factor in (self.factors or {}).items():
+            if not 0 <= factor <= LARGEST:
+                raise ValueError(f"factors.{task} must be from 0 to {LARGEST:g}; it is {factor:g}")
 
 
 class Fixed(Balancer):
@@ -32,5 +47,16 @@ class Fixed(Balancer):
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fixed:
-    """Build the balancer."""
-    return Fixed(weights, reduce)
+    """Build the balancer.
+
+    Raises:
+        RecipeError: a factor is of an unknown task.
+    """
+    factors = options.factors or {}
+    if unknown := sorted(factors.keys() - weights.keys()):
+        raise RecipeError(
+            f"balance.options.factors names {', '.join(unknown)}, which is not a task.",
+            next_step=f"The tasks are: {', '.join(weights)}.",
+            unchanged="Nothing was trained.",
+        )
+    return Fixed({task: weight * factors.get(task, 1.0) for task, weight in weights.items()}, reduce)
