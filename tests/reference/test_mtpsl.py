@@ -12,6 +12,7 @@ from labelgrid.train.objective import task_losses
 from labelgrid.train.seeding import keyed
 from labelgrid.train.terms import crop, mtpsl
 from tests.contracts.trained import dataset, trainer
+from tests.reference import slow_mappings
 
 CLASSES = 4
 #: Which labels of semseg, depth and normals the six images have.
@@ -58,27 +59,6 @@ def label_by_hand(name, target, image):
     return value / (value.max() + 1e-12) if name == "depth" else (value + 1) / 2
 
 
-def one_map(mapping, name, x, condition, pools=4, rectify=True):
-    """One map [c, h, w] through the light mapping: convolution, batch norm of this map alone, condition, ReLU, pool.
-
-    Its input layer has stride 2; the last of its four layers do without a pool where there are fewer.
-    """
-
-    def layer(one, x, condition, stride=1, rectify=True):
-        x = functional.conv2d(x, one.convolution.weight, stride=stride, padding=1)
-        x = functional.batch_norm(x, None, None, one.weight, one.bias, training=True)
-        if condition is not None and one.scale is not None:
-            x = (condition @ one.scale)[None, :, None, None] * x + (condition @ one.shift)[None, :, None, None]
-        return functional.relu(x) if rectify else x
-
-    x = layer(mapping.inputs[name].layer, x[None], None, stride=2)
-    layers = [mapping.first, *(part for part in mapping.rest if hasattr(part, "convolution"))]
-    for i, one in enumerate(layers):
-        x = layer(one, x, condition, rectify=rectify or i < 3)
-        x = functional.max_pool2d(x, 2) if i < pools else x
-    return x[0]
-
-
 def cosine(a, b):
     """1 - cos at each place, averaged."""
     places = [
@@ -89,38 +69,43 @@ def cosine(a, b):
     return sum(places) / len(places)
 
 
-def slow_mtpsl(step, term, labelled):
-    """Eq. 4 in loops: consistency and regulariser of each image."""
+def joint_maps(step, term, pairs, kind):
+    """The maps of each pair (image, source, target), [d, h, w]: of the source's prediction, of the target's label."""
     options, names = term.options, list(step.tasks)
     batch, output = step.views.get("crop", (step.batch, step.output))
-    size, noise = batch.images.shape[-2:], {}
-    level, pools = {0: (-1, 4), 8: (1, 2)}[options.stride]  # the network's maps have strides 4, 8, 16 and 32
-    for n, image in enumerate(step.batch.ids):
-        generator = step.draws.generator("classes", "semseg", image)
-        noise[n] = -torch.empty(CLASSES, *size).exponential_(generator=generator).log()
-    found = {"consistency": [], "regulariser": []}
-    for n in range(6):
-        sums = {"consistency": 0.0, "regulariser": 0.0}
-        sources = [s for s in range(3) if options.sources == "all" or not labelled[n, s]]
-        for s in sources:
-            for t in range(3):
-                if s == t or not labelled[n, t]:
-                    continue
-                condition = [torch.zeros(9).double() for _ in range(2)]
-                condition[0][3 * s + t] = 1
-                condition[1][3 * t + s if options.condition == "input" else 3 * s + t] = 1
-                prediction = by_hand(names[s], output.final[names[s]][n], size, noise.get(n))
-                label = label_by_hand(names[t], batch.targets[names[t]], n)
-                first = one_map(term.mapping, names[s], prediction, condition[0], pools, options.rectify)
-                second = one_map(term.mapping, names[t], label, condition[1], pools, options.rectify)
-                f = output.features.levels[level][n].detach()
-                sums["consistency"] += cosine(first, second)
-                sums["regulariser"] += cosine(first, f) + cosine(second, f)
-        divisor = max(len(sources), 1) if options.divide else 1
-        for key, value in sums.items():
-            weight = options.weight if key == "consistency" else options.regulariser
-            found[key].append(torch.as_tensor(weight * value / divisor, dtype=torch.float64))
-    return {key: torch.stack(values) for key, values in found.items()}
+    size, together = batch.images.shape[-2:], options.norm == "pass"
+    rows = [("prediction", s, n) for n, s, _ in pairs] + [("label", t, n) for n, _, t in pairs]
+    shared = {}
+    for k, name in enumerate(names):
+        own, maps = [row for row in dict.fromkeys(rows) if row[1] == k], []
+        for what, _, n in own:
+            generator = step.draws.generator("classes", name, step.batch.ids[n])
+            noise = -torch.empty(CLASSES, *size).exponential_(generator=generator).log() if name == "semseg" else None
+            raw = output.final[name][n]
+            maps.append(
+                by_hand(name, raw, size, noise) if what == "prediction" else label_by_hand(name, batch.targets[name], n)
+            )
+        shared |= dict(zip(own, slow_mappings.own_layers(kind, term.mapping, name, maps, together), strict=True))
+    places = [3 * s + t for _, s, t in pairs]
+    places += [3 * t + s if options.condition == "input" else 3 * s + t for _, s, t in pairs]
+    conditions = [functional.one_hot(torch.tensor(place), 9).double() for place in places]
+    maps, stride = [shared[row] for row in rows], options.stride or 32
+    maps = slow_mappings.body(kind, term.mapping, maps, conditions, together, stride, options.rectify)
+    return list(zip(maps[: len(pairs)], maps[len(pairs) :], strict=True))
+
+
+def slow_mtpsl(step, term, labelled, kind):
+    """Eq. 4 in loops: consistency and regulariser of each image."""
+    options, output = term.options, step.views.get("crop", (step.batch, step.output))[1]
+    level = {0: -1, 8: 1}[options.stride]  # the network's maps have strides 4, 8, 16 and 32
+    sources = [[s for s in range(3) if options.sources == "all" or not labelled[n, s]] for n in range(6)]
+    pairs = [(n, s, t) for n in range(6) for s in sources[n] for t in range(3) if s != t and labelled[n, t]]
+    found = {"consistency": [0.0] * 6, "regulariser": [0.0] * 6}
+    for (n, _, _), (first, second) in zip(pairs, joint_maps(step, term, pairs, kind), strict=True):
+        f, divisor = output.features.levels[level][n].detach(), len(sources[n]) if options.divide else 1
+        found["consistency"][n] += options.weight * cosine(first, second) / divisor
+        found["regulariser"][n] += options.regulariser * (cosine(first, f) + cosine(second, f)) / divisor
+    return {name: torch.stack([torch.as_tensor(x, dtype=torch.float64) for x in sums]) for name, sums in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -134,16 +119,21 @@ def slow_mtpsl(step, term, labelled):
         {"stride": 8},
         {"stride": 8, "rectify": False},
         {"view": "crop", "zooms": (1.5,)},
+        {"norm": "pass"},
+        {"mapping": "segnet"},
+        {"mapping": "resnet18"},
+        {"mapping": "resnet18", "stride": 8, "rectify": False, "norm": "pass"},
     ],
     ids=lambda changes: "-".join(map(str, changes)) or "paper",
 )
 def test_eq_4_is_that_of_one_pair_and_one_map_at_a_time(tmp_path, changes):
-    training, step = step_of(tmp_path, mtpsl, mtpsl.Options(mapping="light", **changes))
+    options = {"mapping": "light", **changes}
+    training, step = step_of(tmp_path, mtpsl, mtpsl.Options(**options))
     term = training.plan.terms["it"]
     with torch.no_grad():  # conditions change the mapping from the start, and differ
         for p in term.mapping.conditional():
             p.add_(0.3 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(1)))
-    found, wanted = term.loss(step), slow_mtpsl(step, term, LABELLED)
+    found, wanted = term.loss(step), slow_mtpsl(step, term, LABELLED, options["mapping"])
     for name in wanted:
         torch.testing.assert_close(found[name], wanted[name], rtol=1e-9, atol=1e-9)
     assert found["consistency"][4] == 0, "an image without labels has no pair"
@@ -154,8 +144,8 @@ def test_eq_4_is_that_of_one_pair_and_one_map_at_a_time(tmp_path, changes):
     ]
     for a, b in zip(*gradients, strict=True):
         assert (a is None) == (b is None) or not (a if b is None else b).any()
-        if a is not None and b is not None:
-            torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-10)
+        if a is not None and b is not None:  # batch norms of few pixels amplify rounding
+            torch.testing.assert_close(a, b, rtol=1e-7, atol=max(1e-7 * b.abs().max().item(), 1e-10))
 
 
 def slow_crop(step, boxes, size, learn):
