@@ -104,3 +104,15 @@ def test_a_learning_rate_that_diverges_names_the_step_and_the_rate(tmp_path):
     assert "Lower `learning_rate` in [train]" in refusal.value.next_step
     kept = load(tmp_path / "fit" / "last.ckpt")
     assert kept.history and all(torch.isfinite(value).all() for value in kept.network.values())
+
+
+@pytest.mark.parametrize("rate", [1.0, 100.0])
+def test_a_training_whose_losses_end_far_above_their_start_says_so(tmp_path, rate):
+    made, said = make_dataset(tmp_path, n=4, size=(32, 64), tasks=TASKS), Said()
+    options = replace(OPTIONS, epochs=3, learning_rate=rate, optimiser="adamw")
+    fit(plan_of(made, options), tmp_path / "fit", said)
+    (line,) = [line for line in said.lines if "diverged" in line]
+    assert "'semseg' " in line and f"`learning_rate` in [train] (it is {rate:g})" in line
+    calm = Said()
+    fit(plan_of(made, replace(options, learning_rate=1e-3)), tmp_path / "calm", calm)
+    assert not any("diverged" in line for line in calm.lines)

@@ -76,16 +76,15 @@ class JointTerm(Term):
         raise NotImplementedError
 
     def groups(self) -> Sequence[RateGroup]:
-        """The mapping, and the part of it that the condition chooses."""
+        """The mapping, and the part of it that the condition chooses.
+
+        That part has no weight decay, which would shrink what belongs to pairs without a label.
+        """
         options, conditional = self.space, self.mapping.conditional()
         chosen = {id(p) for p in conditional}
         rest = [p for p in self.mapping.parameters() if id(p) not in chosen]
-        groups = [RateGroup(rest, options.learning_rate)]
-        return (
-            [*groups, RateGroup(conditional, options.condition_rate, options.condition_halve)]
-            if conditional
-            else groups
-        )
+        own = RateGroup(conditional, options.condition_rate, options.condition_halve, decay=False)
+        return [RateGroup(rest, options.learning_rate), *([own] if conditional else [])]
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""

@@ -124,11 +124,13 @@ class RateGroup:
     Args:
         learning_rate: at the start; 0: the training's.
         halve: halve the rate after each such share of the training; 0: it decays as the training's does.
+        decay: they have the training's weight decay; false: none.
     """
 
     parameters: Sequence[nn.Parameter]
     learning_rate: float = 0.0
     halve: float = 0.0
+    decay: bool = True
 
 
 class Term(nn.Module):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from labelgrid.data.batch import Batch, network_inputs
@@ -21,6 +20,7 @@ from labelgrid.streams import seed_of, stream
 from labelgrid.train.active import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
+from labelgrid.train.device import fabric_on
 from labelgrid.train.finite import not_finite, trained_values
 from labelgrid.train.means import Means
 from labelgrid.train.normalised import refuse_tiny
@@ -39,7 +39,7 @@ class Trainer:
                 unchanged="Nothing was trained.",
             )
         self.plan, self.network, options = plan, plan.network, plan.options
-        self.fabric = _fabric(options.device, options.precision)
+        self.fabric = fabric_on(options.device, options.precision)
         # Fabric does not wrap the network: its wrapper would convert the outputs, which are frozen dataclasses.
         for module in (plan.network, *plan.terms.values(), plan.balancer):
             module.to(self.fabric.device)
@@ -62,7 +62,7 @@ class Trainer:
         groups: list[dict[str, Any]] = []
         rates = []
         for group in [group for term in plan.terms.values() for group in term.groups()]:
-            groups.append({"params": list(group.parameters)})
+            groups.append({"params": list(group.parameters), **({} if group.decay else {"weight_decay": 0.0})})
             rates.append((group.learning_rate, group.halve))
         taken = own | {id(p) for group in groups for p in group["params"]}
         modules = (plan.network, *plan.terms.values())
@@ -149,16 +149,19 @@ class Trainer:
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
         self._modes()
         tasks, terms, steps = Means(), Means(), min(plan.steps_per_epoch, plan.steps - self.step)
+        start: dict[str, float] = {}
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
             losses, present, others = self.train_step(batch.to(self.fabric.device), index)
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
             terms.add(others, {name: len(loss) for name, loss in others.items()})
+            start = tasks.means() | terms.means() if self.step == 1 else start
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
         record = {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": tasks.means()}
-        return record | ({"terms": terms.means()} if plan.terms else {})
+        record |= {"terms": terms.means()} if plan.terms else {}
+        return record | ({"start": start} if start else {})
 
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
         """Do one optimiser step.
@@ -279,19 +282,3 @@ class Trainer:
         """The number of a step of this epoch and its learning rate, for messages."""
         rate = self.plan.learning_rate(self.epoch, step)
         return f"epoch {self.epoch + 1}, step {step + 1} of {self.plan.steps} at the learning rate {rate:.3g}"
-
-
-def _fabric(device: str, precision: str) -> Fabric:
-    """A Fabric with the device and precision of a training.
-
-    Raises:
-        TrainingError: there is no such device.
-    """
-    try:
-        return Fabric(accelerator=device, devices=1, precision=precision)
-    except (RuntimeError, ValueError) as error:  # Lightning raises both
-        raise TrainingError(
-            f"There is no device '{device}' here to train on.",
-            next_step='Set device = "auto" in [train].',
-            unchanged="Nothing was trained.",
-        ) from error

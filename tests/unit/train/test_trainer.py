@@ -126,9 +126,11 @@ def plain_training(plan):
             with torch.no_grad():
                 term.own -= 0.1 * 2 * term.own
             step += 1
-        losses, terms = ({n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms))
+            losses, terms = ({n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms))
+            start = losses | terms if step == 1 else start
         rate = plan.learning_rate(epoch, step - 1)
         log.append({"epoch": epoch + 1, "step": step, "lr": rate, "loss": losses, "terms": terms})
+    log[0]["start"] = start
     return log, plan.network.state_dict()
 
 
@@ -149,6 +151,7 @@ def test_the_trainer_is_a_plain_loop_of_torch(data):
         assert [record[key] for key in ("epoch", "step", "lr")] == [wanted[key] for key in ("epoch", "step", "lr")]
         assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-6)
         assert record["terms"] == pytest.approx(wanted["terms"], rel=1e-6)
+        assert record.get("start", {}) == pytest.approx(wanted.get("start", {}), rel=1e-6)
     assert progress.notes == [(3, "epoch 1/2")] * 2 + [(3, "epoch 2/2")] * 2
     torch.testing.assert_close(plan.network.state_dict(), state, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(plan.terms["scaled"].state_dict(), other.terms["scaled"].state_dict())

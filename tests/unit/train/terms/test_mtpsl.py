@@ -201,6 +201,18 @@ def test_its_parts_have_learning_rates_of_their_own(tmp_path):
     assert counts[1] + counts[2] == sum(p.numel() for p in mapping.parameters())
 
 
+def test_conditions_of_pairs_without_a_label_do_not_decay(tmp_path):
+    training = training_of(tmp_path, LIGHT, optimiser="adam", weight_decay=0.1, epochs=8)
+    term = training.plan.terms["it"]
+    step = step_of(training, torch.tensor([[False, True, False]]).expand(6, -1))  # depth alone
+    for _ in range(5):
+        training.train_step(step.batch, 0)
+    used = {3 * s + 1 for s in (0, 2)} | {3 + s for s in (0, 2)}  # to depth; from depth, for its own maps
+    for parameter, start in ((layer.scale, 1.0) for layer in (term.mapping.first, term.mapping.rest[-2])):
+        changed = (parameter != start).any(1)
+        assert {i for i, one in enumerate(changed.tolist()) if one} == used
+
+
 #: The channels of the toy encoder's deepest map.
 LAST = 112
 
