@@ -5,6 +5,7 @@ label; for PASCAL a pickled dict lists image ids by task.
 """
 
 import io
+import pickle  # for the name of an error
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
@@ -80,7 +81,10 @@ def _tensor(data: bytes) -> NDArray[np.float64]:
 
     if data.startswith(_ZIP) and sum(part.file_size for part in zipfile.ZipFile(io.BytesIO(data)).infolist()) > LIMIT:
         raise ValueError(f"unpacked it has more than {LIMIT} bytes")
-    value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    try:
+        value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # its text recommends to load the file without `weights_only`
+        raise ValueError("it holds other objects than tensors, which may run code") from error
     if isinstance(value, Mapping):
         value = value.get(WEIGHTS)
     if not isinstance(value, torch.Tensor) or not torch.can_cast(value.dtype, torch.float64):

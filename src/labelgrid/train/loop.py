@@ -13,7 +13,7 @@ from labelgrid.files import disk, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
-from labelgrid.train.diverged import warning
+from labelgrid.train.ended import warnings
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
@@ -58,8 +58,9 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                 save(trainer.checkpoint(), best)
             save(trainer.checkpoint(), last)
             write_log(folder, trainer.history, plan.options.tensorboard)
-            if _ended(trainer) and (said := warning(trainer.history, plan.options.learning_rate)):
-                progress.say(said)
+            if _ended(trainer):
+                for line in warnings(trainer.history, plan.terms, plan.options.learning_rate):
+                    progress.say(line)
     return best if plan.options.choose == "best" and plan.val else last
 
 

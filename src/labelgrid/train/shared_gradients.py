@@ -176,4 +176,8 @@ def _flat(places: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tenso
 
 
 def _add(parameter: Tensor, gradient: Tensor) -> None:
-    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    """Add a gradient, in the parameter's own layout: autograd warns if it accumulates into another."""
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter).copy_(gradient)
+    else:
+        parameter.grad = parameter.grad + gradient

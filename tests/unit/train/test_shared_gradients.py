@@ -179,3 +179,15 @@ def test_the_last_shared_layer_is_the_one_before_the_features(tmp_path, net, wan
     direct = [torch.autograd.grad(loss, [layer], retain_graph=True)[0].flatten() for loss in losses.values()]
     torch.testing.assert_close(found, torch.stack(direct), rtol=1e-4, atol=1e-6)
     assert found.norm(dim=1).min() > 0
+
+
+@places
+def test_gradients_have_the_layout_of_their_parameters(at):
+    shared, head = (torch.nn.Conv2d(3, 3, 3, padding=1).to(memory_format=torch.channels_last) for _ in range(2))
+    features = shared(torch.rand(2, 3, 8, 8))
+    losses = {"a": features.square().mean(), "b": head(features).mean()}
+    step = replace(Toy().step(), features=features, parameters=[*shared.parameters()], other=features.mean())
+    gradients = SharedGradients(step, losses, at)
+    gradients.backward(gradients.rows.mean(0), [1.0, 1.0])
+    for weight in (shared.weight, head.weight):
+        assert weight.grad.stride() == weight.stride() == (27, 1, 9, 3)
