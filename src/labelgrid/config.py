@@ -133,7 +133,14 @@ def check_unused(options: object, beside: str, *names: str) -> None:
     defaults = {field.name: field.default for field in fields(cast("Any", options))}
     for name in names:
         if (value := getattr(options, name)) != defaults[name]:
-            raise ValueError(f"{name} has no effect with {beside}: leave it at {defaults[name]}; it is {value}")
+            raise ValueError(
+                f"{name} has no effect with {beside}: leave it at {_toml(defaults[name])}; it is {_toml(value)}"
+            )
+
+
+def _toml(value: Any) -> str:
+    """A value as a recipe has it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def _message(fault: Mapping[str, Any]) -> str:

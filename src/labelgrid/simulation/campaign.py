@@ -32,6 +32,7 @@ from labelgrid.simulation.listed import listed_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study
+from labelgrid.words import counted
 
 #: The strategy that draws a run's initial images.
 FIRST = "random_images"
@@ -118,6 +119,8 @@ def _request_initial(project: ProjectFolder, run: Run, study: Study, progress: P
     plan = run.initial(study)
     pool = project.store.count_images(("train",))
     images = Budget(plan.count(pool), "images")
+    if plan.images and plan.images > pool and not plan.file:
+        progress.say(f"The pool has {counted(pool, 'image')}, fewer than `initial` ({plan.images}): all are used.")
     if plan.plan == "images":
         query.query(project, images, progress, strategy=FIRST, prelabels=False)
         return

@@ -55,7 +55,7 @@ def warnings(history: Sequence[Mapping[str, Any]], terms: Iterable[str], learnin
     if found := diverged(history):
         values = "; ".join(f"'{name}' {last:.3g}, at first {first:.3g}" for name, (first, last) in found.items())
         said.append(
-            f"Warning: the training diverged. Mean losses of the last epoch: {values}. Lower `learning_rate` in [train] "
-            f"(it is {learning_rate:g}) or that of the term, or set `clip`."
+            f"Warning: the training diverged. Mean losses of the last epoch: {values}. "
+            f"Lower `learning_rate` in [train] (it is {learning_rate:g}) or that of the term, or set `clip`."
         )
     return said

@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 from labelgrid.data.batch import Batch
 from labelgrid.errors import RecipeError
 from labelgrid.nets.network import EXAMPLE_SIDE, Network, Output, example_output
+from labelgrid.nets.unpooling import initialise
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 from labelgrid.train.crops import cropped, draw_boxes
@@ -70,6 +71,8 @@ class JointTerm(Term):
         norm, stride = Norm(options.norm == "map"), options.stride or 32
         build = MAPPINGS[options.mapping]
         self.mapping = build(channels, self.width, conditions, norm, stride, rectify=options.rectify)
+        if options.init == "xavier":
+            initialise(self.mapping)
 
     def compared(self, codes: Codes) -> Mapping[str, Tensor]:
         """The named losses of each pair, [p] each, weighted."""

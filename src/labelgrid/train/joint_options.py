@@ -30,6 +30,7 @@ class JointOptions:
         sources: whose predictions are used: the `"unlabelled"` tasks', or `"all"` (full supervision).
         listed: only these pairs of a source and a target, such as [["depth", "normals"]]; all if empty.
         norm: normalise each `"map"` by itself (released), or each `"pass"`.
+        init: the first weights of the convolutions: `"torch"`'s, or `"xavier"`-normal (released).
         view: compare on the `"batch"` (the paper), or on a random `"crop"` of it, resized (released).
         zooms: of the crops; all are equally likely.
         one_pass: predict batch and crop in one pass of the network, so that batch norm normalises both together
@@ -52,6 +53,7 @@ class JointOptions:
     sources: Sources = "unlabelled"
     listed: tuple[tuple[str, str], ...] = ()
     norm: Literal["map", "pass"] = "map"
+    init: Literal["torch", "xavier"] = "torch"
     view: Literal["batch", "crop"] = "batch"
     zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
     one_pass: bool = False

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from labelgrid.errors import with_unchanged
 from labelgrid.files import disk, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
@@ -34,10 +35,7 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
     with torch.random.fork_rng(devices=[]):
         trainer = Trainer(plan)
         last, best = folder / "last.ckpt", folder / "best.ckpt"
-        if plan.options.choose == "best" and not plan.val:
-            progress.say("There is no val image to choose the best epoch by: using the last epoch.")
-        if plan.options.patience and not plan.val:
-            progress.say("There is no val image to stop early by: training for the whole length.")
+        _say_unused(plan, progress)
         resumed = trainer.resume(last)
         write_log(folder, trainer.history, plan.options.tensorboard)
         if not _ended(trainer):
@@ -47,11 +45,7 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
             left = max(plan.steps - trainer.step, 0) * plan.images_per_step
             progress.start("Training", round(left), "images")
         while not _ended(trainer):
-            record = trainer.run_epoch(progress)
-            every = plan.options.val_every
-            due = trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)
-            if plan.val and due:
-                record["val"] = _validate(trainer).flat()
+            record = _epoch(trainer, progress)
             trainer.history.append(record)
             lowest = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
             if "val" in record and record["val"]["loss_mtl"] == lowest:
@@ -62,6 +56,25 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                 for line in warnings(trainer.history, plan.terms, plan.options.learning_rate):
                     progress.say(line)
     return best if plan.options.choose == "best" and plan.val else last
+
+
+def _say_unused(plan: Plan, progress: Progress) -> None:
+    """Say which options have no effect for lack of val images."""
+    if plan.options.choose == "best" and not plan.val:
+        progress.say("There is no val image to choose the best epoch by: using the last epoch.")
+    if plan.options.patience and not plan.val:
+        progress.say("There is no val image to stop early by: training for the whole length.")
+
+
+def _epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
+    """Train an epoch, and evaluate the val split if it is due; returns its log record."""
+    plan, every = trainer.plan, trainer.plan.options.val_every
+    kept = f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else "No epoch had ended."
+    with with_unchanged(kept):
+        record = trainer.run_epoch(progress)
+    if plan.val and (trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)):
+        record["val"] = _validate(trainer).flat()
+    return record
 
 
 def _ended(trainer: Trainer) -> bool:

@@ -23,5 +23,4 @@ def refuse_tiny(ids: Sequence[str]) -> Iterator[None]:
             where=", ".join(ids),
             next_step='Set a larger `size` in [data] or norm = "frozen" in [train], label more images, or let the '
             "terms crop less.",
-            unchanged="The checkpoint of the last epoch is kept.",
         ) from error

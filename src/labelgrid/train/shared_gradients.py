@@ -99,7 +99,6 @@ class SharedGradients:
                 "The network's tasks read more of its encoder than the shared features, at which [balance] compares "
                 "their gradients.",
                 next_step=f'Set at = "{instead}" in the options of [balance].',
-                unchanged="The checkpoint of the last whole epoch is kept.",
             )
 
     def backward(self, combined: Tensor, heads: Sequence[float], more: Tensor | float = 0.0) -> None:

@@ -261,7 +261,6 @@ class Trainer:
                 f"The loss of '{name}' is {loss.detach().mean().item()} in {self._position(self.step)}.",
                 where=f"images {', '.join(batch.ids)}",
                 next_step="Lower `learning_rate` in [train] or set `clip`, or look at these images and labels.",
-                unchanged="The checkpoint of the last whole epoch is kept.",
             )
 
     def _refuse_nan_weights(self) -> None:
@@ -275,7 +274,6 @@ class Trainer:
             raise TrainingError(
                 f"The weights '{next(iter(wrong))}' are not finite after {self._position(self.step - 1)}.",
                 next_step="Lower `learning_rate` in [train] or set `clip`.",
-                unchanged="The checkpoint of the last whole epoch is kept.",
             )
 
     def _position(self, step: int) -> str:

@@ -19,6 +19,7 @@ from labelgrid.simulation.campaign import copy_run, create_run, settings_of, ste
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study, study_of
 from tests.studies import make_data, make_recipe
+from tests.unit.train.terms.stepped import Said
 
 COVERS = ["labelgrid.simulation.oracle"]
 PARTAL, START = Run("strategy", "partal", 0), Run("start", "start", 0)
@@ -136,6 +137,14 @@ def test_full_supervision_has_every_label_and_one_network(place: Path, tmp_path:
     with start(place, tmp_path / "run", run) as project:
         finish(project, run, study(place))
         assert [sum(m.labels.values()) for m in measured(project)] == [16]
+
+
+def test_fewer_images_than_the_initial_ones_are_said(place: Path, tmp_path: Path) -> None:
+    for initial, expected in ((1000, ["The pool has 8 images, fewer than `initial` (1000): all are used."]), (8, [])):
+        of, said = study(place, initial=initial), Said()
+        with start(place, tmp_path / str(initial), START, initial=initial) as project:
+            step(project, START, of, said)
+        assert [line for line in said.lines if "pool" in line] == expected
 
 
 def test_a_pool_that_runs_out_ends_the_campaign(place: Path, tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ START = {"depth": 3.0, "mtpsl.consistency": 0.5}
 
 
 def history(depth, term=0.4):
-    return [{"loss": {"depth": 1e9}, "terms": {"mtpsl.consistency": 0.5}, "start": START}] + [
-        {"loss": {"depth": depth, "edges": 1e9}, "terms": {"mtpsl.consistency": term}}
-    ]
+    first = {"loss": {"depth": 1e9}, "terms": {"mtpsl.consistency": 0.5}, "start": START}
+    return [first, {"loss": {"depth": depth, "edges": 1e9}, "terms": {"mtpsl.consistency": term}}]
 
 
 def test_the_last_epoch_is_compared_with_the_first_batch_where_it_had_the_task():

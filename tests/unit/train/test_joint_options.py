@@ -43,3 +43,10 @@ def test_defaults_and_options_with_an_effect_are_not(term, given):
     assert [tuple(value) if isinstance(value, list) else value for value in given.values()] == [
         getattr(built, name) for name in given
     ]
+
+
+def test_values_are_written_as_a_recipe_has_them():
+    with pytest.raises(RecipeError, match=r"leave it at false; it is true"):
+        parse(mtpsl.Options, {"one_pass": True}, "recipe.toml")
+    with pytest.raises(RecipeError, match=r"leave it at \[1\.0, 1\.2, 1\.5\]; it is \[1\.5\]"):
+        parse(mtpsl.Options, {"zooms": [1.5]}, "recipe.toml")

@@ -222,6 +222,14 @@ def test_frozen_norms_keep_the_encoders_statistics(data, tmp_path):
     assert before and all(torch.equal(before[k], after[k]) for k in before)
 
 
+def test_an_error_in_the_first_epoch_says_that_there_is_no_checkpoint(data, tmp_path):
+    with torch.no_grad():
+        plan = toy_plan(data, QUICK)
+        next(plan.network.parameters()).fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"in epoch 1, step 1 of (.|\n)*No epoch had ended\."):
+        fit(plan, tmp_path, Silent())
+
+
 def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
     plan = toy_plan(data, replace(QUICK, epochs=5))
     network: Network = plan.network
@@ -235,7 +243,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):
     said = r"is nan in epoch 2, step \d+ of \d+ at the learning rate \S+ \(images .*\.jpg, .*\.jpg\)"
     with pytest.raises(TrainingError, match=rf"The loss of '\w+' {said}") as caught:
         fit(plan, tmp_path, Failing())
-    assert "The checkpoint of the last whole epoch is kept." in str(caught.value)
+    assert "The checkpoint after epoch 1 is kept." in str(caught.value)
     assert all(torch.isfinite(v).all() for v in weights_of(tmp_path / "last.ckpt").values())
 
 

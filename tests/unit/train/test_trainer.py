@@ -127,11 +127,11 @@ def plain_training(plan):
                 term.own -= 0.1 * 2 * term.own
             step += 1
             losses, terms = ({n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms))
-            start = losses | terms if step == 1 else start
+            log += [losses | terms] if step == 1 else []
         rate = plan.learning_rate(epoch, step - 1)
         log.append({"epoch": epoch + 1, "step": step, "lr": rate, "loss": losses, "terms": terms})
-    log[0]["start"] = start
-    return log, plan.network.state_dict()
+    start, *log = log
+    return [log[0] | {"start": start}, *log[1:]], plan.network.state_dict()
 
 
 def test_the_trainer_is_a_plain_loop_of_torch(data):

@@ -72,7 +72,6 @@ class AggregatedGradients(Balancer):
             raise TrainingError(
                 _too_few(self.aggregator, len(rows), error),
                 next_step="Choose an aggregator of any number of tasks, such as UPGrad, or larger batches.",
-                unchanged="The checkpoint of the last whole epoch is kept.",
             ) from error
 
 
@@ -97,7 +96,13 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
                 f"balance.options.aggregator is '{name}', which TorchJD does not have.",
                 next_step=f"It has: {', '.join(known)}.",
             )
-        made: Aggregator = getattr(aggregation, name)(**arguments)
+        chosen = getattr(aggregation, name)
+        if hasattr(chosen, "reset"):
+            raise RecipeError(
+                f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack some.",
+                next_step="Choose one without a state, such as UPGrad.",
+            )
+        made: Aggregator = chosen(**arguments)
     except ImportError as error:
         raise PluginError(
             f"The aggregator '{name}' needs a package that is not installed: {error}.",
@@ -108,11 +113,6 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
             f"balance.options.arguments is wrong for '{name}': {error}.",
             next_step="TorchJD's documentation lists the arguments of its aggregators.",
         ) from error
-    if hasattr(made, "reset"):
-        raise RecipeError(
-            f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack labels of some.",
-            next_step="Choose one without a state, such as UPGrad.",
-        )
     if tasks == 1:
         return made
     try:

@@ -57,6 +57,7 @@ def test_arguments_reach_the_aggregator():
         ("UPGrad", {"speed": 1.0}, "arguments is wrong for 'UPGrad': .*speed"),
         ("TrimmedMean", {"trim_number": -1}, "arguments is wrong for 'TrimmedMean'"),
         ("GradVac", {}, "has a state for a fixed number of tasks"),
+        ("NashMTL", {}, "has a state for a fixed number of tasks"),
     ],
 )
 def test_an_aggregator_that_cannot_be_built_is_refused(name, arguments, said):

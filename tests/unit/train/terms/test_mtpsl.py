@@ -9,6 +9,7 @@ import torch
 from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
+from labelgrid.recipes.resolve import load_recipe
 from labelgrid.train.joint import level_with
 from labelgrid.train.loop import fit
 from labelgrid.train.objective import fixed_weights, supervised, task_losses
@@ -274,3 +275,31 @@ def test_one_pass_normalises_the_batch_and_its_crop_together(tmp_path):
         torch.testing.assert_close(one.grad, wanted.grad, rtol=1e-4, atol=1e-5)
     for one, wanted in zip(plan.network.buffers(), slow.buffers(), strict=True):
         torch.testing.assert_close(one, wanted)
+
+
+@pytest.mark.parametrize(
+    ("init", "deviation"), [("torch", (1 / (3 * 64 * 9)) ** 0.5), ("xavier", (2 / (9 * 128)) ** 0.5)]
+)
+def test_the_first_weights_are_those_of_the_option(tmp_path, init, deviation):
+    term = training_of(tmp_path, Options(init=init)).plan.terms["it"]
+    weight = term.mapping.first.convolution.weight  # of SegNet: 64 to 64 channels
+    assert weight.std().item() == pytest.approx(deviation, rel=0.02)
+
+
+def test_the_released_recipe_has_the_choices_of_the_released_code():
+    recipe = load_recipe("mtpsl-released")
+    released = {
+        "weight": 2.0,
+        "regulariser": 1.0,
+        "condition": "pair",
+        "divide": False,
+        "view": "crop",
+        "one_pass": True,
+    }
+    assert recipe.terms == {"mtpsl": {**released, "init": "xavier", "condition_rate": 1e-3, "condition_halve": 0.15}}
+    train = recipe.train
+    assert (train.epochs, train.batch, train.optimiser, train.learning_rate, train.halve) == (200, 2, "adam", 1e-4, 0.5)
+    assert (recipe.data.size, recipe.data.zoom, recipe.data.flip) == ((288, 384), (1.0, 1.2, 1.5), 0.0)
+    assert (
+        recipe.network.name == "segnet" and train.weight_decay == 0 and set(recipe.objective.weights.values()) == {1.0}
+    )
