@@ -76,7 +76,7 @@ class World:
         other = self.term(self.images).square().mean()
         parameters = list(self.shared.parameters())
         step = TaskLosses(losses, columns, other, features, parameters, number, 0.0, torch.Tensor.backward)
-        self.total = balancer.backward(step)
+        self.total, self.factors = balancer.backward(step), balancer.factors
         named = {"shared": self.shared, "term": self.term, **self.heads}
         return {name: None if m.weight.grad is None else m.weight.grad.clone() for name, m in named.items()}
 
@@ -121,11 +121,20 @@ def every_task_that_has_labels_is_learnt(build, reduction):
     assert all(learnt.values())
 
 
+def its_factors_are_finite_numbers_of_labelled_tasks(build, reduction):
+    world = World()
+    world.backward(build, reduction, PRESENT)
+    assert world.factors.keys() in (set(), {"a", "b"})
+    for factor in world.factors.values():
+        assert factor.shape == () and not factor.requires_grad and torch.isfinite(factor) and factor >= 0
+
+
 LAWS = [
     missing_labels_have_no_effect,
     a_task_that_nobody_has_is_as_if_it_were_not_there,
     the_terms_loss_counts_in_full,
     every_task_that_has_labels_is_learnt,
+    its_factors_are_finite_numbers_of_labelled_tasks,
 ]
 
 
@@ -189,8 +198,21 @@ class Preferring(Wrong):
         return total
 
 
+class Attached(Wrong):
+    """Its factors have a graph."""
+
+    def backward(self, step):
+        total = self.reduce(step.losses, step.present) + step.other
+        self.factors = {name: loss.mean() for name, loss in step.losses.items()}
+        step.backward(total)
+        return total.detach()
+
+
+WRONG = [Counting, Sharing, Dropping, Preferring, Attached]
+
+
 @reductions
-@pytest.mark.parametrize(("law", "wrong"), list(zip(LAWS, [Counting, Sharing, Dropping, Preferring], strict=True)))
+@pytest.mark.parametrize(("law", "wrong"), list(zip(LAWS, WRONG, strict=True)))
 def test_the_law_fails_a_balancer_that_breaks_it(law, wrong, reduction):
     with pytest.raises(AssertionError):
         law(wrong, reduction)

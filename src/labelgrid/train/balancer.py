@@ -105,9 +105,15 @@ class Balancer(nn.Module):
     Attributes:
         learning_rate: the initial rate of its own parameters, which decays as the training's does; 0: the training's
             rate. These parameters have no weight decay.
+        factors: what it multiplied the labelled tasks' losses by in the last step, scalars by task, without the
+            objective's weights; for the log. Empty if there is no such number.
     """
 
     learning_rate: float = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors: Mapping[str, Tensor] = {}
 
     def backward(self, step: TaskLosses) -> Tensor:
         """Back-propagate the task losses and `step.other`; ignore tasks without a label in the batch.

@@ -116,7 +116,7 @@ def write_log(folder: Path, history: Sequence[Mapping[str, Any]], tensorboard: b
 
         record = history[-1]
         with SummaryWriter(str(folder / "tensorboard")) as writer:
-            for group in ("loss", "terms", "val"):
+            for group in ("loss", "terms", "balance", "val"):
                 for name, value in record.get(group, {}).items():
                     writer.add_scalar(f"{group}/{name}", value, record["epoch"])
             writer.add_scalar("lr", record["lr"], record["epoch"])

@@ -148,12 +148,14 @@ class Trainer:
         plan, started = self.plan, time.perf_counter()
         torch.manual_seed(seed_of(plan.seed, "dropout", self.epoch))
         self._modes()
-        tasks, terms, steps = Means(), Means(), min(plan.steps_per_epoch, plan.steps - self.step)
+        steps = min(plan.steps_per_epoch, plan.steps - self.step)
+        tasks, terms, factors = Means(), Means(), Means()
         start: dict[str, float] = {}
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
             losses, present, others = self.train_step(batch.to(self.fabric.device), index)
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
             terms.add(others, {name: len(loss) for name, loss in others.items()})
+            factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
             start = tasks.means() | terms.means() if self.step == 1 else start
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
         self._refuse_nan_weights()
@@ -161,7 +163,8 @@ class Trainer:
         seconds = round(time.perf_counter() - started, 3)
         record = {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": tasks.means()}
         record |= {"terms": terms.means()} if plan.terms else {}
-        return record | ({"start": start} if start else {})
+        further = {"balance": factors.means(), "start": start}
+        return record | {name: values for name, values in further.items() if values}
 
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
         """Do one optimiser step.
@@ -209,6 +212,7 @@ class Trainer:
     def _optimise(self, step: TaskLosses) -> None:
         """Back-propagate the losses of a step and let the optimiser step."""
         self.optimiser.zero_grad(set_to_none=True)
+        self.plan.balancer.factors = {}
         self.plan.balancer.backward(step)
         if self.plan.options.clip:
             self.fabric.clip_gradients(

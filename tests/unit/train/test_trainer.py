@@ -64,6 +64,7 @@ class Balancing(Fixed):
 
     def backward(self, step):
         self.steps.append(step)
+        self.factors = {name: torch.tensor(float(len(self.steps))) for name in step.losses if len(self.steps) != 2}
         total = self.factor * self.reduce(step.losses, step.present) + step.other
         step.backward(total)
         return total.detach()
@@ -151,6 +152,7 @@ def test_the_trainer_is_a_plain_loop_of_torch(data):
         assert [record[key] for key in ("epoch", "step", "lr")] == [wanted[key] for key in ("epoch", "step", "lr")]
         assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-6)
         assert record["terms"] == pytest.approx(wanted["terms"], rel=1e-6)
+        assert record.get("balance", {}) == wanted.get("balance", {})
         assert record.get("start", {}) == pytest.approx(wanted.get("start", {}), rel=1e-6)
     assert progress.notes == [(3, "epoch 1/2")] * 2 + [(3, "epoch 2/2")] * 2
     torch.testing.assert_close(plan.network.state_dict(), state, rtol=1e-6, atol=1e-9)
@@ -161,8 +163,8 @@ def test_terms_and_balancers_are_told_the_step_and_the_share_that_is_done(data):
     plan = toy_plan(data, QUICK, terms={"scaled": Scaled()})
     balancer = Balancing(plan.tasks)
     trainer = Trainer(replace(plan, balancer=balancer))
-    for _ in range(2):
-        trainer.run_epoch(Silent())
+    first, second = (trainer.run_epoch(Silent())["balance"] for _ in range(2))
+    assert set(first.values()) == {1.0} and set(second.values()) == {3.5}  # means over the steps that had any
     assert [(number, done) for number, done, _ in plan.terms["scaled"].seen] == [(0, 0), (1, 0.25), (2, 0.5), (3, 0.75)]
     assert [(step.step, step.progress) for step in balancer.steps] == [(0, 0), (1, 0.25), (2, 0.5), (3, 0.75)]
     for step in balancer.steps:

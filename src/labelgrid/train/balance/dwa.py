@@ -61,6 +61,7 @@ class DynamicWeightAverage(Balancer):
             self._close(step.epoch)
         self._count(step)
         factors = dict(zip(step.losses, self.weights(), strict=True))
+        self.factors = {name: factors[name] for name in step.labelled}
         weighted = {name: self.fixed[name] * factors[name] * loss for name, loss in step.losses.items()}
         total = self.reduce(weighted, step.present) + step.other
         step.backward(total)

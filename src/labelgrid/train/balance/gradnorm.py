@@ -72,6 +72,7 @@ class GradNorm(Balancer):
         norms = weights * self._norms(gradients)
         target = norms.detach().mean() * self._rates(step) ** self.options.alpha
         factors = weights.detach()
+        self.factors = dict(zip(losses, factors, strict=True))
         heads = factors.tolist() if self.options.heads == "weighted" else [1.0] * len(losses)
         gradients.weigh(factors, heads, (norms - target).abs().sum())
         return (factors @ torch.stack(list(losses.values())).to(factors) + step.other).detach()

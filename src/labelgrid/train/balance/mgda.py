@@ -56,6 +56,7 @@ class MultipleGradientDescent(Balancer):
         gradients = SharedGradients(step, losses, self.options.at)
         gradients.refuse_bypass()
         weights = self.weights(gradients)
+        self.factors = dict(zip(losses, weights, strict=True))
         heads = weights.tolist() if self.options.heads == "weighted" else [1.0] * len(losses)
         gradients.weigh(weights, heads)
         return (weights @ torch.stack(list(losses.values())).to(weights) + step.other).detach()

@@ -49,6 +49,7 @@ class LearntUncertainty(Balancer):
         if not step.labelled:
             return step.without_labels(self.reduce)
         kept = step.only(step.labelled)
+        self.factors = {name: self._factor(name, name in step.classes).detach() for name in kept.losses}
         likelihoods = {name: self._likelihood(name, loss, name in step.classes) for name, loss in kept.losses.items()}
         total = self.reduce(likelihoods, kept.present) + step.other
         step.backward(total)
@@ -56,9 +57,11 @@ class LearntUncertainty(Balancer):
 
     def _likelihood(self, task: str, loss: Tensor, of_classes: bool) -> Tensor:
         """The negative log likelihoods [b] of a task's labels, but for a constant."""
-        factor = 1.0 if of_classes and self.options.form == "kendall" else 0.5
-        log = self.logs[task]
-        return factor * (-log).exp() * self.weights[task] * loss + log / 2
+        return self._factor(task, of_classes) * self.weights[task] * loss + self.logs[task] / 2
+
+    def _factor(self, task: str, of_classes: bool) -> Tensor:
+        """What a task's loss is multiplied by."""
+        return (1.0 if of_classes and self.options.form == "kendall" else 0.5) * (-self.logs[task]).exp()
 
 
 def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> LearntUncertainty:

@@ -9,6 +9,7 @@ import torch
 from labelgrid.errors import TrainingError
 from labelgrid.train.balance.mgda import Options, build
 from labelgrid.train.objective import supervised
+from labelgrid.train.shared_gradients import SharedGradients
 from tests.balancing import FULL, PRESENT, TASKS, Toy, combined
 
 WEIGHTS = {"a": 1.0, "b": 2.0, "c": 0.5}
@@ -74,3 +75,14 @@ def test_the_weights_are_new_in_each_step():
     for name, gradient in toy.found().items():
         assert torch.equal(gradient, first[name])
     assert list(toy.tasks) == list(TASKS)
+
+
+def test_with_one_label_an_image_a_task_gets_the_inverse_square_of_its_gradients_norm():
+    toy, present = Toy(), torch.eye(3, dtype=torch.bool)[[0, 1, 2, 1]]
+    balancer = build(dict.fromkeys(TASKS, 1.0), partial(supervised, reduction="task_sum"), Options())
+    step = toy.step(present)
+    rows = SharedGradients(step, step.parts(balancer.reduce, balancer.fixed), "features").rows
+    torch.testing.assert_close(rows @ rows.T, (rows @ rows.T).diag().diag())  # no image is in two rows
+    balancer.backward(toy.step(present))
+    inverse = 1 / rows.square().sum(1)
+    torch.testing.assert_close(torch.stack([*balancer.factors.values()]), inverse / inverse.sum())
