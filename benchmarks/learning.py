@@ -14,17 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from _made import make_files, network_of, task_definitions
 from _measure import check_limit, interleaved, machine, peak_mib, run_isolated, show
 from training_step import plan_of
 
-from labelgrid.data.batch import Batch
-from labelgrid.data.loader import train_batches
+from labelgrid.data.batch import Batch, SoftLabel
+from labelgrid.data.loader import train_batch
 from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.tasks.task import build_all
+from labelgrid.tasks.task import TaskDef, build_all
+from labelgrid.train.term import Term
 from labelgrid.train.trainer import Trainer
 
 #: The most that a further view may cost: a second pass of the network through images of at most the same size.
@@ -44,6 +46,7 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "jtr, width 16": {"jtr": {"width": 16}},
     "jtr": {"jtr": {}},
     "mean_teacher": {"mean_teacher": {}},
+    "pseudo_labels": {"pseudo_labels": {}},
 }
 
 
@@ -56,13 +59,14 @@ def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> t
     terms = {name: build_plugin("train.terms", choice, plan.tasks, plan.network) for name, choice in choices.items()}
     trainer = Trainer(replace(plan, terms=terms, train=source.images()))
     trainer.prepare(folder / "terms", Silent(), resumed=False)
-    batch = next(
-        iter(
-            train_batches(
-                source, plan.definitions, source.images(), plan.data, batch=images, seed=0, epoch=0, workers=0
-            )
-        )
-    )
+
+    def label(image: str, task: TaskDef) -> SoftLabel | None:
+        """The label as a pseudo-label that is certain."""
+        found = source.label(image, task)
+        return SoftLabel(found, np.ones(found.valid.shape, np.float32)) if found else None
+
+    soft = {name: label for name, term in terms.items() if type(term).soft_labels is not Term.soft_labels}
+    batch = train_batch(source, plan.definitions, source.images(), plan.data, seed=0, soft=soft)
     targets = {
         n: t.where(torch.arange(images) % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())
     }
