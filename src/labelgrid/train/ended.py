@@ -49,7 +49,7 @@ def warnings(history: Sequence[Mapping[str, Any]], terms: Iterable[str], learnin
         []
     """
     said = [
-        f"Warning: the term '{name}' had no loss in any step: no batch had what it compares."
+        f"The term '{name}' had no loss in any step of this training: no batch had what it learns from."
         for name in without_loss(history, terms)
     ]
     if found := diverged(history):

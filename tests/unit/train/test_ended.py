@@ -23,5 +23,5 @@ def test_losses_of_terms_may_rise_more():
 
 def test_the_rate_and_the_terms_without_loss_are_named():
     idle, rate = warnings(history(90.0), ["mtpsl", "crop"], 0.5)
-    assert "the term 'crop' had no loss" in idle
+    assert "The term 'crop' had no loss" in idle
     assert "'depth' 90, at first 3" in rate and "(it is 0.5)" in rate
