@@ -11,6 +11,7 @@ from labelgrid.simulation.recorded import keys_with_records, recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
+from labelgrid.words import listed
 
 #: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
 OPEN = frozenset({"rounds", "strategies", "seeds", "full", "single", "spend", "until", "best_of", "explain"})
@@ -34,6 +35,24 @@ def widened(request: StudyRequest) -> StudyRequest:
     strategies = tuple(dict.fromkeys([*kept, *study.strategies]))
     wider = {name: max(getattr(old, name), getattr(study, name)) for name in ("seeds", "rounds", "full", "single")}
     return replace(request, study=replace(study, strategies=strategies, **wider))
+
+
+def said_of_others(asked: StudyRequest, wider: StudyRequest) -> str:
+    """What to say if more seeds or rounds than the folder had also go to arms that were not asked for; "" if not."""
+    previous = asked.previous()
+    if previous is None:
+        return ""
+    old, study = kept_study(previous, asked.out), wider.study
+    others = [name for name in study.strategies if name not in asked.study.strategies]
+    more = [
+        f"{getattr(study, name)} {name}" for name in ("seeds", "rounds") if getattr(study, name) > getattr(old, name)
+    ]
+    if not others or not more:
+        return ""
+    return (
+        f"The folder's other arms also get {' and '.join(more)}: {listed(others, 5)}. "
+        "To run some arms further than others, stop this and name another folder with --out."
+    )
 
 
 def _is_foreign(name: str) -> bool:

@@ -20,7 +20,7 @@ from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.recorded import RECORDS
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resuming import check_same, widened
+from labelgrid.simulation.resuming import check_same, said_of_others, widened
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
@@ -80,7 +80,9 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
             another study), or another process works on the same folder. Nothing was run.
     """
     progress = progress or SilentStudy()
-    request = widened(request)
+    asked, request = request, widened(request)
+    if said := said_of_others(asked, request):
+        progress.say(said)
     runs = validate_study(request)
     images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):

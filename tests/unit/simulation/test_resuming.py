@@ -14,7 +14,7 @@ from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.jobs import jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resuming import widened
+from labelgrid.simulation.resuming import said_of_others, widened
 from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import validate_study
@@ -238,6 +238,18 @@ def test_an_arm_without_a_run_may_be_renamed_or_removed(tmp_path: Path) -> None:
     assert renamed.study.strategies == ("a", "c") and validate_study(renamed)
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
         widened(of_arms(tmp_path, c=4))
+
+
+def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> None:
+    keep(of_arms(tmp_path, a=3, b=4))
+    of = of_arms(tmp_path, a=3, b=4)
+
+    def asked(*strategies: str, seeds: int) -> str:
+        one = replace(of, study=replace(of.study, strategies=strategies, seeds=seeds))
+        return said_of_others(one, widened(one))
+
+    assert asked("a", seeds=9).startswith("The folder's other arms also get 9 seeds: b. To run some arms further")
+    assert asked("a", seeds=of.study.seeds) == asked("a", "b", seeds=9) == ""
 
 
 def test_an_arm_that_gets_a_run_while_the_images_are_read_is_not_changed(
