@@ -61,15 +61,16 @@ def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> t
     trainer.prepare(folder / "terms", Silent(), resumed=False)
 
     def label(image: str, task: TaskDef) -> SoftLabel | None:
-        """The label as a pseudo-label that is certain."""
-        found = source.label(image, task)
-        return SoftLabel(found, np.ones(found.valid.shape, np.float32)) if found else None
+        """The label as a pseudo-label that is certain; None for the one label that the image keeps."""
+        found, place = source.label(image, task), source.images().index(image)
+        if found is None or place % len(plan.tasks) == list(plan.tasks).index(task.name):
+            return None
+        return SoftLabel(found, np.ones(found.valid.shape, np.float32))
 
     soft = {name: label for name, term in terms.items() if type(term).soft_labels is not Term.soft_labels}
     batch = train_batch(source, plan.definitions, source.images(), plan.data, seed=0, soft=soft)
-    targets = {
-        n: t.where(torch.arange(images) % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())
-    }
+    places = torch.tensor([source.images().index(image) for image in batch.ids])
+    targets = {n: t.where(places % len(plan.tasks) == i) for i, (n, t) in enumerate(batch.targets.items())}
     assert sum(int(target.present.sum()) for target in targets.values()) == images
     return trainer, replace(batch, targets=targets)
 

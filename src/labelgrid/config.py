@@ -140,7 +140,7 @@ def check_unused(options: object, beside: str, *names: str) -> None:
 
 def _toml(value: Any) -> str:
     """A value as a recipe has it."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    return json.dumps(list(value) if isinstance(value, tuple) else value, default=str)
 
 
 def _message(fault: Mapping[str, Any]) -> str:

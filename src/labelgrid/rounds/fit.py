@@ -123,6 +123,7 @@ def plan_of(
         identity=identity_of(context, train, val, start),
         previous=partial(previous_model, context, number or project.round_number),
         labels=Counter(cell.image_id for cell in context.source.labels),
+        continued=bool(start),
     )
 
 

@@ -84,7 +84,7 @@ def _tensor(data: bytes) -> NDArray[np.float64]:
     try:
         value = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # its text recommends to load the file without `weights_only`
-        raise ValueError("it holds other objects than tensors, which may run code") from error
+        raise ValueError("it is damaged, or holds other objects than tensors, which may run code") from error
     if isinstance(value, Mapping):
         value = value.get(WEIGHTS)
     if not isinstance(value, torch.Tensor) or not torch.can_cast(value.dtype, torch.float64):

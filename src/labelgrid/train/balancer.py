@@ -105,8 +105,8 @@ class Balancer(nn.Module):
     Attributes:
         learning_rate: the initial rate of its own parameters, which decays as the training's does; 0: the training's
             rate. These parameters have no weight decay.
-        factors: what it multiplied the labelled tasks' losses by in the last step, scalars by task, without the
-            objective's weights; for the log. Empty if there is no such number.
+        factors: by what it multiplied the labelled tasks' gradients at the shared part in the last step, beside the
+            objective's weights: scalars by task, for the log. Empty if there are no such numbers.
     """
 
     learning_rate: float = 0.0

@@ -14,7 +14,7 @@ from labelgrid.files import disk, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
-from labelgrid.train.ended import warnings
+from labelgrid.train.ended import warning
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan
@@ -52,9 +52,8 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
                 save(trainer.checkpoint(), best)
             save(trainer.checkpoint(), last)
             write_log(folder, trainer.history, plan.options.tensorboard)
-            if _ended(trainer):
-                for line in warnings(trainer.history, plan.terms, plan.options.learning_rate):
-                    progress.say(line)
+            if _ended(trainer) and (said := warning(trainer.history, plan.options.learning_rate)):
+                progress.say(said)
     return best if plan.options.choose == "best" and plan.val else last
 
 
@@ -69,8 +68,7 @@ def _say_unused(plan: Plan, progress: Progress) -> None:
 def _epoch(trainer: Trainer, progress: Progress) -> dict[str, Any]:
     """Train an epoch, and evaluate the val split if it is due; returns its log record."""
     plan, every = trainer.plan, trainer.plan.options.val_every
-    kept = f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else "No epoch had ended."
-    with with_unchanged(kept):
+    with with_unchanged(f"The checkpoint after epoch {trainer.epoch} is kept." if trainer.epoch else ""):
         record = trainer.run_epoch(progress)
     if plan.val and (trainer.epoch == plan.epochs or (every and trainer.epoch % every == 0)):
         record["val"] = _validate(trainer).flat()

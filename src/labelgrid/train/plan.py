@@ -38,6 +38,7 @@ class Plan:
             resumed.
         previous: restores the previous round's model, for terms that read it.
         labels: the number of labels of each training image.
+        continued: the network starts from trained weights.
     """
 
     network: Network
@@ -55,6 +56,7 @@ class Plan:
     identity: str = "{}"
     previous: Previous = no_model
     labels: Mapping[str, int] = field(default_factory=dict)
+    continued: bool = False
 
     @cached_property
     def _sizes(self) -> tuple[int, int, int]:

@@ -156,7 +156,8 @@ class Trainer:
             tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
-            start = tasks.means() | terms.means() if self.step == 1 else start
+            if self.step == 1 and not plan.continued:
+                start = tasks.means()
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
         self._refuse_nan_weights()
         self.epoch += 1
@@ -173,6 +174,7 @@ class Trainer:
             The unweighted task losses, [b] each, the mask of labels, bool [b, t], and the terms' losses, [b] each.
         """
         plan, progress = self.plan, self.step / max(self.plan.steps, 1)
+        plan.balancer.factors = {}
         batch = replace(batch, known=self._known(batch, index))
         with self.fabric.autocast(), self.terms.own.constant(), refuse_tiny(batch.ids):
             views = self.terms.joined(batch, self.step)
@@ -212,7 +214,6 @@ class Trainer:
     def _optimise(self, step: TaskLosses) -> None:
         """Back-propagate the losses of a step and let the optimiser step."""
         self.optimiser.zero_grad(set_to_none=True)
-        self.plan.balancer.factors = {}
         self.plan.balancer.backward(step)
         if self.plan.options.clip:
             self.fabric.clip_gradients(

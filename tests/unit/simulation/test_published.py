@@ -129,7 +129,8 @@ def test_files_that_would_run_code_are_refused_and_run_none(tmp_path: Path) -> N
     for old in (False, True):
         split(tmp_path, evil, old=old)
         with pytest.raises(
-            RecipeError, match=r"was not opened: it holds other objects than tensors, .*\n.*Nothing was run"
+            RecipeError,
+            match=r"was not opened: it is damaged, or holds other objects than tensors, .*\n.*Nothing was run",
         ):
             published_cells(plan(), tmp_path, POOL)
     (tmp_path / "split.pth").write_bytes(pickle.dumps(evil))

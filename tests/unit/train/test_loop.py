@@ -222,12 +222,13 @@ def test_frozen_norms_keep_the_encoders_statistics(data, tmp_path):
     assert before and all(torch.equal(before[k], after[k]) for k in before)
 
 
-def test_an_error_in_the_first_epoch_says_that_there_is_no_checkpoint(data, tmp_path):
+def test_an_error_in_the_first_epoch_does_not_speak_of_a_checkpoint(data, tmp_path):
     with torch.no_grad():
         plan = toy_plan(data, QUICK)
         next(plan.network.parameters()).fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"in epoch 1, step 1 of (.|\n)*No epoch had ended\."):
+    with pytest.raises(TrainingError, match=r"in epoch 1, step 1 of ") as caught:
         fit(plan, tmp_path, Silent())
+    assert caught.value.unchanged == ""
 
 
 def test_a_loss_that_is_no_number_stops_and_names_its_images(data, tmp_path):

@@ -128,7 +128,7 @@ def plain_training(plan):
                 term.own -= 0.1 * 2 * term.own
             step += 1
             losses, terms = ({n: sum(found) / len(found) for n, found in all.items()} for all in (sums, of_terms))
-            log += [losses | terms] if step == 1 else []
+            log += [losses] if step == 1 else []
         rate = plan.learning_rate(epoch, step - 1)
         log.append({"epoch": epoch + 1, "step": step, "lr": rate, "loss": losses, "terms": terms})
     start, *log = log
@@ -376,3 +376,18 @@ def test_rescaled_losses_reach_the_balancer(data):
     assert found[True].present.sum(1).tolist() == [1, 2, 2]
     for name, loss in found[True].losses.items():
         torch.testing.assert_close(loss, found[False].losses[name] * torch.tensor([2.0, 1.0, 1.0]))
+
+
+def test_the_first_losses_of_a_continued_network_are_not_kept(data):
+    assert "start" in Trainer(toy_plan(data, QUICK)).run_epoch(Silent())
+    assert "start" not in Trainer(toy_plan(data, QUICK, continued=True)).run_epoch(Silent())
+
+
+def test_a_step_without_gradients_has_no_factors(data):
+    plan = toy_plan(data, QUICK)
+    trainer = Trainer(plan)
+    plan.balancer.factors = {"depth": torch.tensor(9.0)}  # of an earlier step
+    batch = next(iter(trainer._batches(0)))
+    nothing = {name: target.where(torch.zeros(len(batch.ids)).bool()) for name, target in batch.targets.items()}
+    trainer.train_step(replace(batch, targets=nothing), 0)
+    assert plan.balancer.factors == {}

@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from labelgrid.data.loader import eval_batches
+from labelgrid.errors import with_unchanged
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
@@ -87,7 +88,7 @@ class BatchNorm:
         images = self._images(run, project, batch)
         with measuring(model.network, norms), torch.inference_mode():
             for each in eval_batches(context.source, {}, images, recipe.data, batch=batch):
-                with refuse_tiny(each.ids):
+                with with_unchanged("The run is unchanged."), refuse_tiny(each.ids):
                     model.network(each.images)
         yield from _metrics(run, "measured", project, context, model)
 

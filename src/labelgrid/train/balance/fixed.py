@@ -20,7 +20,7 @@ class Options:
 
     Args:
         factors: by task, such as `{ semseg = 3.0 }`: they multiply the weights in training alone, and are 1 for other
-            tasks. Against weights found so a balancer has to show its worth.
+            tasks. Compare a balancer with weights that were searched like this.
     """
 
     factors: Mapping[str, float] | None = None

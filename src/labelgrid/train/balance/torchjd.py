@@ -99,7 +99,7 @@ def aggregator_of(name: str, arguments: Mapping[str, Any], tasks: int) -> Aggreg
         chosen = getattr(aggregation, name)
         if hasattr(chosen, "reset"):
             raise RecipeError(
-                f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack some.",
+                f"The aggregator '{name}' has a state for a fixed number of tasks, and a batch may lack some tasks.",
                 next_step="Choose one without a state, such as UPGrad.",
             )
         made: Aggregator = chosen(**arguments)
