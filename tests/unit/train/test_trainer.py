@@ -22,7 +22,7 @@ from labelgrid.train.trainer import Trainer
 from tests.support import make_dataset
 from tests.toys import toy_plan
 
-COVERS = ["labelgrid.train.means"]
+COVERS = ["labelgrid.train.means", "labelgrid.train.device"]
 QUICK = TrainOptions(epochs=2, batch=3, learning_rate=1e-3, device="cpu")
 
 
