@@ -13,8 +13,6 @@ from tools.table_records import Records, TableError
 #: Digits after the point by unit.
 DIGITS = {"%": 1, "°": 1}
 NONE = "–"
-
-
 #: The headings of p-values, corrected for all rows of the table, or of all tables of the page with this heading.
 P_TABLE, P_PAGE = "p (Holm)", "p (Holm, page)"
 #: The values of a run and of another, of the same seeds.

@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -134,13 +134,27 @@ def check_unused(options: object, beside: str, *names: str) -> None:
     for name in names:
         if (value := getattr(options, name)) != defaults[name]:
             raise ValueError(
-                f"{name} has no effect with {beside}: leave it at {_toml(defaults[name])}; it is {_toml(value)}"
+                f"{name} has no effect with {beside}: leave it at {as_toml(defaults[name])}; it is {as_toml(value)}"
             )
 
 
-def _toml(value: Any) -> str:
-    """A value as a recipe has it."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value, default=str)
+def check_tasks(key: str, named: Iterable[str], tasks: Iterable[str]) -> None:
+    """Check that all tasks that a key of a recipe names are tasks.
+
+    Raises:
+        RecipeError: names those that are not.
+
+    Example:
+        >>> check_tasks("objective.weights", ["depth", "deph"], ["depth", "normals"])
+        Traceback (most recent call last):
+        labelgrid.errors.RecipeError: objective.weights names deph, which is not a task.
+          The tasks are: depth, normals.
+    """
+    known = list(tasks)
+    if unknown := sorted(set(named) - set(known)):
+        raise RecipeError(
+            f"{key} names {', '.join(unknown)}, which is not a task.", next_step=f"The tasks are: {', '.join(known)}."
+        )
 
 
 def _message(fault: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labelgrid.errors import RecipeError
+from labelgrid.config import check_tasks
 from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -20,12 +20,7 @@ def fixed_weights(tasks: Mapping[str, Task], options: ObjectiveOptions) -> dict[
         RecipeError: the recipe has a weight for an unknown task.
     """
     recipe_weights = options.weights or {}
-    unknown = recipe_weights.keys() - tasks.keys()
-    if unknown:
-        raise RecipeError(
-            f"objective.weights names {', '.join(sorted(unknown))}, which is not a task.",
-            next_step=f"The tasks are: {', '.join(tasks)}.",
-        )
+    check_tasks("objective.weights", recipe_weights, tasks)
     return {name: recipe_weights.get(name, task.weight) for name, task in tasks.items()}
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from labelgrid.errors import RecipeError
+from labelgrid.config import check_tasks
+from labelgrid.errors import with_unchanged
 from labelgrid.train.balancer import Balancer, Reduce, TaskLosses
 
 LARGEST = 1e9
@@ -53,10 +54,6 @@ def build(weights: Mapping[str, float], reduce: Reduce, options: Options) -> Fix
         RecipeError: a factor is of an unknown task.
     """
     factors = options.factors or {}
-    if unknown := sorted(factors.keys() - weights.keys()):
-        raise RecipeError(
-            f"balance.options.factors names {', '.join(unknown)}, which is not a task.",
-            next_step=f"The tasks are: {', '.join(weights)}.",
-            unchanged="Nothing was trained.",
-        )
+    with with_unchanged("Nothing was trained."):
+        check_tasks("balance.options.factors", factors, weights)
     return Fixed({task: weight * factors.get(task, 1.0) for task, weight in weights.items()}, reduce)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
+from labelgrid.config import check_tasks
 from labelgrid.data.batch import SoftLabel, SoftLabels
 from labelgrid.data.dataset import labels_of
 from labelgrid.data.frame import Frame, label_of, target_of, to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import place_label
-from labelgrid.errors import RecipeError
 from labelgrid.files import atomic_write
 from labelgrid.labels.codec import LabelArray
 from labelgrid.nets.network import Network, Raw
@@ -87,12 +87,7 @@ class PseudoLabels(Term):
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
         super().__init__()
-        unknown = sorted(set(options.tasks) - tasks.keys())
-        if unknown:
-            raise RecipeError(
-                f"terms.pseudo_labels.tasks names {', '.join(unknown)}, which is not a task.",
-                next_step=f"The tasks are: {', '.join(tasks)}.",
-            )
+        check_tasks("terms.pseudo_labels.tasks", options.tasks, tasks)
         self.options = options
         self.threshold = {
             name: options.confidence if task.probabilities else 1 - options.certain
