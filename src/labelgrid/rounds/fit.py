@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
+from labelgrid.labels.grid import Cell
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import Fit, newest_fit, write_fit
@@ -122,9 +123,25 @@ def plan_of(
         terms=terms_of(context, network),
         identity=identity_of(context, train, val, start),
         previous=partial(previous_model, context, number or project.round_number),
-        labels=Counter(cell.image_id for cell in context.source.labels),
+        labels=tasks_by_image(context.source.labels),
         continued=bool(start),
     )
+
+
+def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
+    """The tasks of each image's cells; equal sets are one object.
+
+    Example:
+        >>> found = tasks_by_image([Cell("a.png", "depth"), Cell("a.png", "edges"), Cell("b.png", "depth")])
+        >>> sorted(found["a.png"]), sorted(found["b.png"])
+        (['depth', 'edges'], ['depth'])
+    """
+    found: dict[str, frozenset[str]] = {}
+    known: dict[frozenset[str], frozenset[str]] = {}
+    for cell in cells:
+        tasks = found.get(cell.image_id, frozenset()) | {cell.task}
+        found[cell.image_id] = known.setdefault(tasks, tasks)
+    return found
 
 
 def identity_of(context: RoundContext, train: list[str], val: list[str], start: str) -> str:

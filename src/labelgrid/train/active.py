@@ -109,7 +109,7 @@ class ActiveTerms:
             folder=folder,
             device=self.device,
             batch=plan.largest_batch,
-            complete=plan.complete,
+            label_sets=plan.label_sets,
         )
 
     def joined(self, batch: Batch, number: int) -> dict[ViewKey, Batch]:

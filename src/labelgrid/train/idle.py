@@ -1,26 +1,58 @@
-"""Says before a training which of its terms can have no effect in it."""
+"""Says before a training which of its terms, or which of their pairs of tasks, can have no effect in it."""
 
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from labelgrid.train.pairs import Pairs
 from labelgrid.train.term import Preparation
+from labelgrid.words import listed as in_words
+
+#: Maps the labels present, bool [b, t], and the pairs allowed, bool [t, t], to the pairs that a term uses.
+FindPairs = Callable[[Tensor, Tensor], Pairs]
 
 
 def say_if_idle(
-    term: str, data: Preparation, *, pairs: bool = False, images: bool = False, unlabelled: bool = False
+    term: str,
+    data: Preparation,
+    *,
+    several: bool = False,
+    images: bool = False,
+    unlabelled: bool = False,
+    listed: Sequence[tuple[str, str]] = (),
+    pairs: FindPairs | None = None,
 ) -> None:
-    """Say why a term can have no effect, if it has none.
+    """Say why a term, or some of its listed pairs, can have no effect, if that is so.
 
     Args:
         term: its name, for the message.
         data: of the training.
-        pairs: it compares tasks with each other.
+        several: it needs several tasks.
         images: it compares the images of a batch with each other.
         unlabelled: the network learns from it only where an image lacks a task's label.
+        listed: the pairs of tasks to which its options restrict it; none: it uses all.
+        pairs: finds the pairs that it uses in images with these labels.
     """
-    if pairs and len(data.tasks) < 2:
+    if several and len(data.tasks) < 2:
         data.progress.say(f"The term '{term}' compares pairs of tasks: with one task it does nothing.")
     elif images and data.batch == 1:
         data.progress.say(f"The term '{term}' compares the images of a batch: with one image in each it does nothing.")
-    elif unlabelled and data.complete:
+    elif unlabelled and all(len(tasks) >= len(data.tasks) for tasks in data.label_sets):
         data.progress.say(
             f"The term '{term}' learns from tasks without a label: every training image has all labels, so it teaches "
             "the network nothing."
         )
+    elif pairs and (unused := [pair for pair in listed if pair not in _occurring(data, pairs)]):
+        data.progress.say(
+            f"No training image has the labels that the term '{term}' needs for these pairs of its option 'listed', "
+            f"which do nothing: {in_words([f'{source} to {target}' for source, target in unused], between='; ')}."
+        )
+
+
+def _occurring(data: Preparation, pairs: FindPairs) -> set[tuple[str, str]]:
+    """The pairs of a source and a target task that a term finds in training images, if all are allowed."""
+    names = list(data.tasks)
+    present = torch.tensor([[name in tasks for name in names] for tasks in data.label_sets])
+    found = pairs(present, ~torch.eye(len(names), dtype=torch.bool))
+    return {(names[s], names[t]) for s, t in zip(found.source.tolist(), found.target.tolist(), strict=True)}

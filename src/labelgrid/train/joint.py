@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -91,8 +92,16 @@ class JointTerm(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
-        unlabelled = self.space.sources == "unlabelled"
-        say_if_idle(self.name, data, pairs=True, images=self.across_images, unlabelled=unlabelled)
+        sources = self.space.sources
+        say_if_idle(
+            self.name,
+            data,
+            several=True,
+            images=self.across_images,
+            unlabelled=sources == "unlabelled",
+            listed=self.space.listed,
+            pairs=partial(pairs_of, sources=sources),
+        )
 
     def views(self) -> Mapping[str, View]:
         """The crops, if it compares on them."""

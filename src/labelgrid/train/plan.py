@@ -37,7 +37,7 @@ class Plan:
         identity: the recipe, seed, tasks and data of the training, as JSON; a checkpoint with another identity is not
             resumed.
         previous: restores the previous round's model, for terms that read it.
-        labels: the number of labels of each training image.
+        labels: the tasks of which each training image has a label.
         continued: the network starts from trained weights.
     """
 
@@ -55,7 +55,7 @@ class Plan:
     terms: Mapping[str, Term] = field(default_factory=dict)
     identity: str = "{}"
     previous: Previous = no_model
-    labels: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, frozenset[str]] = field(default_factory=dict)
     continued: bool = False
 
     @cached_property
@@ -64,7 +64,7 @@ class Plan:
         return len(self.train), sum(map(self._labels_of, self.train)), len(self.tasks)
 
     def _labels_of(self, image_id: str) -> int:
-        return self.labels.get(image_id, 0)
+        return len(self.labels.get(image_id, ()))
 
     @property
     def in_steps(self) -> bool:
@@ -107,9 +107,9 @@ class Plan:
         return max(map(len, self.batches(self.train)), default=0)
 
     @property
-    def complete(self) -> bool:
-        """Whether every training image has a label of every task."""
-        return all(self._labels_of(image_id) >= len(self.tasks) for image_id in self.train)
+    def label_sets(self) -> frozenset[frozenset[str]]:
+        """The sets of tasks of which some training image has labels, and of no others; at most one for each image."""
+        return frozenset(self.labels.get(image_id, frozenset()) for image_id in self.train)
 
     @property
     def steps_per_epoch(self) -> int:

@@ -76,7 +76,7 @@ class Preparation:
             preparation that is killed can resume.
         device: the training's device.
         batch: the largest number of images in a batch.
-        complete: every training image has a label of every task.
+        label_sets: the sets of tasks of which some training image has labels, and of no others.
     """
 
     batches: Callable[[int], Iterator[Batch]]
@@ -93,7 +93,7 @@ class Preparation:
     folder: Path
     device: torch.device
     batch: int
-    complete: bool
+    label_sets: frozenset[frozenset[str]]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import Said, prepared
 
 LIGHT = {"mapping": "light"}
+COMPLETE = frozenset({frozenset({"depth", "normals"})})
 #: Terms that compare the images of a batch, and those that learn from tasks without a label.
 LEARNT = LIGHT | {"pairs": "learnt"}
 IMAGES = [
@@ -35,6 +36,11 @@ def made(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("data"), n=2, size=(32, 64), tasks=("depth", "normals"))
 
 
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("three"), n=2, size=(32, 64), tasks=("semseg", "depth", "normals"))
+
+
 def said_by(made, name, options, **changes):
     """What a term says when it is prepared."""
     plan, said = toy_plan(made, TrainOptions(epochs=1, batch=2, known=0.0)), Said()
@@ -53,7 +59,7 @@ def test_terms_that_compare_images_say_so_where_batches_have_one(made, name, opt
 
 @pytest.mark.parametrize(("name", "options"), GAPS)
 def test_terms_of_unlabelled_tasks_say_so_where_every_image_has_all_labels(made, name, options):
-    (line,) = said_by(made, name, options, complete=True)
+    (line,) = said_by(made, name, options, label_sets=COMPLETE)
     assert name in line and "every training image has all labels, so it teaches the network nothing" in line
     assert not said_by(made, name, options)
 
@@ -63,15 +69,34 @@ def test_terms_of_unlabelled_tasks_say_so_where_every_image_has_all_labels(made,
     [("crop", {"tasks": "all"}), ("mtpsl", LIGHT | {"sources": "all"}), ("direct_map", {"width": 2, "sources": "all"})],
 )
 def test_terms_that_use_all_tasks_say_nothing(made, name, options):
-    assert not said_by(made, name, options, complete=True)
+    assert not said_by(made, name, options, label_sets=COMPLETE)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "unused"),
+    [
+        ("mtpsl", LIGHT, "depth to normals"),
+        ("mtpsl", LIGHT | {"sources": "all"}, "depth to normals"),
+        ("contrastive", LIGHT, "depth to normals"),
+        ("direct_map", {"width": 2}, "depth to normals"),
+        ("perceptual_map", {"width": 2}, "normals to depth; normals to semseg"),
+    ],
+)
+def test_terms_name_the_listed_pairs_that_no_training_image_has(three, name, options, unused):
+    listed = (("depth", "normals"), ("normals", "depth"), ("normals", "semseg"))
+    sets = frozenset(map(frozenset, [("semseg", "depth"), ("semseg",), ()]))
+    (line,) = said_by(three, name, options | {"listed": listed}, label_sets=sets)
+    assert f"'{name}'" in line and line.endswith(f"which do nothing: {unused}.")
+    assert not said_by(three, name, options, label_sets=sets)
 
 
 def test_a_training_tells_its_terms_how_large_batches_are_and_whether_labels_are_complete(made, tmp_path):
     module = plugins.module("train.terms", "crop")
-    for labels, expected in ((2, 1), (1, 0)):
-        plan = toy_plan(made, TrainOptions(epochs=1, batch=1, known=0.0), labels=dict.fromkeys(made.names, labels))
+    for number, (labels, expected) in enumerate([({"depth", "normals"}, 1), ({"depth"}, 0)]):
+        labels = dict.fromkeys(made.names, frozenset(labels))
+        plan = toy_plan(made, TrainOptions(epochs=1, batch=1, known=0.0), labels=labels)
         plan = replace(plan, terms={"crop": module.build(plan.tasks, plan.network, module.Options())})
         said = Said()
-        fit(plan, tmp_path / str(labels), said)
+        fit(plan, tmp_path / str(number), said)
         assert sum("every training image" in line for line in said.lines) == expected
-        assert plan.largest_batch == 1 and plan.complete == bool(expected)
+        assert plan.largest_batch == 1 and plan.label_sets == {*labels.values()}

@@ -5,6 +5,7 @@ Each mapping is a network of its own for an ordered pair of tasks. Their cost an
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from pydantic import Field
@@ -59,7 +60,9 @@ class DirectMap(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
-        say_if_idle("direct_map", data, pairs=True, unlabelled=self.options.sources == "unlabelled")
+        sources, listed = self.options.sources, self.options.listed
+        pairs = partial(pairs_of, sources=sources)
+        say_if_idle("direct_map", data, several=True, unlabelled=sources == "unlabelled", listed=listed, pairs=pairs)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The loss [b]; 0 for images without a pair."""

@@ -164,7 +164,7 @@ class JointRegularisation(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Note the normalisation of images and the moments of labels; say if it can have no effect."""
-        say_if_idle("jtr", data, pairs=True, unlabelled=True)
+        say_if_idle("jtr", data, several=True, unlabelled=True)
         if len(self.names) < 2:
             return
         self.colour_mean.copy_(torch.tensor(data.data.mean))

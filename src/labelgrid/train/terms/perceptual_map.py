@@ -73,8 +73,8 @@ class PerceptualMap(Term):
         return {"maps": OwnOptimiser(adam, self._direct)}
 
     def prepare(self, data: Preparation) -> None:
-        """Say if there is one task only."""
-        say_if_idle("perceptual_map", data, pairs=True)
+        """Say if it can have no effect."""
+        say_if_idle("perceptual_map", data, several=True, listed=self.options.listed, pairs=labelled_sources)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The distance [b], 0 for images without a label; and the direct losses, if all is learnt jointly."""

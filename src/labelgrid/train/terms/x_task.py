@@ -78,7 +78,7 @@ class CrossTask(Term):
         Raises:
             TrainingError: no training image has labels of two tasks, or a loss is not finite.
         """
-        say_if_idle("x_task", data, pairs=True)
+        say_if_idle("x_task", data, several=True)
         if len(self.names) < 2:
             return
         if not self._any_pair(data):

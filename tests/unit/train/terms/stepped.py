@@ -76,7 +76,7 @@ def without_depth(targets):
 
 def prepared(plan, said, **changes):
     """What a term is prepared with, as far as it needs it to say whether it can have an effect."""
-    known = {"progress": said, "tasks": plan.tasks, "batch": 2, "complete": False}
+    known = {"progress": said, "tasks": plan.tasks, "batch": 2, "label_sets": frozenset({frozenset({"depth"})})}
     return Preparation(**dict.fromkeys(Preparation.__annotations__) | known | changes)
 
 
