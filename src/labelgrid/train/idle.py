@@ -38,21 +38,30 @@ def say_if_idle(
         data.progress.say(f"The term '{term}' compares pairs of tasks: with one task it does nothing.")
     elif images and data.batch == 1:
         data.progress.say(f"The term '{term}' compares the images of a batch: with one image in each it does nothing.")
-    elif unlabelled and all(len(tasks) >= len(data.tasks) for tasks in data.label_sets):
+    elif unlabelled and all(tasks >= data.tasks.keys() for tasks in data.label_sets):
         data.progress.say(
             f"The term '{term}' learns from tasks without a label: every training image has all labels, so it teaches "
             "the network nothing."
         )
-    elif pairs and (unused := [pair for pair in listed if pair not in _occurring(data, pairs)]):
+    elif pairs:
+        _say_unused(term, data, listed, _occurring(data, pairs))
+
+
+def _say_unused(term: str, data: Preparation, listed: Sequence[tuple[str, str]], found: set[tuple[str, str]]) -> None:
+    """Say which listed pairs do not occur, or that none of all pairs does."""
+    unused = [f"{source} to {target}" for source, target in dict.fromkeys(listed) if (source, target) not in found]
+    if not found:
+        data.progress.say(f"No training image has a pair of tasks that the term '{term}' uses: it does nothing.")
+    elif unused:
         data.progress.say(
-            f"No training image has the labels that the term '{term}' needs for these pairs of its option 'listed', "
-            f"which do nothing: {in_words([f'{source} to {target}' for source, target in unused], between='; ')}."
+            f"Pairs of the option 'listed' of the term '{term}' that occur in no training image, and do nothing: "
+            f"{in_words(unused, between='; ')}."
         )
 
 
 def _occurring(data: Preparation, pairs: FindPairs) -> set[tuple[str, str]]:
-    """The pairs of a source and a target task that a term finds in training images, if all are allowed."""
+    """The pairs of a source and a target task that a term uses in training images, if it uses all that it can."""
     names = list(data.tasks)
-    present = torch.tensor([[name in tasks for name in names] for tasks in data.label_sets])
-    found = pairs(present, ~torch.eye(len(names), dtype=torch.bool))
+    present = torch.tensor([[name in tasks for name in names] for tasks in data.label_sets]).reshape(-1, len(names))
+    found = pairs(present.bool(), ~torch.eye(len(names), dtype=torch.bool))
     return {(names[s], names[t]) for s, t in zip(found.source.tolist(), found.target.tolist(), strict=True)}

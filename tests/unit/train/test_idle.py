@@ -12,6 +12,7 @@ from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import Said, prepared
 
 LIGHT = {"mapping": "light"}
+#: Every training image has these labels.
 COMPLETE = frozenset({frozenset({"depth", "normals"})})
 #: Terms that compare the images of a batch, and those that learn from tasks without a label.
 LEARNT = LIGHT | {"pairs": "learnt"}
@@ -75,19 +76,29 @@ def test_terms_that_use_all_tasks_say_nothing(made, name, options):
 @pytest.mark.parametrize(
     ("name", "options", "unused"),
     [
-        ("mtpsl", LIGHT, "depth to normals"),
+        ("mtpsl", LIGHT, "depth to normals; semseg to depth"),
         ("mtpsl", LIGHT | {"sources": "all"}, "depth to normals"),
-        ("contrastive", LIGHT, "depth to normals"),
-        ("direct_map", {"width": 2}, "depth to normals"),
-        ("perceptual_map", {"width": 2}, "normals to depth; normals to semseg"),
+        ("contrastive", LIGHT, "depth to normals; semseg to depth"),
+        ("direct_map", {"width": 2}, "depth to normals; semseg to depth"),
+        ("direct_map", {"width": 2, "sources": "all"}, "depth to normals"),
+        ("perceptual_map", {"width": 2}, "normals to depth"),
     ],
 )
 def test_terms_name_the_listed_pairs_that_no_training_image_has(three, name, options, unused):
-    listed = (("depth", "normals"), ("normals", "depth"), ("normals", "semseg"))
+    listed = (("depth", "normals"), ("semseg", "depth"), ("normals", "depth"))
     sets = frozenset(map(frozenset, [("semseg", "depth"), ("semseg",), ()]))
     (line,) = said_by(three, name, options | {"listed": listed}, label_sets=sets)
-    assert f"'{name}'" in line and line.endswith(f"which do nothing: {unused}.")
+    assert f"'{name}'" in line and line.endswith(f"and do nothing: {unused}.")
     assert not said_by(three, name, options, label_sets=sets)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("mtpsl", LIGHT), ("direct_map", {"width": 2}), ("jtr", {"width": 2, "scale": "maximum"})]
+)
+def test_terms_say_so_where_images_have_all_labels_or_none(made, name, options):
+    (line,) = said_by(made, name, options, label_sets=COMPLETE | {frozenset()})
+    assert line == f"No training image has a pair of tasks that the term '{name}' uses: it does nothing."
+    assert not said_by(made, name, options, label_sets=COMPLETE | {frozenset({"depth"})})
 
 
 def test_a_training_tells_its_terms_how_large_batches_are_and_whether_labels_are_complete(made, tmp_path):

@@ -53,6 +53,12 @@ def test_batches_of_labels_show_every_image_once_and_nearly_equally_many_labels(
         assert all(share - 2 < sum(names[name] for name in part) < share + 2 for part in batches)
 
 
+def test_the_sets_of_labels_are_those_of_training_images_with_or_without_a_label(plan):
+    made = filled(plan, {"a": 2, "b": 0, "c": 2})
+    labels = {"a": made.labels["a"], "c": made.labels["c"], "val": frozenset({"depth"})}
+    assert replace(made, labels=labels).label_sets == {frozenset({"semseg", "depth"}), frozenset()}
+
+
 @pytest.mark.parametrize(("images", "sizes"), [(10, [4, 4]), (3, [3]), (4, [4])])
 def test_batches_of_images_drop_an_incomplete_last_one_unless_it_is_the_only_one(plan, images, sizes):
     made = filled(plan, {f"i{n}": 1 for n in range(images)}, TrainOptions(batch=4))

@@ -28,7 +28,7 @@ from labelgrid.train.idle import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import in_full, resized, targets_present
 from labelgrid.train.options import LEVELS
-from labelgrid.train.pairs import distance
+from labelgrid.train.pairs import distance, pairs_of
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
 
 Weight = Annotated[float, Field(ge=0, le=1e9)]
@@ -164,7 +164,8 @@ class JointRegularisation(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Note the normalisation of images and the moments of labels; say if it can have no effect."""
-        say_if_idle("jtr", data, several=True, unlabelled=True)
+        pairs = partial(pairs_of, sources="unlabelled")  # without one, no prediction in its stacks has a graph
+        say_if_idle("jtr", data, several=True, unlabelled=True, pairs=pairs)
         if len(self.names) < 2:
             return
         self.colour_mean.copy_(torch.tensor(data.data.mean))
