@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -191,7 +191,7 @@ def fit(
     learned = set(plan.train)
     spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project, number, plan.identity, progress)
-    for task in sorted(context.tasks.keys() - _trained_tasks(context, plan.train)):
+    for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(f"No label of '{task}' yet: its head is not trained, and its cells will be picked at random.")
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
@@ -201,7 +201,7 @@ def fit(
         model=model.digest,
         recipe=json.loads(context.recipe.json()),
         seed=context.seed,
-        trained=sorted(_trained_tasks(context, plan.train)),
+        trained=sorted(plan.labelled_tasks),
         images=len(learned),
         labels=dict(Counter(cell.task for cell in context.source.labels if cell.image_id in learned)),
         spent=spent,
@@ -292,9 +292,3 @@ def _write_record(project: ProjectFolder, fit: Fit) -> None:
         row = project.store.current_round()
         if row and row.number == fit.round:
             project.store.update_round(replace(row, recipe=hash_of(fit.recipe), model=fit.model))
-
-
-def _trained_tasks(context: RoundContext, images: Sequence[str]) -> set[str]:
-    """The tasks with a label of one of the images."""
-    image_ids = set(images)
-    return {cell.task for cell in context.source.labels if cell.image_id in image_ids}

@@ -28,13 +28,13 @@ def say_if_idle(
     Args:
         term: its name, for the message.
         data: of the training.
-        several: it needs several tasks.
+        several: it needs several tasks; so does one with `pairs`.
         images: it compares the images of a batch with each other.
         unlabelled: the network learns from it only where an image lacks a task's label.
         listed: the pairs of tasks to which its options restrict it; none: it uses all.
         pairs: finds the pairs that it uses in images with these labels.
     """
-    if several and len(data.tasks) < 2:
+    if (several or pairs) and len(data.tasks) < 2:
         data.progress.say(f"The term '{term}' compares pairs of tasks: with one task it does nothing.")
     elif images and data.batch == 1:
         data.progress.say(f"The term '{term}' compares the images of a batch: with one image in each it does nothing.")

@@ -96,7 +96,6 @@ class JointTerm(Term):
         say_if_idle(
             self.name,
             data,
-            several=True,
             images=self.across_images,
             unlabelled=sources == "unlabelled",
             listed=self.space.listed,

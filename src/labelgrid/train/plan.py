@@ -111,6 +111,11 @@ class Plan:
         """The sets of tasks of which some training image has labels, and of no others; at most one for each image."""
         return frozenset(self.labels.get(image_id, frozenset()) for image_id in self.train)
 
+    @cached_property
+    def labelled_tasks(self) -> frozenset[str]:
+        """The tasks of which some training image has a label."""
+        return frozenset[str]().union(*self.label_sets)
+
     @property
     def steps_per_epoch(self) -> int:
         """The number of optimiser steps of a full epoch."""

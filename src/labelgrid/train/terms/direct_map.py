@@ -62,7 +62,7 @@ class DirectMap(Term):
         """Say if it can have no effect."""
         sources, listed = self.options.sources, self.options.listed
         pairs = partial(pairs_of, sources=sources)
-        say_if_idle("direct_map", data, several=True, unlabelled=sources == "unlabelled", listed=listed, pairs=pairs)
+        say_if_idle("direct_map", data, unlabelled=sources == "unlabelled", listed=listed, pairs=pairs)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The loss [b]; 0 for images without a pair."""

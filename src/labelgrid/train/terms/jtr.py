@@ -165,7 +165,7 @@ class JointRegularisation(Term):
     def prepare(self, data: Preparation) -> None:
         """Note the normalisation of images and the moments of labels; say if it can have no effect."""
         pairs = partial(pairs_of, sources="unlabelled")  # without one, no prediction in its stacks has a graph
-        say_if_idle("jtr", data, several=True, unlabelled=True, pairs=pairs)
+        say_if_idle("jtr", data, unlabelled=True, pairs=pairs)
         if len(self.names) < 2:
             return
         self.colour_mean.copy_(torch.tensor(data.data.mean))

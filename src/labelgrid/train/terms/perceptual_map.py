@@ -74,7 +74,7 @@ class PerceptualMap(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
-        say_if_idle("perceptual_map", data, several=True, listed=self.options.listed, pairs=labelled_sources)
+        say_if_idle("perceptual_map", data, listed=self.options.listed, pairs=labelled_sources)
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The distance [b], 0 for images without a label; and the direct losses, if all is learnt jointly."""
