@@ -39,6 +39,8 @@ def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Pat
     for tables in chain(find(name, beside)):
         values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
     values = override(values, changes or {})
+    if isinstance(terms := values.get("terms"), Mapping):  # `false` drops a term of the extended recipe
+        values["terms"] = {term: options for term, options in terms.items() if options is not False}
     left_out = values.pop(WITHOUT, ())
     return without_tasks(values, left_out) if left_out else values
 

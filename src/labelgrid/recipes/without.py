@@ -40,12 +40,12 @@ def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str
         chosen = _table(kept, part)
         if given := _table(chosen, "options"):
             options = _options(folder, chosen.get("name", ""), given, tasks)
-            if options is None:
+            if options is EMPTY:
                 raise _needed(chosen.get("name", ""), next(word for word in _words(given) if word in tasks))
             kept[part] = {**chosen, "options": options}
     if terms:
-        found = {name: _options("train.terms", name, _table(terms, name), tasks) for name in terms}
-        kept["terms"] = {name: options for name, options in found.items() if options is not None}
+        found = {name: _options("train.terms", name, given, tasks) for name, given in terms.items()}
+        kept["terms"] = {name: options for name, options in found.items() if options is not EMPTY}
     return kept
 
 
@@ -55,14 +55,16 @@ def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return table if isinstance(table, Mapping) else {}
 
 
-def _options(folder: str, plugin: str, options: Mapping[str, Any], tasks: Collection[str]) -> dict[str, Any] | None:
-    """A plug-in's options without the tasks; None if a list is left empty."""
+def _options(folder: str, plugin: str, options: Any, tasks: Collection[str]) -> Any:
+    """A plug-in's options without the tasks; EMPTY if a list is left empty. A value that is no table is returned."""
+    if not isinstance(options, Mapping):
+        return options
     kept = {name: _kept(value, tasks) for name, value in options.items()}
     words = list(_words(kept))
     named = [word for word in words if word in tasks]
     if named and plugin not in plugins.names(folder):  # in the options of shipped plug-ins, single words are no tasks
         raise _needed(plugin, named[0])
-    return None if EMPTY in words else kept
+    return EMPTY if EMPTY in words else kept
 
 
 def _kept(value: Any, tasks: Collection[str]) -> Any:

@@ -53,6 +53,21 @@ def test_what_cannot_do_without_a_task_is_refused(tables: dict[str, Any]) -> Non
     assert "changes" in refusal.value.next_step
 
 
+@pytest.mark.parametrize("value", [3, "yes", []])
+def test_a_value_that_is_no_table_stays_and_is_refused(value: Any, tmp_path: Path) -> None:
+    assert without_tasks({"terms": {"crop": value}}, ["depth"]) == {"terms": {"crop": value}}
+    with pytest.raises(RecipeError, match=r"terms\.crop"):
+        load_recipe("small", {"terms": {"crop": value}, WITHOUT: ["depth"]})
+
+
+def test_false_drops_a_term_of_the_extended_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[terms.crop]\nzoom = 2.0\n[terms.jtr]\n")
+    assert load_recipe(str(path), {"terms": {"crop": False}}).terms.keys() == {"jtr"}
+    assert load_recipe(str(path), {"terms": {"crop": False}, WITHOUT: ["depth"]}).terms.keys() == {"jtr"}
+    assert load_recipe(str(path), {"terms": {"mtpsl": False}}).terms.keys() == {"crop", "jtr"}  # nothing to drop
+
+
 def test_words_of_shipped_plug_ins_are_no_tasks() -> None:
     tables = {"terms": {"jtr": {"scale": "normal"}}, "network": {"name": "pad_net", "options": {"gate": "source"}}}
     assert without_tasks(tables, ["normal", "source"]) == tables
