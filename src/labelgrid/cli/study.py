@@ -69,7 +69,7 @@ def _refuse_failed(failed: dict[str, str]) -> None:
     faults = "\n    ".join(f"{key}: {fault}" for key, fault in failed.items())
     raise ProjectError(
         f"{counted(len(failed), 'run')} failed:\n    {faults}",
-        next_step="Fix the cause and run the same command again.",
+        next_step="Fix the cause and run the same command again. Arms that have trained something keep their settings.",
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from labelgrid.errors import with_unchanged
 from labelgrid.files import digest
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
@@ -41,6 +42,7 @@ class StudyRequest:
     force: bool = False
 
     @classmethod
+    @with_unchanged("Nothing was run.")
     def of(
         cls,
         recipe: str,

@@ -9,7 +9,7 @@ from labelgrid.config import extends
 from labelgrid.errors import ProjectError
 from labelgrid.simulation.recorded import keys_with_records, recorded_runs
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.runs import Run, runs_of
+from labelgrid.simulation.runs import Run, has_work, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.words import listed
 
@@ -115,10 +115,10 @@ def _refuse_changed(changed: Sequence[str], out: Path) -> None:
 
 
 def _started(study: Study, out: Path) -> dict[str, str]:
-    """The arms of the runs that have a folder or a record, by run key."""
+    """The arms of the runs that have a record, or trained something, by run key."""
     runs = runs_of(study)
     recorded = keys_with_records(out, runs)
-    return {run.key: run.arm for run in runs if run.key in recorded or (out / "runs" / run.key).exists()}
+    return {run.key: run.arm for run in runs if run.key in recorded or has_work(out / "runs" / run.key)}
 
 
 def _changed_arms(old: Study, new: Study, out: Path, keys: Set[str]) -> list[str]:

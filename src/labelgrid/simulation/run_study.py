@@ -22,7 +22,7 @@ from labelgrid.simulation.recorded import RECORDS
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resuming import check_same, said_of_others, widened
 from labelgrid.simulation.runner import JobStatus, Runner
-from labelgrid.simulation.runs import Run
+from labelgrid.simulation.runs import Run, has_work
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
 from labelgrid.simulation.validate import digest_images, validate_study
 from labelgrid.versions import installed_versions
@@ -93,7 +93,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)
         write_text(request.out / KEPT, json.dumps(kept, indent=1) + "\n")
         _freeze(request)
-        _remove_partial(request.out)
+        _remove_unstarted(request.out)
         try:
             statuses = Runner(jobs, request.at_once, progress.show, progress.say).run()
         finally:  # a stopped call writes the records so far, too
@@ -138,10 +138,11 @@ def _freeze(request: StudyRequest) -> None:
     write_text(request.out / FROZEN, header + "".join(f"{key} = {as_toml(table)}\n" for key, table in tables.items()))
 
 
-def _remove_partial(out: Path) -> None:
-    """Remove the incomplete projects of killed runs."""
-    for folder in (out / "runs").glob(".*.partial"):
-        remove_folder(folder)
+def _remove_unstarted(out: Path) -> None:
+    """Remove incomplete projects of killed runs, and those that trained nothing: their settings may have changed."""
+    for folder in (out / "runs").glob("*/"):
+        if folder.name.endswith(".partial") or not has_work(folder):
+            remove_folder(folder)
 
 
 @contextmanager

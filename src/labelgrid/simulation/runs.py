@@ -106,6 +106,14 @@ class Run:
         return self.rounds(study) + (self.kind == "strategy")
 
 
+def has_work(folder: Path) -> bool:
+    """Whether a run's folder holds a part of a training, or all that the run does.
+
+    Without any, the run may start anew, with other settings: what else it holds is made again in no time.
+    """
+    return (folder / DONE).is_file() or any(path.is_file() for path in folder.glob("rounds/*/fit/**/*"))
+
+
 def describe_point(point: Mapping[str, Any]) -> str:
     """Values of recipe keys as text.
 

@@ -7,12 +7,13 @@ from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.errors import ProjectError, RecipeError, with_unchanged
 from labelgrid.progress import Progress
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
-from labelgrid.recipes.resolve import build_plugin, check_options, load_recipe
-from labelgrid.recipes.schema import PluginChoice
+from labelgrid.recipes.resolve import build_plugin, check_recipe, load_recipe
+from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.without import WITHOUT
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.strategy import Strategy, check_named
@@ -25,6 +26,7 @@ from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
 
+@with_unchanged("Nothing was run.")
 def validate_study(request: StudyRequest) -> list[Run]:
     """Check everything that can be checked before a run; returns the runs.
 
@@ -32,11 +34,11 @@ def validate_study(request: StudyRequest) -> list[Run]:
         LabelgridError: a name is unknown, a value is wrong, or the folder holds another study. Nothing was run.
     """
     study, runs = request.study, runs_of(request.study)
-    for overrides in {json.dumps(o): o for o in (run.overrides(study) for run in runs)}.values():
-        recipe = load_recipe(request.recipe, overrides)
-        check_options("nets", recipe.network)
-        for name, options in recipe.score.items():
-            check_options("score", PluginChoice(name, options))
+    for run in {json.dumps([run.kind == "single", run.overrides(study)]): run for run in runs}.values():
+        recipe = load_recipe(request.recipe, run.overrides(study))
+        check_recipe(recipe)
+        if run.kind != "single":
+            _check_terms(request, run, recipe)
     definitions(study.rows())
     for strategy in study.strategies:
         _check_strategy(study, strategy)
@@ -56,6 +58,19 @@ def validate_study(request: StudyRequest) -> list[Run]:
     _check_cells(request)
     check_same(request, runs)
     return runs
+
+
+def _check_terms(request: StudyRequest, run: Run, recipe: Recipe) -> None:
+    """Refuse a run that would lose a term because its options list none of the run's tasks."""
+    complete = {key: value for key, value in run.overrides(request.study).items() if key != WITHOUT}
+    lost = load_recipe(request.recipe, complete).terms.keys() - recipe.terms.keys()
+    if lost:
+        raise RecipeError(
+            f"A list in the options of the term '{min(lost)}' names none of the tasks of '{run.shown}', which would "
+            "train without this term.",
+            next_step=f"Change the list, or drop the term in an arm's `changes`: terms = {{ {min(lost)} = false }}.",
+            unchanged="Nothing was run.",
+        )
 
 
 def _check_strategy(study: Study, name: str) -> None:

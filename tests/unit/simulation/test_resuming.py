@@ -3,6 +3,7 @@
 import json
 from dataclasses import make_dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -20,6 +21,11 @@ from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import validate_study
 from labelgrid.train.options import ADDED, ADDED_OBJECTIVE
 from tests.studies import study_request
+
+
+def train_some(run: Path) -> None:
+    """Leave a run's folder as one that trained something."""
+    write_text(run / "rounds" / "0001" / "fit" / "last.ckpt", "")
 
 
 def keep(of: StudyRequest) -> None:
@@ -87,13 +93,15 @@ def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
 
     keep(with_steps(3))
     run = tmp_path / "out" / "runs"
-    (run / "a-seed0").mkdir(parents=True)
+    train_some(run / "a-seed0")
     assert validate_study(with_steps(4))
     for name in ("b-seed0", "start.b-seed0"):
         (run / name).mkdir()
+        assert validate_study(with_steps(4))  # it failed, or was killed, before it trained anything
+        train_some(run / name)
         with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.b changed"):
             validate_study(with_steps(4))
-        (run / name).rmdir()
+        rmtree(run / name)
     assert validate_study(with_steps(4))
 
 
@@ -106,7 +114,7 @@ def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> No
         return study_request(tmp_path, arms=arms, strategies=["a", "b"])
 
     keep(with_steps(3, 4))
-    (tmp_path / "out" / "runs" / "start.b-seed0").mkdir(parents=True)
+    train_some(tmp_path / "out" / "runs" / "start.b-seed0")
     assert validate_study(with_steps(5, 4))
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
         validate_study(with_steps(4, 4))  # a's start would be that of b, and start.b-seed0 no run of the study
@@ -114,7 +122,7 @@ def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> No
 
 def test_a_strategy_with_a_run_does_not_become_an_arm_with_other_settings(tmp_path: Path) -> None:
     keep(study_request(tmp_path, strategies=["random_cells"]))
-    (tmp_path / "out" / "runs" / "random_cells-seed0").mkdir(parents=True)
+    train_some(tmp_path / "out" / "runs" / "random_cells-seed0")
     arms = {"random_cells": {"strategy": "random_images", "changes": {"train": {"steps": 3}}}}
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.random_cells changed"):
         validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
@@ -232,8 +240,7 @@ def of_arms(folder: Path, **steps: int) -> StudyRequest:
 
 def test_an_arm_without_a_run_may_be_renamed_or_removed(tmp_path: Path) -> None:
     keep(of_arms(tmp_path, a=3, b=4))
-    run = tmp_path / "out" / "runs" / "a-seed0"
-    run.mkdir(parents=True)
+    train_some(tmp_path / "out" / "runs" / "a-seed0")
     renamed = widened(of_arms(tmp_path, a=3, c=4))
     assert renamed.study.strategies == ("a", "c") and validate_study(renamed)
     with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
@@ -252,13 +259,26 @@ def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> 
     assert asked("a", seeds=of.study.seeds) == asked("a", "b", seeds=9) == ""
 
 
+def test_an_arm_that_failed_before_it_trained_anything_is_corrected_in_its_folder(tmp_path: Path) -> None:
+    def listing(task: str) -> StudyRequest:
+        terms = {"mtpsl": {"mapping": "light", "listed": [["semseg", task]]}}
+        arms = {"a": {}, "b": {"changes": {"terms": terms}}}
+        return study_request(tmp_path, arms=arms, strategies=["a", "b"], full=False, rounds=0)
+
+    failed = run_study.run_study(listing("nope")).failed
+    assert failed.keys() == {"start.b-seed0", "b-seed0"} and "nope" in failed["start.b-seed0"]
+    trained = (tmp_path / "out" / "runs" / "start-seed0" / "done.json").stat().st_mtime_ns
+    assert not run_study.run_study(listing("depth")).failed
+    assert (tmp_path / "out" / "runs" / "start-seed0" / "done.json").stat().st_mtime_ns == trained
+
+
 def test_an_arm_that_gets_a_run_while_the_images_are_read_is_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(of_arms(tmp_path, a=3, b=4))
 
     def meanwhile(*_: object) -> str:
-        (tmp_path / "out" / "runs" / "b-seed0").mkdir(parents=True)
+        train_some(tmp_path / "out" / "runs" / "b-seed0")
         return ""
 
     monkeypatch.setattr(run_study, "digest_images", meanwhile)

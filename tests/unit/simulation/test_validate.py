@@ -22,6 +22,10 @@ def test_options_that_a_strategy_sets_are_kept_beside_those_of_the_recipe(tmp_pa
     assert scoring["dropout of bald"] == scoring["dropout"] | {"measure": "information"}
 
 
+#: Options of a term that lists a pair with a task that a study may leave out.
+PAIR = {"mapping": "light", "listed": [["semseg", "depth"]]}
+
+
 def named(name: str, **options: object) -> dict[str, object]:
     return {"name": name, "options": options}
 
@@ -53,12 +57,18 @@ def named(name: str, **options: object) -> dict[str, object]:
         ({"best_of": {"Best": ["partal", "randm_cells"]}}, "no select plug-in 'randm_cells'"),
         ({"best_of": {"Best": []}}, "best_of.Best must list arms"),
         ({"best_of": {"partal": ["random_cells"]}}, "best_of.partal must list arms, and have another name"),
+        ({"strategies": ["x"], "arms": {"x": {"changes": {"terms": {"mtpsl": {"wieght": 2.0}}}}}}, "wieght"),
+        ({"strategies": ["x"], "arms": {"x": {"changes": {"balance": {"name": "mgdaa"}}}}}, "Did you mean 'mgda'"),
+        (
+            {"only": ["semseg"], "strategies": ["x"], "arms": {"x": {"changes": {"terms": {"mtpsl": PAIR}}}}},
+            "the term 'mtpsl' names none of the tasks of 'x'.*mtpsl = false",
+        ),
         ({"strategies": ["random_images"], "budget": 1}, "does not pay for one image.*takes 2 labels"),
         ({"strategies": ["random_images"], "unit": "cost", "budget": 10.0}, "takes 11 cost"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_it_is(tmp_path: Path, changes: dict[str, object], fault: str) -> None:
-    with pytest.raises(LabelgridError, match=f"(?s){fault}"):
+    with pytest.raises(LabelgridError, match=f"(?s){fault}.*Nothing was (run|requested)"):
         validate_study(study_request(tmp_path, **changes))
     assert not (tmp_path / "out").exists()
 
