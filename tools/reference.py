@@ -159,8 +159,15 @@ def meanings(docstring: str) -> dict[str, str]:
 
 
 def table(columns: Row, rows: Iterable[Row]) -> str:
-    """A Markdown table."""
-    lines = [columns, ("---",) * len(columns), *rows]
+    r"""A Markdown table; bars in its cells are escaped.
+
+    Example:
+        >>> print(table(("key", "meaning"), [("divide", "by |U|")]), end="")
+        | key | meaning |
+        | --- | --- |
+        | divide | by \|U\| |
+    """
+    lines = [columns, ("---",) * len(columns), *([re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

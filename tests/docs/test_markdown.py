@@ -43,6 +43,23 @@ def test_every_link_within_the_repository_leads_somewhere(page):
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def uneven_rows(text):
+    """The rows of tables with more or fewer cells than the row above them."""
+    lines = re.sub(r"(?s)```.*?```", "", text).splitlines()
+    bars = [len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0 for line in lines]
+    return [line for line, above, own in zip(lines[1:], bars, bars[1:], strict=False) if above and own and above != own]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_rows_of_a_table_have_as_many_cells_as_its_head(page):
+    assert uneven_rows(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_bar_that_is_not_escaped_makes_a_row_uneven():
+    assert uneven_rows("| a | b |\n| --- | --- |\n| 1 | by |U| |\n") == ["| 1 | by |U| |"]
+    assert uneven_rows("| a | b |\n| --- | --- |\n| 1 | by \\|U\\| |\n") == []
+
+
 @pytest.mark.parametrize(
     ("block", "fault"),
     [
