@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: How many times the first batch's loss a task's mean loss may be at the end.
+#: How many times the loss in its first batch a task's mean loss may be at the end.
 RISE = 3.0
 
 
@@ -11,8 +11,8 @@ def diverged(history: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, flo
     """The losses of tasks that ended too high, with their first and their last values.
 
     Args:
-        history: the log records of a training's epochs. The first one holds the losses of the first batch (`start`) if
-            the network began from its initial weights; tasks without a label in it are not judged.
+        history: the log records of a training's epochs. The first one holds the mean loss of each task in its first
+            batch with a label (`start`), if the network began from its initial weights.
 
     Example:
         >>> first = {"loss": {"depth": 9e8, "edges": 0.4}, "start": {"depth": 3.0, "edges": 0.6}}

@@ -153,11 +153,14 @@ class Trainer:
         start: dict[str, float] = {}
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
             losses, present, others = self.train_step(batch.to(self.fabric.device), index)
-            tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
+            counts = dict(zip(losses, present.sum(0).tolist(), strict=True))
+            tasks.add(losses, counts)
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
-            if self.step == 1 and not plan.continued:
-                start = tasks.means()
+            if not self.epoch and not plan.continued and len(start) < len(plan.tasks):
+                batch_means = Means()
+                batch_means.add(losses, counts)
+                start = batch_means.means() | start
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
         self._refuse_nan_weights()
         self.epoch += 1
