@@ -192,7 +192,7 @@ def fit(
     spent = project.store.spent(("train", "val"))
     _remove_outdated_fit(project, number, plan.identity, progress)
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
-        progress.say(f"No label of '{task}' yet: its head is not trained, and its cells will be picked at random.")
+        progress.say(f"No label of '{task}' yet: it has no supervised loss, and its cells no scores.")
     checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
     record = Fit(

@@ -24,7 +24,7 @@ class TrainedModel:
         digest: a hash of the network's weights and the terms' states; stamps everything computed with the model.
         members: further networks of a deep ensemble, each trained under its own seed; most models have none. Evaluation
             and prediction use `network` alone; a statistic may use all.
-        trained: the tasks that had a training label; None if that is not known. The heads of other tasks are random.
+        trained: the tasks that had a training label; None if that is not known. Only terms trained the heads of others.
     """
 
     network: Network
