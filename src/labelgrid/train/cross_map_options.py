@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from labelgrid.nets.options import WIDEST
-from labelgrid.train.joint_options import Weight
+from labelgrid.train.ranges import Weight
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from labelgrid.train.pairs import Pairs
 from labelgrid.train.term import Preparation
 from labelgrid.words import listed as in_words
 
+#: What lets a term with the option `sources` learn from labelled tasks.
+SOURCES_ALL = 'Set sources = "all" for predictions of labelled tasks, too.'
 #: Maps the labels present, bool [b, t], and the pairs allowed, bool [t, t], to the pairs that a term uses.
 FindPairs = Callable[[Tensor, Tensor], Pairs]
 
@@ -20,6 +22,7 @@ def say_if_idle(
     several: bool = False,
     images: bool = False,
     unlabelled: bool = False,
+    remedy: str = "",
     listed: Sequence[tuple[str, str]] = (),
     pairs: FindPairs | None = None,
 ) -> None:
@@ -31,6 +34,7 @@ def say_if_idle(
         several: it needs several tasks; so does one with `pairs`.
         images: it compares the images of a batch with each other.
         unlabelled: the network learns from it only where an image lacks a task's label.
+        remedy: what to set so that it learns from labelled tasks, too.
         listed: the pairs of tasks to which its options restrict it; none: it uses all.
         pairs: finds the pairs that it uses in images with these labels.
     """
@@ -41,7 +45,7 @@ def say_if_idle(
     elif unlabelled and all(tasks >= data.tasks.keys() for tasks in data.label_sets):
         data.progress.say(
             f"The term '{term}' learns from tasks without a label: every training image has all labels, so it teaches "
-            "the network nothing."
+            f"the network nothing. {remedy}".rstrip()
         )
     elif pairs:
         _say_unused(term, data, listed, _occurring(data, pairs))

@@ -16,7 +16,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 from labelgrid.train.crops import cropped, draw_boxes
 from labelgrid.train.draws import Draws
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle import SOURCES_ALL, say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.mappings import MAPPINGS, Norm
@@ -98,6 +98,7 @@ class JointTerm(Term):
             data,
             images=self.across_images,
             unlabelled=sources == "unlabelled",
+            remedy=SOURCES_ALL,
             listed=self.space.listed,
             pairs=partial(pairs_of, sources=sources),
         )

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from labelgrid.config import check_unused
+from labelgrid.train.ranges import OwnRate, Share, Zooms
 
 #: The tasks whose predictions are used: those of which the image has no label, or all.
 Sources = Literal["unlabelled", "all"]
-Weight = Annotated[float, Field(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class JointOptions:
     norm: Literal["map", "pass"] = "map"
     init: Literal["torch", "xavier"] = "torch"
     view: Literal["batch", "crop"] = "batch"
-    zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
+    zooms: Zooms = (1.0, 1.2, 1.5)
     one_pass: bool = False
     track: bool = True
-    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
-    condition_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
-    condition_halve: Annotated[float, Field(ge=0, le=1)] = 0.0
+    learning_rate: OwnRate = 0.0
+    condition_rate: OwnRate = 0.0
+    condition_halve: Share = 0.0
     maps: Annotated[int, Field(ge=1, le=65536)] = 64
 
     def __post_init__(self) -> None:

@@ -31,6 +31,12 @@ GAPS = [
     ("mean_teacher", {}),
 ]
 
+#: What lets those terms that have an option for it learn from labelled tasks.
+REMEDIES = {
+    "crop": 'Set tasks = "all".',
+    **dict.fromkeys(("mtpsl", "contrastive", "direct_map"), 'sources = "all" for predictions of labelled tasks, too.'),
+}
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -42,9 +48,9 @@ def three(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("three"), n=2, size=(32, 64), tasks=("semseg", "depth", "normals"))
 
 
-def said_by(made, name, options, **changes):
+def said_by(made, name, options, net="pad_net", **changes):
     """What a term says when it is prepared."""
-    plan, said = toy_plan(made, TrainOptions(epochs=1, batch=2, known=0.0)), Said()
+    plan, said = toy_plan(made, TrainOptions(epochs=1, batch=2, known=0.0), net=net), Said()
     module = plugins.module("train.terms", name)
     term = module.build(plan.tasks, plan.network, module.Options(**options))
     term.prepare(prepared(plan, said, data=plan.data, network=plan.network, **changes))
@@ -62,7 +68,14 @@ def test_terms_that_compare_images_say_so_where_batches_have_one(made, name, opt
 def test_terms_of_unlabelled_tasks_say_so_where_every_image_has_all_labels(made, name, options):
     (line,) = said_by(made, name, options, label_sets=COMPLETE)
     assert name in line and "every training image has all labels, so it teaches the network nothing" in line
+    assert line.endswith(REMEDIES.get(name, "nothing."))
     assert not said_by(made, name, options)
+
+
+def test_known_labels_for_a_network_of_one_stage_are_said_to_do_nothing(made):
+    (line,) = said_by(made, "mean_teacher", {"known": True}, net="shared_heads")
+    assert "one stage" in line and "'known'" in line
+    assert not said_by(made, "mean_teacher", {"known": True}) and not said_by(made, "mean_teacher", {}, "shared_heads")
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ class SingleTask(Balancer):
     """Multiplies the loss of one labelled task by its fixed weight and back-propagates it.
 
     The draw belongs to the number of the step, so that a resumed training draws the same tasks. `last` holds the last
-    step of each task, -1 before there is one. A task is learnt in
-    about 1/K of the steps: against `fixed`, terms count K times as much beside each task under `task_sum`.
+    step of each task, -1 before there is one. A task is learnt in about 1/K of the steps: against `fixed`, terms count
+    K times as much beside each task under `task_sum`.
 
     Source: gradient isolation of StableMTL (2506.08013), as described by others; the paper itself was not seen.
     Deviation: StableMTL's batches hold one task; here a batch holds all, and one of its tasks is learnt.

@@ -5,10 +5,9 @@ It learns from the tasks of which an image has no label.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from labelgrid.data.batch import Batch
@@ -18,6 +17,7 @@ from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
 from labelgrid.train.draws import Draws
 from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import in_full, resized, targets_present
+from labelgrid.train.ranges import Weight, Zoom
 from labelgrid.train.term import Preparation, Step, Term, View
 
 Size = tuple[int, int]
@@ -36,8 +36,8 @@ class Options:
         track: also update the running statistics of batch norm from the crops; false: from the batch alone.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    zoom: Annotated[float, Field(ge=1, le=16)] = 1.5
+    weight: Weight = 1.0
+    zoom: Zoom = 1.5
     resize: bool = False
     learn: Literal["both", "crop"] = "both"
     tasks: Literal["unlabelled", "all"] = "unlabelled"
@@ -57,7 +57,7 @@ class CropConsistency(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
-        say_if_idle("crop", data, unlabelled=self.options.tasks == "unlabelled")
+        say_if_idle("crop", data, unlabelled=self.options.tasks == "unlabelled", remedy='Set tasks = "all".')
 
     def views(self) -> Mapping[str, View]:
         """The crops, with the crops of the labels that the batch's predictions are given."""

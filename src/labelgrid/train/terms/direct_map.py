@@ -6,20 +6,19 @@ Each mapping is a network of its own for an ordered pair of tasks. Their cost an
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle import SOURCES_ALL, say_if_idle
 from labelgrid.train.joint_options import Sources
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
 from labelgrid.train.pairs import pairs_of
+from labelgrid.train.ranges import OwnRate
 from labelgrid.train.term import Preparation, RateGroup, Step, Term
 
 
@@ -33,7 +32,7 @@ class Options(CrossMapOptions):
     """
 
     sources: Sources = "unlabelled"
-    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+    learning_rate: OwnRate = 0.0
 
 
 class DirectMap(Term):
@@ -60,9 +59,15 @@ class DirectMap(Term):
 
     def prepare(self, data: Preparation) -> None:
         """Say if it can have no effect."""
-        sources, listed = self.options.sources, self.options.listed
-        pairs = partial(pairs_of, sources=sources)
-        say_if_idle("direct_map", data, unlabelled=sources == "unlabelled", listed=listed, pairs=pairs)
+        options = self.options
+        say_if_idle(
+            "direct_map",
+            data,
+            unlabelled=options.sources == "unlabelled",
+            remedy=SOURCES_ALL,
+            listed=options.listed,
+            pairs=partial(pairs_of, sources=options.sources),
+        )
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The loss [b]; 0 for images without a pair."""

@@ -29,9 +29,8 @@ from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import in_full, resized, targets_present
 from labelgrid.train.options import LEVELS
 from labelgrid.train.pairs import distance, pairs_of
+from labelgrid.train.ranges import OwnRate, Weight, Zooms
 from labelgrid.train.term import Preparation, RateGroup, Step, Term, View
-
-Weight = Annotated[float, Field(ge=0, le=1e9)]
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,14 @@ class Options:
     reconstruction: Weight = 2.0
     width: Annotated[int, Field(ge=1, le=WIDEST // 8)] = 64
     view: Literal["crop", "batch"] = "crop"
-    zooms: Annotated[tuple[Annotated[float, Field(ge=1, le=16)], ...], Field(min_length=1)] = (1.0, 1.2, 1.5)
+    zooms: Zooms = (1.0, 1.2, 1.5)
     operations: Annotated[int, Field(ge=0, le=16)] = 2
     levels: Annotated[int, Field(ge=1, le=LEVELS)] = 6
     track: bool = True
     scale: Literal["normal", "maximum"] = "normal"
     mean: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
-    deviation: Annotated[float, Field(ge=0, le=1e9)] = 0.0
-    learning_rate: Annotated[float, Field(ge=0, le=100)] = 0.0
+    deviation: Weight = 0.0
+    learning_rate: OwnRate = 0.0
 
     def __post_init__(self) -> None:
         if self.view == "batch":

@@ -16,6 +16,7 @@ from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
 from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
+from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
 
 
@@ -35,9 +36,9 @@ class Options:
 
     predict: Literal["tasks", "image"] = "tasks"
     width: Annotated[int, Field(ge=1, le=WIDEST)] = 128
-    margin: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    detach: Annotated[float, Field(ge=0, le=1)] = 0.6
+    margin: Weight = 1.0
+    weight: Weight = 1.0
+    detach: Share = 0.6
 
 
 class LossModule(nn.Module):

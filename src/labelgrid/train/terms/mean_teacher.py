@@ -15,7 +15,7 @@ from torch import Tensor
 
 from labelgrid.config import check_unused
 from labelgrid.data.batch import Batch
-from labelgrid.nets.network import Network, Output, Raw
+from labelgrid.nets.network import Network, Output, Raw, example_output
 from labelgrid.nets.options import Rate
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -25,9 +25,8 @@ from labelgrid.train.draws import Draws
 from labelgrid.train.idle import say_if_idle
 from labelgrid.train.objective import fixed_weights, in_full, resized, targets_present, task_losses
 from labelgrid.train.options import LEVELS
+from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term, View
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Options:
             `"student"`'s.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
+    weight: Weight = 1.0
     decay: Share = 0.996
     confidence: Share = 0.95
     certain: Share = 0.5
@@ -93,6 +92,8 @@ class MeanTeacher(Term):
     def prepare(self, data: Preparation) -> None:
         """Start from the network's weights; note the normalisation of images; say if its loss can have no effect."""
         say_if_idle("mean_teacher", data, unlabelled=True)
+        if self.options.known and not example_output(data.network).initial:
+            data.progress.say("The network has one stage: the option 'known' of the term 'mean_teacher' does nothing.")
         self.teacher.load_state_dict(data.network.state_dict())
         self.colour_mean.copy_(torch.tensor(data.data.mean))
         self.colour_std.copy_(torch.tensor(data.data.std))

@@ -10,9 +10,10 @@ from torch import Tensor
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.joint import Codes, JointTerm
-from labelgrid.train.joint_options import JointOptions, Weight
+from labelgrid.train.joint_options import JointOptions
 from labelgrid.train.objective import resized
 from labelgrid.train.pairs import Pairs, distance
+from labelgrid.train.ranges import Weight
 from labelgrid.train.term import Preparation, Step
 
 #: Of `pairs = "learnt"`: contrasts are divided by it; their moving average keeps this share of its value in a step.

@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 
 from labelgrid.config import check_tasks
@@ -31,6 +29,7 @@ from labelgrid.train.evaluate import strips
 from labelgrid.train.idle import say_if_idle
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, task_losses
+from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term
 
 
@@ -40,16 +39,16 @@ class Options:
 
     Args:
         weight: of the pseudo-labels' losses, beside the weight of each task.
-        confidence: for class and binary tasks, a pixel counts if its largest probability is above this.
+        confidence: for class and binary tasks, a pixel counts if its largest probability is at least this.
         certain: for values such as depth, this share of an image's pixels counts: those at which the predictions of
             the image and of its mirror image agree most.
         known: predict given the known labels of the image's other tasks.
         tasks: the tasks that get pseudo-labels; all if empty.
     """
 
-    weight: Annotated[float, Field(ge=0, le=1e9)] = 1.0
-    confidence: Annotated[float, Field(ge=0, le=1)] = 0.9
-    certain: Annotated[float, Field(ge=0, le=1)] = 0.5
+    weight: Weight = 1.0
+    confidence: Share = 0.9
+    certain: Share = 0.5
     known: bool = True
     tasks: tuple[str, ...] = ()
 
@@ -89,11 +88,7 @@ class PseudoLabels(Term):
         super().__init__()
         check_tasks("terms.pseudo_labels.tasks", options.tasks, tasks)
         self.options = options
-        self.threshold = {
-            name: options.confidence if task.probabilities else 1 - options.certain
-            for name, task in tasks.items()
-            if name in (options.tasks or tasks)
-        }
+        self.names = [name for name in tasks if name in (options.tasks or tasks)]
 
     def prepare(self, data: Preparation) -> None:
         """Predict the cells without a label, image by image; files of a killed run are kept. Say if there are none."""
@@ -114,7 +109,7 @@ class PseudoLabels(Term):
         """The tasks of an image that the model knows, with neither a label nor a pseudo-label."""
         return [
             name
-            for name in self.threshold
+            for name in self.names
             if (model.trained is None or name in model.trained)
             and data.source.label(image, data.definitions[name]) is None
             and not files.path(image, data.definitions[name]).exists()
@@ -129,7 +124,7 @@ class PseudoLabels(Term):
         """
         network = model.network
         known = partial(labels_of, data.source, data.definitions) if self.options.known else None
-        used = 1 if all(data.tasks[name].probabilities for name in self.threshold) else 3
+        used = 1 if all(data.tasks[name].probabilities for name in self.names) else 3
         for cpu_batch in eval_batches(data.source, data.definitions, images, data.data, batch=1, known=known):
             batch = cpu_batch.to(data.device)
             with torch.inference_mode():
@@ -143,9 +138,9 @@ class PseudoLabels(Term):
 
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """The tasks' own losses [b] of all stages, weighted as in the objective, over the trusted pixels."""
-        soft = {name: one for name, one in step.batch.soft.get(step.name, {}).items() if name in self.threshold}
+        soft = {name: one for name, one in step.batch.soft.get(step.name, {}).items() if name in self.names}
         targets = {
-            name: replace(one.target, valid=one.target.valid & (one.confidence > self.threshold[name]))
+            name: replace(one.target, valid=one.target.valid & self._trusted(step.tasks[name], one.confidence))
             for name, one in soft.items()
         }
         tasks, weights = {name: step.tasks[name] for name in soft}, fixed_weights(step.tasks, step.objective)
@@ -154,6 +149,10 @@ class PseudoLabels(Term):
             name: self.options.weight * weights[name] * loss * targets[name].valid.float().mean((1, 2, 3))
             for name, loss in losses.items()
         }
+
+    def _trusted(self, task: Task, confidence: Tensor) -> Tensor:
+        """Where a pseudo-label counts."""
+        return confidence >= self.options.confidence if task.probabilities else confidence > 1 - self.options.certain
 
 
 def soft_label(task: Task, definition: TaskDef, raws: Sequence[Tensor], frame: Frame) -> SoftLabel:
