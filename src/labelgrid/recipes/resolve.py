@@ -20,7 +20,8 @@ from labelgrid.train.options import LENGTHS
 def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Path | None = None) -> Recipe:
     """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
 
-    `without_tasks` in `changes` lists tasks that are left out of the result; see `labelgrid.recipes.without`.
+    `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that are left out of the
+    result; see `labelgrid.recipes.without`.
 
     Raises:
         RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself; or it
@@ -39,7 +40,7 @@ def load_tables(name: str, changes: Mapping[str, Any] | None = None, beside: Pat
     for tables in chain(find(name, beside)):
         values = override(values, {key: table for key, table in tables.items() if key not in OTHER_KEYS})
     values = override(values, changes or {})
-    if isinstance(terms := values.get("terms"), Mapping):  # `false` drops a term of the extended recipe
+    if isinstance(terms := values.get("terms"), Mapping):
         values["terms"] = {term: options for term, options in terms.items() if options is not False}
     left_out = values.pop(WITHOUT, ())
     return without_tasks(values, left_out) if left_out else values
