@@ -1,4 +1,4 @@
-"""Measures a training step of each way to learn from a grid with gaps, and its peak memory, beside supervised learning.
+"""Measures a training step of each term and balancer, and its peak memory, beside supervised learning.
 
 Each image of the batch has one label, so that each method has all it can learn from. The network is the small recipe's
 with random weights; mappings and auto-encoders have the light or narrow variant that trains on a CPU. Memory is the
@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from _made import make_files, network_of, task_definitions
 from _measure import check_limit, interleaved, machine, peak_mib, run_isolated, show
+from balancers import PLAIN, Side, balancer_of, sides
 from training_step import plan_of
 
 from labelgrid.data.batch import Batch, SoftLabel
@@ -48,16 +50,21 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "mean_teacher": {"mean_teacher": {}},
     "pseudo_labels": {"pseudo_labels": {}},
 }
+#: The balancers beside fixed weights whose packages are installed.
+BALANCERS: Mapping[str, Side] = {
+    side.label: side for side in sides() if side.name != PLAIN and (side.name != "torchjd" or find_spec("torchjd"))
+}
 
 
 def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> tuple[Trainer, Batch]:
-    """A training with the terms of a method, and a batch whose images have one label each."""
+    """A training with the terms of a method or with a balancer, and a batch whose images have one label each."""
     source = make_files(folder, images, size, every=1)
     torch.manual_seed(0)
     plan = plan_of(network_of(build_all(task_definitions())), source, 0, 0.0)
-    choices = {name: PluginChoice(name, dict(options)) for name, options in METHODS[method].items()}
+    choices = {name: PluginChoice(name, dict(options)) for name, options in METHODS.get(method, {}).items()}
     terms = {name: build_plugin("train.terms", choice, plan.tasks, plan.network) for name, choice in choices.items()}
-    trainer = Trainer(replace(plan, terms=terms, train=source.images()))
+    balancer = balancer_of(BALANCERS[method]) if method in BALANCERS else plan.balancer
+    trainer = Trainer(replace(plan, terms=terms, balancer=balancer, train=source.images()))
     trainer.prepare(folder / "terms", Silent(), resumed=False)
 
     def label(image: str, task: TaskDef) -> SoftLabel | None:
@@ -92,8 +99,9 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, nargs=2, default=(96, 128))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS), help="beside supervised")
-    parser.add_argument("--memory", default="", choices=["", *METHODS], help="only the memory of one method")
+    every = [*METHODS, *BALANCERS]
+    parser.add_argument("--methods", nargs="+", default=every, choices=every, help="beside supervised")
+    parser.add_argument("--memory", default="", choices=["", *every], help="only the memory of one method")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads)
     size, methods = (options.size[0], options.size[1]), list(dict.fromkeys(["supervised", *options.methods]))

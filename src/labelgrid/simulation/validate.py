@@ -13,7 +13,6 @@ from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import build_plugin, check_recipe, load_recipe
 from labelgrid.recipes.schema import Recipe
-from labelgrid.recipes.without import WITHOUT
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.strategy import Strategy, check_named
@@ -34,11 +33,10 @@ def validate_study(request: StudyRequest) -> list[Run]:
         LabelgridError: a name is unknown, a value is wrong, or the folder holds another study. Nothing was run.
     """
     study, runs = request.study, runs_of(request.study)
-    for run in {json.dumps([run.kind == "single", run.overrides(study)]): run for run in runs}.values():
-        recipe = load_recipe(request.recipe, run.overrides(study))
+    different = {json.dumps([run.arm, run.overrides(study)]): run for run in runs}.values()
+    for run, recipe in [(run, load_recipe(request.recipe, run.overrides(study))) for run in different]:
         check_recipe(recipe)
-        if run.kind != "single":
-            _check_terms(request, run, recipe)
+        _check_terms(study, run, recipe)
     definitions(study.rows())
     for strategy in study.strategies:
         _check_strategy(study, strategy)
@@ -60,15 +58,15 @@ def validate_study(request: StudyRequest) -> list[Run]:
     return runs
 
 
-def _check_terms(request: StudyRequest, run: Run, recipe: Recipe) -> None:
-    """Refuse a run that would lose a term because its options list none of the run's tasks."""
-    complete = {key: value for key, value in run.overrides(request.study).items() if key != WITHOUT}
-    lost = load_recipe(request.recipe, complete).terms.keys() - recipe.terms.keys()
+def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
+    """Refuse an arm whose own `changes` have a term that it would lose: its options list none of the arm's tasks."""
+    own = {} if run.kind == "single" else study.arm(run.arm).changes.get("terms", {})
+    lost = {name for name, options in own.items() if options is not False} - recipe.terms.keys()
     if lost:
         raise RecipeError(
             f"A list in the options of the term '{min(lost)}' names none of the tasks of '{run.shown}', which would "
             "train without this term.",
-            next_step=f"Change the list, or drop the term in an arm's `changes`: terms = {{ {min(lost)} = false }}.",
+            next_step="Change the list, or leave the term out of the arm's `changes`.",
             unchanged="Nothing was run.",
         )
 

@@ -185,6 +185,7 @@ def test_the_agreement_of_scores_is_measured_on_a_trained_project(tmp_path, caps
 def test_methods_of_learning_are_measured_beside_supervised_learning(monkeypatch, capsys):
     module = importlib.import_module("learning")
     within(module, monkeypatch)
-    assert module.main(["--images", "2", "--size", "32", "32", "--repeats", "1", "--methods", "mtpsl, light"]) == 0
+    methods = ["--methods", "mtpsl, light", "one_task"]
+    assert module.main(["--images", "2", "--size", "32", "32", "--repeats", "1", *methods]) == 0
     said = capsys.readouterr().out
-    assert "mtpsl, light" in said and "supervised  " in said and "crop" not in said
+    assert "mtpsl, light" in said and "one_task" in said and "supervised  " in said and "crop" not in said
