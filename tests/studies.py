@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.study import study_of
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 
@@ -44,4 +43,4 @@ def study_request(folder: Path, out: str = "out", **changes: object) -> StudyReq
     if not root.exists():
         make_data(root)
     recipe = make_recipe(folder)
-    return StudyRequest(str(recipe), study_of(str(recipe), changes), root, "", folder / out)
+    return StudyRequest.of(str(recipe), root, folder / out, changes=changes)

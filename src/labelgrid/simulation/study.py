@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from labelgrid import plugins
 from labelgrid.config import check_ranges, merge, parse
-from labelgrid.errors import ProjectError, RecipeError, with_unchanged
+from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.labels.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.resolve import chain, find, override
@@ -251,7 +251,6 @@ def versions_of(kept: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(one) for name, one in versions.items()} if isinstance(versions, dict) else {}
 
 
-@with_unchanged("Nothing was run.")
 def study_of(recipe: str, changes: Mapping[str, Any] | None = None) -> Study:
     """The [simulate] table of a recipe: it overrides that of the recipe it extends, and `changes` override both.
 
