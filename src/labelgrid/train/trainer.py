@@ -150,24 +150,19 @@ class Trainer:
         self._modes()
         steps = min(plan.steps_per_epoch, plan.steps - self.step)
         tasks, terms, factors = Means(), Means(), Means()
-        start: dict[str, float] = {}
         for index, batch in enumerate(itertools.islice(self._batches(self.epoch), steps)):
             losses, present, others = self.train_step(batch.to(self.fabric.device), index)
-            counts = dict(zip(losses, present.sum(0).tolist(), strict=True))
-            tasks.add(losses, counts)
+            tasks.add(losses, dict(zip(losses, present.sum(0).tolist(), strict=True)))
             terms.add(others, {name: len(loss) for name, loss in others.items()})
             factors.add(plan.balancer.factors, dict.fromkeys(plan.balancer.factors, 1))
-            if not self.epoch and not plan.continued and len(start) < len(plan.tasks):
-                batch_means = Means()
-                batch_means.add(losses, counts)
-                start = batch_means.means() | start
             progress.advance(len(batch.ids), f"epoch {self.epoch + 1}/{plan.epochs}")
         self._refuse_nan_weights()
         self.epoch += 1
         seconds = round(time.perf_counter() - started, 3)
         record = {"epoch": self.epoch, "step": self.step, "lr": self.rate, "seconds": seconds, "loss": tasks.means()}
         record |= {"terms": terms.means()} if plan.terms else {}
-        further = {"balance": factors.means(), "start": start}
+        start = self.epoch == 1 and not plan.continued
+        further = {"balance": factors.means(), "start": tasks.first if start else {}}
         return record | {name: values for name, values in further.items() if values}
 
     def train_step(self, batch: Batch, index: int) -> tuple[Mapping[str, Tensor], Tensor, Mapping[str, Tensor]]:
