@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +49,8 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "mean_teacher": {"mean_teacher": {}},
     "pseudo_labels": {"pseudo_labels": {}},
 }
-#: The balancers beside fixed weights whose packages are installed.
-BALANCERS: Mapping[str, Side] = {
-    side.label: side for side in sides() if side.name != PLAIN and (side.name != "torchjd" or find_spec("torchjd"))
-}
+#: The balancers beside fixed weights.
+BALANCERS: Mapping[str, Side] = {side.label: side for side in sides() if side.name != PLAIN}
 
 
 def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> tuple[Trainer, Batch]:

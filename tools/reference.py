@@ -100,7 +100,7 @@ def _value(kind: Any, info: Any) -> str:
     if kind is bool:
         return ""
     if issubclass(kind, Enum):
-        return " " + r"\|".join(member.value for member in kind)
+        return " " + "|".join(member.value for member in kind)
     if issubclass(kind, Path):
         return " FILE" if not info.dir_okay else " PATH" if info.file_okay else " FOLDER"
     return " TEXT" if kind is str else " N"
@@ -167,7 +167,7 @@ def table(columns: Row, rows: Iterable[Row]) -> str:
         | --- | --- |
         | divide | by \|U\| |
     """
-    lines = [columns, ("---",) * len(columns), *([re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in row] for row in rows)]
+    lines = [columns, ("---",) * len(columns), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

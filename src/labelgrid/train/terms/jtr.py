@@ -65,7 +65,7 @@ class Options:
     track: bool = True
     scale: Literal["normal", "maximum"] = "normal"
     mean: Annotated[float, Field(ge=-1e9, le=1e9)] = 0.0
-    deviation: Weight = 0.0
+    deviation: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     learning_rate: OwnRate = 0.0
 
     def __post_init__(self) -> None:

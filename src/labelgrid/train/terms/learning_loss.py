@@ -36,7 +36,7 @@ class Options:
 
     predict: Literal["tasks", "image"] = "tasks"
     width: Annotated[int, Field(ge=1, le=WIDEST)] = 128
-    margin: Weight = 1.0
+    margin: Annotated[float, Field(ge=0, le=1e9)] = 1.0
     weight: Weight = 1.0
     detach: Share = 0.6
 

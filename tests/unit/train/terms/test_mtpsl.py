@@ -127,6 +127,10 @@ def test_learnt_pairs_count_by_how_much_nearer_the_maps_of_one_image_are(tmp_pat
     plain = training_of(tmp_path / "plain").plan.terms["it"]
     plain.load_state_dict(term.state_dict())
     torch.testing.assert_close(term.loss(step), plain.loss(step))  # at the start all pairs count alike
+    before = term.contrasts.clone()
+    term.after_step(step)
+    changed = (term.contrasts != before).nonzero().tolist()
+    assert changed == [[0, 1], [0, 2], [1, 0], [1, 2], [2, 0], [2, 1]]
     term.contrasts.zero_()[0, 1] = 0.2
     pairs = Pairs(torch.tensor([0, 0]), torch.tensor([0, 1]), torch.tensor([1, 0]), torch.ones(1))
     weights = term._weights(pairs)
