@@ -1,15 +1,32 @@
-"""Edge detection: binary labels, few of them positive, measured by average precision.
+"""Edge detection: binary labels, few of them positive, measured by average precision or by odsF.
 
 The default cost is a placeholder, roughly minutes per label; set your own costs in the project, in any unit.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
 from labelgrid.tasks.scale import Scale, probability_error
 from labelgrid.tasks.task import NoOptions, Spec, Task, TaskDef
+
+
+@dataclass(frozen=True)
+class Matching:
+    """The options of odsF.
+
+    Args:
+        distance: between a predicted pixel and its true one at most, as a share of the image's diagonal; 0.0075 is
+            usual for PASCAL, 0.011 for NYUD.
+        nms: non-maximum suppression first, as the code of later papers does; the survey's does not.
+    """
+
+    distance: float = 0.0075
+    nms: bool = False
+
 
 SPEC = Spec(
     kind="edges",
@@ -18,7 +35,7 @@ SPEC = Spec(
     cost=5.0,
     weight=50.0,
     headline="AP",
-    metrics={"AP": NoOptions},
+    metrics={"AP": NoOptions, "odsF": Matching},
     transform=same_values,
     render=grey,
     figures=positive_share,
@@ -29,7 +46,7 @@ def build(task: TaskDef) -> Task:
     """The functions of an edge map: sigmoid, balanced cross entropy, two-class entropy, average precision."""
     import torch
 
-    from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
+    from labelgrid.pixel import boundary_metric, disagreement, losses, metrics, prediction, uncertainty
 
     return Task(
         name=task.name,
@@ -47,7 +64,7 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
         other_disagreements={"js": disagreement.binary_js},
-        metrics=task.chosen({"AP": metrics.EdgeMetric}),
+        metrics=task.chosen({"AP": metrics.EdgeMetric, "odsF": boundary_metric.BoundaryMetric}),
         probabilities=prediction.two_classes,
         scale=Scale(neutral=0.5, error=probability_error),
     )

@@ -1,0 +1,102 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from labelgrid.pixel import boundary_metric
+from labelgrid.pixel.boundary_metric import BoundaryMetric
+from labelgrid.pixel.target import Target
+
+
+def line(column: int, value: float = 1.0, count: int = 1) -> Tensor:
+    """Maps [count, 1, 30, 40] of a vertical line; the diagonal has 50 pixels."""
+    found = torch.zeros(count, 1, 30, 40)
+    found[..., column] = value
+    return found
+
+
+def labelled(truth: Tensor) -> Target:
+    return Target(truth, torch.ones_like(truth, dtype=torch.bool))
+
+
+def drawn(count: int) -> tuple[Tensor, Tensor]:
+    draws = torch.Generator().manual_seed(4)
+    truth = (torch.rand(count, 1, 30, 40, generator=draws) < 0.1).float()
+    return (0.5 * truth + 0.5 * torch.rand(truth.shape, generator=draws)), truth
+
+
+def values(metric: BoundaryMetric) -> dict[str, float]:
+    return {name: result.value for name, result in metric.compute().items()}
+
+
+def test_each_image_has_a_best_threshold_of_its_own() -> None:
+    metric = BoundaryMetric()
+    found = torch.cat([line(5, 0.8) + line(20, 0.3), line(5, 0.8) + line(20, 0.3)])
+    metric.update(found, labelled(torch.cat([line(5), line(5) + line(20)])))
+    metric.end_image()
+    assert values(metric)["oisF"] == pytest.approx(100)
+    assert values(metric)["odsF"] == pytest.approx(100 * 6 / 7)  # precision 3/4 and recall 1
+    one = metric.compute()["odsF"]
+    assert (one.name, one.unit, one.better) == ("odsF", "%", "higher")
+
+
+def test_a_distance_is_a_share_of_the_diagonal() -> None:
+    for distance, wanted in ((0.06, 100), (0.0599, 0)):
+        metric = BoundaryMetric(distance=distance)
+        metric.update(line(8, 0.5), labelled(line(5)))
+        metric.end_image()
+        assert values(metric)["odsF"] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("pixels", [1 << 25, 30 * 40 * 7])
+def test_strips_batches_and_merged_halves_are_the_whole(pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, truth = drawn(4)
+    whole = BoundaryMetric(0.03, nms=True)
+    whole.update(found, labelled(truth))
+    whole.end_image()
+    monkeypatch.setattr(boundary_metric, "PIXELS", pixels)
+    halves = [BoundaryMetric(0.03, nms=True) for _ in range(2)]
+    for half, images in zip(halves, (slice(0, 1), slice(1, 4)), strict=True):
+        for rows in (slice(0, 11), slice(11, 30)):
+            half.update(found[images, :, rows], labelled(truth[images, :, rows]))
+        half.end_image()
+    halves[0].merge(halves[1])
+    assert torch.equal(halves[0].sums, whole.sums)
+    assert 10 < values(whole)["odsF"] < 100
+
+
+def test_pixels_that_are_not_valid_are_neither_predicted_nor_true() -> None:
+    metric = BoundaryMetric()
+    valid = torch.ones(1, 1, 30, 40, dtype=torch.bool)
+    valid[..., 20:] = False
+    metric.update(line(5, 0.9) + line(30, 0.9), Target(line(5) + line(25), valid))
+    metric.end_image()
+    assert values(metric)["odsF"] == pytest.approx(100)
+
+
+def test_a_set_without_a_true_boundary_has_no_value_and_one_without_a_prediction_zero() -> None:
+    empty = BoundaryMetric()
+    assert all(math.isnan(value) for value in values(empty).values())
+    empty.update(line(5), labelled(0 * line(5)))
+    empty.end_image()
+    assert all(math.isnan(value) for value in values(empty).values())
+    empty.update(0 * line(5), labelled(line(5)))
+    empty.end_image()
+    assert values(empty) == {"odsF": 0, "oisF": 0, "boundary AP": 0}
+
+
+def test_an_image_that_is_not_ended_is_noticed() -> None:
+    metric = BoundaryMetric()
+    metric.update(line(5), labelled(line(5)))
+    with pytest.raises(ValueError, match="call `end_image`"):
+        metric.compute()
+    with pytest.raises(ValueError, match="call `end_image`"):
+        BoundaryMetric().merge(metric)
+    with pytest.raises(ValueError, match="2 images follow 1 unended ones"):
+        metric.update(line(5, count=2), labelled(line(5, count=2)))
+    metric.end_image()
+    metric.end_image()
+    with pytest.raises(ValueError, match="same options"):
+        metric.merge(BoundaryMetric(0.011))
+    assert values(metric)["odsF"] == pytest.approx(100)
