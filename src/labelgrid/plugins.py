@@ -20,7 +20,9 @@ from labelgrid.trusted import check_trusted
 FOLDERS: dict[str, frozenset[str]] = {
     "tasks": frozenset({"task", "figures", "pictures", "placement", "scale"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
-    "nets": frozenset({"network", "backbones", "blocks", "dropout", "options", "padding", "unpooling"}),
+    "nets": frozenset(
+        {"network", "backbones", "blocks", "distillation", "dropout", "options", "padding", "propagation", "unpooling"}
+    ),
     "train.balance": frozenset(),
     "train.terms": frozenset(),
     "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),

@@ -7,11 +7,11 @@ from torch.nn import functional
 
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.blocks import known_prediction, with_known
-from labelgrid.nets.pad_net import Distil
+from labelgrid.nets.distillation import Distil
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
 
-COVERS = ["labelgrid.nets.pad_net", "labelgrid.nets.shared_heads"]
+COVERS = ["labelgrid.nets.distillation", "labelgrid.nets.pad_net", "labelgrid.nets.shared_heads"]
 NAMES = ["a", "b", "c"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from labelgrid.labels.grid import TaskRow
-from labelgrid.nets import mtan, pad_net, segnet, shared_heads
+from labelgrid.nets import mtan, mti_net, pad_net, segnet, shared_heads
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
@@ -63,6 +63,16 @@ def test_pad_net_is_the_public_one_but_for_the_embeddings_of_predictions(
     assert count(parts["distil"]) == len(outputs) * (len(outputs) - 1) * 2 * 9 * 256 * 256
     assert count(parts["final_bodies"], parts["final"]) == heads == len(outputs) * BLOCKS + last
     assert count(parts["embed"]) == embedding
+    assert count(network) == whole + embedding
+
+
+@pytest.mark.parametrize(
+    ("data", "embedding", "whole"), [("nyud", 108_540, 12_653_616), ("pascal", 82_890, 24_494_171)]
+)
+def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(data: str, embedding: int, whole: int) -> None:
+    network = made(mti_net.build, data, mti_net.Options(gate="source", own="features"))
+    assert count(network.get_submodule("encoder")) == BACKBONE
+    assert count(*(scale.get_submodule("embed") for scale in network.get_submodule("scales").children())) == embedding
     assert count(network) == whole + embedding
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, Literal
 
 import timm
 import torch
@@ -17,6 +17,8 @@ from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import cropped, padded
 
+Fuse = Literal["mixed", "concatenated", "none"]
+
 
 class Encoder(nn.Module):
     """A timm backbone whose scales from 1/4 on are resized to 1/4, concatenated and mixed by a 1×1 convolution.
@@ -29,7 +31,8 @@ class Encoder(nn.Module):
     Args:
         options: the backbone.
         weights: a local file of the backbone's weights.
-        mix: False leaves out the 1×1 convolution if `options.fused` is 0: the fused map is the concatenated scales.
+        fuse: how the scales become one map: `"mixed"` by the 1×1 convolution, `"concatenated"` without it if
+            `options.fused` is 0, or `"none"`: the coarsest scale alone, without any layer.
 
     Example:
         >>> encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))
@@ -37,7 +40,7 @@ class Encoder(nn.Module):
         torch.Size([1, 16, 8, 16])
     """
 
-    def __init__(self, options: BackboneOptions, weights: Path | None = None, *, mix: bool = True) -> None:
+    def __init__(self, options: BackboneOptions, weights: Path | None = None, *, fuse: Fuse = "mixed") -> None:
         super().__init__()
         self.backbone = _create(options, load=options.pretrained and weights is None)
         if options.upsample == "bilinear":
@@ -50,12 +53,14 @@ class Encoder(nn.Module):
         if not self.used:
             raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
         total = sum(channels[i] for i in self.used)
-        self.channels = options.fused or total
+        self.fuse = fuse
+        self.channels = channels[self.used[-1]] if fuse == "none" else options.fused or total
         self.strides: tuple[int, ...] = tuple(reductions[i] for i in self.used)
         self.level_channels: tuple[int, ...] = tuple(channels[i] for i in self.used)
         self.reduction: int = max(reductions)
         layers = (nn.Conv2d(total, self.channels, 1), nn.BatchNorm2d(self.channels), nn.ReLU(inplace=True))
-        self.mix = nn.Sequential(*layers) if mix or options.fused else None
+        mixed = fuse == "mixed" or (fuse == "concatenated" and options.fused > 0)
+        self.mix = nn.Sequential(*layers) if mixed else None
 
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
@@ -63,7 +68,7 @@ class Encoder(nn.Module):
         scales = self.backbone(padded(image, self.reduction))
         maps = [scale for i, scale in enumerate(scales) if i in self.used]
         levels = tuple(cropped(scale, stride, height, width) for scale, stride in zip(maps, self.strides, strict=True))
-        return Features(self._fused(maps, height, width), levels)
+        return Features(levels[-1] if self.fuse == "none" else self._fused(maps, height, width), levels)
 
     def _fused(self, maps: list[Tensor], height: int, width: int) -> Tensor:
         """All scales, upsampled to the finest, concatenated, cropped to the image and mixed.

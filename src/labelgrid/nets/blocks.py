@@ -1,11 +1,12 @@
-"""Provides the blocks of two-stage networks: bottleneck heads, and known labels as initial predictions."""
+"""Provides the blocks of two-stage networks: bottleneck and basic blocks, and known labels as initial predictions."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models.resnet import Bottleneck
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Raw
@@ -26,6 +27,19 @@ def bottlenecks(inputs: int, width: int) -> nn.Sequential:
     blocks = nn.Sequential(Bottleneck(inputs, width // 4, downsample=shortcut), Bottleneck(width, width // 4))
     blocks.register_load_state_dict_pre_hook(_add_shortcut)  # type: ignore[no-untyped-call]
     return blocks
+
+
+def basic_blocks(inputs: int, width: int, outputs: int | None = None) -> nn.Sequential:
+    """A basic block to `width` channels, with a 1×1 shortcut if `inputs` differ, and with `outputs` a second one.
+
+    Example:
+        >>> basic_blocks(8, 16, 16)(torch.zeros(2, 8, 4, 4)).shape
+        torch.Size([2, 16, 4, 4])
+    """
+    widths = [inputs, width] if outputs is None else [inputs, width, outputs]
+    return nn.Sequential(
+        *(BasicBlock(a, b, downsample=None if a == b else _shortcut(a, b)) for a, b in pairwise(widths))
+    )
 
 
 def _shortcut(inputs: int, width: int) -> nn.Sequential:

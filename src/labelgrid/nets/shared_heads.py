@@ -81,4 +81,4 @@ class SharedHeads(Network):
 
 def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> SharedHeads:
     """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
-    return SharedHeads(tasks, encoder(mix=False), options)
+    return SharedHeads(tasks, encoder(fuse="concatenated"), options)

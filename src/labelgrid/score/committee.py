@@ -18,9 +18,9 @@ from labelgrid.config import check_ranges
 from labelgrid.data.frame import content_means
 from labelgrid.errors import ModelError
 from labelgrid.nets.blocks import bottlenecks
+from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.network import Raw
 from labelgrid.nets.options import WIDEST
-from labelgrid.nets.pad_net import Distil, Embed
 from labelgrid.score.statistic import FitContext, PoolBatch, TrainedStatistic
 from labelgrid.score.training import Rows, Schedule, replayed, resized, train
 from labelgrid.tasks.task import Task

@@ -105,7 +105,7 @@ def test_images_of_any_size_are_taken_as_if_padded_to_the_coarsest_scale(name, s
 
 @pytest.mark.parametrize("size", [(61, 97), (64, 98), (63, 99), (64, 100), (96, 128)])
 def test_a_map_shows_a_place_where_the_image_has_it(size):
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), mix=False).eval()
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated").eval()
     encoder.backbone = Means()
     down, right = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
     features = encoder(torch.stack([down, right, down])[None])
@@ -120,12 +120,12 @@ def test_a_map_shows_a_place_where_the_image_has_it(size):
 
 
 def test_the_scales_are_concatenated_where_no_mix_is_asked_for():
-    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), mix=False).eval()
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False), fuse="concatenated").eval()
     image = torch.rand(1, 3, 50, 70)
     padded = functional.pad(image, (0, 26, 0, 14))
     assert encoder.channels == sum(encoder.level_channels)
     torch.testing.assert_close(encoder(image).shared, cut(torch.cat(raised(encoder, padded), 1), 4, (50, 70)))
-    fused = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), mix=False)
+    fused = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="concatenated")
     assert fused(torch.rand(2, 3, 32, 32)).shared.shape[1] == 8
 
 

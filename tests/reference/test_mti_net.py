@@ -1,0 +1,126 @@
+"""MTI-Net's forward pass against a slow float64 version, from the encoder's maps and the network's tensors alone."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from labelgrid.nets import mti_net
+from labelgrid.nets.blocks import known_prediction
+from labelgrid.nets.network import Raw
+from labelgrid.pixel.target import Target
+from tests.network_laws import TASKS, images, known, made
+
+COVERS = ["labelgrid.nets.mti_net", "labelgrid.nets.propagation"]
+NAMES = list(TASKS)
+
+
+class Slow:
+    """Layers by the names of their tensors, in evaluation mode."""
+
+    def __init__(self, network: torch.nn.Module, source: bool, features: bool) -> None:
+        self.state, self.source, self.features = network.state_dict(), source, features
+
+    def convolve(self, x: Tensor, name: str) -> Tensor:
+        weight = self.state[f"{name}.weight"]
+        return functional.conv2d(x, weight, self.state.get(f"{name}.bias"), padding=weight.shape[-1] // 2)
+
+    def normalise(self, x: Tensor, name: str) -> Tensor:
+        weight, bias, mean, variance = (
+            self.state[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def block(self, x: Tensor, name: str) -> Tensor:
+        inner = self.normalise(self.convolve(x, f"{name}.conv1"), f"{name}.bn1").clamp(min=0)
+        inner = self.normalise(self.convolve(inner, f"{name}.conv2"), f"{name}.bn2")
+        if f"{name}.downsample.0.weight" in self.state:
+            x = self.normalise(self.convolve(x, f"{name}.downsample.0"), f"{name}.downsample.1")
+        return (inner + x).clamp(min=0)
+
+    def embed(self, x: Tensor, name: str) -> Tensor:
+        return self.normalise(self.convolve(x, f"{name}.0"), f"{name}.1").clamp(min=0)
+
+    def propagate(self, features: Raw, name: str) -> Raw:
+        joined = torch.cat([features[n] for n in NAMES], 1)
+        narrow = self.block(self.block(joined, f"{name}.weigh.0.0"), f"{name}.weigh.0.1")
+        powers = self.convolve(narrow, f"{name}.weigh.1").exp()
+        width = len(features[NAMES[0]][0])
+        weighed = []
+        for task in range(len(NAMES)):
+            for channel in range(width):
+                total = sum(powers[:, other * width + channel] for other in range(len(NAMES)))
+                weighed.append(powers[:, task * width + channel] / total * features[NAMES[task]][:, channel])
+        shared = self.block(torch.stack(weighed, 1), f"{name}.reduce.0")
+        refined = {}
+        for n in NAMES:
+            (w1, b1), (w2, b2) = (
+                [self.state[f"{name}.excite.{n}.factors.{i}.{part}"] for part in ("weight", "bias")] for i in (0, 2)
+            )
+            squeezed = shared.mean((2, 3)) @ w1.T + b1
+            factors = 1 / (1 + torch.exp(-(squeezed.clamp(min=0) @ w2.T + b2)))
+            refined[n] = features[n] + shared * factors[:, :, None, None]
+        return refined
+
+    def distil(self, own: Raw, sources: Raw, name: str) -> Raw:
+        refined = {n: x.clone() for n, x in own.items()}
+        for target in NAMES:
+            for source in NAMES:
+                if source == target:
+                    continue
+                place, width = [n for n in NAMES if n != source].index(target), own[target].shape[1]
+                rows = slice(place * width, (place + 1) * width)
+                message = functional.conv2d(
+                    sources[source], self.state[f"{name}.messages.{source}.weight"][rows], padding=1
+                )
+                gate = self.state[f"{name}.gates.{source if self.source else target}.weight"]
+                seen = (sources[source], gate[rows]) if self.source else (own[target], gate)
+                refined[target] += message / (1 + torch.exp(-functional.conv2d(*seen, padding=1)))
+        return refined
+
+    def forward(self, levels: tuple[Tensor, ...], labels: dict[str, Target]) -> tuple[Raw, list[Raw]]:
+        coarser: Raw = {}
+        refined, initials = [], []
+        for scale in (3, 2, 1, 0):
+            size = levels[scale].shape[-2:]
+            inputs = dict.fromkeys(NAMES, levels[scale])
+            if coarser:
+                passed = self.propagate(coarser, f"propagate.{scale}")
+                raised = {n: functional.interpolate(x, size=size, mode="bilinear") for n, x in passed.items()}
+                inputs = {n: torch.cat([levels[scale], raised[n]], 1) for n in NAMES}
+            here = f"scales.{scale}"
+            coarser = {
+                n: self.block(self.block(inputs[n], f"{here}.bodies.{n}.0"), f"{here}.bodies.{n}.1") for n in NAMES
+            }
+            initial = {n: self.convolve(coarser[n], f"{here}.initial.{n}.convolution") for n in NAMES}
+            predicted = {n: TASKS[n].activate(initial[n]) for n in NAMES}
+            plain = {n: self.embed(predicted[n], f"{here}.embed.{n}") for n in NAMES}
+            sources = dict(plain)
+            for n, target in labels.items():
+                value, valid = known_prediction(TASKS[n], target, (size[0], size[1]))
+                sources[n] = self.embed(torch.where(valid, value.double(), predicted[n]), f"{here}.embed.{n}")
+            refined.append(self.distil(coarser if self.features else plain, sources, f"{here}.distil"))
+            initials.append(initial)
+        size = levels[0].shape[-2:]
+        finals = {}
+        for n in NAMES:
+            whole = torch.cat(
+                [functional.interpolate(scale[n], size=size, mode="bilinear") for scale in refined[::-1]], 1
+            )
+            body = self.normalise(self.convolve(whole, f"final_bodies.{n}.0"), f"final_bodies.{n}.1").clamp(min=0)
+            finals[n] = self.convolve(body, f"final.{n}.convolution")
+        return finals, initials[::-1]
+
+
+@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize(("gate", "own"), [("target", "prediction"), ("source", "features")])
+def test_the_network_is_its_equations_scale_by_scale(gate: str, own: str, fed: bool) -> None:
+    network = made(mti_net.build, mti_net.Options(gate=gate, own=own)).double()  # type: ignore[arg-type]
+    labels = {n: target for n, target in known(True, False).items() if n != "edges"} if fed else {}
+    with torch.no_grad():
+        found = network(images().double(), labels or None)
+        finals, initials = Slow(network, gate == "source", own == "features").forward(found.features.levels, labels)
+    assert len(found.initial) == 4
+    for mine, slow in zip((found.final, *found.initial), (finals, *initials), strict=True):
+        for n in NAMES:
+            torch.testing.assert_close(mine[n], slow[n], rtol=1e-9, atol=1e-9)
