@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from labelgrid.labels.grid import TaskRow
-from labelgrid.nets import mtan, mti_net, pad_net, segnet, shared_heads
+from labelgrid.nets import aspp_heads, mtan, mti_net, pad_net, segnet, shared_heads
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
@@ -74,6 +74,13 @@ def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(data: s
     assert count(network.get_submodule("encoder")) == BACKBONE
     assert count(*(scale.get_submodule("embed") for scale in network.get_submodule("scales").children())) == embedding
     assert count(network) == whole + embedding
+
+
+@pytest.mark.parametrize(("data", "whole"), [("nyud", 25_354_348), ("pascal", 34_795_873)])
+def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, whole: int) -> None:
+    encoder = partial(Encoder, BackboneOptions("resnet18", pretrained=False, output_stride=8))
+    network = aspp_heads.build(tasks_of(data), encoder, aspp_heads.Options())
+    assert count(network) == whole
 
 
 @pytest.mark.parametrize(("data", "whole"), [("nyud", 4_093_774), ("pascal", 4_238_213)])

@@ -94,14 +94,18 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
 
 def _create(options: BackboneOptions, load: bool) -> Any:
     # timm's HRNet returns classification features unless it is configured to return its raw branches.
-    extra = {"feature_location": ""} if options.name.startswith("hrnet") else {}
+    extra: dict[str, Any] = {"feature_location": ""} if options.name.startswith("hrnet") else {}
+    if options.output_stride:
+        extra["output_stride"] = options.output_stride
     try:
         return timm.create_model(options.name, pretrained=load, features_only=True, **extra)
     except Exception as error:  # timm and its hub raise many types
         if not load:
+            stride = f" and output_stride = {options.output_stride}" if options.output_stride else ""
             raise ModelError(
-                f"timm cannot build the backbone '{options.name}' with feature maps: {error}.",
-                next_step="`timm.list_models()` lists the names.",
+                f"timm cannot build the backbone '{options.name}' with feature maps{stride}: {error}.",
+                next_step="`timm.list_models()` lists the names."
+                + (" Not all of them can be built with an output_stride." if stride else ""),
             ) from error
         raise ModelError(
             f"The ImageNet weights of '{options.name}' could not be fetched ({type(error).__name__}).",

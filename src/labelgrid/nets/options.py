@@ -26,12 +26,15 @@ class BackboneOptions:
         fused: channels of the fused map; 0 keeps the sum of the scales' channels, as in the papers.
         upsample: how HRNet raises coarse scales before it adds them: `"nearest"`, as in timm and in the training of its
             ImageNet weights, or `"bilinear"`, as in the survey and the papers. Other backbones have no such layers.
+        output_stride: 8 or 16: dilated convolutions instead of strides keep the coarser scales at 1/8 or 1/16; 0: the
+            backbone's own strides.
     """
 
     name: str = "hrnet_w18_small_v2"
     pretrained: bool = True
     fused: int = 0
     upsample: Literal["nearest", "bilinear"] = "nearest"
+    output_stride: Literal[0, 8, 16] = 0
 
     def __post_init__(self) -> None:
         check_ranges(self, fused=(0, WIDEST))

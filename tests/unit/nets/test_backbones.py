@@ -129,6 +129,31 @@ def test_the_scales_are_concatenated_where_no_mix_is_asked_for():
     assert fused(torch.rand(2, 3, 32, 32)).shared.shape[1] == 8
 
 
+def test_without_fusion_the_coarsest_scale_is_shared_and_no_layer_is_added():
+    encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8), fuse="none").eval()
+    features = encoder(torch.rand(1, 3, 50, 70))
+    assert features.shared is features.deepest and encoder.channels == encoder.level_channels[-1]
+    assert {name.split(".")[0] for name, _ in encoder.named_parameters()} == {"backbone"}
+
+
+@pytest.mark.parametrize(("stride", "strides"), [(8, (4, 8, 8, 8)), (16, (4, 8, 16, 16))])
+def test_an_output_stride_keeps_coarse_scales_fine_with_the_same_weights(stride, strides):
+    dilated = Encoder(BackboneOptions("resnet18", pretrained=False, output_stride=stride), fuse="none").eval()
+    levels = dilated(torch.rand(1, 3, 64, 96)).levels
+    assert dilated.strides == strides
+    assert [tuple(level.shape[-2:]) for level in levels] == [(64 // s, 96 // s) for s in strides]
+    plain = Encoder(BackboneOptions("resnet18", pretrained=False), fuse="none")
+    assert dilated.state_dict().keys() == plain.state_dict().keys()
+    dilations = {module.dilation for module in dilated.modules() if isinstance(module, nn.Conv2d)}
+    assert dilations == {(1, 1), (2, 2), (4, 4)} if stride == 8 else {(1, 1), (2, 2)}
+    assert dilated(torch.rand(1, 3, 33, 50)).shared.shape[-2:] == (-(-33 // stride), -(-50 // stride))
+
+
+def test_a_backbone_without_dilation_is_refused_with_its_output_stride():
+    with pytest.raises(ModelError, match=r"and output_stride = 8.*\n?.*Not all of them"):
+        Encoder(BackboneOptions("convmixer_768_32", pretrained=False, output_stride=8))
+
+
 class Bilinear(nn.Module):
     """Raises a map, by the formula of `align_corners = False`."""
 

@@ -1,0 +1,102 @@
+"""One head a task with parallel dilated convolutions (ASPP) on the encoder's coarsest map: MTPSL's network for PASCAL.
+
+The published one is `[backbone] name = "resnet18"` with `output_stride = 8`. Outputs have the resolution of the
+coarsest map. There is one stage, so known labels have no effect.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models.segmentation.deeplabv3 import ASPP
+
+from labelgrid.config import check_ranges
+from labelgrid.nets.backbones import Encoder
+from labelgrid.nets.blocks import Predict
+from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.options import WIDEST, Rate
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Options:
+    """The heads.
+
+    Args:
+        width: channels of a head; 256 in MTPSL.
+        rates: dilations of the parallel convolutions; 12, 24, 36 for an output stride of 8.
+        pyramid_dropout: rate of the dropout after the parallel convolutions, in training alone; 0.5 in MTPSL.
+        dropout: rate of the channel dropout before each head's last convolution; MTPSL has none.
+        encoder_dropout: rate of the channel dropout on the encoder's coarsest map.
+    """
+
+    width: int = 256
+    rates: tuple[int, ...] = (12, 24, 36)
+    pyramid_dropout: Rate = 0.5
+    dropout: Rate = 0.2
+    encoder_dropout: Rate = 0.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, width=(1, WIDEST))
+        if not self.rates or not all(1 <= rate <= 1024 for rate in self.rates):
+            raise ValueError(f"rates must be dilations from 1 to 1024; they are {list(self.rates)}")
+
+
+class NormOfMeans(nn.BatchNorm2d):
+    """Batch norm of maps [b, c, 1, 1]; one image, which has no spread, is normalised by the running statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise."""
+        if len(x) > 1 or not self.training:
+            return super().forward(x)
+        return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class AsppHeads(Network):
+    """Encoder, then for each task ASPP, a 3×3 convolution, batch norm, ReLU, dropout and a 1×1 convolution.
+
+    `Features.shared` is the encoder's coarsest map.
+
+    Source: Chen et al. 2017 (DeepLabv3); MTPSL section 4, PASCAL, and its released code.
+    """
+
+    def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
+        self.bodies = nn.ModuleDict({name: _body(encoder.channels, options) for name in tasks})
+        self.last = nn.ModuleDict(
+            {name: Predict(options.width, task.channels, options.dropout, "final") for name, task in tasks.items()}
+        )
+
+    def encode(self, image: Tensor) -> Features:
+        """Run the encoder."""
+        features: Features = self.encoder(image)
+        return features
+
+    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+        """Run the heads; known labels are ignored."""
+        shared = self.dropout(features.shared)
+        task_features = {name: body(shared) for name, body in self.bodies.items()}
+        return Output((), self.predict(task_features), features, task_features)
+
+    def predict(self, task_features: Raw) -> Raw:
+        """Run the heads' dropout and last convolution."""
+        return {name: self.last[name](x) for name, x in task_features.items()}
+
+
+def _body(inputs: int, options: Options) -> nn.Sequential:
+    width = options.width
+    pyramid = ASPP(inputs, list(options.rates), width)
+    pyramid.convs[-1][2] = NormOfMeans(width)
+    pyramid.project[3] = nn.Dropout(options.pyramid_dropout)
+    convolution = nn.Conv2d(width, width, 3, padding=1, bias=False)
+    return nn.Sequential(pyramid, convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+
+
+def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> AsppHeads:
+    """Build the network for these tasks; `encoder()` builds the recipe's encoder."""
+    return AsppHeads(tasks, encoder(fuse="none"), options)
