@@ -110,7 +110,7 @@ def it_is_the_same_in_another_process(case: Case) -> None:
 
 
 def a_damaged_image_is_an_error_of_its_own(case: Case) -> None:
-    for path in case.root.rglob("*.jpg"):
+    for path in (*case.root.rglob("*.jpg"), *case.root.rglob("image/*.npy")):
         path.write_bytes(b"no image")
     with pytest.raises(ImageError):
         case.dataset.image(case.names[0])

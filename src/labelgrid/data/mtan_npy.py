@@ -1,0 +1,190 @@
+"""Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN (Liu et al. 2019), which MTPSL also uses.
+
+Below the root: `train/` and `val/`, with `image/`, `label/` (Cityscapes: `label_7/` and others), `depth/` and, for
+NYUv2, `normal/`; in each of them `0.npy`, `1.npy`, …
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.labels.codec import LabelArray
+from labelgrid.labels.formats import depth, normals
+from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted
+
+LAYOUT = """\
+SPLIT/image/N.npy      RGB [h, w, 3], 0 to 1; N from 0, SPLIT is train or val
+SPLIT/label/N.npy      NYUv2: classes [h, w], -1 = not labelled
+SPLIT/label_7/N.npy    Cityscapes: the same, 7 classes; label_2 and label_19 likewise
+SPLIT/depth/N.npy      [h, w, 1], 0 = invalid; NYUv2: metres, Cityscapes: inverse depth (a task with disparity)
+SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3], zero = invalid
+"""
+SPLITS = ("train", "val")
+
+
+@dataclass(frozen=True)
+class MtanArrays:
+    """A `labelgrid.data.dataset.Dataset` of MTAN's layout. It holds image ids; every call reads files.
+
+    Args:
+        root: the folder of the layout.
+        names: the image ids, `SPLIT/N`, in the order of their numbers.
+        axes: the directions of the axes in the files of normals.
+    """
+
+    root: Path
+    names: tuple[str, ...] = field(repr=False)
+    axes: str
+
+    def images(self) -> Sequence[str]:
+        """The image ids: `SPLIT/N`."""
+        return list(self.names)
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        path = self._file(image_id, "image")
+        try:
+            stored = samples(path)
+        except LabelError as error:
+            raise ImageError(error.what, where=str(path), next_step=error.next_step) from error
+        if stored.ndim != 3 or stored.shape[2] != 3 or not ((stored >= 0) & (stored <= 1)).all():
+            raise ImageError(f"An image is RGB [h, w, 3] from 0 to 1; this one is {_range(stored)}.", where=str(path))
+        return np.rint(stored * 255).astype(np.uint8)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
+
+        Returns None for a task of a kind, or with a number of classes, that the data set does not have.
+
+        Raises:
+            LabelError: the file is damaged, or does not follow the layout.
+        """
+        if task.kind not in _READERS:
+            return None
+        path = self._file(image_id, _FOLDERS[task.kind](self, task))
+        return _READERS[task.kind](self, path, task) if path.is_file() else None
+
+    @property
+    def one_labelling(self) -> bool:
+        """Whether there is one number of classes, as in NYUv2, whose depth is in metres."""
+        return (self.root / SPLITS[0] / "label").is_dir()
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """The image ids of `train` and `val`."""
+        found = {split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS}
+        return {split: names for split, names in found.items() if names}
+
+    def _file(self, image_id: str, folder: str) -> Path:
+        split, _, number = image_id.partition("/")
+        if split not in SPLITS or not number.isdecimal():
+            raise ImageError(f"'{image_id}' is not an image of this data set; ids are SPLIT/N.", where=str(self.root))
+        return self.root / split / folder / f"{number}.npy"
+
+
+def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> MtanArrays:
+    """Build the data set below `root`.
+
+    Args:
+        root: the folder of the layout.
+        axes: the directions of the axes in the files of normals, a key of `labelgrid.labels.formats.normals.AXES`.
+
+    Raises:
+        ImageError: there are no images. ValueError: the axes are unknown.
+    """
+    normals.Options(axes)
+    numbers = {split: sorted(_numbers(Path(root) / split / "image")) for split in SPLITS}
+    names = tuple(f"{split}/{number}" for split in SPLITS for number in numbers[split])
+    if not names:
+        raise ImageError(
+            "There are no images in this layout: train/image/0.npy and so on.",
+            where=str(root),
+            next_step="Check the path.",
+        )
+    return MtanArrays(Path(root), names, axes)
+
+
+def check(root: Path | str) -> list[str]:
+    """Check the layout below `root`; return one sentence per fault.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    source = build(root)
+    folders = ("label", "depth", "normal") if source.one_labelling else ("label_7", "depth")
+    faults = []
+    for split, names in source.splits().items():
+        numbers = [int(name.partition("/")[2]) for name in names]
+        if numbers != list(range(len(numbers))):
+            faults.append(f"The images of {split} are not numbered from 0 without a gap.")
+        for folder in folders:
+            missing = sorted(set(numbers) - set(_numbers(source.root / split / folder)))
+            if missing:
+                images = counted(len(names), f"image of {split} has", f"images of {split} have")
+                faults.append(f"{len(missing)} of {images} no {folder}, the first is {missing[0]}.")
+    return faults
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(path.stem) for path in folder.glob("*.npy") if path.stem.isdecimal()]
+
+
+def _range(stored: NDArray[Any]) -> str:
+    return f"{shape_text(stored)}, from {stored.min():.4g} to {stored.max():.4g}"
+
+
+def _classes(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    stored = one_channel(samples(path), path, "A class map")
+    index = task.options.index
+    if not (np.isfinite(stored).all() and (stored == np.rint(stored)).all()):
+        raise LabelError("A class map holds whole numbers; this one also holds others.", where=str(path))
+    if not (stored.min() >= -1 and stored.max() < len(index)):
+        wrong = stored.max() if stored.max() >= len(index) else stored.min()
+        raise LabelError(
+            f"The label holds the class {wrong:.0f}; the task '{task.name}' has {len(index)} classes, "
+            f"0 to {len(index) - 1}, and -1 is not labelled.",
+            where=str(path),
+        )
+    valid = stored >= 0
+    some_valid(valid, path, "-1 is not")
+    return LabelArray(np.where(valid, index[np.where(valid, stored, 0).astype(np.int64)], 0)[..., None], valid)
+
+
+def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    if task.options.disparity == source.one_labelling:
+        raise LabelError(
+            f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity."
+            if source.one_labelling
+            else f"Cityscapes' layout holds inverse depth; declare the task '{task.name}' with `disparity=true`.",
+            where=str(path),
+        )
+    return depth.read(path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum))
+
+
+def _normals(source: MtanArrays, path: Path, _: TaskDef) -> LabelArray:
+    stored = samples(path)
+    if stored.ndim != 3 or stored.shape[2] != 3:
+        raise LabelError(f"A map of normals has three channels; this one is {shape_text(stored)}.", where=str(path))
+    length = np.linalg.norm(stored.astype(np.float32), axis=2)
+    valid = np.isfinite(length) & (length > 0)
+    some_valid(valid, path, "zero and infinite vectors are not")
+    unit = np.where(valid[..., None], stored, 0) / np.where(valid, length, 1)[..., None]
+    return LabelArray((unit * normals.AXES[source.axes]).astype(np.float32), valid)
+
+
+_FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {
+    "semseg": lambda source, task: "label" if source.one_labelling else f"label_{len(task.options.classes)}",
+    "depth": lambda source, task: "depth",
+    "normals": lambda source, task: "normal",
+}
+_READERS: dict[str, Callable[[MtanArrays, Path, TaskDef], LabelArray]] = {
+    "semseg": _classes,
+    "depth": _depth,
+    "normals": _normals,
+}
