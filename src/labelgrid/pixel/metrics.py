@@ -184,15 +184,16 @@ class SaliencyMetric(SumMetric):
 
     Args:
         eight_bit: round predictions down to 8 bits first, as the survey does by saving them as pictures.
+        beta_squared: F is (1 + b) P R / (b P + R); 1 in the survey, 0.3 in papers on saliency.
 
-    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency this IoU is.
+    Source: Vandenhende et al. 2021 (the survey), whose "mIoU" of saliency this IoU is; Achanta et al. 2009 for 0.3.
     """
 
     THRESHOLDS = torch.from_numpy(np.linspace(0.2, 0.9, 15))
 
-    def __init__(self, eight_bit: bool = False) -> None:
+    def __init__(self, eight_bit: bool = False, beta_squared: float = 1.0) -> None:
         super().__init__(4, len(self.THRESHOLDS))  # IoU, precision, recall, images
-        self.eight_bit = eight_bit
+        self.eight_bit, self.beta_squared = eight_bit, beta_squared
         self.open: Tensor | None = None  # [b, 2, 16]: pixels by image, truth, thresholds exceeded
 
     def update(self, prediction: Tensor, target: Target) -> None:
@@ -236,7 +237,7 @@ class SaliencyMetric(SumMetric):
         """`IoU` and `maxF`."""
         self._need_ended()
         iou, precision, recall = self.sums[:3] / self.sums[3]
-        f = 2 * precision * recall / (precision + recall)
+        f = (1 + self.beta_squared) * precision * recall / (self.beta_squared * precision + recall)
         best = f.nan_to_num(0.0).max() if self.sums[3, 0] > 0 else f.max()
         return {"IoU": _percent("IoU", iou.max()), "maxF": _percent("maxF", best)}
 

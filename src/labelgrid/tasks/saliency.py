@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
@@ -15,14 +16,19 @@ from labelgrid.tasks.task import Spec, Task, TaskDef
 
 
 @dataclass(frozen=True)
-class Rounding:
+class SaliencyScore:
     """The options of IoU and maxF.
 
     Args:
         eight_bit: round predictions down to 8 bits first, as the survey does by saving them as pictures.
+        beta_squared: the weight of recall over precision in maxF; 1 in the survey, 0.3 in papers on saliency.
     """
 
     eight_bit: bool = False
+    beta_squared: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, beta_squared=(1e-6, 1e6))
 
 
 SPEC = Spec(
@@ -32,7 +38,7 @@ SPEC = Spec(
     cost=3.0,
     weight=5.0,
     headline="IoU",
-    metrics={"IoU": Rounding},
+    metrics={"IoU": SaliencyScore},
     transform=same_values,
     render=grey,
     figures=positive_share,

@@ -126,6 +126,12 @@ def test_saliency_rounds_down_to_eight_bits_where_told() -> None:
     assert measured(SaliencyMetric(eight_bit=True), between)["IoU"] == 0
 
 
+def test_recall_weighs_less_in_max_f_where_told() -> None:
+    images = (row(0.3, 0.3, 0.3, 0.1), row(1, 0, 0, 1))  # precision 1/3, recall 1/2
+    for squared, wanted in ((1.0, 0.4), (0.3, 1.3 / 6 / 0.6), (4.0, 5 / 6 / (4 / 3 + 0.5))):
+        assert measured(SaliencyMetric(beta_squared=squared), images)["maxF"] == pytest.approx(100 * wanted)
+
+
 def test_eight_bits_have_255_steps() -> None:
     for high, low in ((0.902, 0.899), (0.51, 0.5)):  # on both sides of the thresholds 0.9 and 0.5
         assert measured(SaliencyMetric(eight_bit=True), (row(high, low), row(1, 0)))["IoU"] == 100

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef
@@ -21,3 +23,11 @@ def test_a_rare_positive_weighs_more_than_a_frequent_negative() -> None:
     target = Target(torch.tensor([[[[1.0, 0, 0, 0]]]]), torch.ones(1, 1, 1, 4, dtype=torch.bool))
     salient, other = TASK.pixel_loss(torch.zeros(1, 1, 1, 4), target).flatten()[:2]
     torch.testing.assert_close(salient, 3 * other)
+
+
+def test_options_of_its_metric_are_those_that_the_task_names_and_are_checked() -> None:
+    row = TaskRow("saliency", "saliency", 3.0, {"metrics": {"IoU": {"beta_squared": 0.3}}})
+    metric = TaskDef.of(row).build().metrics["IoU"]()
+    assert metric.beta_squared == 0.3  # type: ignore[attr-defined]
+    with pytest.raises(RecipeError, match="beta_squared"):
+        TaskDef.of(TaskRow("saliency", "saliency", 3.0, {"metrics": {"IoU": {"beta_squared": 0.0}}}))
