@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.dropout import keyed_dropout
+from labelgrid.nets.dropout import ChannelDropout, keyed_dropout
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.pixel.target import Target
@@ -219,3 +219,44 @@ def every_scale_and_every_weight_learns_from_labels(make: Make) -> None:
         assert all(gradient is not None and gradient.any() for gradient in gradients)
     loss.backward()
     assert [name for name, value in network.named_parameters() if value.grad is None] == []
+
+
+@law
+def one_image_of_odd_sides_and_six_tasks_work(make: Make) -> None:
+    more = [TaskRow("parts", "semseg", 1, {"classes": ["head", "leg"]}), TaskRow("saliency", "saliency", 1)]
+    tasks = build_all(definitions([*ROWS, *more]))
+    network, image = make(tasks), torch.rand(1, 3, 97, 131)
+    for mode in (network.eval(), network.train()):
+        output = mode(image)
+        for raws in (output.final, *output.initial):
+            assert {n: raw.shape[1] for n, raw in raws.items()} == {n: t.channels for n, t in tasks.items()}
+            assert all(raw.isfinite().all() for raw in raws.values())
+            height, width = next(iter(raws.values())).shape[-2:]
+            stride = round(131 / width)
+            assert (height, width) in [(-(-97 // s), -(-131 // s)) for s in (stride, stride + 1)]
+
+
+@law
+def it_learns_a_batch_by_heart(make: Make) -> None:
+    torch.manual_seed(0)
+    network, batch = make(TASKS).train(), torch.rand(4, 3, 32, 48)
+    for module in network.modules():
+        if isinstance(module, ChannelDropout):
+            module.rate = 0.0
+        elif isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    constants = {"semseg": [0, 1, 2, 1], "depth": [1.0, 4.0, 2.0, 3.0], "edges": [1.0, 0.0, 0.0, 1.0]}
+    values = {name: torch.tensor(each).view(4, 1, 1, 1).expand(4, 1, 32, 48) for name, each in constants.items()}
+    values["normals"] = torch.eye(3)[[0, 1, 2, 1]].view(4, 3, 1, 1).expand(4, 3, 32, 48)
+    targets = {name: Target(value, torch.ones(4, 1, 32, 48, dtype=torch.bool)) for name, value in values.items()}
+    optimiser = torch.optim.Adam(network.parameters(), 5e-3)
+    losses: list[float] = []
+    while len(losses) < 200 and (not losses or losses[-1] >= losses[0] / 10):
+        loss = torch.stack(list(task_losses(TASKS, network(batch), targets, 1.0).values())).mean(1).sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 10, (
+        f"the loss went from {losses[0]:.3g} to {min(losses):.3g} in {len(losses)} steps"
+    )

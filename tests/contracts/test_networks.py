@@ -197,6 +197,22 @@ class Unlearned(PadNet):
         return dataclasses.replace(output, initial=({n: raw.detach() for n, raw in output.initial[0].items()},))
 
 
+class Even(PadNet):
+    """Its images must have even sides."""
+
+    def encode(self, image: torch.Tensor) -> Features:
+        assert image.shape[-1] % 2 == 0
+        return super().encode(image)
+
+
+class Stuck(PadNet):
+    """Its final outputs are not trained."""
+
+    def decode(self, features: Features, known: Any = None) -> Output:
+        output = super().decode(features, known)
+        return dataclasses.replace(output, final={n: raw.detach() for n, raw in output.final.items()})
+
+
 BROKEN = {
     Odd: "outputs_have_the_tasks_channels_at_one_resolution_a_scale",
     CoarseFirst: "outputs_have_the_tasks_channels_at_one_resolution_a_scale",
@@ -213,6 +229,8 @@ BROKEN = {
     Embedded: "an_embedding_is_one_vector_an_image_of_that_image_alone",
     Outside: "the_encoder_is_all_that_encoding_runs",
     Detached: "every_task_starts_from_the_shared_features",
+    Even: "one_image_of_odd_sides_and_six_tasks_work",
+    Stuck: "it_learns_a_batch_by_heart",
     Unlearned: "every_scale_and_every_weight_learns_from_labels",
 }
 
