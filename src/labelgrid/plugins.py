@@ -21,7 +21,18 @@ FOLDERS: dict[str, frozenset[str]] = {
     "tasks": frozenset({"task", "figures", "pictures", "placement", "scale"}),
     "data": frozenset({"dataset", "transforms", "frame", "batch", "loader"}),
     "nets": frozenset(
-        {"network", "backbones", "blocks", "distillation", "dropout", "options", "padding", "propagation", "unpooling"}
+        {
+            "network",
+            "backbones",
+            "blocks",
+            "distillation",
+            "dropout",
+            "options",
+            "padding",
+            "propagation",
+            "pyramid",
+            "unpooling",
+        }
     ),
     "train.balance": frozenset(),
     "train.terms": frozenset(),

@@ -16,12 +16,15 @@ from labelgrid.files import open_regular, read_bytes
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import cropped, padded
+from labelgrid.nets.pyramid import STRIDES, TransformerPyramid, is_transformer
 
 Fuse = Literal["mixed", "concatenated", "none"]
 
 
 class Encoder(nn.Module):
     """A timm backbone whose scales from 1/4 on are resized to 1/4, concatenated and mixed by a 1×1 convolution.
+
+    The scales of a vision transformer are those of a `TransformerPyramid`.
 
     `channels` is the number of channels of the fused map; `level_channels` and `strides` are those of the scales,
     finest first. If the coarsest stride does not divide the image's sides, the image is padded with zeros at the bottom
@@ -47,8 +50,12 @@ class Encoder(nn.Module):
             _upsample_bilinearly(self.backbone, options.name)
         if weights is not None:
             load_weights(self.backbone, weights)
-        reductions = self.backbone.feature_info.reduction()
-        channels = self.backbone.feature_info.channels()
+        if is_transformer(options.name):
+            self.backbone = TransformerPyramid(self.backbone, options.pyramid)
+            reductions, channels = [*STRIDES], [options.pyramid] * len(STRIDES)
+        else:
+            info = self.backbone.feature_info
+            reductions, channels = info.reduction(), info.channels()
         self.used = [i for i, reduction in enumerate(reductions) if reduction >= 4]
         if not self.used:
             raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
@@ -93,12 +100,15 @@ def _resize(x: Tensor, size: torch.Size) -> Tensor:
 
 
 def _create(options: BackboneOptions, load: bool) -> Any:
-    # timm's HRNet returns classification features unless it is configured to return its raw branches.
-    extra: dict[str, Any] = {"feature_location": ""} if options.name.startswith("hrnet") else {}
+    extra: dict[str, Any] = {"features_only": True}
+    if is_transformer(options.name):
+        extra = {"num_classes": 0, "dynamic_img_size": True}
+    elif options.name.startswith("hrnet"):  # returns classification features unless it is told to return its branches
+        extra["feature_location"] = ""
     if options.output_stride:
         extra["output_stride"] = options.output_stride
     try:
-        return timm.create_model(options.name, pretrained=load, features_only=True, **extra)
+        return timm.create_model(options.name, pretrained=load, **extra)
     except Exception as error:  # timm and its hub raise many types
         if not load:
             stride = f" and output_stride = {options.output_stride}" if options.output_stride else ""

@@ -28,6 +28,7 @@ class BackboneOptions:
             ImageNet weights, or `"bilinear"`, as in the survey and the papers. Other backbones have no such layers.
         output_stride: 8 or 16: dilated convolutions instead of strides keep the coarser scales at 1/8 or 1/16; 0: the
             backbone's own strides.
+        pyramid: channels of each of the four maps that are made from a vision transformer's; not used by others.
     """
 
     name: str = "hrnet_w18_small_v2"
@@ -35,9 +36,10 @@ class BackboneOptions:
     fused: int = 0
     upsample: Literal["nearest", "bilinear"] = "nearest"
     output_stride: Literal[0, 8, 16] = 0
+    pyramid: int = 128
 
     def __post_init__(self) -> None:
-        check_ranges(self, fused=(0, WIDEST))
+        check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST))
         source, colon, _ = self.name.partition(":")
         if colon and not is_trusted(source.replace("_", "-")):
             raise ValueError(

@@ -1,0 +1,67 @@
+"""Makes maps at 1/4 to 1/32 of the image from a vision transformer, whose blocks all have one resolution."""
+
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: The strides of the maps.
+STRIDES = (4, 8, 16, 32)
+#: The stride of the transformer's own maps, in pixels of the image: an image is resized for patches of another size.
+PATCH = 16
+
+
+def is_transformer(name: str) -> bool:
+    """Whether timm's model of this name takes images of one size, as vision transformers do.
+
+    Example:
+        >>> is_transformer("vit_small_patch14_dinov2"), is_transformer("resnet18")
+        (True, False)
+    """
+    settings = timm.get_pretrained_cfg(name)
+    return settings is not None and bool(settings.fixed_input_size)
+
+
+class TransformerPyramid(nn.Module):
+    """Maps [b, width, h / s, w / s] for s = 4, 8, 16, 32, each from one of four blocks that are spread evenly.
+
+    Transposed convolutions raise the maps of the earlier blocks, max-pooling halves that of the last. Images have sides
+    that are multiples of 32. For patches of 14 pixels an image is resized by 14/16.
+
+    Args:
+        transformer: timm's, without a classifier, for images of any size.
+        width: channels of the maps.
+
+    Source: Li et al. 2022 (ViTDet) for the layers; Ranftl et al. 2021 (DPT) for reading four blocks.
+    """
+
+    def __init__(self, transformer: Any, width: int) -> None:
+        super().__init__()
+        self.transformer = transformer
+        depth, inputs = len(transformer.blocks), transformer.num_features
+        self.blocks = [(number + 1) * depth // 4 - 1 for number in range(4)]
+        self.patch: int = transformer.patch_embed.patch_size[0]
+        self.layers = nn.ModuleList(
+            (
+                nn.Sequential(*_raising(inputs, width), *_raising(width, width)),
+                nn.Sequential(*_raising(inputs, width)),
+                nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()),
+                nn.Sequential(
+                    nn.MaxPool2d(2), nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width), nn.GELU()
+                ),
+            )
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """The maps of images [b, 3, h, w], finest first."""
+        if self.patch != PATCH:
+            size = [side * self.patch // PATCH for side in image.shape[-2:]]
+            image = functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
+        maps = self.transformer.forward_intermediates(image, indices=self.blocks, norm=True, intermediates_only=True)
+        return [layer(each) for layer, each in zip(self.layers, maps, strict=True)]
+
+
+def _raising(inputs: int, width: int) -> tuple[nn.Module, ...]:
+    """Layers that double the resolution."""
+    return nn.ConvTranspose2d(inputs, width, 2, 2, bias=False), nn.BatchNorm2d(width), nn.GELU()
