@@ -1,7 +1,8 @@
 """Defines the options of the encoder, and rates of dropout. Loads no torch."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +14,9 @@ Where = Literal["final", "heads", "all"]
 WIDEST = 16384
 #: A dropout rate; `config.parse` checks its range.
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+#: Options of `[backbone]` that were added after trainings had been recorded, with the defaults that these had.
+ADDED_BACKBONE: Mapping[str, Any] = {"output_stride": 0, "pyramid": 128}
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,7 @@ class BackboneOptions:
                 f"the source '{source}' of a backbone is used only if you trust it; if you know the author of the "
                 f"recipe, add `--trust {source.replace('_', '-')}` to the command"
             )
+
+    def shaping(self) -> dict[str, Any]:
+        """The options, without those that were added later and have their defaults."""
+        return {name: value for name, value in asdict(self).items() if (name, value) not in ADDED_BACKBONE.items()}

@@ -153,7 +153,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         if cell.image_id in used
     )
     recipe = json.loads(context.recipe.json())
-    recipe |= {"train": context.recipe.train.shaping(), "objective": context.recipe.objective.shaping()}
+    recipe |= {part: getattr(context.recipe, part).shaping() for part in ("backbone", "train", "objective")}
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
     data = hash_of(train, val, labels)

@@ -8,6 +8,7 @@ from typing import Any
 
 from labelgrid.errors import with_unchanged
 from labelgrid.files import digest
+from labelgrid.nets.options import ADDED_BACKBONE
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
@@ -115,7 +116,7 @@ class StudyRequest:
             return None
         kept = read_json(self.out / KEPT)
         recipe = kept.get("recipe")
-        for section, added in (("train", ADDED), ("objective", ADDED_OBJECTIVE)):
+        for section, added in (("backbone", ADDED_BACKBONE), ("train", ADDED), ("objective", ADDED_OBJECTIVE)):
             if isinstance(recipe, dict) and isinstance(recipe.get(section), dict):
                 recipe[section] = {**added, **recipe[section]}
         return kept

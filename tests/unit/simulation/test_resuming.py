@@ -10,6 +10,7 @@ import pytest
 from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.files import write_text
 from labelgrid.nets import pad_net
+from labelgrid.nets.options import ADDED_BACKBONE
 from labelgrid.select import random_cells
 from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
@@ -132,7 +133,7 @@ def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path
     of = study_request(tmp_path)
     keep(of)
     kept = json.loads((of.out / "study.json").read_text())
-    for section, added in (("train", ADDED), ("objective", ADDED_OBJECTIVE)):
+    for section, added in (("backbone", ADDED_BACKBONE), ("train", ADDED), ("objective", ADDED_OBJECTIVE)):
         assert added
         for name in added:
             del kept["recipe"][section][name]
