@@ -61,7 +61,8 @@ class MtanArrays:
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
 
-        Returns None for a task of a kind, or with a number of classes, that the data set does not have.
+        Returns None for a task of a kind that the data set does not have; of Cityscapes also for a number of classes
+        that it does not have.
 
         Raises:
             LabelError: the file is damaged, or does not follow the layout.
@@ -74,7 +75,7 @@ class MtanArrays:
     @property
     def one_labelling(self) -> bool:
         """Whether there is one number of classes, as in NYUv2, whose depth is in metres."""
-        return (self.root / SPLITS[0] / "label").is_dir()
+        return any((self.root / split / "label").is_dir() for split in SPLITS)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of `train` and `val`."""
@@ -132,7 +133,7 @@ def check(root: Path | str) -> list[str]:
 
 
 def _numbers(folder: Path) -> list[int]:
-    return [int(path.stem) for path in folder.glob("*.npy") if path.stem.isdecimal()]
+    return [int(p.stem) for p in folder.glob("*.npy") if p.stem.isdecimal() and p.stem == str(int(p.stem))]
 
 
 def _range(stored: NDArray[Any]) -> str:

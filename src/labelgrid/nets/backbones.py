@@ -110,10 +110,11 @@ def _create(options: BackboneOptions, load: bool) -> Any:
     try:
         return timm.create_model(options.name, pretrained=load, **extra)
     except Exception as error:  # timm and its hub raise many types
-        if not load:
+        if not load or isinstance(error, TypeError | AssertionError):
             stride = f" and output_stride = {options.output_stride}" if options.output_stride else ""
             raise ModelError(
-                f"timm cannot build the backbone '{options.name}' with feature maps{stride}: {error}.",
+                f"timm cannot build the backbone '{options.name}' with feature maps{stride}: "
+                f"{str(error) or type(error).__name__}.",
                 next_step="`timm.list_models()` lists the names."
                 + (" Not all of them can be built with an output_stride." if stride else ""),
             ) from error

@@ -12,15 +12,19 @@ STRIDES = (4, 8, 16, 32)
 PATCH = 16
 
 
+#: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales, or none.
+MODULES = frozenset({"timm.models.vision_transformer", "timm.models.eva"})
+
+
 def is_transformer(name: str) -> bool:
-    """Whether timm's model of this name takes images of one size, as vision transformers do.
+    """Whether timm's model of this name is a plain vision transformer.
 
     Example:
-        >>> is_transformer("vit_small_patch14_dinov2"), is_transformer("resnet18")
+        >>> is_transformer("hf-hub:timm/vit_small_patch14_dinov2.lvd142m"), is_transformer("resnet18")
         (True, False)
     """
-    settings = timm.get_pretrained_cfg(name)
-    return settings is not None and bool(settings.fixed_input_size)
+    model = name.rpartition("/")[2].partition(".")[0]
+    return timm.is_model(model) and timm.model_entrypoint(model).__module__ in MODULES
 
 
 class TransformerPyramid(nn.Module):

@@ -69,8 +69,8 @@ def suppressed(prediction: Floats) -> Floats:
     """
     height, width = prediction.shape
     smooth = _triangle_filtered(prediction, 4)
-    down, right = np.gradient(smooth)
-    (down_down, _), (down_right, right_right) = np.gradient(down), np.gradient(right)
+    right = _slope(smooth, 1)
+    down_down, down_right, right_right = _slope(_slope(smooth, 0), 0), _slope(right, 0), _slope(right, 1)
     angle = np.mod(np.arctan(down_down * np.where(down_right > 0, -1, 1) / (right_right + 1e-5)), np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float64)
     kept = prediction.copy()
@@ -85,6 +85,11 @@ def _rising(length: int, border: int) -> Floats:
     """Factors [length] that rise from 0 at both ends to 1 at the border."""
     places = np.arange(length)
     return np.minimum(np.minimum(places, places[::-1]) / max(border, 1), 1)
+
+
+def _slope(values: Floats, axis: int) -> Floats:
+    """The derivative along an axis; 0 along a side of one pixel."""
+    return np.asarray(np.gradient(values, axis=axis)) if values.shape[axis] > 1 else np.zeros_like(values)
 
 
 def _triangle_filtered(values: Floats, radius: int) -> Floats:

@@ -15,15 +15,18 @@ from labelgrid.pixel.target import Target
 from labelgrid.processes import cores
 from labelgrid.results import Result
 
-#: Pixels of thresholded maps that a thread holds at once, at most (but for one map).
-PIXELS = 1 << 25
+#: Bytes that the thresholded maps of all threads take at most; one thread's may take more.
+MEMORY = 1 << 30
+#: A thread thresholds an image at so many levels at once (`labelgrid.pixel.thinning`), one byte a pixel each.
+LEVELS = 64
 
 
 class BoundaryMetric(SumMetric):
     """odsF, oisF and average precision of boundaries in percent, over 99 thresholds (0.01 to 0.99).
 
     Counts are summed over the set: odsF is the best F of one threshold for all images, oisF that of each image's own
-    best threshold. Pixels that are not valid are not predicted. Uses all cores.
+    best threshold. Pixels that are not valid are not predicted. NaN at a valid pixel makes all figures NaN. Uses all
+    cores.
 
     Args:
         distance: between the pixels of a pair at most, as a share of the image's diagonal; usual are 0.0075 for PASCAL
@@ -51,7 +54,10 @@ class BoundaryMetric(SumMetric):
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add probabilities [b, 1, h, w]."""
         valid = target.valid[:, 0]
-        strip = (prediction[:, 0] * valid).cpu(), ((target.value[:, 0] >= 0.5) & valid).cpu()
+        predicted = torch.where(valid, prediction[:, 0], 0).float().cpu()
+        if not predicted.isfinite().all():
+            self.sums += math.nan
+        strip = predicted, ((target.value[:, 0] >= 0.5) & valid).cpu()
         if self.open and len(self.open[0][0]) != len(strip[0]):
             raise ValueError(
                 f"{len(strip[0])} images follow {len(self.open[0][0])} unended ones; call `end_image` between."
@@ -64,14 +70,15 @@ class BoundaryMetric(SumMetric):
             return
         images, truths = (torch.cat(strips, 1).numpy() for strips in zip(*self.open, strict=True))
         self.open = []
-        parts = np.array_split(THRESHOLDS, max(2, math.ceil(images[0].size * len(THRESHOLDS) / PIXELS)))
+        parts = np.array_split(THRESHOLDS, math.ceil(len(THRESHOLDS) / LEVELS))
+        workers = min(cores(), MEMORY // (LEVELS * images.shape[1] * images.shape[2]))
 
         def count(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
             number, thresholds = job
             map_ = images[number].astype(np.float64)
             return boundary_counts(map_, [truths[number]], self.distance, self.nms, thresholds)
 
-        with ThreadPoolExecutor(cores()) as threads:
+        with ThreadPoolExecutor(max(workers, 1)) as threads:
             jobs = [(number, part) for number in range(len(images)) for part in parts]
             counted = [*threads.map(count, jobs)]
         for number in range(len(images)):
@@ -92,7 +99,7 @@ class BoundaryMetric(SumMetric):
         self._need_ended()
         precision, recall, f = precision_recall_f(self.sums.numpy())
         values = {"odsF": f[:-1].max(), "oisF": f[-1], "boundary AP": average_precision(precision[:-1], recall[:-1])}
-        there = self.sums[1].any()
+        there = self.sums[1].any() and self.sums.isfinite().all()
         return {
             name: Result(name, 100 * float(value) if there else math.nan, "%", "higher")
             for name, value in values.items()

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_flow
 
+#: Points whose surroundings are looked up at once.
+CHUNK = 2048
+
 
 class Matcher:
     """Matches points with those of a true map [h, w]: as many pairs as possible, each at most `radius` pixels apart.
@@ -34,15 +37,21 @@ class Matcher:
 
     def matched(self, points: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Which of the points [n, 2] (row, column) have a partner."""
-        there = (points[:, 0] + self.reach) * self.numbers.shape[1] + points[:, 1] + self.reach
-        partners = self.numbers.ravel()[there[:, None] + self.offsets]
-        point, offset = (partners >= 0).nonzero()
-        network = _network(point, partners[point, offset], (len(points), self.count))
+        parts = [self._near(points, first) for first in range(0, len(points), CHUNK)]
+        point, partner = np.concatenate([np.empty((2, 0), np.intp), *parts], 1)
+        network = _network(point, partner, (len(points), self.count))
         flow = maximum_flow(network, 0, network.shape[0] - 1).flow
         return np.asarray(flow[[0], 1 : len(points) + 1].toarray()[0] > 0)
 
+    def _near(self, points: NDArray[np.intp], first: int) -> NDArray[np.intp]:
+        """The pairs [2, n] (point, truth) of some points, from the `first` on."""
+        some = points[first : first + CHUNK] + self.reach
+        partners = self.numbers.ravel()[(some[:, 0] * self.numbers.shape[1] + some[:, 1])[:, None] + self.offsets]
+        point, offset = (partners >= 0).nonzero()
+        return np.stack([point + first, partners[point, offset]])
 
-def _network(point: NDArray[np.intp], partner: NDArray[np.int32], sizes: tuple[int, int]) -> csr_array:
+
+def _network(point: NDArray[np.intp], partner: NDArray[np.intp], sizes: tuple[int, int]) -> csr_array:
     """A source (node 0), the points, the truths and a sink (last); every edge has a capacity of 1."""
     points, truths = sizes
     sink = points + truths + 1

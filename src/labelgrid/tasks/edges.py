@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
 from labelgrid.tasks.pictures import grey
 from labelgrid.tasks.placement import same_values
@@ -26,6 +27,9 @@ class Matching:
 
     distance: float = 0.0075
     nms: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self, distance=(0, 0.1))
 
 
 SPEC = Spec(

@@ -148,6 +148,16 @@ def test_no_images_at_all_and_ids_that_do_not_exist(tmp_path: Path) -> None:
         nyuv2(tmp_path).image("../secret")
 
 
+def test_the_val_split_alone_is_enough_and_padded_numbers_are_no_images(tmp_path: Path) -> None:
+    save(tmp_path, "val/image/0", np.zeros((2, 3, 3)))
+    save(tmp_path, "val/image/0001", np.zeros((2, 3, 3)))
+    save(tmp_path, "val/label/0", np.full((2, 3), 12))
+    source = mtan_npy.build(tmp_path)
+    assert source.images() == ["val/0"]
+    label = source.label("val/0", THIRTEEN)
+    assert label is not None and (label.value == 12).all()
+
+
 def test_the_check_counts_what_is_missing(tmp_path: Path) -> None:
     nyuv2(tmp_path)
     faults = mtan_npy.check(tmp_path)

@@ -150,8 +150,9 @@ def test_an_output_stride_keeps_coarse_scales_fine_with_the_same_weights(stride,
 
 
 def test_a_backbone_without_dilation_is_refused_with_its_output_stride():
-    with pytest.raises(ModelError, match=r"and output_stride = 8.*\n?.*Not all of them"):
-        Encoder(BackboneOptions("convmixer_768_32", pretrained=False, output_stride=8))
+    for pretrained in (False, True):
+        with pytest.raises(ModelError, match=r"and output_stride = 8: \w+[^:]*\.\n?.*Not all of them"):
+            Encoder(BackboneOptions("hrnet_w18_small_v2", pretrained=pretrained, output_stride=8))
 
 
 class Bilinear(nn.Module):

@@ -67,6 +67,12 @@ def test_each_map_is_of_its_own_block_at_its_own_place() -> None:
         assert (rising.diff() >= -1e-4).all() and rising[-1] > rising[0]
 
 
+def test_a_backbone_for_one_size_that_has_several_scales_is_taken_as_it_is() -> None:
+    made = Encoder(BackboneOptions("resnet50_clip", pretrained=False, fused=4))
+    assert made.strides == (4, 8, 16, 32)
+    assert made(torch.rand(2, 3, 64, 96)).shared.shape == (2, 4, 16, 24)
+
+
 def test_every_weight_learns() -> None:
     made = encoder().train()
     features = made(torch.rand(2, 3, 64, 64))
@@ -82,12 +88,10 @@ def test_a_file_of_the_plain_transformers_weights_fits(tmp_path) -> None:  # typ
 
 
 def test_names_tell_transformers_and_an_output_stride_is_refused_for_them() -> None:
-    assert [is_transformer(name) for name in (NAME, "vit_small_patch14_dinov2", "resnet18", "none_such")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
+    names = (NAME, "vit_small_patch16_dinov3", "hf-hub:timm/vit_small_patch14_dinov2.lvd142m")
+    assert all(map(is_transformer, names))
+    others = ("resnet18", "mvitv2_tiny", "swin_tiny_patch4_window7_224", "vit_tiny_r_s16_p8_224", "none_such")
+    assert not any(map(is_transformer, others))
     with pytest.raises(ModelError, match="output_stride = 8"):
         encoder(output_stride=8)
 

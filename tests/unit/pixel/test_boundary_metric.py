@@ -49,13 +49,13 @@ def test_a_distance_is_a_share_of_the_diagonal() -> None:
         assert values(metric)["odsF"] == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("pixels", [1 << 25, 30 * 40 * 7])
-def test_strips_batches_and_merged_halves_are_the_whole(pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("memory", [1 << 30, 1])
+def test_strips_batches_and_merged_halves_are_the_whole(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
     found, truth = drawn(4)
     whole = BoundaryMetric(0.03, nms=True)
     whole.update(found, labelled(truth))
     whole.end_image()
-    monkeypatch.setattr(boundary_metric, "PIXELS", pixels)
+    monkeypatch.setattr(boundary_metric, "MEMORY", memory)
     halves = [BoundaryMetric(0.03, nms=True) for _ in range(2)]
     for half, images in zip(halves, (slice(0, 1), slice(1, 4)), strict=True):
         for rows in (slice(0, 11), slice(11, 30)):
@@ -99,4 +99,22 @@ def test_an_image_that_is_not_ended_is_noticed() -> None:
     metric.end_image()
     with pytest.raises(ValueError, match="same options"):
         metric.merge(BoundaryMetric(0.011))
+    assert values(metric)["odsF"] == pytest.approx(100)
+
+
+def test_predictions_that_are_not_numbers_make_the_figures_unknown_at_valid_pixels_alone() -> None:
+    for column, known in ((5, False), (35, True)):
+        metric, found = BoundaryMetric(), line(5, 0.8)
+        found[..., 3, column] = math.nan
+        valid = torch.ones(1, 1, 30, 40, dtype=torch.bool)
+        valid[..., 30:] = False
+        metric.update(found, Target(line(5), valid))
+        metric.end_image()
+        assert all(math.isnan(value) != known for value in values(metric).values())
+
+
+def test_predictions_of_half_precision_are_taken() -> None:
+    metric = BoundaryMetric()
+    metric.update(line(5).bfloat16(), labelled(line(5)))
+    metric.end_image()
     assert values(metric)["odsF"] == pytest.approx(100)

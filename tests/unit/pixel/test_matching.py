@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from labelgrid.pixel import matching
 from labelgrid.pixel.matching import Matcher
 
 
@@ -29,6 +31,14 @@ def test_nothing_to_find_and_nothing_found() -> None:
     empty, some = np.zeros((12, 12), np.bool_), np.argwhere(line(3))
     assert not Matcher(empty, radius=2).matched(some).any()
     assert Matcher(line(3), radius=2).matched(np.argwhere(empty)).shape == (0,)
+
+
+def test_more_points_than_are_looked_up_at_once_are_matched(monkeypatch: pytest.MonkeyPatch) -> None:
+    draws = np.random.default_rng(1)
+    truth, found = draws.random((2, 20, 30)) < 0.3
+    whole = Matcher(truth, radius=1).matched(np.argwhere(found))
+    monkeypatch.setattr(matching, "CHUNK", 7)
+    assert np.array_equal(Matcher(truth, radius=1).matched(np.argwhere(found)), whole)
 
 
 def test_a_dense_map_is_matched_in_a_moment() -> None:

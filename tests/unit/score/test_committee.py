@@ -11,6 +11,7 @@ from torch import nn
 
 from labelgrid.data.frame import Frame
 from labelgrid.errors import ModelError
+from labelgrid.nets import mti_net
 from labelgrid.nets.network import Features, Output
 from labelgrid.progress import Silent
 from labelgrid.score import training
@@ -262,8 +263,9 @@ def test_one_task_alone_is_refused_unless_the_network_refines_it_itself():
         assert own(pool_batch(network, tasks)).tolist() == [[0.5], [0.5]]
 
 
-def test_of_several_scales_the_finest_is_refined():
-    network = made(three_scale.build, three_scale.Options())
+@pytest.mark.parametrize("module, coarser", [(three_scale, [{8}, {4}]), (mti_net, [{8}, {4}, {2}])])
+def test_of_several_scales_the_finest_is_refined(module, coarser):
+    network = made(module.build, module.Options())
     features = network.encode(images())
     frames = (Frame((32, 64), (32, 64), (slice(0, 32), slice(0, 64))),) * 2
     batch = PoolBatch(SimpleNamespace(frames=frames), np.arange(2), features, TrainedModel(network), TASKS)
@@ -271,7 +273,7 @@ def test_of_several_scales_the_finest_is_refined():
     committee.setup(batch)
     committee.eval()
     sizes = [{maps.shape[-1] for maps in raws.values()} for raws in batch.output.initial]
-    assert sizes == [{16}, {8}, {4}]
+    assert sizes == [{16}, *coarser]
     assert {maps.shape[-1] for maps in initial_predictions(batch).values()} == {16}
     with torch.no_grad():
         values = committee(batch)

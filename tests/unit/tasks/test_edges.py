@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from labelgrid.errors import RecipeError
 from labelgrid.labels.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef
@@ -18,7 +20,7 @@ def test_an_edge_weighs_19_times_another_pixel_in_any_image() -> None:
 
 
 def test_ods_is_measured_where_it_is_chosen_with_its_options() -> None:
-    chosen = {"AP": {}, "odsF": {"distance": 0.2}}
+    chosen = {"AP": {}, "odsF": {"distance": 0.1}}
     metric = TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": chosen})).build().metric()
     truth = torch.eye(20)[None, None]
     metric.update(truth.roll(2, 3) * 0.5, Target(truth, truth >= 0))
@@ -26,3 +28,6 @@ def test_ods_is_measured_where_it_is_chosen_with_its_options() -> None:
     found = metric.compute()
     assert [*found] == ["AP", "odsF", "oisF", "boundary AP"]
     assert found["odsF"].value > 85 and found["AP"].value < 10
+    for wrong in (-1.0, float("nan"), 3.0):
+        with pytest.raises(RecipeError, match="distance"):
+            TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": {"AP": {}, "odsF": {"distance": wrong}}}))
