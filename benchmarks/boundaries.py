@@ -7,6 +7,7 @@ counts. One core: run it with OMP_NUM_THREADS=1.
 
 import argparse
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 from _measure import check_limit, interleaved, machine, show
@@ -15,7 +16,6 @@ from scipy.ndimage import gaussian_filter
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import KDTree
-from skimage.morphology import thin
 
 from labelgrid.pixel.boundaries import THRESHOLDS, boundary_counts, precision_recall_f
 
@@ -37,6 +37,8 @@ def drawn(height: int, width: int) -> tuple[NDArray[np.float64], NDArray[np.bool
 
 def one_by_one(soft: NDArray[np.float64], truth: NDArray[np.bool_], distance: float) -> NDArray[np.int64]:
     """The counts, one threshold after the other."""
+    from skimage.morphology import thin
+
     lines = np.argwhere(thin(truth))
     tree, radius = KDTree(lines), distance * np.hypot(*soft.shape)
     rows = []
@@ -63,6 +65,9 @@ def main(words: list[str] | None = None) -> int:
     ours = boundary_counts(soft, [truth], options.distance)
     best = precision_recall_f(ours)[2].max()
     print(f"{options.height} x {options.width}, {ours[1, 0]} true pixels, best F {best:.3f}")
+    if find_spec("skimage") is None:
+        print("  scikit-image is not installed: whether the bar holds is not checked.")
+        return 0
     np.testing.assert_array_equal(ours, one_by_one(soft, truth, options.distance))
     sides = {
         "ours": lambda: boundary_counts(soft, [truth], options.distance),

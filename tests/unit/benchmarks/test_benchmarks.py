@@ -21,6 +21,7 @@ TINY = {
     "intervals": ["--draws", "5"],
     "checking": ["--images", "2", "--size", "24", "32", "--repeats", "1", "--flips", "2", "--zeroed", "2"],
     "agreement": [],
+    "boundaries": ["--height", "24", "--width", "32", "--repeats", "1"],
     "checking_images": ["--size", "24", "32", "--threads", "1", "--only", "PNG"],
     "k_centre": ["--images", "300", "--width", "4", "--labelled", "5", "--picks", "20", "--peer-picks", "10"],
     "learning": [
