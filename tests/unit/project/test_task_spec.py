@@ -111,7 +111,7 @@ def test_the_old_name_of_the_stride_is_read_on_the_command_line_and_in_a_file(tm
 def test_metrics_are_chosen_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "tasks.toml").write_text("[saliency]\nmetrics = { IoU = { eight_bit = true } }\n")
     rows = [*task_rows(tmp_path / "tasks.toml"), task_row('saliency:metrics={"IoU":{"eight_bit":true}}')]
-    assert [vars(TaskDef.of(row).metrics["IoU"]) for row in rows] == [{"eight_bit": True}] * 2
+    assert [TaskDef.of(row).metrics["IoU"].eight_bit for row in rows] == [True] * 2
 
 
 @pytest.mark.parametrize(

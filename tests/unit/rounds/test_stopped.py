@@ -87,7 +87,10 @@ def test_a_disk_that_refuses_predictions_is_no_fault_of_theirs(project, monkeypa
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"backbone": {"name": "vit_tiny_patch16_224", "pretrained": False}}, "does not accept images of 32x64"),
+        (
+            {"backbone": {"name": "swin_s3_tiny_224", "pretrained": False}},
+            "does not accept images of 32x64",
+        ),
         ({"train": {"device": "cuda"}}, "no device 'cuda'"),
     ],
 )
