@@ -188,8 +188,8 @@ BAD_RECIPES = {
     ),
     "[network]": (
         "[network]\nname = 'padnet'",
-        "There is no nets plug-in 'padnet'.\n  Did you mean 'pad_net'? labelgrid/nets has: aspp_heads, mtan, mti_net, pad_net, segnet, "
-        "shared_heads; ",
+        "There is no nets plug-in 'padnet'.\n  Did you mean 'pad_net'? labelgrid/nets has: aspp_heads, mtan, mti_net, "
+        "pad_net, segnet, shared_heads; ",
     ),
 }
 
