@@ -37,11 +37,13 @@ class MtanArrays:
         root: the folder of the layout.
         names: the image ids, `SPLIT/N`, in the order of their numbers.
         axes: the directions of the axes in the files of normals.
+        one_labelling: whether there is one number of classes, as in NYUv2, whose depth is in metres.
     """
 
     root: Path
     names: tuple[str, ...] = field(repr=False)
     axes: str
+    one_labelling: bool
 
     def images(self) -> Sequence[str]:
         """The image ids: `SPLIT/N`."""
@@ -71,11 +73,6 @@ class MtanArrays:
             return None
         path = self._file(image_id, _FOLDERS[task.kind](self, task))
         return _READERS[task.kind](self, path, task) if path.is_file() else None
-
-    @property
-    def one_labelling(self) -> bool:
-        """Whether there is one number of classes, as in NYUv2, whose depth is in metres."""
-        return any((self.root / split / "label").is_dir() for split in SPLITS)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of `train` and `val`."""
@@ -108,7 +105,8 @@ def build(root: Path | str, axes: str = "x right, y up, z toward the camera") ->
             where=str(root),
             next_step="Check the path.",
         )
-    return MtanArrays(Path(root), names, axes)
+    one_labelling = any((Path(root) / split / "label").is_dir() for split in SPLITS)
+    return MtanArrays(Path(root), names, axes, one_labelling)
 
 
 def check(root: Path | str) -> list[str]:
