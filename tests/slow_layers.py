@@ -1,8 +1,10 @@
-"""Layers written out in float64 NumPy, for tests that compare networks with them."""
+"""Layers written out in float64, for tests that compare networks with them."""
 
 from collections.abc import Mapping
 
 import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 def convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None = None, stride: int = 1) -> np.ndarray:
@@ -28,3 +30,27 @@ def normalised(x: np.ndarray, state: Mapping[str, np.ndarray], name: str) -> np.
     )
     found: np.ndarray = (x - mean) / np.sqrt(var + 1e-5) * weight + bias
     return found
+
+
+class Layers:
+    """Runs the layers of a network from its tensors alone. In training, batch norm takes the batch's own moments."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.state, self.training = network.state_dict(), network.training
+
+    def convolve(self, x: Tensor, name: str) -> Tensor:
+        weight = self.state[f"{name}.weight"]
+        return functional.conv2d(x, weight, self.state.get(f"{name}.bias"), padding=weight.shape[-1] // 2)
+
+    def normalise(self, x: Tensor, name: str) -> Tensor:
+        weight, bias, mean, variance = (
+            self.state[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        if self.training:
+            mean = x.mean((0, 2, 3), keepdim=True)
+            variance = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
+        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+
+    def layer(self, x: Tensor, name: str) -> Tensor:
+        """A convolution, batch norm and ReLU in sequence."""
+        return self.normalise(self.convolve(x, f"{name}.0"), f"{name}.1").clamp(min=0)

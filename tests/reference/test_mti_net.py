@@ -10,26 +10,18 @@ from labelgrid.nets.blocks import known_prediction
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
 from tests.network_laws import TASKS, images, known, made
+from tests.slow_layers import Layers
 
 COVERS = ["labelgrid.nets.mti_net", "labelgrid.nets.propagation"]
 NAMES = list(TASKS)
 
 
-class Slow:
-    """Layers by the names of their tensors, in evaluation mode."""
+class Slow(Layers):
+    """The network's equations."""
 
     def __init__(self, network: torch.nn.Module, source: bool, features: bool) -> None:
-        self.state, self.source, self.features = network.state_dict(), source, features
-
-    def convolve(self, x: Tensor, name: str) -> Tensor:
-        weight = self.state[f"{name}.weight"]
-        return functional.conv2d(x, weight, self.state.get(f"{name}.bias"), padding=weight.shape[-1] // 2)
-
-    def normalise(self, x: Tensor, name: str) -> Tensor:
-        weight, bias, mean, variance = (
-            self.state[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
+        super().__init__(network)
+        self.source, self.features = source, features
 
     def block(self, x: Tensor, name: str) -> Tensor:
         inner = self.normalise(self.convolve(x, f"{name}.conv1"), f"{name}.bn1").clamp(min=0)
@@ -37,9 +29,6 @@ class Slow:
         if f"{name}.downsample.0.weight" in self.state:
             x = self.normalise(self.convolve(x, f"{name}.downsample.0"), f"{name}.downsample.1")
         return (inner + x).clamp(min=0)
-
-    def embed(self, x: Tensor, name: str) -> Tensor:
-        return self.normalise(self.convolve(x, f"{name}.0"), f"{name}.1").clamp(min=0)
 
     def propagate(self, features: Raw, name: str) -> Raw:
         joined = torch.cat([features[n] for n in NAMES], 1)
@@ -94,11 +83,11 @@ class Slow:
             }
             initial = {n: self.convolve(coarser[n], f"{here}.initial.{n}.convolution") for n in NAMES}
             predicted = {n: TASKS[n].activate(initial[n]) for n in NAMES}
-            plain = {n: self.embed(predicted[n], f"{here}.embed.{n}") for n in NAMES}
+            plain = {n: self.layer(predicted[n], f"{here}.embed.{n}") for n in NAMES}
             sources = dict(plain)
             for n, target in labels.items():
                 value, valid = known_prediction(TASKS[n], target, (size[0], size[1]))
-                sources[n] = self.embed(torch.where(valid, value.double(), predicted[n]), f"{here}.embed.{n}")
+                sources[n] = self.layer(torch.where(valid, value.double(), predicted[n]), f"{here}.embed.{n}")
             refined.append(self.distil(coarser if self.features else plain, sources, f"{here}.distil"))
             initials.append(initial)
         size = levels[0].shape[-2:]
@@ -107,8 +96,7 @@ class Slow:
             whole = torch.cat(
                 [functional.interpolate(scale[n], size=size, mode="bilinear") for scale in refined[::-1]], 1
             )
-            body = self.normalise(self.convolve(whole, f"final_bodies.{n}.0"), f"final_bodies.{n}.1").clamp(min=0)
-            finals[n] = self.convolve(body, f"final.{n}.convolution")
+            finals[n] = self.convolve(self.layer(whole, f"final_bodies.{n}"), f"final.{n}.convolution")
         return finals, initials[::-1]
 
 

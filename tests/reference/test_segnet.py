@@ -6,38 +6,19 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from labelgrid.nets import mtan, segnet
 from labelgrid.nets.network import Network
 from tests.network_laws import TASKS
+from tests.slow_layers import Layers
 
-COVERS = ["labelgrid.nets.unpooling"]
+COVERS = ["labelgrid.nets.one_stage", "labelgrid.nets.unpooling"]
 #: Layers of each stage of the encoder, finest first; of the decoder, as many but for the first stage's.
 LAYERS = (2, 2, 3, 3, 3)
 
 
-class Slow:
-    """Runs the layers of a network from its tensors alone. In training, batch norm takes the batch's own moments."""
-
-    def __init__(self, network: nn.Module) -> None:
-        self.state, self.training = network.state_dict(), network.training
-
-    def convolve(self, x: Tensor, name: str) -> Tensor:
-        weight = self.state[f"{name}.weight"]
-        return functional.conv2d(x, weight, self.state[f"{name}.bias"], padding=weight.shape[-1] // 2)
-
-    def normalise(self, x: Tensor, name: str) -> Tensor:
-        weight, bias, mean, variance = (
-            self.state[f"{name}.{part}"].view(1, -1, 1, 1) for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        if self.training:
-            mean = x.mean((0, 2, 3), keepdim=True)
-            variance = ((x - mean) ** 2).mean((0, 2, 3), keepdim=True)
-        return (x - mean) / (variance + 1e-5).sqrt() * weight + bias
-
-    def layer(self, x: Tensor, name: str) -> Tensor:
-        return self.normalise(self.convolve(x, f"{name}.0"), f"{name}.1").clamp(min=0)
+class Slow(Layers):
+    """The networks' equations."""
 
     def rest(self, x: Tensor, name: str, count: int) -> Tensor:
         for i in range(count):
