@@ -23,6 +23,7 @@ FOLDERS: dict[str, frozenset[str]] = {
     "nets": frozenset(
         {
             "network",
+            "one_stage",
             "backbones",
             "blocks",
             "distillation",

@@ -13,11 +13,8 @@ from torchvision.models.segmentation.deeplabv3 import ASPP
 
 from labelgrid.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict
-from labelgrid.nets.dropout import ChannelDropout
-from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
 
@@ -55,7 +52,7 @@ class NormOfMeans(nn.BatchNorm2d):
         return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
-class AsppHeads(Network):
+class AsppHeads(OneStage):
     """Encoder, then for each task ASPP, a 3×3 convolution, batch norm, ReLU, dropout and a 1×1 convolution.
 
     `Features.shared` is the encoder's coarsest map.
@@ -64,28 +61,8 @@ class AsppHeads(Network):
     """
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
-        self.bodies = nn.ModuleDict({name: _body(encoder.channels, options) for name in tasks})
-        self.last = nn.ModuleDict(
-            {name: Predict(options.width, task.channels, options.dropout, "final") for name, task in tasks.items()}
-        )
-
-    def encode(self, image: Tensor) -> Features:
-        """Run the encoder."""
-        features: Features = self.encoder(image)
-        return features
-
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Run the heads; known labels are ignored."""
-        shared = self.dropout(features.shared)
-        task_features = {name: body(shared) for name, body in self.bodies.items()}
-        return Output((), self.predict(task_features), features, task_features)
-
-    def predict(self, task_features: Raw) -> Raw:
-        """Run the heads' dropout and last convolution."""
-        return {name: self.last[name](x) for name, x in task_features.items()}
+        bodies = nn.ModuleDict({name: _body(encoder.channels, options) for name in tasks})
+        super().__init__(tasks, encoder, encoder.channels, bodies, options.width, options)
 
 
 def _body(inputs: int, options: Options) -> nn.Sequential:

@@ -104,11 +104,6 @@ class MtiNet(Network):
         )
         self.final = nn.ModuleDict({n: Predict(total, t.channels, options.dropout, "final") for n, t in tasks.items()})
 
-    def encode(self, image: Tensor) -> Features:
-        """Run the encoder."""
-        features: Features = self.encoder(image)
-        return features
-
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
         levels: list[Tensor] = [drop(level) for drop, level in zip(self.dropout, features.levels, strict=True)]

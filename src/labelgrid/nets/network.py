@@ -113,8 +113,9 @@ class Network(nn.Module):
     encoder: nn.Module
 
     def encode(self, image: Tensor) -> Features:
-        """Run the encoder."""
-        raise NotImplementedError
+        """Run the encoder; a network whose features are not what `encoder` returns overrides this."""
+        features: Features = self.encoder(image)
+        return features
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run everything after the encoder, including the initial heads' dropout."""

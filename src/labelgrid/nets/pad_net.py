@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, bottlenecks, with_known
@@ -64,11 +64,6 @@ class PadNet(Network):
         self.distil = Distil(list(tasks), width, options.gate)
         self.final_bodies = nn.ModuleDict({n: bottlenecks(width, width) for n in tasks})
         self.final = nn.ModuleDict({n: Predict(width, t.channels, rate, "final") for n, t in tasks.items()})
-
-    def encode(self, image: Tensor) -> Features:
-        """Run the encoder."""
-        features: Features = self.encoder(image)
-        return features
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run both stages. A task's own feature does not depend on its own label; its messages use the others'."""

@@ -8,15 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor, nn
-
 from labelgrid.config import check_ranges
-from labelgrid.nets.blocks import Predict
-from labelgrid.nets.dropout import ChannelDropout
-from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.nets.unpooling import EncoderDecoder, heads, initialise
-from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
 
@@ -40,7 +35,7 @@ class Options:
         check_ranges(self, width=(1, WIDEST // 8))
 
 
-class SegNet(Network):
+class SegNet(OneStage):
     """Encoder and decoder, then for each task a 3×3 convolution, dropout and a 1×1 convolution.
 
     `Features.shared` is the decoder's last map [b, width, h, w], since all tasks are predicted from it; the decoder
@@ -55,30 +50,9 @@ class SegNet(Network):
     """
 
     def __init__(self, tasks: Mapping[str, Task], options: Options) -> None:
-        super().__init__()
         width = options.width
-        self.encoder = EncoderDecoder(width)
-        self.dropout = ChannelDropout(options.encoder_dropout, width, "encoder")
-        self.bodies = heads(width, tasks)
-        self.last = nn.ModuleDict(
-            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
-        )
+        super().__init__(tasks, EncoderDecoder(width), width, heads(width, tasks), width, options)
         initialise(self)
-
-    def encode(self, image: Tensor) -> Features:
-        """Run the encoder and the decoder."""
-        features: Features = self.encoder(image)
-        return features
-
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Run the heads; known labels are ignored."""
-        shared = self.dropout(features.shared)
-        task_features = {name: body(shared) for name, body in self.bodies.items()}
-        return Output((), self.predict(task_features), features, task_features)
-
-    def predict(self, task_features: Raw) -> Raw:
-        """Run the heads' dropout and last convolution."""
-        return {name: self.last[name](x) for name, x in task_features.items()}
 
 
 def build(tasks: Mapping[str, Task], encoder: object, options: Options) -> SegNet:

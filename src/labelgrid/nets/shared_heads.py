@@ -8,15 +8,12 @@ all tasks reduces these first.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
 from labelgrid.config import check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict
-from labelgrid.nets.dropout import ChannelDropout
-from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.nets.one_stage import OneStage
 from labelgrid.nets.options import WIDEST, Rate
-from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
 
 
@@ -42,41 +39,21 @@ class Options:
         check_ranges(self, width=(0, WIDEST), kernel=(1, 63))
 
 
-class SharedHeads(Network):
+class SharedHeads(OneStage):
     """Encoder, then for each task a convolution, batch norm, ReLU, dropout and a 1×1 convolution.
 
     Source: Vandenhende et al. 2021, the multi-task baseline; MTPSL section 3.1.
     """
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
-        super().__init__()
-        self.encoder = encoder
         width = options.width or encoder.channels
-        self.dropout = ChannelDropout(options.encoder_dropout, encoder.channels, "encoder")
-        self.bodies = nn.ModuleDict({name: self._body(encoder.channels, width, options.kernel) for name in tasks})
-        self.last = nn.ModuleDict(
-            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
-        )
+        bodies = nn.ModuleDict({name: self._body(encoder.channels, width, options.kernel) for name in tasks})
+        super().__init__(tasks, encoder, encoder.channels, bodies, width, options)
 
     @staticmethod
     def _body(inputs: int, width: int, kernel: int) -> nn.Sequential:
         convolution = nn.Conv2d(inputs, width, kernel, padding=kernel // 2)
         return nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
-
-    def encode(self, image: Tensor) -> Features:
-        """Run the encoder."""
-        features: Features = self.encoder(image)
-        return features
-
-    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
-        """Run the heads; known labels are ignored."""
-        fused = self.dropout(features.shared)
-        task_features = {name: body(fused) for name, body in self.bodies.items()}
-        return Output((), self.predict(task_features), features, task_features)
-
-    def predict(self, task_features: Raw) -> Raw:
-        """Run the heads' dropout and last convolution."""
-        return {name: self.last[name](x) for name, x in task_features.items()}
 
 
 def build(tasks: Mapping[str, Task], encoder: Callable[..., Encoder], options: Options) -> SharedHeads:

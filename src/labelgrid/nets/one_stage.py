@@ -1,0 +1,64 @@
+"""Networks with one stage: each task is predicted once, from the shared map, so that known labels have no effect."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import nn
+
+from labelgrid.nets.blocks import Predict
+from labelgrid.nets.dropout import ChannelDropout
+from labelgrid.nets.network import Features, Network, Output, Raw
+from labelgrid.pixel.target import Target
+from labelgrid.tasks.task import Task
+
+
+class Rates(Protocol):
+    """The options of dropout: before each head's last convolution, and on the shared map."""
+
+    @property
+    def dropout(self) -> float:
+        """The rate before each head's last convolution."""
+
+    @property
+    def encoder_dropout(self) -> float:
+        """The rate on the shared map."""
+
+
+class OneStage(Network):
+    """Encoder, then for each task a body, dropout and a 1×1 convolution.
+
+    Args:
+        tasks: by name.
+        encoder: returns `Features`.
+        channels: of the shared map.
+        bodies: each task's layers, from the shared map to its features.
+        width: channels of the bodies' features.
+        options: the rates of dropout.
+    """
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Task],
+        encoder: nn.Module,
+        channels: int,
+        bodies: nn.ModuleDict,
+        width: int,
+        options: Rates,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.dropout = ChannelDropout(options.encoder_dropout, channels, "encoder")
+        self.bodies = bodies
+        self.last = nn.ModuleDict(
+            {name: Predict(width, task.channels, options.dropout, "final") for name, task in tasks.items()}
+        )
+
+    def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
+        """Run the heads; known labels are ignored."""
+        shared = self.dropout(features.shared)
+        task_features = {name: body(shared) for name, body in self.bodies.items()}
+        return Output((), self.predict(task_features), features, task_features)
+
+    def predict(self, task_features: Raw) -> Raw:
+        """Run the heads' dropout and last convolution."""
+        return {name: self.last[name](x) for name, x in task_features.items()}
