@@ -1,7 +1,7 @@
 """The laws of every data set layout, each with a wrong layout that breaks it.
 
 `tests/layouts` writes a synthetic data set in each layout, one file per layout: `LAYOUT` is the layout's name,
-`lay_out` writes the files.
+`lay_out` writes the files. `ROWS` are its tasks, of which the last has a missing label; by default semseg and depth.
 """
 
 import importlib
@@ -20,9 +20,10 @@ from labelgrid.data.dataset import Dataset
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError
+from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.contracts import wrong_sources
-from tests.support import Made, make_dataset
+from tests.support import Made, make_dataset, task_rows
 
 LAYOUTS = sorted(path.stem for path in Path(__file__).parents[1].glob("layouts/*.py"))
 
@@ -32,18 +33,19 @@ class Case:
     """A data set in a layout.
 
     Args:
-        made: the data set; root: its folder; missing: the image and task without a label.
+        made: the data set; rows: its tasks; root: its folder; missing: the image and task without a label.
         dataset: what the layout's plug-in builds.
     """
 
     made: Made
+    rows: tuple[TaskRow, ...]
     root: Path
     missing: tuple[int, str]
     dataset: Dataset
 
     @property
     def tasks(self) -> dict[str, TaskDef]:
-        return definitions(list(self.made.rows))
+        return definitions(self.rows)
 
     @property
     def names(self) -> list[str]:
@@ -88,7 +90,7 @@ def labels_are_those_that_were_laid_out(case: Case) -> None:
             label, truth = case.dataset.label(name, task), task.read(case.made.label(own, task.name))
             if label is not None:
                 assert (label.valid == truth.valid).all()
-                assert np.allclose(label.value[label.valid], truth.value[truth.valid], atol=1e-3)
+                assert np.allclose(label.value[label.valid], truth.value[truth.valid], atol=3e-3)
 
 
 def splits_are_disjoint_and_of_the_images(case: Case) -> None:
@@ -110,7 +112,7 @@ def it_is_the_same_in_another_process(case: Case) -> None:
 
 
 def a_damaged_image_is_an_error_of_its_own(case: Case) -> None:
-    for path in (*case.root.rglob("*.jpg"), *case.root.rglob("image/*.npy")):
+    for path in (*case.root.rglob("*.jpg"), *case.root.rglob("image/*.npy"), *case.root.rglob("*_leftImg8bit.png")):
         path.write_bytes(b"no image")
     with pytest.raises(ImageError):
         case.dataset.image(case.names[0])
@@ -138,9 +140,12 @@ def examples(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) ->
 
 
 def case_of(name: str, folder: Path) -> Case:
-    made = make_dataset(folder / "made", n=4, size=[(16, 24), (12, 20)], tasks=("semseg", "depth"))
-    layout(name).lay_out(made, folder / "root", made.label(made.names[1], "depth"))
-    return Case(made, folder / "root", (1, "depth"), plugins.resolve("data", layout(name).LAYOUT)(folder / "root"))
+    here = layout(name)
+    rows = getattr(here, "ROWS", task_rows(("semseg", "depth")))
+    made = make_dataset(folder / "made", n=4, size=[(16, 24), (12, 20)], tasks=[row.name for row in rows])
+    here.lay_out(made, folder / "root", made.label(made.names[1], rows[-1].name))
+    dataset = plugins.resolve("data", here.LAYOUT)(folder / "root")
+    return Case(made, rows, folder / "root", (1, rows[-1].name), dataset)
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

@@ -6,20 +6,20 @@ Below the root: `images/`, `segmentation/` (0 = not labelled, 1 to 40), `depth/`
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.data.splits import lacking, read_splits
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.files import read_text
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, classes, depth, normals
 from labelgrid.labels.formats.files import one_channel, samples
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
 
 LAYOUT = """\
 images/ID.jpg          RGB images (or .png)
@@ -75,18 +75,7 @@ class Nyud:
         Raises:
             ImageError: a split names an image that does not exist.
         """
-        return {path.stem: self._split(path) for path in sorted((self.root / "gt_sets").glob("*.txt"))}
-
-    def _split(self, path: Path) -> list[str]:
-        ids = read_text(path).split()
-        missing = [name for name in ids if name not in self.names]
-        if missing:
-            images = counted(len(missing), "image of the split does", "images of the split do")
-            raise ImageError(
-                f"{images} not exist, the first is '{missing[0]}'.",
-                where=str(path),
-            )
-        return [self.names[name] for name in ids]
+        return read_splits(self.root / "gt_sets", self.names)
 
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:
@@ -116,10 +105,7 @@ def check(root: Path | str) -> list[str]:
     except ImageError as error:
         faults.append(f"{error.where}: {error.what}")
     for folder in FOLDERS.values():
-        missing = [name for name in source.names if not _file(source.root / folder, name)]
-        if missing:
-            images = counted(len(source.names), "image has", "images have")
-            faults.append(f"{len(missing)} of {images} no {folder}, the first is {missing[0]}.")
+        faults += lacking(source.names, folder, partial(_file, source.root / folder))
     return faults
 
 

@@ -1,0 +1,82 @@
+"""Cityscapes as published, on a made copy of the layout; the expected values are written out here."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.data import cityscapes
+from labelgrid.errors import EmptyLabelError, ImageError, LabelError
+from labelgrid.project.task_spec import task_rows_of
+from labelgrid.tasks.task import TaskDef, definitions
+
+TASKS = definitions(task_rows_of(cityscapes.TASKS, Path()))
+NAME = "train/aachen/aachen_000000_000019_leftImg8bit.png"
+
+
+def save(root: Path, name: str, array: np.ndarray) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), array)
+    return path
+
+
+def make(root: Path, numbers: np.ndarray | None = None) -> cityscapes.Cityscapes:
+    save(root, f"leftImg8bit/{NAME}", np.zeros((2, 3, 3), np.uint8))
+    save(root, "leftImg8bit/val/ulm/ulm_000000_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))
+    if numbers is None:
+        numbers = np.array([[7, 33, 0], [255, 26, 18]], np.uint8)
+    save(root, "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png", numbers)
+    steps = np.array([[0, 1, 257], [129, 65535, 2]], np.uint16)
+    save(root, "disparity/train/aachen/aachen_000000_000019_disparity.png", steps)
+    return cityscapes.build(root)
+
+
+def task(**options: object) -> TaskDef:
+    return definitions(task_rows_of({"semseg": {**cityscapes.TASKS["semseg"], **options}}, Path()))["semseg"]
+
+
+def test_images_and_splits_are_by_folder(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    other = "val/ulm/ulm_000000_000019_leftImg8bit.png"
+    assert source.images() == (NAME, other) and source.splits() == {"train": [NAME], "val": [other]}
+    assert cityscapes.check(tmp_path) == [
+        f"1 of 2 images have no {what}, the first is {other}." for what in ("gtFine", "disparity")
+    ]
+
+
+def test_classes_are_the_nineteen(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    label = source.label(NAME, TASKS["semseg"])
+    assert label is not None and label.valid.tolist() == [[True, True, False], [False, True, False]]
+    assert label.value[label.valid][:, 0].tolist() == [0, 18, 13] and label.value.dtype == np.int64
+    merged = source.label(NAME, task(merge={"bicycle": "car"}))
+    assert merged is not None and merged.value[label.valid][:, 0].tolist() == [0, 13, 13]
+
+
+def test_disparity_is_in_pixels(tmp_path: Path) -> None:
+    label = make(tmp_path).label(NAME, TASKS["depth"])
+    assert label is not None and label.valid.tolist() == [[False, False, True], [True, True, True]]
+    np.testing.assert_allclose(label.value[label.valid][:, 0], [1, 0.5, 65534 / 256, 1 / 256])
+
+
+def test_wrong_files_and_tasks_are_refused_by_name(tmp_path: Path) -> None:
+    source = make(tmp_path, np.full((2, 3), 4, np.uint8))
+    with pytest.raises(EmptyLabelError, match="no number is one of the 19 classes'"):
+        source.label(NAME, TASKS["semseg"])
+    with pytest.raises(LabelError, match=r"(?s)up to 34.*gtFine_labelIds"):
+        make(tmp_path, np.full((2, 3), 34, np.uint8)).label(NAME, TASKS["semseg"])
+    few = definitions(task_rows_of({"semseg": {"classes": ["a", "b"]}, "depth": {}}, Path()))
+    with pytest.raises(LabelError, match="Cityscapes has 19 classes; the task 'semseg' has 2"):
+        source.label(NAME, few["semseg"])
+    with pytest.raises(LabelError, match="disparity=true"):
+        source.label(NAME, few["depth"])
+    path = save(tmp_path, "disparity/train/aachen/aachen_000000_000019_disparity.png", np.ones((2, 3), np.uint8))
+    with pytest.raises(LabelError, match=r"16-bit PNG; this one is 2x3 uint8"):
+        source.label(NAME, TASKS["depth"])
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(LabelError, match=r"(?s)cut short.*disparity\.png"):
+        source.label(NAME, TASKS["depth"])
+    with pytest.raises(ImageError):
+        cityscapes.build(tmp_path / "gtFine")
