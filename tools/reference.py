@@ -124,6 +124,8 @@ def _kind_row(name: str, spec: Any, text: str | None) -> Row:
 def _plugin_text(name: str, module: ModuleType) -> str:
     first, _, rest = str(getdoc(module)).partition("\n")
     text = f"### {name}\n\n`{name}`: {first}\n{rest.rstrip()}".rstrip() + "\n"
+    if layout := getattr(module, "LAYOUT", ""):
+        text += f"\nWhere to get it: {module.ORIGIN}.\n\n```text\n{layout}```\n"
     rows = option_rows(module.Options) if hasattr(module, "Options") else []
     return text + (f"\n{table(('key', 'default', 'meaning'), rows)}" if rows else "")
 

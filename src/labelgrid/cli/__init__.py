@@ -77,7 +77,7 @@ def with_trust(command: Callable[..., Any]) -> Callable[..., Any]:
 
 for part in (grid, exchange, corrections, model, showing, study, sets):
     part.register(app)
-for info in app.registered_commands:
+for info in (*app.registered_commands, *sets.data.registered_commands):
     if info.callback and info.callback not in WITHOUT_PLUG_INS:
         info.callback = with_trust(info.callback)
 

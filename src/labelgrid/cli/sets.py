@@ -1,14 +1,24 @@
 """Commands on data sets: render one, and draw sheets of images with their labels."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson
 from labelgrid.errors import command, with_unchanged
-from labelgrid.words import counted
+from labelgrid.words import counted, listed
+
+if TYPE_CHECKING:
+    from labelgrid.project.dataset_check import Contents
+
+Root = Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)]
+Tasks = Annotated[Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")]
+#: The faults that `data check` prints.
+FAULTS = 20
 
 
 @with_unchanged("Rendered scenes are kept.")
@@ -41,10 +51,10 @@ def scenes(
 
 
 def sheet(
-    root: Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)],
+    root: Root,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
     format: Annotated[str, typer.Option(help="The data set's layout; see `labelgrid list data`.")] = "folder",
-    tasks: Annotated[Path | None, typer.Option(help="A TOML file of tasks; ROOT/tasks.toml by default.")] = None,
+    tasks: Tasks = None,
     count: Annotated[int, typer.Option(help="Number of images, spread evenly over the data set.", min=1)] = 12,
 ) -> None:
     """Draw images of a data set beside their labels: one row per image, one column per task.
@@ -52,22 +62,111 @@ def sheet(
     Example: [bold]labelgrid sheet rooms --out sheet.png[/]
     """
     from labelgrid import plugins
-    from labelgrid.errors import UsageError
-    from labelgrid.project.task_spec import task_rows
+    from labelgrid.project.dataset_check import tasks_of
     from labelgrid.scenes.sheet import contact_sheet
-    from labelgrid.tasks.task import definitions
 
-    if out.resolve().is_relative_to(root.resolve()):
-        raise UsageError(f"{out} is inside the data set, which must not be changed.", next_step="Name another path.")
+    _refuse_inside(out, root)
     source = plugins.create("data", format, root)
-    image_ids = list(source.images())
-    count = min(count, len(image_ids))
-    chosen = [image_ids[index * len(image_ids) // count] for index in range(count)]
-    contact_sheet(source, definitions(task_rows(tasks or root / "tasks.toml")), chosen, out)
+    image_ids = source.images()
+    chosen = _spread(image_ids, count)
+    contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
     screen.say(f"Wrote {out}: {len(chosen)} of {counted(len(image_ids), 'image')}.")
+
+
+def check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")],
+    root: Root,
+    tasks: Tasks = None,
+    count: Annotated[
+        int | None, typer.Option(help="Read so many images, spread evenly over the data set, not all.", min=1)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A PNG file for a sheet of 12 images with their labels.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Read the images and labels of a data set: say what is there, which values, and what is wrong; exits with 1 if so.
+
+    Example: [bold]labelgrid data check folder rooms --out sheet.png[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid import plugins
+    from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
+    from labelgrid.scenes.sheet import contact_sheet
+
+    if out:
+        _refuse_inside(out, root)
+    source = plugins.create("data", name, root)
+    definitions = tasks_of(source, root, tasks)
+    chosen = _spread(source.images(), count or len(source.images()))
+    with screen.Bar() as bar:
+        found = contents(source, definitions, chosen, layout_faults(name, root), bar)
+    if json:
+        screen.as_json(asdict(found))
+    else:
+        _show(found)
+    wrong = {fault.cell.image_id for fault in found.faults if fault.cell}
+    sound = [image_id for image_id in chosen if image_id not in wrong]
+    if out and sound:
+        contact_sheet(source, definitions, _spread(sound, 12), out)
+        screen.note(f"Wrote {out}.")
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def layout(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")],
+) -> None:
+    """Print the layout of a data set: where to get it, and which files it has.
+
+    Example: [bold]labelgrid data layout nyud[/]
+    """
+    from labelgrid import plugins
+
+    module = plugins.module("data", name)
+    screen.say(plugins.describe("data").get(name) or (module.__doc__ or "").strip().partition("\n")[0])
+    screen.say(f"Where to get it: {getattr(module, 'ORIGIN', 'not said')}\n")
+    screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
+
+
+data = typer.Typer(help="Check a data set, or print the layout of one.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     for each in (scenes, sheet):
         app.command()(each)
+    data.command()(check)
+    data.command()(layout)
+    app.add_typer(data, name="data")
+
+
+def _refuse_inside(out: Path, root: Path) -> None:
+    from labelgrid.errors import UsageError
+
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{out} is inside the data set, which must not be changed.", next_step="Name another path.")
+
+
+def _spread(image_ids: Sequence[str], count: int) -> list[str]:
+    """So many of the images, or all, spread evenly."""
+    count = min(count, len(image_ids))
+    return [image_ids[index * len(image_ids) // count] for index in range(count)]
+
+
+def _show(found: "Contents") -> None:
+    images = f"{found.read:,} of {counted(found.images, 'image')}"
+    splits = ", ".join(f"{name} {count:,}" for name, count in found.splits.items()) or "none"
+    sizes = listed([f"{size} ({count:,})" for size, count in found.sizes.items()], 5)
+    screen.say(f"Read {images}, of the sizes {sizes}. Splits: {splits}.")
+    columns = ["task", "kind", "labels", "missing", "empty", "wrong", "valid, %", "values"]
+    rows = [
+        [name, one.kind, one.labels, one.missing, one.empty, one.damaged, 100 * one.valid, one.values]
+        for name, one in found.tasks.items()
+    ]
+    screen.table("", columns, rows)
+    for text in found.layout:
+        screen.say(text)
+    for fault in found.faults[:FAULTS]:
+        screen.say(str(fault))
+    if len(found.faults) > FAULTS:
+        screen.say(f"... and {len(found.faults) - FAULTS:,} more; --json lists all.")

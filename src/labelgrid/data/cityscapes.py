@@ -1,7 +1,4 @@
-"""Reads Cityscapes as published (Cordts et al. 2016): 19 classes and disparity, at 1024x2048.
-
-Below the root: `leftImg8bit/`, `gtFine/` and `disparity/`, each with SPLIT/CITY/.
-"""
+"""Reads Cityscapes as published (Cordts et al. 2016): 19 classes and disparity, at 1024x2048."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +17,10 @@ from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
 
+ORIGIN = (
+    "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, "
+    "disparity_trainvaltest.zip"
+)
 LAYOUT = """\
 leftImg8bit/SPLIT/CITY/ID_leftImg8bit.png        RGB images
 gtFine/SPLIT/CITY/ID_gtFine_labelIds.png         8 bits: 19 of the 34 numbers are classes, the others not labelled
@@ -77,6 +78,10 @@ class Cityscapes:
         """The image ids of each split, by their folders."""
         names = sorted({name.partition("/")[0] for name in self.names})
         return {split: [name for name in self.names if name.startswith(f"{split}/")] for split in names}
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`."""
+        return TASKS
 
 
 def label_file(root: Path, kind: str, image_id: str) -> Path | None:

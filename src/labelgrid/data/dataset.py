@@ -1,7 +1,7 @@
 """Defines the interfaces of data sources: images, labels, splits and weights."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,14 @@ class Dataset(Source, Protocol):
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each named split; empty if the data set has no splits."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A data set that knows its tasks."""
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tasks that its labels are for, as the tables of a file of tasks."""
 
 
 @runtime_checkable

@@ -1,15 +1,14 @@
-"""Reads plain folders as a data set: images of any size, and any labels of them.
-
-Below the root: `images/PATH.jpg`, `labels/TASK/PATH.png`, `splits/NAME.txt`.
-"""
+"""Reads plain folders as a data set: images of any size, and any labels of them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.config import read_toml
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.images import read_image
@@ -18,10 +17,12 @@ from labelgrid.labels.naming import shortened, stem, whole_names
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
 
+ORIGIN = "your own images and labels, or `labelgrid scenes`"
 LAYOUT = """\
 images/PATH.jpg             images of any sizes, in any sub-folders (jpg, png, webp, heic, …)
 labels/TASK/PATH.png        the label of images/PATH.jpg for a task; any may be missing
 labels/TASK/PATH.jpg.png    the same, where images of one folder differ in their extension alone
+tasks.toml                  optional: the tasks, a table each
 splits/NAME.txt             optional: the images of a split, one path below images/ a line
 """
 
@@ -74,6 +75,15 @@ class FolderDataset:
                     where=str(self.root / "splits" / f"{split}.txt"),
                 )
         return splits
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`: the tables of `tasks.toml`, none if there is no such file.
+
+        Raises:
+            RecipeError: the file is no TOML.
+        """
+        path = self.root / "tasks.toml"
+        return read_toml(path) if path.is_file() else {}
 
 
 def build(root: Path | str, images: str = "images", labels: str = "labels") -> FolderDataset:

@@ -1,8 +1,4 @@
-"""Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN (Liu et al. 2019), which MTPSL also uses.
-
-Below the root: `train/` and `val/`, with `image/`, `label/` (Cityscapes: `label_7/` and others), `depth/` and, for
-NYUv2, `normal/`; in each of them `0.npy`, `1.npy`, …
-"""
+"""Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN (Liu et al. 2019), which MTPSL also uses."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +15,7 @@ from labelgrid.labels.formats.files import one_channel, samples, shape_text, som
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
 
+ORIGIN = "linked in the README of https://github.com/lorenmt/mtan"
 LAYOUT = """\
 SPLIT/image/N.npy      RGB [h, w, 3], 0 to 1; N from 0, SPLIT is train or val
 SPLIT/label/N.npy      NYUv2: classes [h, w], -1 = not labelled
@@ -27,6 +24,21 @@ SPLIT/depth/N.npy      [h, w, 1], 0 = invalid; NYUv2: metres, Cityscapes: invers
 SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3], zero = invalid
 """
 SPLITS = ("train", "val")
+#: The tasks, as in a file of tasks.
+NYUV2: Mapping[str, Mapping[str, Any]] = {
+    "semseg": {
+        "classes": [
+            "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
+            "wall", "window",
+        ],
+    },
+    "depth": {},
+    "normals": {},
+}  # fmt: skip
+CITYSCAPES: Mapping[str, Mapping[str, Any]] = {
+    "semseg": {"classes": ["flat", "construction", "object", "nature", "sky", "human", "vehicle"]},
+    "depth": {"disparity": True},
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +90,10 @@ class MtanArrays:
         """The image ids of `train` and `val`."""
         found = {split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS}
         return {split: names for split, names in found.items() if names}
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`: those of NYUv2 or of Cityscapes."""
+        return NYUV2 if self.one_labelling else CITYSCAPES
 
     def _file(self, image_id: str, folder: str) -> Path:
         split, _, number = image_id.partition("/")

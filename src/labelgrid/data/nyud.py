@@ -1,13 +1,10 @@
-"""Reads NYUD_MT: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021).
-
-Below the root: `images/`, `segmentation/` (0 = not labelled, 1 to 40), `depth/` and `normals/` (`.npy` or `.png`),
-`edge/`, `gt_sets/SPLIT.txt`.
-"""
+"""Reads NYUD_MT: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +18,7 @@ from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
 
+ORIGIN = "https://github.com/SimonVandenhende/Multi-Task-Learning-PyTorch downloads it (NYUD_MT)"
 LAYOUT = """\
 images/ID.jpg          RGB images (or .png)
 segmentation/ID.png    0 = not labelled, 1 to 40 = the classes in order
@@ -32,6 +30,21 @@ gt_sets/SPLIT.txt      the IDs of a split, one a line
 
 #: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
 FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
+#: The tasks, as in a file of tasks.
+TASKS: Mapping[str, Mapping[str, Any]] = {
+    "semseg": {
+        "classes": [
+            "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
+            "counter", "blinds", "desk", "shelves", "curtain", "dresser", "pillow", "mirror", "floor mat", "clothes",
+            "ceiling", "books", "refridgerator", "television", "paper", "towel", "shower curtain", "box",
+            "whiteboard", "person", "night stand", "toilet", "sink", "lamp", "bathtub", "bag", "otherstructure",
+            "otherfurniture", "otherprop",
+        ],
+    },
+    "depth": {},
+    "normals": {},
+    "edges": {},
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,10 @@ class Nyud:
             ImageError: a split names an image that does not exist.
         """
         return read_splits(self.root / "gt_sets", self.names)
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`."""
+        return TASKS
 
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:

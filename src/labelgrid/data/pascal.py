@@ -1,8 +1,4 @@
-"""Reads PASCAL_MT: PASCAL-Context with labels of five tasks, in the layout of the survey (Vandenhende et al. 2021).
-
-Below the root: `JPEGImages/`, `ImageSets/Context/SPLIT.txt`, `semseg/`, `human_parts/`, `pascal-context/trainval/`,
-`normals_distill/` and `sal_distill/`.
-"""
+"""Reads PASCAL_MT: PASCAL-Context with labels of five tasks, in the layout of the survey (Vandenhende et al. 2021)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +21,7 @@ from labelgrid.labels.listing import list_images
 from labelgrid.pixel.thinning import thin
 from labelgrid.tasks.task import TaskDef
 
+ORIGIN = "https://github.com/SimonVandenhende/Multi-Task-Learning-PyTorch downloads it (PASCAL_MT)"
 LAYOUT = """\
 JPEGImages/ID.jpg                 RGB images
 ImageSets/Context/SPLIT.txt       the IDs of a split, one a line; other images are not used
@@ -122,6 +119,10 @@ class Pascal:
             ImageError: a split names an image that does not exist.
         """
         return read_splits(self.root / SPLITS, self.names)
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`."""
+        return TASKS
 
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Pascal:

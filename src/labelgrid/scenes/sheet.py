@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from labelgrid import files
-from labelgrid.data.dataset import Source
+from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.errors import ProjectError
 from labelgrid.labels.images import Pixels
 from labelgrid.tasks.pictures import colour_map
@@ -18,7 +18,7 @@ GAP = 2
 
 
 def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], out: Path) -> None:
-    """Write a PNG of images and labels, all at the size of the first image; missing labels are white.
+    """Write a PNG of images and labels, all at the size of the first image; a missing or empty label is white.
 
     Raises:
         ImageError: an image cannot be read. LabelError: a label cannot be read. ProjectError: the file name does not
@@ -47,6 +47,6 @@ def _row(source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tupl
     image = source.image(image_id)
     pictures = [image]
     for task in tasks.values():
-        label = source.label(image_id, task)
+        label = nonempty_label(source, image_id, task)
         pictures.append(np.full_like(image, 255) if label is None else colour_map(task, label.value, label.valid))
     return [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pictures]

@@ -23,7 +23,12 @@ from tests.support import Made
 COVERS = ["labelgrid.cli.exchange", "labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.showing"]
 
 APP: Any = typer.main.get_command(cli.app)
-COMMANDS = sorted(APP.commands)
+#: The commands by full name; those of a group are "group command".
+COMMANDS: dict[str, Any] = {
+    f"{name} {part}".strip(): own
+    for name, command in sorted(APP.commands.items())
+    for part, own in getattr(command, "commands", {"": command}).items()
+}
 every_command = pytest.mark.parametrize("name", COMMANDS)
 
 
@@ -45,30 +50,31 @@ def test_every_command_that_a_message_or_a_page_names_is_there() -> None:
     texts = [*root.glob("src/labelgrid/**/*.py"), *root.glob("docs/*.md"), root / "README.md"]
     written = re.compile(r"""(?:[`$] ?labelgrid |\bcommand\(["'])([a-z]+)""")
     named = {name for path in texts for name in written.findall(path.read_text("utf-8"))}
-    assert len(named) > 5 and named <= set(COMMANDS)
+    assert len(named) > 5 and named <= set(APP.commands)
 
 
 @every_command
 def test_help_shows_every_option_and_an_example_that_can_be_typed(name: str) -> None:
-    found = done(name, "--help")
+    found = done(*name.split(), "--help")
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", found.out).split())
     (example,) = re.findall(rf"Example: labelgrid ({name} .*?)(?= Arguments| Options)", text)
-    with APP.commands[name].make_context(name, shlex.split(example)[1:], resilient_parsing=True) as context:
+    words = shlex.split(example)[len(name.split()) :]
+    with COMMANDS[name].make_context(name, words, resilient_parsing=True) as context:
         assert not context.args, f"the parser does not know {context.args} of the example"
-    for parameter in APP.commands[name].params:
+    for parameter in COMMANDS[name].params:
         assert max(parameter.opts, key=len).upper() in text.upper()
         assert getattr(parameter, "help", ""), f"{parameter.name} has no help"
 
 
 @every_command
 def test_help_says_first_what_a_command_does(name: str) -> None:
-    first = (APP.commands[name].help or "").partition("\n")[0]
-    assert first.endswith(".") and first in " ".join(done(name, "--help").out.split())
+    first = (COMMANDS[name].help or "").partition("\n")[0]
+    assert first.endswith(".") and first in " ".join(done(*name.split(), "--help").out.split())
 
 
 def test_the_first_page_names_every_command_and_the_way_round() -> None:
     text = done("--help").out
-    assert all(re.search(rf"│ {name} ", text) for name in COMMANDS)
+    assert all(re.search(rf"│ {name} ", text) for name in APP.commands)
     assert "init, query, export, import, fit, query" in " ".join(text.split())
     assert typed().out.strip() == text.strip()
 

@@ -1,9 +1,11 @@
 """Laws of the commands on data sets: what is made is said, and a wrong size is refused before anything is rendered."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from labelgrid import plugins
 from tests.e2e.commands import done, typed
 from tests.support import make_dataset
 
@@ -38,3 +40,33 @@ def test_a_sheet_is_written_over_nothing_but_a_png(tmp_path: Path) -> None:
     found = typed("sheet", made.root, "--out", image.with_suffix(".png"))
     assert found.code == 2 and "is inside the data set" in " ".join(found.err.split())
     assert image.read_bytes() == before and not image.with_suffix(".png").exists()
+
+
+def test_a_data_set_is_checked_and_drawn(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=3, size=(16, 24), tasks=("depth",))
+    (made.root / "tasks.toml").write_text("[depth]\n")
+    out = done("data", "check", "folder", made.root, "--out", tmp_path / "sheet.png").out
+    assert "Read 3 of 3 images, of the sizes 16x24 (3). Splits: none." in out
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+    made.label(made.names[1], "depth").write_bytes(b"damaged")
+    found = typed("data", "check", "folder", made.root, "--json", "--out", tmp_path / "again.png")
+    (fault,) = json.loads(found.out)["faults"]
+    assert (
+        found.code == 1
+        and fault["cell"] == {"image_id": made.names[1], "task": "depth"}
+        and (tmp_path / "again.png").is_file()
+    )
+    found = typed("data", "check", "folder", made.root)
+    assert found.code == 1 and str(made.label(made.names[1], "depth")) in found.out
+    (made.root / "tasks.toml").unlink()
+    assert "Name a file of tasks with --tasks" in typed("data", "check", "folder", made.root).err
+    found = typed("data", "check", "folder", made.root, "--out", made.root / "sheet.png")
+    assert found.code == 2 and "is inside the data set" in " ".join(found.err.split())
+
+
+def test_a_layout_says_where_to_get_the_data_set_and_which_files_it_has() -> None:
+    for name in plugins.names("data"):
+        out = done("data", "layout", name).out
+        module = plugins.module("data", name)
+        assert module.ORIGIN in out and module.LAYOUT.strip() in out
+    assert "pascal" in typed("data", "layout", "pascall").err

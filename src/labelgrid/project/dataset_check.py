@@ -1,0 +1,219 @@
+"""Reads images and labels of a data set completely, and says what is there: counts, values, and what is wrong."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid import plugins
+from labelgrid.annotate.answers import Fault
+from labelgrid.data.dataset import Dataset, Described
+from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.labels.grid import Cell
+from labelgrid.progress import Progress
+from labelgrid.project.task_spec import task_rows, task_rows_of
+from labelgrid.tasks.task import TaskDef, definitions
+from labelgrid.words import listed
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """The numbers of one label.
+
+    Args:
+        pixels, valid: of the label; both 0 of an empty one, which has no valid pixel.
+        lowest, highest, total: of the valid values, and their sum.
+        counts: valid pixels by class; None of a label without classes.
+    """
+
+    pixels: int = 0
+    valid: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+    total: float = 0.0
+    counts: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class TaskContents:
+    """What a data set has of one task, in the images that were read.
+
+    Args:
+        kind: of the task.
+        labels, empty, missing, damaged: images with a label, with one that has no valid pixel, without one, and with
+            one that is wrong.
+        valid: the share of the labels' pixels that is valid; 0 without labels.
+        lowest, highest: of the valid values of all channels; None without labels, or with classes.
+        mean: of the valid values of one channel; None without labels, or with classes or several channels.
+        classes: the share of the valid pixels by class; empty for a task without classes, or without labels.
+    """
+
+    kind: str
+    labels: int
+    empty: int
+    missing: int
+    damaged: int
+    valid: float
+    lowest: float | None
+    highest: float | None
+    mean: float | None
+    classes: Mapping[str, float]
+
+    @property
+    def values(self) -> str:
+        """The range of the values, or the classes that no label has, in words."""
+        if self.lowest is not None:
+            mean = "" if self.mean is None else f", mean {self.mean:.3g}"
+            return f"{self.lowest:.4g} to {self.highest:.4g}{mean}"
+        absent = [name for name, share in self.classes.items() if not share]
+        never = f", not {listed(absent, 5)}" if absent else ""
+        return f"{len(self.classes) - len(absent)} of {len(self.classes)} classes{never}" if self.classes else "–"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What was found in a data set.
+
+    Args:
+        images, read: of the data set; how many of them were read.
+        sizes: how many of these have each size, HEIGHTxWIDTH, the most frequent first.
+        splits: the number of images by split.
+        tasks: by name.
+        layout: sentences on what the layout lacks.
+        faults: of images and labels that are wrong.
+    """
+
+    images: int
+    read: int
+    sizes: Mapping[str, int]
+    splits: Mapping[str, int]
+    tasks: Mapping[str, TaskContents]
+    layout: Sequence[str]
+    faults: Sequence[Fault]
+
+
+@dataclass
+class _Seen:
+    """One image, and its labels by task; tasks whose labels are missing are left out."""
+
+    size: str = ""
+    labels: dict[str, LabelFacts] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskDef]:
+    """The tasks of a file, or those of the data set itself.
+
+    Raises:
+        ProjectError: there is no file, and the data set does not know its tasks. RecipeError: the file is wrong.
+    """
+    if file is not None:
+        return definitions(task_rows(file))
+    tables = dataset.tasks() if isinstance(dataset, Described) else {}
+    if not tables:
+        raise ProjectError(
+            "The data set does not say which tasks it has.",
+            where=str(root),
+            next_step="Name a file of tasks with --tasks, or write tasks.toml into a data set of the layout `folder`.",
+        )
+    return definitions(task_rows_of(tables, root))
+
+
+def layout_faults(name: str, root: Path) -> list[str]:
+    """The sentences of the layout's own `check`, if its module has one."""
+    check = getattr(plugins.module("data", name), "check", None)
+    return check(root) if check else []
+
+
+def contents(
+    dataset: Dataset,
+    tasks: Mapping[str, TaskDef],
+    image_ids: Sequence[str],
+    layout: Sequence[str],
+    progress: Progress,
+) -> Contents:
+    """Read the given images and their labels of the tasks; `layout` is what `layout_faults` found."""
+    splits, wrong = _splits(dataset)
+    progress.start("Reading images and labels", len(image_ids), "images")
+    found = []
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for seen in threads.map(partial(_seen, dataset, tasks), image_ids):
+            found.append(seen)
+            progress.advance()
+    sizes = Counter(seen.size for seen in found if seen.size)
+    by_task = {name: _contents(task, found) for name, task in tasks.items()}
+    faults = [*wrong, *(fault for seen in found for fault in seen.faults)]
+    return Contents(len(dataset.images()), len(found), dict(sizes.most_common()), splits, by_task, layout, faults)
+
+
+def _splits(dataset: Dataset) -> tuple[dict[str, int], list[Fault]]:
+    """The number of images by split; none, and a fault, if a split names an image that does not exist."""
+    try:
+        return {name: len(members) for name, members in dataset.splits().items()}, []
+    except ImageError as error:
+        return {}, [Fault(error.where, error.what)]
+
+
+def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _Seen:
+    seen = _Seen()
+    size = None
+    try:
+        size = dataset.image(image_id).shape[:2]
+        seen.size = f"{size[0]}x{size[1]}"
+    except ImageError as error:
+        seen.faults.append(Fault(error.where, error.what))
+    for task in tasks.values():
+        try:
+            label = dataset.label(image_id, task)
+            if label is not None:
+                seen.labels[task.name] = _facts(label, task)
+                if size is not None and label.size != size:
+                    raise LabelError(f"The label is {label.size[0]}x{label.size[1]}, its image {seen.size}.")
+        except EmptyLabelError:
+            seen.labels[task.name] = LabelFacts()
+        except LabelError as error:
+            seen.labels.pop(task.name, None)
+            seen.faults.append(Fault(error.where, error.what, cell=Cell(image_id, task.name)))
+    return seen
+
+
+def _facts(label: LabelArray, task: TaskDef) -> LabelFacts:
+    values = label.value[label.valid]
+    if not values.size:
+        return LabelFacts()
+    names = getattr(task.options, "names", None)
+    counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
+    return LabelFacts(label.valid.size, len(values), *_range(values), counts)
+
+
+def _range(values: NDArray[Any]) -> tuple[float, float, float]:
+    return float(values.min()), float(values.max()), float(values.sum(dtype=np.float64))
+
+
+def _contents(task: TaskDef, found: Sequence[_Seen]) -> TaskContents:
+    facts = [seen.labels[task.name] for seen in found if task.name in seen.labels]
+    damaged = sum(fault.cell is not None and fault.cell.task == task.name for seen in found for fault in seen.faults)
+    filled = [one for one in facts if one.valid]
+    valid = sum(one.valid for one in filled)
+    counts = [one.counts for one in filled if one.counts is not None]
+    values = bool(filled) and not counts
+    return TaskContents(
+        kind=task.kind,
+        labels=len(filled),
+        empty=len(facts) - len(filled),
+        missing=len(found) - len(facts) - damaged,
+        damaged=damaged,
+        valid=valid / sum(one.pixels for one in filled) if filled else 0.0,
+        lowest=min(one.lowest for one in filled) if values else None,
+        highest=max(one.highest for one in filled) if values else None,
+        mean=sum(one.total for one in filled) / valid if values and codec(task.spec.codec).CHANNELS == 1 else None,
+        classes=dict(zip(task.options.names, (np.sum(counts, 0) / valid).tolist(), strict=True)) if counts else {},
+    )

@@ -1,0 +1,106 @@
+"""What is said of a data set, with labels that are missing, empty and damaged."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.data import folder
+from labelgrid.errors import ProjectError
+from labelgrid.progress import Silent
+from labelgrid.project.dataset_check import Contents, contents, layout_faults, tasks_of
+from tests.support import Made, make_dataset
+
+TABLES = """
+[semseg]
+classes = ["a", "b", "c", "d"]
+[depth]
+[edges]
+[normals]
+"""
+
+
+def write(made: Made, number: int, task: str, pixels: np.ndarray) -> Path:
+    path = made.label(made.names[number], task)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), pixels)
+    return path
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    """Four images of two sizes without any label."""
+    made = make_dataset(tmp_path / "data", n=4, size=[(4, 6), (4, 8)], tasks=())
+    (made.root / "tasks.toml").write_text(TABLES)
+    return made
+
+
+def check(made: Made, **options: object) -> Contents:
+    source = folder.build(made.root)
+    return contents(source, tasks_of(source, made.root, None), source.images(), ["text"], Silent(), **options)
+
+
+def test_counts_shares_and_ranges_are_those_of_the_files(made: Made) -> None:
+    classes = np.array([[0, 0, 1, 1, 1, 1]] * 3 + [[255] * 6], np.uint8)
+    write(made, 0, "semseg", classes)
+    write(made, 1, "semseg", np.full((4, 8), 3, np.uint8))
+    depth = np.full((4, 6), 1500, np.uint16)
+    depth[0], depth[1] = 0, 500
+    write(made, 0, "depth", depth)
+    write(made, 2, "depth", np.zeros((4, 6), np.uint16))
+    edges = np.zeros((4, 6), np.uint8)
+    edges[0] = 255
+    write(made, 2, "edges", edges)
+    write(made, 3, "normals", np.full((4, 8, 3), (255, 128, 128), np.uint8))  # BGR
+    found = check(made)
+    assert found.tasks["normals"].values == "0.003922 to 1"
+    semseg, depth_, edges_ = (found.tasks[name] for name in ("semseg", "depth", "edges"))
+    assert found.faults == [] and found.layout == ["text"] and (found.images, found.read) == (4, 4)
+    assert found.sizes == {"4x6": 2, "4x8": 2}
+    assert (semseg.labels, semseg.empty, semseg.missing, semseg.damaged) == (2, 0, 2, 0)
+    assert semseg.valid == (18 + 32) / 56
+    assert semseg.classes == {"a": 6 / 50, "b": 12 / 50, "c": 0, "d": 32 / 50}
+    assert semseg.values == "3 of 4 classes, not c" and semseg.lowest is None
+    assert (depth_.labels, depth_.empty, depth_.missing) == (1, 1, 2)
+    assert depth_.mean == pytest.approx((6 * 0.5 + 12 * 1.5) / 18)
+    assert depth_.values == "0.5 to 1.5, mean 1.17" and depth_.valid == 0.75 and not depth_.classes
+    assert edges_.values == "0 to 1, mean 0.25" and edges_.missing == 3
+
+
+def test_wrong_images_and_labels_are_listed_and_the_others_still_read(made: Made) -> None:
+    write(made, 0, "edges", np.full((4, 6), 255, np.uint8))
+    write(made, 1, "edges", np.full((4, 6), 255, np.uint8))  # the image is 4x8
+    damaged = write(made, 2, "edges", np.full((4, 6), 255, np.uint8))
+    damaged.write_bytes(damaged.read_bytes()[:30])
+    (made.images / made.names[3]).write_bytes(b"no image")
+    found = check(made)
+    edges = found.tasks["edges"]
+    assert (edges.labels, edges.damaged, edges.missing) == (1, 2, 1)
+    texts = list(map(str, found.faults))
+    assert len(texts) == 3 and "The label is 4x6, its image 4x8" in texts[0] and made.names[1] in texts[0]
+    assert str(damaged) in texts[1] and str(made.images / made.names[3]) in texts[2]
+    assert sum(found.sizes.values()) == 3
+
+
+def test_no_label_at_all_has_no_values(made: Made) -> None:
+    one = check(made).tasks["semseg"]
+    assert (one.labels, one.missing, one.valid, one.values) == (0, 4, 0.0, "–")
+
+
+def test_a_split_of_other_images_is_a_fault(made: Made) -> None:
+    (made.root / "splits").mkdir()
+    (made.root / "splits/train.txt").write_text("gone.jpg\n")
+    found = check(made)
+    assert found.splits == {} and "does not exist" in str(found.faults[0])
+
+
+def test_tasks_are_those_of_the_file_or_the_data_set_s_own(made: Made, tmp_path: Path) -> None:
+    source = folder.build(made.root)
+    assert list(tasks_of(source, made.root, None)) == ["semseg", "depth", "edges", "normals"]
+    (tmp_path / "own.toml").write_text("[normals]\n")
+    assert list(tasks_of(source, made.root, tmp_path / "own.toml")) == ["normals"]
+    (made.root / "tasks.toml").unlink()
+    with pytest.raises(ProjectError, match="does not say which tasks"):
+        tasks_of(source, made.root, None)
+    assert layout_faults("folder", made.root) == []
