@@ -5,7 +5,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, field, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -36,6 +36,22 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise _too_deep(str(path)) from error
     except ValueError as error:  # of TOML, UTF-8, or a number with thousands of digits
         raise RecipeError(f"The file is not TOML: {error}.", where=str(path), next_step="Fix the line.") from error
+
+
+def added(default: T) -> T:
+    """A field of a dataclass of options that was added after trainings had been recorded: these had this default."""
+    return field(default=default, metadata={"added": True})
+
+
+def added_defaults(kind: Any) -> dict[str, Any]:
+    """The defaults of a dataclass's added fields, by name."""
+    return {one.name: one.default for one in fields(kind) if "added" in one.metadata}
+
+
+def without_added(options: Any) -> dict[str, Any]:
+    """A dataclass's options by name, without the added ones that have their defaults, as earlier records have them."""
+    before = added_defaults(options)
+    return {name: value for name, value in asdict(options).items() if name not in before or value != before[name]}
 
 
 def extends(now: Any, before: Any) -> bool:

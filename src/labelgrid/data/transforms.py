@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.config import added
 from labelgrid.labels.codec import LabelArray
 from labelgrid.tasks.placement import Placement, Size
 from labelgrid.tasks.task import TaskDef
@@ -31,6 +32,8 @@ class DataOptions:
             size, and the padding is not valid in any label.
         flip: probability of a left-right flip in training.
         zoom: factors of which training draws one; below 1 the image shrinks, and the rest is padding.
+        zoom_between: draw any factor between the smallest and the largest of `zoom` instead, evenly.
+        rotate: in training the image turns by up to so many degrees to either side; what is empty then is padding.
         at: position of crops in training: "random", or always the "centre" (the survey's zoom).
         jitter: brightness, contrast and saturation change by up to this share in training; 0: no change.
         mean, std: of the input's channels (RGB in 0..1), for normalisation; the defaults are ImageNet's.
@@ -40,6 +43,8 @@ class DataOptions:
     fit: Fit = "resize"
     flip: float = 0.5
     zoom: tuple[float, ...] = (1.0,)
+    zoom_between: bool = added(False)
+    rotate: float = added(0.0)
     at: Literal["random", "centre"] = "random"
     jitter: float = 0.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -56,6 +61,8 @@ class DataOptions:
             raise ValueError(f"flip and jitter lie between 0 and 1; they are {self.flip} and {self.jitter}")
         if not self.zoom or min(self.zoom) <= 0 or max(self.zoom) > 100:
             raise ValueError(f"zoom needs factors larger than 0 and at most 100; it is {list(self.zoom)}")
+        if not 0 <= self.rotate <= 180:
+            raise ValueError(f"rotate lies between 0 and 180 degrees; it is {self.rotate}")
         if max(map(abs, (*self.mean, *self.std))) > 1000:
             raise ValueError(f"mean and std are at most 1000; they are {list(self.mean)} and {list(self.std)}")
         if min(self.std) <= 0:
@@ -98,10 +105,17 @@ def drawn(size: Size, options: DataOptions, rng: np.random.Generator) -> Placeme
     The number of draws is always the same, so that one option does not change the draws of another.
     """
     flip = bool(rng.random() < options.flip)
-    zoom = options.zoom[int(rng.random() * len(options.zoom))]  # integers(1) would draw nothing
+    zoom = _zoom(options, rng.random())
     position = rng.random(2)
     at = (float(position[0]), float(position[1])) if options.at == "random" else (0.5, 0.5)
     return replace(_placed(size, options, zoom, at), flip=flip)
+
+
+def _zoom(options: DataOptions, drawn: float) -> float:
+    """The factor for a number drawn from 0 to 1."""
+    if options.zoom_between:
+        return min(options.zoom) + drawn * (max(options.zoom) - min(options.zoom))
+    return options.zoom[int(drawn * len(options.zoom))]
 
 
 def _placed(size: Size, options: DataOptions, zoom: float, at: tuple[float, float]) -> Placement:
@@ -126,18 +140,31 @@ def _whole(length: float) -> int:
 
 def place_image(image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None = None) -> Pixels:
     """Place an image on its canvas [H, W, 3]: area averaging to shrink, bilinear to enlarge; padding is `mean`."""
+    if placement.angle:
+        part = placement.warped(_jittered(image, *jitter) if jitter else image, _padding(options))
+    else:
+        part = _fitted(image, placement, options, jitter)
+    return np.ascontiguousarray(part[:, ::-1]) if placement.flip else part
+
+
+def _fitted(image: Pixels, placement: Placement, options: DataOptions, jitter: Jitter | None) -> Pixels:
     part = image[placement.source]
     height, width = placement.extent
     shrinks = part.shape[0] >= height and part.shape[1] >= width
     part = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     if jitter:
         part = _jittered(part, *jitter)
-    if placement.extent != placement.canvas:
-        canvas = np.empty((*placement.canvas, 3), np.uint8)
-        canvas[:] = np.rint(255 * np.array(options.mean))
-        canvas[placement.target] = part
-        part = canvas
-    return np.ascontiguousarray(part[:, ::-1]) if placement.flip else part
+    if placement.extent == placement.canvas:
+        return part
+    canvas = np.empty((*placement.canvas, 3), np.uint8)
+    canvas[:] = _padding(options)
+    canvas[placement.target] = part
+    return canvas
+
+
+def _padding(options: DataOptions) -> tuple[float, ...]:
+    """The colour of padding."""
+    return tuple(np.rint(255 * np.array(options.mean)).tolist())
 
 
 def _jittered(image: Pixels, brightness: float, contrast: float, saturation: float) -> Pixels:
@@ -170,9 +197,11 @@ def place(
 
 
 def augment(example: Example, tasks: Mapping[str, TaskDef], options: DataOptions, rng: np.random.Generator) -> Example:
-    """Augment an example with draws from `rng`: the placement first, then the colours."""
+    """Augment an example with draws from `rng`: the placement first, then the colours and the angle."""
     height, width = example.image.shape[:2]
     placement = drawn((height, width), options, rng)
     brightness, contrast, saturation = (1 + options.jitter * rng.uniform(-1, 1, 3)).tolist()
     jitter = (brightness, contrast, saturation) if options.jitter else None
+    if options.rotate:
+        placement = replace(placement, angle=options.rotate * float(rng.uniform(-1, 1)))
     return place(example, placement, tasks, options, jitter)

@@ -1,12 +1,11 @@
 """Defines the options of the encoder, and rates of dropout. Loads no torch."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from labelgrid.config import check_ranges
+from labelgrid.config import added, check_ranges
 from labelgrid.trusted import is_trusted
 
 Where = Literal["final", "heads", "all"]
@@ -14,9 +13,6 @@ Where = Literal["final", "heads", "all"]
 WIDEST = 16384
 #: A dropout rate; `config.parse` checks its range.
 Rate = Annotated[float, Field(ge=0, lt=1)]
-
-#: Options of `[backbone]` that were added after trainings had been recorded, with the defaults that these had.
-ADDED_BACKBONE: Mapping[str, Any] = {"output_stride": 0, "pyramid": 128}
 
 
 @dataclass(frozen=True)
@@ -39,8 +35,8 @@ class BackboneOptions:
     pretrained: bool = True
     fused: int = 0
     upsample: Literal["nearest", "bilinear"] = "nearest"
-    output_stride: Literal[0, 8, 16] = 0
-    pyramid: int = 128
+    output_stride: Literal[0, 8, 16] = added(0)
+    pyramid: int = added(128)
 
     def __post_init__(self) -> None:
         check_ranges(self, fused=(0, WIDEST), pyramid=(1, WIDEST))
@@ -50,7 +46,3 @@ class BackboneOptions:
                 f"the source '{source}' of a backbone is used only if you trust it; if you know the author of the "
                 f"recipe, add `--trust {source.replace('_', '-')}` to the command"
             )
-
-    def shaping(self) -> dict[str, Any]:
-        """The options, without those that were added later and have their defaults."""
-        return {name: value for name, value in asdict(self).items() if (name, value) not in ADDED_BACKBONE.items()}

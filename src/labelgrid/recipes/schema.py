@@ -9,6 +9,14 @@ from labelgrid.data.transforms import DataOptions
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.train.options import ObjectiveOptions, TrainOptions
 
+#: The tables of a recipe that hold options of labelgrid itself.
+SECTIONS: Mapping[str, type[Any]] = {
+    "data": DataOptions,
+    "backbone": BackboneOptions,
+    "train": TrainOptions,
+    "objective": ObjectiveOptions,
+}
+
 
 @dataclass(frozen=True)
 class PluginChoice:

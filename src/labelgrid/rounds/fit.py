@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from labelgrid.config import without_added
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
@@ -153,7 +154,8 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         if cell.image_id in used
     )
     recipe = json.loads(context.recipe.json())
-    recipe |= {part: getattr(context.recipe, part).shaping() for part in ("backbone", "train", "objective")}
+    recipe |= {part: without_added(getattr(context.recipe, part)) for part in ("data", "backbone", "objective")}
+    recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
     data = hash_of(train, val, labels)

@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from labelgrid.config import added_defaults
 from labelgrid.errors import with_unchanged
 from labelgrid.files import digest
-from labelgrid.nets.options import ADDED_BACKBONE
 from labelgrid.processes import cores
 from labelgrid.project.settings import resolve_recipe
 from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_options, training_options
+from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import own_code
 from labelgrid.simulation.listed import listed_digests
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
-from labelgrid.train.options import ADDED, ADDED_OBJECTIVE
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class StudyRequest:
             return None
         kept = read_json(self.out / KEPT)
         recipe = kept.get("recipe")
-        for section, added in (("backbone", ADDED_BACKBONE), ("train", ADDED), ("objective", ADDED_OBJECTIVE)):
+        for section, kind in SECTIONS.items():
             if isinstance(recipe, dict) and isinstance(recipe.get(section), dict):
-                recipe[section] = {**added, **recipe[section]}
+                recipe[section] = {**added_defaults(kind), **recipe[section]}
         return kept
 
     def changed_code(self) -> list[str]:

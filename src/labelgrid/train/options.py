@@ -1,13 +1,10 @@
 """Defines the options of training and of the objective. Loads no torch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from labelgrid.config import check_ranges
-
-#: Options of `[objective]` that were added after trainings had been recorded, with the defaults that these had.
-ADDED_OBJECTIVE: Mapping[str, Any] = {"rescale": False}
+from labelgrid.config import added, check_ranges, without_added
 
 
 @dataclass(frozen=True)
@@ -27,7 +24,7 @@ class ObjectiveOptions:
     """
 
     reduction: Literal["image_mean", "image_sum", "task_sum"] = "image_mean"
-    rescale: bool = False
+    rescale: bool = added(False)
     initial: float = 1.0
     weights: Mapping[str, float] | None = None
     losses: Mapping[str, str] | None = None
@@ -40,17 +37,11 @@ class ObjectiveOptions:
         if self.rescale and self.reduction == "image_mean":
             raise ValueError("rescale needs reduction = 'image_sum' or 'task_sum': image_mean divides by the labels")
 
-    def shaping(self) -> dict[str, Any]:
-        """The options, without those that were added later and have no effect."""
-        return {name: value for name, value in asdict(self).items() if (name, value) not in ADDED_OBJECTIVE.items()}
-
 
 #: The strengths of RandAugment's operations: 0 to 30.
 LEVELS = 31
 #: The options that set the length of a training.
 LENGTHS = ("epochs", "steps", "label_visits")
-#: Options of `[train]` that were added after trainings had been recorded, with the defaults that these had.
-ADDED: Mapping[str, Any] = {"label_visits": 0.0, "fill": "images", "patience": 0, "halve": 0.0}
 
 
 @dataclass(frozen=True)
@@ -85,14 +76,14 @@ class TrainOptions:
 
     epochs: int = 100
     steps: int = 0
-    label_visits: float = 0.0
-    fill: Literal["images", "labels"] = "images"
+    label_visits: float = added(0.0)
+    fill: Literal["images", "labels"] = added("images")
     batch: int = 8
     optimiser: Literal["adam", "adamw"] = "adam"
     learning_rate: float = 1e-4
     weight_decay: float = 1e-4
     power: float = 0.9
-    halve: float = 0.0
+    halve: float = added(0.0)
     warmup: float = 0.0
     clip: float = 0.0
     norm: Literal["batch", "frozen"] = "batch"
@@ -101,7 +92,7 @@ class TrainOptions:
     choose: Literal["last", "best"] = "last"
     val_share: float = 0.0
     val_every: int = 0
-    patience: int = 0
+    patience: int = added(0)
     restart: bool = True
     workers: int = 0
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
@@ -165,5 +156,4 @@ class TrainOptions:
     def shaping(self) -> dict[str, Any]:
         """The options that affect the trained weights; the others may differ when a training is resumed."""
         without_effect = {"workers", "device", "tensorboard"} | (set() if self.patience else {"val_every"})
-        without_effect |= {name for name, value in ADDED.items() if getattr(self, name) == value}
-        return {name: value for name, value in asdict(self).items() if name not in without_effect}
+        return {name: value for name, value in without_added(self).items() if name not in without_effect}

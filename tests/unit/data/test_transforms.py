@@ -1,5 +1,8 @@
 """Laws of the placement of image and labels: what is where, and what geometry does to values."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -17,6 +20,7 @@ from labelgrid.data.transforms import (
 from labelgrid.errors import RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import TaskRow
+from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.support import make_scene, task_rows
 
@@ -158,6 +162,95 @@ def test_opposite_normals_blend_to_no_vector_and_the_nearest_is_taken():
     assert np.allclose(np.linalg.norm(label.value, axis=-1), 1)
 
 
+def turned_by(angle: float, size: tuple[int, int], canvas: tuple[int, int], zoom: float = 1.0, **values) -> Placement:
+    options = DataOptions(size=canvas, zoom=(zoom,), at="centre", flip=0.0)
+    return replace(drawn(size, options, np.random.default_rng(0)), angle=angle, **values)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_quarter_turn_moves_each_pixel_to_one_place_clockwise(quarters):
+    before = example((32, 32))
+    hole = before.labels["depth"].valid.copy()
+    hole[:5, :3] = False
+    before = replace(before, labels={**before.labels, "depth": replace(before.labels["depth"], valid=hole)})
+    after = place(before, turned_by(90.0 * quarters, (32, 32), (32, 32)), TASKS, DataOptions(size=(32, 32)))
+    assert np.abs(after.image.astype(int) - np.rot90(before.image, -quarters)).max() <= 1
+    for name in ("semseg", "depth"):
+        assert (
+            after.labels[name].value[after.labels[name].valid]
+            == np.rot90(before.labels[name].value, -quarters)[after.labels[name].valid]
+        ).all()
+        assert (after.labels[name].valid == np.rot90(before.labels[name].valid, -quarters)).all()
+    x, y, z = np.moveaxis(np.rot90(before.labels["normals"].value, -quarters), -1, 0)
+    for _ in range(quarters):
+        x, y = y, -x  # what pointed up points to the right
+    assert np.allclose(after.labels["normals"].value, np.stack([x, y, z], -1), atol=1e-4)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize(("angle", "zoom"), [(20.0, 1.0), (-35.0, 0.75), (10.0, 1.25), (100.0, 1.0)])
+def test_image_and_labels_turn_alike_also_where_the_aspect_is_not_kept(angle, zoom, flip):
+    rows, columns = np.mgrid[:90, :120]
+    image = np.stack([2 * columns, 2 * rows, 0 * rows], -1).astype(np.uint8)
+    labels = {"depth": full((1 + columns + 1000.0 * rows).astype(np.float32)[..., None])}
+    options = DataOptions(size=(64, 64))
+    after = place(Example(image, labels), turned_by(angle, (90, 120), (64, 64), zoom, flip=flip), TASKS, options)
+    label = after.labels["depth"]
+    value = label.value[..., 0] * zoom - 1
+    found = np.stack([value % 1000, value // 1000], -1)
+    inner = cv2.erode(label.valid.astype(np.uint8), np.ones((7, 7)), borderValue=0).astype(bool)
+    assert inner.sum() > 800
+    assert np.abs(after.image[..., :2][inner] / 2 - found[inner]).max() < 2.5
+
+
+def test_a_large_image_is_shrunk_and_turned_about_the_same_middle():
+    rows, columns = np.mgrid[:450, :600]
+    image = np.stack([columns // 3, rows // 3, 0 * rows], -1).astype(np.uint8)
+    labels = {"depth": full((1 + columns).astype(np.float32)[..., None])}
+    options = DataOptions(size=(45, 60))
+    after = place(Example(image, labels), turned_by(25.0, (450, 600), (45, 60)), TASKS, options)
+    inner = cv2.erode(after.labels["depth"].valid.astype(np.uint8), np.ones((5, 5)), borderValue=0).astype(bool)
+    away = 3.0 * after.image[..., 0] + 1 - (after.labels["depth"].value[..., 0] - 1)
+    assert abs(away[inner].mean()) < 1
+
+
+def test_what_a_rotation_leaves_empty_is_not_valid_in_any_label_and_grey_in_the_image():
+    before = example((48, 64))
+    options = DataOptions(size=(48, 64))
+    after = place(before, turned_by(30.0, (48, 64), (48, 64)), TASKS, options)
+    for name, label in after.labels.items():
+        assert not label.valid[0, 0] and not label.valid[-1, -1] and label.valid[24, 32], name
+        assert 0.6 < label.valid.mean() < 0.9
+    assert (after.image[0, 0] == np.rint(255 * np.array(options.mean))).all()
+    vectors = after.labels["normals"]
+    assert np.allclose(np.linalg.norm(vectors.value[vectors.valid], axis=-1), 1, atol=1e-4)
+
+
+def test_angles_reach_both_ends_and_leave_all_other_draws_as_they_were():
+    before = example()
+    plain = DataOptions(size=(48, 64), zoom=(0.5, 1.0, 2.0), jitter=0.5)
+    angles = []
+    for seed in range(40):
+        views = [
+            augment(before, TASKS, options, np.random.default_rng(seed))
+            for options in (plain, replace(plain, rotate=1e-9))
+        ]
+        assert np.abs(views[0].image.astype(int) - views[1].image).mean() < 8  # resampled in another way, same place
+        rng = np.random.default_rng(seed)
+        drawn((48, 64), plain, rng)
+        rng.uniform(-1, 1, 3)
+        angles.append(rng.uniform(-1, 1))
+    assert min(angles) < -0.8 and max(angles) > 0.8
+    turned = augment(before, TASKS, replace(plain, rotate=45.0), np.random.default_rng(3))
+    assert (turned.image != augment(before, TASKS, plain, np.random.default_rng(3)).image).any()
+
+
+def test_a_zoom_between_two_factors_is_any_of_them():
+    options = DataOptions(size=(48, 64), zoom=(0.75, 1.25), zoom_between=True)
+    zooms = [drawn((48, 64), options, np.random.default_rng(seed)).zoom for seed in range(200)]
+    assert len(set(zooms)) == 200 and 0.75 <= min(zooms) < 0.77 and 1.23 < max(zooms) < 1.25
+
+
 def test_jitter_changes_colours_alone_and_only_when_asked_for():
     before = example()
     plain = augment(before, TASKS, DataOptions(size=(48, 64), flip=0), np.random.default_rng(3))
@@ -185,6 +278,7 @@ def test_nothing_is_written_into_the_labels_that_came_in():
         {"jitter": -0.1},
         {"fit": "squash"},
         {"std": [1, 0, 1]},
+        {"rotate": 181.0},
     ],
 )
 def test_options_that_cannot_be_are_refused(values):

@@ -3,6 +3,7 @@
 import pytest
 
 from labelgrid import plugins
+from labelgrid.data import pascal
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.recipes.resolve import (
     build_plugin,
@@ -108,6 +109,27 @@ def test_partals_recipe_is_its_appendix():
     assert study.initial == 100 and study.budget == 240
     weights = {row.name: spec_of(row.kind).weight for row in study.rows()}
     assert {**weights, **(recipe.objective.weights or {})} == {"semseg": 1, "depth": 1, "normals": 10}
+
+
+def test_partals_recipe_for_pascal_is_its_appendix_and_the_survey_s_augmentation():
+    recipe, nyud, study = load_recipe("partal-pascal"), load_recipe("partal-nyud"), study_of("partal-pascal")
+    assert (recipe.train, recipe.network, recipe.backbone) == (nyud.train, nyud.network, nyud.backbone)
+    assert recipe.objective.weights == {"semseg": 1, "parts": 2, "saliency": 5, "edges": 50, "normals": 10}
+    assert (study.initial, study.budget, study.rounds, study.seeds) == (1000, 1500, 5, 3)
+    assert [row.name for row in study.rows()] == list(recipe.objective.weights) == list(pascal.TASKS)
+    assert [{**row.options, "metrics": None} for row in study.rows() if row.kind == "semseg"] == [
+        {"classes": pascal.TASKS[name]["classes"], "metrics": None} for name in ("semseg", "parts")
+    ]
+    data = recipe.data
+    assert (data.size, data.rotate, data.zoom, data.zoom_between) == ((512, 512), 20.0, (0.75, 1.25), True)
+
+
+@pytest.mark.parametrize(("name", "images", "tasks"), [("tcd-nyud", 795, 3), ("tcd-pascal", 4998, 5)])
+def test_tcds_recipes_go_from_ten_to_sixty_per_cent(name, images, tasks):
+    study = study_of(name)
+    assert len(study.rows()) == tasks and study.initial == pytest.approx(images / 10, rel=0.01)
+    assert study.budget == tasks * study.initial and study.rounds == 5
+    assert load_recipe("tcd-pascal-mti").network.name == "mti_net"
 
 
 def test_a_recipe_says_only_what_differs(tmp_path):

@@ -7,10 +7,11 @@ from shutil import rmtree
 
 import pytest
 
+from labelgrid.config import added_defaults
 from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.files import write_text
 from labelgrid.nets import pad_net
-from labelgrid.nets.options import ADDED_BACKBONE
+from labelgrid.recipes.schema import SECTIONS
 from labelgrid.select import random_cells
 from labelgrid.simulation import run_study
 from labelgrid.simulation.campaign import settings_of
@@ -20,7 +21,6 @@ from labelgrid.simulation.resuming import said_of_others, widened
 from labelgrid.simulation.runs import DONE
 from labelgrid.simulation.study import study_of
 from labelgrid.simulation.validate import validate_study
-from labelgrid.train.options import ADDED, ADDED_OBJECTIVE
 from tests.studies import study_request
 
 
@@ -133,9 +133,9 @@ def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path
     of = study_request(tmp_path)
     keep(of)
     kept = json.loads((of.out / "study.json").read_text())
-    for section, added in (("backbone", ADDED_BACKBONE), ("train", ADDED), ("objective", ADDED_OBJECTIVE)):
-        assert added
-        for name in added:
+    for section, kind in SECTIONS.items():
+        assert added_defaults(kind)
+        for name in added_defaults(kind):
             del kept["recipe"][section][name]
     (of.out / "study.json").write_text(json.dumps(kept))
     assert validate_study(of)
