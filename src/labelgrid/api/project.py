@@ -221,10 +221,17 @@ class Project:
         known = Path(known) if known else None
         return predict(self._project, Path(images), Path(out), known, self._progress, soft=soft)
 
-    def evaluate(self, labels: Place | None = None, *, split: Split = "heldout") -> dict[str, Any]:
-        """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`."""
-        from labelgrid.rounds.evaluate import evaluate_folder, evaluate_split
+    def evaluate(
+        self, labels: Place | None = None, *, split: Split = "heldout", predictions: Place | None = None
+    ) -> dict[str, Any]:
+        """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`.
 
+        `predictions`: a folder of predictions in files, which are evaluated on the split instead.
+        """
+        from labelgrid.rounds.evaluate import evaluate_folder, evaluate_predictions, evaluate_split
+
+        if predictions is not None:
+            return evaluate_predictions(self._project, Path(predictions), split, self._progress)
         if labels is not None:
             return evaluate_folder(self._project, Path(labels), self._progress)
         return evaluate_split(self._project, split, self._progress)

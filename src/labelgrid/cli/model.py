@@ -149,9 +149,13 @@ def evaluate(
         EvaluatedSplit | None,
         typer.Option(help="Without LABELS: the project's split to measure on; heldout by default."),
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Measure the predictions in this folder, not the newest model's.", file_okay=False),
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Measure the newest model, at the images' original size.
+    """Measure the newest model, or predictions in files, at the images' original size.
 
     Example: [bold]labelgrid evaluate flat --split test[/]
     """
@@ -159,25 +163,20 @@ def evaluate(
     from labelgrid.project.folder import ProjectFolder
     from labelgrid.rounds import evaluate
 
-    if labels is not None and split is not None:
+    if labels is not None and (split is not None or predictions is not None):
         raise UsageError(
-            "--split uses the project's own labels, but LABELS were given too.", next_step="Leave one of them out."
+            "--split and --predictions use the project's own labels, but LABELS were given too.",
+            next_step="Leave LABELS or the options out.",
         )
+    measured = split or EvaluatedSplit.heldout
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         if labels is not None:
             values = evaluate.evaluate_folder(project, labels, bar)
+        elif predictions is not None:
+            values = evaluate.evaluate_predictions(project, predictions, measured.value, bar)
         else:
-            values = evaluate.evaluate_split(project, (split or EvaluatedSplit.heldout).value, bar)
-    if json:
-        screen.as_json(values)
-        return
-    rows = [
-        [task, values["labels"][task], name, result["value"], result["unit"]]
-        for task, group in values["metrics"].items()
-        for name, result in group.items()
-    ]
-    screen.table("", ["task", "labels", "metric", "value", "unit"], rows)
-    screen.say(f"loss_mtl {values['loss_mtl']:.4f}")
+            values = evaluate.evaluate_split(project, measured.value, bar)
+    screen.measured(values, json)
 
 
 def register(app: typer.Typer) -> None:

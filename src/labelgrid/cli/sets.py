@@ -15,6 +15,7 @@ from labelgrid.words import counted, listed
 if TYPE_CHECKING:
     from labelgrid.project.dataset_check import Contents
 
+Layout = Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")]
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)]
 Tasks = Annotated[Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")]
 #: The faults that `data check` prints.
@@ -74,7 +75,7 @@ def sheet(
 
 
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")],
+    name: Layout,
     root: Root,
     tasks: Tasks = None,
     count: Annotated[
@@ -113,8 +114,39 @@ def check(
         raise typer.Exit(1)
 
 
+def evaluate(
+    name: Layout,
+    root: Root,
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Their folder, as TASK/IMAGE.", exists=True, file_okay=False)
+    ],
+    split: Annotated[str, typer.Option(help="The data set's split to measure on; all images by default.")] = "",
+    tasks: Tasks = None,
+    json: AsJson = False,
+) -> None:
+    """Measure predictions in files, of any program, on a data set.
+
+    Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
+    """
+    from labelgrid import plugins
+    from labelgrid.errors import UsageError
+    from labelgrid.project.dataset_check import tasks_of
+    from labelgrid.rounds.evaluate_files import evaluate_files
+
+    source = plugins.create("data", name, root)
+    splits = source.splits() if split else {}
+    if split and split not in splits:
+        raise UsageError(
+            f"The data set has no split '{split}'.", next_step=f"Its splits are: {', '.join(splits) or 'none'}."
+        )
+    image_ids = splits.get(split, source.images())
+    with screen.Bar() as bar:
+        values = evaluate_files(source, tasks_of(source, root, tasks), image_ids, predictions, bar)
+    screen.measured(values, json)
+
+
 def layout(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")],
+    name: Layout,
 ) -> None:
     """Print the layout of a data set: where to get it, and which files it has.
 
@@ -128,7 +160,7 @@ def layout(
     screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
 
 
-data = typer.Typer(help="Check a data set, or print the layout of one.", no_args_is_help=True)
+data = typer.Typer(help="Check a data set, measure predictions on it, or print its layout.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -136,6 +168,7 @@ def register(app: typer.Typer) -> None:
     for each in (scenes, sheet):
         app.command()(each)
     data.command()(check)
+    data.command()(evaluate)
     data.command()(layout)
     app.add_typer(data, name="data")
 

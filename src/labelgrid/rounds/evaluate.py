@@ -13,10 +13,11 @@ from labelgrid.project.artifacts import Fit, remove_measured, write_measured
 from labelgrid.project.available import usable
 from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import ImageFiles, labels_folder
+from labelgrid.project.sources import ImageFiles, labels_folder, source_of
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext, labelled_images
+from labelgrid.rounds.evaluate_files import evaluate_files
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
@@ -129,3 +130,15 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
         model, context.tasks, context.definitions, source, image_ids, recipe.data, recipe.objective, progress=progress
     )
     return {"labels": dict(result.labels), **as_json(result)}
+
+
+def evaluate_predictions(project: ProjectFolder, predictions: Path, split: Split, progress: Progress) -> dict[str, Any]:
+    """Evaluate predictions in files, of any program, on a split of the project; no model is needed.
+
+    Raises:
+        ProjectError: the split has no label. LabelgridError: as `evaluate_files`.
+    """
+    image_ids = usable(project, labelled_images(project, split), progress)
+    if not image_ids:
+        raise ProjectError(f"The {split} split has no label.", next_step="Import labels for it first.")
+    return evaluate_files(source_of(project), project.tasks(), image_ids, predictions, progress)

@@ -70,3 +70,17 @@ def test_a_layout_says_where_to_get_the_data_set_and_which_files_it_has() -> Non
         module = plugins.module("data", name)
         assert module.ORIGIN in out and module.LAYOUT.strip() in out
     assert "pascal" in typed("data", "layout", "pascall").err
+
+
+def test_predictions_are_measured_on_a_data_set(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=3, size=(16, 24), tasks=("depth",))
+    (made.root / "tasks.toml").write_text("[depth]\n")
+    (made.root / "splits").mkdir()
+    (made.root / "splits/val.txt").write_text(made.names[1])
+    words = ("data", "evaluate", "folder", made.root, made.labels)
+    assert json.loads(done(*words, "--json").out)["labels"] == {"depth": 3}
+    one = json.loads(done(*words, "--split", "val", "--json").out)
+    assert one["labels"] == {"depth": 1} and one["metrics"]["depth"]["RMSE"]["value"] == 0
+    assert "RMSE" in done(*words).out
+    found = typed(*words, "--split", "test")
+    assert found.code == 2 and "Its splits are: val." in " ".join(found.err.split())

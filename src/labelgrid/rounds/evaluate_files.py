@@ -1,0 +1,167 @@
+"""Evaluates predictions in files, from any program, against labels, as a network's are evaluated."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.data.frame import target_of
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.labels.formats.files import one_channel, samples, shape_text
+from labelgrid.labels.naming import label_name, whole_names
+from labelgrid.labels.soft import EXTENSION, read_soft
+from labelgrid.pixel.metrics import Metric
+from labelgrid.progress import Progress
+from labelgrid.results import Result
+from labelgrid.tasks.task import Task, TaskDef, build_all
+from labelgrid.train.evaluate import strips
+from labelgrid.words import counted
+
+#: The extensions of numbers that every task accepts besides those of its label files.
+NUMBERS = (".npy", ".png")
+
+
+def evaluate_files(
+    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path, progress: Progress
+) -> dict[str, Any]:
+    """Measure the predictions `folder/TASK/IMAGE.EXT` of the given images' labels, for the tasks with such a folder.
+
+    A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as `predict --soft` writes it,
+    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or floating-point numbers from 0 to 1.
+
+    Returns:
+        `labels`, the number of labels by task, and `metrics` by task and name, as JSON values.
+
+    Raises:
+        ProjectError: no task has a folder, an image with a label has no prediction, or no image has a label.
+        LabelError: a prediction cannot be read, has another size than its label, or lacks pixels that the label has.
+    """
+    files = _files(source, definitions, image_ids, folder, progress)
+    tasks = build_all({name: definitions[name] for name in files})
+    measures = {name: task.metric() for name, task in tasks.items()}
+    progress.start("Evaluating", sum(map(len, files.values())), "predictions")
+    for name, paths in files.items():
+        for image_id, path in paths.items():
+            label = source.label(image_id, definitions[name])
+            assert label is not None  # `_files` has found it
+            _add(measures[name], tasks[name], definitions[name], path, label)
+            progress.advance()
+    results = {name: measure.compute() for name, measure in measures.items()}
+    return {"labels": {name: len(paths) for name, paths in files.items()}, "metrics": _plain(results)}
+
+
+def _plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
+    return {task: {name: asdict(result) for name, result in group.items()} for task, group in results.items()}
+
+
+def _files(
+    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path, progress: Progress
+) -> dict[str, dict[str, Path]]:
+    """The file of each prediction, by task and image, for all labels of the tasks with a folder.
+
+    Raises:
+        ProjectError: as `evaluate_files`.
+    """
+    present = [task for task in definitions.values() if (folder / task.name).is_dir()]
+    if not present:
+        raise ProjectError(
+            "No task has a folder of predictions.",
+            where=str(folder),
+            next_step=f"Put them at TASK/IMAGE.EXT; the tasks are {', '.join(definitions)}.",
+        )
+    whole = whole_names(image_ids, source.images())
+    found: dict[str, dict[str, Path]] = {}
+    progress.start("Reading labels", len(present) * len(image_ids), "labels")
+    for task in present:
+        labelled = [image_id for image_id in image_ids if _has_label(source, image_id, task, progress)]
+        paths = {image_id: _file(folder / task.name, image_id, task, whole) for image_id in labelled}
+        missing = [image_id for image_id, path in paths.items() if path is None]
+        if missing:
+            raise ProjectError(
+                f"{len(missing):,} of {len(labelled):,} labels of {task.name} have no prediction, the first is of "
+                f"'{missing[0]}'.",
+                where=str(folder / task.name),
+                next_step="A mean over other images would not be comparable. Add them; leave out a task by its folder.",
+            )
+        found[task.name] = {image_id: path for image_id, path in paths.items() if path}
+    if not any(found.values()):
+        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
+    return found
+
+
+def _has_label(source: Source, image_id: str, task: TaskDef, progress: Progress) -> bool:
+    progress.advance()
+    return nonempty_label(source, image_id, task) is not None
+
+
+def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
+    """The file of a prediction, a soft one first; None if there is none."""
+    extensions = dict.fromkeys((EXTENSION, *codec(task.spec.codec).EXTENSIONS, *NUMBERS))
+    names = (label_name(image_id, extension, image_id in whole) for extension in extensions)
+    return next((path for name in names if (path := folder / name).is_file()), None)
+
+
+def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: LabelArray) -> None:
+    """Add one image to a metric, strip by strip."""
+    soft = _soft(task, path)
+    if soft is None:
+        predicted = definition.read(path)
+        size, rows_of = predicted.size, partial(_hard, task, predicted)
+        gaps = int((label.valid & ~predicted.valid).sum()) if size == label.size else 0
+        if gaps:
+            raise LabelError(f"{counted(gaps, 'pixel')} of the label have no prediction.", where=str(path))
+    else:
+        size, rows_of = (soft.shape[1], soft.shape[2]), partial(_rows, soft)
+    if size != label.size:
+        raise LabelError(
+            f"The prediction is {size[0]}x{size[1]}, its label {label.size[0]}x{label.size[1]}.",
+            where=str(path),
+            next_step="Write predictions at the size of the labels.",
+        )
+    with torch.inference_mode():
+        for rows in strips(task.channels, *label.size):
+            measure.update(rows_of(rows), target_of(label, rows))
+    measure.end_image()
+
+
+def _rows(prediction: Tensor, rows: slice) -> Tensor:
+    return prediction[None, :, rows]
+
+
+def _hard(task: Task, predicted: LabelArray, rows: slice) -> Tensor:
+    return task.as_prediction(target_of(predicted, rows).safe())
+
+
+def _soft(task: Task, path: Path) -> Tensor | None:
+    """The soft prediction [channels, h, w] in a file; None if the file is a label file.
+
+    Raises:
+        LabelError: it is damaged, has other channels, or a probability is not from 0 to 1.
+    """
+    if path.suffix == EXTENSION:
+        values = read_soft(path)
+    elif task.probabilities is None or (task.channels > 1 and path.suffix != ".npy"):
+        return None
+    elif task.channels > 1:
+        values = samples(path)
+    else:
+        stored = one_channel(samples(path), path, f"A prediction of {task.name}")
+        top = 1 if stored.dtype.kind in "fb" else np.iinfo(stored.dtype).max
+        values = stored[None].astype(np.float32) / np.float32(top)
+    if values.ndim != 3 or len(values) != task.channels:
+        raise LabelError(
+            f"A soft prediction of {task.name} is [{task.channels}, h, w]; this one is {shape_text(values)}.",
+            where=str(path),
+        )
+    if not np.isfinite(values).all() or (task.probabilities is not None and not ((values >= 0) & (values <= 1)).all()):
+        raise LabelError(
+            f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.", where=str(path)
+        )
+    return torch.from_numpy(values.astype(np.float32))

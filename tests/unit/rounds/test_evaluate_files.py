@@ -1,0 +1,139 @@
+"""Predictions in files get the values that the same predictions get inside labelgrid; unusable ones are refused."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from labelgrid.data import folder as layout
+from labelgrid.data.frame import target_of
+from labelgrid.errors import LabelError, ProjectError
+from labelgrid.labels.soft import write_soft
+from labelgrid.progress import Silent
+from labelgrid.rounds import evaluate, fit, predict, query
+from labelgrid.rounds.evaluate_files import evaluate_files
+from labelgrid.select.strategy import Budget
+from labelgrid.tasks.task import TaskDef, definitions
+from tests.projects import answer, make_project
+from tests.support import Made, make_dataset, task_rows
+
+COVERS = ["labelgrid.rounds.evaluate"]
+SIZE = (12, 16)
+
+
+def test_files_of_a_model_have_the_models_metrics(tmp_path: Path) -> None:
+    project, made = make_project(tmp_path, n=6, holdout=3, tasks=("semseg", "depth", "edges"))
+    with project:
+        answer(project, made)
+        query.query(project, Budget(2, "images"), Silent())
+        answer(project, made)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+        predict.predict(project, made.images, tmp_path / "soft", None, Silent(), soft=True)
+        own = evaluate.evaluate_split(project, "heldout", Silent())
+        files = evaluate.evaluate_predictions(project, tmp_path / "soft", "heldout", Silent())
+        assert files["labels"] == own["labels"] and files["metrics"].keys() == own["metrics"].keys()
+        for task, group in own["metrics"].items():
+            for name, result in group.items():
+                assert files["metrics"][task][name]["value"] == pytest.approx(result["value"], rel=2e-3, abs=0.02), name
+        for path in (tmp_path / "soft").rglob("*.npz"):
+            path.unlink()  # what is left are label files
+        hard = evaluate.evaluate_predictions(project, tmp_path / "soft", "heldout", Silent())["metrics"]
+        for task, name in (("semseg", "mIoU"), ("depth", "absErr")):
+            assert hard[task][name]["value"] == pytest.approx(own["metrics"][task][name]["value"], rel=1e-2)
+        with pytest.raises(ProjectError, match="The val split has no label"):
+            evaluate.evaluate_predictions(project, tmp_path / "soft", "val", Silent())
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return make_dataset(tmp_path / "made", n=3, size=SIZE)
+
+
+def score(
+    made: Made, predictions: Path, tasks: dict[str, TaskDef] | None = None
+) -> dict[str, dict[str, dict[str, float]]]:
+    source = layout.build(made.root)
+    return evaluate_files(source, tasks or definitions(list(made.rows)), source.images(), predictions, Silent())
+
+
+def test_the_labels_themselves_are_perfect_for_every_kind(made: Made) -> None:
+    found = score(made, made.labels)
+    assert found["labels"] == dict.fromkeys(("semseg", "depth", "normals", "edges", "saliency"), 3)
+    best = {task: {name: one["value"] for name, one in group.items()} for task, group in found["metrics"].items()}
+    assert best["semseg"]["mIoU"] == 100 and best["depth"]["RMSE"] == 0 and best["edges"]["AP"] == 100
+    assert best["normals"]["mErr"] < 0.01 and best["saliency"]["IoU"] == 100
+
+
+@pytest.mark.parametrize("form", ["png8", "png16", "npy", "npy3", "npz"])
+def test_probabilities_come_in_several_forms(made: Made, tmp_path: Path, form: str) -> None:
+    values = np.linspace(0, 1, 256)[np.arange(np.prod(SIZE)).reshape(SIZE) % 256]
+    (tmp_path / "out/edges").mkdir(parents=True)
+    for name in made.names:
+        path = tmp_path / "out/edges" / Path(name).stem
+        if form in ("png8", "png16"):
+            top, kind = (255, np.uint8) if form == "png8" else (65535, np.uint16)
+            cv2.imwrite(f"{path}.png", np.rint(values * top).astype(kind))
+        elif form == "npz":
+            write_soft(Path(f"{path}.npz"), values[None])
+        else:
+            np.save(f"{path}.npy", values if form == "npy" else values[..., None])
+    wanted = score(made, made.labels)["metrics"]["edges"]["AP"]["value"]
+    found = score(made, tmp_path / "out")
+    assert list(found["labels"]) == ["edges"]
+    task = definitions(list(made.rows))["edges"].build()
+    metric = task.metric()
+    for name in made.names:
+        label = layout.build(made.root).label(name, definitions(list(made.rows))["edges"])
+        assert label is not None
+        metric.update(torch.from_numpy(values)[None, None], target_of(label))
+        metric.end_image()
+    assert found["metrics"]["edges"]["AP"]["value"] == pytest.approx(metric.compute()["AP"].value, abs=1e-6) != wanted
+
+
+def test_class_probabilities_may_be_numbers_by_class_first(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "out/semseg").mkdir(parents=True)
+    task = definitions(list(made.rows))["semseg"]
+    for name in made.names:
+        label = layout.build(made.root).label(name, task)
+        assert label is not None
+        np.save(
+            tmp_path / f"out/semseg/{Path(name).stem}.npy",
+            np.eye(4, dtype=np.float32)[np.where(label.valid, label.value[..., 0], 0)].transpose(2, 0, 1),
+        )
+    assert score(made, tmp_path / "out")["metrics"]["semseg"]["mIoU"]["value"] == 100
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_is_measured(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(ProjectError, match=r"(?s)No task has a folder of predictions.*semseg, depth"):
+        score(made, out)
+    (out / "semseg").mkdir()
+    with pytest.raises(ProjectError, match=r"3 of 3 labels of semseg have no prediction, the first is of '0000\.jpg'"):
+        score(made, out)
+    for name in made.names:
+        cv2.imwrite(str(out / f"semseg/{Path(name).stem}.png"), np.zeros(SIZE, np.uint8))
+    first = out / "semseg/0000.png"
+    cv2.imwrite(str(first), np.zeros((6, 8), np.uint8))
+    with pytest.raises(LabelError, match=r"(?s)The prediction is 6x8, its label 12x16.*0000\.png"):
+        score(made, out)
+    gaps = np.zeros(SIZE, np.uint8)
+    gaps[6, 3:5] = 255
+    cv2.imwrite(str(first), gaps)
+    with pytest.raises(LabelError, match="2 pixels of the label have no prediction"):
+        score(made, out)
+    np.save(first.with_suffix(".npy"), np.zeros((3, *SIZE), np.float32))
+    first.unlink()
+    with pytest.raises(LabelError, match=r"A soft prediction of semseg is \[4, h, w\]; this one is 3x12x16"):
+        score(made, out)
+    np.save(first.with_suffix(".npy"), np.full((4, *SIZE), 2.0, np.float32))
+    with pytest.raises(LabelError, match="Probabilities are from 0 to 1; these are 2 to 2"):
+        score(made, out)
+    only = {"edges": definitions(list(task_rows(("edges",))))["edges"]}
+    (out / "edges").mkdir()
+    for path in (made.labels / "edges").iterdir():
+        path.unlink()
+    with pytest.raises(ProjectError, match="None of these images has a label"):
+        score(made, out, only)
