@@ -19,7 +19,7 @@ from labelgrid.trusted import check_trusted
 #: The folders of plug-ins, with the modules in them that are not plug-ins.
 FOLDERS: dict[str, frozenset[str]] = {
     "tasks": frozenset({"task", "figures", "pictures", "placement", "scale"}),
-    "data": frozenset({"dataset", "transforms", "frame", "batch", "loader", "matlab", "splits"}),
+    "data": frozenset({"dataset", "transforms", "frame", "batch", "loader", "cache", "matlab", "splits"}),
     "nets": frozenset(
         {
             "network",

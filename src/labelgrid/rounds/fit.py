@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import without_added
+from labelgrid.data.cache import cached_images
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
@@ -195,7 +196,9 @@ def fit(
     _remove_outdated_fit(project, number, plan.identity, progress)
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(f"No label of '{task}' yet: it has no supervised loss, and its cells no scores.")
-    checkpoint = train(plan, project.round_folder(number) / "fit", progress)
+    limit = round(plan.options.cache * 2**30)
+    with cached_images(plan.source, [*plan.train, *plan.val], limit, project.folder, progress) as source:
+        checkpoint = train(replace(plan, source=source), project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
     record = Fit(
         round=number,

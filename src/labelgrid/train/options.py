@@ -71,6 +71,8 @@ class TrainOptions:
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
         patience: early stopping: end the training after this many evaluations without a lower `loss_mtl` on the val
             split, if above 0. The other lengths are the most that it takes.
+        cache: GiB on the project's disk that decoded training images may take while the network is trained, read
+            through the memory; 0: each is decoded in each epoch.
         restart: start each round from the initial weights; false continues from the previous round's weights.
     """
 
@@ -98,6 +100,7 @@ class TrainOptions:
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     tensorboard: bool = False
+    cache: float = added(0.0)
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -113,6 +116,7 @@ class TrainOptions:
             val_every=(0, 10**6),
             patience=(0, 10**6),
             workers=(0, 1024),
+            cache=(0, 10**6),
         )
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate must be above 0; it is {self.learning_rate}")
@@ -155,5 +159,5 @@ class TrainOptions:
 
     def shaping(self) -> dict[str, Any]:
         """The options that affect the trained weights; the others may differ when a training is resumed."""
-        without_effect = {"workers", "device", "tensorboard"} | (set() if self.patience else {"val_every"})
+        without_effect = {"workers", "device", "tensorboard", "cache"} | (set() if self.patience else {"val_every"})
         return {name: value for name, value in without_added(self).items() if name not in without_effect}
