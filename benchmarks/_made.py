@@ -15,7 +15,7 @@ from labelgrid.labels.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.recipes.resolve import build_plugin, load_recipe
-from labelgrid.recipes.schema import Recipe
+from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.tasks.task import Task, TaskDef, definitions
 
 #: The NYUv2 tasks of PartAL.
@@ -30,15 +30,17 @@ def task_definitions() -> dict[str, TaskDef]:
     return definitions(ROWS)
 
 
-def recipe() -> Recipe:
-    """The small recipe with a random backbone."""
+def recipe(network: str = "") -> Recipe:
+    """The small recipe with a random backbone, and another network with its default options if one is named."""
     loaded = load_recipe("small")
+    if network:
+        loaded = replace(loaded, network=PluginChoice(network))
     return replace(loaded, backbone=replace(loaded.backbone, pretrained=False))
 
 
-def network_of(tasks: Mapping[str, Task], seed: int = 0) -> Network:
+def network_of(tasks: Mapping[str, Task], seed: int = 0, name: str = "") -> Network:
     torch.manual_seed(seed)
-    found = recipe()
+    found = recipe(name)
     network: Network = build_plugin("nets", found.network, tasks, partial(Encoder, found.backbone))
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 

@@ -112,9 +112,9 @@ def with_gaps(batch: Batch, share: float) -> Batch:
     return replace(batch, targets=targets)
 
 
-def check_equal(source: FolderDataset, batch: Batch) -> None:
+def check_equal(network: Network, source: FolderDataset, batch: Batch) -> None:
     """Check that one step gives both sides the same gradients, without dropout and known labels, whose draws differ."""
-    trainer, bare = sides_of(network_of(build_all(task_definitions())).eval(), source, 0, 0.0)
+    trainer, bare = sides_of(network.eval(), source, 0, 0.0)
     trainer.train_step(batch, 0)
     bare.step(batch)
     for (name, mine), its in zip(trainer.network.named_parameters(), bare.network.parameters(), strict=True):
@@ -160,6 +160,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--labelled", type=float, default=1.0, help="share of the cells that have a label")
+    parser.add_argument("--network", default="", help="instead of PAD-Net, with its default options")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's default")
     options = parser.parse_args(words)
     torch.set_num_threads(options.threads or torch.get_num_threads())
@@ -174,8 +175,9 @@ def main(words: list[str] | None = None) -> int:
             )
         )
         batches = [with_gaps(batch, options.labelled) for batch in batches]
-        check_equal(source, batches[0])
-        trainer, bare = sides_of(network_of(build_all(task_definitions())).train(), source, 0, found.train.known)
+        made = partial(network_of, build_all(task_definitions()), name=options.network)
+        check_equal(made(), source, batches[0])
+        trainer, bare = sides_of(made().train(), source, 0, found.train.known)
         plain = copy.deepcopy(bare)
         plain.network.to(memory_format=torch.contiguous_format)
         ours, theirs, others = cycle(batches), cycle(batches), cycle(batches)

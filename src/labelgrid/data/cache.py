@@ -1,4 +1,4 @@
-"""Keeps decoded images in a memory-mapped file while a network is trained on them, up to a size limit."""
+"""Keeps decoded images and labels in a memory-mapped file while a network is trained on them, up to a size limit."""
 
 import errno
 import os
@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.data.dataset import Source, weight_of
-from labelgrid.errors import ImageError
+from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
@@ -21,24 +22,56 @@ from labelgrid.words import counted
 
 #: So many images are decoded at a time.
 AHEAD = 32
-Pixels = NDArray[np.uint8]
-#: The first byte of an image in the file, its height and its width.
-Place = tuple[int, int, int]
+#: Arrays start at multiples of so many bytes.
+ALIGNED = 64
+Array = NDArray[Any]
 
 
-class CachedImages:
-    """A `Source` with weights, some of whose images are read from a memory-mapped file.
+class Stored(NamedTuple):
+    """Where an array is in the file."""
+
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def stop(self) -> int:
+        """The byte after its last one."""
+        return self.start + int(np.prod(self.shape)) * self.dtype.itemsize
+
+    def read(self, file: NDArray[np.uint8]) -> Array:
+        """The array, which cannot be written to."""
+        return file[self.start : self.stop].view(self.dtype).reshape(self.shape)
+
+
+class StoredLabel(NamedTuple):
+    """Where a label is: its values, perhaps in a narrower type, and its mask."""
+
+    value: Stored
+    valid: Stored
+    dtype: np.dtype[Any]
+
+
+class CachedSource:
+    """A `Source` with weights, some of whose images and labels are read from a memory-mapped file.
 
     In a process that does not inherit the memory of this one, it is the source itself.
 
     Args:
-        source: the source of all labels and of the other images.
-        pixels: the bytes of the file.
-        places: where an image is in it.
+        source: the source of all else.
+        file: its bytes.
+        pixels: where an image is.
+        maps: where the label of an image and a task is.
     """
 
-    def __init__(self, source: Source, pixels: NDArray[np.uint8], places: Mapping[str, Place]) -> None:
-        self.source, self.pixels, self.places = source, pixels, places
+    def __init__(
+        self,
+        source: Source,
+        file: NDArray[np.uint8],
+        pixels: Mapping[str, Stored],
+        maps: Mapping[tuple[str, str], StoredLabel],
+    ) -> None:
+        self.source, self.file, self.pixels, self.maps = source, file, pixels, maps
 
     def __reduce__(self) -> tuple[Callable[[Source], Source], tuple[Source]]:
         return _itself, (self.source,)
@@ -47,17 +80,18 @@ class CachedImages:
         """The image ids."""
         return self.source.images()
 
-    def image(self, image_id: str) -> Pixels:
+    def image(self, image_id: str) -> NDArray[np.uint8]:
         """As `ImageSource.image`; an image of the file cannot be written to."""
-        place = self.places.get(image_id)
-        if place is None:
-            return self.source.image(image_id)
-        start, height, width = place
-        return self.pixels[start : start + 3 * height * width].reshape(height, width, 3)
+        stored = self.pixels.get(image_id)
+        return self.source.image(image_id) if stored is None else stored.read(self.file)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`."""
-        return self.source.label(image_id, task)
+        """As `Source.label`; a label of the file cannot be written to."""
+        stored = self.maps.get((image_id, task.name))
+        if stored is None:
+            return self.source.label(image_id, task)
+        value, valid = stored.value.read(self.file), stored.valid.read(self.file)
+        return LabelArray(value.astype(stored.dtype, copy=False), valid)
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -69,17 +103,23 @@ def _itself(source: Source) -> Source:
 
 
 @contextmanager
-def cached_images(
-    source: Source, image_ids: Sequence[str], limit: int, folder: Path, progress: Progress
+def cached(
+    source: Source,
+    tasks: Mapping[str, TaskDef],
+    image_ids: Sequence[str],
+    limit: int,
+    folder: Path,
+    progress: Progress,
 ) -> Iterator[Source]:
-    """Decode images into a file of at most `limit` bytes, and read them from there inside the block.
+    """Decode images and their labels into a file of at most `limit` bytes, and read them from there inside the block.
 
-    The file has no name, so that nothing is left of it, even after a kill. Images that do not fit are read from their
-    own files; if the disk is full, so are those that are left. An image that cannot be read is left to whoever needs
-    it.
+    The file has no name, so that nothing is left of it, even after a kill. What does not fit is read from its own
+    files; if the disk is full, so is what is left. What cannot be read is left to whoever needs it, and so is a label
+    of which only some classes were annotated.
 
     Args:
-        source: the images, and their labels.
+        source: the images and labels.
+        tasks: of the labels.
         image_ids: those to decode, in this order.
         limit: 0: decode none.
         folder: on whose disk the file is.
@@ -89,37 +129,92 @@ def cached_images(
         yield source
         return
     with TemporaryFile(dir=folder, buffering=0) as file:
-        places: dict[str, Place] = {}
-        why = f"its limit is {limit / 2**30:.3g} GiB"
+        writer, why = _Writer(file, limit), f"its limit is {limit / 2**30:.3g} GiB"
         try:
-            for image_id, image in _decoded(source, image_ids, progress):
-                start = file.tell()
-                if start + image.size > limit:
+            for image_id, image, labels in _decoded(source, tasks, image_ids, progress):
+                if not writer.add(image_id, image, labels):
                     break
-                if file.write(np.ascontiguousarray(image).data) < image.size:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                places[image_id] = (start, *image.shape[:2])
         except OSError as error:
             why = str(error.strerror)
-        if len(places) < len(image_ids):
-            progress.say(f"The cache holds {len(places):,} of {counted(len(image_ids), 'decoded image')}: {why}.")
-        yield CachedImages(source, np.memmap(file, np.uint8, "r"), places) if places else source
+        if len(writer.pixels) < len(image_ids):
+            held, all_ = len(writer.pixels), counted(len(image_ids), "decoded image")
+            progress.say(f"The cache holds {held:,} of {all_}: {why}.")
+        if writer.end:
+            yield CachedSource(source, np.memmap(file, np.uint8, "r"), writer.pixels, writer.maps)
+        else:
+            yield source
 
 
-def _decoded(source: Source, image_ids: Sequence[str], progress: Progress) -> Iterator[tuple[str, Pixels]]:
-    """The images that can be read, in order; a few are decoded ahead."""
+class _Writer:
+    """Appends arrays to a file, up to a number of bytes."""
+
+    def __init__(self, file: Any, limit: int) -> None:
+        self.file, self.limit, self.end = file, limit, 0
+        self.pixels: dict[str, Stored] = {}
+        self.maps: dict[tuple[str, str], StoredLabel] = {}
+
+    def add(self, image_id: str, image: Array, labels: Mapping[str, LabelArray]) -> bool:
+        """Write an image with its labels; False, and nothing of it is used, if they do not fit."""
+        narrow = {task: _narrowed(label.value) for task, label in labels.items()}
+        arrays = [image, *narrow.values(), *(label.valid for label in labels.values())]
+        if self.end + sum(array.nbytes + ALIGNED for array in arrays) > self.limit:
+            return False
+        stored = self._write(image)
+        maps = {
+            (image_id, task): StoredLabel(self._write(narrow[task]), self._write(label.valid), label.value.dtype)
+            for task, label in labels.items()
+        }
+        self.pixels[image_id] = stored
+        self.maps |= maps
+        return True
+
+    def _write(self, array: Array) -> Stored:
+        """Write one array.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        start = -(-self.end // ALIGNED) * ALIGNED
+        self.file.seek(start)
+        if self.file.write(np.ascontiguousarray(array).data) < array.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.end = start + array.nbytes
+        return Stored(start, array.shape, array.dtype)
+
+
+def _narrowed(value: Array) -> Array:
+    """Whole numbers in the narrowest type that holds them; other values as they are."""
+    if value.dtype.kind not in "iu" or not value.size:
+        return value
+    return value.astype(np.result_type(*(np.min_scalar_type(int(end)) for end in (value.min(), value.max()))))
+
+
+def _decoded(
+    source: Source, tasks: Mapping[str, TaskDef], image_ids: Sequence[str], progress: Progress
+) -> Iterator[tuple[str, Array, dict[str, LabelArray]]]:
+    """The images that can be read, in order, with their labels; a few are decoded ahead."""
     progress.start("Caching decoded images", len(image_ids), "images")
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         for first in range(0, len(image_ids), AHEAD):
             chunk = image_ids[first : first + AHEAD]
-            for image_id, image in zip(chunk, threads.map(partial(_readable, source), chunk), strict=True):
+            for image_id, found in zip(chunk, threads.map(partial(_readable, source, tasks), chunk), strict=True):
                 progress.advance()
-                if image is not None:
-                    yield image_id, image
+                if found is not None:
+                    yield image_id, *found
 
 
-def _readable(source: Source, image_id: str) -> Pixels | None:
+def _readable(
+    source: Source, tasks: Mapping[str, TaskDef], image_id: str
+) -> tuple[Array, dict[str, LabelArray]] | None:
+    labels = {}
+    for task in tasks.values():
+        try:
+            label = source.label(image_id, task)
+        except LabelError:
+            continue
+        if label is not None and label.annotated is None:
+            labels[task.name] = label
     try:
-        return source.image(image_id)
+        return source.image(image_id), labels
     except ImageError:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import without_added
-from labelgrid.data.cache import cached_images
+from labelgrid.data.cache import cached
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
@@ -197,7 +197,8 @@ def fit(
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(f"No label of '{task}' yet: it has no supervised loss, and its cells no scores.")
     limit = round(plan.options.cache * 2**30)
-    with cached_images(plan.source, [*plan.train, *plan.val], limit, project.folder, progress) as source:
+    images = [*plan.train, *plan.val]
+    with cached(plan.source, plan.definitions, images, limit, project.folder, progress) as source:
         checkpoint = train(replace(plan, source=source), project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
     record = Fit(

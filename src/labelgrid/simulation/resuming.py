@@ -11,6 +11,7 @@ from labelgrid.simulation.recorded import keys_with_records, recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, has_work, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
+from labelgrid.train.options import RESUMABLE
 from labelgrid.words import listed
 
 #: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
@@ -88,7 +89,7 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     keys = ["recipe", "weights"]
     if any(request.out.glob("runs/*/")) or not previous.get("pictures"):  # runs refer to their data
         keys.append("root")
-    changed = [key for key in keys if previous.get(key) != now[key]]
+    changed = [key for key in keys if _compared(previous.get(key)) != _compared(now[key])]
     scoring, training, cells = now["scoring"], now["training"], now.get("cells", {})
     changed += [f"score.{n}" for n, known in previous.get("scoring", {}).items() if scoring.get(n, known) != known]
     changed += [
@@ -102,6 +103,13 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
     changed += [f"simulate.arms.{name}" for name in _changed_arms(old, study, request.out, {run.key for run in runs})]
     _refuse_changed(changed, request.out)
     _check_code(request, runs)
+
+
+def _compared(value: Any) -> Any:
+    """A value of `study.json`; a recipe without the options of `[train]` that may change."""
+    if not (isinstance(value, Mapping) and isinstance(value.get("train"), Mapping)):
+        return value
+    return {**value, "train": {name: one for name, one in value["train"].items() if name not in RESUMABLE}}
 
 
 def _refuse_changed(changed: Sequence[str], out: Path) -> None:

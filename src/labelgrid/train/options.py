@@ -42,6 +42,8 @@ class ObjectiveOptions:
 LEVELS = 31
 #: The options that set the length of a training.
 LENGTHS = ("epochs", "steps", "label_visits")
+#: Options that may differ when a training or a study is resumed: they are about speed and logs.
+RESUMABLE = frozenset({"workers", "device", "tensorboard", "cache"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class TrainOptions:
         val_every: epochs between evaluations on the val split; 0 evaluates after the last epoch only.
         patience: early stopping: end the training after this many evaluations without a lower `loss_mtl` on the val
             split, if above 0. The other lengths are the most that it takes.
-        cache: GiB on the project's disk that decoded training images may take while the network is trained, read
+        cache: GiB on the project's disk that decoded images and labels may take while the network is trained, read
             through the memory; 0: each is decoded in each epoch.
         restart: start each round from the initial weights; false continues from the previous round's weights.
     """
@@ -159,5 +161,5 @@ class TrainOptions:
 
     def shaping(self) -> dict[str, Any]:
         """The options that affect the trained weights; the others may differ when a training is resumed."""
-        without_effect = {"workers", "device", "tensorboard", "cache"} | (set() if self.patience else {"val_every"})
+        without_effect = RESUMABLE | (set() if self.patience else {"val_every"})
         return {name: value for name, value in without_added(self).items() if name not in without_effect}

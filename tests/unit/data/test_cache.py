@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labelgrid.data import cache, folder
-from labelgrid.data.cache import CachedImages, cached_images
+from labelgrid.data.cache import CachedSource, cached
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError
@@ -18,52 +18,55 @@ from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import definitions
 from tests.projects import Said, answer, make_project
-from tests.support import Made, make_dataset
+from tests.support import Made, make_dataset, task_rows
 
-BYTES = 3 * 12 * 16
+TASKS = definitions(list(task_rows(("semseg", "depth", "normals"))))
+#: Of an image and its labels: pixels, values of one byte and of four, and masks.
+BYTES = 12 * 16 * (3 + 1 + 4 + 12 + 3)
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Made:
-    return make_dataset(tmp_path / "made", n=5, size=(12, 16), tasks=("depth",))
+    return make_dataset(tmp_path / "made", n=5, size=(12, 16), tasks=list(TASKS))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_bitwise_those_of_the_files(made: Made, tmp_path: Path, workers: int) -> None:
-    source, tasks = folder.build(made.root), definitions(list(made.rows))
+    source = folder.build(made.root)
     words: dict[str, Any] = {"batch": 2, "seed": 0, "epoch": 0, "workers": workers}
     options = DataOptions(size=(8, 8), zoom=(0.5, 1.5), jitter=0.5)
-    with cached_images(source, made.names[:4], 2**30, tmp_path, Said()) as cached:
-        assert isinstance(cached, CachedImages) and list(cached.places) == list(made.names[:4])
-        assert cached.images() == source.images()
-        found = list(train_batches(cached, tasks, made.names, options, **words))
-    wanted = list(train_batches(source, tasks, made.names, options, **words))
-    for one, other in zip(found, wanted, strict=True):
-        assert one.ids == other.ids and (one.images == other.images).all()
-        assert (one.targets["depth"].value == other.targets["depth"].value).all()
+    with cached(source, TASKS, made.names[:4], 2**30, tmp_path, Said()) as one:
+        assert isinstance(one, CachedSource) and list(one.pixels) == list(made.names[:4])
+        assert one.images() == source.images()
+        found = list(train_batches(one, TASKS, made.names, options, **words))
+    wanted = list(train_batches(source, TASKS, made.names, options, **words))
+    for batch, other in zip(found, wanted, strict=True):
+        assert batch.ids == other.ids and (batch.images == other.images).all()
+        assert all((batch.targets[task].value == other.targets[task].value).all() for task in TASKS)
+        assert all((batch.targets[task].valid == other.targets[task].valid).all() for task in TASKS)
 
 
 def test_what_does_not_fit_is_read_from_its_file(made: Made, tmp_path: Path) -> None:
     source, said = folder.build(made.root), Said()
-    with cached_images(source, made.names, 2 * BYTES + 5, tmp_path, said) as cached:
-        assert isinstance(cached, CachedImages) and list(cached.places) == list(made.names[:2])
-        assert all((cached.image(name) == source.image(name)).all() for name in made.names)
+    with cached(source, TASKS, made.names, 3 * BYTES, tmp_path, said) as one:
+        assert isinstance(one, CachedSource) and list(one.pixels) == list(made.names[:2])
+        assert all((one.image(name) == source.image(name)).all() for name in made.names)
         (made.images / made.names[0]).unlink()
         (made.images / made.names[2]).unlink()
-        assert cached.image(made.names[0]).shape == (12, 16, 3)
+        assert one.image(made.names[0]).shape == (12, 16, 3)
         with pytest.raises(ImageError):
-            cached.image(made.names[2])
-    assert said.lines == ["The cache holds 2 of 5 decoded images: its limit is 1.08e-06 GiB."]
+            one.image(made.names[2])
+    assert said.lines == ["The cache holds 2 of 5 decoded images: its limit is 1.23e-05 GiB."]
 
 
 def test_a_full_disk_ends_the_cache_not_the_training(
     made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Small:
-        """A file whose third write is cut short."""
+        """A file whose write of the third image is cut short."""
 
         def __init__(self, **options: Any) -> None:
-            self.file, self.left = Real(**options), 2  # noqa: SIM115
+            self.file, self.left = Real(**options), 14  # noqa: SIM115
 
         def __enter__(self) -> "Small":
             return self
@@ -80,29 +83,29 @@ def test_a_full_disk_ends_the_cache_not_the_training(
 
     monkeypatch.setattr(cache, "TemporaryFile", Small)
     source, said = folder.build(made.root), Said()
-    with cached_images(source, made.names, 2**30, tmp_path, said) as cached:
-        assert isinstance(cached, CachedImages) and list(cached.places) == list(made.names[:2])
-        assert all((cached.image(name) == source.image(name)).all() for name in made.names)
+    with cached(source, TASKS, made.names, 2**30, tmp_path, said) as one:
+        assert isinstance(one, CachedSource) and list(one.pixels) == list(made.names[:2])
+        assert all((one.image(name) == source.image(name)).all() for name in made.names)
     assert said.lines == ["The cache holds 2 of 5 decoded images: No space left on device."]
 
 
 def test_a_damaged_image_is_left_to_whoever_needs_it(made: Made, tmp_path: Path) -> None:
     (made.images / made.names[1]).write_bytes(b"damaged")
-    with cached_images(folder.build(made.root), made.names, 2**30, tmp_path, Said()) as cached:
-        assert cached.image(made.names[2]).shape == (12, 16, 3)
+    with cached(folder.build(made.root), TASKS, made.names, 2**30, tmp_path, Said()) as one:
+        assert one.image(made.names[2]).shape == (12, 16, 3)
         with pytest.raises(ImageError):
-            cached.image(made.names[1])
+            one.image(made.names[1])
 
 
 def test_no_file_is_seen_and_no_limit_is_no_cache(made: Made, tmp_path: Path) -> None:
     place, source = tmp_path / "project", folder.build(made.root)
     place.mkdir()
-    with cached_images(source, made.names, 2**30, place, Said()) as cached:
+    with cached(source, TASKS, made.names, 2**30, place, Said()) as one:
         assert not list(place.iterdir())
-        assert pickle.loads(pickle.dumps(cached)) == source  # noqa: S301 - in another process it is the source
-        assert np.shares_memory(cached.image(made.names[0]), cached.image(made.names[0]))
+        assert pickle.loads(pickle.dumps(one)) == source  # noqa: S301 - in another process it is the source
+        assert np.shares_memory(one.image(made.names[0]), one.image(made.names[0]))
     for limit, images in ((0, made.names), (2**30, ()), (5, made.names)):
-        with cached_images(source, images, limit, place, Said()) as plain:
+        with cached(source, TASKS, images, limit, place, Said()) as plain:
             assert plain is source
 
 

@@ -141,6 +141,18 @@ def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path
     assert validate_study(of)
 
 
+def test_a_study_is_resumed_with_a_cache_but_not_with_another_rate(tmp_path: Path) -> None:
+    begun = study_request(tmp_path)
+    keep(begun)
+    recipe = Path(begun.recipe)
+    recipe.write_text(recipe.read_text().replace("[train]", "[train]\ncache = 0.5", 1))
+    again = StudyRequest.of(begun.recipe, begun.root, begun.out)
+    assert again.to_json()["recipe"]["train"]["cache"] == 0.5 and validate_study(again)
+    recipe.write_text(recipe.read_text().replace("[train]", "[train]\nclip = 3.0", 1))
+    with pytest.raises(ProjectError, match="with other settings: recipe changed"):
+        validate_study(StudyRequest.of(begun.recipe, begun.root, begun.out))
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     of.out.mkdir()

@@ -1,0 +1,122 @@
+"""Where the time of one training epoch goes, on one process: reading files, transforms, and the parts of a step.
+
+The step is the bare loop of `training_step`. Two ratios: what reading and transforms take of the epoch without workers,
+and how long images and labels take to decode, against reading them from the memory-mapped cache (`[train] cache`).
+"""
+
+import argparse
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from _made import make_files, network_of, recipe, task_definitions
+from _measure import check_limit, machine
+from training_step import Bare
+
+from labelgrid.data.batch import Batch, Item, collate
+from labelgrid.data.cache import cached
+from labelgrid.data.dataset import Source, labels_of
+from labelgrid.data.transforms import Example, augment
+from labelgrid.progress import Silent
+from labelgrid.streams import stream
+from labelgrid.tasks.task import build_all
+
+READING = ("decode images", "decode labels", "transform", "collate")
+#: The least that the cache must save, as a ratio.
+BAR = 3.0
+
+
+class Profile:
+    """Processor seconds by part of an epoch."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add what the block takes to a part."""
+        start = time.process_time()
+        yield
+        self.seconds[name] += time.process_time() - start
+
+
+def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> Batch:
+    """A batch for training."""
+    tasks, options, items = task_definitions(), recipe().data, []
+    for image_id in image_ids:
+        with profile.part("decode images"):
+            image = source.image(image_id)
+            image.sum()  # so that all of a memory-mapped image is read
+        with profile.part("decode labels"):
+            labels = labels_of(source, tasks, image_id)
+            _ = [label.value.sum() for label in labels.values()]
+        with profile.part("transform"):
+            view = augment(Example(image, labels), tasks, options, stream(0, "augment", epoch, image_id))
+        items.append(Item(image_id, view.image, view.labels, [1.0] * len(tasks)))
+    with profile.part("collate"):
+        return collate(items, tasks, options)
+
+
+def step(bare: Bare, batch: Batch, profile: Profile) -> None:
+    """A step of training."""
+    with profile.part("network forward"):
+        output = bare.network(batch.images, bare.fed_in(batch.targets))
+    with profile.part("losses"):
+        loss = sum(bare.loss(raws, batch.targets) for raws in (output.final, *output.initial))
+    with profile.part("backward"):
+        bare.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+    with profile.part("optimiser"):
+        bare.optimiser.step()
+
+
+def epoch(source: Source, bare: Bare, number: int) -> Profile:
+    """The profile of one epoch over all images."""
+    profile, names, size = Profile(), list(source.images()), recipe().train.batch
+    for start in range(0, len(names) - size + 1, size):
+        step(bare, read(source, names[start : start + size], number, profile), profile)
+    return profile
+
+
+def show_shares(found: list[Profile]) -> dict[str, float]:
+    """Print each part's median seconds and its share; return the seconds."""
+    seconds = {name: median(each.seconds[name] for each in found) for name in found[0].seconds}
+    for name, value in seconds.items():
+        print(f"  {name:20} {value:8.3f} s  {value / sum(seconds.values()):6.1%}")
+    return seconds
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=48)
+    parser.add_argument("--size", type=int, nargs=2, default=(480, 640), help="height and width of the files")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--network", default="", help="instead of PAD-Net")
+    options = parser.parse_args(words)
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        source = make_files(Path(folder), options.images, tuple(options.size), every=1)
+        found = recipe(options.network).train
+        network = network_of(build_all(task_definitions()), name=options.network).train()
+        bare = Bare(network, found.learning_rate, found.weight_decay, found.known)
+        with cached(source, task_definitions(), source.images(), 2**34, Path(folder), Silent()) as quickly:
+            epoch(quickly, bare, 0)  # to warm up
+            sides = [
+                [epoch(one, bare, number) for one in (source, quickly)] for number in range(1, options.repeats + 1)
+            ]
+    print("from files:")
+    plain = show_shares([first for first, _ in sides])
+    print("decoded images and labels cached:")
+    quick = show_shares([second for _, second in sides])
+    share = sum(plain[name] for name in READING) / sum(plain.values())
+    print(f"  reading and transforms without workers: {share:.1%} of an epoch")
+    decoding, cache = (sum(seconds[name] for name in READING[:2]) for seconds in (plain, quick))
+    return 0 if check_limit("decoding / reading the cache", decoding / cache, BAR, least=True) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
