@@ -39,7 +39,7 @@ def project_report(project: ProjectFolder) -> ProjectReport:
         name=project.folder.resolve().name,
         made=timestamp(),
         about=_about(project, fits),
-        headlines={name: task.spec.headline for name, task in project.tasks().items()},
+        headlines={name: task.headline for name, task in project.tasks().items()},
         parts=[_part(project, s, name) for s, name in PARTS.items() if s == "train" or store.count_images((s,))],
         heldout=_part(project, "heldout", "Held out") if store.count_images(("heldout",)) else None,
         measured=measured_rounds(project.folder),

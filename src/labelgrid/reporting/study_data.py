@@ -97,7 +97,7 @@ def study_report(path: Path) -> StudyReport:
         name=path.resolve().name,
         made=timestamp(),
         about=_about(folder),
-        headlines={name: task.spec.headline for name, task in definitions(rows).items()},
+        headlines={name: task.headline for name, task in definitions(rows).items()},
         costs={row.name: row.cost for row in rows},
         reference=next((name for name in REFERENCES if name in folder.study.strategies), REFERENCES[0]),
         points=points,

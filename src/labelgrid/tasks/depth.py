@@ -74,6 +74,7 @@ SPEC = Spec(
     render=distances,
     figures=middle,
     slope=recedes,
+    other_figures={"absErr": "RMSE"},
 )
 
 
@@ -90,7 +91,7 @@ def build(task: TaskDef) -> Task:
         unit=unit,
         cost=task.cost,
         weight=SPEC.weight,
-        headline=SPEC.headline,
+        headline=task.headline,
         activate=prediction.unchanged,
         pixel_loss=losses.absolute_error,
         as_prediction=prediction.unchanged,

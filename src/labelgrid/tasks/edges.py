@@ -43,6 +43,7 @@ SPEC = Spec(
     transform=same_values,
     render=grey,
     figures=positive_share,
+    other_figures={"oisF": "odsF", "boundary AP": "odsF"},
 )
 
 
@@ -60,7 +61,7 @@ def build(task: TaskDef) -> Task:
         unit=SPEC.unit,
         cost=task.cost,
         weight=SPEC.weight,
-        headline=SPEC.headline,
+        headline=task.headline,
         activate=torch.sigmoid,
         pixel_loss=losses.balanced_bce,
         as_prediction=prediction.unchanged,

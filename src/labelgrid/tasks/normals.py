@@ -74,6 +74,7 @@ SPEC = Spec(
     render=vectors,
     figures=directions,
     slope=recedes,
+    other_figures={f"below {degrees}": "mErr" for degrees in ("11.25", "22.5", "30")},
 )
 
 
@@ -89,7 +90,7 @@ def build(task: TaskDef) -> Task:
         unit=SPEC.unit,
         cost=task.cost,
         weight=SPEC.weight,
-        headline=SPEC.headline,
+        headline=task.headline,
         activate=prediction.unit_vectors,
         pixel_loss=losses.unit_vector_l1,
         as_prediction=prediction.unchanged,

@@ -42,6 +42,7 @@ SPEC = Spec(
     transform=same_values,
     render=grey,
     figures=positive_share,
+    other_figures={"maxF": "IoU"},
 )
 
 
@@ -59,7 +60,7 @@ def build(task: TaskDef) -> Task:
         unit=SPEC.unit,
         cost=task.cost,
         weight=SPEC.weight,
-        headline=SPEC.headline,
+        headline=task.headline,
         activate=torch.sigmoid,
         pixel_loss=losses.area_balanced_bce,
         as_prediction=prediction.unchanged,

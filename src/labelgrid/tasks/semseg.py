@@ -40,6 +40,7 @@ SPEC = Spec(
     transform=same_values,
     render=class_colours,
     figures=positions,
+    other_figures={"pixAcc": "mIoU"},
 )
 
 
@@ -56,7 +57,7 @@ def build(task: TaskDef) -> Task:
         unit=SPEC.unit,
         cost=task.cost,
         weight=SPEC.weight,
-        headline=SPEC.headline,
+        headline=task.headline,
         activate=prediction.class_probabilities,
         pixel_loss=losses.cross_entropy,
         as_prediction=partial(prediction.one_hot, classes=classes),

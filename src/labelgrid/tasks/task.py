@@ -54,14 +54,15 @@ class Spec:
         unit: of the headline metric.
         cost: default cost of one label, in any unit.
         weight: default weight of its loss (the survey's and PartAL's).
-        headline: the metric that delta_mtl uses.
+        headline: the metric that delta_mtl uses, unless a task names another.
         metrics: the kind's metrics by name, each with the dataclass of its options. A metric is named after the first
-            of its figures. By default a task measures the headline metric.
+            of its figures. By default a task measures the metric of its headline.
         transform: moves label values to a view, and applies what a flip or a zoom does to them.
         render: draws a map for people; nothing else depends on it.
         figures: numbers of a label that an import compares with those of other labels of the task; default: none.
         slope: how the surface recedes to the right and upward; an import compares its sign (0: unknown) with that of
             the image's other labels. Default: None, which says nothing.
+        other_figures: further figures that can be a headline -> the metric that computes them.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class Spec:
     render: Render
     figures: Figures = no_figures
     slope: Slope = no_slope
+    other_figures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class TaskDef:
 
     Args:
         metrics: the options of the metrics that are measured, by name.
+        headline: the figure by which delta_mtl compares the task.
     """
 
     name: str
@@ -91,6 +94,7 @@ class TaskDef:
     options: Any
     spec: Spec = field(repr=False)
     metrics: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    headline: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, row: TaskRow) -> TaskDef:
@@ -101,8 +105,9 @@ class TaskDef:
         """
         spec, where = spec_of(row.kind), f"task '{row.name}'"
         options = dict(row.options)
-        metrics = _metric_options(spec, options.pop("metrics", {spec.headline: {}}), where)
-        return cls(row.name, row.kind, row.cost, options_of(spec.codec, options, where), spec, metrics)
+        headline = options.pop("headline", spec.headline)
+        metrics = _metric_options(spec, headline, options.pop("metrics", None), where)
+        return cls(row.name, row.kind, row.cost, options_of(spec.codec, options, where), spec, metrics, headline)
 
     @property
     def form(self) -> Form:
@@ -236,15 +241,25 @@ class Task:
         return moments.uncertainty()
 
 
-def _metric_options(spec: Spec, tables: object, where: str) -> dict[str, Any]:
-    """The checked options of the metrics that a task names, the headline's first.
+def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
+    """The checked options of the metrics that a task names; of that of its headline, if it names none.
 
     Raises:
-        RecipeError: the kind has no such metric, it has no such option, or the headline's is not among them.
+        RecipeError: the kind has no such headline or metric, it has no such option, or the headline's is not among
+            them.
     """
-    if not isinstance(tables, Mapping) or spec.headline not in tables or tables.keys() - spec.metrics.keys():
+    figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
+    if not isinstance(headline, str) or headline not in figures:
         raise RecipeError(
-            f"metrics is {tables!r}; it is a table of metrics and their options, '{spec.headline}' among them.",
+            f"headline is {headline!r}, which is no figure of this kind.",
+            where=where,
+            next_step=f"The kind has: {', '.join(figures)}.",
+        )
+    needed = figures[headline]
+    tables = {needed: {}} if tables is None else tables
+    if not isinstance(tables, Mapping) or needed not in tables or tables.keys() - spec.metrics.keys():
+        raise RecipeError(
+            f"metrics is {tables!r}; it is a table of metrics and their options, '{needed}' among them.",
             where=where,
             next_step=f"The kind has: {', '.join(spec.metrics)}.",
         )

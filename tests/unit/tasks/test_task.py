@@ -158,3 +158,36 @@ def test_metrics_that_the_kind_has_not_are_refused(metrics: object, fault: str) 
     with pytest.raises(RecipeError, match="task 'parts'") as refused:
         TaskDef.of(TaskRow("parts", "semseg", 1.0, {"classes": ["head", "torso"], "metrics": metrics}))
     assert re.search(fault, str(refused.value), re.DOTALL)
+
+
+@pytest.mark.parametrize("kind", names("tasks"))
+def test_every_figure_of_a_kind_can_be_a_task_s_headline(kind):
+    options = {"classes": ["a", "b"]} if kind == "semseg" else {}
+    spec = spec_of(kind)
+    for headline, needed in [*((name, name) for name in spec.metrics), *spec.other_figures.items()]:
+        task = TaskDef.of(TaskRow("it", kind, 1.0, {**options, "headline": headline}))
+        assert task.headline == headline and list(task.metrics) == [needed]
+        built = task.build()
+        assert built.headline == headline and headline in figures_of(built)
+    assert set(spec.metrics) | set(spec.other_figures) == figures_of(
+        TaskDef.of(TaskRow("it", kind, 1.0, {**options, "metrics": {name: {} for name in spec.metrics}})).build()
+    )
+
+
+def figures_of(task):
+    size = (1, task.label_channels, 8, 8)
+    metric = task.metric()
+    value = torch.zeros(size, dtype=torch.int64) if task.kind == "semseg" else torch.ones(size)
+    target = Target(value, torch.ones(1, 1, 8, 8, dtype=torch.bool))
+    metric.update(torch.rand(1, task.channels, 8, 8), target)
+    metric.end_image()
+    return set(metric.compute())
+
+
+def test_a_headline_that_is_no_figure_or_whose_metric_is_not_measured_is_refused():
+    with pytest.raises(RecipeError, match=r"(?s)headline is 'F1', which is no figure.*AP, odsF, oisF"):
+        TaskDef.of(TaskRow("edges", "edges", 1.0, {"headline": "F1"}))
+    with pytest.raises(RecipeError, match="'odsF' among them"):
+        TaskDef.of(TaskRow("edges", "edges", 1.0, {"headline": "oisF", "metrics": {"AP": {}}}))
+    with pytest.raises(RecipeError, match="headline is 3"):
+        TaskDef.of(TaskRow("edges", "edges", 1.0, {"headline": 3}))

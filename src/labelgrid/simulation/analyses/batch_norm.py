@@ -112,7 +112,7 @@ def _metrics(
     if found is None:
         return
     for name, group in found.metrics.items():
-        headline = context.definitions[name].spec.headline
+        headline = context.definitions[name].headline
         for result in group.values():
             keys = {"statistics": statistics, "task": name}
             yield Finding(run, keys, result, found.labels[name], result.name == headline)

@@ -86,7 +86,7 @@ class Frames:
                     for name, label in labels_of(data, tasks, image).items():
                         measure = Measure(context.tasks[name])
                         measure.add(raws[name], frame, label)
-                        result = measure.metric.compute()[tasks[name].spec.headline]
+                        result = measure.metric.compute()[tasks[name].headline]
                         maps = self.maps.setdefault((image, name), [Shown("label", label, name)])
                         mine = predicted(context.tasks[name], tasks[name], raws[name], frame)
                         maps.append(

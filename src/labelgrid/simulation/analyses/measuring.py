@@ -113,7 +113,7 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     for (folder, number), group in groupby(asked, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
-            headlines = {name: task.spec.headline for name, task in context.definitions.items()}
+            headlines = {name: task.headline for name, task in context.definitions.items()}
             for stamp in group:
                 found[stamp] = _measure(context, model, first[stamp], progress), headlines
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
