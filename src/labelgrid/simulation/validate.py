@@ -77,6 +77,8 @@ def _check_strategy(study: Study, name: str) -> None:
     rows = study.rows(name)
     named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
     check_named(name, named, [row.name for row in rows])
+    if not study.rounds_of(name):
+        return  # it buys nothing
     image_cost = {"labels": len(rows), "cost": sum(row.cost for row in rows), "images": 1}
     if strategy.unit == "images" and study.budget < image_cost[study.unit]:
         raise RecipeError(

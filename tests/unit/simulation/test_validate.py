@@ -102,6 +102,10 @@ def test_runs_are_not_gone_on_with_on_other_images(tmp_path: Path) -> None:
         images_of(of)
 
 
+def test_without_rounds_no_budget_is_too_small(tmp_path: Path) -> None:
+    assert validate_study(study_request(tmp_path, strategies=["random_images"], budget=1, rounds=0))
+
+
 def test_an_image_of_two_splits_is_refused(tmp_path: Path) -> None:
     of = study_request(tmp_path)
     train, test = of.root / "splits" / "train.txt", of.root / "splits" / "test.txt"
