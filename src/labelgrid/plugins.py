@@ -18,8 +18,8 @@ from labelgrid.trusted import check_trusted
 
 #: The folders of plug-ins, with the modules in them that are not plug-ins.
 FOLDERS: dict[str, frozenset[str]] = {
-    "tasks": frozenset({"task", "figures", "pictures", "placement", "scale"}),
-    "data": frozenset({"dataset", "transforms", "frame", "batch", "loader", "cache", "matlab", "splits"}),
+    "tasks": frozenset({"task", "figures", "metric_options", "pictures", "placement", "scale"}),
+    "data": frozenset({"dataset", "transforms", "frame", "batch", "loader", "by_id", "cache", "matlab"}),
     "nets": frozenset(
         {
             "network",

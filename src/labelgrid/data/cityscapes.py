@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.splits import lacking
+from labelgrid.data.by_id import lacking
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid

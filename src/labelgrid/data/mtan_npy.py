@@ -189,8 +189,7 @@ def _normals(source: MtanArrays, path: Path, _: TaskDef) -> LabelArray:
     length = np.linalg.norm(stored.astype(np.float32), axis=2)
     valid = np.isfinite(length) & (length > 0)
     some_valid(valid, path, "zero and infinite vectors are not")
-    unit = np.where(valid[..., None], stored, 0) / np.where(valid, length, 1)[..., None]
-    return LabelArray((unit * normals.AXES[source.axes]).astype(np.float32), valid)
+    return normals.normalised(stored, valid, source.axes)
 
 
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {

@@ -1,20 +1,17 @@
 """Reads NYUD_MT: NYUv2 in the layout of the multi-task survey (Vandenhende et al. 2021)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labelgrid.data.splits import lacking, read_splits
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.data.by_id import ImagesById
+from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, classes, depth, normals
 from labelgrid.labels.formats.files import one_channel, samples
-from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
 
@@ -47,27 +44,10 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Nyud:
-    """A `labelgrid.data.dataset.Dataset` of the NYUD_MT layout. It holds image ids; every call reads files.
+class Nyud(ImagesById):
+    """A `labelgrid.data.dataset.Dataset` of the NYUD_MT layout."""
 
-    Args:
-        root: the folder of the layout.
-        names: maps an ID to its image id (the file name in `images/`).
-        axes: the directions of the axes in the files of normals.
-    """
-
-    root: Path
-    names: Mapping[str, str] = field(repr=False)
-    axes: str
-
-    def images(self) -> Sequence[str]:
-        """The image ids: file names in `images/`."""
-        return list(self.names.values())
-
-    def image(self, image_id: str) -> NDArray[np.uint8]:
-        """As `ImageSource.image`."""
-        return read_image(self.root / "images" / image_id)
+    IMAGES, SPLITS, TASKS = "images", "gt_sets", TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
@@ -81,18 +61,6 @@ class Nyud:
             return None
         path = _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
         return _READERS[task.kind](path, task, self.axes) if path else None
-
-    def splits(self) -> Mapping[str, Sequence[str]]:
-        """The image ids of each split, from the files in `gt_sets/`.
-
-        Raises:
-            ImageError: a split names an image that does not exist.
-        """
-        return read_splits(self.root / "gt_sets", self.names)
-
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-        """As `Described.tasks`."""
-        return TASKS
 
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:
@@ -116,14 +84,7 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    faults = [] if (source.root / "gt_sets").is_dir() else ["There is no folder gt_sets."]
-    try:
-        source.splits()
-    except ImageError as error:
-        faults.append(f"{error.where}: {error.what}")
-    for folder in FOLDERS.values():
-        faults += lacking(source.names, folder, partial(_file, source.root / folder))
-    return faults
+    return source.layout_faults({folder: partial(_file, source.root / folder) for folder in FOLDERS.values()})
 
 
 def _file(folder: Path, name: str) -> Path | None:

@@ -1,7 +1,7 @@
 """Reads PASCAL_MT: PASCAL-Context with labels of five tasks, in the layout of the survey (Vandenhende et al. 2021)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.data.by_id import ImagesById
 from labelgrid.data.matlab import variable
-from labelgrid.data.splits import lacking, read_splits
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.errors import LabelError
 from labelgrid.files import read_text
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import classes, normals
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
-from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.pixel.thinning import thin
 from labelgrid.tasks.task import TaskDef
@@ -32,7 +31,6 @@ pascal-context/trainval/ID.mat    PASCAL-Context's `LabelMap`: edges are between
 normals_distill/ID.png            n = v / 127.5 - 1; only where the class in LabelMap is one of NYUv2's, too
 sal_distill/ID.png                8 bits; 128 and more is salient
 """
-SPLITS = "ImageSets/Context"
 CONTEXT = "pascal-context/trainval"
 #: PASCAL-Part's number of people among its classes of objects.
 PERSON = 15
@@ -76,27 +74,10 @@ TASKS: Mapping[str, Mapping[str, Any]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Pascal:
-    """A `labelgrid.data.dataset.Dataset` of the PASCAL_MT layout. It holds image ids; every call reads files.
+class Pascal(ImagesById):
+    """A `labelgrid.data.dataset.Dataset` of the PASCAL_MT layout."""
 
-    Args:
-        root: the folder of the layout.
-        names: maps an ID to its image id (the file name in `JPEGImages/`).
-        axes: the directions of the axes in the files of normals.
-    """
-
-    root: Path
-    names: Mapping[str, str] = field(repr=False)
-    axes: str
-
-    def images(self) -> Sequence[str]:
-        """The image ids: file names in `JPEGImages/`."""
-        return list(self.names.values())
-
-    def image(self, image_id: str) -> NDArray[np.uint8]:
-        """As `ImageSource.image`."""
-        return read_image(self.root / "JPEGImages" / image_id)
+    IMAGES, SPLITS, TASKS = "JPEGImages", "ImageSets/Context", TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
@@ -112,18 +93,6 @@ class Pascal:
         path = labels and labels.file(self.root, Path(image_id).stem)
         return labels.read(self, path, task) if labels and path else None
 
-    def splits(self) -> Mapping[str, Sequence[str]]:
-        """The image ids of each split, from the files in `ImageSets/Context/`.
-
-        Raises:
-            ImageError: a split names an image that does not exist.
-        """
-        return read_splits(self.root / SPLITS, self.names)
-
-    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
-        """As `Described.tasks`."""
-        return TASKS
-
 
 def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Pascal:
     """Build the PASCAL_MT data set below `root`, of the images that a split lists; of all if there are no splits.
@@ -138,7 +107,7 @@ def build(root: Path | str, axes: str = "x right, y up, z toward the camera") ->
     normals.Options(axes)
     root = Path(root)
     names = {Path(name).stem: name for name in list_images(root / "JPEGImages")}
-    listed = {name for path in (root / SPLITS).glob("*.txt") for name in read_text(path).split()}
+    listed = {name for path in (root / Pascal.SPLITS).glob("*.txt") for name in read_text(path).split()}
     return Pascal(root, {stem: name for stem, name in names.items() if not listed or stem in listed}, axes)
 
 
@@ -149,14 +118,7 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    faults = [] if (source.root / SPLITS).is_dir() else ["There is no folder ImageSets/Context."]
-    try:
-        source.splits()
-    except ImageError as error:
-        faults.append(f"{error.where}: {error.what}")
-    for what, labels in _LABELS.items():
-        faults += lacking(source.names, what, partial(labels.file, source.root))
-    return faults
+    return source.layout_faults({what: partial(labels.file, source.root) for what, labels in _LABELS.items()})
 
 
 def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
@@ -216,8 +178,7 @@ def _normals(source: Pascal, path: Path, _: TaskDef) -> LabelArray:
     length = np.linalg.norm(vector, axis=2)
     valid = inside & (length > GREY)
     some_valid(valid, path, "valid are pixels of the classes that NYUv2 has, too, except for grey ones")
-    unit = np.where(valid[..., None], vector, 0) / np.where(valid, length, 1)[..., None]
-    return LabelArray((unit * normals.AXES[source.axes]).astype(np.float32), valid)
+    return normals.normalised(vector, valid, source.axes)
 
 
 def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:

@@ -196,10 +196,7 @@ def fit(
     _remove_outdated_fit(project, number, plan.identity, progress)
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(f"No label of '{task}' yet: it has no supervised loss, and its cells no scores.")
-    limit = round(plan.options.cache * 2**30)
-    images = [*plan.train, *plan.val]
-    with cached(plan.source, plan.definitions, images, limit, project.folder, progress) as source:
-        checkpoint = train(replace(plan, source=source), project.round_folder(number) / "fit", progress)
+    checkpoint = _train(plan, project, number, progress)
     model = with_states(load(checkpoint), network, plan.terms)
     record = Fit(
         round=number,
@@ -217,6 +214,13 @@ def fit(
     _write_record(project, record)
     _measure(project, context, model, record, progress)
     return record
+
+
+def _train(plan: Plan, project: ProjectFolder, number: int, progress: Progress) -> Path:
+    """Train, or resume the training, with decoded files cached as the recipe says; returns the checkpoint."""
+    limit, image_ids = round(plan.options.cache * 2**30), [*plan.train, *plan.val]
+    with cached(plan.source, plan.definitions, image_ids, limit, project.folder, progress) as source:
+        return train(replace(plan, source=source), project.round_folder(number) / "fit", progress)
 
 
 def _refuse_early(context: RoundContext) -> None:

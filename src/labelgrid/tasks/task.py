@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import plugins
-from labelgrid.config import parse
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.labels.codec import Form, LabelArray, codec, options_of
 from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
+from labelgrid.tasks.metric_options import metric_options
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.scale import Scale
 
@@ -106,7 +106,7 @@ class TaskDef:
         spec, where = spec_of(row.kind), f"task '{row.name}'"
         options = dict(row.options)
         headline = options.pop("headline", spec.headline)
-        metrics = _metric_options(spec, headline, options.pop("metrics", None), where)
+        metrics = metric_options(spec, headline, options.pop("metrics", None), where)
         return cls(row.name, row.kind, row.cost, options_of(spec.codec, options, where), spec, metrics, headline)
 
     @property
@@ -239,35 +239,6 @@ class Task:
         for sample in samples:
             moments.update(sample)
         return moments.uncertainty()
-
-
-def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
-    """The checked options of the metrics that a task names; of that of its headline, if it names none.
-
-    Raises:
-        RecipeError: the kind has no such headline or metric, it has no such option, or the headline's is not among
-            them.
-    """
-    figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
-    if not isinstance(headline, str) or headline not in figures:
-        raise RecipeError(
-            f"headline is {headline!r}, which is no figure of this kind.",
-            where=where,
-            next_step=f"The kind has: {', '.join(figures)}.",
-        )
-    needed = figures[headline]
-    tables = {needed: {}} if tables is None else tables
-    if not isinstance(tables, Mapping) or needed not in tables or tables.keys() - spec.metrics.keys():
-        raise RecipeError(
-            f"metrics is {tables!r}; it is a table of metrics and their options, '{needed}' among them.",
-            where=where,
-            next_step=f"The kind has: {', '.join(spec.metrics)}.",
-        )
-    return {
-        name: parse(spec.metrics[name], tables[name], f"{where}, metric '{name}'")
-        for name in spec.metrics
-        if name in tables
-    }
 
 
 def spec_of(kind: str) -> Spec:

@@ -15,7 +15,7 @@ from labelgrid.labels.codec import LabelArray
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.tasks.task import definitions
 
-COVERS = ["labelgrid.data.matlab", "labelgrid.data.splits"]
+COVERS = ["labelgrid.data.matlab", "labelgrid.data.by_id"]
 TASKS = definitions(task_rows_of(pascal.TASKS, Path()))
 SIZE = (6, 8)
 #: PASCAL-Context's numbers of wall, sky and tvmonitor.
@@ -47,12 +47,12 @@ def make(root: Path, *objects: np.ndarray) -> pascal.Pascal:
     """Two images; the first has labels of every task."""
     for folder in ("JPEGImages", "human_parts", "semseg/VOC12", "semseg/pascal-context", pascal.CONTEXT):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    for folder in ("normals_distill", "sal_distill", pascal.SPLITS):
+    for folder in ("normals_distill", "sal_distill", pascal.Pascal.SPLITS):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for name in ("2008_000003", "2010_000001", "not_listed"):
         cv2.imwrite(str(root / f"JPEGImages/{name}.jpg"), np.zeros((*SIZE, 3), np.uint8))
-    (root / pascal.SPLITS / "train.txt").write_text("2010_000001\n")
-    (root / pascal.SPLITS / "val.txt").write_text("2008_000003\n")
+    (root / pascal.Pascal.SPLITS / "train.txt").write_text("2010_000001\n")
+    (root / pascal.Pascal.SPLITS / "val.txt").write_text("2008_000003\n")
     objects = objects or (thing(15, part("head", slice(0, 2), slice(0, 4))),)
     anno = struct(imname="2010_000001", objects=np.concatenate(objects, axis=1))
     savemat(root / "human_parts/2010_000001.mat", {"anno": anno}, do_compression=True)
@@ -152,7 +152,7 @@ def test_a_missing_label_is_none_and_check_says_how_many(tmp_path: Path) -> None
     assert pascal.check(tmp_path) == [
         f"1 of 2 images have no {what}, the first is 2008_000003." for what in ("parts", "edges", "normals", "saliency")
     ]
-    (tmp_path / pascal.SPLITS / "val.txt").write_text("2008_000003 gone")
+    (tmp_path / pascal.Pascal.SPLITS / "val.txt").write_text("2008_000003 gone")
     assert "1 image of the split does not exist, the first is 'gone'." in pascal.check(tmp_path)[0]
 
 

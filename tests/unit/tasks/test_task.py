@@ -12,6 +12,7 @@ from labelgrid.pixel.target import Target
 from labelgrid.plugins import names
 from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
 
+COVERS = ["labelgrid.tasks.metric_options"]
 ROWS = (TaskRow("near", "depth", 2.0), TaskRow("parts", "semseg", 9.0, {"classes": ["head", "torso"]}))
 
 

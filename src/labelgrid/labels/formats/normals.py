@@ -83,6 +83,13 @@ def read(path: Path, options: Options) -> LabelArray:
     return LabelArray(vector, valid)
 
 
+def normalised(vector: NDArray[Any], valid: NDArray[np.bool_], axes: str) -> LabelArray:
+    """The label of vectors [h, w, 3] of any length, 0 where not valid, in a convention of `AXES`."""
+    used = np.where(valid[..., None], vector, 0)
+    unit = used / np.where(valid, np.linalg.norm(used, axis=2), 1)[..., None]
+    return LabelArray((unit * AXES[axes]).astype(np.float32), valid)
+
+
 def _decoded(stored: NDArray[Any], path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     if stored.dtype in (np.uint8, np.uint16):
         import cv2  # imported late: commands that only need the options start faster

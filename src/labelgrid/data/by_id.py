@@ -1,0 +1,99 @@
+"""Reads published data sets whose images have IDs, of which lists are the splits."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import ImageError
+from labelgrid.files import read_text
+from labelgrid.labels.images import read_image
+from labelgrid.words import counted
+
+
+@dataclass(frozen=True)
+class ImagesById:
+    """The part of a data set that is alike where images have IDs; it holds image ids, and every call reads files.
+
+    Args:
+        root: the folder of the layout.
+        names: maps an ID to its image id, the file name in `IMAGES`.
+        axes: the directions of the axes in the files of normals.
+    """
+
+    IMAGES: ClassVar[str]  #: the folder of images below the root
+    SPLITS: ClassVar[str]  #: that of the lists of IDs
+    TASKS: ClassVar[Mapping[str, Mapping[str, Any]]]  #: as in a file of tasks
+    root: Path
+    names: Mapping[str, str] = field(repr=False)
+    axes: str
+
+    def images(self) -> Sequence[str]:
+        """The image ids: file names in the folder of images."""
+        return list(self.names.values())
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        return read_image(self.root / self.IMAGES / image_id)
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """The image ids of each split, from the lists.
+
+        Raises:
+            ImageError: a split names an image that does not exist.
+        """
+        return read_splits(self.root / self.SPLITS, self.names)
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`."""
+        return self.TASKS
+
+    def layout_faults(self, has: Mapping[str, Callable[[str], object]]) -> list[str]:
+        """One sentence for each fault: no lists, a listed image that does not exist, images without a label.
+
+        Args:
+            has: maps a task's labels, by the name that the sentence uses, to whether an ID has one.
+        """
+        faults = [] if (self.root / self.SPLITS).is_dir() else [f"There is no folder {self.SPLITS}."]
+        try:
+            self.splits()
+        except ImageError as error:
+            faults.append(f"{error.where}: {error.what}")
+        return faults + [fault for what, own in has.items() for fault in lacking(self.names, what, own)]
+
+
+def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
+    """The image ids of each split, from the files `SPLIT.txt` of a folder, which hold one ID a line.
+
+    Args:
+        folder: the folder of the files; a missing one has no splits.
+        names: maps an ID to its image id.
+
+    Raises:
+        ImageError: a split names an image that does not exist.
+    """
+    return {path.stem: _split(path, names) for path in sorted(folder.glob("*.txt"))}
+
+
+def _split(path: Path, names: Mapping[str, str]) -> list[str]:
+    ids = read_text(path).split()
+    missing = [name for name in ids if name not in names]
+    if missing:
+        images = counted(len(missing), "image of the split does", "images of the split do")
+        raise ImageError(f"{images} not exist, the first is '{missing[0]}'.", where=str(path))
+    return [names[name] for name in ids]
+
+
+def lacking(ids: Collection[str], what: str, has: Callable[[str], object]) -> list[str]:
+    """One sentence on the images that have no `what`; no sentence if all have it.
+
+    Example:
+        >>> lacking(["a", "b", "c"], "depth", {"a"}.__contains__)
+        ['2 of 3 images have no depth, the first is b.']
+    """
+    missing = [name for name in ids if not has(name)]
+    images = counted(len(ids), "image has", "images have")
+    return [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []
