@@ -1,11 +1,11 @@
 """Builds the context of a round's steps: recipe, tasks, images and labels; and finds or opens the round."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from labelgrid.config import merge, parse
-from labelgrid.labels.grid import Split, State
+from labelgrid.labels.grid import Cell, Split, State
 from labelgrid.project.artifacts import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
@@ -59,3 +59,19 @@ def as_fitted(context: RoundContext, fit: Fit, score: Mapping[str, Any] | None =
 def labelled_images(project: ProjectFolder, split: Split) -> list[str]:
     """The sorted ids of the images of a split with at least one label."""
     return sorted({row.cell.image_id for row in project.store.cells(state=State.LABELLED, splits=(split,))})
+
+
+def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
+    """The tasks of each image's cells; equal sets are one object.
+
+    Example:
+        >>> found = tasks_by_image([Cell("a.png", "depth"), Cell("a.png", "edges"), Cell("b.png", "depth")])
+        >>> sorted(found["a.png"]), sorted(found["b.png"])
+        (['depth', 'edges'], ['depth'])
+    """
+    found: dict[str, frozenset[str]] = {}
+    known: dict[frozenset[str], frozenset[str]] = {}
+    for cell in cells:
+        tasks = found.get(cell.image_id, frozenset()) | {cell.task}
+        found[cell.image_id] = known.setdefault(tasks, tasks)
+    return found

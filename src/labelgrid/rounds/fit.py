@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from labelgrid.data.cache import cached
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
-from labelgrid.labels.grid import Cell
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.artifacts import Fit, newest_fit, write_fit
@@ -22,7 +20,7 @@ from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ProjectSource
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
-from labelgrid.rounds.context import RoundContext, context_of, labelled_images
+from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
 from labelgrid.rounds.round_scores import check_expected, lacking_term, strategy_of
@@ -128,22 +126,6 @@ def plan_of(
         labels=tasks_by_image(context.source.labels),
         continued=bool(start),
     )
-
-
-def tasks_by_image(cells: Iterable[Cell]) -> dict[str, frozenset[str]]:
-    """The tasks of each image's cells; equal sets are one object.
-
-    Example:
-        >>> found = tasks_by_image([Cell("a.png", "depth"), Cell("a.png", "edges"), Cell("b.png", "depth")])
-        >>> sorted(found["a.png"]), sorted(found["b.png"])
-        (['depth', 'edges'], ['depth'])
-    """
-    found: dict[str, frozenset[str]] = {}
-    known: dict[frozenset[str], frozenset[str]] = {}
-    for cell in cells:
-        tasks = found.get(cell.image_id, frozenset()) | {cell.task}
-        found[cell.image_id] = known.setdefault(tasks, tasks)
-    return found
 
 
 def identity_of(context: RoundContext, train: list[str], val: list[str], start: str) -> str:
