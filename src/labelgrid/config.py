@@ -5,7 +5,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -48,10 +48,10 @@ def added_defaults(kind: Any) -> dict[str, Any]:
     return {one.name: one.default for one in fields(kind) if "added" in one.metadata}
 
 
-def without_added(options: Any) -> dict[str, Any]:
-    """A dataclass's options by name, without the added ones that have their defaults, as earlier records have them."""
-    before = added_defaults(options)
-    return {name: value for name, value in asdict(options).items() if name not in before or value != before[name]}
+def without_added(kind: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a dataclass's fields, without the added ones that have their defaults, as earlier records are."""
+    before = added_defaults(kind)
+    return {name: value for name, value in values.items() if name not in before or value != before[name]}
 
 
 def extends(now: Any, before: Any) -> bool:

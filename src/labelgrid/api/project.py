@@ -226,10 +226,13 @@ class Project:
     ) -> dict[str, Any]:
         """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`.
 
-        `predictions`: a folder of predictions in files, which are evaluated on the split instead.
+        `predictions`: a folder of prediction files, which are evaluated on the split instead.
         """
+        from labelgrid.errors import UsageError
         from labelgrid.rounds.evaluate import evaluate_folder, evaluate_predictions, evaluate_split
 
+        if predictions is not None and labels is not None:
+            raise UsageError("Predictions are measured on the project's own labels; leave out `labels`.")
         if predictions is not None:
             return evaluate_predictions(self._project, Path(predictions), split, self._progress)
         if labels is not None:

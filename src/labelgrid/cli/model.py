@@ -155,7 +155,7 @@ def evaluate(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Measure the newest model, or predictions in files, at the images' original size.
+    """Measure the newest model, or prediction files, at the images' original size.
 
     Example: [bold]labelgrid evaluate flat --split test[/]
     """

@@ -84,7 +84,7 @@ def check(
     out: Annotated[Path | None, typer.Option(help="A PNG file for a sheet of 12 images with their labels.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Read the images and labels of a data set: say what is there, which values, and what is wrong; exits with 1 if so.
+    """Read the images and labels of a data set, and say what is there and what is wrong; exits with 1 if anything is.
 
     Example: [bold]labelgrid data check folder rooms --out sheet.png[/]
     """
@@ -92,10 +92,11 @@ def check(
 
     from labelgrid import plugins
     from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
-    from labelgrid.scenes.sheet import contact_sheet
+    from labelgrid.scenes.sheet import check_out, contact_sheet
 
     if out:
         _refuse_inside(out, root)
+        check_out(out)
     source = plugins.create("data", name, root)
     definitions = tasks_of(source, root, tasks)
     chosen = _spread(source.images(), count or len(source.images()))
@@ -110,7 +111,7 @@ def check(
     if out and sound:
         contact_sheet(source, definitions, _spread(sound, 12), out)
         screen.note(f"Wrote {out}.")
-    if found.faults:
+    if found.faults or found.layout:
         raise typer.Exit(1)
 
 
@@ -124,7 +125,7 @@ def evaluate(
     tasks: Tasks = None,
     json: AsJson = False,
 ) -> None:
-    """Measure predictions in files, of any program, on a data set.
+    """Measure prediction files from any program on a data set.
 
     Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
     """

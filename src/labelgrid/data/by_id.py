@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ImageError
+from labelgrid.errors import ImageError, RecipeError
 from labelgrid.files import read_text
 from labelgrid.labels.images import read_image
+from labelgrid.labels.listing import list_images
 from labelgrid.words import counted
 
 
@@ -65,6 +66,49 @@ class ImagesById:
         return faults + [fault for what, own in has.items() for fault in lacking(self.names, what, own)]
 
 
+def names_by_id(folder: Path) -> dict[str, str]:
+    """Maps the ID of each image in a folder, its file name without extension, to its image id.
+
+    Raises:
+        ImageError: there are no images, or two have one ID.
+    """
+    names: dict[str, str] = {}
+    for name in list_images(folder):
+        other = names.setdefault(Path(name).stem, name)
+        if other != name:
+            raise ImageError(f"Two images have one ID: '{other}' and '{name}'.", where=str(folder))
+    return names
+
+
+def ids_of_splits(folder: Path) -> set[str]:
+    """The IDs that any split lists.
+
+    Raises:
+        ImageError: a list is not text.
+    """
+    return {name for path in folder.glob("*.txt") for name in _ids(path)}
+
+
+def _ids(path: Path) -> list[str]:
+    try:
+        return read_text(path).split()
+    except UnicodeDecodeError as error:
+        raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
+
+
+def check_order(task: str, given: Sequence[str], own: Sequence[str]) -> None:
+    """Refuse a data set's own classes in another order: their numbers would mean others. Other names are free.
+
+    Raises:
+        RecipeError: they are.
+    """
+    if set(given) == set(own) and list(given) != list(own):
+        raise RecipeError(
+            f"The task '{task}' has the classes of the data set in another order.",
+            next_step=f"The order of their numbers is: {', '.join(own)}.",
+        )
+
+
 def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
     """The image ids of each split, from the files `SPLIT.txt` of a folder, which hold one ID a line.
 
@@ -79,7 +123,7 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _split(path: Path, names: Mapping[str, str]) -> list[str]:
-    ids = read_text(path).split()
+    ids = _ids(path)
     missing = [name for name in ids if name not in names]
     if missing:
         images = counted(len(missing), "image of the split does", "images of the split do")

@@ -20,8 +20,8 @@ from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
 
-#: So many images are decoded at a time.
-AHEAD = 32
+#: So many images are decoded at a time, in as many threads.
+AHEAD = 4
 #: Arrays start at multiples of so many bytes.
 ALIGNED = 64
 Array = NDArray[Any]
@@ -39,9 +39,9 @@ class Stored(NamedTuple):
         """The byte after its last one."""
         return self.start + int(np.prod(self.shape)) * self.dtype.itemsize
 
-    def read(self, file: NDArray[np.uint8]) -> Array:
-        """The array, which cannot be written to."""
-        return file[self.start : self.stop].view(self.dtype).reshape(self.shape)
+    def read(self, file: NDArray[np.uint8], dtype: np.dtype[Any] | None = None) -> Array:
+        """A copy of the array, in another type if one is given."""
+        return file[self.start : self.stop].view(self.dtype).reshape(self.shape).astype(dtype or self.dtype)
 
 
 class StoredLabel(NamedTuple):
@@ -81,17 +81,16 @@ class CachedSource:
         return self.source.images()
 
     def image(self, image_id: str) -> NDArray[np.uint8]:
-        """As `ImageSource.image`; an image of the file cannot be written to."""
+        """As `ImageSource.image`."""
         stored = self.pixels.get(image_id)
         return self.source.image(image_id) if stored is None else stored.read(self.file)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`; a label of the file cannot be written to."""
+        """As `Source.label`."""
         stored = self.maps.get((image_id, task.name))
         if stored is None:
             return self.source.label(image_id, task)
-        value, valid = stored.value.read(self.file), stored.valid.read(self.file)
-        return LabelArray(value.astype(stored.dtype, copy=False), valid)
+        return LabelArray(stored.value.read(self.file, stored.dtype), stored.valid.read(self.file))
 
     def weight(self, image_id: str, task: str) -> float:
         """As `Weighted.weight`."""
@@ -129,10 +128,11 @@ def cached(
         yield source
         return
     with TemporaryFile(dir=folder, buffering=0) as file:
-        writer, why = _Writer(file, limit), f"its limit is {limit / 2**30:.3g} GiB"
+        writer, why = _Writer(file, limit), "the others cannot be read"
         try:
             for image_id, image, labels in _decoded(source, tasks, image_ids, progress):
                 if not writer.add(image_id, image, labels):
+                    why = f"its limit is {limit / 2**30:.3g} GiB"
                     break
         except OSError as error:
             why = str(error.strerror)
@@ -194,7 +194,7 @@ def _decoded(
 ) -> Iterator[tuple[str, Array, dict[str, LabelArray]]]:
     """The images that can be read, in order, with their labels; a few are decoded ahead."""
     progress.start("Caching decoded images", len(image_ids), "images")
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(AHEAD) as threads:
         for first in range(0, len(image_ids), AHEAD):
             chunk = image_ids[first : first + AHEAD]
             for image_id, found in zip(chunk, threads.map(partial(_readable, source, tasks), chunk), strict=True):

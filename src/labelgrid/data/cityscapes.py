@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import lacking
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.data.by_id import check_order, lacking
+from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
 from labelgrid.labels.images import read_image
@@ -69,7 +69,7 @@ class Cityscapes:
 
         Raises:
             EmptyLabelError: no pixel is valid, as in the test split. LabelError: the file is damaged or does not follow
-                the layout, or the task has other classes or is not disparity.
+                the layout. RecipeError: the task has other classes, or is not disparity.
         """
         path = label_file(self.root, task.kind, image_id) if task.kind in LABELS else None
         return _READERS[task.kind](path, task) if path else None
@@ -123,11 +123,11 @@ def check(root: Path | str) -> list[str]:
 
 def _classes(path: Path, task: TaskDef) -> LabelArray:
     if len(task.options.classes) != len(CLASSES):
-        raise LabelError(
+        raise RecipeError(
             f"Cityscapes has {len(CLASSES)} classes; the task '{task.name}' has {len(task.options.classes)}.",
-            where=str(path),
             next_step="Declare all of them, and merge those that are one class for you.",
         )
+    check_order(task.name, task.options.classes, list(CLASSES))
     stored = one_channel(samples(path), path, "A class map")
     if stored.dtype != np.uint8 or ((stored >= NUMBERS) & (stored != PLATE)).any():
         raise LabelError(
@@ -138,15 +138,13 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
     index = np.full(256, -1)
     index[list(CLASSES.values())] = task.options.index
     label = index[stored]
-    some_valid(label >= 0, path, "no number is one of the 19 classes'")
+    some_valid(label >= 0, path, "none has a number of the 19 classes")
     return LabelArray(np.maximum(label, 0)[..., None], label >= 0)
 
 
 def _disparity(path: Path, task: TaskDef) -> LabelArray:
     if not task.options.disparity:
-        raise LabelError(
-            f"Cityscapes holds disparity; declare the task '{task.name}' with `disparity=true`.", where=str(path)
-        )
+        raise RecipeError(f"Cityscapes holds disparity; declare the task '{task.name}' with `disparity=true`.")
     stored = one_channel(samples(path), path, "A disparity map")
     if stored.dtype != np.uint16:
         raise LabelError(f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.", where=str(path))

@@ -1,7 +1,9 @@
-"""Reads variables of Matlab's .mat files."""
+"""Reads variables of Matlab's .mat files, after a check that they are neither too large nor too deeply nested."""
 
 import io
-import math
+import struct
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,24 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.files import read_bytes
-from labelgrid.labels.opening import max_bytes, max_pixels
+from labelgrid.labels.opening import max_bytes
 
-_NEWER = b"MATLAB 7.3"
+#: Matlab 7.3 writes HDF5, after a header that starts with these bytes.
+NEWER = b"MATLAB 7.3"
+HEADER = 128
+#: Types of elements: an array, and a compressed element.
+ARRAY, COMPRESSED = 14, 15
+#: Arrays within arrays at most. SciPy reads them by recursion; PASCAL-Part has four.
+DEEPEST = 16
+#: Bytes of a file's elements at most, decompressed: twenty people with all their parts have a third.
+LARGEST = 2**28
 
 
 def variable(path: Path, name: str) -> NDArray[Any]:
-    """Read one variable of a .mat file, as Matlab 5 to 7.2 write them. Structures become arrays with named fields.
+    """Read one variable of a .mat file, as Matlab 4 to 7.2 write them. Structures become arrays with named fields.
 
     Raises:
-        LabelError: the file is missing, damaged, of Matlab 7.3, or lacks the variable, or the variable is too large.
+        LabelError: the file is missing, damaged, too large, of Matlab 7.3, or lacks the variable.
     """
     from scipy.io import loadmat, whosmat
 
@@ -26,18 +36,54 @@ def variable(path: Path, name: str) -> NDArray[Any]:
         data = read_bytes(path, max_bytes())
     except OSError as error:
         raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
-    if data.startswith(_NEWER):
+    if data.startswith(NEWER):
         raise LabelError("This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'.")
     try:
-        shapes = {found: shape for found, shape, _ in whosmat(io.BytesIO(data))}
-        if name in shapes and math.prod(shapes[name]) <= max_pixels():
-            value: NDArray[Any] = loadmat(io.BytesIO(data), variable_names=[name])[name]
-            return value
+        _check(data)
+        content = loadmat(io.BytesIO(data), variable_names=[name])
+        found = ", ".join(each for each, _, _ in whosmat(io.BytesIO(data))) or "nothing"
     except Exception as error:  # SciPy raises whatever damaged bytes lead to
         raise LabelError(
             f"The .mat file is damaged or cut short: {error}.", where=str(path), next_step="Get the file again."
         ) from error
-    if name in shapes:
-        raise LabelError(f"'{name}' is too large: {shapes[name]}.", where=str(path))
-    found = ", ".join(shapes) or "nothing"
-    raise LabelError(f"The .mat file has no variable '{name}'; it has {found}.", where=str(path))
+    if name not in content:
+        raise LabelError(f"The .mat file has no variable '{name}'; it has {found}.", where=str(path))
+    value: NDArray[Any] = content[name]
+    return value
+
+
+def _check(data: bytes) -> None:
+    """Refuse a file whose elements are too large or too deeply nested.
+
+    Raises:
+        ValueError: they are. zlib.error, struct.error: it is damaged.
+    """
+    if 0 in data[:4]:  # Matlab 4, which neither nests nor compresses
+        return
+    order, left = ("<" if data[126:128] == b"IM" else ">"), LARGEST
+    todo = [(part, 1) for part in _elements(memoryview(data)[HEADER:], order)]
+    while todo:
+        (kind, body), depth = todo.pop()
+        if kind == COMPRESSED:
+            inflater = zlib.decompressobj()
+            whole = inflater.decompress(body, left + 1)
+            left -= len(whole)
+            todo += [(part, depth) for part in _elements(memoryview(whole), order)]
+        elif kind == ARRAY:
+            if depth > DEEPEST:
+                raise ValueError(f"its arrays are nested more than {DEEPEST} deep")
+            todo += [(part, depth + 1) for part in _elements(body, order)]
+        if left < 0:
+            raise ValueError(f"it has more than {LARGEST} bytes, decompressed")
+
+
+def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
+    """The type and the content of each element of some bytes."""
+    start = 0
+    while start + 8 <= len(data):
+        kind, size = struct.unpack_from(f"{order}II", data, start)
+        if kind >> 16:  # a small element: its size and its content are in the first eight bytes
+            start += 8
+            continue
+        yield kind, data[start + 8 : start + 8 + size]
+        start += 8 + (size if kind == COMPRESSED else -(-size // 8) * 8)

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.data.by_id import ImagesById
+from labelgrid.data.by_id import ImagesById, names_by_id
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, classes, depth, normals
 from labelgrid.labels.formats.files import one_channel, samples
-from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "https://github.com/SimonVandenhende/Multi-Task-Learning-PyTorch downloads it (NYUD_MT)"
@@ -73,8 +72,7 @@ def build(root: Path | str, axes: str = "x right, y up, z toward the camera") ->
     Raises:
         ImageError: there are no images.
     """
-    names = list_images(Path(root) / "images")
-    return Nyud(Path(root), {Path(name).stem: name for name in names}, axes)
+    return Nyud(Path(root), names_by_id(Path(root) / Nyud.IMAGES), axes)
 
 
 def check(root: Path | str) -> list[str]:

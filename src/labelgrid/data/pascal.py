@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import ImagesById
+from labelgrid.data.by_id import ImagesById, check_order, ids_of_splits, names_by_id
 from labelgrid.data.matlab import variable
-from labelgrid.errors import LabelError
-from labelgrid.files import read_text
+from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import classes, normals
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
-from labelgrid.labels.listing import list_images
 from labelgrid.pixel.thinning import thin
 from labelgrid.tasks.task import TaskDef
 
@@ -87,7 +85,7 @@ class Pascal(ImagesById):
 
         Raises:
             EmptyLabelError: no person has parts, or no class is one of NYUv2's. LabelError: the file is damaged or does
-                not follow the layout, or the task has another number of classes.
+                not follow the layout. RecipeError: the task has another number of classes, or another order of them.
         """
         labels = _LABELS.get(_labels_of(task))
         path = labels and labels.file(self.root, Path(image_id).stem)
@@ -106,9 +104,11 @@ def build(root: Path | str, axes: str = "x right, y up, z toward the camera") ->
     """
     normals.Options(axes)
     root = Path(root)
-    names = {Path(name).stem: name for name in list_images(root / "JPEGImages")}
-    listed = {name for path in (root / Pascal.SPLITS).glob("*.txt") for name in read_text(path).split()}
-    return Pascal(root, {stem: name for stem, name in names.items() if not listed or stem in listed}, axes)
+    names, listed = names_by_id(root / Pascal.IMAGES), ids_of_splits(root / Pascal.SPLITS)
+    used = {stem: name for stem, name in names.items() if not listed or stem in listed}
+    if not used:
+        raise ImageError("No image that a split lists exists.", where=str(root), next_step="Check the path.")
+    return Pascal(root, used, axes)
 
 
 def check(root: Path | str) -> list[str]:
@@ -128,7 +128,7 @@ def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
 def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
     try:
         label = _drawn_parts(variable(path, "anno")[0, 0]["objects"].ravel())
-    except (KeyError, IndexError, ValueError, TypeError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise LabelError(f"The file does not follow PASCAL-Part: {error}.", where=str(path)) from error
     some_valid(label >= 0, path, "no person in the image has parts")
     return LabelArray(task.options.index[label][..., None], np.ones(label.shape, np.bool_))
@@ -138,14 +138,22 @@ def _drawn_parts(objects: NDArray[Any]) -> NDArray[np.int64]:
     """The parts of all people as classes [h, w], later ones over earlier ones; -1 [1, 1] if there are none.
 
     Raises:
-        KeyError: a part has another name, or a field is missing. IndexError: masks differ in size.
+        KeyError: a part has another name, or a field is missing. IndexError: masks differ in size. ValueError: a mask
+            is not [h, w] of 0 and 1, or a field has several values.
     """
-    people = [one for one in objects if int(one["class_ind"].item()) == PERSON and one["parts"].size]
-    drawn = np.full((1, 1), -1) if not people else np.zeros(people[0]["mask"].shape, np.int64)
+    people = [one for one in objects if one["class_ind"].item() == PERSON and one["parts"].size]
+    drawn = np.full((1, 1), -1) if not people else np.zeros(_mask(people[0]).shape, np.int64)
     for person in people:
         for part in person["parts"].ravel():
-            drawn[part["mask"].astype(np.bool_)] = PARTS[str(part["part_name"].item())]
+            drawn[_mask(part)] = PARTS[str(part["part_name"].item())]
     return drawn
+
+
+def _mask(part: Any) -> NDArray[np.bool_]:
+    mask: NDArray[Any] = part["mask"]
+    if mask.ndim != 2 or not mask.size or not np.isin(mask, (0, 1)).all():
+        raise ValueError(f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
+    return mask.astype(np.bool_)
 
 
 def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
@@ -159,7 +167,7 @@ def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
 
 def _context(path: Path) -> NDArray[np.int64]:
     stored = one_channel(variable(path, "LabelMap"), path, "LabelMap")
-    if stored.dtype.kind not in "ui":
+    if stored.dtype.kind not in "ui" or not stored.size:
         raise LabelError(f"LabelMap holds whole numbers; this one is {shape_text(stored)}.", where=str(path))
     return stored.astype(np.int64)
 
@@ -217,7 +225,9 @@ def _labels_of(task: TaskDef) -> str:
     if names is None:
         return task.kind
     if len(names) not in _OF_CLASSES:
-        raise LabelError(
+        raise RecipeError(
             f"PASCAL_MT has 21 classes of objects and 7 of parts of people; the task '{task.name}' has {len(names)}."
         )
-    return _OF_CLASSES[len(names)]
+    kind = _OF_CLASSES[len(names)]
+    check_order(task.name, names, TASKS[kind]["classes"])
+    return kind

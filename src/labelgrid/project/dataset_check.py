@@ -141,7 +141,7 @@ def contents(
     progress: Progress,
 ) -> Contents:
     """Read the given images and their labels of the tasks; `layout` is what `layout_faults` found."""
-    splits, wrong = _splits(dataset)
+    splits, wrong = _splits(dataset, layout)
     progress.start("Reading images and labels", len(image_ids), "images")
     found = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -154,12 +154,13 @@ def contents(
     return Contents(len(dataset.images()), len(found), dict(sizes.most_common()), splits, by_task, layout, faults)
 
 
-def _splits(dataset: Dataset) -> tuple[dict[str, int], list[Fault]]:
-    """The number of images by split; none, and a fault, if a split names an image that does not exist."""
+def _splits(dataset: Dataset, layout: Sequence[str]) -> tuple[dict[str, int], list[Fault]]:
+    """The number of images by split; none, and a fault that is not in `layout`, if they cannot be read."""
     try:
         return {name: len(members) for name, members in dataset.splits().items()}, []
     except ImageError as error:
-        return {}, [Fault(error.where, error.what)]
+        known = any(error.what in text for text in layout)
+        return {}, [] if known else [Fault(error.where, error.what, error.next_step)]
 
 
 def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _Seen:
@@ -169,7 +170,7 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
         size = dataset.image(image_id).shape[:2]
         seen.size = f"{size[0]}x{size[1]}"
     except ImageError as error:
-        seen.faults.append(Fault(error.where, error.what))
+        seen.faults.append(Fault(error.where, error.what, error.next_step))
     for task in tasks.values():
         try:
             label = dataset.label(image_id, task)
@@ -181,7 +182,7 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
             seen.labels[task.name] = LabelFacts()
         except LabelError as error:
             seen.labels.pop(task.name, None)
-            seen.faults.append(Fault(error.where, error.what, cell=Cell(image_id, task.name)))
+            seen.faults.append(Fault(error.where, error.what, error.next_step, Cell(image_id, task.name)))
     return seen
 
 

@@ -133,7 +133,7 @@ def evaluate_folder(project: ProjectFolder, labels: Path, progress: Progress) ->
 
 
 def evaluate_predictions(project: ProjectFolder, predictions: Path, split: Split, progress: Progress) -> dict[str, Any]:
-    """Evaluate predictions in files, of any program, on a split of the project; no model is needed.
+    """Evaluate prediction files from any program on a split of the project; no model is needed.
 
     Raises:
         ProjectError: the split has no label. LabelgridError: as `evaluate_files`.

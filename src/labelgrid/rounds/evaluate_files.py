@@ -1,4 +1,4 @@
-"""Evaluates predictions in files, from any program, against labels, as a network's are evaluated."""
+"""Evaluates prediction files from any program against labels, with the metrics by which networks are evaluated."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
@@ -34,27 +34,31 @@ def evaluate_files(
     """Measure the predictions `folder/TASK/IMAGE.EXT` of the given images' labels, for the tasks with such a folder.
 
     A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as `predict --soft` writes it,
-    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or floating-point numbers from 0 to 1.
+    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1. Where a file of depth
+    or normals has no value, depth counts as 0, and normals are off by 90 degrees.
 
     Returns:
         `labels`, the number of labels by task, and `metrics` by task and name, as JSON values.
 
     Raises:
         ProjectError: no task has a folder, an image with a label has no prediction, or no image has a label.
-        LabelError: a prediction cannot be read, has another size than its label, or lacks pixels that the label has.
+        LabelError: a prediction cannot be read, has another size than its label, or lacks a class where the label has
+            one.
     """
-    files = _files(source, definitions, image_ids, folder, progress)
+    files = _files(source, definitions, image_ids, folder)
     tasks = build_all({name: definitions[name] for name in files})
-    measures = {name: task.metric() for name, task in tasks.items()}
+    measures, labels = {name: task.metric() for name, task in tasks.items()}, dict.fromkeys(tasks, 0)
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
     for name, paths in files.items():
         for image_id, path in paths.items():
-            label = source.label(image_id, definitions[name])
-            assert label is not None  # `_files` has found it
-            _add(measures[name], tasks[name], definitions[name], path, label)
+            label = nonempty_label(source, image_id, definitions[name])
+            if label is not None:
+                _add(measures[name], tasks[name], definitions[name], path, label)
+                labels[name] += 1
             progress.advance()
-    results = {name: measure.compute() for name, measure in measures.items()}
-    return {"labels": {name: len(paths) for name, paths in files.items()}, "metrics": _plain(results)}
+    if not any(labels.values()):
+        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
+    return {"labels": labels, "metrics": _plain({name: measure.compute() for name, measure in measures.items()})}
 
 
 def _plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
@@ -62,9 +66,9 @@ def _plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
 
 
 def _files(
-    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path, progress: Progress
+    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path
 ) -> dict[str, dict[str, Path]]:
-    """The file of each prediction, by task and image, for all labels of the tasks with a folder.
+    """The files of predictions, by task and image, of the tasks with a folder; each label has one.
 
     Raises:
         ProjectError: as `evaluate_files`.
@@ -78,27 +82,18 @@ def _files(
         )
     whole = whole_names(image_ids, source.images())
     found: dict[str, dict[str, Path]] = {}
-    progress.start("Reading labels", len(present) * len(image_ids), "labels")
     for task in present:
-        labelled = [image_id for image_id in image_ids if _has_label(source, image_id, task, progress)]
-        paths = {image_id: _file(folder / task.name, image_id, task, whole) for image_id in labelled}
-        missing = [image_id for image_id, path in paths.items() if path is None]
+        paths = {image_id: _file(folder / task.name, image_id, task, whole) for image_id in image_ids}
+        found[task.name] = {image_id: path for image_id, path in paths.items() if path}
+        without = [image_id for image_id, path in paths.items() if path is None]
+        missing = [image_id for image_id in without if nonempty_label(source, image_id, task) is not None]
         if missing:
             raise ProjectError(
-                f"{len(missing):,} of {len(labelled):,} labels of {task.name} have no prediction, the first is of "
-                f"'{missing[0]}'.",
+                f"{counted(len(missing), 'label')} of {task.name} have no prediction, the first is of '{missing[0]}'.",
                 where=str(folder / task.name),
                 next_step="A mean over other images would not be comparable. Add them; leave out a task by its folder.",
             )
-        found[task.name] = {image_id: path for image_id, path in paths.items() if path}
-    if not any(found.values()):
-        raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
     return found
-
-
-def _has_label(source: Source, image_id: str, task: TaskDef, progress: Progress) -> bool:
-    progress.advance()
-    return nonempty_label(source, image_id, task) is not None
 
 
 def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
@@ -114,7 +109,7 @@ def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: La
     if soft is None:
         predicted = definition.read(path)
         size, rows_of = predicted.size, partial(_hard, task, predicted)
-        gaps = int((label.valid & ~predicted.valid).sum()) if size == label.size else 0
+        gaps = int((label.valid & ~predicted.valid).sum()) if size == label.size and task.probabilities else 0
         if gaps:
             raise LabelError(f"{counted(gaps, 'pixel')} of the label have no prediction.", where=str(path))
     else:
@@ -153,8 +148,8 @@ def _soft(task: Task, path: Path) -> Tensor | None:
         values = samples(path)
     else:
         stored = one_channel(samples(path), path, f"A prediction of {task.name}")
-        top = 1 if stored.dtype.kind in "fb" else np.iinfo(stored.dtype).max
-        values = stored[None].astype(np.float32) / np.float32(top)
+        grey = path.suffix == ".png" and stored.dtype.kind == "u"
+        values = stored[None].astype(np.float32) / np.float32(np.iinfo(stored.dtype).max if grey else 1)
     if values.ndim != 3 or len(values) != task.channels:
         raise LabelError(
             f"A soft prediction of {task.name} is [{task.channels}, h, w]; this one is {shape_text(values)}.",

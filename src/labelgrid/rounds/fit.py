@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.config import without_added
-from labelgrid.data.cache import cached
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
 from labelgrid.labels.codec import check_digest
@@ -20,6 +19,7 @@ from labelgrid.project.declared import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ProjectSource
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
+from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
 from labelgrid.rounds.evaluate import measure_heldout
 from labelgrid.rounds.models import continue_from, new_network, previous_model, terms_of
@@ -137,7 +137,7 @@ def identity_of(context: RoundContext, train: list[str], val: list[str], start: 
         if cell.image_id in used
     )
     recipe = json.loads(context.recipe.json())
-    recipe |= {part: without_added(getattr(context.recipe, part)) for part in ("data", "backbone", "objective")}
+    recipe |= {part: without_added(SECTIONS[part], recipe[part]) for part in ("data", "backbone", "objective")}
     recipe["train"] = context.recipe.train.shaping()
     del recipe["score"]
     tasks = [(task.name, task.kind, task.form.kept()) for task in context.definitions.values()]
@@ -178,7 +178,7 @@ def fit(
     _remove_outdated_fit(project, number, plan.identity, progress)
     for task in sorted(context.tasks.keys() - plan.labelled_tasks):
         progress.say(f"No label of '{task}' yet: it has no supervised loss, and its cells no scores.")
-    checkpoint = _train(plan, project, number, progress)
+    checkpoint = train(plan, project.round_folder(number) / "fit", progress)
     model = with_states(load(checkpoint), network, plan.terms)
     record = Fit(
         round=number,
@@ -196,13 +196,6 @@ def fit(
     _write_record(project, record)
     _measure(project, context, model, record, progress)
     return record
-
-
-def _train(plan: Plan, project: ProjectFolder, number: int, progress: Progress) -> Path:
-    """Train, or resume the training, with decoded files cached as the recipe says; returns the checkpoint."""
-    limit, image_ids = round(plan.options.cache * 2**30), [*plan.train, *plan.val]
-    with cached(plan.source, plan.definitions, image_ids, limit, project.folder, progress) as source:
-        return train(replace(plan, source=source), project.round_folder(number) / "fit", progress)
 
 
 def _refuse_early(context: RoundContext) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import plugins
-from labelgrid.config import merge
+from labelgrid.config import merge, without_added
+from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
 from labelgrid.project.artifacts import Fit, newest_fit, read_members
@@ -170,9 +171,10 @@ class RoundScores:
             RecipeError: an option of a statistic is unknown or wrong, or differs from what the strategy relies on.
         """
         needs, options = sorted(self.strategy.needs), self.options
+        data = without_added(DataOptions, self.fit.recipe["data"])
         return {
             "model": self.fit.model,
-            "recipe": hash_of(self.fit.recipe["data"], resolved_options("score", needs, options), self.fit.seed),
+            "recipe": hash_of(data, resolved_options("score", needs, options), self.fit.seed),
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
         }

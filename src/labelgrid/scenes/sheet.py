@@ -24,13 +24,7 @@ def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], image_ids: Seque
         ImageError: an image cannot be read. LabelError: a label cannot be read. ProjectError: the file name does not
             end in .png, or the disk reports an error.
     """
-    if out.suffix.lower() != ".png":
-        raise ProjectError(
-            "A sheet is written as PNG.",
-            where=str(out),
-            next_step=f"Name it {out.with_suffix('.png').name}.",
-            unchanged="Nothing was written.",
-        )
+    check_out(out)
     height, width = source.image(image_ids[0]).shape[:2]
     rows = [_row(source, tasks, image_id, (width, height)) for image_id in image_ids]
     sheet = np.full((len(rows) * (height + GAP), (1 + len(tasks)) * (width + GAP), 3), 255, np.uint8)
@@ -41,6 +35,23 @@ def contact_sheet(source: Source, tasks: Mapping[str, TaskDef], image_ids: Seque
     _, data = cv2.imencode(".png", sheet[..., ::-1])
     with files.disk(out), files.atomic_write(out, durable=True) as temporary:
         temporary.write_bytes(data.tobytes())
+
+
+def check_out(out: Path) -> None:
+    """Refuse a path that no sheet can be written to.
+
+    Raises:
+        ProjectError: its name does not end in .png, or there is no such folder.
+    """
+    if out.suffix.lower() != ".png":
+        raise ProjectError(
+            "A sheet is written as PNG.",
+            where=str(out),
+            next_step=f"Name it {out.with_suffix('.png').name}.",
+            unchanged="Nothing was written.",
+        )
+    if not out.absolute().parent.is_dir():
+        raise ProjectError("There is no such folder.", where=str(out.parent), next_step="Make it, or name another.")
 
 
 def _row(source: Source, tasks: Mapping[str, TaskDef], image_id: str, size: tuple[int, int]) -> list[Pixels]:

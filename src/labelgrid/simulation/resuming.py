@@ -11,7 +11,7 @@ from labelgrid.simulation.recorded import keys_with_records, recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.runs import Run, has_work, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
-from labelgrid.train.options import RESUMABLE
+from labelgrid.train.options import WITHOUT_EFFECT
 from labelgrid.words import listed
 
 #: The fields of a study that may change between two calls: they select, end, show or explain runs, and change none.
@@ -106,10 +106,10 @@ def check_same(request: StudyRequest, runs: Sequence[Run]) -> None:
 
 
 def _compared(value: Any) -> Any:
-    """A value of `study.json`; a recipe without the options of `[train]` that may change."""
+    """A value of `study.json`; a recipe without the options of `[train]` that change no result."""
     if not (isinstance(value, Mapping) and isinstance(value.get("train"), Mapping)):
         return value
-    return {**value, "train": {name: one for name, one in value["train"].items() if name not in RESUMABLE}}
+    return {**value, "train": {name: one for name, one in value["train"].items() if name not in WITHOUT_EFFECT}}
 
 
 def _refuse_changed(changed: Sequence[str], out: Path) -> None:

@@ -97,12 +97,14 @@ class Placement:
         """
         import cv2
 
-        matrix, (height, width) = self.matrix(), array.shape[:2]
-        steps = np.maximum(np.hypot(matrix[0, :2], matrix[1, :2]).max(), 1)
-        if steps > 1:
-            small = max(1, round(width / steps)), max(1, round(height / steps))
+        matrix, sides = self.matrix(), array.shape[1::-1]
+        steps = np.maximum(
+            np.hypot(matrix[:, 0], matrix[:, 1]), 1
+        )  # pixels of the image along x and y by one of the canvas
+        small = tuple(max(1, round(side / step)) for side, step in zip(sides, steps, strict=True))
+        if small != sides:
             array = cv2.resize(array, small, interpolation=cv2.INTER_AREA)
-            factors = np.array([[small[0] / width], [small[1] / height]])
+            factors = np.array(small)[:, None] / np.array(sides)[:, None]
             matrix = matrix * factors
             matrix[:, 2:] += (factors - 1) / 2  # the middle of a pixel moves
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

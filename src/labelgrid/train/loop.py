@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from labelgrid.data.cache import cached
 from labelgrid.errors import with_unchanged
 from labelgrid.files import disk, write_text
 from labelgrid.nets.network import Network
@@ -38,23 +40,37 @@ def fit(plan: Plan, folder: Path, progress: Progress) -> Path:
         _say_unused(plan, progress)
         resumed = trainer.resume(last)
         write_log(folder, trainer.history, plan.options.tensorboard)
-        if not _ended(trainer):
-            if resumed:
-                progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
-            trainer.prepare(folder / "terms", progress, resumed=resumed)
-            left = max(plan.steps - trainer.step, 0) * plan.images_per_step
-            progress.start("Training", round(left), "images")
-        while not _ended(trainer):
-            record = _epoch(trainer, progress)
-            trainer.history.append(record)
-            lowest = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
-            if "val" in record and record["val"]["loss_mtl"] == lowest:
-                save(trainer.checkpoint(), best)
-            save(trainer.checkpoint(), last)
-            write_log(folder, trainer.history, plan.options.tensorboard)
-            if _ended(trainer) and (said := warning(trainer.history, plan.options.learning_rate)):
-                progress.say(said)
+        with _cached(trainer, folder, progress):
+            if not _ended(trainer):
+                if resumed:
+                    progress.say(f"Resuming after epoch {trainer.epoch} of {plan.epochs}.")
+                trainer.prepare(folder / "terms", progress, resumed=resumed)
+                left = max(plan.steps - trainer.step, 0) * plan.images_per_step
+                progress.start("Training", round(left), "images")
+            while not _ended(trainer):
+                record = _epoch(trainer, progress)
+                trainer.history.append(record)
+                lowest = min((r["val"]["loss_mtl"] for r in trainer.history if "val" in r), default=None)
+                if "val" in record and record["val"]["loss_mtl"] == lowest:
+                    save(trainer.checkpoint(), best)
+                save(trainer.checkpoint(), last)
+                write_log(folder, trainer.history, plan.options.tensorboard)
+                if _ended(trainer) and (said := warning(trainer.history, plan.options.learning_rate)):
+                    progress.say(said)
     return best if plan.options.choose == "best" and plan.val else last
+
+
+@contextmanager
+def _cached(trainer: Trainer, folder: Path, progress: Progress) -> Iterator[None]:
+    """Let the training read decoded files from a cache, if the options say so and it has not ended."""
+    plan = trainer.plan
+    limit = 0 if _ended(trainer) else round(plan.options.cache * 2**30)
+    with cached(plan.source, plan.definitions, [*plan.train, *plan.val], limit, folder, progress) as source:
+        trainer.plan = replace(plan, source=source)
+        try:
+            yield
+        finally:
+            trainer.plan = plan
 
 
 def _say_unused(plan: Plan, progress: Progress) -> None:

@@ -1,7 +1,7 @@
 """Defines the options of training and of the objective. Loads no torch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from labelgrid.config import added, check_ranges, without_added
@@ -42,8 +42,8 @@ class ObjectiveOptions:
 LEVELS = 31
 #: The options that set the length of a training.
 LENGTHS = ("epochs", "steps", "label_visits")
-#: Options that may differ when a training or a study is resumed: they are about speed and logs.
-RESUMABLE = frozenset({"workers", "device", "tensorboard", "cache"})
+#: Options that change no result: they are about speed and logs.
+WITHOUT_EFFECT = frozenset({"workers", "tensorboard", "cache"})
 
 
 @dataclass(frozen=True)
@@ -161,5 +161,5 @@ class TrainOptions:
 
     def shaping(self) -> dict[str, Any]:
         """The options that affect the trained weights; the others may differ when a training is resumed."""
-        without_effect = RESUMABLE | (set() if self.patience else {"val_every"})
-        return {name: value for name, value in without_added(self).items() if name not in without_effect}
+        without_effect = WITHOUT_EFFECT | {"device"} | (set() if self.patience else {"val_every"})
+        return {name: value for name, value in without_added(self, asdict(self)).items() if name not in without_effect}

@@ -1,6 +1,8 @@
 """Cached images are the source's, whatever fits, and nothing is left of the cache."""
 
 import pickle
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile as Real
 from typing import Any
@@ -10,13 +12,16 @@ import pytest
 
 from labelgrid.data import cache, folder
 from labelgrid.data.cache import CachedSource, cached
+from labelgrid.data.dataset import weight_of
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
-from labelgrid.errors import ImageError
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.labels.codec import LabelArray
 from labelgrid.progress import Silent
+from labelgrid.project.sources import ProjectSource
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
-from labelgrid.tasks.task import definitions
+from labelgrid.tasks.task import TaskDef, definitions
 from tests.projects import Said, answer, make_project
 from tests.support import Made, make_dataset, task_rows
 
@@ -89,12 +94,53 @@ def test_a_full_disk_ends_the_cache_not_the_training(
     assert said.lines == ["The cache holds 2 of 5 decoded images: No space left on device."]
 
 
-def test_a_damaged_image_is_left_to_whoever_needs_it(made: Made, tmp_path: Path) -> None:
+def test_damaged_files_are_left_to_whoever_needs_them(made: Made, tmp_path: Path) -> None:
     (made.images / made.names[1]).write_bytes(b"damaged")
-    with cached(folder.build(made.root), TASKS, made.names, 2**30, tmp_path, Said()) as one:
-        assert one.image(made.names[2]).shape == (12, 16, 3)
+    made.label(made.names[2], "depth").write_bytes(b"damaged")
+    said = Said()
+    with cached(folder.build(made.root), TASKS, made.names, 2**30, tmp_path, said) as one:
+        assert one.image(made.names[2]).shape == (12, 16, 3) and one.label(made.names[2], TASKS["semseg"]) is not None
         with pytest.raises(ImageError):
             one.image(made.names[1])
+        with pytest.raises(LabelError):
+            one.label(made.names[2], TASKS["depth"])
+    assert said.lines == ["The cache holds 4 of 5 decoded images: the others cannot be read."]
+
+
+class Odd(folder.FolderDataset):
+    """Weights other than 1; labels with negative numbers, of which only some classes were annotated."""
+
+    def weight(self, image_id: str, task: str) -> float:
+        return 2.5
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        label = super().label(image_id, task)
+        assert label is not None
+        if task.name == "semseg":
+            return replace(label, value=label.value - 3, annotated=np.array([True, False, True, True]))
+        return replace(label, value=label.value.astype(np.int64) - 300)
+
+
+def test_weights_annotated_classes_and_negative_numbers_are_kept(made: Made, tmp_path: Path) -> None:
+    plain = folder.build(made.root)
+    source = Odd(plain.root, plain.names, plain.whole)
+    with cached(source, TASKS, made.names, 2**30, tmp_path, Said()) as one:
+        assert isinstance(one, CachedSource) and weight_of(one, made.names[0], "depth") == 2.5
+        for task in TASKS.values():
+            mine, own = one.label(made.names[0], task), source.label(made.names[0], task)
+            assert mine is not None and own is not None
+            assert (mine.value == own.value).all() and mine.value.dtype == own.value.dtype
+            assert (mine.annotated is None) == (task.name != "semseg")
+
+
+def test_what_is_read_may_be_written_to_and_is_the_same_the_next_time(made: Made, tmp_path: Path) -> None:
+    with cached(folder.build(made.root), TASKS, made.names, 2**30, tmp_path, Said()) as one:
+        label = one.label(made.names[0], TASKS["depth"])
+        assert label is not None
+        for array in (one.image(made.names[0]), label.value, label.valid):
+            array[...] = 0
+        again = one.label(made.names[0], TASKS["depth"])
+        assert again is not None and again.value.any() and again.valid.any() and one.image(made.names[0]).any()
 
 
 def test_no_file_is_seen_and_no_limit_is_no_cache(made: Made, tmp_path: Path) -> None:
@@ -103,22 +149,35 @@ def test_no_file_is_seen_and_no_limit_is_no_cache(made: Made, tmp_path: Path) ->
     with cached(source, TASKS, made.names, 2**30, place, Said()) as one:
         assert not list(place.iterdir())
         assert pickle.loads(pickle.dumps(one)) == source  # noqa: S301 - in another process it is the source
-        assert np.shares_memory(one.image(made.names[0]), one.image(made.names[0]))
     for limit, images in ((0, made.names), (2**30, ()), (5, made.names)):
         with cached(source, TASKS, images, limit, place, Said()) as plain:
             assert plain is source
 
 
-def test_a_training_with_the_cache_has_the_same_weights_and_can_be_resumed_without_it(tmp_path: Path) -> None:
-    found = []
+def test_a_training_with_the_cache_decodes_each_file_once_and_has_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, read = [], Counter[str]()
+    whole = ProjectSource.image
+
+    def counted(self: ProjectSource, image_id: str) -> Any:
+        read[image_id] += 1
+        return whole(self, image_id)
+
     for name, gigabytes in (("plain", 0.0), ("cached", 1.0)):
         (tmp_path / name).mkdir()
-        project, made = make_project(tmp_path / name, n=5, holdout=0)
+        project, made = make_project(tmp_path / name, n=6, holdout=0)
         with project:
-            query.query(project, Budget(3, "images"), Silent())
+            query.query(project, Budget(5, "images"), Silent())
             answer(project, made)
-            record = fit.fit(project, Silent(), changes={"train": {"epochs": 2, "cache": gigabytes}})
+            changes = {"epochs": 3, "val_share": 0.4, "val_every": 1, "workers": 0}
+            monkeypatch.setattr(ProjectSource, "image", counted)
+            read.clear()
+            record = fit.fit(project, Silent(), changes={"train": {**changes, "cache": gigabytes}})
             found.append(record.model)
-            again = fit.fit(project, Silent(), changes={"train": {"epochs": 2, "cache": 1.0 - gigabytes}})
-            assert again.model == record.model and not list(project.folder.glob("tmp*"))
+            assert len(read) == 5 and set(read.values()) == ({1} if gigabytes else {3})
+            read.clear()
+            again = fit.fit(project, Silent(), changes={"train": {**changes, "cache": 1.0 - gigabytes}})
+            assert again.model == record.model and not read and not list(project.folder.rglob("tmp*"))
+            monkeypatch.undo()
     assert found[0] == found[1]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from labelgrid.data import cityscapes
-from labelgrid.errors import EmptyLabelError, ImageError, LabelError
+from labelgrid.errors import EmptyLabelError, ImageError, LabelError, RecipeError
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.tasks.task import TaskDef, definitions
 
@@ -38,6 +38,7 @@ def task(**options: object) -> TaskDef:
 
 
 def test_images_and_splits_are_by_folder(tmp_path: Path) -> None:
+    save(tmp_path, "leftImg8bit/val/aachen_000001_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))  # no CITY
     source = make(tmp_path)
     other = "val/ulm/ulm_000000_000019_leftImg8bit.png"
     assert source.images() == (NAME, other) and source.splits() == {"train": [NAME], "val": [other]}
@@ -63,14 +64,17 @@ def test_disparity_is_in_pixels(tmp_path: Path) -> None:
 
 def test_wrong_files_and_tasks_are_refused_by_name(tmp_path: Path) -> None:
     source = make(tmp_path, np.full((2, 3), 4, np.uint8))
-    with pytest.raises(EmptyLabelError, match="no number is one of the 19 classes'"):
+    with pytest.raises(EmptyLabelError, match="none has a number of the 19 classes"):
         source.label(NAME, TASKS["semseg"])
     with pytest.raises(LabelError, match=r"(?s)up to 34.*gtFine_labelIds"):
         make(tmp_path, np.full((2, 3), 34, np.uint8)).label(NAME, TASKS["semseg"])
     few = definitions(task_rows_of({"semseg": {"classes": ["a", "b"]}, "depth": {}}, Path()))
-    with pytest.raises(LabelError, match="Cityscapes has 19 classes; the task 'semseg' has 2"):
+    with pytest.raises(RecipeError, match="Cityscapes has 19 classes; the task 'semseg' has 2"):
         source.label(NAME, few["semseg"])
-    with pytest.raises(LabelError, match="disparity=true"):
+    turned = task(classes=list(cityscapes.CLASSES)[::-1])
+    with pytest.raises(RecipeError, match="in another order"):
+        source.label(NAME, turned)
+    with pytest.raises(RecipeError, match="disparity=true"):
         source.label(NAME, few["depth"])
     path = save(tmp_path, "disparity/train/aachen/aachen_000000_000019_disparity.png", np.ones((2, 3), np.uint8))
     with pytest.raises(LabelError, match=r"16-bit PNG; this one is 2x3 uint8"):

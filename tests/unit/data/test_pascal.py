@@ -1,5 +1,6 @@
 """PASCAL_MT, on made copies of the layout; the expected values are written out here."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from PIL import Image
 from scipy.io import savemat
 
 from labelgrid.data import pascal
-from labelgrid.errors import EmptyLabelError, ImageError, LabelError
+from labelgrid.errors import EmptyLabelError, ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
+from labelgrid.pixel.thinning import thin
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.tasks.task import definitions
 
@@ -196,7 +198,7 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_wrong_number_of_classes_and_wrong_dtypes_are_refused(tmp_path: Path) -> None:
     source = make(tmp_path)
     five = definitions(task_rows_of({"semseg": {"classes": list("abcde")}}, Path()))["semseg"]
-    with pytest.raises(LabelError, match="21 classes of objects and 7 of parts of people; the task 'semseg' has 5"):
+    with pytest.raises(RecipeError, match="21 classes of objects and 7 of parts of people; the task 'semseg' has 5"):
         source.label("2010_000001.jpg", five)
     Image.fromarray(np.full(SIZE, 21, np.uint8)).save(tmp_path / "semseg/VOC12/2010_000001.png")
     with pytest.raises(LabelError, match=r"It holds indices without a class: 21"):
@@ -212,3 +214,72 @@ def test_no_images_is_an_error(tmp_path: Path) -> None:
         pascal.build(tmp_path)
     with pytest.raises(ValueError, match="unknown axes"):
         pascal.build(tmp_path, "up")
+
+
+def test_files_too_large_or_too_deeply_nested_are_refused_before_scipy_reads_them(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    parts, deep = tmp_path / "human_parts/2010_000001.mat", np.ones((1, 1))
+    for _ in range(40):
+        outer = np.empty((1, 1), object)
+        outer[0, 0] = deep
+        deep = outer
+    savemat(parts, {"anno": deep}, do_compression=True)
+    with pytest.raises(LabelError, match="nested more than 16 deep"):
+        label(source, "parts")
+    savemat(parts, {"anno": {"mask": np.zeros((30_000, 10_000), np.uint8)}}, do_compression=True)
+    assert parts.stat().st_size < 10**6
+    with pytest.raises(LabelError, match=r"more than 268435456 bytes, decompressed"):
+        label(source, "parts")
+
+
+@pytest.mark.parametrize("mask", [np.zeros((*SIZE, 3)), np.full(SIZE, np.nan), np.zeros((0, 0))])
+def test_masks_that_are_none_are_refused(tmp_path: Path, mask: np.ndarray) -> None:
+    source = make(tmp_path, thing(15, struct(part_name="head", mask=mask)))
+    with pytest.raises(LabelError, match=r"a mask is not \[h, w\] of 0 and 1"):
+        label(source, "parts")
+    for number in (np.inf, 15.7):
+        person = thing(15, part("head", slice(1), slice(1)))
+        person[0, 0]["class_ind"] = number
+        with pytest.raises(EmptyLabelError):
+            label(make(tmp_path, person), "parts")
+
+
+def test_edges_are_where_the_survey_s_laplacian_is_not_zero_also_at_the_border(tmp_path: Path) -> None:
+    source, rng = make(tmp_path), np.random.default_rng(0)
+    path = tmp_path / pascal.CONTEXT / "2010_000001.mat"
+    for _ in range(20):
+        context = rng.integers(1, 4, SIZE).astype(np.uint16)
+        savemat(path, {"LabelMap": context})
+        wanted = thin(cv2.Laplacian(context.astype(np.float64), cv2.CV_64F)[None] != 0)[0]
+        assert (label(source, "edges").value[..., 0] == wanted).all()
+    savemat(path, {"LabelMap": np.zeros((0, 8), np.uint16)})
+    with pytest.raises(LabelError, match="LabelMap holds whole numbers; this one is 0x8"):
+        label(source, "edges")
+
+
+def test_lists_and_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / pascal.Pascal.SPLITS / "val.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ImageError, match=r"(?s)The list cannot be read.*val\.txt"):
+        pascal.build(tmp_path)
+    for path in (tmp_path / pascal.Pascal.SPLITS).iterdir():
+        path.write_text("gone")
+    with pytest.raises(ImageError, match="No image that a split lists exists"):
+        pascal.build(tmp_path)
+    shutil.rmtree(tmp_path / pascal.Pascal.SPLITS)
+    assert len(pascal.build(tmp_path).images()) == 3
+    assert pascal.check(tmp_path)[0] == "There is no folder ImageSets/Context."
+    (tmp_path / "JPEGImages/2010_000001.jpeg").write_bytes((tmp_path / "JPEGImages/2010_000001.jpg").read_bytes())
+    with pytest.raises(ImageError, match="Two images have one ID"):
+        pascal.build(tmp_path)
+
+
+def test_the_classes_in_another_order_are_refused_and_other_names_are_free(tmp_path: Path) -> None:
+    source, own = make(tmp_path), pascal.TASKS["semseg"]["classes"]
+    turned, renamed = (
+        definitions(task_rows_of({"semseg": {"classes": names}}, Path()))["semseg"]
+        for names in (own[::-1], [f"{name} " for name in own])
+    )
+    with pytest.raises(RecipeError, match=r"(?s)in another order.*background, aeroplane"):
+        source.label("2010_000001.jpg", turned)
+    assert source.label("2010_000001.jpg", renamed) is not None

@@ -214,6 +214,25 @@ def test_a_large_image_is_shrunk_and_turned_about_the_same_middle():
     assert abs(away[inner].mean()) < 1
 
 
+def test_each_axis_is_shrunk_by_its_own_scale():
+    stripes = np.zeros((96, 2000, 3), np.uint8)
+    stripes[np.arange(96) // 4 % 2 == 0] = 255
+    options = DataOptions(size=(96, 96))
+    after = place_image(stripes, turned_by(1e-6, (96, 2000), (96, 96)), options)
+    assert after.std() > 120
+
+
+def test_normals_turn_first_and_are_mirrored_then():
+    up = np.zeros((32, 32, 3), np.float32)
+    up[..., 1] = 1
+    hole = np.ones((32, 32), bool)
+    hole[:, 16:] = False
+    before = Example(np.zeros((32, 32, 3), np.uint8), {"normals": LabelArray(np.where(hole[..., None], up, 7), hole)})
+    after = place(before, turned_by(90.0, (32, 32), (32, 32), flip=True), TASKS, DataOptions(size=(32, 32)))
+    label = after.labels["normals"]
+    assert np.allclose(label.value[label.valid], (-1, 0, 0), atol=1e-6) and 0.45 < label.valid.mean() <= 0.5
+
+
 def test_what_a_rotation_leaves_empty_is_not_valid_in_any_label_and_grey_in_the_image():
     before = example((48, 64))
     options = DataOptions(size=(48, 64))
@@ -226,6 +245,17 @@ def test_what_a_rotation_leaves_empty_is_not_valid_in_any_label_and_grey_in_the_
     assert np.allclose(np.linalg.norm(vectors.value[vectors.valid], axis=-1), 1, atol=1e-4)
 
 
+def augment_angle(before: Example, options: DataOptions, seed: int) -> float:
+    """The angle of an augmentation, from where normals that point up point to."""
+    up = np.zeros((*before.image.shape[:2], 3), np.float32)
+    up[..., 1] = 1
+    label = augment(Example(before.image, {"normals": full(up)}), TASKS, options, np.random.default_rng(seed)).labels[
+        "normals"
+    ]
+    x, y, _ = label.value[label.valid].mean(0)
+    return float(np.degrees(np.arctan2(x, y)))
+
+
 def test_angles_reach_both_ends_and_leave_all_other_draws_as_they_were():
     before = example()
     plain = DataOptions(size=(48, 64), zoom=(0.5, 1.0, 2.0), jitter=0.5)
@@ -236,11 +266,8 @@ def test_angles_reach_both_ends_and_leave_all_other_draws_as_they_were():
             for options in (plain, replace(plain, rotate=1e-9))
         ]
         assert np.abs(views[0].image.astype(int) - views[1].image).mean() < 8  # resampled in another way, same place
-        rng = np.random.default_rng(seed)
-        drawn((48, 64), plain, rng)
-        rng.uniform(-1, 1, 3)
-        angles.append(rng.uniform(-1, 1))
-    assert min(angles) < -0.8 and max(angles) > 0.8
+        angles.append(augment_angle(before, replace(plain, rotate=40.0, flip=0.0), seed))
+    assert min(angles) < -32 and max(angles) > 32
     turned = augment(before, TASKS, replace(plain, rotate=45.0), np.random.default_rng(3))
     assert (turned.image != augment(before, TASKS, plain, np.random.default_rng(3)).image).any()
 

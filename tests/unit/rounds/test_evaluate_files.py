@@ -66,9 +66,11 @@ def test_the_labels_themselves_are_perfect_for_every_kind(made: Made) -> None:
     assert best["normals"]["mErr"] < 0.01 and best["saliency"]["IoU"] == 100
 
 
-@pytest.mark.parametrize("form", ["png8", "png16", "npy", "npy3", "npz"])
+@pytest.mark.parametrize("form", ["png8", "png16", "npy", "npy3", "npz", "whole", "bool"])
 def test_probabilities_come_in_several_forms(made: Made, tmp_path: Path, form: str) -> None:
     values = np.linspace(0, 1, 256)[np.arange(np.prod(SIZE)).reshape(SIZE) % 256]
+    if form in ("whole", "bool"):
+        values = np.rint(values)
     (tmp_path / "out/edges").mkdir(parents=True)
     for name in made.names:
         path = tmp_path / "out/edges" / Path(name).stem
@@ -78,7 +80,8 @@ def test_probabilities_come_in_several_forms(made: Made, tmp_path: Path, form: s
         elif form == "npz":
             write_soft(Path(f"{path}.npz"), values[None])
         else:
-            np.save(f"{path}.npy", values if form == "npy" else values[..., None])
+            array = {"npy3": values[..., None], "whole": values.astype(np.int64), "bool": values > 0}.get(form, values)
+            np.save(f"{path}.npy", array)
     wanted = score(made, made.labels)["metrics"]["edges"]["AP"]["value"]
     found = score(made, tmp_path / "out")
     assert list(found["labels"]) == ["edges"]
@@ -105,13 +108,33 @@ def test_class_probabilities_may_be_numbers_by_class_first(made: Made, tmp_path:
     assert score(made, tmp_path / "out")["metrics"]["semseg"]["mIoU"]["value"] == 100
 
 
+def test_depth_without_a_value_counts_as_zero_as_a_soft_one_does(made: Made, tmp_path: Path) -> None:
+    for name in made.names:
+        depth = np.full(SIZE, 2.0)
+        depth[4:6, 4:6] = -0.01
+        for form in ("hard", "soft"):
+            (tmp_path / form / "depth").mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / f"hard/depth/{Path(name).stem}.npy", depth)
+        write_soft(tmp_path / f"soft/depth/{Path(name).stem}.npz", depth[None])
+    hard, soft = (score(made, tmp_path / form)["metrics"]["depth"] for form in ("hard", "soft"))
+    assert hard["RMSE"]["value"] == pytest.approx(soft["RMSE"]["value"], rel=1e-5) and hard["RMSE"]["value"] > 0
+
+
+def test_numbers_above_one_are_no_probabilities(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "out/edges").mkdir(parents=True)
+    for name in made.names:
+        np.save(tmp_path / f"out/edges/{Path(name).stem}.npy", np.full(SIZE, 255, np.uint8))
+    with pytest.raises(LabelError, match="Probabilities are from 0 to 1; these are 255 to 255"):
+        score(made, tmp_path / "out")
+
+
 def test_what_cannot_be_compared_is_refused_before_anything_is_measured(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     with pytest.raises(ProjectError, match=r"(?s)No task has a folder of predictions.*semseg, depth"):
         score(made, out)
     (out / "semseg").mkdir()
-    with pytest.raises(ProjectError, match=r"3 of 3 labels of semseg have no prediction, the first is of '0000\.jpg'"):
+    with pytest.raises(ProjectError, match=r"3 labels of semseg have no prediction, the first is of '0000\.jpg'"):
         score(made, out)
     for name in made.names:
         cv2.imwrite(str(out / f"semseg/{Path(name).stem}.png"), np.zeros(SIZE, np.uint8))

@@ -148,7 +148,7 @@ def test_a_study_is_resumed_with_a_cache_but_not_with_another_rate(tmp_path: Pat
     recipe.write_text(recipe.read_text().replace("[train]", "[train]\ncache = 0.5", 1))
     again = StudyRequest.of(begun.recipe, begun.root, begun.out)
     assert again.to_json()["recipe"]["train"]["cache"] == 0.5 and validate_study(again)
-    recipe.write_text(recipe.read_text().replace("[train]", "[train]\nclip = 3.0", 1))
+    recipe.write_text(recipe.read_text().replace("cache = 0.5", "clip = 3.0", 1))
     with pytest.raises(ProjectError, match="with other settings: recipe changed"):
         validate_study(StudyRequest.of(begun.recipe, begun.root, begun.out))
 

@@ -194,5 +194,5 @@ def test_rescaled_losses_are_those_of_one_image_at_a_time_times_k_over_its_label
 def test_rescaling_a_mean_over_labels_is_refused_and_without_it_recorded_options_are_as_before():
     with pytest.raises(ValueError, match="rescale needs reduction = 'image_sum' or 'task_sum'"):
         ObjectiveOptions(rescale=True)
-    assert "rescale" not in without_added(ObjectiveOptions())
-    assert without_added(ObjectiveOptions("task_sum", rescale=True))["rescale"] is True
+    assert "rescale" not in without_added(ObjectiveOptions, vars(ObjectiveOptions()))
+    assert without_added(ObjectiveOptions, vars(ObjectiveOptions("task_sum", rescale=True)))["rescale"] is True
