@@ -125,7 +125,7 @@ def _plugin_text(name: str, module: ModuleType) -> str:
     first, _, rest = str(getdoc(module)).partition("\n")
     text = f"### {name}\n\n`{name}`: {first}\n{rest.rstrip()}".rstrip() + "\n"
     if layout := getattr(module, "LAYOUT", ""):
-        text += f"\nWhere to get it: {module.ORIGIN}.\n\n```text\n{layout}```\n"
+        text += f"\nWhere to get it: {getattr(module, 'ORIGIN', 'not said')}.\n\n```text\n{layout}```\n"
     rows = option_rows(module.Options) if hasattr(module, "Options") else []
     return text + (f"\n{table(('key', 'default', 'meaning'), rows)}" if rows else "")
 

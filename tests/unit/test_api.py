@@ -93,6 +93,10 @@ def test_calls_do_what_the_commands_of_their_names_do(place):
         values = json.loads(done("evaluate", place / "typed", "--json").out)
         assert project.evaluate()["labels"] == values["labels"] == {"depth": 2, "normals": 2}
         assert project.evaluate(place / "made/labels")["labels"]["depth"] == 8
+        perfect = project.evaluate(predictions=place / "made/labels")
+        assert perfect["labels"] == values["labels"] and perfect["metrics"]["depth"]["RMSE"]["value"] == 0
+        with pytest.raises(labelgrid.LabelgridError, match="LABELS were given too"):
+            project.evaluate(place / "made/labels", predictions=place / "made/labels")
         assert project.predict(images, place / "out", known=place / "made/labels") == 16
         assert (place / "out/depth/0000.png").is_file()
         assert project.report(plots=place / "plots").page == project.folder / "report.html"

@@ -222,22 +222,13 @@ class Project:
         return predict(self._project, Path(images), Path(out), known, self._progress, soft=soft)
 
     def evaluate(
-        self, labels: Place | None = None, *, split: Split = "heldout", predictions: Place | None = None
+        self, labels: Place | None = None, *, split: Split | None = None, predictions: Place | None = None
     ) -> dict[str, Any]:
-        """Evaluate the newest model on a folder of labels, or else on a split; see `evaluate --json`.
+        """Evaluate the newest model, or a folder of prediction files, on a split or on a folder of labels."""
+        from labelgrid.rounds.evaluate import evaluate_project
 
-        `predictions`: a folder of prediction files, which are evaluated on the split instead.
-        """
-        from labelgrid.errors import UsageError
-        from labelgrid.rounds.evaluate import evaluate_folder, evaluate_predictions, evaluate_split
-
-        if predictions is not None and labels is not None:
-            raise UsageError("Predictions are measured on the project's own labels; leave out `labels`.")
-        if predictions is not None:
-            return evaluate_predictions(self._project, Path(predictions), split, self._progress)
-        if labels is not None:
-            return evaluate_folder(self._project, Path(labels), self._progress)
-        return evaluate_split(self._project, split, self._progress)
+        labels, predictions = (Path(place) if place is not None else None for place in (labels, predictions))
+        return evaluate_project(self._project, self._progress, labels, split, predictions)
 
     def report(
         self, out: Place | None = None, *, plots: Place | None = None, pictures: bool = False

@@ -159,23 +159,11 @@ def evaluate(
 
     Example: [bold]labelgrid evaluate flat --split test[/]
     """
-    from labelgrid.errors import UsageError
     from labelgrid.project.folder import ProjectFolder
-    from labelgrid.rounds import evaluate
+    from labelgrid.rounds.evaluate import evaluate_project
 
-    if labels is not None and (split is not None or predictions is not None):
-        raise UsageError(
-            "--split and --predictions use the project's own labels, but LABELS were given too.",
-            next_step="Leave LABELS or the options out.",
-        )
-    measured = split or EvaluatedSplit.heldout
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
-        if labels is not None:
-            values = evaluate.evaluate_folder(project, labels, bar)
-        elif predictions is not None:
-            values = evaluate.evaluate_predictions(project, predictions, measured.value, bar)
-        else:
-            values = evaluate.evaluate_split(project, measured.value, bar)
+        values = evaluate_project(project, bar, labels, split.value if split else None, predictions)
     screen.measured(values, json)
 
 

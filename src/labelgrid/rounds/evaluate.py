@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError
+from labelgrid.errors import ProjectError, UsageError
 from labelgrid.labels.grid import Split, State
 from labelgrid.labels.listing import list_images
 from labelgrid.labels.naming import whole_names
@@ -81,6 +81,26 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "losses": dict(evaluation.losses),
         "loss_mtl": evaluation.loss_mtl.value,
     }
+
+
+def evaluate_project(
+    project: ProjectFolder, progress: Progress, labels: Path | None, split: Split | None, predictions: Path | None
+) -> dict[str, Any]:
+    """Evaluate the newest model, or a folder of prediction files, on a split (heldout by default) or folder of labels.
+
+    Raises:
+        UsageError: a folder of labels is given beside a split or predictions. LabelgridError: as each of them.
+    """
+    if labels is not None and (split is not None or predictions is not None):
+        raise UsageError(
+            "--split and --predictions use the project's own labels, but LABELS were given too.",
+            next_step="Leave LABELS or the options out.",
+        )
+    if labels is not None:
+        return evaluate_folder(project, labels, progress)
+    if predictions is not None:
+        return evaluate_predictions(project, predictions, split or "heldout", progress)
+    return evaluate_split(project, split or "heldout", progress)
 
 
 def evaluate_split(project: ProjectFolder, split: Split, progress: Progress) -> dict[str, Any]:
