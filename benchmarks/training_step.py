@@ -112,9 +112,9 @@ def with_gaps(batch: Batch, share: float) -> Batch:
     return replace(batch, targets=targets)
 
 
-def check_equal(network: Network, source: FolderDataset, batch: Batch) -> None:
+def check_equal(source: FolderDataset, batch: Batch, name: str = "") -> None:
     """Check that one step gives both sides the same gradients, without dropout and known labels, whose draws differ."""
-    trainer, bare = sides_of(network.eval(), source, 0, 0.0)
+    trainer, bare = sides_of(network_of(build_all(task_definitions()), name=name).eval(), source, 0, 0.0)
     trainer.train_step(batch, 0)
     bare.step(batch)
     for (name, mine), its in zip(trainer.network.named_parameters(), bare.network.parameters(), strict=True):
@@ -175,9 +175,9 @@ def main(words: list[str] | None = None) -> int:
             )
         )
         batches = [with_gaps(batch, options.labelled) for batch in batches]
-        made = partial(network_of, build_all(task_definitions()), name=options.network)
-        check_equal(made(), source, batches[0])
-        trainer, bare = sides_of(made().train(), source, 0, found.train.known)
+        check_equal(source, batches[0], options.network)
+        network = network_of(build_all(task_definitions()), name=options.network).train()
+        trainer, bare = sides_of(network, source, 0, found.train.known)
         plain = copy.deepcopy(bare)
         plain.network.to(memory_format=torch.contiguous_format)
         ours, theirs, others = cycle(batches), cycle(batches), cycle(batches)

@@ -18,6 +18,7 @@ from tools.source import ROOT
 
 TINY = {
     "balancers": ["--images", "4", "--size", "24", "32", "--repeats", "1"],
+    "epoch": ["--images", "8", "--size", "24", "32", "--repeats", "1"],
     "intervals": ["--draws", "5"],
     "checking": ["--images", "2", "--size", "24", "32", "--repeats", "1", "--flips", "2", "--zeroed", "2"],
     "agreement": [],
