@@ -77,9 +77,10 @@ def with_trust(command: Callable[..., Any]) -> Callable[..., Any]:
 
 for part in (grid, exchange, corrections, model, showing, study, sets):
     part.register(app)
-for info in (*app.registered_commands, *sets.data.registered_commands):
-    if info.callback and info.callback not in WITHOUT_PLUG_INS:
-        info.callback = with_trust(info.callback)
+for own in (app, *(group.typer_instance for group in app.registered_groups)):
+    for info in own.registered_commands if own else ():
+        if info.callback and info.callback not in WITHOUT_PLUG_INS:
+            info.callback = with_trust(info.callback)
 
 
 def main() -> None:

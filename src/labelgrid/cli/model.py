@@ -164,7 +164,10 @@ def evaluate(
 
     with ProjectFolder.open(folder) as project, screen.Bar() as bar:
         values = evaluate_project(project, bar, labels, split.value if split else None, predictions)
-    screen.measured(values, json)
+    if json:
+        screen.as_json(values)
+    else:
+        screen.metrics(values)
 
 
 def register(app: typer.Typer) -> None:

@@ -1,9 +1,9 @@
 """Prints progress, tables and errors. Results go to stdout, everything else to stderr."""
 
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from json import dumps
 from types import TracebackType
 from typing import Any, Self
 
@@ -232,14 +232,11 @@ def say(text: str) -> None:
 
 def as_json(value: Any) -> None:
     """Print a result as JSON."""
-    sys.stdout.write(dumps(value, indent=1) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
-def measured(values: Mapping[str, Any], json: bool) -> None:
-    """Print metrics by task, and `loss_mtl` if it is among the values; with `json` as JSON."""
-    if json:
-        as_json(values)
-        return
+def metrics(values: Mapping[str, Any]) -> None:
+    """Print metrics by task, and `loss_mtl` if it is among the values."""
     rows = [
         [task, values["labels"][task], name, result["value"], result["unit"]]
         for task, group in values["metrics"].items()

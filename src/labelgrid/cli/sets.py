@@ -143,12 +143,13 @@ def evaluate(
     image_ids = splits.get(split, source.images())
     with screen.Bar() as bar:
         values = evaluate_files(source, tasks_of(source, root, tasks), image_ids, predictions, bar)
-    screen.measured(values, json)
+    if json:
+        screen.as_json(values)
+    else:
+        screen.metrics(values)
 
 
-def layout(
-    name: Layout,
-) -> None:
+def layout(name: Layout) -> None:
     """Print the layout of a data set: where to get it, and which files it has.
 
     Example: [bold]labelgrid data layout nyud[/]
@@ -156,7 +157,7 @@ def layout(
     from labelgrid import plugins
 
     module = plugins.module("data", name)
-    screen.say(plugins.describe("data").get(name) or (module.__doc__ or "").strip().partition("\n")[0])
+    screen.say((module.__doc__ or "").strip().partition("\n")[0])
     screen.say(f"Where to get it: {getattr(module, 'ORIGIN', 'not said')}\n")
     screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
 

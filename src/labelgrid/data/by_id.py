@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from labelgrid.files import read_text
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.words import counted
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,13 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     return [names[name] for name in ids]
 
 
-def lacking(ids: Collection[str], what: str, has: Callable[[str], object]) -> list[str]:
-    """One sentence on the images that have no `what`; no sentence if all have it.
+def lacking(ids: Collection[T], what: str, has: Callable[[T], object], of: str = "") -> list[str]:
+    """One sentence on the images that have no `what`; no sentence if all have it. `of` follows the word "images".
 
     Example:
         >>> lacking(["a", "b", "c"], "depth", {"a"}.__contains__)
         ['2 of 3 images have no depth, the first is b.']
     """
     missing = [name for name in ids if not has(name)]
-    images = counted(len(ids), "image has", "images have")
+    images = counted(len(ids), f"image{of} has", f"images{of} have")
     return [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []

@@ -41,13 +41,13 @@ def variable(path: Path, name: str) -> NDArray[Any]:
     try:
         _check(data)
         content = loadmat(io.BytesIO(data), variable_names=[name])
-        found = ", ".join(each for each, _, _ in whosmat(io.BytesIO(data))) or "nothing"
+        found = "" if name in content else ", ".join(each for each, _, _ in whosmat(io.BytesIO(data)))
     except Exception as error:  # SciPy raises whatever damaged bytes lead to
         raise LabelError(
             f"The .mat file is damaged or cut short: {error}.", where=str(path), next_step="Get the file again."
         ) from error
     if name not in content:
-        raise LabelError(f"The .mat file has no variable '{name}'; it has {found}.", where=str(path))
+        raise LabelError(f"The .mat file has no variable '{name}'; it has {found or 'nothing'}.", where=str(path))
     value: NDArray[Any] = content[name]
     return value
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelgrid.data.by_id import lacking
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import depth, normals
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
 
 ORIGIN = "linked in the README of https://github.com/lorenmt/mtan"
 LAYOUT = """\
@@ -139,10 +139,7 @@ def check(root: Path | str) -> list[str]:
         if numbers != list(range(len(numbers))):
             faults.append(f"The images of {split} are not numbered from 0 without a gap.")
         for folder in folders:
-            missing = sorted(set(numbers) - set(_numbers(source.root / split / folder)))
-            if missing:
-                images = counted(len(names), f"image of {split} has", f"images of {split} have")
-                faults.append(f"{len(missing)} of {images} no {folder}, the first is {missing[0]}.")
+            faults += lacking(numbers, folder, {*_numbers(source.root / split / folder)}.__contains__, f" of {split}")
     return faults
 
 
@@ -189,7 +186,7 @@ def _normals(source: MtanArrays, path: Path, _: TaskDef) -> LabelArray:
     length = np.linalg.norm(stored.astype(np.float32), axis=2)
     valid = np.isfinite(length) & (length > 0)
     some_valid(valid, path, "zero and infinite vectors are not")
-    return normals.normalised(stored, valid, source.axes)
+    return normals.normalised(stored, length, valid, source.axes)
 
 
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {

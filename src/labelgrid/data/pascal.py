@@ -186,7 +186,7 @@ def _normals(source: Pascal, path: Path, _: TaskDef) -> LabelArray:
     length = np.linalg.norm(vector, axis=2)
     valid = inside & (length > GREY)
     some_valid(valid, path, "valid are pixels of the classes that NYUv2 has, too, except for grey ones")
-    return normals.normalised(vector, valid, source.axes)
+    return normals.normalised(vector, length, valid, source.axes)
 
 
 def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:

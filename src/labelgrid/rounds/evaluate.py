@@ -1,6 +1,5 @@
 """Evaluates a project's network on a split, or on a folder of labels."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from labelgrid.project.sources import ImageFiles, labels_folder, source_of
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext, labelled_images
-from labelgrid.rounds.evaluate_files import evaluate_files
+from labelgrid.rounds.evaluate_files import evaluate_files, plain
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
@@ -77,7 +76,7 @@ def measure(
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as JSON values."""
     return {
-        "metrics": {t: {name: asdict(r) for name, r in group.items()} for t, group in evaluation.metrics.items()},
+        "metrics": plain(evaluation.metrics),
         "losses": dict(evaluation.losses),
         "loss_mtl": evaluation.loss_mtl.value,
     }

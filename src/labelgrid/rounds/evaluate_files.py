@@ -58,10 +58,11 @@ def evaluate_files(
             progress.advance()
     if not any(labels.values()):
         raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
-    return {"labels": labels, "metrics": _plain({name: measure.compute() for name, measure in measures.items()})}
+    return {"labels": labels, "metrics": plain({name: measure.compute() for name, measure in measures.items()})}
 
 
-def _plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
+def plain(results: Mapping[str, Mapping[str, Result]]) -> dict[str, Any]:
+    """Results by task and name as JSON values."""
     return {task: {name: asdict(result) for name, result in group.items()} for task, group in results.items()}
 
 

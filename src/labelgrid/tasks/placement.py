@@ -100,7 +100,7 @@ class Placement:
         matrix, sides = self.matrix(), array.shape[1::-1]
         steps = np.maximum(
             np.hypot(matrix[:, 0], matrix[:, 1]), 1
-        )  # pixels of the image along x and y by one of the canvas
+        )  # the image's pixels along x and y to the canvas' one
         small = tuple(max(1, round(side / step)) for side, step in zip(sides, steps, strict=True))
         if small != sides:
             array = cv2.resize(array, small, interpolation=cv2.INTER_AREA)

@@ -83,10 +83,9 @@ def read(path: Path, options: Options) -> LabelArray:
     return LabelArray(vector, valid)
 
 
-def normalised(vector: NDArray[Any], valid: NDArray[np.bool_], axes: str) -> LabelArray:
-    """The label of vectors [h, w, 3] of any length, 0 where not valid, in a convention of `AXES`."""
-    used = np.where(valid[..., None], vector, 0)
-    unit = used / np.where(valid, np.linalg.norm(used, axis=2), 1)[..., None]
+def normalised(vector: NDArray[Any], length: NDArray[Any], valid: NDArray[np.bool_], axes: str) -> LabelArray:
+    """The label of vectors [h, w, 3] of some length [h, w], 0 where not valid, in a convention of `AXES`."""
+    unit = np.where(valid[..., None], vector, 0) / np.where(valid, length, 1)[..., None]
     return LabelArray((unit * AXES[axes]).astype(np.float32), valid)
 
 
