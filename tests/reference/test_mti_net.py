@@ -70,6 +70,8 @@ class Slow(Layers):
     def forward(self, levels: tuple[Tensor, ...], labels: dict[str, Target]) -> tuple[Raw, list[Raw]]:
         coarser: Raw = {}
         refined, initials = [], []
+        if "reduce.0.0.weight" in self.state:
+            levels = tuple(self.layer(level, f"reduce.{scale}") for scale, level in enumerate(levels))
         for scale in (3, 2, 1, 0):
             size = levels[scale].shape[-2:]
             inputs = dict.fromkeys(NAMES, levels[scale])
@@ -101,9 +103,11 @@ class Slow(Layers):
 
 
 @pytest.mark.parametrize("fed", [False, True])
-@pytest.mark.parametrize(("gate", "own"), [("target", "prediction"), ("source", "features")])
-def test_the_network_is_its_equations_scale_by_scale(gate: str, own: str, fed: bool) -> None:
-    network = made(mti_net.build, mti_net.Options(gate=gate, own=own)).double()  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("gate", "own", "width"), [("target", "prediction", 0), ("source", "features", 0), ("target", "prediction", 6)]
+)
+def test_the_network_is_its_equations_scale_by_scale(gate: str, own: str, width: int, fed: bool) -> None:
+    network = made(mti_net.build, mti_net.Options(gate=gate, own=own, width=width)).double()  # type: ignore[arg-type]
     labels = {n: target for n, target in known(True, False).items() if n != "edges"} if fed else {}
     with torch.no_grad():
         found = network(images().double(), labels or None)

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from labelgrid.config import added, check_ranges
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.blocks import Predict, basic_blocks, with_known
 from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
-from labelgrid.nets.options import Rate
+from labelgrid.nets.options import WIDEST, Rate
 from labelgrid.nets.propagation import Propagation
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task
@@ -25,9 +26,10 @@ from labelgrid.tasks.task import Task
 
 @dataclass(frozen=True)
 class Options:
-    """Switches; widths are those of the encoder's scales.
+    """Switches.
 
     Args:
+        width: channels that 1×1 convolutions reduce each scale of the encoder to; 0: the encoder's, as published.
         gate: the task whose features compute a message's gate: the `"target"` (PAD-Net's paper) or the `"source"`
             (public code).
         own: the input of a target's own feature: its initial `"prediction"` or its initial head's `"features"` (public
@@ -40,6 +42,10 @@ class Options:
     own: Literal["prediction", "features"] = "prediction"
     dropout: Rate = 0.2
     encoder_dropout: Rate = 0.0
+    width: int = added(0)
+
+    def __post_init__(self) -> None:
+        check_ranges(self, width=(0, WIDEST))
 
 
 class ScaleHeads(nn.Module):
@@ -90,23 +96,24 @@ class MtiNet(Network):
 
     def __init__(self, tasks: Mapping[str, Task], encoder: Encoder, options: Options) -> None:
         super().__init__()
-        self.encoder, names, widths = encoder, list(tasks), encoder.level_channels
-        coarser = (*widths[1:], 0)
+        self.encoder, names, given = encoder, list(tasks), encoder.level_channels
         rate = options.encoder_dropout
-        self.dropout = nn.ModuleList(ChannelDropout(rate, width, "encoder") for width in widths)
+        self.dropout = nn.ModuleList(ChannelDropout(rate, width, "encoder") for width in given)
+        self.reduce = nn.ModuleList(_mixed(width, options.width) if options.width else nn.Identity() for width in given)
+        widths = [options.width or width for width in given]
+        coarser = (*widths[1:], 0)
         self.scales = nn.ModuleList(
             ScaleHeads(tasks, width + above, width, options) for width, above in zip(widths, coarser, strict=True)
         )
         self.propagate = nn.ModuleList(Propagation(names, width) for width in widths[1:])
         total = sum(widths)
-        self.final_bodies = nn.ModuleDict(
-            {n: nn.Sequential(nn.Conv2d(total, total, 1), nn.BatchNorm2d(total), nn.ReLU(inplace=True)) for n in names}
-        )
+        self.final_bodies = nn.ModuleDict({n: _mixed(total, total) for n in names})
         self.final = nn.ModuleDict({n: Predict(total, t.channels, options.dropout, "final") for n, t in tasks.items()})
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
         """Run all scales from the coarsest on, then the final heads."""
-        levels: list[Tensor] = [drop(level) for drop, level in zip(self.dropout, features.levels, strict=True)]
+        dropped = [drop(level) for drop, level in zip(self.dropout, features.levels, strict=True)]
+        levels: list[Tensor] = [reduce(level) for reduce, level in zip(self.reduce, dropped, strict=True)]
         initial: list[Raw] = []
         heads: list[Raw] = []
         refined: list[Raw] = []
@@ -133,6 +140,10 @@ class MtiNet(Network):
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
         return {name: self.final[name](x) for name, x in task_features.items()}
+
+
+def _mixed(inputs: int, width: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 def _raised(x: Tensor, size: torch.Size) -> Tensor:
