@@ -1,8 +1,13 @@
 """What tests of studies share: a made data set with splits, and a recipe whose runs train in a second."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from labelgrid.data import nyud, pascal
+from labelgrid.scenes.maps import TASKS
+from labelgrid.simulation.dataset_tasks import completed
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.study import Study, study_of
 from tests.projects import RECIPE
 from tests.support import CLASSES, Made, make_dataset
 
@@ -18,6 +23,19 @@ strategies = ["partal", "random_cells"]
 semseg = {{ classes = {str(list(CLASSES)).replace("'", '"')} }}
 depth = {{}}
 """
+
+#: The tasks of the data sets that shipped studies are for.
+TABLES = {
+    "nyud": nyud.TASKS,
+    "pascal": pascal.TASKS,
+    "folder": {row.name: {"kind": row.kind, **row.options} for row in TASKS},
+}
+
+
+def shipped_study(name: str) -> Study:
+    """A shipped recipe's study, with the tables of its data set's tasks."""
+    study = study_of(name)
+    return replace(study, tasks=completed(study.tasks, TABLES[study.data], Path()))
 
 
 def make_data(folder: Path, pool: int = 8, test: int = 3) -> Made:

@@ -154,7 +154,7 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
         raise ProjectError(
             f"Task '{name}' has {len(given)} classes; it needs at least 2.",
             next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a new task, --set "
-            "classes=classes.txt for one that is there.",
+            "classes=classes.txt for one that is there, `classes` in a table of a recipe or of tasks.toml.",
         )
 
 

@@ -16,6 +16,7 @@ from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import own_code
+from labelgrid.simulation.dataset_tasks import with_dataset_tasks
 from labelgrid.simulation.listed import listed_digests
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
@@ -67,10 +68,12 @@ class StudyRequest:
             force: resume runs although the code of an own plug-in has changed.
 
         Raises:
-            RecipeError: there is no such recipe, it has no [simulate], or a value is wrong.
+            RecipeError: there is no such recipe, it has no [simulate], or a value is wrong. ImageError: the data set
+                cannot be read.
         """
         name = resolve_recipe(recipe)
-        return cls(name, study_of(name, changes), data, str(weights.absolute()) if weights else "", out, jobs, force)
+        study = with_dataset_tasks(study_of(name, changes), data)
+        return cls(name, study, data, str(weights.absolute()) if weights else "", out, jobs, force)
 
     @property
     def at_once(self) -> int:

@@ -17,6 +17,7 @@ from labelgrid.recipes.resolve import (
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
 from labelgrid.tasks.task import spec_of
+from tests.studies import shipped_study
 
 COVERS = ["labelgrid.recipes.resolve"]
 
@@ -62,7 +63,7 @@ def test_the_arms_of_every_shipped_study_have_strategies_and_overrides_that_exis
 
 
 def test_partals_ablations_differ_in_what_their_names_say():
-    study = study_of("partal-ablations")
+    study = shipped_study("partal-ablations")
     scores = {arm: study.overrides("strategy", {}, arm).get("score", {}) for arm in study.strategies}
     assert set(study.strategies) == set(study.arms) and scores["partal"] == scores["not-normalised"] == {}
     assert study.chosen("not-normalised").options == {"normalise": "none"}
@@ -99,7 +100,7 @@ def test_rounds_continue_from_a_first_network_that_was_trained_for_longer(name):
 
 
 def test_partals_recipe_is_its_appendix():
-    recipe, study = load_recipe("partal-nyud"), study_of("partal-nyud")
+    recipe, study = load_recipe("partal-nyud"), shipped_study("partal-nyud")
     train = recipe.train
     assert (train.epochs, train.learning_rate, train.weight_decay, train.power, train.optimiser) == (
         100, 1e-4, 1e-4, 0.9, "adam",
@@ -112,7 +113,7 @@ def test_partals_recipe_is_its_appendix():
 
 
 def test_partals_recipe_for_pascal_is_its_appendix_and_the_survey_s_augmentation():
-    recipe, nyud, study = load_recipe("partal-pascal"), load_recipe("partal-nyud"), study_of("partal-pascal")
+    recipe, nyud, study = load_recipe("partal-pascal"), load_recipe("partal-nyud"), shipped_study("partal-pascal")
     assert (recipe.train, recipe.network, recipe.backbone) == (nyud.train, nyud.network, nyud.backbone)
     assert recipe.objective.weights == {"semseg": 1, "parts": 2, "saliency": 5, "edges": 50, "normals": 10}
     assert (study.initial, study.budget, study.rounds, study.seeds) == (1000, 1500, 5, 3)
@@ -126,7 +127,7 @@ def test_partals_recipe_for_pascal_is_its_appendix_and_the_survey_s_augmentation
 
 @pytest.mark.parametrize(("name", "images", "tasks"), [("tcd-nyud", 795, 3), ("tcd-pascal", 4998, 5)])
 def test_tcds_recipes_go_from_ten_to_sixty_per_cent(name, images, tasks):
-    study = study_of(name)
+    study = shipped_study(name)
     assert len(study.rows()) == tasks and study.initial == pytest.approx(images / 10, rel=0.01)
     assert study.budget == tasks * study.initial and study.rounds == 5
     assert load_recipe("tcd-pascal-mti").network.name == "mti_net"

@@ -8,7 +8,7 @@ import typer.main
 from labelgrid import cli
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.scenes.maps import TASKS
-from labelgrid.simulation.study import study_of
+from tests.studies import shipped_study
 from tools import demo
 
 APP: Any = typer.main.get_command(cli.app)
@@ -44,6 +44,6 @@ def test_a_command_that_fails_is_the_last(ran, capsys):
 
 
 def test_the_recipes_name_the_tasks_that_scenes_have():
-    assert study_of("scenes-small").rows() == list(TASKS)
-    assert study_of("demo").rows() == [row for row in TASKS if row.name in study_of("demo").only]
+    assert shipped_study("scenes-small").rows() == list(TASKS)
+    assert shipped_study("demo").rows() == [row for row in TASKS if row.name in shipped_study("demo").only]
     assert not load_recipe("demo").backbone.pretrained  # weights cannot be had everywhere
