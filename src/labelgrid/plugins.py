@@ -42,7 +42,7 @@ FOLDERS: dict[str, frozenset[str]] = {
         {"budget", "knapsack", "strategy", "parts", "centres", "shares", "clusters", "explain", "uncertainty"}
     ),
     "annotate": frozenset({"connector", "request", "answers", "lists", "matching", "returned"}),
-    "simulation.analyses": frozenset({"analysis", "measuring", "traits"}),
+    "simulation.analyses": frozenset({"analysis", "measuring", "shown", "traits"}),
 }
 
 #: What a plug-in has when it is built: the members of its interface that tell it from any other object.

@@ -8,7 +8,6 @@ import pytest
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse
-from labelgrid.simulation.analyses import frames
 from tests.e2e.commands import done
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth
@@ -59,13 +58,3 @@ def test_the_command_shows_a_row_for_each_arm_image_and_task(study: Any) -> None
     assert {(row["arm"], row["task"]) for row in rows} >= {("cells", task) for task in HEADLINES}
     shown = done("analyse", study.folder, "frames", "--set", "images=1").out
     assert all(metric in shown for metric in HEADLINES.values())
-
-
-def test_an_image_may_be_named_of_which_an_arm_of_fewer_tasks_has_no_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = {"all": ({"a.jpg"}, {"a.jpg", "b.jpg"}), "one": ({"a.jpg"}, {"a.jpg"})}
-    monkeypatch.setattr(frames, "_labels_of_images", lambda folder: labels[folder.name])
-    folders = [Path(name) for name in labels]
-    assert frames.Frames(frames.Options(ids=("b.jpg",)))._ids(folders) == ["b.jpg"]
-    assert frames.Frames(frames.Options())._ids(folders) == ["a.jpg"]
-    with pytest.raises(LabelgridError, match=r"'c\.jpg' is no image of the test split"):
-        frames.Frames(frames.Options(ids=("b.jpg", "c.jpg")))._ids(folders)

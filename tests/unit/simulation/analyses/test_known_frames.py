@@ -1,0 +1,54 @@
+"""Strips of one task's predictions, with more and more labels of the other tasks fed in."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labelgrid.errors import LabelgridError
+from labelgrid.simulation.analyse import analyse
+from tests.unit.report.test_charts import texts
+from tests.unit.simulation.analyses.slow import of_set, outputs, truth
+
+
+def test_each_label_that_is_fed_in_gives_another_prediction_with_its_metric(study: Any, tmp_path: Path) -> None:
+    result = analyse(
+        study.folder, "known_frames", tmp_path, {"images": 2, "feed": ["normals", "depth"]}, strategies=["cells"]
+    )
+    found = [finding for finding in result.findings if finding.run.name == "cells"]
+    assert [finding.keys["labels"] for finding in found[::2]] == ["", "normals", "normals+depth"]
+    for finding in found:
+        image, fed = str(finding.keys["image"]), [name for name in str(finding.keys["labels"]).split("+") if name]
+        pair = (outputs(study, "cells", 4, image, fed)["semseg"], *truth(study, image, "semseg"))
+        assert finding.result.value == pytest.approx(of_set("semseg", [pair]), rel=2e-3)
+    assert len({round(finding.result.value, 9) for finding in found}) > 2
+    written = texts((tmp_path / "known_frames-cells.svg").read_bytes())
+    captions = [text for text in written if text.startswith("mIoU ")]
+    assert len(captions) == 6 and written.count("+ normals") == written.count("+ depth") == 2
+    assert {"semseg, cells", "semseg, label", "fed in"} <= set(written)
+    (mean,) = [mean for mean in result.means if (mean.arm, mean.keys["fed"]) == ("cells", 1)]
+    assert mean.result.value == pytest.approx(sum(f.result.value for f in found if f.keys["fed"] == 1) / 2)
+
+
+def test_a_label_that_does_not_exist_is_left_blank(study: Any, tmp_path: Path) -> None:
+    name = study.made.names[12]
+    label = study.made.label(name, "depth")
+    content = label.read_bytes()
+    label.unlink()
+    try:
+        result = analyse(
+            study.folder, "known_frames", tmp_path, {"ids": [name], "task": "normals"}, strategies=["cells"]
+        )
+    finally:
+        label.write_bytes(content)
+    values = {str(f.keys["labels"]): f.result.value for f in result.findings if f.run.name == "cells"}
+    assert values["semseg"] == values["semseg+depth"] != values[""]
+    written = texts((tmp_path / "known_frames-cells.svg").read_bytes())
+    assert "+ semseg" in written and "+ depth" not in written
+
+
+@pytest.mark.parametrize("options", [{"task": "depht"}, {"feed": ["depth", "depth"]}, {"feed": ["semseg"]}])
+def test_wrong_tasks_are_refused(study: Any, tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(LabelgridError, match=r"Its tasks are semseg, depth, normals(.|\n)*Nothing was written"):
+        analyse(study.folder, "known_frames", tmp_path / "no", options)
+    assert not (tmp_path / "no").exists()
