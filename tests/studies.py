@@ -1,11 +1,12 @@
 """What tests of studies share: a made data set with splits, and a recipe whose runs train in a second."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from labelgrid.data import nyud, pascal
-from labelgrid.scenes.maps import TASKS
-from labelgrid.simulation.dataset_tasks import completed
+from labelgrid.data import cityscapes, mtan_npy, nyud, pascal
+from labelgrid.scenes.write import tasks_toml
+from labelgrid.simulation.dataset_classes import completed
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.study import Study, study_of
 from tests.projects import RECIPE
@@ -28,14 +29,16 @@ depth = {{}}
 TABLES = {
     "nyud": nyud.TASKS,
     "pascal": pascal.TASKS,
-    "folder": {row.name: {"kind": row.kind, **row.options} for row in TASKS},
+    "cityscapes": cityscapes.TASKS,
+    "folder": tomllib.loads(tasks_toml()),
 }
 
 
 def shipped_study(name: str) -> Study:
-    """A shipped recipe's study, with the tables of its data set's tasks."""
+    """A shipped recipe's study, with the class names of its data set."""
     study = study_of(name)
-    return replace(study, tasks=completed(study.tasks, TABLES[study.data], Path()))
+    arrays = mtan_npy.NYUV2 if "normals" in study.tasks else mtan_npy.CITYSCAPES
+    return replace(study, tasks=completed(study.tasks, TABLES.get(study.data, arrays), Path()))
 
 
 def make_data(folder: Path, pool: int = 8, test: int = 3) -> Made:

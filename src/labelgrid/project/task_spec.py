@@ -153,8 +153,8 @@ def _check_classes(name: str, kind: str, options: Mapping[str, Any]) -> None:
     if "classes" in {field.name for field in fields(form.Options)} and isinstance(given, list) and len(given) < 2:
         raise ProjectError(
             f"Task '{name}' has {len(given)} classes; it needs at least 2.",
-            next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a new task, --set "
-            "classes=classes.txt for one that is there, `classes` in a table of a recipe or of tasks.toml.",
+            next_step=f"Name a file with one class name per line: --task {name}:classes.txt for a new task; --set "
+            f"classes=classes.txt for one that is there; `classes` in the table '{name}' of a recipe or of tasks.toml.",
         )
 
 

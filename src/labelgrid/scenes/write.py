@@ -1,7 +1,7 @@
 """Writes a data set of scenes in parallel, as a folder of images and labels; resumes after a stop."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -154,10 +154,13 @@ def _write_lists(out: Path, count: int, settings: SceneSettings) -> None:
             (out / "splits" / f"{split}.txt").unlink(missing_ok=True)
             continue
         files.write_text(out / "splits" / f"{split}.txt", "".join(f"{image_id}\n" for image_id in image_ids))
-    files.write_text(out / "tasks.toml", "\n".join(_tables()))
+    files.write_text(out / "tasks.toml", tasks_toml())
 
 
-def _tables() -> Iterator[str]:
+def tasks_toml() -> str:
+    """The tasks of rendered rooms as the content of `tasks.toml`."""
+    tables = []
     for row in TASKS:
         classes = f"classes = {json.dumps(row.options['classes'])}\n" if "classes" in row.options else ""
-        yield f'[{row.name}]\nkind = "{row.kind}"\ncost = {row.cost}\n{classes}'
+        tables.append(f'[{row.name}]\nkind = "{row.kind}"\ncost = {row.cost}\n{classes}')
+    return "\n".join(tables)

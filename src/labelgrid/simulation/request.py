@@ -16,7 +16,7 @@ from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import own_code
-from labelgrid.simulation.dataset_tasks import with_dataset_tasks
+from labelgrid.simulation.dataset_classes import with_dataset_classes
 from labelgrid.simulation.listed import listed_digests
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
@@ -69,10 +69,10 @@ class StudyRequest:
 
         Raises:
             RecipeError: there is no such recipe, it has no [simulate], or a value is wrong. ImageError: the data set
-                cannot be read.
+                cannot be read. ProjectError: the class names in its `tasks.toml` are wrong.
         """
         name = resolve_recipe(recipe)
-        study = with_dataset_tasks(study_of(name, changes), data)
+        study = with_dataset_classes(study_of(name, changes), data)
         return cls(name, study, data, str(weights.absolute()) if weights else "", out, jobs, force)
 
     @property

@@ -4,7 +4,6 @@ MTPSL's figure 4. The networks are the last ones of the runs with the smallest s
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,16 +18,14 @@ from labelgrid.report.picture_grid import Picture, PictureGrid
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean
 from labelgrid.simulation.analyses.measuring import hidden_data
-from labelgrid.simulation.analyses.shown import ImageOptions, Shown, pictures, shown_images, shown_prediction
+from labelgrid.simulation.analyses.shown import ImageOptions, Shown, named, pictures, shown_images, shown_prediction
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
 
-
-@dataclass(frozen=True)
-class Options(ImageOptions):
-    """The images: `images` of those that have a label of every task, drawn at random, or those of `ids`."""
+#: The images are its only options.
+Options = ImageOptions
 
 
 class Frames:
@@ -41,7 +38,8 @@ class Frames:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.images: dict[str, NDArray[np.uint8]] = {}
-        self.maps: dict[tuple[str, str], list[Shown]] = {}
+        self.labels: dict[tuple[str, str], Shown] = {}
+        self.maps: dict[tuple[str, str], dict[str, Shown]] = {}
         self.tasks: dict[str, TaskDef] = {}
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
@@ -59,9 +57,9 @@ class Frames:
                 for image, raws, frame in predictions(model, tasks, data, ids, options, progress=progress):
                     self.images.setdefault(image, data.image(image))
                     for name, label in labels_of(data, tasks, image).items():
-                        maps = self.maps.setdefault((image, name), [Shown("label", label, name)])
-                        mine, result = shown_prediction(context, name, raws[name], frame, label, run.name)
-                        maps.append(mine)
+                        self.labels.setdefault((image, name), Shown(label, name))
+                        mine, result = shown_prediction(context, name, raws[name], frame, label)
+                        self.maps.setdefault((image, name), {})[named(run)] = mine
                         yield Finding(run, {"image": image, "task": name}, result, 1)
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
@@ -69,17 +67,17 @@ class Frames:
         return [self._grid(image) for image in self.images]
 
     def _grid(self, image: str) -> PictureGrid:
-        columns = {
-            name: pictures(task, self.maps[image, name])
-            for name, task in self.tasks.items()
-            if (image, name) in self.maps
-        }
-        names = list(dict.fromkeys(row for column in columns.values() for row in column))
-        rows: list[tuple[str, list[Picture | None]]] = [
-            (name, [Picture(self.images[image]) if name == "label" else None, *(p.get(name) for p in columns.values())])
-            for name in names
-        ]
-        return PictureGrid(f"frames-{image}", image, rows)
+        first: list[Picture | None] = [Picture(self.images[image])]
+        columns: list[dict[str, Picture]] = []
+        for name, task in self.tasks.items():
+            if (image, name) in self.maps:
+                maps = self.maps[image, name]
+                label, *predicted = pictures(task, [self.labels[image, name], *maps.values()])
+                first.append(label)
+                columns.append(dict(zip(maps, predicted, strict=True)))
+        arms = dict.fromkeys(arm for column in columns for arm in column)
+        rows = [(arm, [None, *(column.get(arm) for column in columns)]) for arm in arms]
+        return PictureGrid(f"frames-{image}", image, [("label", first), *rows])
 
 
 def build(options: Options) -> Frames:

@@ -1,4 +1,4 @@
-"""Predictions of one task for some images, better with each label of another task that is fed in, as pictures.
+"""Predictions of one task for some images, with one more label of another task fed in each time, as pictures.
 
 PartAL's figure 10 (section 4.5, improved inference). The networks are the last ones of the runs with the smallest seed.
 """
@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.errors import UsageError
+from labelgrid.errors import ProjectError, UsageError
+from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.project.artifacts import newest_fit
@@ -19,7 +20,7 @@ from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean
 from labelgrid.simulation.analyses.measuring import HiddenLabels, hidden_data
-from labelgrid.simulation.analyses.shown import ImageOptions, Shown, pictures, shown_images, shown_prediction
+from labelgrid.simulation.analyses.shown import ImageOptions, Shown, named, pictures, shown_images, shown_prediction
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map
@@ -33,8 +34,8 @@ class Options(ImageOptions):
     """The images, and what is shown of them.
 
     Args:
-        task: whose predictions are shown; "": the first.
-        feed: the other tasks in the order in which their labels are fed in; (): all, in the study's order.
+        task: whose predictions are shown; "": the first. Networks without it are left out.
+        feed: the other tasks in the order in which their labels are fed in; empty: all, in the study's order.
     """
 
     task: str = ""
@@ -42,7 +43,7 @@ class Options(ImageOptions):
 
 
 class KnownFrames:
-    """See the module. Each network has a drawing: a row of predictions an image, above the labels that are fed in."""
+    """See the module. Each network has a drawing; each image a row of predictions, above the labels that are fed in."""
 
     kinds: ClassVar[frozenset[Kind]] = frozenset({"start", "strategy", "full"})
     within: ClassVar[frozenset[str]] = frozenset({"image"})
@@ -57,64 +58,101 @@ class KnownFrames:
         first = min((run.seed for run, _ in runs), default=0)
         shown = [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
         ids = shown_images([folder for _, folder, _ in shown], self.options)
+        known = dict.fromkeys(name for _, folder, _ in shown for name in _tasks_of(folder))
+        task, feed = chosen_tasks(self.options, list(known)) if known else ("", [])
         progress.start("Predicting", len(shown), "networks")
         for run, folder, fit in shown:
             with ProjectFolder.open(folder) as project:
-                context, model = restore(project, fit)
-                yield from self._network(run, context, model, ids)
+                if task in project.tasks():
+                    context, model = restore(project, fit)
+                    fed = [name for name in feed if name in context.definitions]
+                    yield from self._network(run, context, model, _labels(context, task, ids), task, fed)
             progress.advance()
 
-    def _network(self, run: Run, context: RoundContext, model: TrainedModel, ids: Sequence[str]) -> Iterator[Finding]:
-        """The findings of one network; adds its drawing."""
+    def _network(
+        self,
+        run: Run,
+        context: RoundContext,
+        model: TrainedModel,
+        labels: Mapping[str, LabelArray],
+        task: str,
+        feed: Sequence[str],
+    ) -> Iterator[Finding]:
+        """The findings of one network on the images of these labels; adds its drawing."""
         tasks, data = context.definitions, hidden_data(context.project)
-        task, feed = chosen_tasks(self.options, list(tasks), run.name)
-        labels = {image: label for image in ids if (label := nonempty_label(data, image, tasks[task])) is not None}
-        maps = {image: [Shown("label", label, f"{task}, label")] for image, label in labels.items()}
+        maps = {image: [Shown(label, f"{task}, label")] for image, label in labels.items()}
         for count in range(len(feed) + 1):
             fed = feed[:count]
             inputs = HiddenLabels(data, frozenset(Cell(image, name) for image in labels for name in fed))
             outputs = predictions(model, tasks, inputs, list(labels), context.recipe.data, known=bool(fed))
             for image, raws, frame in outputs:
-                mine, result = shown_prediction(context, task, raws[task], frame, labels[image], "+".join(fed))
+                mine, result = shown_prediction(context, task, raws[task], frame, labels[image])
                 maps[image].append(mine)
                 yield Finding(run, {"image": image, "task": task, "fed": count, "labels": "+".join(fed)}, result, 1)
         rows: list[tuple[str, list[Picture | None]]] = []
         for image, shown in maps.items():
-            row: list[Picture | None] = [Picture(data.image(image), image), *pictures(tasks[task], shown).values()]
-            rows += [("", row), ("fed in", [None, None, None, *_fed(data, tasks, image, feed)])]
-        self.grids.append(PictureGrid(f"known_frames-{run.name}", f"{task}, {run.name}", rows))
+            rows.append(("", [Picture(data.image(image), image), *pictures(tasks[task], shown)]))
+            if feed:
+                rows.append(("fed in", [None, None, None, *_fed(data, tasks, image, feed)]))
+        title = f"{task}, {named(run)}"
+        self.grids.append(PictureGrid(f"known_frames-{named(run)}", title, rows))
 
     def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
         """As `Analysis.drawings`: one grid for each network."""
         return self.grids
 
 
-def chosen_tasks(options: Options, tasks: Sequence[str], network: str) -> tuple[str, list[str]]:
+def chosen_tasks(options: Options, tasks: Sequence[str]) -> tuple[str, list[str]]:
     """The task that is shown, and the others in the order in which their labels are fed in.
 
     Args:
         options: the choice.
-        tasks: of the network.
-        network: the name of its run.
+        tasks: of all networks.
 
     Raises:
-        UsageError: the network has no such task, or a task is named twice.
+        UsageError: no network has a task, or one is named twice.
 
     Example:
-        >>> chosen_tasks(Options(task="depth"), ["semseg", "depth", "edges"], "full")
+        >>> chosen_tasks(Options(task="depth"), ["semseg", "depth", "edges"])
         ('depth', ['semseg', 'edges'])
     """
     task = options.task or tasks[0]
     feed = list(options.feed) or [name for name in tasks if name != task]
-    named = [task, *feed]
-    unknown = [name for name in named if name not in tasks]
-    if unknown or len({*named}) < len(named):
+    named_tasks = [task, *feed]
+    unknown = [name for name in named_tasks if name not in tasks]
+    if unknown or len({*named_tasks}) < len(named_tasks):
         raise UsageError(
-            f"{network} has no task '{unknown[0]}'." if unknown else "`task` and `feed` name a task twice.",
-            next_step=f"Its tasks are {', '.join(tasks)}.",
+            f"No network has the task '{unknown[0]}'." if unknown else "`task` and `feed` name a task twice.",
+            next_step=f"The tasks are {', '.join(tasks)}.",
             unchanged="Nothing was written.",
         )
     return task, feed
+
+
+def _tasks_of(folder: Path) -> list[str]:
+    with ProjectFolder.open(folder) as project:
+        return list(project.tasks())
+
+
+def _labels(context: RoundContext, task: str, ids: Sequence[str]) -> dict[str, LabelArray]:
+    """The task's labels of the images.
+
+    Raises:
+        ProjectError: an image has none.
+    """
+    data, definition = hidden_data(context.project), context.definitions[task]
+    labels: dict[str, LabelArray] = {}
+    for image in ids:
+        label = nonempty_label(data, image, definition)
+        if label is None:
+            raise ProjectError(
+                f"'{image}' has no label of '{task}'.",
+                where=str(context.project.folder),
+                next_step="Name other images as `ids`.",
+                unchanged="Nothing was written.",
+            )
+        labels[image] = label
+    return labels
 
 
 def _fed(data: Source, tasks: Mapping[str, TaskDef], image: str, feed: Sequence[str]) -> Iterator[Picture | None]:

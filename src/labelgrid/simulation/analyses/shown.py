@@ -20,6 +20,7 @@ from labelgrid.report.wording import number
 from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted
+from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.pictures import colour_map
 from labelgrid.tasks.task import TaskDef
@@ -41,9 +42,8 @@ class ImageOptions:
 
 @dataclass(frozen=True)
 class Shown:
-    """A map of a task on an image: its name among those of this image, the map, and the text above it."""
+    """A map of a task on an image, and the text above it."""
 
-    name: str
     label: LabelArray
     caption: str
 
@@ -75,21 +75,26 @@ def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
 
 
 def shown_prediction(
-    context: RoundContext, task: str, raw: Tensor, frame: Frame, label: LabelArray, name: str
+    context: RoundContext, task: str, raw: Tensor, frame: Frame, label: LabelArray
 ) -> tuple[Shown, Result]:
     """A prediction of a task, captioned with its headline metric on this image, and that metric."""
     measure, definition = Measure(context.tasks[task]), context.definitions[task]
     measure.add(raw, frame, label)
     result = measure.metric.compute()[definition.headline]
     mine = predicted(context.tasks[task], definition, raw, frame)
-    return Shown(name, mine, f"{result.name} {number(result.value)} {result.unit}".strip()), result
+    return Shown(mine, f"{result.name} {number(result.value)} {result.unit}".strip()), result
 
 
-def pictures(task: TaskDef, shown: Sequence[Shown]) -> dict[str, Picture]:
-    """The pictures of one task's maps by name, all with one scale."""
+def pictures(task: TaskDef, shown: Sequence[Shown]) -> list[Picture]:
+    """The pictures of one task's maps, all with one scale."""
     value, valid = (np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid"))
     pixels = np.split(colour_map(task, value, valid), len(shown))
-    return {one.name: Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)}
+    return [Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)]
+
+
+def named(run: Run) -> str:
+    """A run's name in drawings: its arm, and its values of recipe keys if it has any."""
+    return ", ".join(filter(None, (run.name, describe_point(run.point))))
 
 
 def _labels_of_images(folder: Path) -> tuple[set[str], set[str]]:

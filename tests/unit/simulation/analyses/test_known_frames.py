@@ -9,6 +9,7 @@ from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import of_set, outputs, truth
+from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 
 def test_each_label_that_is_fed_in_gives_another_prediction_with_its_metric(study: Any, tmp_path: Path) -> None:
@@ -47,8 +48,28 @@ def test_a_label_that_does_not_exist_is_left_blank(study: Any, tmp_path: Path) -
     assert "+ semseg" in written and "+ depth" not in written
 
 
+def test_networks_of_fewer_tasks_are_shown_as_far_as_they_go(tmp_path: Path) -> None:
+    arms = '[simulate.arms.all]\nstrategy = "random_images"\n[simulate.arms.label]\ntasks = ["semseg"]\n'
+    study = finished_study(tmp_path, SIMULATE.replace("rounds = 2", "rounds = 0") + arms, missing=[(10, "semseg")])
+    drawn = tmp_path / "drawn"
+    found = analyse(study.folder, "known_frames", drawn, {"images": 1}).findings
+    assert {finding.run.name: finding.keys["fed"] for finding in found} == {
+        "start": 2,
+        "start.label": 0,
+        "all": 2,
+        "label": 0,
+    }
+    captions = {path.stem: set(texts(path.read_bytes())) for path in drawn.glob("*.svg")}
+    assert "fed in" in captions["known_frames-all"] and "fed in" not in captions["known_frames-label"]
+    assert "semseg, label" in captions["known_frames-label"]
+    of_depth = analyse(study.folder, "known_frames", None, {"images": 1, "task": "depth"}).findings
+    assert {finding.run.name for finding in of_depth} == {"start", "all"}
+    with pytest.raises(LabelgridError, match=r"has no label of 'semseg'(.|\n)*Name other images"):
+        analyse(study.folder, "known_frames", drawn, {"ids": [study.made.names[10]]})
+
+
 @pytest.mark.parametrize("options", [{"task": "depht"}, {"feed": ["depth", "depth"]}, {"feed": ["semseg"]}])
 def test_wrong_tasks_are_refused(study: Any, tmp_path: Path, options: dict[str, object]) -> None:
-    with pytest.raises(LabelgridError, match=r"Its tasks are semseg, depth, normals(.|\n)*Nothing was written"):
+    with pytest.raises(LabelgridError, match=r"The tasks are semseg, depth, normals(.|\n)*Nothing was written"):
         analyse(study.folder, "known_frames", tmp_path / "no", options)
     assert not (tmp_path / "no").exists()

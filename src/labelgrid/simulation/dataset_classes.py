@@ -1,0 +1,61 @@
+"""Takes the class names that a study's tasks lack from its data set. Loads no torch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from labelgrid import plugins
+from labelgrid.data.dataset import Described
+from labelgrid.errors import LabelgridError
+from labelgrid.project.task_spec import task_rows_of
+from labelgrid.simulation.study import Study
+
+
+def with_dataset_classes(study: Study, root: Path) -> Study:
+    """The study; its tasks have the `classes` of the data set's own tasks where they name none.
+
+    Args:
+        study: as its recipe has it.
+        root: of its data set.
+
+    Raises:
+        ImageError: the data set cannot be read. RecipeError, ProjectError: its `tasks.toml` is wrong.
+    """
+    source = plugins.create("data", study.data, root)
+    known = source.tasks() if isinstance(source, Described) else {}
+    try:
+        return replace(study, tasks=completed(study.tasks, known, root))
+    except LabelgridError as error:
+        error.where = ", ".join(filter(None, (error.where, f"the data set's own tasks, {root}")))
+        raise
+
+
+def completed(
+    tasks: Mapping[str, Mapping[str, Any]], known: Mapping[str, Mapping[str, Any]], root: Path
+) -> dict[str, Mapping[str, Any]]:
+    """Tables of tasks; one without `classes` has those of the known task with its name and kind.
+
+    Args:
+        tasks: the tables of a recipe.
+        known: the tables of a data set.
+        root: the folder that its files of class names are relative to.
+
+    Raises:
+        ProjectError, RecipeError: the known classes are wrong.
+
+    Example:
+        >>> known = {"semseg": {"classes": ["wall", "floor"], "cost": 2}, "depth": {"scale": 0.01}}
+        >>> completed({"semseg": {"cost": 5}, "depth": {}}, known, Path())
+        {'semseg': {'cost': 5, 'classes': ['wall', 'floor']}, 'depth': {}}
+    """
+    found = dict(tasks)
+    for name, values in tasks.items():
+        table = known.get(name)
+        if "classes" in values or not (isinstance(table, Mapping) and "classes" in table):
+            continue
+        kind = table.get("kind", name)
+        if values.get("kind", name) == kind:
+            (row,) = task_rows_of({name: {"kind": kind, "classes": table["classes"]}}, root)
+            found[name] = {**values, "classes": row.options["classes"]}
+    return found
