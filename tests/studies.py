@@ -1,10 +1,13 @@
 """What tests of studies share: a made data set with splits, and a recipe whose runs train in a second."""
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from labelgrid import plugins
 from labelgrid.data import cityscapes, mtan_npy, nyud, pascal
+from labelgrid.recipes.resolve import chain, find
 from labelgrid.scenes.write import tasks_toml
 from labelgrid.simulation.dataset_classes import completed
 from labelgrid.simulation.request import StudyRequest
@@ -39,6 +42,13 @@ def shipped_study(name: str) -> Study:
     study = study_of(name)
     arrays = mtan_npy.NYUV2 if "normals" in study.tasks else mtan_npy.CITYSCAPES
     return replace(study, tasks=completed(study.tasks, TABLES.get(study.data, arrays), Path()))
+
+
+def shipped_studies() -> Iterator[tuple[str, Study]]:
+    """The name and the study of every shipped recipe that has one."""
+    for name in sorted(plugins.recipes()):
+        if any("simulate" in tables for tables in chain(find(name))):
+            yield name, shipped_study(name)
 
 
 def make_data(folder: Path, pool: int = 8, test: int = 3) -> Made:

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from labelgrid.errors import ModelError
 from labelgrid.files import open_regular, read_bytes
+from labelgrid.nets.blocks import pointwise
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import cropped, padded
@@ -65,9 +66,9 @@ class Encoder(nn.Module):
         self.strides: tuple[int, ...] = tuple(reductions[i] for i in self.used)
         self.level_channels: tuple[int, ...] = tuple(channels[i] for i in self.used)
         self.reduction: int = max(reductions)
-        layers = (nn.Conv2d(total, self.channels, 1), nn.BatchNorm2d(self.channels), nn.ReLU(inplace=True))
+        mix = pointwise(total, self.channels)
         mixed = fuse == "mixed" or (fuse == "concatenated" and options.fused > 0)
-        self.mix = nn.Sequential(*layers) if mixed else None
+        self.mix = mix if mixed else None
 
     def forward(self, image: Tensor) -> Features:
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""

@@ -42,6 +42,11 @@ def basic_blocks(inputs: int, width: int, outputs: int | None = None) -> nn.Sequ
     )
 
 
+def pointwise(inputs: int, width: int) -> nn.Sequential:
+    """A 1×1 convolution, batch norm and ReLU."""
+    return nn.Sequential(nn.Conv2d(inputs, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
+
+
 def _shortcut(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, width, 1, bias=False), nn.BatchNorm2d(width))
 

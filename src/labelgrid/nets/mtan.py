@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelgrid.config import check_ranges
-from labelgrid.nets.blocks import Predict
+from labelgrid.nets.blocks import Predict, pointwise
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
 from labelgrid.nets.options import WIDEST, Rate
@@ -49,8 +49,7 @@ class Options:
 
 def mask(inputs: int, width: int) -> nn.Sequential:
     """The layers of an attention mask [b, width, h, w] in 0 to 1: two 1×1 convolutions with batch norm."""
-    first = (nn.Conv2d(inputs, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
-    return nn.Sequential(*first, nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.Sigmoid())
+    return nn.Sequential(*pointwise(inputs, width), nn.Conv2d(width, width, 1), nn.BatchNorm2d(width), nn.Sigmoid())
 
 
 class Attention(nn.Module):

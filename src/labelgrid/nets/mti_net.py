@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from labelgrid.config import added, check_ranges
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.blocks import Predict, basic_blocks, with_known
+from labelgrid.nets.blocks import Predict, basic_blocks, pointwise, with_known
 from labelgrid.nets.distillation import Distil, Embed
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Features, Network, Output, Raw
@@ -99,7 +99,9 @@ class MtiNet(Network):
         self.encoder, names, given = encoder, list(tasks), encoder.level_channels
         rate = options.encoder_dropout
         self.dropout = nn.ModuleList(ChannelDropout(rate, width, "encoder") for width in given)
-        self.reduce = nn.ModuleList(_mixed(width, options.width) if options.width else nn.Identity() for width in given)
+        self.reduce = nn.ModuleList(
+            pointwise(width, options.width) if options.width else nn.Identity() for width in given
+        )
         widths = [options.width or width for width in given]
         coarser = (*widths[1:], 0)
         self.scales = nn.ModuleList(
@@ -107,7 +109,7 @@ class MtiNet(Network):
         )
         self.propagate = nn.ModuleList(Propagation(names, width) for width in widths[1:])
         total = sum(widths)
-        self.final_bodies = nn.ModuleDict({n: _mixed(total, total) for n in names})
+        self.final_bodies = nn.ModuleDict({n: pointwise(total, total) for n in names})
         self.final = nn.ModuleDict({n: Predict(total, t.channels, options.dropout, "final") for n, t in tasks.items()})
 
     def decode(self, features: Features, known: Mapping[str, Target] | None = None) -> Output:
@@ -140,10 +142,6 @@ class MtiNet(Network):
     def predict(self, task_features: Raw) -> Raw:
         """Run the final heads' dropout and last convolution."""
         return {name: self.final[name](x) for name, x in task_features.items()}
-
-
-def _mixed(inputs: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))
 
 
 def _raised(x: Tensor, size: torch.Size) -> Tensor:

@@ -12,13 +12,20 @@ from numpy.typing import NDArray
 
 from labelgrid.data.dataset import labels_of
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.picture_grid import Picture, PictureGrid
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean
 from labelgrid.simulation.analyses.measuring import hidden_data
-from labelgrid.simulation.analyses.shown import ImageOptions, Shown, named, pictures, shown_images, shown_prediction
+from labelgrid.simulation.analyses.shown import (
+    ImageOptions,
+    Shown,
+    named,
+    pictures,
+    shown_images,
+    shown_prediction,
+    shown_runs,
+)
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef
@@ -44,8 +51,7 @@ class Frames:
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`: each arm's headline metric of each task on each image."""
-        first = min((run.seed for run, _ in runs), default=0)
-        shown = [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
+        shown = shown_runs(runs)
         ids = shown_images([folder for _, folder, _ in shown], self.options)
         progress.start("Predicting", len(shown) * len(ids), "images")
         for run, folder, fit in shown:

@@ -30,7 +30,6 @@ from labelgrid.data.loader import eval_batches
 from labelgrid.errors import ProjectError
 from labelgrid.nets.network import Raw
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.picture_grid import Picture, PictureGrid
 from labelgrid.results import Result
@@ -38,6 +37,7 @@ from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean
 from labelgrid.simulation.analyses.measuring import hidden_data
+from labelgrid.simulation.analyses.shown import shown_runs
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map, heat_map
@@ -92,8 +92,7 @@ class JointMaps:
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`: the numbers of each pair of tasks."""
-        first = min((run.seed for run, _ in runs), default=0)
-        shown = [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
+        shown = shown_runs(runs)
         progress.start("Mapping", len(shown), "networks")
         for run, folder, fit in shown:
             with ProjectFolder.open(folder) as project:

@@ -13,14 +13,21 @@ from labelgrid.errors import ProjectError, UsageError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import Cell
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.picture_grid import Picture, PictureGrid
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean
 from labelgrid.simulation.analyses.measuring import HiddenLabels, hidden_data
-from labelgrid.simulation.analyses.shown import ImageOptions, Shown, named, pictures, shown_images, shown_prediction
+from labelgrid.simulation.analyses.shown import (
+    ImageOptions,
+    Shown,
+    named,
+    pictures,
+    shown_images,
+    shown_prediction,
+    shown_runs,
+)
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map
@@ -55,8 +62,7 @@ class KnownFrames:
 
     def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
         """As `Analysis.findings`: the task's headline metric on each image, by the labels that are fed in."""
-        first = min((run.seed for run, _ in runs), default=0)
-        shown = [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
+        shown = shown_runs(runs)
         ids = shown_images([folder for _, folder, _ in shown], self.options)
         known = dict.fromkeys(name for _, folder, _ in shown for name in _tasks_of(folder))
         task, feed = chosen_tasks(self.options, list(known)) if known else ("", [])

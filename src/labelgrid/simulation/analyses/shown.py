@@ -1,4 +1,4 @@
-"""Chooses images of the test split that are drawn, and turns predictions and labels of one task into pictures."""
+"""Chooses the runs and test images that are drawn, and turns predictions and labels of one task into pictures."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from labelgrid.data.frame import Frame
 from labelgrid.errors import ProjectError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.grid import State
+from labelgrid.project.artifacts import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.picture_grid import Picture
 from labelgrid.report.wording import number
@@ -46,6 +47,12 @@ class Shown:
 
     label: LabelArray
     caption: str
+
+
+def shown_runs(runs: Sequence[tuple[Run, Path]]) -> list[tuple[Run, Path, Fit]]:
+    """The runs with the smallest seed that have a network, each with its project's folder and last training."""
+    first = min((run.seed for run, _ in runs), default=0)
+    return [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
 
 
 def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
