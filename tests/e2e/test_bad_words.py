@@ -23,8 +23,8 @@ BAD_INITS = {
     "--task deptj": "There is no kind of task 'deptj'.\n  Did you mean 'depth'? Write --task depth, or --task "
     f"deptj:kind=depth. The kinds are depth, edges, normals, saliency, semseg; {OWN_CODE}",
     "--task semseg": "Task 'semseg' has 0 classes; it needs at least 2.\n"
-    "  Name a file with one class name per line: --task semseg:classes.txt for a new task, --set classes=classes.txt "
-    "for one that is there.",
+    "  Name a file with one class name per line: --task semseg:classes.txt for a new task; --set classes=classes.txt "
+    "for one that is there; `classes` in the table 'semseg' of a recipe or of tasks.toml.",
     "--task semseg:nowhere.txt": "The class names of 'semseg' cannot be read: No such file or directory "
     "(nowhere.txt).\n  Give a text file with one class name per line.",
     "--task depth:scal=2": "scal: unknown key (did you mean 'scale'?) (task 'depth').\n  Fix it and run again.",
