@@ -1,9 +1,10 @@
 """Measures the networks of a study's runs on hidden labels, with known labels fed in or not."""
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,8 @@ from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
 from labelgrid.train.model import TrainedModel
 from labelgrid.words import listed
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
 
-def cell_losses(questions: Sequence[Question], progress: Progress) -> list[Mapping[Cell, float]]:
-    """The loss of each question's network on each of its cells that has a label: the mean over its valid pixels.
+def measured_cells(
+    questions: Sequence[Question], read: Callable[[Measure], T], progress: Progress
+) -> list[Mapping[Cell, T]]:
+    """What `read` says of each question's network on each of its cells that has a label, alone.
 
     What questions have in common is measured once.
 
@@ -129,7 +134,7 @@ def cell_losses(questions: Sequence[Question], progress: Progress) -> list[Mappi
     """
     fits = _fits(questions)
     stamps, first = _alike(questions, fits, progress)
-    found = {stamp: _losses(one, fits[one.place], progress) for stamp, one in first.items()}
+    found = {stamp: _cells(one, fits[one.place], read, progress) for stamp, one in first.items()}
     return [found[stamp] for stamp in stamps]
 
 
@@ -143,8 +148,8 @@ def _alike(
     return stamps, first
 
 
-def _losses(question: Question, fit: Fit, progress: Progress) -> dict[Cell, float]:
-    losses: dict[Cell, float] = {}
+def _cells(question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress) -> dict[Cell, T]:
+    found: dict[Cell, T] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
         data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
@@ -155,8 +160,8 @@ def _losses(question: Question, fit: Fit, progress: Progress) -> dict[Cell, floa
             for name, label in labels_of(labels, tasks, image).items():
                 measure = Measure(context.tasks[name])
                 measure.add(raws[name], frame, label)
-                losses[Cell(image, name)] = measure.loss
-    return losses
+                found[Cell(image, name)] = read(measure)
+    return found
 
 
 def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:

@@ -22,7 +22,7 @@ from labelgrid.report.dots import Dots
 from labelgrid.results import Result
 from labelgrid.score.table import FILE, Table, read_table
 from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped
-from labelgrid.simulation.analyses.measuring import Question, cell_losses, hidden_data
+from labelgrid.simulation.analyses.measuring import Question, hidden_data, measured_cells
 from labelgrid.simulation.analyses.traits import Traits
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
@@ -48,7 +48,7 @@ class Scores:
         if not rounds:
             return
         traits = _traits([folder for _, folder in runs])
-        losses = cell_losses([scored.question for scored in rounds], progress)
+        losses = measured_cells([scored.question for scored in rounds], lambda measure: measure.loss, progress)
         for scored, of_cells in zip(rounds, losses, strict=True):
             yield from _compared(scored, of_cells, traits)
 

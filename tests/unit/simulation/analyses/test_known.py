@@ -4,9 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from labelgrid.simulation.analyse import AnalysisResult, analyse
+from labelgrid.simulation.analyses.known import Options, build
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth, value
 
@@ -51,3 +53,33 @@ def test_means_are_over_the_combinations_of_a_size_and_drawn_as_lines(
     analyse(study.folder, "known", tmp_path)
     written = texts((tmp_path / "known-depth.svg").read_bytes())
     assert {"start", "cells", "images", "other tasks whose labels are fed in", "0", "1", "2"} <= set(written)
+
+
+def test_over_images_are_the_mean_and_the_deviation_of_the_metric_of_each_image(study: Any, tmp_path: Path) -> None:
+    found = analyse(study.folder, "known", tmp_path, {"over": "images"})
+    for task, labels in (("semseg", ""), ("depth", "normals+semseg"), ("normals", "depth")):
+        fed = [name for name in labels.split("+") if name]
+        each = [
+            of_set(task, [(outputs(study, "cells", 4, i, fed)[task], *truth(study, i, task))])
+            for i in study.made.names[10:]
+        ]
+        keys = {"task": task, "labels": labels}
+        mean = value(found, "cells", HEADLINES[task], over_images="mean", **keys)
+        assert mean == pytest.approx(np.mean(each), rel=2e-3)
+        deviation = value(found, "cells", HEADLINES[task], over_images="deviation", **keys)
+        assert deviation == pytest.approx(np.std(each, ddof=1), rel=2e-3)
+    assert {f.count for f in found.findings} == {3}
+
+
+def test_the_bands_over_images_are_the_deviations_over_images(study: Any, tmp_path: Path) -> None:
+    options = Options(over="images")
+    means = analyse(study.folder, "known", None, {"over": "images"}).means
+    charts = build(options).drawings([mean for mean in means if mean.headline])
+    assert sorted(chart.name for chart in charts) == ["known-depth", "known-normals", "known-semseg"]
+    chart = next(chart for chart in charts if chart.name == "known-depth")
+    line = next(line for line in chart.lines if line.name == "cells")
+    own = [mean for mean in means if (mean.arm, mean.result.name, mean.keys["task"]) == ("cells", "RMSE", "depth")]
+    middle = [mean.result.value for mean in own if mean.keys["over_images"] == "mean"]
+    spread = [mean.result.value for mean in own if mean.keys["over_images"] == "deviation"]
+    assert line.y == middle and np.all(np.array(spread) > 0)
+    assert np.subtract(line.high, line.y) == pytest.approx(np.array(spread))

@@ -12,7 +12,7 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
-from labelgrid.simulation.analyses.measuring import Question, cell_losses
+from labelgrid.simulation.analyses.measuring import Question, measured_cells
 from labelgrid.simulation.runs import Run
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import outputs, truth, value, values
@@ -62,7 +62,7 @@ def test_losses_of_cells_are_those_of_the_network_given_the_labels_that_images_h
     cells = frozenset(Cell(image, "depth") for image in images)
     folder, run = study.folder / "runs" / "uncertain-seed0", Run("strategy", "uncertain", 0)
     question, counted = Question(run, folder, 3, cells, fed), Counted()
-    found, again = cell_losses([question, question], counted)
+    found, again = measured_cells([question, question], lambda measure: measure.loss, counted)
     assert counted.images == len(images) and again == found  # measured once
     assert found.keys() == cells
     for image in images:
