@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 
 #: Linux's `prctl` option for the signal that a process gets when its parent ends (linux/prctl.h).
 PR_SET_PDEATHSIG = 1
@@ -21,6 +22,13 @@ def end_with_parent() -> None:
     parent = multiprocessing.parent_process()  # not the system's parent, which may be the fork server
     if parent is not None and not parent.is_alive():
         os._exit(1)
+    elif parent is not None and parent.pid != os.getppid():  # the fork server ends later than the parent
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def init_worker(threads: int) -> None:

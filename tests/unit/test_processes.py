@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import threading
 import time
 from multiprocessing.synchronize import Event
 
@@ -46,15 +47,25 @@ def _wait_as_worker(ready: Event) -> None:
 
 
 @pytest.mark.parametrize("alive", [True, False])
-def test_a_process_ends_whose_parent_is_gone_and_no_other(monkeypatch: pytest.MonkeyPatch, alive: bool) -> None:
+def test_a_process_of_a_fork_server_ends_with_its_parent_and_no_sooner(
+    monkeypatch: pytest.MonkeyPatch, alive: bool
+) -> None:
+    gone, ended = threading.Event(), threading.Event()
+
     class Parent:
+        pid = 2
+
         def is_alive(self) -> bool:
             return alive
 
-    ended: list[int] = []
+        def join(self) -> None:
+            assert gone.wait(60)
+
     monkeypatch.setattr(processes.sys, "platform", "elsewhere")
     monkeypatch.setattr(processes.multiprocessing, "parent_process", Parent)
-    monkeypatch.setattr(processes.os, "getppid", lambda: 1)  # as under a server that makes processes
-    monkeypatch.setattr(processes.os, "_exit", ended.append)
+    monkeypatch.setattr(processes.os, "getppid", lambda: 1)  # the fork server
+    monkeypatch.setattr(processes.os, "_exit", lambda code: ended.set())
     processes.end_with_parent()
-    assert ended == ([] if alive else [1])
+    assert ended.is_set() == (not alive)
+    gone.set()
+    assert ended.wait(60)

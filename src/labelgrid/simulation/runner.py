@@ -5,7 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.simulation.campaign import copy_run, create_run, step
 from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.runs import DONE, Run
+from labelgrid.simulation.workers import start_worker
 
 #: How many times a process that was killed, or that the machine failed (memory, disk), is restarted.
 RETRIES = 2
@@ -165,10 +166,9 @@ class Runner:
         return start is None or start.state == "done"
 
     def _start(self, key: str, job: Job) -> None:
-        context, status = get_context("spawn"), self.statuses[key]
-        ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(target=run_job, args=(job, theirs), name=key)
-        process.start()
+        status = self.statuses[key]
+        ours, theirs = Pipe(duplex=False)
+        process = start_worker(run_job, job, theirs, name=key)
         theirs.close()
         status.state, status.tries = "running", status.tries + 1
         self._running[key] = (process, ours)

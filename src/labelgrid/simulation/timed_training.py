@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from labelgrid.select.strategy import Budget
 from labelgrid.simulation.campaign import create_run, step
 from labelgrid.simulation.jobs import Job, RunWork
 from labelgrid.simulation.oracle import answer
+from labelgrid.simulation.workers import start_worker
 
 if TYPE_CHECKING:
     from labelgrid.rounds.score import PoolScorer
@@ -90,13 +91,11 @@ def time_training(job: Job) -> StepTiming:
     Raises:
         LabelgridError: the training fails, as the run would.
     """
-    context = get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
+    ours, theirs = Pipe(duplex=False)
     with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
         settings = replace(job.settings, changes=override(job.settings.changes, {"train": {"steps": STEPS}}))
         short = replace(job, folder=Path(folder) / "run", settings=settings)
-        process = context.Process(target=_time_in_process, args=(short, theirs))
-        process.start()
+        process = start_worker(_time_in_process, short, theirs)
         theirs.close()
         try:
             received = ours.recv()
