@@ -32,11 +32,25 @@ def validate_study(request: StudyRequest) -> list[Run]:
     Raises:
         LabelgridError: a name is unknown, a value is wrong, or the folder holds another study. Nothing was run.
     """
-    study, runs = request.study, runs_of(request.study)
+    check_arms(request.recipe, request.study)
+    runs = runs_of(request.study)
+    _check_splits(request)
+    _check_cells(request)
+    check_same(request, runs)
+    return runs
+
+
+def check_arms(recipe: str, study: Study) -> None:
+    """Check everything about a recipe's study that needs neither its data set nor its folder.
+
+    Raises:
+        RecipeError: a name is unknown, a value is wrong, or an arm lacks what its strategy reads.
+    """
+    runs = runs_of(study)
     different = {json.dumps([run.arm, run.overrides(study)]): run for run in runs}.values()
-    for run, recipe in [(run, load_recipe(request.recipe, run.overrides(study))) for run in different]:
-        check_recipe(recipe)
-        _check_terms(study, run, recipe)
+    for run, loaded in [(run, load_recipe(recipe, run.overrides(study))) for run in different]:
+        check_recipe(loaded)
+        _check_terms(study, run, loaded)
     definitions(study.rows())
     for strategy in study.strategies:
         _check_strategy(study, strategy)
@@ -44,7 +58,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
         build_plugin("select", study.chosen(name))  # it may pick by a task that this study leaves out
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
-            _check_scoring(request, run)
+            _check_scoring(recipe, study, run)
     check_pattern(study.group)
     unknown = [name for name in study.until if name != LOSS and name.partition("/")[0] not in study.used_tasks]
     if unknown:
@@ -52,10 +66,6 @@ def validate_study(request: StudyRequest) -> list[Run]:
             f"until names '{unknown[0]}', which is not a metric of a task.",
             next_step=f'A metric is "TASK/METRIC", such as "semseg/mIoU", or "{LOSS}".',
         )
-    _check_splits(request)
-    _check_cells(request)
-    check_same(request, runs)
-    return runs
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
@@ -95,18 +105,17 @@ def _check_strategy(study: Study, name: str) -> None:
         )
 
 
-def _check_scoring(request: StudyRequest, run: Run) -> None:
+def _check_scoring(recipe: str, study: Study, run: Run) -> None:
     """Refuse options of statistics that an arm's strategy cannot use, and trainings without a term that one reads.
 
     The start's network scores, too.
     """
-    study, chosen = request.study, request.study.chosen(run.name)
-    strategy: Strategy = build_plugin("select", chosen)
-    recipes = [load_recipe(request.recipe, one.overrides(study)) for one in (run, run.start(study))]
-    for recipe in recipes:
-        tables = {"score": recipes[0].score, "train.terms": recipe.terms}
+    strategy: Strategy = build_plugin("select", study.chosen(run.name))
+    recipes = [load_recipe(recipe, one.overrides(study)) for one in (run, run.start(study))]
+    for loaded in recipes:
+        tables = {"score": recipes[0].score, "train.terms": loaded.terms}
         check_expected(f"The strategy of '{run.name}'", strategy, tables)
-        if lacking := lacking_term(strategy, recipes[0].score, recipe.terms):
+        if lacking := lacking_term(strategy, recipes[0].score, loaded.terms):
             raise RecipeError(
                 f"'{run.name}' trains without the term '{lacking[1]}', which the statistic '{lacking[0]}' of its "
                 "strategy reads.",
