@@ -108,6 +108,46 @@ def outline(file: BinaryIO) -> bytes:
     return data[:8] + _chunk(b"IHDR", size + data[24:29]) + data[33:]
 
 
+def text_of(file: BinaryIO, key: str) -> str | None:
+    r"""A text in a PNG file under a key, as its metadata holds them; None if there is none.
+
+    Raises:
+        ValueError: the file is cut short, or the text is compressed or not UTF-8.
+
+    Example:
+        >>> data = SIGNATURE + _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])) + _chunk(b"IEND", b"")
+        >>> text_of(io.BytesIO(with_text(data, "annotated", "car\nperson")), "annotated")
+        'car\nperson'
+    """
+    file.seek(len(SIGNATURE))
+    kind, start = b"", key.encode("latin-1") + b"\0"
+    while kind != b"IEND":
+        head = file.read(8)
+        if len(head) < 8:
+            raise ValueError("its end is missing")
+        length, kind = int.from_bytes(head[:4]), head[4:]
+        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
+            file.seek(length + 4, io.SEEK_CUR)
+            continue
+        body = file.read(length)
+        file.seek(4, io.SEEK_CUR)
+        if not body.startswith(start):
+            continue
+        rest = body[len(start) :]
+        if kind == b"tEXt":
+            return rest.decode("latin-1")
+        if kind == b"zTXt" or rest[:1] != b"\0":
+            raise ValueError(f"its text '{key}' is compressed")
+        return rest[2:].split(b"\0", 2)[-1].decode("utf-8")
+    return None
+
+
+def with_text(data: bytes, key: str, text: str) -> bytes:
+    """A PNG file with a text in UTF-8 under a key, which it must not have yet."""
+    body = key.encode("latin-1") + b"\0" + b"\0\0\0\0" + text.encode("utf-8")
+    return data[:33] + _chunk(b"iTXt", body) + data[33:]
+
+
 def _chunk(kind: bytes, body: bytes) -> bytes:
     return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
 

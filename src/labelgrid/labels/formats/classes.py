@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import ADD_CLASS, DECLARE, Form, LabelArray
-from labelgrid.labels.formats.files import one_channel, samples, save_png, some_valid
+from labelgrid.labels.formats.files import one_channel, png_text, samples, save_png, some_valid
 from labelgrid.labels.formats.files import stored_size as stored_size
 from labelgrid.words import counted, listed
 
 EXTENSIONS = (".png",)
 CHANNELS = 1
 DTYPE = np.int64
+#: The text in a PNG's metadata with the names of the classes that were annotated, one a line.
+ANNOTATED = "annotated"
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def read(path: Path, options: Options) -> LabelArray:
     """Read class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or the indices of a palette PNG.
 
     Raises:
-        LabelError: colours instead of indices, an index without a class, no valid pixel, or a damaged file.
+        LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged file, or its text
+            `annotated` names no two classes.
     """
     array = samples(path)
     if array.ndim == 3:
@@ -91,9 +94,39 @@ def read(path: Path, options: Options) -> LabelArray:
             f"`{ADD_CLASS} NAME`; or declare the numbers that mean 'not labelled': "
             f"`{DECLARE} ignore=[{int(index[wrong].max())}]`.",
         )
-    some_valid(valid, path, f"not labelled are {', '.join(map(str, void))}")
     merged = options.index[np.where(valid, index, 0)] if options.merge else index.astype(np.int64)
-    return LabelArray(merged[..., None], valid)
+    annotated = _annotated(path, options)
+    if annotated is not None:
+        valid &= annotated[np.where(valid, merged, 0)]
+    some_valid(
+        valid, path, f"not labelled are {', '.join(map(str, void))}{', and other classes' * (annotated is not None)}"
+    )
+    return LabelArray(merged[..., None], valid, annotated)
+
+
+def _annotated(path: Path, options: Options) -> NDArray[np.bool_] | None:
+    """Bool [names]: the classes that were annotated in a file; None: all. Of merged classes all must have been."""
+    text = png_text(path, ANNOTATED)
+    if text is None:
+        return None
+    named = [line.strip() for line in text.splitlines() if line.strip()]
+    unknown = [name for name in named if name not in options.classes]
+    if unknown:
+        raise LabelError(
+            f"Its text '{ANNOTATED}' names '{unknown[0]}', which is no class of the task.",
+            where=str(path),
+            next_step=f"The classes are {listed(options.classes, 5)}; write one name a line.",
+        )
+    found = np.ones(len(options.names), np.bool_)
+    found[[place for place, name in zip(options.index, options.classes, strict=True) if name not in named]] = False
+    if found.sum() < 2:
+        raise LabelError(
+            f"Its text '{ANNOTATED}' names {counted(int(found.sum()), 'class', 'classes')}, and nothing can be learnt "
+            "from fewer than two.",
+            where=str(path),
+            next_step="Name the class of all other pixels, too, such as 'background'.",
+        )
+    return found
 
 
 def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
@@ -120,7 +153,12 @@ def write(path: Path, label: LabelArray, options: Options) -> None:
     if wrong.any():
         raise LabelError(f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
     dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
-    save_png(path, np.where(label.valid, index, void).astype(dtype))
+    texts = {} if label.annotated is None else {ANNOTATED: _names(label.annotated, options)}
+    save_png(path, np.where(label.valid, index, void).astype(dtype), texts)
+
+
+def _names(annotated: NDArray[np.bool_], options: Options) -> str:
+    return "\n".join(name for place, name in zip(options.index, options.classes, strict=True) if annotated[place])
 
 
 def describe(options: Options) -> str:
@@ -130,5 +168,6 @@ def describe(options: Options) -> str:
     names = "".join(f"\n{index:>5}  {name}{merged.get(name, '')}" for index, name in enumerate(options.classes))
     return (
         f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: an index from 0 a pixel. "
-        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255).{names}"
+        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255). If not all classes were annotated: the names "
+        f"of those in the PNG's text '{ANNOTATED}', one a line.{names}"
     )

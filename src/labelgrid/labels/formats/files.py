@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
@@ -61,6 +61,16 @@ def stored_size(path: Path) -> tuple[int, int] | None:
                 with open_as_named(file, path) as image:
                     return image.height, image.width
     return None
+
+
+def png_text(path: Path, key: str) -> str | None:
+    """A text in the metadata of a PNG file that `samples` has read; None if there is none.
+
+    Raises:
+        LabelError: the text is compressed or not UTF-8.
+    """
+    with _faults(path), open_regular(path) as file:
+        return png.text_of(file, key)
 
 
 def _check_start(data: bytes, path: Path) -> None:
@@ -192,8 +202,8 @@ def some_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
         )
 
 
-def save_png(path: Path, array: Array) -> None:
-    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG, atomically.
+def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -> None:
+    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG with these texts in its metadata, atomically.
 
     Raises:
         LabelError: the disk reports an error.
@@ -203,7 +213,10 @@ def save_png(path: Path, array: Array) -> None:
     done, data = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)
     if not done:
         raise LabelError("The label could not be encoded as PNG.", where=str(path))
-    save_bytes(path, data.tobytes())
+    content: bytes = data.tobytes()
+    for key, text in (texts or {}).items():
+        content = png.with_text(content, key, text)
+    save_bytes(path, content)
 
 
 def save_array(path: Path, array: Array) -> None:
