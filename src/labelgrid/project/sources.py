@@ -149,7 +149,7 @@ class ImageFiles:
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        path = label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
+        path = self._label_file(image_id, task)
         if path is None:
             return None
         stored, size = task.stored_size(path), image_size(self.paths[image_id])
@@ -157,6 +157,16 @@ class ImageFiles:
             label, image = (f"{height}x{width}" for height, width in (stored, size))
             raise LabelError(f"The {task.name} label is {label}, its image {image}.", where=str(path))
         return task.read(path)
+
+    def label_counts(self, tasks: Mapping[str, TaskDef]) -> dict[str, int]:
+        """The number of label files of these images, for each task that has any."""
+        counts = {
+            name: sum(self._label_file(image, task) is not None for image in self.paths) for name, task in tasks.items()
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def _label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        return label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
 
 
 def labels_folder(folder: Path) -> Path:

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
-from labelgrid.errors import LabelError
+from labelgrid.errors import LabelError, UsageError
 from labelgrid.labels.naming import whole_names
+from labelgrid.nets.network import example_output
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles
+from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.outputs import write_label, write_soft_prediction
 from labelgrid.rounds.previews import label_path
 from labelgrid.train.evaluate import predictions
+from labelgrid.train.model import TrainedModel
 
 
 def predict(
@@ -31,10 +34,13 @@ def predict(
         The number of label files written.
 
     Raises:
-        LabelgridError: there is no model or no image, or a file cannot be read.
+        LabelgridError: there is no model or no image, no known label is of these images or the network can use none, or
+            a file cannot be read.
     """
     fit, source = model_of(project), ImageFiles.of(images, known)
     context, model = restore(project, fit)
+    if known:
+        _check_known(source, context, model, known, progress)
     definitions, image_ids, written = context.definitions, list(source.images()), 0
     progress.start("Predicting", len(image_ids), "images")
     whole = whole_names(image_ids, image_ids)
@@ -54,3 +60,24 @@ def predict(
                     raise
                 progress.say(f"{task} of {image_id} was not written: {error.what}")
     return written
+
+
+def _check_known(
+    source: ImageFiles, context: RoundContext, model: TrainedModel, folder: Path, progress: Progress
+) -> None:
+    """Say how many known labels are fed in; refuse if that are none, or if they have no effect."""
+    if not example_output(model.network).initial:
+        raise UsageError(
+            f"The network '{context.recipe.network.name}' has one stage, so known labels have no effect.",
+            next_step="Predict without --known, or train a network of two stages, such as pad_net or mti_net.",
+            unchanged="Nothing was written.",
+        )
+    counts = source.label_counts(context.definitions)
+    if not counts:
+        raise LabelError(
+            "None of the known labels is of one of the images and a task of the project.",
+            where=str(folder),
+            next_step=f"A label lies at TASK/IMAGE.EXT; the tasks are {', '.join(context.definitions)}.",
+            unchanged="Nothing was written.",
+        )
+    progress.say(f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}.")

@@ -1,10 +1,12 @@
 """What `predict` writes beside label files."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from labelgrid.errors import LabelError, UsageError
 from labelgrid.labels.soft import read_soft
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit, predict, query
@@ -35,3 +37,25 @@ def test_a_soft_prediction_has_the_images_size_and_says_what_the_label_file_says
         assert (soft["semseg"].argmax(0) == hard["semseg"].value[..., 0]).mean() > 0.99
         assert ((soft["edges"][0] > 0.5) == hard["edges"].value[..., 0]).mean() > 0.99
         assert np.isfinite(soft["depth"]).all()
+
+
+def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_path: Path) -> None:
+    project, made = make_project(tmp_path, n=5, holdout=0, tasks=("semseg", "depth", "edges"))
+    said: list[str] = []
+    heard = Silent()
+    heard.say = said.append  # type: ignore[method-assign]
+    with project:
+        query.query(project, Budget(3, "images"), Silent())
+        answer(project, made)
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}})
+        known = tmp_path / "known"
+        shutil.copytree(made.root / "labels" / "depth", known / "depht")
+        with pytest.raises(LabelError, match=r"(?s)None of the known labels.*tasks are semseg, depth, edges") as caught:
+            predict.predict(project, made.images, tmp_path / "out", known, Silent())
+        assert str(known) in str(caught.value) and not (tmp_path / "out").exists()
+        (known / "depht").rename(known / "depth")
+        assert predict.predict(project, made.images, tmp_path / "out", known, heard) == 15
+        assert "Feeding in known labels: 5 of depth." in said
+        fit.fit(project, Silent(), changes={"train": {"epochs": 1}, "network": {"name": "shared_heads"}})
+        with pytest.raises(UsageError, match="'shared_heads' has one stage"):
+            predict.predict(project, made.images, tmp_path / "out2", known, Silent())
