@@ -17,9 +17,17 @@ from labelgrid.nets.blocks import pointwise
 from labelgrid.nets.network import Features
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.nets.padding import cropped, padded
-from labelgrid.nets.pyramid import STRIDES, TransformerPyramid, is_transformer
+from labelgrid.nets.pyramid import STRIDES, TransformerPyramid, is_transformer, module_of
 
 Fuse = Literal["mixed", "concatenated", "none"]
+
+#: What timm's modules need to be told: HRNet to return its branches, not classification features; Swin that images may
+#: have any size.
+_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "timm.models.hrnet": {"feature_location": ""},
+    "timm.models.swin_transformer": {"strict_img_size": False},
+    "timm.models.swin_transformer_v2": {"strict_img_size": False},
+}
 
 
 class Encoder(nn.Module):
@@ -57,6 +65,7 @@ class Encoder(nn.Module):
         else:
             info = self.backbone.feature_info
             reductions, channels = info.reduction(), info.channels()
+        self.channels_last = getattr(self.backbone, "output_fmt", "NCHW") == "NHWC"  # maps [b, h, w, c], such as Swin's
         self.used = [i for i, reduction in enumerate(reductions) if reduction >= 4]
         if not self.used:
             raise ModelError(f"Backbone '{options.name}' has no scale of 1/4 or coarser.")
@@ -74,7 +83,9 @@ class Encoder(nn.Module):
         """Encode images [b, 3, h, w]: the fused map at the finest used scale, and all used scales."""
         height, width = image.shape[-2:]
         scales = self.backbone(padded(image, self.reduction))
-        maps = [scale for i, scale in enumerate(scales) if i in self.used]
+        maps = [
+            scale.movedim(-1, 1) if self.channels_last else scale for i, scale in enumerate(scales) if i in self.used
+        ]
         levels = tuple(cropped(scale, stride, height, width) for scale, stride in zip(maps, self.strides, strict=True))
         return Features(levels[-1] if self.fuse == "none" else self._fused(maps, height, width), levels)
 
@@ -104,8 +115,8 @@ def _create(options: BackboneOptions, load: bool) -> Any:
     extra: dict[str, Any] = {"features_only": True}
     if is_transformer(options.name):
         extra = {"num_classes": 0, "dynamic_img_size": True}
-    elif options.name.startswith("hrnet"):  # returns classification features unless it is told to return its branches
-        extra["feature_location"] = ""
+    else:
+        extra |= _ARGUMENTS.get(module_of(options.name), {})
     if options.output_stride:
         extra["output_stride"] = options.output_stride
     try:

@@ -13,7 +13,7 @@ PATCH = 16
 
 
 #: timm's modules of plain vision transformers. Others, such as Swin's, have maps of several scales, or none.
-MODULES = frozenset({"timm.models.vision_transformer", "timm.models.eva"})
+MODULES = frozenset({"timm.models.vision_transformer", "timm.models.deit", "timm.models.eva"})
 
 
 def is_transformer(name: str) -> bool:
@@ -23,8 +23,18 @@ def is_transformer(name: str) -> bool:
         >>> is_transformer("hf-hub:timm/vit_small_patch14_dinov2.lvd142m"), is_transformer("resnet18")
         (True, False)
     """
+    return module_of(name) in MODULES
+
+
+def module_of(name: str) -> str:
+    """The module of timm that defines a model; "" for a name that timm does not know.
+
+    Example:
+        >>> module_of("hrnet_w18_small_v2.ms_in1k")
+        'timm.models.hrnet'
+    """
     model = name.rpartition("/")[2].partition(".")[0]
-    return timm.is_model(model) and timm.model_entrypoint(model).__module__ in MODULES
+    return timm.model_entrypoint(model).__module__ if timm.is_model(model) else ""
 
 
 class TransformerPyramid(nn.Module):

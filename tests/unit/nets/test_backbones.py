@@ -61,6 +61,17 @@ def test_any_timm_backbone_is_fused_at_its_finest_scale_from_a_quarter_on(name, 
     assert encoder(torch.zeros(1, 3, 64, 96)).shared.shape == (1, 8, 64 // stride, 96 // stride)
 
 
+@pytest.mark.parametrize("name", ["mambaout_femto", "swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"])
+def test_backbones_whose_maps_have_channels_last_give_channels_first_for_images_of_any_size(name):
+    encoder = Encoder(BackboneOptions(name, pretrained=False, fused=8)).eval()
+    features = encoder(torch.zeros(1, 3, 50, 70))
+    assert features.shared.shape == (1, 8, 13, 18)
+    sizes = [(-(-50 // stride), -(-70 // stride)) for stride in (4, 8, 16, 32)]
+    assert [(level.shape[1], *level.shape[2:]) for level in features.levels] == [
+        (width, *size) for width, size in zip(encoder.level_channels, sizes, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("size", [(64, 96), (50, 70)])
 def test_scales_are_mixed_as_if_they_were_raised_and_concatenated_first(size):
     encoder = Encoder(BackboneOptions("mobilenetv2_035", pretrained=False, fused=8)).train()

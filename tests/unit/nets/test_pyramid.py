@@ -38,7 +38,7 @@ def encoder(name: str = NAME, **options: object) -> Encoder:
     return Encoder(BackboneOptions(name, pretrained=False, pyramid=12, **options))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", [NAME, "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("name", [NAME, "vit_tiny_patch16_224", "deit_tiny_distilled_patch16_224"])
 @pytest.mark.parametrize("size", [(64, 96), (50, 70)])
 def test_a_transformer_gives_maps_at_every_scale_of_images_of_any_size(name: str, size: tuple[int, int]) -> None:
     features = encoder(name)(torch.rand(2, 3, *size))
