@@ -66,20 +66,48 @@ def test_pad_net_is_the_public_one_but_for_the_embeddings_of_predictions(
     assert count(network) == whole + embedding
 
 
+FINAL = ("final_bodies", "final")
+#: Initial heads, distillation and propagation of all scales, final heads.
+MTI_PARTS = {
+    "nyud": (3_422_264, 2_974_320, 2_163_258, 233_054),
+    "pascal": (5_692_722, 9_914_400, 4_648_836, 377_493),
+}
+
+
 @pytest.mark.parametrize(
     ("data", "embedding", "whole"), [("nyud", 108_540, 12_653_616), ("pascal", 82_890, 24_494_171)]
 )
 def test_mti_net_is_the_public_one_but_for_the_embeddings_of_predictions(data: str, embedding: int, whole: int) -> None:
     network = made(mti_net.build, data, mti_net.Options(gate="source", own="features"))
+    scales = list(network.get_submodule("scales").children())
+    found = {name: count(*(scale.get_submodule(name) for scale in scales)) for name, _ in scales[0].named_children()}
     assert count(network.get_submodule("encoder")) == BACKBONE
-    assert count(*(scale.get_submodule("embed") for scale in network.get_submodule("scales").children())) == embedding
-    assert count(network) == whole + embedding
+    assert found["embed"] == embedding
+    propagated, final = count(network.get_submodule("propagate")), count(*map(network.get_submodule, FINAL))
+    assert (found["bodies"] + found["initial"], found["distil"], propagated, final) == MTI_PARTS[data]
+    assert BACKBONE + sum(MTI_PARTS[data]) == whole == count(network) - embedding
 
 
-@pytest.mark.parametrize(("data", "whole"), [("nyud", 25_354_348), ("pascal", 34_795_873)])
-def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, whole: int) -> None:
+@pytest.mark.parametrize(
+    ("data", "heads", "whole"), [("nyud", 14_177_836, 25_354_348), ("pascal", 23_619_361, 34_795_873)]
+)
+def test_resnet_18_with_aspp_heads_is_the_public_one(data: str, heads: int, whole: int) -> None:
     encoder = partial(Encoder, BackboneOptions("resnet18", pretrained=False, output_stride=8))
     network = aspp_heads.build(tasks_of(data), encoder, aspp_heads.Options())
+    assert count(network.get_submodule("encoder")) == 11_176_512
+    assert count(network.get_submodule("bodies"), network.get_submodule("last")) == heads
+    assert count(network) == whole
+
+
+@pytest.mark.parametrize(("data", "heads", "whole"), [("nyud", 55_980, 22_736_428), ("pascal", 88_097, 22_768_545)])
+def test_a_vision_transformer_has_a_light_decoder(data: str, heads: int, whole: int) -> None:
+    encoder = partial(Encoder, BackboneOptions("vit_small_patch14_dinov2", pretrained=False, fused=128))
+    network = shared_heads.build(tasks_of(data), encoder, shared_heads.Options())
+    pyramid = network.get_submodule("encoder.backbone")
+    assert count(pyramid.get_submodule("transformer")) == 22_056_192
+    assert count(pyramid.get_submodule("layers")) == 558_336
+    assert count(network.get_submodule("encoder.mix")) == 65_920
+    assert count(network.get_submodule("bodies"), network.get_submodule("last")) == heads
     assert count(network) == whole
 
 
