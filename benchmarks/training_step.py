@@ -180,20 +180,23 @@ def main(words: list[str] | None = None) -> int:
         trainer, bare = sides_of(network, source, 0, found.train.known)
         plain = copy.deepcopy(bare)
         plain.network.to(memory_format=torch.contiguous_format)
-        ours, theirs, others = cycle(batches), cycle(batches), cycle(batches)
+        half = copy.deepcopy(bare)
+        ours, theirs, others, last = (cycle(batches) for _ in range(4))
         times = interleaved(
             {
                 "Trainer.train_step": lambda: trainer.train_step(next(ours), 0),
                 "bare loop": lambda: bare.step(next(theirs)),
                 "bare loop, weights channels-first": lambda: plain.step(next(others)),
+                "bare loop, bf16": torch.autocast("cpu", torch.bfloat16)(lambda: half.step(next(last))),
             },
             options.repeats,
         )
         show(times)
-        mine, its, first = times.values()
+        mine, its, first, short = times.values()
         print(f"  (processor: {mine.work_over(its):.3g})")
         kept = check_limit("training step / bare loop", mine.over(its), BAR)
         print(f"  channels-last / channels-first: {its.over(first):.3g}, processor: {its.work_over(first):.3g}")
+        print(f"  bf16 / 32 bits: {short.over(its):.3g}, processor: {short.work_over(its):.3g}")
         kept &= loaders(source, options.workers, median(mine.wall), max(2, options.repeats // 5))
     return 0 if kept else 1
 
