@@ -324,8 +324,9 @@ def test_saliency_figures_are_the_surveys(eight_bit: bool) -> None:
 
 
 def test_average_precision_is_exact_when_every_probability_has_its_own_step() -> None:
-    steps = RNG.permutation(4096)[: 5 * HEIGHT * WIDTH].reshape(5, 1, HEIGHT, WIDTH)
-    found, truth = (steps + 0.5) / 4096, (RNG.random((5, 1, HEIGHT, WIDTH)) < 0.3).astype(float)
+    steps = RNG.permutation(16_384)[: 5 * HEIGHT * WIDTH].reshape(5, 1, HEIGHT, WIDTH)
+    found = 1 / (1 + np.exp(17 * (1 - 2 * (steps + 0.5) / 16_384)))
+    truth = (RNG.random((5, 1, HEIGHT, WIDTH)) < 0.3).astype(float)
     target, valid = masked(truth)
     ranked = sorted(
         ((found[b, 0, y, x], truth[b, 0, y, x]) for b, y, x in pixels(5) if valid[b, 0, y, x]), reverse=True

@@ -23,13 +23,15 @@ class Matching:
         distance: between a predicted pixel and its true one at most, as a share of the image's diagonal; 0.0075 is
             usual for PASCAL, 0.011 for NYUD.
         nms: non-maximum suppression first, as the code of later papers does; the survey's does not.
+        thresholds: their number; 99 are 0.01 to 0.99.
     """
 
     distance: float = 0.0075
     nms: bool = False
+    thresholds: int = 99
 
     def __post_init__(self) -> None:
-        check_ranges(self, distance=(0, 0.1))
+        check_ranges(self, distance=(0, 0.1), thresholds=(1, 9999))
 
 
 SPEC = Spec(

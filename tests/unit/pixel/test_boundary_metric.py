@@ -49,14 +49,17 @@ def test_a_distance_is_a_share_of_the_diagonal() -> None:
         assert values(metric)["odsF"] == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("thresholds", [5, 99])
 @pytest.mark.parametrize("memory", [1 << 30, 1])
-def test_strips_batches_and_merged_halves_are_the_whole(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strips_batches_and_merged_halves_are_the_whole(
+    memory: int, thresholds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found, truth = drawn(4)
-    whole = BoundaryMetric(0.03, nms=True)
+    whole = BoundaryMetric(0.03, True, thresholds)
     whole.update(found, labelled(truth))
     whole.end_image()
     monkeypatch.setattr(boundary_metric, "MEMORY", memory)
-    halves = [BoundaryMetric(0.03, nms=True) for _ in range(2)]
+    halves = [BoundaryMetric(0.03, True, thresholds) for _ in range(2)]
     for half, images in zip(halves, (slice(0, 1), slice(1, 4)), strict=True):
         for rows in (slice(0, 11), slice(11, 30)):
             half.update(found[images, :, rows], labelled(truth[images, :, rows]))
@@ -64,6 +67,29 @@ def test_strips_batches_and_merged_halves_are_the_whole(memory: int, monkeypatch
     halves[0].merge(halves[1])
     assert torch.equal(halves[0].sums, whole.sums)
     assert 10 < values(whole)["odsF"] < 100
+
+
+def test_thresholds_are_evenly_spaced_between_0_and_1_and_a_pixel_at_one_counts() -> None:
+    for count, low, level in ((1, 0.49, 0.5), (4, 0.59, 0.6), (99, 0.989, 0.99), (999, 0.9989, 0.999)):
+        metric = BoundaryMetric(thresholds=count)
+        metric.update(line(5, level) + line(20, low), labelled(line(5)))  # a threshold parts the two lines
+        metric.end_image()
+        assert values(metric)["odsF"] == pytest.approx(100)
+        assert metric.sums.shape == (4, count + 1)
+    between = BoundaryMetric(thresholds=4)
+    between.update(line(5, 0.79) + line(20, 0.61), labelled(line(5)))  # no threshold does
+    between.end_image()
+    assert values(between)["odsF"] == pytest.approx(200 / 3)
+
+
+def test_99_thresholds_are_the_default_and_nested_ones_find_no_less() -> None:
+    found, truth = drawn(2)
+    best = []
+    for metric in (BoundaryMetric(), *(BoundaryMetric(thresholds=count) for count in (99, 199))):
+        metric.update(found, labelled(truth))
+        metric.end_image()
+        best.append(values(metric)["odsF"])
+    assert best[0] == best[1] <= best[2]
 
 
 def test_pixels_that_are_not_valid_are_neither_predicted_nor_true() -> None:
@@ -97,8 +123,9 @@ def test_an_image_that_is_not_ended_is_noticed() -> None:
         metric.update(line(5, count=2), labelled(line(5, count=2)))
     metric.end_image()
     metric.end_image()
-    with pytest.raises(ValueError, match="same options"):
-        metric.merge(BoundaryMetric(0.011))
+    for other in (BoundaryMetric(0.011), BoundaryMetric(nms=True), BoundaryMetric(thresholds=5)):
+        with pytest.raises(ValueError, match="same options"):
+            metric.merge(other)
     assert values(metric)["odsF"] == pytest.approx(100)
 
 

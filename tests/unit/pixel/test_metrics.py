@@ -1,4 +1,6 @@
+import itertools
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -209,8 +211,8 @@ def test_probabilities_of_zero_and_one_have_their_steps() -> None:
     assert measured(EdgeMetric(), (row(1, 0), row(1, 0)))["AP"] == 100
 
 
-def test_neighbouring_steps_at_both_ends_are_no_ties() -> None:
-    ends = (0.0, 1.5 / 4096), (4094.5 / 4096, 1.0)
+def test_probabilities_near_0_and_1_are_no_ties() -> None:
+    ends = (0.0, 1e-7), (1e-7, 1.1e-7), (0.5, 0.501), (1 - 2e-7, 1 - 1e-7), (1 - 1e-7, 1.0)
     for low, high in ends:
         assert measured(EdgeMetric(), (row(low, high), row(0, 1)))["AP"] == 100
         assert measured(EdgeMetric(), (row(low, high), row(1, 1)))["AP"] == 100
@@ -235,3 +237,47 @@ def test_miou_counts_a_class_that_was_not_annotated_neither_for_nor_against() ->
     some.update(told, Target(truth, valid, torch.tensor([[True, False, True]])))
     assert plain.compute()["pixAcc"].value == pytest.approx(200 / 3)
     assert {name: result.value for name, result in some.compute().items()} == {"mIoU": 100, "pixAcc": 100}
+
+
+#: A metric with as many channels of its predictions, and of its labels.
+MADE: list[tuple[Callable[[], Metric], int, int]] = [
+    (lambda: SegmentationMetric(3), 3, 1),
+    (lambda: SegmentationMetric(3, absent="zero"), 3, 1),
+    (DepthMetric, 1, 1),
+    (NormalsMetric, 3, 3),
+    (SaliencyMetric, 1, 1),
+    (EdgeMetric, 1, 1),
+]
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("make", "channels", "label_channels"), MADE)
+def test_a_prediction_that_is_not_a_number_makes_all_figures_unknown(
+    make: Callable[[], Metric], channels: int, label_channels: int, wrong: float
+) -> None:
+    draws = torch.Generator().manual_seed(6)
+    found = torch.rand(2, channels, 4, 5, generator=draws)
+    truth = (torch.rand(2, label_channels, 4, 5, generator=draws) < 0.5).float()
+    target = Target(truth, torch.ones(2, 1, 4, 5, dtype=torch.bool))
+    target.valid[:, :, :, 4] = False
+
+    def figures(prediction: Tensor, *rows: slice, merged: bool = False) -> list[float]:
+        metrics = [make(), make()]
+        for image in (0, 1):
+            for part in rows:
+                labels = Target(target.value[image : image + 1, :, part], target.valid[image : image + 1, :, part])
+                metrics[image * merged].update(prediction[image : image + 1, :, part], labels)
+            metrics[image * merged].end_image()
+        if merged:
+            metrics[0].merge(metrics[1])
+        return [result.value for result in metrics[0].compute().values()]
+
+    whole, strips = (slice(0, 4),), (slice(0, 1), slice(1, 4))
+    sound = figures(found, *whole)
+    assert all(map(math.isfinite, sound))
+    for image, channel in itertools.product((0, 1), range(channels)):
+        behind, seen = found.clone(), found.clone()
+        behind[image, channel, 2, 4] = seen[image, channel, 2, 3] = wrong
+        for rows, merged in itertools.product((whole, strips), (False, True)):
+            assert figures(behind, *rows, merged=merged) == pytest.approx(sound)
+            assert all(map(math.isnan, figures(seen, *rows, merged=merged)))

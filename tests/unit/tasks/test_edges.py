@@ -28,6 +28,22 @@ def test_ods_is_measured_where_it_is_chosen_with_its_options() -> None:
     found = metric.compute()
     assert [*found] == ["AP", "odsF", "oisF", "boundary AP"]
     assert found["odsF"].value > 85 and found["AP"].value < 10
-    for wrong in (-1.0, float("nan"), 3.0):
-        with pytest.raises(RecipeError, match="distance"):
-            TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": {"AP": {}, "odsF": {"distance": wrong}}}))
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("distance", -1.0), ("distance", float("nan")), ("distance", 3.0), ("thresholds", 0), ("thresholds", 10_000)],
+)
+def test_options_of_ods_are_checked(name: str, wrong: float) -> None:
+    with pytest.raises(RecipeError, match=name):
+        TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": {"AP": {}, "odsF": {name: wrong}}}))
+
+
+@pytest.mark.parametrize(("count", "wanted"), [(9, 0), (19, 100)])
+def test_ods_takes_the_number_of_its_thresholds(count: int, wanted: float) -> None:
+    chosen = {"AP": {}, "odsF": {"thresholds": count}}
+    metric = TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": chosen})).build().metric()
+    truth = torch.eye(20)[None, None]
+    metric.update(truth * 0.07, Target(truth, truth >= 0))  # the lowest threshold is 0.1 or 0.05
+    metric.end_image()
+    assert metric.compute()["odsF"].value == pytest.approx(wanted)
