@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -86,7 +87,10 @@ def write_scenes(out: Path, count: int, settings: SceneSettings, progress: Progr
 
 def _render_all(write: Callable[[int], None], missing: Sequence[int], progress: Progress, jobs: int) -> None:
     try:
-        with ProcessPoolExecutor(jobs, initializer=_init_worker) as processes:
+        spawned = get_context(
+            "spawn"
+        )  # OpenCV's threads do not survive a fork: setting their number would never return
+        with ProcessPoolExecutor(jobs, spawned, initializer=_init_worker) as processes:
             for _ in processes.map(write, missing, chunksize=1):
                 progress.advance()
     except BrokenProcessPool as error:

@@ -1,9 +1,12 @@
 """Laws of a written data set of scenes: resumable, the same for any number of processes, read like any folder."""
 
+import time
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
@@ -52,6 +55,18 @@ def test_what_is_there_is_not_rendered_again_and_the_rest_comes_out_the_same(wri
     assert write_scenes(out, 6, WANTED, Silent(), jobs=2) == (6, 2)
     assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
     assert contents(out) == contents(written)
+
+
+@pytest.mark.timeout(120)
+def test_scenes_are_written_after_opencv_has_used_threads(tmp_path: Path) -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        cv2.resize(np.zeros((240, 320, 3), np.float32), (1281, 963), interpolation=cv2.INTER_CUBIC)
+        time.sleep(0.5)  # they wait for work for a while before they sleep
+        assert write_scenes(tmp_path / "made", 1, WANTED, Silent(), jobs=1) == (1, 1)
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_the_frames_of_a_room_stay_together_and_differ(tmp_path: Path) -> None:
