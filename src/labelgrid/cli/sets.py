@@ -132,6 +132,7 @@ def evaluate(
     from labelgrid import plugins
     from labelgrid.errors import UsageError
     from labelgrid.project.dataset_check import tasks_of
+    from labelgrid.project.task_spec import in_file_of_tasks
     from labelgrid.rounds.evaluate_files import evaluate_files
 
     source = plugins.create("data", name, root)
@@ -141,7 +142,7 @@ def evaluate(
             f"The data set has no split '{split}'.", next_step=f"Its splits are: {', '.join(splits) or 'none'}."
         )
     image_ids = splits.get(split, source.images())
-    with screen.Bar() as bar:
+    with in_file_of_tasks(), screen.Bar() as bar:
         values = evaluate_files(source, tasks_of(source, root, tasks), image_ids, predictions, bar)
     if json:
         screen.as_json(values)
@@ -201,6 +202,8 @@ def _show(found: "Contents") -> None:
     screen.table("", columns, rows)
     for text in found.layout:
         screen.say(text)
+    for text in found.remarks:
+        screen.say(f"Remark: {text}")
     for fault in found.faults[:FAULTS]:
         screen.say(str(fault))
     if len(found.faults) > FAULTS:

@@ -1,6 +1,8 @@
 """Reads published data sets whose images have IDs, of which lists are the splits."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -8,11 +10,14 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.errors import ImageError, RecipeError
+from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.files import read_text
+from labelgrid.labels.codec import CHANGE, LabelArray
+from labelgrid.labels.formats.files import one_channel, samples, some_valid
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
-from labelgrid.words import counted
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted, listed
 
 T = TypeVar("T")
 
@@ -24,7 +29,6 @@ class ImagesById:
     Args:
         root: the folder of the layout.
         names: maps an ID to its image id, the file name in `IMAGES`.
-        axes: the directions of the axes in the files of normals.
     """
 
     IMAGES: ClassVar[str]  #: the folder of images below the root
@@ -32,7 +36,6 @@ class ImagesById:
     TASKS: ClassVar[Mapping[str, Mapping[str, Any]]]  #: as in a file of tasks
     root: Path
     names: Mapping[str, str] = field(repr=False)
-    axes: str
 
     def images(self) -> Sequence[str]:
         """The image ids: file names in the folder of images."""
@@ -46,9 +49,13 @@ class ImagesById:
         """The image ids of each split, from the lists.
 
         Raises:
-            ImageError: a split names an image that does not exist.
+            ImageError: a split is empty, or names an image twice or one that does not exist.
         """
         return read_splits(self.root / self.SPLITS, self.names)
+
+    def split_file(self, split: str) -> Path:
+        """As `Located.split_file`."""
+        return self.root / self.SPLITS / f"{split}.txt"
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
         """As `Described.tasks`."""
@@ -64,7 +71,7 @@ class ImagesById:
         try:
             self.splits()
         except ImageError as error:
-            faults.append(f"{error.where}: {error.what}")
+            faults.append(f"{error.where}: {error.what} {error.next_step}".rstrip())
         return faults + [fault for what, own in has.items() for fault in lacking(self.names, what, own)]
 
 
@@ -98,6 +105,44 @@ def _ids(path: Path) -> list[str]:
         raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
 
 
+def read_classes(path: Path, task: TaskDef, void: Collection[int], first: int = 0) -> LabelArray:
+    """Read a file of class numbers, whose meaning the data set defines.
+
+    Args:
+        path: the file.
+        task: has the classes, in the order of their numbers.
+        void: the numbers that are not labelled.
+        first: the number of the first class.
+
+    Raises:
+        EmptyLabelError: no pixel is labelled. LabelError: the file is damaged, or holds other numbers.
+    """
+    stored, index = one_channel(samples(path), path, "A class map"), task.options.index
+    unlabelled = f"not labelled: {', '.join(map(str, void))}"
+    valid = ~np.isin(stored, list(void))
+    wrong = np.unique(stored[valid & ~np.isin(stored, np.arange(first, first + len(index)))])
+    if wrong.size:
+        raise LabelError(
+            f"The label holds the class numbers {listed([f'{number:g}' for number in wrong], 5)}; the task "
+            f"'{task.name}' has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
+            where=str(path),
+            next_step="Correct the file or get it again; if it is right, name all its classes in the task's `classes`.",
+        )
+    some_valid(valid, path, unlabelled)
+    return LabelArray(index[np.where(valid, stored - first, 0).astype(np.int64)][..., None], valid)
+
+
+@contextmanager
+def as_defined(next_step: str) -> Iterator[None]:
+    """Replace advice to change a task, in errors raised inside, where the data set defines what its files mean."""
+    try:
+        yield
+    except LabelError as error:
+        if CHANGE in error.next_step:
+            error.next_step = next_step
+        raise
+
+
 def check_order(task: str, given: Sequence[str], own: Sequence[str]) -> None:
     """Refuse a data set's own classes in another order: their numbers would mean others. Other names are free.
 
@@ -119,7 +164,7 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
         names: maps an ID to its image id.
 
     Raises:
-        ImageError: a split names an image that does not exist.
+        ImageError: a split is empty, or names an image twice or one that does not exist.
     """
     return {path.stem: _split(path, names) for path in sorted(folder.glob("*.txt"))}
 
@@ -129,7 +174,20 @@ def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     missing = [name for name in ids if name not in names]
     if missing:
         images = counted(len(missing), "image of the split does", "images of the split do")
-        raise ImageError(f"{images} not exist, the first is '{missing[0]}'.", where=str(path))
+        raise ImageError(
+            f"{images} not exist, the first is '{missing[0]}'.",
+            where=str(path),
+            next_step="Get the images, or take them out of the list.",
+        )
+    if not ids:
+        raise ImageError("The list names no images.", where=str(path), next_step="Write one ID a line, or remove it.")
+    twice = [name for name, count in Counter(ids).items() if count > 1]
+    if twice:
+        raise ImageError(
+            f"{counted(len(twice), 'image is', 'images are')} listed more than once, the first is '{twice[0]}'.",
+            where=str(path),
+            next_step="List each once.",
+        )
     return [names[name] for name in ids]
 
 

@@ -71,13 +71,21 @@ class Cityscapes:
             EmptyLabelError: no pixel is valid, as in the test split. LabelError: the file is damaged or does not follow
                 the layout. RecipeError: the task has other classes, or is not disparity.
         """
-        path = label_file(self.root, task.kind, image_id) if task.kind in LABELS else None
+        path = self.label_file(image_id, task)
         return _READERS[task.kind](path, task) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`."""
+        return label_file(self.root, task.kind, image_id) if task.kind in LABELS else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each split, by their folders."""
         names = sorted({name.partition("/")[0] for name in self.names})
         return {split: [name for name in self.names if name.startswith(f"{split}/")] for split in names}
+
+    def split_file(self, split: str) -> Path:
+        """As `Located.split_file`."""
+        return self.root / IMAGES / split
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
         """As `Described.tasks`."""

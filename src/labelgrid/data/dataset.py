@@ -1,6 +1,7 @@
 """Defines the interfaces of data sources: images, labels, splits and weights."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -45,6 +46,17 @@ class Described(Protocol):
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
         """The tasks that its labels are for, as the tables of a file of tasks."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A data set that knows which files it reads; messages name them."""
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """The file of a cell's label; None if it is missing."""
+
+    def split_file(self, split: str) -> Path:
+        """The list of a split's images, or the folder that holds them."""
 
 
 @runtime_checkable

@@ -55,8 +55,16 @@ class FolderDataset:
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
         """As `Source.label`."""
-        path = label_file(self.root / self.label_folder / task.name, image_id, task, self.whole)
+        path = self.label_file(image_id, task)
         return task.read(path) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`.
+
+        Raises:
+            LabelError: two files match the image, or one file matches several images.
+        """
+        return label_file(self.root / self.label_folder / task.name, image_id, task, self.whole)
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of each split, from the files in `splits/`.
@@ -72,9 +80,13 @@ class FolderDataset:
                 images = counted(len(missing), "image of the split does", "images of the split do")
                 raise ImageError(
                     f"{images} not exist, the first is '{missing[0]}'.",
-                    where=str(self.root / "splits" / f"{split}.txt"),
+                    where=str(self.split_file(split)),
                 )
         return splits
+
+    def split_file(self, split: str) -> Path:
+        """As `Located.split_file`."""
+        return self.root / "splits" / f"{split}.txt"
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
         """As `Described.tasks`: the tables of `tasks.toml`, none if there is no such file.

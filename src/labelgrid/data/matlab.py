@@ -35,7 +35,9 @@ def variable(path: Path, name: str) -> NDArray[Any]:
     try:
         data = read_bytes(path, max_bytes())
     except OSError as error:
-        raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
+        raise LabelError(
+            f"The label cannot be read: {error.strerror}.", where=str(path), next_step="Get the file again."
+        ) from error
     if data.startswith(NEWER):
         raise LabelError("This is a file of Matlab 7.3.", where=str(path), next_step="Save it again with '-v7'.")
     try:
@@ -47,7 +49,11 @@ def variable(path: Path, name: str) -> NDArray[Any]:
             f"The .mat file is damaged or cut short: {error}.", where=str(path), next_step="Get the file again."
         ) from error
     if name not in content:
-        raise LabelError(f"The .mat file has no variable '{name}'; it has {found or 'nothing'}.", where=str(path))
+        raise LabelError(
+            f"The .mat file has no variable '{name}'; it has {found or 'nothing'}.",
+            where=str(path),
+            next_step="Get the file again.",
+        )
     value: NDArray[Any] = content[name]
     return value
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import lacking
+from labelgrid.data.by_id import as_defined, lacking, read_classes
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import depth, normals
-from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
+from labelgrid.labels.formats.files import samples, shape_text
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "linked in the README of https://github.com/lorenmt/mtan"
@@ -21,7 +21,7 @@ SPLIT/image/N.npy      RGB [h, w, 3], 0 to 1; N from 0, SPLIT is train or val
 SPLIT/label/N.npy      NYUv2: classes [h, w], -1 = not labelled
 SPLIT/label_7/N.npy    Cityscapes: the same, 7 classes; label_2 and label_19 likewise
 SPLIT/depth/N.npy      [h, w, 1], 0 = invalid; NYUv2: metres, Cityscapes: inverse depth (a task with disparity)
-SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3], zero = invalid
+SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3] in the task's `axes`, zero = invalid
 """
 SPLITS = ("train", "val")
 #: The tasks, as in a file of tasks.
@@ -48,13 +48,11 @@ class MtanArrays:
     Args:
         root: the folder of the layout.
         names: the image ids, `SPLIT/N`, in the order of their numbers.
-        axes: the directions of the axes in the files of normals.
         one_labelling: whether there is one number of classes, as in NYUv2, whose depth is in metres.
     """
 
     root: Path
     names: tuple[str, ...] = field(repr=False)
-    axes: str
     one_labelling: bool
 
     def images(self) -> Sequence[str]:
@@ -73,7 +71,7 @@ class MtanArrays:
         return np.rint(stored * 255).astype(np.uint8)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
+        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
 
         Returns None for a task of a kind that the data set does not have; of Cityscapes also for a number of classes
         that it does not have.
@@ -81,15 +79,22 @@ class MtanArrays:
         Raises:
             LabelError: the file is damaged, or does not follow the layout.
         """
-        if task.kind not in _READERS:
-            return None
-        path = self._file(image_id, _FOLDERS[task.kind](self, task))
-        return _READERS[task.kind](self, path, task) if path.is_file() else None
+        path = self.label_file(image_id, task)
+        return _READERS[task.kind](self, path, task) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`."""
+        path = self._file(image_id, _FOLDERS[task.kind](self, task)) if task.kind in _READERS else None
+        return path if path and path.is_file() else None
 
     def splits(self) -> Mapping[str, Sequence[str]]:
         """The image ids of `train` and `val`."""
         found = {split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS}
         return {split: names for split, names in found.items() if names}
+
+    def split_file(self, split: str) -> Path:
+        """As `Located.split_file`."""
+        return self.root / split
 
     def tasks(self) -> Mapping[str, Mapping[str, Any]]:
         """As `Described.tasks`: those of NYUv2 or of Cityscapes."""
@@ -102,17 +107,12 @@ class MtanArrays:
         return self.root / split / folder / f"{number}.npy"
 
 
-def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> MtanArrays:
+def build(root: Path | str) -> MtanArrays:
     """Build the data set below `root`.
 
-    Args:
-        root: the folder of the layout.
-        axes: the directions of the axes in the files of normals, a key of `labelgrid.labels.formats.normals.AXES`.
-
     Raises:
-        ImageError: there are no images. ValueError: the axes are unknown.
+        ImageError: there are no images.
     """
-    normals.Options(axes)
     numbers = {split: sorted(_numbers(Path(root) / split / "image")) for split in SPLITS}
     names = tuple(f"{split}/{number}" for split in SPLITS for number in numbers[split])
     if not names:
@@ -122,7 +122,7 @@ def build(root: Path | str, axes: str = "x right, y up, z toward the camera") ->
             next_step="Check the path.",
         )
     one_labelling = any((Path(root) / split / "label").is_dir() for split in SPLITS)
-    return MtanArrays(Path(root), names, axes, one_labelling)
+    return MtanArrays(Path(root), names, one_labelling)
 
 
 def check(root: Path | str) -> list[str]:
@@ -133,8 +133,11 @@ def check(root: Path | str) -> list[str]:
     """
     source = build(root)
     folders = ("label", "depth", "normal") if source.one_labelling else ("label_7", "depth")
-    faults = []
-    for split, names in source.splits().items():
+    splits = source.splits()
+    faults = [
+        f"There are no images of {split}: {split}/image/0.npy and so on." for split in SPLITS if split not in splits
+    ]
+    for split, names in splits.items():
         numbers = [int(name.partition("/")[2]) for name in names]
         if numbers != list(range(len(numbers))):
             faults.append(f"The images of {split} are not numbered from 0 without a gap.")
@@ -152,20 +155,7 @@ def _range(stored: NDArray[Any]) -> str:
 
 
 def _classes(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
-    stored = one_channel(samples(path), path, "A class map")
-    index = task.options.index
-    if not (np.isfinite(stored).all() and (stored == np.rint(stored)).all()):
-        raise LabelError("A class map holds whole numbers; this one also holds others.", where=str(path))
-    if not (stored.min() >= -1 and stored.max() < len(index)):
-        wrong = stored.max() if stored.max() >= len(index) else stored.min()
-        raise LabelError(
-            f"The label holds the class {wrong:.0f}; the task '{task.name}' has {len(index)} classes, "
-            f"0 to {len(index) - 1}, and -1 is not labelled.",
-            where=str(path),
-        )
-    valid = stored >= 0
-    some_valid(valid, path, "-1 is not")
-    return LabelArray(np.where(valid, index[np.where(valid, stored, 0).astype(np.int64)], 0)[..., None], valid)
+    return read_classes(path, task, void=(-1,))
 
 
 def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
@@ -176,17 +166,12 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
             else f"Cityscapes' layout holds inverse depth; declare the task '{task.name}' with `disparity=true`.",
             where=str(path),
         )
-    return depth.read(path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum))
+    with as_defined("Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."):
+        return depth.read(path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum))
 
 
-def _normals(source: MtanArrays, path: Path, _: TaskDef) -> LabelArray:
-    stored = samples(path)
-    if stored.ndim != 3 or stored.shape[2] != 3:
-        raise LabelError(f"A map of normals has three channels; this one is {shape_text(stored)}.", where=str(path))
-    length = np.linalg.norm(stored.astype(np.float32), axis=2)
-    valid = np.isfinite(length) & (length > 0)
-    some_valid(valid, path, "zero and infinite vectors are not")
-    return normals.normalised(stored, length, valid, source.axes)
+def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    return normals.normalised(samples(path), path, task.options.axes, "zero and infinite vectors are not")
 
 
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {

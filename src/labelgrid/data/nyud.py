@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.data.by_id import ImagesById, names_by_id
+from labelgrid.data.by_id import ImagesById, as_defined, names_by_id, read_classes
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats import binary, classes, depth, normals
-from labelgrid.labels.formats.files import one_channel, samples
+from labelgrid.labels.formats import binary, depth, normals
+from labelgrid.labels.formats.files import one_channel, samples, shape_text
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "https://github.com/SimonVandenhende/Multi-Task-Learning-PyTorch downloads it (NYUD_MT)"
@@ -19,7 +19,7 @@ LAYOUT = """\
 images/ID.jpg          RGB images (or .png)
 segmentation/ID.png    0 = not labelled, 1 to 40 = the classes in order
 depth/ID.npy           metres, 0 = invalid; or ID.png: 16 bits, millimetres
-normals/ID.npy         unit vectors, zero = invalid; or ID.png: n = v / 127.5 - 1
+normals/ID.npy         unit vectors in the task's `axes`, zero = invalid; or ID.png: n = v / 127.5 - 1
 edge/ID.npy            0 or 1; or ID.png: 1 bit, or 8 bits of 0 and 255
 gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
@@ -49,30 +49,32 @@ class Nyud(ImagesById):
     IMAGES, SPLITS, TASKS = "images", "gt_sets", TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
+        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
 
         Returns None for a task of a kind that the data set does not have.
 
         Raises:
             LabelError: the file is damaged, or does not follow the layout.
         """
-        if task.kind not in FOLDERS:
-            return None
-        path = _file(self.root / FOLDERS[task.kind], Path(image_id).stem)
-        return _READERS[task.kind](path, task, self.axes) if path else None
+        path = self.label_file(image_id, task)
+        return _READERS[task.kind](path, task) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`.
+
+        Raises:
+            LabelError: there are two.
+        """
+        return _file(self.root / FOLDERS[task.kind], Path(image_id).stem) if task.kind in FOLDERS else None
 
 
-def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Nyud:
+def build(root: Path | str) -> Nyud:
     """Build the NYUD_MT data set below `root`.
-
-    Args:
-        root: the folder of the layout.
-        axes: the directions of the axes in the files of normals, a key of `labelgrid.labels.formats.normals.AXES`.
 
     Raises:
         ImageError: there are no images.
     """
-    return Nyud(Path(root), names_by_id(Path(root) / Nyud.IMAGES), axes)
+    return Nyud(Path(root), names_by_id(Path(root) / Nyud.IMAGES))
 
 
 def check(root: Path | str) -> list[str]:
@@ -94,32 +96,36 @@ def _file(folder: Path, name: str) -> Path | None:
     return paths[0] if paths else None
 
 
-def _segmentation(path: Path, task: TaskDef, _: str) -> LabelArray:
-    options = classes.Options(("not labelled", *task.options.classes), ignore=(0,), merge=task.options.merge)
-    label = classes.read(path, options)
-    return LabelArray(label.value - 1, label.valid)
+def _segmentation(path: Path, task: TaskDef) -> LabelArray:
+    return read_classes(path, task, void=(0, 255), first=1)
 
 
-def _depth(path: Path, task: TaskDef, _: str) -> LabelArray:
+def _depth(path: Path, task: TaskDef) -> LabelArray:
     if task.options.disparity:
         raise LabelError(f"NYUD_MT holds depth in metres; the task '{task.name}' is disparity.", where=str(path))
-    return depth.read(path, depth.Options(maximum=task.options.maximum))
+    with as_defined("Write metres as .npy of floating-point numbers, or millimetres as a 16-bit PNG."):
+        return depth.read(path, depth.Options(maximum=task.options.maximum))
 
 
-def _normals(path: Path, _: TaskDef, axes: str) -> LabelArray:
-    return normals.read(path, normals.Options(axes))
+def _normals(path: Path, task: TaskDef) -> LabelArray:
+    return normals.read(path, normals.Options(task.options.axes))
 
 
-def _edges(path: Path, _: TaskDef, __: str) -> LabelArray:
+def _edges(path: Path, _: TaskDef) -> LabelArray:
     if path.suffix == ".png":
-        return binary.read(path, binary.Options())
+        with as_defined("Write 0 and 255, or a PNG of 1 bit."):
+            return binary.read(path, binary.Options())
     stored = one_channel(samples(path), path, "An edge map")
     if not np.isin(stored, (0, 1)).all():
-        raise LabelError("An edge map in .npy may hold 0 and 1 only.", where=str(path))
+        raise LabelError(
+            f"An edge map in .npy may hold 0 and 1 only; this one is {shape_text(stored)}, up to {stored.max():g}.",
+            where=str(path),
+            next_step="Write 0 and 1.",
+        )
     return LabelArray(stored.astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))
 
 
-_READERS: dict[str, Callable[[Path, TaskDef, str], LabelArray]] = {
+_READERS: dict[str, Callable[[Path, TaskDef], LabelArray]] = {
     "semseg": _segmentation,
     "depth": _depth,
     "normals": _normals,

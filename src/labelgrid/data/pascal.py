@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import ImagesById, check_order, ids_of_splits, names_by_id
+from labelgrid.data.by_id import ImagesById, check_order, ids_of_splits, names_by_id, read_classes
 from labelgrid.data.matlab import variable
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats import classes, normals
+from labelgrid.labels.formats import normals
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
 from labelgrid.pixel.thinning import thin
 from labelgrid.tasks.task import TaskDef
@@ -26,7 +26,7 @@ semseg/VOC12/ID.png               21 classes, 255 = not labelled
 semseg/pascal-context/ID.png      the same, for images that have no file in VOC12
 human_parts/ID.mat                PASCAL-Part's `anno`: the parts of people, read as 7 classes
 pascal-context/trainval/ID.mat    PASCAL-Context's `LabelMap`: edges are between its classes
-normals_distill/ID.png            n = v / 127.5 - 1; only where the class in LabelMap is one of NYUv2's, too
+normals_distill/ID.png            n = v / 127.5 - 1 in the task's `axes`, where LabelMap's class is one of NYUv2's, too
 sal_distill/ID.png                8 bits; 128 and more is salient
 """
 CONTEXT = "pascal-context/trainval"
@@ -78,7 +78,7 @@ class Pascal(ImagesById):
     IMAGES, SPLITS, TASKS = "JPEGImages", "ImageSets/Context", TASKS
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
-        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
+        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
 
         A task of kind `semseg` with 7 classes has the parts of people, one with 21 the classes of objects. Returns None
         for a task of a kind that the data set does not have.
@@ -87,28 +87,31 @@ class Pascal(ImagesById):
             EmptyLabelError: no person has parts, or no class is one of NYUv2's. LabelError: the file is damaged or does
                 not follow the layout. RecipeError: the task has another number of classes, or another order of them.
         """
+        path = self.label_file(image_id, task)
+        return _LABELS[_labels_of(task)].read(self, path, task) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`.
+
+        Raises:
+            RecipeError: the task has another number of classes, or another order of them.
+        """
         labels = _LABELS.get(_labels_of(task))
-        path = labels and labels.file(self.root, Path(image_id).stem)
-        return labels.read(self, path, task) if labels and path else None
+        return labels.file(self.root, Path(image_id).stem) if labels else None
 
 
-def build(root: Path | str, axes: str = "x right, y up, z toward the camera") -> Pascal:
+def build(root: Path | str) -> Pascal:
     """Build the PASCAL_MT data set below `root`, of the images that a split lists; of all if there are no splits.
 
-    Args:
-        root: the folder of the layout.
-        axes: the directions of the axes in the files of normals, a key of `labelgrid.labels.formats.normals.AXES`.
-
     Raises:
-        ImageError: there are no images. ValueError: the axes are unknown.
+        ImageError: there are no images.
     """
-    normals.Options(axes)
     root = Path(root)
     names, listed = names_by_id(root / Pascal.IMAGES), ids_of_splits(root / Pascal.SPLITS)
     used = {stem: name for stem, name in names.items() if not listed or stem in listed}
     if not used:
         raise ImageError("No image that a split lists exists.", where=str(root), next_step="Check the path.")
-    return Pascal(root, used, axes)
+    return Pascal(root, used)
 
 
 def check(root: Path | str) -> list[str]:
@@ -122,37 +125,52 @@ def check(root: Path | str) -> list[str]:
 
 
 def _objects(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
-    return classes.read(path, classes.Options(task.options.classes, merge=task.options.merge))
+    return read_classes(path, task, void=(255,))
 
 
 def _parts(_: Pascal, path: Path, task: TaskDef) -> LabelArray:
     try:
-        label = _drawn_parts(variable(path, "anno")[0, 0]["objects"].ravel())
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
-        raise LabelError(f"The file does not follow PASCAL-Part: {error}.", where=str(path)) from error
+        label = _drawn_parts(variable(path, "anno")[0, 0]["objects"].ravel(), path)
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:  # NumPy's, of other arrays
+        fields = "'anno' has no objects with a class_ind and parts, each with a part_name and a mask"
+        raise _other_parts(path, fields) from error
     some_valid(label >= 0, path, "no person in the image has parts")
     return LabelArray(task.options.index[label][..., None], np.ones(label.shape, np.bool_))
 
 
-def _drawn_parts(objects: NDArray[Any]) -> NDArray[np.int64]:
+def _other_parts(path: Path, what: str) -> LabelError:
+    return LabelError(
+        f"The file does not follow PASCAL-Part: {what}.",
+        where=str(path),
+        next_step="Get it again, or remove it: its image then has no label of parts.",
+    )
+
+
+def _drawn_parts(objects: NDArray[Any], path: Path) -> NDArray[np.int64]:
     """The parts of all people as classes [h, w], later ones over earlier ones; -1 [1, 1] if there are none.
 
     Raises:
-        KeyError: a part has another name, or a field is missing. IndexError: masks differ in size. ValueError: a mask
-            is not [h, w] of 0 and 1, or a field has several values.
+        LabelError: a part has another name, a mask is not [h, w] of 0 and 1, or masks differ in size. KeyError,
+            IndexError, ValueError, TypeError, AttributeError: a field is missing or has several values.
     """
     people = [one for one in objects if one["class_ind"].item() == PERSON and one["parts"].size]
-    drawn = np.full((1, 1), -1) if not people else np.zeros(_mask(people[0]).shape, np.int64)
+    drawn = np.full((1, 1), -1) if not people else np.zeros(_mask(people[0], path).shape, np.int64)
     for person in people:
         for part in person["parts"].ravel():
-            drawn[_mask(part)] = PARTS[str(part["part_name"].item())]
+            mask, name = _mask(part, path), str(part["part_name"].item())
+            if mask.shape != drawn.shape:
+                own, others = ("x".join(map(str, one.shape)) for one in (mask, drawn))
+                raise _other_parts(path, f"the mask of the part '{name}' is {own}, that of a person {others}")
+            if name not in PARTS:
+                raise _other_parts(path, f"a person has the part '{name}'; the parts are {', '.join(PARTS)}")
+            drawn[mask] = PARTS[name]
     return drawn
 
 
-def _mask(part: Any) -> NDArray[np.bool_]:
+def _mask(part: Any, path: Path) -> NDArray[np.bool_]:
     mask: NDArray[Any] = part["mask"]
     if mask.ndim != 2 or not mask.size or not np.isin(mask, (0, 1)).all():
-        raise ValueError(f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
+        raise _other_parts(path, f"a mask is not [h, w] of 0 and 1, but {shape_text(mask)}")
     return mask.astype(np.bool_)
 
 
@@ -168,31 +186,49 @@ def _edges(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
 def _context(path: Path) -> NDArray[np.int64]:
     stored = one_channel(variable(path, "LabelMap"), path, "LabelMap")
     if stored.dtype.kind not in "ui" or not stored.size:
-        raise LabelError(f"LabelMap holds whole numbers; this one is {shape_text(stored)}.", where=str(path))
+        raise LabelError(
+            f"LabelMap holds whole numbers; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step="Get the file again.",
+        )
     return stored.astype(np.int64)
 
 
-def _normals(source: Pascal, path: Path, _: TaskDef) -> LabelArray:
+def _normals(source: Pascal, path: Path, task: TaskDef) -> LabelArray:
     stored = samples(path)
     if stored.ndim != 3 or stored.shape[2] != 3 or stored.dtype != np.uint8:
-        raise LabelError(f"Normals are a PNG of 8-bit RGB; this one is {shape_text(stored)}.", where=str(path))
+        raise LabelError(
+            f"Normals are a PNG of 8-bit RGB; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step="Get the file again.",
+        )
     context = source.root / CONTEXT / f"{path.stem}.mat"
+    if not context.is_file():
+        raise LabelError(
+            f"The normals need the classes of PASCAL-Context, and the file '{context}' does not exist.",
+            where=str(path),
+            next_step="Get it again, or remove the normals of the image.",
+        )
     inside = np.isin(_context(context), INDOOR)
     if inside.shape != stored.shape[:2]:
         raise LabelError(
-            f"The normals are {shape_text(stored)}, their LabelMap {shape_text(inside)}.", where=f"{path}, {context}"
+            f"The normals are {stored.shape[0]}x{stored.shape[1]}, their LabelMap {inside.shape[0]}x{inside.shape[1]}.",
+            where=f"{path}, {context}",
+            next_step="Get both files again: one was resized or turned.",
         )
-    vector = stored.astype(np.float32) / np.float32(127.5) - 1
-    length = np.linalg.norm(vector, axis=2)
-    valid = inside & (length > GREY)
-    some_valid(valid, path, "valid are pixels of the classes that NYUv2 has, too, except for grey ones")
-    return normals.normalised(vector, length, valid, source.axes)
+    vector = np.where(inside[..., None], stored.astype(np.float32) / np.float32(127.5) - 1, 0)
+    void = "valid are pixels of the classes that NYUv2 has, too, except for grey ones"
+    return normals.normalised(vector, path, task.options.axes, void, shortest=GREY)
 
 
 def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
     stored = one_channel(samples(path), path, "A saliency map")
     if stored.dtype != np.uint8:
-        raise LabelError(f"A saliency map is a PNG of 8 bits; this one is {shape_text(stored)}.", where=str(path))
+        raise LabelError(
+            f"A saliency map is a PNG of 8 bits; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step="Get the file again.",
+        )
     return LabelArray((stored > 127).astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))
 
 

@@ -2,10 +2,11 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 
 from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
-from labelgrid.data.dataset import Dataset, Described
+from labelgrid.data.dataset import Dataset, Described, Located
 from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.grid import Cell
 from labelgrid.progress import Progress
-from labelgrid.project.task_spec import task_rows, task_rows_of
+from labelgrid.project.task_spec import in_file_of_tasks, task_rows, task_rows_of
+from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef, definitions
-from labelgrid.words import listed
+from labelgrid.words import counted, listed
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class LabelFacts:
         pixels, valid: of the label; both 0 of an empty one, which has no valid pixel.
         lowest, highest, total: of the valid values, and their sum.
         counts: valid pixels by class; None of a label without classes.
+        odd: figures that compare by their ratio and are outside the range of labels of this kind, by name.
     """
 
     pixels: int = 0
@@ -40,6 +43,7 @@ class LabelFacts:
     highest: float = -np.inf
     total: float = 0.0
     counts: NDArray[np.int64] | None = None
+    odd: Mapping[str, LabelFigure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Contents:
         splits: the number of images by split.
         tasks: by name.
         layout: sentences on what the layout lacks.
-        faults: of images and labels that are wrong.
+        faults: of images, labels and splits that are wrong.
+        remarks: sentences on what may be right, but is unusual.
     """
 
     images: int
@@ -98,12 +103,14 @@ class Contents:
     tasks: Mapping[str, TaskContents]
     layout: Sequence[str]
     faults: Sequence[Fault]
+    remarks: Sequence[str] = ()
 
 
 @dataclass
 class _Seen:
     """One image, and its labels by task; tasks whose labels are missing are left out."""
 
+    image_id: str
     size: str = ""
     labels: dict[str, LabelFacts] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -151,20 +158,50 @@ def contents(
     sizes = Counter(seen.size for seen in found if seen.size)
     by_task = {name: _contents(task, found) for name, task in tasks.items()}
     faults = [*wrong, *(fault for seen in found for fault in seen.faults)]
-    return Contents(len(dataset.images()), len(found), dict(sizes.most_common()), splits, by_task, layout, faults)
+    return Contents(
+        images=len(dataset.images()),
+        read=len(found),
+        sizes=dict(sizes.most_common()),
+        splits=splits,
+        tasks=by_task,
+        layout=layout,
+        faults=faults,
+        remarks=[text for name in tasks for text in _odd(name, found)],
+    )
 
 
 def _splits(dataset: Dataset, layout: Sequence[str]) -> tuple[dict[str, int], list[Fault]]:
     """The number of images by split; none, and a fault that is not in `layout`, if they cannot be read."""
     try:
-        return {name: len(members) for name, members in dataset.splits().items()}, []
+        splits = dataset.splits()
     except ImageError as error:
         known = any(error.what in text for text in layout)
         return {}, [] if known else [Fault(error.where, error.what, error.next_step)]
+    return {name: len(members) for name, members in splits.items()}, list(_overlaps(dataset, splits))
+
+
+def _overlaps(dataset: Dataset, splits: Mapping[str, Sequence[str]]) -> Iterator[Fault]:
+    """A fault for every two splits with the same images, but not for one that others make up, such as trainval."""
+    sets = {name: frozenset(members) for name, members in splits.items()}
+    parts = {name: [other for other in sets.values() if other < own] for name, own in sets.items()}
+    single = [name for name, own in sets.items() if own != frozenset().union(*parts[name])]
+    for one, other in combinations(single, 2):
+        both = sorted(sets[one] & sets[other])
+        if both:
+            images = counted(len(both), "image is", "images are")
+            yield Fault(
+                ", ".join(_split_file(dataset, split) for split in (one, other)),
+                f"{images} in both splits, {one} and {other}, the first is '{both[0]}'.",
+                "Take each out of one of them.",
+            )
+
+
+def _split_file(dataset: Dataset, split: str) -> str:
+    return str(dataset.split_file(split)) if isinstance(dataset, Located) else split
 
 
 def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _Seen:
-    seen = _Seen()
+    seen = _Seen(image_id)
     size = None
     try:
         size = dataset.image(image_id).shape[:2]
@@ -173,11 +210,12 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
         seen.faults.append(Fault(error.where, error.what, error.next_step))
     for task in tasks.values():
         try:
-            label = dataset.label(image_id, task)
+            with in_file_of_tasks():
+                label = dataset.label(image_id, task)
             if label is not None:
                 seen.labels[task.name] = _facts(label, task)
                 if size is not None and label.size != size:
-                    raise LabelError(f"The label is {label.size[0]}x{label.size[1]}, its image {seen.size}.")
+                    raise _other_size(dataset, image_id, task, f"{label.size[0]}x{label.size[1]}", seen.size)
         except EmptyLabelError:
             seen.labels[task.name] = LabelFacts()
         except LabelError as error:
@@ -186,13 +224,40 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
     return seen
 
 
+def _other_size(dataset: Dataset, image_id: str, task: TaskDef, found: str, image: str) -> LabelError:
+    path = dataset.label_file(image_id, task) if isinstance(dataset, Located) else None
+    return LabelError(
+        f"The label is {found}, its image {image} (height x width).",
+        where=str(path or image_id),
+        next_step="Replace the one that was resized, cropped or turned.",
+    )
+
+
 def _facts(label: LabelArray, task: TaskDef) -> LabelFacts:
     values = label.value[label.valid]
     if not values.size:
         return LabelFacts()
     names = getattr(task.options, "names", None)
     counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
-    return LabelFacts(label.valid.size, len(values), *_range(values), counts)
+    odd = {
+        name: figure
+        for name, figure in task.figures(label).items()
+        if figure.ratio and not figure.range[0] <= figure.value <= figure.range[1]
+    }
+    return LabelFacts(label.valid.size, len(values), *_range(values), counts, odd)
+
+
+def _odd(task: str, found: Sequence[_Seen]) -> Iterator[str]:
+    """A remark on each figure that is unusual in some labels of a task."""
+    facts = {seen.image_id: seen.labels[task] for seen in found if task in seen.labels}
+    for name in {name: None for one in facts.values() for name in one.odd}:
+        odd = {image_id: one.odd[name] for image_id, one in facts.items() if name in one.odd}
+        first, figure = next(iter(odd.items()))
+        low, high = figure.range
+        yield (
+            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to {high:g}{figure.unit} is "
+            f"usual. So in {len(odd):,} of {counted(len(facts), 'label')}. Check the unit of the files."
+        )
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labelgrid.data.by_id import read_classes
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
 from labelgrid.errors import LabelError, ProjectError
@@ -22,7 +23,7 @@ from labelgrid.progress import Progress
 from labelgrid.results import Result
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.evaluate import strips
-from labelgrid.words import counted
+from labelgrid.words import counted, listed
 
 #: The extensions of numbers that every task accepts besides those of its label files.
 NUMBERS = (".npy", ".png")
@@ -34,8 +35,9 @@ def evaluate_files(
     """Measure the predictions `folder/TASK/IMAGE.EXT` of the given images' labels, for the tasks with such a folder.
 
     A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as `predict --soft` writes it,
-    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1. Where a file of depth
-    or normals has no value, depth counts as 0, and normals are off by 90 degrees.
+    or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1; for classes also `.npy`
+    [h, w] of their numbers, -1 for none. Where a file of depth or normals has no value, depth counts as 0, and normals
+    are off by 90 degrees. Folders that are of no task are named with `Progress.say`.
 
     Returns:
         `labels`, the number of labels by task, and `metrics` by task and name, as JSON values.
@@ -46,6 +48,8 @@ def evaluate_files(
             one.
     """
     files = _files(source, definitions, image_ids, folder)
+    if others := _others(definitions, folder):
+        progress.say(f"Not measured, as no task has this name: {listed(others)}. {_tasks(definitions)}")
     tasks = build_all({name: definitions[name] for name in files})
     measures, labels = {name: task.metric() for name, task in tasks.items()}, dict.fromkeys(tasks, 0)
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
@@ -76,10 +80,11 @@ def _files(
     """
     present = [task for task in definitions.values() if (folder / task.name).is_dir()]
     if not present:
+        others = _others(definitions, folder)
         raise ProjectError(
-            "No task has a folder of predictions.",
+            f"No task has a folder of predictions{f'; found: {listed(others)}' if others else ''}.",
             where=str(folder),
-            next_step=f"Put them at TASK/IMAGE.EXT; the tasks are {', '.join(definitions)}.",
+            next_step=f"Put them at TASK/IMAGE.EXT. {_tasks(definitions)}",
         )
     whole = whole_names(image_ids, source.images())
     found: dict[str, dict[str, Path]] = {}
@@ -97,6 +102,15 @@ def _files(
     return found
 
 
+def _others(definitions: Mapping[str, TaskDef], folder: Path) -> list[str]:
+    """The names of folders that are of no task."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in definitions)
+
+
+def _tasks(definitions: Mapping[str, TaskDef]) -> str:
+    return f"The tasks are {', '.join(definitions)}."
+
+
 def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
     """The file of a prediction, a soft one first; None if there is none."""
     extensions = dict.fromkeys((EXTENSION, *codec(task.spec.codec).EXTENSIONS, *NUMBERS))
@@ -108,7 +122,7 @@ def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: La
     """Add one image to a metric, strip by strip."""
     soft = _soft(task, path)
     if soft is None:
-        predicted = definition.read(path)
+        predicted = _read(definition, path)
         size, rows_of = predicted.size, partial(_hard, task, predicted)
         gaps = int((label.valid & ~predicted.valid).sum()) if size == label.size and task.probabilities else 0
         if gaps:
@@ -135,8 +149,15 @@ def _hard(task: Task, predicted: LabelArray, rows: slice) -> Tensor:
     return task.as_prediction(target_of(predicted, rows).safe())
 
 
+def _read(definition: TaskDef, path: Path) -> LabelArray:
+    """Read a prediction that is a label: its file, or class numbers in `.npy`."""
+    if path.suffix == ".npy" and hasattr(definition.options, "index"):
+        return definition.form.upsample(read_classes(path, definition, void=(-1, *definition.options.ignore)))
+    return definition.read(path)
+
+
 def _soft(task: Task, path: Path) -> Tensor | None:
-    """The soft prediction [channels, h, w] in a file; None if the file is a label file.
+    """The soft prediction [channels, h, w] in a file; None if the file is a label file, or has one number a pixel.
 
     Raises:
         LabelError: it is damaged, has other channels, or a probability is not from 0 to 1.
@@ -147,14 +168,26 @@ def _soft(task: Task, path: Path) -> Tensor | None:
         return None
     elif task.channels > 1:
         values = samples(path)
+        if values.ndim == 2:
+            return None
     else:
         stored = one_channel(samples(path), path, f"A prediction of {task.name}")
         grey = path.suffix == ".png" and stored.dtype.kind == "u"
+        if grey and stored.max() == 1:
+            certain = np.iinfo(stored.dtype).max
+            raise LabelError(
+                f"The largest value of this probability map is 1, where {certain} is certain.",
+                where=str(path),
+                next_step=f"Save 0 and {certain}, or floats as .npy.",
+            )
         values = stored[None].astype(np.float32) / np.float32(np.iinfo(stored.dtype).max if grey else 1)
     if values.ndim != 3 or len(values) != task.channels:
         raise LabelError(
             f"A soft prediction of {task.name} is [{task.channels}, h, w]; this one is {shape_text(values)}.",
             where=str(path),
+            next_step="Write probabilities by class first, or whole numbers [h, w], the classes' from 0."
+            if task.channels > 1
+            else "",
         )
     if not np.isfinite(values).all() or (task.probabilities is not None and not ((values >= 0) & (values <= 1)).all()):
         raise LabelError(

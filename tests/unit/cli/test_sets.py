@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from labelgrid import plugins
@@ -84,3 +85,18 @@ def test_predictions_are_measured_on_a_data_set(tmp_path: Path) -> None:
     assert "RMSE" in done(*words).out
     found = typed(*words, "--split", "test")
     assert found.code == 2 and "Its splits are: val." in " ".join(found.err.split())
+
+
+def test_a_remark_is_printed_and_advice_is_on_the_file_of_tasks(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=2, size=(16, 24), tasks=("depth", "normals"))
+    (made.root / "tasks.toml").write_text("[depth]\nscale = 1\n[normals]\n")
+    found = typed("data", "check", "folder", made.root)
+    assert found.code == 0 and "Remark: depth: the median depth is" in found.out
+    away = tmp_path / "out/normals"
+    away.mkdir(parents=True)
+    for name in made.names:
+        np.save(away / Path(name).with_suffix(".npy"), np.full((16, 24, 3), (0.0, 0.0, -1.0), np.float32))
+    found = typed("data", "evaluate", "folder", made.root, tmp_path / "out")
+    words = " ".join(found.err.split())
+    assert found.code == 1 and '`axes = "x right, y down, z away from the camera"`' in words
+    assert "labelgrid task" not in words and "--tasks names" in words

@@ -67,13 +67,23 @@ def test_labels_of_nyuv2_are_as_the_layout_says(tmp_path: Path) -> None:
     assert source.label("train/4", DEPTH) is None and source.label("train/3", EDGES) is None
 
 
-def test_axes_of_normals_can_be_declared(tmp_path: Path) -> None:
-    nyuv2(tmp_path)
-    normals = mtan_npy.build(tmp_path, axes="x right, y down, z toward the camera").label("train/3", NORMALS)
+def test_axes_of_normals_are_those_of_the_task(tmp_path: Path) -> None:
+    source = nyuv2(tmp_path)
+    down = TaskDef.of(TaskRow("normals", "normals", 1.0, {"axes": "x right, y down, z toward the camera"}))
+    normals = source.label("train/3", down)
     assert normals is not None
     np.testing.assert_allclose(normals.value[normals.valid][1], [0.6, -0.8, 0], atol=1e-6)
-    with pytest.raises(ValueError, match="unknown axes"):
-        mtan_npy.build(tmp_path, axes="up")
+
+
+def test_normals_that_point_away_are_refused_unless_the_axes_say_so(tmp_path: Path) -> None:
+    source = nyuv2(tmp_path)
+    save(tmp_path, "train/normal/3", np.full((2, 3, 3), (0.0, 0.6, -0.8)))
+    with pytest.raises(LabelError, match="100% of the normals point away from the camera"):
+        source.label("train/3", NORMALS)
+    away = TaskDef.of(TaskRow("normals", "normals", 1.0, {"axes": "x right, y up, z away from the camera"}))
+    normals = source.label("train/3", away)
+    assert normals is not None
+    np.testing.assert_allclose(normals.value[0, 0], [0, 0.6, 0.8], atol=1e-6)
 
 
 def test_cityscapes_has_labels_of_each_number_of_classes_and_inverse_depth(tmp_path: Path) -> None:
@@ -98,9 +108,9 @@ def test_merged_classes_are_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "array", "fault"),
     [
-        ("label", np.full((2, 3), 13), "holds the class 13; the task 'semseg' has 13 classes, 0 to 12"),
-        ("label", np.full((2, 3), 0.5), "whole numbers"),
-        ("label", np.full((2, 3), np.nan), "whole numbers"),
+        ("label", np.full((2, 3), 13), "holds the class numbers 13; the task 'semseg' has 13 classes, 0 to 12"),
+        ("label", np.full((2, 3), 0.5), "class numbers 0.5"),
+        ("label", np.full((2, 3), np.nan), "class numbers nan"),
         ("label", np.full((2, 3, 3), 1), "one channel"),
         ("label", np.full((2, 3), -1), "none of its 6 pixels is valid"),
         ("normal", np.zeros((2, 3)), "three channels"),
@@ -163,3 +173,5 @@ def test_the_check_counts_what_is_missing(tmp_path: Path) -> None:
     faults = mtan_npy.check(tmp_path)
     assert "10 of 11 images of train have no depth, the first is 0." in faults
     assert "1 of 1 image of val has no label, the first is 0." in faults
+    (tmp_path / "val/image/0.npy").unlink()
+    assert mtan_npy.check(tmp_path)[0] == "There are no images of val: val/image/0.npy and so on."

@@ -101,11 +101,51 @@ def test_an_edge_npy_of_other_numbers_is_refused(tmp_path):
         nyud.build(tmp_path).label("0003.jpg", TASKS["edges"])
 
 
-def test_the_axes_of_the_normals_can_be_declared(tmp_path):
+def test_the_axes_of_the_normals_are_those_of_the_task(tmp_path):
     make_nyud(tmp_path, npy=True)
-    plain = nyud.build(tmp_path).label("0003.jpg", TASKS["normals"]).value
-    turned = nyud.build(tmp_path, axes="x right, y down, z toward the camera").label("0003.jpg", TASKS["normals"])
+    source = nyud.build(tmp_path)
+    plain = source.label("0003.jpg", TASKS["normals"]).value
+    axes = {"axes": "x right, y down, z toward the camera"}
+    turned = source.label("0003.jpg", TaskDef.of(TaskRow("normals", "normals", 1.0, axes)))
     assert np.allclose(turned.value, plain * np.array([1, -1, 1]))
+
+
+def test_a_class_number_too_many_is_named_with_the_classes_of_the_layout(tmp_path):
+    make_nyud(tmp_path, npy=True)
+    path = tmp_path / "segmentation" / "0003.png"
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    stored[3, 3] = 41
+    cv2.imwrite(str(path), stored)
+    forty = TaskDef.of(TaskRow("semseg", "semseg", 1.0, dict(nyud.TASKS["semseg"])))
+    words = "holds the class numbers 41; the task 'semseg' has 40 classes, 1 to 40; not labelled: 0, 255"
+    with pytest.raises(LabelError, match=words) as caught:
+        nyud.build(tmp_path).label("0003.jpg", forty)
+    assert caught.value.where == str(path) and "Correct the file" in caught.value.next_step
+
+
+def test_what_a_task_cannot_change_is_not_advised(tmp_path):
+    make_nyud(tmp_path, npy=True)
+    np.save(tmp_path / "depth" / "0003.npy", np.ones(SIZE, np.uint8))
+    (tmp_path / "edge" / "0003.npy").unlink()
+    cv2.imwrite(str(tmp_path / "edge" / "0003.png"), np.eye(*SIZE, dtype=np.uint8))
+    for task, advice in (("depth", "Write metres as .npy"), ("edges", "Write 0 and 255")):
+        with pytest.raises(LabelError) as caught:
+            nyud.build(tmp_path).label("0003.jpg", TASKS[task])
+        assert caught.value.next_step.startswith(advice)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("", "names no images"), ("0003\n1449\n0003\n", "1 image is listed more than once, the first is '0003'")],
+)
+def test_an_empty_split_and_an_image_listed_twice_are_refused(tmp_path, text, fault):
+    make_nyud(tmp_path, npy=False)
+    (tmp_path / "gt_sets" / "val.txt").write_text(text)
+    with pytest.raises(ImageError, match=fault) as caught:
+        nyud.build(tmp_path).splits()
+    assert caught.value.where == str(tmp_path / "gt_sets" / "val.txt") and caught.value.next_step
+    (sentence,) = nyud.check(tmp_path)
+    assert fault in sentence and "val.txt" in sentence
 
 
 @pytest.mark.nyuv2

@@ -34,9 +34,7 @@ def write(path: Path, text: str, stored: NDArray[np.uint8] = STORED, *, utf8: bo
 
 
 @pytest.mark.parametrize("utf8", [True, False])
-def test_the_file_names_the_annotated_classes_and_pixels_of_others_are_not_labelled(
-    tmp_path: Path, utf8: bool
-) -> None:
+def test_the_file_names_the_annotated_classes_and_pixels_of_others_are_not_labelled(tmp_path: Path, utf8: bool) -> None:
     label = classes.read(write(tmp_path / "a.png", "a\n d \n", utf8=utf8), NAMES)
     assert label.annotated is not None and label.annotated.tolist() == [True, False, False, True]
     assert label.valid.tolist() == [[True, False, False], [True, False, True]]

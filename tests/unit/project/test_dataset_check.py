@@ -1,15 +1,18 @@
 """What is said of a data set, with labels that are missing, empty and damaged."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from labelgrid import plugins
 from labelgrid.data import folder
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.dataset_check import Contents, contents, layout_faults, tasks_of
+from tests import published
 from tests.support import Made, make_dataset
 
 TABLES = """
@@ -19,6 +22,15 @@ classes = ["a", "b", "c", "d"]
 [edges]
 [normals]
 """
+
+
+LAYOUTS = [
+    ("nyud", published.nyud),
+    ("pascal", published.pascal),
+    ("mtan_npy", published.mtan_nyuv2),
+    ("mtan_npy", published.mtan_cityscapes),
+    ("cityscapes", published.cityscapes),
+]
 
 
 def write(made: Made, number: int, task: str, pixels: np.ndarray) -> Path:
@@ -79,6 +91,7 @@ def test_wrong_images_and_labels_are_listed_and_the_others_still_read(made: Made
     assert (edges.labels, edges.damaged, edges.missing) == (1, 2, 1)
     texts = list(map(str, found.faults))
     assert len(texts) == 3 and "The label is 4x6, its image 4x8" in texts[0] and made.names[1] in texts[0]
+    assert found.faults[0].where == str(made.label(made.names[1], "edges")) and found.faults[0].next_step
     assert str(damaged) in texts[1] and str(made.images / made.names[3]) in texts[2]
     assert sum(found.sizes.values()) == 3
 
@@ -93,6 +106,67 @@ def test_a_split_of_other_images_is_a_fault(made: Made) -> None:
     (made.root / "splits/train.txt").write_text("gone.jpg\n")
     found = check(made)
     assert found.splits == {} and "does not exist" in str(found.faults[0])
+
+
+@pytest.mark.parametrize(("layout", "write"), LAYOUTS)
+def test_a_label_of_another_size_than_its_image_is_named_in_every_layout(
+    tmp_path: Path, layout: str, write: Callable[[Path], None]
+) -> None:
+    write(tmp_path)
+    source = plugins.create("data", layout, tmp_path)
+    tasks = tasks_of(source, tmp_path, None)
+    image_id = source.images()[0]
+    image = source.image(image_id)[:-1]
+
+    class Cut(type(source)):  # type: ignore[misc]
+        def image(self, _: str) -> np.ndarray:
+            return image
+
+    cut = Cut(**vars(source))
+    found = contents(cut, tasks, [image_id], [], Silent())
+    assert len(found.faults) == len(tasks)
+    for fault in found.faults:
+        assert Path(fault.where).is_file() and "its image 47x64" in fault.what and fault.next_step
+
+
+def test_an_image_in_two_splits_is_a_fault_that_names_both_lists(made: Made) -> None:
+    (made.root / "splits").mkdir()
+    for split, names in {"train": made.names[:3], "val": made.names[2:], "trainval": made.names}.items():
+        (made.root / f"splits/{split}.txt").write_text("\n".join(names))
+    found = check(made)
+    (fault,) = found.faults
+    assert fault.what == f"1 image is in both splits, train and val, the first is '{made.names[2]}'."
+    assert fault.where == f"{made.root / 'splits/train.txt'}, {made.root / 'splits/val.txt'}" and fault.next_step
+    assert found.splits == {"train": 3, "trainval": 4, "val": 2}
+    (made.root / "splits/train.txt").write_text("\n".join(made.names[:2]))
+    assert not check(made).faults
+    (made.root / "splits/val.txt").write_text(made.names[0])
+    assert "are in both splits" in str(check(made).faults[0]) or "is in both splits" in str(check(made).faults[0])
+
+
+def test_depth_in_millimetres_is_a_remark(made: Made) -> None:
+    for number, metres in enumerate((2.0, 2000.0)):
+        path = made.label(made.names[number], "depth").with_suffix(".npy")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, np.full((4, 6 + 2 * number), metres, np.float32))
+    found = check(made)
+    assert not found.faults
+    assert found.remarks == [
+        f"depth: the median depth is 2000 m in '{made.names[1]}'; 0.05 to 200 m is usual. So in 1 of 2 labels. "
+        "Check the unit of the files."
+    ]
+
+
+def test_advice_is_on_the_file_of_tasks(made: Made) -> None:
+    write(made, 0, "normals", np.full((4, 6, 3), (0, 128, 128), np.uint8))  # BGR: away from the camera
+    write(made, 1, "edges", np.eye(4, 8, dtype=np.uint8))
+    write(made, 2, "semseg", np.full((4, 6), 9, np.uint8))
+    advice = {fault.cell.task: fault.next_step for fault in check(made).faults if fault.cell}
+    assert '`axes = "x right, y down, z away from the camera"`' in advice["normals"]
+    assert "`one_is_positive = true`" in advice["edges"]
+    assert "`classes`" in advice["semseg"] and "`ignore = [9]`" in advice["semseg"]
+    for text in advice.values():
+        assert "labelgrid task" not in text and text.endswith("the task's table of the file that --tasks names.")
 
 
 def test_tasks_are_those_of_the_file_or_the_data_set_s_own(made: Made, tmp_path: Path) -> None:

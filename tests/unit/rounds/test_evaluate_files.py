@@ -1,5 +1,6 @@
 """Predictions in files get the values that the same predictions get inside labelgrid; unusable ones are refused."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -106,6 +107,62 @@ def test_class_probabilities_may_be_numbers_by_class_first(made: Made, tmp_path:
             np.eye(4, dtype=np.float32)[np.where(label.valid, label.value[..., 0], 0)].transpose(2, 0, 1),
         )
     assert score(made, tmp_path / "out")["metrics"]["semseg"]["mIoU"]["value"] == 100
+
+
+def test_class_numbers_may_be_an_array_without_a_class_axis(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "out/semseg").mkdir(parents=True)
+    task = definitions(list(made.rows))["semseg"]
+    for name in made.names:
+        label = layout.build(made.root).label(name, task)
+        assert label is not None
+        np.save(
+            tmp_path / f"out/semseg/{Path(name).stem}.npy",
+            np.where(label.valid, label.value[..., 0], 0).astype(np.int64),
+        )
+    assert score(made, tmp_path / "out")["metrics"]["semseg"]["mIoU"]["value"] == 100
+    first = tmp_path / "out/semseg/0000.npy"
+    for wrong, fault in (
+        (-1, "pixels of the label have no prediction"),
+        (4, "the class numbers 4; the task 'semseg' has 4"),
+    ):
+        np.save(first, np.where(np.arange(SIZE[0]) < 6, wrong, 0)[:, None].repeat(SIZE[1], 1))
+        with pytest.raises(LabelError, match=fault):
+            score(made, tmp_path / "out")
+
+
+class Heard(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_folders_of_no_task_are_named(made: Made, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(made.labels / "semseg", out / "segmentation")
+    with pytest.raises(
+        ProjectError, match=r"(?s)No task has a folder of predictions; found: segmentation .*semseg, depth"
+    ):
+        score(made, out)
+    shutil.copytree(made.labels / "depth", out / "depth")
+    heard, source = Heard(), layout.build(made.root)
+    evaluate_files(source, definitions(list(made.rows)), source.images(), out, heard)
+    assert heard.said == [
+        "Not measured, as no task has this name: segmentation. The tasks are semseg, depth, normals, edges, saliency."
+    ]
+
+
+@pytest.mark.parametrize(("kind", "top"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_a_grey_png_of_zero_and_one_is_refused(made: Made, tmp_path: Path, kind: type[np.generic], top: int) -> None:
+    (tmp_path / "out/edges").mkdir(parents=True)
+    for name in made.names:
+        cv2.imwrite(str(tmp_path / f"out/edges/{Path(name).stem}.png"), np.eye(*SIZE).astype(kind))
+    with pytest.raises(LabelError, match=f"is 1, where {top} is certain") as caught:
+        score(made, tmp_path / "out")
+    assert caught.value.next_step == f"Save 0 and {top}, or floats as .npy."
 
 
 def test_depth_without_a_value_counts_as_zero_as_a_soft_one_does(made: Made, tmp_path: Path) -> None:

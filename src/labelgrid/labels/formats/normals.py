@@ -65,10 +65,7 @@ def read(path: Path, options: Options) -> LabelArray:
             pointing away from the camera, no valid pixel, or a damaged file.
     """
     stored = samples(path)
-    if stored.ndim != 3 or stored.shape[-1] != 3:
-        raise LabelError(
-            f"A normal map has three channels, the last axis; this one is {shape_text(stored)}.", where=str(path)
-        )
+    _check_channels(stored, path)
     vector, present = _decoded(stored, path)
     some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
     # Channel by channel: NumPy is slow along an axis of three.
@@ -83,10 +80,38 @@ def read(path: Path, options: Options) -> LabelArray:
     return LabelArray(vector, valid)
 
 
-def normalised(vector: NDArray[Any], length: NDArray[Any], valid: NDArray[np.bool_], axes: str) -> LabelArray:
-    """The label of vectors [h, w, 3] of some length [h, w], 0 where not valid, in a convention of `AXES`."""
+def normalised(vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0) -> LabelArray:
+    """The label of vectors [h, w, 3] of any length, which are valid where they are longer than `shortest`.
+
+    Args:
+        vector: as the file has them.
+        path: the file.
+        axes: where its axes point, a key of `AXES`.
+        void: says which vectors are not valid, for a label without valid ones.
+        shortest: the length of a vector that is not valid, at most.
+
+    Raises:
+        EmptyLabelError: no vector is valid. LabelError: there are not three channels, or nearly all vectors point away
+            from the camera.
+    """
+    _check_channels(vector, path)
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(vector.astype(np.float32), axis=2)
+    valid = np.isfinite(length) & (length > shortest)
+    some_valid(valid, path, void)
     unit = np.where(valid[..., None], vector, 0) / np.where(valid, length, 1)[..., None]
-    return LabelArray((unit * AXES[axes]).astype(np.float32), valid)
+    turned = (unit * AXES[axes]).astype(np.float32)
+    _check_facing(turned[..., 2], valid, axes, path)
+    return LabelArray(turned, valid)
+
+
+def _check_channels(stored: NDArray[Any], path: Path) -> None:
+    if stored.ndim != 3 or stored.shape[-1] != 3:
+        raise LabelError(
+            f"A normal map has three channels, the last axis; this one is {shape_text(stored)}.",
+            where=str(path),
+            next_step="Write [h, w, 3].",
+        )
 
 
 def _decoded(stored: NDArray[Any], path: Path) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
