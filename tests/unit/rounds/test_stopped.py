@@ -88,7 +88,7 @@ def test_a_disk_that_refuses_predictions_is_no_fault_of_theirs(project, monkeypa
     ("changes", "fault"),
     [
         (
-            {"backbone": {"name": "swin_s3_tiny_224", "pretrained": False}},
+            {"backbone": {"name": "levit_128s", "pretrained": False}},
             "does not accept images of 32x64",
         ),
         ({"train": {"device": "cuda"}}, "no device 'cuda'"),
