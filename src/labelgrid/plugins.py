@@ -7,6 +7,7 @@ import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
+from functools import lru_cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
@@ -68,8 +69,14 @@ def names(folder: str) -> list[str]:
         True
     """
     package = importlib.import_module(f"labelgrid.{folder}")
-    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    modules = {name for path in package.__path__ for name in _modules(path, Path(path).stat().st_mtime_ns)}
     return sorted(name for name in modules if name not in FOLDERS[folder] and not name.startswith("_"))
+
+
+@lru_cache
+def _modules(path: str, changed: int) -> tuple[str, ...]:
+    """The modules in a folder, which is listed again only if it has changed: studies ask thousands of times."""
+    return tuple(module.name for module in pkgutil.iter_modules([path]))
 
 
 def module(folder: str, name: str) -> ModuleType:

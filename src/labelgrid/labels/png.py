@@ -108,30 +108,21 @@ def outline(file: BinaryIO) -> bytes:
     return data[:8] + _chunk(b"IHDR", size + data[24:29]) + data[33:]
 
 
-def text_of(file: BinaryIO, key: str) -> str | None:
+def text_of(data: bytes, key: str) -> str | None:
     r"""A text in a PNG file under a key, as its metadata holds them; None if there is none.
 
     Raises:
-        ValueError: the file is cut short, or the text is compressed or not UTF-8.
+        ValueError: the file is damaged, or the text is compressed or not UTF-8.
 
     Example:
         >>> data = SIGNATURE + _chunk(b"IHDR", bytes([0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0])) + _chunk(b"IEND", b"")
-        >>> text_of(io.BytesIO(with_text(data, "annotated", "car\nperson")), "annotated")
+        >>> text_of(with_text(data, "annotated", "car\nperson"), "annotated")
         'car\nperson'
     """
-    file.seek(len(SIGNATURE))
-    kind, start = b"", key.encode("latin-1") + b"\0"
-    while kind != b"IEND":
-        head = file.read(8)
-        if len(head) < 8:
-            raise ValueError("its end is missing")
-        length, kind = int.from_bytes(head[:4]), head[4:]
-        if kind not in (b"tEXt", b"zTXt", b"iTXt"):
-            file.seek(length + 4, io.SEEK_CUR)
-            continue
-        body = file.read(length)
-        file.seek(4, io.SEEK_CUR)
-        if not body.startswith(start):
+    start = key.encode("latin-1") + b"\0"
+    for kind, chunk in _chunks(io.BytesIO(data), len(SIGNATURE)):
+        body = chunk[8:-4]
+        if kind not in (b"tEXt", b"zTXt", b"iTXt") or not body.startswith(start):
             continue
         rest = body[len(start) :]
         if kind == b"tEXt":

@@ -32,16 +32,15 @@ def validate_study(request: StudyRequest) -> list[Run]:
     Raises:
         LabelgridError: a name is unknown, a value is wrong, or the folder holds another study. Nothing was run.
     """
-    check_arms(request.recipe, request.study)
-    runs = runs_of(request.study)
+    runs = check_arms(request.recipe, request.study)
     _check_splits(request)
     _check_cells(request)
     check_same(request, runs)
     return runs
 
 
-def check_arms(recipe: str, study: Study) -> None:
-    """Check everything about a recipe's study that needs neither its data set nor its folder.
+def check_arms(recipe: str, study: Study) -> list[Run]:
+    """Check everything about a recipe's study that needs neither its data set nor its folder; returns the runs.
 
     Raises:
         RecipeError: a name is unknown, a value is wrong, or an arm lacks what its strategy reads.
@@ -66,6 +65,7 @@ def check_arms(recipe: str, study: Study) -> None:
             f"until names '{unknown[0]}', which is not a metric of a task.",
             next_step=f'A metric is "TASK/METRIC", such as "semseg/mIoU", or "{LOSS}".',
         )
+    return runs
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:

@@ -96,29 +96,16 @@ def test_probabilities_come_in_several_forms(made: Made, tmp_path: Path, form: s
     assert found["metrics"]["edges"]["AP"]["value"] == pytest.approx(metric.compute()["AP"].value, abs=1e-6) != wanted
 
 
-def test_class_probabilities_may_be_numbers_by_class_first(made: Made, tmp_path: Path) -> None:
+@pytest.mark.parametrize("soft", [True, False], ids=["probabilities by class first", "class numbers"])
+def test_predictions_of_classes_may_be_arrays(made: Made, tmp_path: Path, soft: bool) -> None:
     (tmp_path / "out/semseg").mkdir(parents=True)
     task = definitions(list(made.rows))["semseg"]
     for name in made.names:
         label = layout.build(made.root).label(name, task)
         assert label is not None
-        np.save(
-            tmp_path / f"out/semseg/{Path(name).stem}.npy",
-            np.eye(4, dtype=np.float32)[np.where(label.valid, label.value[..., 0], 0)].transpose(2, 0, 1),
-        )
-    assert score(made, tmp_path / "out")["metrics"]["semseg"]["mIoU"]["value"] == 100
-
-
-def test_class_numbers_may_be_an_array_without_a_class_axis(made: Made, tmp_path: Path) -> None:
-    (tmp_path / "out/semseg").mkdir(parents=True)
-    task = definitions(list(made.rows))["semseg"]
-    for name in made.names:
-        label = layout.build(made.root).label(name, task)
-        assert label is not None
-        np.save(
-            tmp_path / f"out/semseg/{Path(name).stem}.npy",
-            np.where(label.valid, label.value[..., 0], 0).astype(np.int64),
-        )
+        numbers = np.where(label.valid, label.value[..., 0], 0).astype(np.int64)
+        predicted = np.eye(4, dtype=np.float32)[numbers].transpose(2, 0, 1) if soft else numbers
+        np.save(tmp_path / f"out/semseg/{Path(name).stem}.npy", predicted)
     assert score(made, tmp_path / "out")["metrics"]["semseg"]["mIoU"]["value"] == 100
     first = tmp_path / "out/semseg/0000.npy"
     for wrong, fault in (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import ADD_CLASS, DECLARE, Form, LabelArray
-from labelgrid.labels.formats.files import one_channel, png_text, samples, save_png, some_valid
+from labelgrid.labels.formats.files import one_channel, samples_and_text, save_png, some_valid
 from labelgrid.labels.formats.files import stored_size as stored_size
 from labelgrid.words import counted, listed
 
@@ -73,7 +73,7 @@ def read(path: Path, options: Options) -> LabelArray:
         LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged file, or its text
             `annotated` names no two classes.
     """
-    array = samples(path)
+    array, text = samples_and_text(path, ANNOTATED)
     if array.ndim == 3:
         raise LabelError(
             f"A class map holds one class index per pixel; this one holds {array.shape[-1]} channels of colour.",
@@ -95,7 +95,7 @@ def read(path: Path, options: Options) -> LabelArray:
             f"`{DECLARE} ignore=[{int(index[wrong].max())}]`.",
         )
     merged = options.index[np.where(valid, index, 0)] if options.merge else index.astype(np.int64)
-    annotated = _annotated(path, options)
+    annotated = None if text is None else _annotated(text, path, options)
     if annotated is not None:
         valid &= annotated[np.where(valid, merged, 0)]
     some_valid(
@@ -104,11 +104,8 @@ def read(path: Path, options: Options) -> LabelArray:
     return LabelArray(merged[..., None], valid, annotated)
 
 
-def _annotated(path: Path, options: Options) -> NDArray[np.bool_] | None:
-    """Bool [names]: the classes that were annotated in a file; None: all. Of merged classes all must have been."""
-    text = png_text(path, ANNOTATED)
-    if text is None:
-        return None
+def _annotated(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
+    """Bool [names]: the classes that a file's text names. Of merged classes it must name all."""
     named = [line.strip() for line in text.splitlines() if line.strip()]
     unknown = [name for name in named if name not in options.classes]
     if unknown:

@@ -30,6 +30,22 @@ def samples(path: Path) -> Array:
         LabelError: the file is missing, not a regular file, empty, truncated, too large, or does not match its
             extension; or a checksum in a PNG is wrong.
     """
+    return _read(path)[1]
+
+
+def samples_and_text(path: Path, key: str) -> tuple[Array, str | None]:
+    """As `samples` of a PNG, with the text under a key of its metadata; None if it has none.
+
+    Raises:
+        LabelError: as `samples`, or the text is compressed or not UTF-8.
+    """
+    data, array = _read(path)
+    with _faults(path):
+        return array, png.text_of(data, key)
+
+
+def _read(path: Path) -> tuple[bytes, Array]:
+    """The content of a label file, and the numbers in it."""
     readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -40,7 +56,7 @@ def samples(path: Path) -> Array:
         array = reader(data, path)
     if array.size == 0:
         raise LabelError(f"The label has no pixels: its shape is {shape_text(array)}.", where=str(path))
-    return array
+    return data, array
 
 
 def stored_size(path: Path) -> tuple[int, int] | None:
@@ -61,16 +77,6 @@ def stored_size(path: Path) -> tuple[int, int] | None:
                 with open_as_named(file, path) as image:
                     return image.height, image.width
     return None
-
-
-def png_text(path: Path, key: str) -> str | None:
-    """A text in the metadata of a PNG file that `samples` has read; None if there is none.
-
-    Raises:
-        LabelError: the text is compressed or not UTF-8.
-    """
-    with _faults(path), open_regular(path) as file:
-        return png.text_of(file, key)
 
 
 def _check_start(data: bytes, path: Path) -> None:
