@@ -1,7 +1,7 @@
 """Defines the errors a user can see: each says what, where, the next step, and what was left unchanged."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,7 +89,27 @@ class ImageError(LabelgridError):
 
 
 class LabelError(LabelgridError):
-    """A label file cannot be used."""
+    """A label file cannot be used.
+
+    Args:
+        what: as in `LabelgridError`.
+        where: as in `LabelgridError`.
+        next_step: as in `LabelgridError`; names options as a file of tasks does.
+        unchanged: as in `LabelgridError`.
+        declare: the task's options that `next_step` names, with values, for those who say how a task is changed.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        next_step: str = "",
+        unchanged: str = "",
+        declare: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(what, where=where, next_step=next_step, unchanged=unchanged)
+        self.declare = dict(declare or {})
 
 
 class EmptyLabelError(LabelError):

@@ -38,16 +38,16 @@ BAD: dict[str, tuple[str, Any, str]] = {
         "semseg/0000.png",
         WRONG,
         "[0000.jpg, semseg]: It holds indices without a class: 9 (2 pixels): its 4 classes are 0 to 3. "
-        "Fix the label; or add the missing classes, in the order of their indices: "
-        "`labelgrid task FLAT semseg --class NAME`; or declare the numbers that mean 'not labelled': "
-        "`labelgrid task FLAT semseg --set ignore=[9]`.",
+        "Fix the label; or add the missing classes to `classes`, in the order of their indices; or declare the numbers "
+        "that mean 'not labelled': `ignore = [9]`. In this project: `labelgrid task FLAT semseg --class NAME` or "
+        "`labelgrid task FLAT semseg --set 'ignore=[9]'`.",
     ),
     "8-bit depth": (
         "depth/0000.png",
         CLASSES,
         "[0000.jpg, depth]: The depth is 32x64 uint8, and its scale is not declared. "
         "Write a 16-bit PNG of millimetres, or declare the scale of all the task's labels in metres per step, "
-        "such as `labelgrid task FLAT depth --set scale=0.01`.",
+        "such as `scale = 0.01`. In this project: `labelgrid task FLAT depth --set scale=0.01`.",
     ),
     "depth that is nowhere a number": (
         "depth/0000.npy",

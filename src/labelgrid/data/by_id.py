@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.files import read_text
-from labelgrid.labels.codec import CHANGE, LabelArray
+from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, some_valid
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
@@ -134,12 +134,12 @@ def read_classes(path: Path, task: TaskDef, void: Collection[int], first: int = 
 
 @contextmanager
 def as_defined(next_step: str) -> Iterator[None]:
-    """Replace advice to change a task, in errors raised inside, where the data set defines what its files mean."""
+    """Replace advice to declare options, in errors raised inside, where the data set defines what its files mean."""
     try:
         yield
     except LabelError as error:
-        if CHANGE in error.next_step:
-            error.next_step = next_step
+        if error.declare:
+            error.next_step, error.declare = next_step, {}
         raise
 
 
@@ -153,6 +153,42 @@ def check_order(task: str, given: Sequence[str], own: Sequence[str]) -> None:
         raise RecipeError(
             f"The task '{task}' has the classes of the data set in another order.",
             next_step=f"The order of their numbers is: {', '.join(own)}.",
+        )
+
+
+def check_classes(task: str, given: Sequence[str], own: Sequence[str], name: str) -> None:
+    """Refuse another number of classes than the data set's, and those that `check_order` refuses.
+
+    Args:
+        task: the task's name.
+        given: its classes.
+        own: those of the data set, in the order of their numbers.
+        name: the data set's.
+
+    Raises:
+        RecipeError: the classes are others.
+    """
+    if len(given) != len(own):
+        raise RecipeError(
+            f"{name} has {len(own)} classes; the task '{task}' has {len(given)}.",
+            next_step="Declare all of them, and merge those that are one class for you.",
+        )
+    check_order(task, given, own)
+
+
+def check_listed(path: Path, listed_ids: Sequence[str], existing: Collection[str]) -> None:
+    """Refuse a split's list that names images which do not exist.
+
+    Raises:
+        ImageError: it does.
+    """
+    missing = [name for name in listed_ids if name not in existing]
+    if missing:
+        images = counted(len(missing), "image of the split does", "images of the split do")
+        raise ImageError(
+            f"{images} not exist, the first is '{missing[0]}'.",
+            where=str(path),
+            next_step="Get the images, or take them out of the list.",
         )
 
 
@@ -171,14 +207,7 @@ def read_splits(folder: Path, names: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _split(path: Path, names: Mapping[str, str]) -> list[str]:
     ids = _ids(path)
-    missing = [name for name in ids if name not in names]
-    if missing:
-        images = counted(len(missing), "image of the split does", "images of the split do")
-        raise ImageError(
-            f"{images} not exist, the first is '{missing[0]}'.",
-            where=str(path),
-            next_step="Get the images, or take them out of the list.",
-        )
+    check_listed(path, ids, names)
     if not ids:
         raise ImageError("The list names no images.", where=str(path), next_step="Write one ID a line, or remove it.")
     twice = [name for name, count in Counter(ids).items() if count > 1]

@@ -1,6 +1,7 @@
 """Reads Cityscapes as published (Cordts et al. 2016): 19 classes and disparity, at 1024x2048."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import check_order, lacking
+from labelgrid.data.by_id import check_classes, lacking
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
@@ -40,6 +41,8 @@ TASKS: Mapping[str, Mapping[str, Any]] = {"semseg": {"classes": list(CLASSES)}, 
 #: The number of labels' numbers; a plate, -1, is stored as 255.
 NUMBERS = 34
 PLATE = 255
+#: The last of trainIds, which number the classes from 0; and how many maps are read to find them.
+LAST_TRAIN_ID, LOOKED_AT = 18, 20
 
 
 @dataclass(frozen=True)
@@ -126,16 +129,28 @@ def check(root: Path | str) -> list[str]:
     faults = []
     for kind, (folder, _) in LABELS.items():
         faults += lacking(source.names, folder, partial(label_file, source.root, kind))
-    return faults
+    return faults + _train_ids(source)
+
+
+def _train_ids(source: Cityscapes) -> list[str]:
+    """One sentence if class maps are more likely trainIds: their numbers are low, and most pixels have no class."""
+    found = [path for name in source.names if (path := label_file(source.root, "semseg", name))]
+    total = np.zeros(256, np.int64)
+    for path in found[:: max(1, len(found) // LOOKED_AT)]:
+        with suppress(LabelError):  # each damaged file is a fault of its own, for those who read all labels
+            pixels = np.bincount(np.minimum(samples(path), PLATE).ravel(), minlength=256)
+            total += pixels if pixels[list(CLASSES.values())].any() else 0  # maps of the test split have no class
+    total[PLATE] = 0
+    if total[LAST_TRAIN_ID + 1 :].any() or 2 * total[list(CLASSES.values())].sum() >= total.sum():
+        return []
+    return [
+        f"Most pixels of the class maps in gtFine have no class, and no number is above {LAST_TRAIN_ID}: they seem to "
+        "hold trainIds. Get gtFine_trainvaltest.zip, with labelIds."
+    ]
 
 
 def _classes(path: Path, task: TaskDef) -> LabelArray:
-    if len(task.options.classes) != len(CLASSES):
-        raise RecipeError(
-            f"Cityscapes has {len(CLASSES)} classes; the task '{task.name}' has {len(task.options.classes)}.",
-            next_step="Declare all of them, and merge those that are one class for you.",
-        )
-    check_order(task.name, task.options.classes, list(CLASSES))
+    check_classes(task.name, task.options.classes, list(CLASSES), "Cityscapes")
     stored = one_channel(samples(path), path, "A class map")
     if stored.dtype != np.uint8 or ((stored >= NUMBERS) & (stored != PLATE)).any():
         raise LabelError(

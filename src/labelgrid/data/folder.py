@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.config import read_toml
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.data.by_id import check_listed
+from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images, read_list
 from labelgrid.labels.naming import shortened, stem, whole_names
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import counted
 
 ORIGIN = "your own images and labels, or `labelgrid scenes`"
 LAYOUT = """\
@@ -75,13 +75,7 @@ class FolderDataset:
         splits = {path.stem: read_list(path) for path in sorted((self.root / "splits").glob("*.txt"))}
         existing = set(self.names)
         for split, image_ids in splits.items():
-            missing = [image_id for image_id in image_ids if image_id not in existing]
-            if missing:
-                images = counted(len(missing), "image of the split does", "images of the split do")
-                raise ImageError(
-                    f"{images} not exist, the first is '{missing[0]}'.",
-                    where=str(self.split_file(split)),
-                )
+            check_listed(self.split_file(split), image_ids, existing)
         return splits
 
     def split_file(self, split: str) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import as_defined, lacking, read_classes
+from labelgrid.data.by_id import as_defined, check_classes, lacking, read_classes
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import depth, normals
@@ -77,7 +77,8 @@ class MtanArrays:
         that it does not have.
 
         Raises:
-            LabelError: the file is damaged, or does not follow the layout.
+            LabelError: the file is damaged, or does not follow the layout. RecipeError: the task has another number of
+                classes than NYUv2, or the data set's classes in another order.
         """
         path = self.label_file(image_id, task)
         return _READERS[task.kind](self, path, task) if path else None
@@ -154,7 +155,10 @@ def _range(stored: NDArray[Any]) -> str:
     return f"{shape_text(stored)}, from {stored.min():.4g} to {stored.max():.4g}"
 
 
-def _classes(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+def _classes(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    own = source.tasks()["semseg"]["classes"]
+    if source.one_labelling or len(task.options.classes) == len(own):
+        check_classes(task.name, task.options.classes, own, "The layout")
     return read_classes(path, task, void=(-1,))
 
 

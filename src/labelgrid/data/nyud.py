@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.data.by_id import ImagesById, as_defined, names_by_id, read_classes
+from labelgrid.data.by_id import ImagesById, as_defined, check_order, names_by_id, read_classes
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, depth, normals
@@ -97,6 +97,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 
 def _segmentation(path: Path, task: TaskDef) -> LabelArray:
+    check_order(task.name, task.options.classes, TASKS["semseg"]["classes"])
     return read_classes(path, task, void=(0, 255), first=1)
 
 

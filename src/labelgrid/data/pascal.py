@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import ImagesById, check_order, ids_of_splits, names_by_id, read_classes
+from labelgrid.data.by_id import ImagesById, check_classes, ids_of_splits, names_by_id, read_classes
 from labelgrid.data.matlab import variable
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
@@ -265,5 +265,5 @@ def _labels_of(task: TaskDef) -> str:
             f"PASCAL_MT has 21 classes of objects and 7 of parts of people; the task '{task.name}' has {len(names)}."
         )
     kind = _OF_CLASSES[len(names)]
-    check_order(task.name, names, TASKS[kind]["classes"])
+    check_classes(task.name, names, TASKS[kind]["classes"], "PASCAL_MT")
     return kind

@@ -14,10 +14,6 @@ from labelgrid.config import parse
 from labelgrid.errors import LabelError
 from labelgrid.files import digest
 
-#: The command that changes a task, of which an import fills in DIR and TASK; with the options to declare a value and
-#: to add a class.
-CHANGE = "labelgrid task DIR TASK"
-DECLARE, ADD_CLASS = f"{CHANGE} --set", f"{CHANGE} --class"
 #: What to do about a label file that changed in the project.
 RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
 O_contra = TypeVar("O_contra", contravariant=True)

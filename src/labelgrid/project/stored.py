@@ -1,11 +1,12 @@
 """Reads the labels of a project from its folder, and finds those that do not fit what their tasks declare."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from labelgrid.errors import LabelError, LabelgridError, ProjectError, command
+from labelgrid.errors import LabelError, ProjectError, command
 from labelgrid.files import digest
-from labelgrid.labels.codec import CHANGE, LabelArray, check_digest
+from labelgrid.labels.codec import LabelArray, check_digest
 from labelgrid.labels.grid import ImageRow
 from labelgrid.labels.store import CellRow
 from labelgrid.progress import Progress
@@ -85,9 +86,17 @@ def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: P
 
 @contextmanager
 def named_task(project: ProjectFolder, task: str) -> Iterator[None]:
-    """Fill the project and the task into hints of errors raised inside that name the command which changes a task."""
+    """Name the commands that declare a task's options, in errors raised inside that advise to declare them."""
     try:
         yield
-    except LabelgridError as error:
-        error.next_step = error.next_step.replace(CHANGE, command("task", project.folder, task))
+    except LabelError as error:
+        if error.declare:
+            change = ("task", project.folder, task)
+            commands = [command(*change, *_flag(key, value)) for key, value in error.declare.items()]
+            error.next_step += f" In this project: {' or '.join(f'`{words}`' for words in commands)}."
         raise
+
+
+def _flag(key: str, value: object) -> tuple[str, str]:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return ("--class", text) if key == "classes" else ("--set", f"{key}={text}")

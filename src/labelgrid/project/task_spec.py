@@ -11,15 +11,13 @@ from typing import Any
 
 from labelgrid import plugins
 from labelgrid.config import read_toml
-from labelgrid.errors import LabelgridError, PluginError, ProjectError
+from labelgrid.errors import LabelError, PluginError, ProjectError
 from labelgrid.files import read_text
-from labelgrid.labels.codec import ADD_CLASS, DECLARE, codec, current_names
+from labelgrid.labels.codec import codec, current_names
 from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, spec_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
-#: Advice to declare an option of a project's task: the option and its value.
-DECLARED = re.compile(f"`{DECLARE} '?(\\w+)=([^'`]*)'?`")
 
 
 def task_row(words: str, folder: Path = Path()) -> TaskRow:
@@ -103,14 +101,12 @@ def assignments(words: Sequence[str], option: str) -> dict[str, Any]:
 
 @contextmanager
 def in_file_of_tasks() -> Iterator[None]:
-    """Turn advice to change a project's task, in errors raised inside, into the line in a file of tasks."""
+    """Say in errors raised inside where options are declared: in the file of tasks."""
     try:
         yield
-    except LabelgridError as error:
-        advice = DECLARED.sub(lambda found: f"`{found[1]} = {json.dumps(_value(found[2]))}`", error.next_step)
-        advice = advice.replace(f"`{ADD_CLASS} NAME`", "`classes`")
-        if advice != error.next_step:
-            error.next_step = f"{advice} Such keys are in the task's table of the file that --tasks names."
+    except LabelError as error:
+        if error.declare:
+            error.next_step += " Such keys are in the task's table of the file that --tasks names."
         raise
 
 

@@ -56,6 +56,27 @@ def test_classes_are_the_nineteen(tmp_path: Path) -> None:
     assert merged is not None and merged.value[label.valid][:, 0].tolist() == [0, 13, 13]
 
 
+@pytest.mark.parametrize(
+    ("numbers", "found"),
+    [([0, 2, 8, 255], 1), ([0, 10, 11, 255], 1), ([7, 13, 18, 255], 0), ([0, 0, 0, 26], 0), ([0, 3, 3, 0], 0)],
+)
+def test_class_maps_of_train_ids_are_a_fault_of_the_layout(tmp_path: Path, numbers: list[int], found: int) -> None:
+    make(tmp_path, np.array([numbers], np.uint8))
+    faults = [fault for fault in cityscapes.check(tmp_path) if "trainIds" in fault]
+    assert len(faults) == found
+    if found:
+        assert faults[0].endswith("they seem to hold trainIds. Get gtFine_trainvaltest.zip, with labelIds.")
+
+
+def test_a_damaged_class_map_does_not_hide_the_others(tmp_path: Path) -> None:
+    make(tmp_path, np.array([[0, 2, 7]], np.uint8))
+    (tmp_path / "gtFine/val/ulm").mkdir(parents=True)
+    save(tmp_path, "leftImg8bit/val/ulm/ulm_000001_000019_leftImg8bit.png", np.zeros((2, 3, 3), np.uint8))
+    save(tmp_path, "gtFine/val/ulm/ulm_000001_000019_gtFine_labelIds.png", np.full((2, 3), 400, np.uint16))
+    (tmp_path / "gtFine/val/ulm/ulm_000000_000019_gtFine_labelIds.png").write_bytes(b"no picture")
+    assert any("trainIds" in fault for fault in cityscapes.check(tmp_path))
+
+
 def test_disparity_is_in_pixels(tmp_path: Path) -> None:
     label = make(tmp_path).label(NAME, TASKS["depth"])
     assert label is not None and label.valid.tolist() == [[False, False, True], [True, True, True]]

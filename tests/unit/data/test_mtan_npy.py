@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelgrid.data import mtan_npy
-from labelgrid.errors import ImageError, LabelError
+from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.grid import TaskRow
 from labelgrid.tasks.task import TaskDef
 
@@ -97,6 +97,16 @@ def test_cityscapes_has_labels_of_each_number_of_classes_and_inverse_depth(tmp_p
         source.label("train/0", DEPTH)
     with pytest.raises(LabelError, match="holds depth in metres"):
         nyuv2(tmp_path / "other").label("train/3", INVERSE)
+
+
+def test_classes_of_another_number_or_order_are_refused(tmp_path: Path) -> None:
+    source = nyuv2(tmp_path)
+    with pytest.raises(RecipeError, match=r"The layout has 13 classes; the task 'semseg' has 7\.\n  Declare all"):
+        source.label("train/3", SEVEN)
+    own = mtan_npy.NYUV2["semseg"]["classes"]
+    turned = TaskDef.of(TaskRow("semseg", "semseg", 1.0, {"classes": own[::-1]}))
+    with pytest.raises(RecipeError, match=r"in another order.\n.*bed, books"):
+        source.label("train/3", turned)
 
 
 def test_merged_classes_are_one(tmp_path: Path) -> None:

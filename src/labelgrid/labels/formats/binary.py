@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import DECLARE, Form, LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, save_png, shape_text
 from labelgrid.labels.formats.files import stored_size as stored_size
 from labelgrid.words import counted, listed
@@ -48,7 +48,8 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             "The largest value of this binary map is 1, where 'yes' is 255.",
             where=str(path),
-            next_step=f"If 1 means 'yes', declare it: `{DECLARE} one_is_positive=true`.",
+            next_step="If 1 means 'yes', declare it: `one_is_positive = true`.",
+            declare={"one_is_positive": True},
         )
     found = listed(values[wrong].tolist(), 5)
     pixels = counted(int(counts[wrong].sum()), "pixel")

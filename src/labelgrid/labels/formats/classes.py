@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import ADD_CLASS, DECLARE, Form, LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import one_channel, samples_and_text, save_png, some_valid
 from labelgrid.labels.formats.files import stored_size as stored_size
 from labelgrid.words import counted, listed
@@ -87,12 +87,13 @@ def read(path: Path, options: Options) -> LabelArray:
         valid &= index != number
     wrong = valid & (index >= len(options.classes))
     if wrong.any():
+        largest = int(index[wrong].max())
         raise LabelError(
             f"{_unnamed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
             where=str(path),
-            next_step="Fix the label; or add the missing classes, in the order of their indices: "
-            f"`{ADD_CLASS} NAME`; or declare the numbers that mean 'not labelled': "
-            f"`{DECLARE} ignore=[{int(index[wrong].max())}]`.",
+            next_step="Fix the label; or add the missing classes to `classes`, in the order of their indices; or "
+            f"declare the numbers that mean 'not labelled': `ignore = [{largest}]`.",
+            declare={"classes": "NAME", "ignore": [largest]},
         )
     merged = options.index[np.where(valid, index, 0)] if options.merge else index.astype(np.int64)
     annotated = None if text is None else _annotated(text, path, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import DECLARE, Form, LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import (
     one_channel,
     samples,
@@ -59,7 +59,8 @@ def read(path: Path, options: Options) -> LabelArray:
             f"The depth is {shape_text(stored)}, and its scale is not declared.",
             where=str(path),
             next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's labels in metres per "
-            f"step, such as `{DECLARE} scale=0.01`.",
+            "step, such as `scale = 0.01`.",
+            declare={"scale": 0.01},
         )
     with np.errstate(over="ignore", invalid="ignore"):
         value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
@@ -70,8 +71,9 @@ def read(path: Path, options: Options) -> LabelArray:
         raise LabelError(
             f"The largest value is {largest:.6g}, above the declared maximum of {options.maximum:.6g}.",
             where=str(path),
-            next_step=f"Check the scale (metres or millimetres?), or declare a larger maximum: "
-            f"`{DECLARE} maximum={largest:.6g}`.",
+            next_step="Check the scale (metres or millimetres?), or declare a larger maximum: "
+            f"`maximum = {largest:.6g}`.",
+            declare={"maximum": float(f"{largest:.6g}")},
         )
     return LabelArray(np.where(valid, value, np.float32(0))[..., None], valid)
 

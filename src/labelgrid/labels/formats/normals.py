@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import DECLARE, Form, LabelArray
+from labelgrid.labels.codec import Form, LabelArray
 from labelgrid.labels.formats.files import (
     samples,
     save_array,
@@ -34,6 +34,8 @@ LENGTH_TOLERANCE = 0.05
 SHARE_OFF = 0.01
 #: If more vectors than this share point away from the camera, the declared axes are taken to be wrong.
 SHARE_AWAY = 0.9
+#: OpenCV's axes, the most likely ones of files that need others.
+AWAY = "x right, y down, z away from the camera"
 #: Rows that are encoded at a time.
 BAND = 64
 
@@ -147,8 +149,8 @@ def _check_facing(z: NDArray[np.float32], valid: NDArray[np.bool_], axes: str, p
         raise LabelError(
             f"{away:.0%} of the normals point away from the camera if the axes are '{axes}'.",
             where=str(path),
-            next_step="Declare the axes the file was written in, such as "
-            f"`{DECLARE} 'axes=x right, y down, z away from the camera'`.",
+            next_step=f'Declare the axes the file was written in, such as `axes = "{AWAY}"`.',
+            declare={"axes": AWAY},
         )
 
 
