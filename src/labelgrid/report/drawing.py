@@ -11,6 +11,8 @@ T = TypeVar("T")
 #: Okabe & Ito's palette, distinguishable with any colour vision; without its yellow, which is too faint on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 INK, RULE = "#333333", "#dddddd"
+#: What a title adds to a drawing's height, in inches.
+TITLE_HEIGHT = 0.22
 
 # Text stays text, names are not parsed as formulas, and equal drawings give equal files.
 STYLE = {"svg.fonttype": "none", "svg.hashsalt": "labelgrid", "text.parse_math": False, "font.size": 10}
@@ -52,9 +54,11 @@ def row_major(entries: Sequence[T], columns: int) -> list[T]:
 def drawing_bytes(drawing: Drawing, kind: Literal["svg", "png"], title: bool = False) -> bytes:
     """A drawing as the bytes of a file; `title` adds its title for use outside a page."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=drawing.size, layout="constrained")
+        width, height = drawing.size
+        titled = bool(title and drawing.title)
+        figure = Figure(figsize=(width, height + TITLE_HEIGHT * titled), layout="constrained")
         drawing.draw(figure)
-        if title and drawing.title:
+        if titled:
             _put_title(figure, drawing.title)
         file = io.BytesIO()
         if kind == "svg":

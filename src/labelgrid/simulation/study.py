@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -207,7 +208,11 @@ class Study:
     def rows(self, arm: str = "") -> list[TaskRow]:
         """The tasks of an arm, or of the study, as ledger rows."""
         names = self.arm(arm).tasks or self.used_tasks
-        return task_rows_of({name: values for name, values in self.tasks.items() if name in names}, Path())
+        return [row for row in self._rows if row.name in names]
+
+    @cached_property
+    def _rows(self) -> list[TaskRow]:
+        return task_rows_of(self.used_tasks, Path())
 
 
 def read_json(path: Path) -> dict[str, Any]:
