@@ -2,6 +2,8 @@
 
 The step is the bare loop of `training_step`. Two ratios: what reading and transforms take of the epoch without workers,
 and how long images and labels take to decode, against reading them from the memory-mapped cache (`[train] cache`).
+
+On a CPU the seconds are of processor time; on a GPU (`--device cuda`) of wall time, each part waiting for the GPU.
 """
 
 import argparse
@@ -13,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+import torch
 from _made import make_files, network_of, recipe, task_definitions
 from _measure import check_limit, machine
 from training_step import Bare
@@ -30,18 +33,25 @@ READING = ("decode images", "decode labels", "transform", "collate")
 BAR = 3.0
 
 
-class Profile:
-    """Processor seconds by part of an epoch."""
+def gpu_clock() -> float:
+    """Wall time, once the GPU has done its work."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
-    def __init__(self) -> None:
+
+class Profile:
+    """Seconds by part of an epoch."""
+
+    def __init__(self, device: str) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self.clock = time.process_time if device == "cpu" else gpu_clock
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Add what the block takes to a part."""
-        start = time.process_time()
+        start = self.clock()
         yield
-        self.seconds[name] += time.process_time() - start
+        self.seconds[name] += self.clock() - start
 
 
 def read(source: Source, image_ids: list[str], epoch: int, profile: Profile) -> Batch:
@@ -74,11 +84,14 @@ def step(bare: Bare, batch: Batch, profile: Profile) -> None:
         bare.optimiser.step()
 
 
-def epoch(source: Source, bare: Bare, number: int) -> Profile:
+def epoch(source: Source, bare: Bare, number: int, device: str) -> Profile:
     """The profile of one epoch over all images."""
-    profile, names, size = Profile(), list(source.images()), recipe().train.batch
+    profile, names, size = Profile(device), list(source.images()), recipe().train.batch
     for start in range(0, len(names) - size + 1, size):
-        step(bare, read(source, names[start : start + size], number, profile), profile)
+        batch = read(source, names[start : start + size], number, profile)
+        with profile.part("to the device"):
+            batch = batch.to(device)
+        step(bare, batch, profile)
     return profile
 
 
@@ -96,17 +109,19 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, nargs=2, default=(480, 640), help="height and width of the files")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--network", default="", help="instead of PAD-Net")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args(words)
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
         source = make_files(Path(folder), options.images, tuple(options.size), every=1)
         found = recipe(options.network).train
-        network = network_of(build_all(task_definitions()), name=options.network).train()
+        network = network_of(build_all(task_definitions()), name=options.network).to(options.device).train()
         bare = Bare(network, found.learning_rate, found.weight_decay, found.known)
         with cached(source, task_definitions(), source.images(), 2**34, Path(folder), Silent()) as quickly:
-            epoch(quickly, bare, 0)  # to warm up
+            epoch(quickly, bare, 0, options.device)  # to warm up
             sides = [
-                [epoch(one, bare, number) for one in (source, quickly)] for number in range(1, options.repeats + 1)
+                [epoch(one, bare, number, options.device) for one in (source, quickly)]
+                for number in range(1, options.repeats + 1)
             ]
     print("from files:")
     plain = show_shares([first for first, _ in sides])

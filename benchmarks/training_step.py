@@ -55,7 +55,8 @@ class Bare:
 
     def fed_in(self, targets: Mapping[str, Target]) -> dict[str, Target]:
         """A random share of the labels."""
-        keep = torch.rand(len(next(iter(targets.values())).valid), len(targets)) < self.known
+        device = next(self.network.parameters()).device
+        keep = (torch.rand(len(next(iter(targets.values())).valid), len(targets)) < self.known).to(device)
         return {n: Target(t.value, t.valid & keep[:, i, None, None, None]) for i, (n, t) in enumerate(targets.items())}
 
     def loss(self, raws: Mapping[str, Tensor], targets: Mapping[str, Target]) -> Tensor:

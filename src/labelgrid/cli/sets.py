@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted, listed
 
 if TYPE_CHECKING:
+    from labelgrid.data.dataset import Dataset
     from labelgrid.project.dataset_check import Contents
 
 Layout = Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")]
@@ -62,12 +63,11 @@ def sheet(
 
     Example: [bold]labelgrid sheet rooms --out sheet.png[/]
     """
-    from labelgrid import plugins
     from labelgrid.project.dataset_check import tasks_of
     from labelgrid.scenes.sheet import contact_sheet
 
     _refuse_inside(out, root)
-    source = plugins.create("data", format, root)
+    source = _source(format, root)
     image_ids = source.images()
     chosen = _spread(image_ids, count)
     contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
@@ -90,14 +90,13 @@ def check(
     """
     from dataclasses import asdict
 
-    from labelgrid import plugins
     from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
     from labelgrid.scenes.sheet import check_out, contact_sheet
 
     if out:
         _refuse_inside(out, root)
         check_out(out)
-    source = plugins.create("data", name, root)
+    source = _source(name, root)
     definitions = tasks_of(source, root, tasks)
     chosen = _spread(source.images(), count or len(source.images()))
     with screen.Bar() as bar:
@@ -129,13 +128,12 @@ def evaluate(
 
     Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
     """
-    from labelgrid import plugins
     from labelgrid.errors import UsageError
     from labelgrid.project.dataset_check import tasks_of
     from labelgrid.project.task_spec import in_file_of_tasks
     from labelgrid.rounds.evaluate_files import evaluate_files
 
-    source = plugins.create("data", name, root)
+    source = _source(name, root)
     splits = source.splits() if split else {}
     if split and split not in splits:
         raise UsageError(
@@ -174,6 +172,18 @@ def register(app: typer.Typer) -> None:
     data.command()(evaluate)
     data.command()(layout)
     app.add_typer(data, name="data")
+
+
+def _source(name: str, root: Path) -> "Dataset":
+    """The data set below a root; if it has no images, the error names the command that prints its layout."""
+    from labelgrid import plugins
+    from labelgrid.errors import ImageError
+
+    try:
+        return cast("Dataset", plugins.create("data", name, root))
+    except ImageError as error:
+        error.next_step = f"{error.next_step} `{command('data', 'layout', name)}` prints the layout.".lstrip()
+        raise
 
 
 def _refuse_inside(out: Path, root: Path) -> None:

@@ -20,6 +20,8 @@ from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
 
 T = TypeVar("T")
+#: What to do about a task with another number of classes than its data set.
+ALL_CLASSES = "Name all classes of the data set, in their order; `merge` joins those that are one class for you."
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,20 @@ def _ids(path: Path) -> list[str]:
         raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
 
 
-def read_classes(path: Path, task: TaskDef, void: Collection[int], first: int = 0) -> LabelArray:
+def read_classes(
+    path: Path,
+    task: TaskDef,
+    void: Collection[int],
+    next_step: str = "Correct the file or get it again.",
+    first: int = 0,
+) -> LabelArray:
     """Read a file of class numbers, whose meaning the data set defines.
 
     Args:
         path: the file.
         task: has the classes, in the order of their numbers.
         void: the numbers that are not labelled.
+        next_step: what to do about other numbers.
         first: the number of the first class.
 
     Raises:
@@ -126,7 +135,7 @@ def read_classes(path: Path, task: TaskDef, void: Collection[int], first: int = 
             f"The label holds the class numbers {listed([f'{number:g}' for number in wrong], 5)}; the task "
             f"'{task.name}' has {len(index)} classes, {first} to {first + len(index) - 1}; {unlabelled}.",
             where=str(path),
-            next_step="Correct the file or get it again; if it is right, name all its classes in the task's `classes`.",
+            next_step=next_step,
         )
     some_valid(valid, path, unlabelled)
     return LabelArray(index[np.where(valid, stored - first, 0).astype(np.int64)][..., None], valid)
@@ -171,7 +180,7 @@ def check_classes(task: str, given: Sequence[str], own: Sequence[str], name: str
     if len(given) != len(own):
         raise RecipeError(
             f"{name} has {len(own)} classes; the task '{task}' has {len(given)}.",
-            next_step="Declare all of them, and merge those that are one class for you.",
+            next_step=ALL_CLASSES,
         )
     check_order(task, given, own)
 

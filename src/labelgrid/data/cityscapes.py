@@ -17,6 +17,7 @@ from labelgrid.labels.formats.files import one_channel, samples, shape_text, som
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
+from labelgrid.words import listed
 
 ORIGIN = (
     "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, "
@@ -38,6 +39,8 @@ CLASSES = {
 }  # fmt: skip
 #: The tasks, as in a file of tasks.
 TASKS: Mapping[str, Mapping[str, Any]] = {"semseg": {"classes": list(CLASSES)}, "depth": {"disparity": True}}
+#: What to do about a file that is not as published.
+AGAIN = "Get the file again."
 #: The number of labels' numbers; a plate, -1, is stored as 255.
 NUMBERS = 34
 PLATE = 255
@@ -152,11 +155,13 @@ def _train_ids(source: Cityscapes) -> list[str]:
 def _classes(path: Path, task: TaskDef) -> LabelArray:
     check_classes(task.name, task.options.classes, list(CLASSES), "Cityscapes")
     stored = one_channel(samples(path), path, "A class map")
-    if stored.dtype != np.uint8 or ((stored >= NUMBERS) & (stored != PLATE)).any():
+    wrong = np.unique(stored[(stored >= NUMBERS) & (stored != PLATE)])
+    if stored.dtype != np.uint8 or wrong.size:
+        found = f", with {listed(wrong.tolist(), 5)}" if wrong.size else ""
         raise LabelError(
-            f"A class map holds 8-bit numbers up to {NUMBERS - 1}; this one is {shape_text(stored)}, up to "
-            f"{stored.max()}.",
+            f"A class map holds 8-bit numbers, 0 to {NUMBERS - 1} and {PLATE}; this is {shape_text(stored)}{found}.",
             where=str(path),
+            next_step=AGAIN,
         )
     index = np.full(256, -1)
     index[list(CLASSES.values())] = task.options.index
@@ -167,10 +172,14 @@ def _classes(path: Path, task: TaskDef) -> LabelArray:
 
 def _disparity(path: Path, task: TaskDef) -> LabelArray:
     if not task.options.disparity:
-        raise RecipeError(f"Cityscapes holds disparity; declare the task '{task.name}' with `disparity=true`.")
+        raise RecipeError(
+            f"Cityscapes holds disparity, and the task '{task.name}' is depth.", next_step="Declare `disparity = true`."
+        )
     stored = one_channel(samples(path), path, "A disparity map")
     if stored.dtype != np.uint16:
-        raise LabelError(f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.", where=str(path))
+        raise LabelError(
+            f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.", where=str(path), next_step=AGAIN
+        )
     valid = stored > 1  # 1 is a disparity of 0: no distance
     some_valid(valid, path, "0 and 1 are not")
     value = np.where(valid, (stored.astype(np.float32) - 1) / 256, np.float32(0))

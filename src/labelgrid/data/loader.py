@@ -176,7 +176,7 @@ def _check_sizes(image_id: str, size: tuple[int, ...], labels: Mapping[str, Labe
             raise LabelError(
                 f"The {task} label is {label_size}, its image {image_size}.",
                 where=image_id,
-                next_step="Export the label at its image's size and import it again.",
+                next_step="Replace the one that was resized, cropped or turned.",
             )
 
 

@@ -67,7 +67,11 @@ class MtanArrays:
         except LabelError as error:
             raise ImageError(error.what, where=str(path), next_step=error.next_step) from error
         if stored.ndim != 3 or stored.shape[2] != 3 or not ((stored >= 0) & (stored <= 1)).all():
-            raise ImageError(f"An image is RGB [h, w, 3] from 0 to 1; this one is {_range(stored)}.", where=str(path))
+            raise ImageError(
+                f"An image is RGB [h, w, 3] from 0 to 1; this one is {_range(stored)}.",
+                where=str(path),
+                next_step="Write the channels last, and divide 8-bit numbers by 255.",
+            )
         return np.rint(stored * 255).astype(np.uint8)
 
     def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
@@ -167,8 +171,9 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
         raise LabelError(
             f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity."
             if source.one_labelling
-            else f"Cityscapes' layout holds inverse depth; declare the task '{task.name}' with `disparity=true`.",
+            else f"Cityscapes' layout holds inverse depth; the task '{task.name}' is depth.",
             where=str(path),
+            next_step=f"Declare `disparity = {str(not source.one_labelling).lower()}`.",
         )
     with as_defined("Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."):
         return depth.read(path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum))

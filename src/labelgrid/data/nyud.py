@@ -25,6 +25,8 @@ gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
 
 #: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
+#: What to do about a class number that the task does not have.
+OTHER_CLASSES = "Correct the file or get it again; if it is right, name all its classes in the task's `classes`."
 FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
 #: The tasks, as in a file of tasks.
 TASKS: Mapping[str, Mapping[str, Any]] = {
@@ -84,11 +86,15 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    return source.layout_faults({folder: partial(_file, source.root / folder) for folder in FOLDERS.values()})
+    return source.layout_faults({folder: partial(_files, source.root / folder) for folder in FOLDERS.values()})
+
+
+def _files(folder: Path, name: str) -> list[Path]:
+    return [path for extension in (".png", ".npy") if (path := folder / f"{name}{extension}").is_file()]
 
 
 def _file(folder: Path, name: str) -> Path | None:
-    paths = [path for extension in (".png", ".npy") if (path := folder / f"{name}{extension}").is_file()]
+    paths = _files(folder, name)
     if len(paths) > 1:
         raise LabelError(
             f"Both '{paths[0].name}' and '{paths[1].name}' exist.", where=str(folder), next_step="Remove one of them."
@@ -98,12 +104,16 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _segmentation(path: Path, task: TaskDef) -> LabelArray:
     check_order(task.name, task.options.classes, TASKS["semseg"]["classes"])
-    return read_classes(path, task, void=(0, 255), first=1)
+    return read_classes(path, task, void=(0, 255), next_step=OTHER_CLASSES, first=1)
 
 
 def _depth(path: Path, task: TaskDef) -> LabelArray:
     if task.options.disparity:
-        raise LabelError(f"NYUD_MT holds depth in metres; the task '{task.name}' is disparity.", where=str(path))
+        raise LabelError(
+            f"NYUD_MT holds depth in metres; the task '{task.name}' is disparity.",
+            where=str(path),
+            next_step="Declare `disparity = false`.",
+        )
     with as_defined("Write metres as .npy of floating-point numbers, or millimetres as a 16-bit PNG."):
         return depth.read(path, depth.Options(maximum=task.options.maximum))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import ImagesById, check_classes, ids_of_splits, names_by_id, read_classes
+from labelgrid.data.by_id import ALL_CLASSES, ImagesById, check_classes, ids_of_splits, names_by_id, read_classes
 from labelgrid.data.matlab import variable
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
@@ -229,6 +229,12 @@ def _saliency(_: Pascal, path: Path, __: TaskDef) -> LabelArray:
             where=str(path),
             next_step="Get the file again.",
         )
+    if stored.max() == 1:
+        raise LabelError(
+            "The largest value of this saliency map is 1, where 255 is salient.",
+            where=str(path),
+            next_step="Save 0 and 255, or get the file again.",
+        )
     return LabelArray((stored > 127).astype(np.float32)[..., None], np.ones(stored.shape, np.bool_))
 
 
@@ -262,7 +268,8 @@ def _labels_of(task: TaskDef) -> str:
         return task.kind
     if len(names) not in _OF_CLASSES:
         raise RecipeError(
-            f"PASCAL_MT has 21 classes of objects and 7 of parts of people; the task '{task.name}' has {len(names)}."
+            f"PASCAL_MT has 21 classes of objects and 7 of parts of people; the task '{task.name}' has {len(names)}.",
+            next_step=ALL_CLASSES,
         )
     kind = _OF_CLASSES[len(names)]
     check_classes(task.name, names, TASKS[kind]["classes"], "PASCAL_MT")

@@ -1,6 +1,7 @@
 """Measures boundary maps by matching predicted boundary pixels with true ones: odsF, oisF and average precision."""
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Self
 
@@ -22,7 +23,7 @@ LEVELS = 64
 
 
 class BoundaryMetric(SumMetric):
-    """odsF, oisF and average precision of boundaries in percent, over evenly spaced thresholds.
+    """odsF, oisF and average precision of boundaries in percent, over all thresholds.
 
     Counts are summed over the set: odsF is the best F of one threshold for all images, oisF that of each image's own
     best threshold. Pixels that are not valid are not predicted. Uses all cores.
@@ -31,7 +32,8 @@ class BoundaryMetric(SumMetric):
         distance: between the pixels of a pair at most, as a share of the image's diagonal; usual are 0.0075 for PASCAL
             and 0.011 for NYUD.
         nms: non-maximum suppression first, as the code of later papers does; the survey's does not.
-        thresholds: their number n; they are 1 / (n + 1) to n / (n + 1), so 99 are 0.01 to 0.99. The time grows with n.
+        thresholds: rising ones between 0 and 1, or their number n: 1 / (n + 1) to n / (n + 1), so 99 are 0.01 to 0.99.
+            The time grows with n.
 
     Source: Martin, Fowlkes and Malik 2004; the survey, whose matcher finds up to a few pairs fewer an image.
 
@@ -46,10 +48,12 @@ class BoundaryMetric(SumMetric):
         50.0
     """
 
-    def __init__(self, distance: float = 0.0075, nms: bool = False, thresholds: int = 99) -> None:
-        super().__init__(4, thresholds + 1)  # the last column: at each image's best threshold
+    def __init__(self, distance: float = 0.0075, nms: bool = False, thresholds: int | Sequence[float] = 99) -> None:
+        if isinstance(thresholds, int):
+            thresholds = (np.arange(1, thresholds + 1) / (thresholds + 1)).tolist()
+        self.thresholds = np.array(thresholds)
+        super().__init__(4, len(self.thresholds) + 1)  # the last column: at each image's best threshold
         self.distance, self.nms = distance, nms
-        self.thresholds = np.arange(1, thresholds + 1) / (thresholds + 1)
         self.open: list[tuple[Tensor, Tensor]] = []  # strips [b, h, w]: predictions, true boundaries
 
     def update(self, prediction: Tensor, target: Target) -> None:
@@ -70,15 +74,16 @@ class BoundaryMetric(SumMetric):
             return
         images, truths = (torch.cat(strips, 1).numpy() for strips in zip(*self.open, strict=True))
         self.open = []
-        parts = np.array_split(self.thresholds, math.ceil(len(self.thresholds) / LEVELS))
-        workers = min(cores(), MEMORY // (LEVELS * images.shape[1] * images.shape[2]))
+        workers = max(1, min(cores(), MEMORY // (LEVELS * images.shape[1] * images.shape[2])))
+        most = math.ceil(len(self.thresholds) / LEVELS)  # more parts than these only if threads would be idle
+        parts = np.array_split(self.thresholds, min(max(most, workers // len(images)), len(self.thresholds)))
 
         def count(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
             number, thresholds = job
             map_ = images[number].astype(np.float64)
             return boundary_counts(map_, [truths[number]], self.distance, self.nms, thresholds)
 
-        with ThreadPoolExecutor(max(workers, 1)) as threads:
+        with ThreadPoolExecutor(workers) as threads:
             jobs = [(number, part) for number in range(len(images)) for part in parts]
             counted = [*threads.map(count, jobs)]
         for number in range(len(images)):
@@ -90,7 +95,8 @@ class BoundaryMetric(SumMetric):
         """Add the other's counts; `end_image` must have been called on both."""
         for metric in (self, other):
             metric._need_ended()
-        if (self.distance, self.nms) != (other.distance, other.nms):
+        same = (self.distance, self.nms) == (other.distance, other.nms)
+        if not (same and np.array_equal(self.thresholds, other.thresholds)):
             raise ValueError("Only metrics with the same options can be merged.")
         super().merge(other)
 

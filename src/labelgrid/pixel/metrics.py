@@ -102,25 +102,27 @@ class SegmentationMetric(SumMetric):
     """
 
     def __init__(self, classes: int, absent: Literal["skip", "zero"] = "skip") -> None:
-        super().__init__(classes, classes)
+        super().__init__(classes, classes + 1)  # the last column: none of the annotated classes was predicted
         self.classes, self.absent = classes, absent
 
     def update(self, prediction: Tensor, target: Target) -> None:
         """Add class probabilities [b, classes, h, w]; the first of equal ones is the prediction.
 
-        If only some classes were annotated in an image, the prediction is the likeliest of these.
+        If only some classes were annotated in an image, the prediction is the likeliest of these. If all of these have
+        probability 0, the true class is missed, and no other one is counted as predicted.
         """
         prediction, target = target.judged(prediction, -1.0)
         self.need_finite(prediction, target)
-        predicted = _at_valid(prediction.argmax(1, keepdim=True), target)
+        likeliest, index = prediction.max(1, keepdim=True)
+        predicted = _at_valid(index.where(likeliest > 0, self.classes), target)
         truth = _at_valid(target.value, target).long()
-        pairs = torch.bincount((truth * self.classes + predicted).flatten(), minlength=self.classes**2)
-        self.add(pairs.view(self.classes, self.classes))
+        pairs = (truth * (self.classes + 1) + predicted).flatten()
+        self.add(torch.bincount(pairs, minlength=self.sums.numel()).view_as(self.sums))
 
     def compute(self) -> dict[str, Result]:
         """`mIoU` and `pixAcc`."""
         hits, total = self.sums.diag(), self.sums.sum()
-        either = self.sums.sum(0) + self.sums.sum(1) - hits
+        either = self.sums[:, :-1].sum(0) + self.sums.sum(1) - hits
         iou = hits / either
         if self.absent == "zero" and total > 0:
             iou = iou.nan_to_num(0.0)

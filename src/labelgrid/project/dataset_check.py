@@ -34,6 +34,7 @@ class LabelFacts:
         pixels, valid: of the label; both 0 of an empty one, which has no valid pixel.
         lowest, highest, total: of the valid values, and their sum.
         counts: valid pixels by class; None of a label without classes.
+        some: whether only some of the classes were annotated in it.
         odd: figures that compare by their ratio and are outside the range of labels of this kind, by name.
     """
 
@@ -43,6 +44,7 @@ class LabelFacts:
     highest: float = -np.inf
     total: float = 0.0
     counts: NDArray[np.int64] | None = None
+    some: bool = False
     odd: Mapping[str, LabelFigure] = field(default_factory=dict)
 
 
@@ -166,7 +168,7 @@ def contents(
         tasks=by_task,
         layout=layout,
         faults=faults,
-        remarks=[text for name in tasks for text in _odd(name, found)],
+        remarks=[text for name in tasks for text in _remarks(name, found)],
     )
 
 
@@ -244,12 +246,14 @@ def _facts(label: LabelArray, task: TaskDef) -> LabelFacts:
         for name, figure in task.figures(label).items()
         if figure.ratio and not figure.range[0] <= figure.value <= figure.range[1]
     }
-    return LabelFacts(label.valid.size, len(values), *_range(values), counts, odd)
+    return LabelFacts(label.valid.size, len(values), *_range(values), counts, label.annotated is not None, odd)
 
 
-def _odd(task: str, found: Sequence[_Seen]) -> Iterator[str]:
-    """A remark on each figure that is unusual in some labels of a task."""
+def _remarks(task: str, found: Sequence[_Seen]) -> Iterator[str]:
+    """A remark on each figure that is unusual in some labels of a task, and on labels of some classes alone."""
     facts = {seen.image_id: seen.labels[task] for seen in found if task in seen.labels}
+    if some := sum(one.some for one in facts.values()):
+        yield f"{task}: in {some:,} of {counted(len(facts), 'label')} only some of the classes were annotated."
     for name in {name: None for one in facts.values() for name in one.odd}:
         odd = {image_id: one.odd[name] for image_id, one in facts.items() if name in one.odd}
         first, figure = next(iter(odd.items()))

@@ -165,6 +165,11 @@ class ImageFiles:
         }
         return {name: count for name, count in counts.items() if count}
 
+    def other_folders(self, tasks: Mapping[str, TaskDef]) -> list[str]:
+        """The names of folders in the folder of labels that are of no task."""
+        folders = self.labels.iterdir() if self.labels else ()
+        return sorted(path.name for path in folders if path.is_dir() and path.name not in tasks)
+
     def _label_file(self, image_id: str, task: TaskDef) -> Path | None:
         return label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
 

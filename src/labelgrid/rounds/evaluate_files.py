@@ -1,19 +1,20 @@
 """Evaluates prediction files from any program against labels, with the metrics by which networks are evaluated."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.by_id import read_classes
+from labelgrid.data.by_id import as_defined, read_classes
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
-from labelgrid.errors import LabelError, ProjectError
+from labelgrid.errors import EmptyLabelError, LabelError, ProjectError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.formats.files import one_channel, samples, shape_text
 from labelgrid.labels.naming import label_name, whole_names
@@ -37,7 +38,7 @@ def evaluate_files(
     A prediction is a label file (for depth `0001.npy` in metres, say), a soft prediction as `predict --soft` writes it,
     or for tasks of one probability, such as edges: grey of 8 or 16 bits, or `.npy` from 0 to 1; for classes also `.npy`
     [h, w] of their numbers, -1 for none. Where a file of depth or normals has no value, depth counts as 0, and normals
-    are off by 90 degrees. Folders that are of no task are named with `Progress.say`.
+    are off by 90 degrees. `Progress.say` names folders that are of no task, and values that seem to have another unit.
 
     Returns:
         `labels`, the number of labels by task, and `metrics` by task and name, as JSON values.
@@ -52,16 +53,19 @@ def evaluate_files(
         progress.say(f"Not measured, as no task has this name: {listed(others)}. {_tasks(definitions)}")
     tasks = build_all({name: definitions[name] for name in files})
     measures, labels = {name: task.metric() for name, task in tasks.items()}, dict.fromkeys(tasks, 0)
+    units = Units()
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
     for name, paths in files.items():
         for image_id, path in paths.items():
             label = nonempty_label(source, image_id, definitions[name])
             if label is not None:
-                _add(measures[name], tasks[name], definitions[name], path, label)
+                _add(measures[name], tasks[name], definitions[name], path, label, units)
                 labels[name] += 1
             progress.advance()
     if not any(labels.values()):
         raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
+    for remark in units.remarks():
+        progress.say(remark)
     return {"labels": labels, "metrics": plain({name: measure.compute() for name, measure in measures.items()})}
 
 
@@ -94,10 +98,13 @@ def _files(
         without = [image_id for image_id, path in paths.items() if path is None]
         missing = [image_id for image_id in without if nonempty_label(source, image_id, task) is not None]
         if missing:
+            others = sorted(path.name for path in (folder / task.name).iterdir())
+            names = listed(_names(missing[0], task, whole), between=" or ")
             raise ProjectError(
-                f"{counted(len(missing), 'label')} of {task.name} have no prediction, the first is of '{missing[0]}'.",
+                f"{counted(len(missing), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
+                f"'{missing[0]}'. Expected {names}; found {listed(others, 3) or 'no file'}.",
                 where=str(folder / task.name),
-                next_step="A mean over other images would not be comparable. Add them; leave out a task by its folder.",
+                next_step="Add them: a mean over other images would not be comparable. Or remove the task's folder.",
             )
     return found
 
@@ -113,16 +120,46 @@ def _tasks(definitions: Mapping[str, TaskDef]) -> str:
 
 def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
     """The file of a prediction, a soft one first; None if there is none."""
+    return next((path for name in _names(image_id, task, whole) if (path := folder / name).is_file()), None)
+
+
+def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
+    """The file names that an image's prediction may have."""
     extensions = dict.fromkeys((EXTENSION, *codec(task.spec.codec).EXTENSIONS, *NUMBERS))
-    names = (label_name(image_id, extension, image_id in whole) for extension in extensions)
-    return next((path for name in names if (path := folder / name).is_file()), None)
+    return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 
-def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: LabelArray) -> None:
+@dataclass
+class Units:
+    """Compares the predictions of tasks with a unit with their labels: median depth with median depth, say."""
+
+    ratios: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    tolerance: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def add(self, definition: TaskDef, predicted: LabelArray, label: LabelArray) -> None:
+        """Add an image's prediction and label."""
+        if not predicted.valid.any():
+            return
+        own, wanted = definition.figures(predicted), definition.figures(label)
+        for name in (name for name in wanted if wanted[name].ratio and name in own):
+            key = (definition.name, name)
+            self.ratios.setdefault(key, []).append(own[name].value / wanted[name].value)
+            self.tolerance[key] = wanted[name].tolerance
+
+    def remarks(self) -> Iterator[str]:
+        """A sentence on each figure whose ratio is not usual."""
+        for (task, name), ratios in self.ratios.items():
+            ratio = float(np.median(ratios))
+            if not 1 / self.tolerance[task, name] <= ratio <= self.tolerance[task, name]:
+                yield f"{task}: {name} of the predictions is {ratio:.3g} times that of the labels. Check the unit."
+
+
+def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: LabelArray, units: Units) -> None:
     """Add one image to a metric, strip by strip."""
     soft = _soft(task, path)
     if soft is None:
-        predicted = _read(definition, path)
+        predicted = _read(task, definition, path, label.size)
+        units.add(definition, predicted, label)
         size, rows_of = predicted.size, partial(_hard, task, predicted)
         gaps = int((label.valid & ~predicted.valid).sum()) if size == label.size and task.probabilities else 0
         if gaps:
@@ -149,11 +186,21 @@ def _hard(task: Task, predicted: LabelArray, rows: slice) -> Tensor:
     return task.as_prediction(target_of(predicted, rows).safe())
 
 
-def _read(definition: TaskDef, path: Path) -> LabelArray:
+def _read(task: Task, definition: TaskDef, path: Path, size: tuple[int, int]) -> LabelArray:
     """Read a prediction that is a label: its file, or class numbers in `.npy`."""
-    if path.suffix == ".npy" and hasattr(definition.options, "index"):
-        return definition.form.upsample(read_classes(path, definition, void=(-1, *definition.options.ignore)))
-    return definition.read(path)
+    try:
+        if not hasattr(definition.options, "index"):
+            return definition.read(path)
+        from_zero = f"Predictions count the classes of '{task.name}' from 0, in their order."
+        if path.suffix == ".npy":
+            void = (-1, *definition.options.ignore)
+            return definition.form.upsample(read_classes(path, definition, void, from_zero))
+        with as_defined(from_zero):
+            return definition.read(path)
+    except EmptyLabelError as error:
+        if task.probabilities:
+            raise LabelError("The prediction has no class at any pixel.", where=str(path)) from error
+        return LabelArray(np.zeros((*size, task.label_channels), np.float32), np.zeros(size, np.bool_))
 
 
 def _soft(task: Task, path: Path) -> Tensor | None:
@@ -166,21 +213,10 @@ def _soft(task: Task, path: Path) -> Tensor | None:
         values = read_soft(path)
     elif task.probabilities is None or (task.channels > 1 and path.suffix != ".npy"):
         return None
-    elif task.channels > 1:
-        values = samples(path)
+    else:
+        values = _grey(task, path) if task.channels == 1 else samples(path)
         if values.ndim == 2:
             return None
-    else:
-        stored = one_channel(samples(path), path, f"A prediction of {task.name}")
-        grey = path.suffix == ".png" and stored.dtype.kind == "u"
-        if grey and stored.max() == 1:
-            certain = np.iinfo(stored.dtype).max
-            raise LabelError(
-                f"The largest value of this probability map is 1, where {certain} is certain.",
-                where=str(path),
-                next_step=f"Save 0 and {certain}, or floats as .npy.",
-            )
-        values = stored[None].astype(np.float32) / np.float32(np.iinfo(stored.dtype).max if grey else 1)
     if values.ndim != 3 or len(values) != task.channels:
         raise LabelError(
             f"A soft prediction of {task.name} is [{task.channels}, h, w]; this one is {shape_text(values)}.",
@@ -189,8 +225,27 @@ def _soft(task: Task, path: Path) -> Tensor | None:
             if task.channels > 1
             else "",
         )
-    if not np.isfinite(values).all() or (task.probabilities is not None and not ((values >= 0) & (values <= 1)).all()):
+    if wrong := int(np.count_nonzero(~np.isfinite(values))):
+        raise LabelError(f"{counted(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path))
+    if task.probabilities and not ((values >= 0) & (values <= 1)).all():
         raise LabelError(
-            f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.", where=str(path)
+            f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.",
+            where=str(path),
+            next_step="Apply the softmax or sigmoid first; divide 8-bit numbers by 255.",
         )
     return torch.from_numpy(values.astype(np.float32))
+
+
+def _grey(task: Task, path: Path) -> NDArray[np.float32]:
+    """The probabilities [1, h, w] in a file of one number a pixel."""
+    stored = one_channel(samples(path), path, f"A prediction of {task.name}")
+    if path.suffix != ".png" or stored.dtype.kind != "u":
+        return stored[None].astype(np.float32)
+    certain = np.iinfo(stored.dtype).max
+    if stored.max() == 1:
+        raise LabelError(
+            f"The largest value of this probability map is 1, where {certain} is certain.",
+            where=str(path),
+            next_step=f"Save 0 and {certain}, or floats as .npy.",
+        )
+    return stored[None].astype(np.float32) / np.float32(certain)

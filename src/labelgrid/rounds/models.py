@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from labelgrid.errors import ModelError, ProjectError, command
+from labelgrid.errors import ModelError, ProjectError, UsageError, command
 from labelgrid.nets.backbones import Encoder
-from labelgrid.nets.network import Network
+from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
 from labelgrid.project.advice import weights_missing, weights_unused
 from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
@@ -224,6 +224,20 @@ def restore(project: ProjectFolder, fit: Fit) -> tuple[RoundContext, TrainedMode
     """
     context = as_fitted(context_of(project), fit)
     return context, restore_model(context, fit)
+
+
+def need_two_stages(context: RoundContext, model: TrainedModel) -> None:
+    """Refuse to feed known labels into a network that ignores them.
+
+    Raises:
+        UsageError: the network has one stage.
+    """
+    if not example_output(model.network).initial:
+        raise UsageError(
+            f"The network '{context.recipe.network.name}' has one stage, so known labels have no effect.",
+            next_step="Predict without known labels, or train a network of two stages, such as pad_net or mti_net.",
+            unchanged="Nothing was written.",
+        )
 
 
 def model_of(project: ProjectFolder) -> Fit:

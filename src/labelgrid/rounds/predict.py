@@ -2,18 +2,18 @@
 
 from pathlib import Path
 
-from labelgrid.errors import LabelError, UsageError
+from labelgrid.errors import LabelError
 from labelgrid.labels.naming import whole_names
-from labelgrid.nets.network import example_output
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import model_of, restore
+from labelgrid.rounds.models import model_of, need_two_stages, restore
 from labelgrid.rounds.outputs import write_label, write_soft_prediction
 from labelgrid.rounds.previews import label_path
 from labelgrid.train.evaluate import predictions
 from labelgrid.train.model import TrainedModel
+from labelgrid.words import listed
 
 
 def predict(
@@ -66,12 +66,7 @@ def _check_known(
     source: ImageFiles, context: RoundContext, model: TrainedModel, folder: Path, progress: Progress
 ) -> None:
     """Say how many known labels are fed in; refuse if that are none, or if they have no effect."""
-    if not example_output(model.network).initial:
-        raise UsageError(
-            f"The network '{context.recipe.network.name}' has one stage, so known labels have no effect.",
-            next_step="Predict without --known, or train a network of two stages, such as pad_net or mti_net.",
-            unchanged="Nothing was written.",
-        )
+    need_two_stages(context, model)
     counts = source.label_counts(context.definitions)
     if not counts:
         raise LabelError(
@@ -80,4 +75,6 @@ def _check_known(
             next_step=f"A label lies at TASK/IMAGE.EXT; the tasks are {', '.join(context.definitions)}.",
             unchanged="Nothing was written.",
         )
+    if others := source.other_folders(context.definitions):
+        progress.say(f"Not fed in, as no task has this name: {listed(others)}.")
     progress.say(f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}.")

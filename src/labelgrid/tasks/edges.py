@@ -6,6 +6,7 @@ The default cost is a placeholder, roughly minutes per label; set your own costs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from labelgrid.config import check_ranges
 from labelgrid.tasks.figures import positive_share
@@ -23,15 +24,20 @@ class Matching:
         distance: between a predicted pixel and its true one at most, as a share of the image's diagonal; 0.0075 is
             usual for PASCAL, 0.011 for NYUD.
         nms: non-maximum suppression first, as the code of later papers does; the survey's does not.
-        thresholds: their number; 99 are 0.01 to 0.99.
+        thresholds: their number; 99 are 0.01 to 0.99. Or rising ones: the code of later papers uses 0.001, 0.01, 0.02
+            to 0.99, 0.999.
     """
 
     distance: float = 0.0075
     nms: bool = False
-    thresholds: int = 99
+    thresholds: int | tuple[float, ...] = 99
 
     def __post_init__(self) -> None:
-        check_ranges(self, distance=(0, 0.1), thresholds=(1, 9999))
+        check_ranges(self, distance=(0, 0.1))
+        if isinstance(self.thresholds, int):
+            check_ranges(self, thresholds=(1, 9999))
+        elif not self.thresholds or any(low >= high for low, high in pairwise((0.0, *self.thresholds, 1.0))):
+            raise ValueError("thresholds must rise, from above 0 to below 1")
 
 
 SPEC = Spec(

@@ -100,3 +100,11 @@ def test_a_remark_is_printed_and_advice_is_on_the_file_of_tasks(tmp_path: Path) 
     words = " ".join(found.err.split())
     assert found.code == 1 and '`axes = "x right, y down, z away from the camera"`' in words
     assert "labelgrid task" not in words and "--tasks names" in words
+
+
+@pytest.mark.parametrize("words", [("check", "pascal"), ("evaluate", "cityscapes")])
+def test_a_root_of_another_layout_is_answered_with_the_command_that_prints_the_layout(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
+    found = typed("data", *words, tmp_path, *([tmp_path] if words[0] == "evaluate" else []))
+    assert found.code == 1 and f"`labelgrid data layout {words[1]}` prints the layout." in " ".join(found.err.split())

@@ -93,7 +93,7 @@ def test_cityscapes_has_labels_of_each_number_of_classes_and_inverse_depth(tmp_p
     assert inverse is not None
     np.testing.assert_allclose(inverse.value[inverse.valid][:, 0], [0.02, 0.4, 0.1, 0.3])
     assert source.label("train/0", THIRTEEN) is None
-    with pytest.raises(LabelError, match="declare the task 'depth' with `disparity=true`"):
+    with pytest.raises(LabelError, match="Declare `disparity = true`"):
         source.label("train/0", DEPTH)
     with pytest.raises(LabelError, match="holds depth in metres"):
         nyuv2(tmp_path / "other").label("train/3", INVERSE)
@@ -101,7 +101,9 @@ def test_cityscapes_has_labels_of_each_number_of_classes_and_inverse_depth(tmp_p
 
 def test_classes_of_another_number_or_order_are_refused(tmp_path: Path) -> None:
     source = nyuv2(tmp_path)
-    with pytest.raises(RecipeError, match=r"The layout has 13 classes; the task 'semseg' has 7\.\n  Declare all"):
+    with pytest.raises(
+        RecipeError, match=r"The layout has 13 classes; the task 'semseg' has 7\.\n  Name all classes of the data set"
+    ):
         source.label("train/3", SEVEN)
     own = mtan_npy.NYUV2["semseg"]["classes"]
     turned = TaskDef.of(TaskRow("semseg", "semseg", 1.0, {"classes": own[::-1]}))

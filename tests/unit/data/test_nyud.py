@@ -1,5 +1,7 @@
 """Laws of the NYUD_MT source, on a made copy of the layout and on the real frames where they are."""
 
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -108,6 +110,14 @@ def test_the_axes_of_the_normals_are_those_of_the_task(tmp_path):
     axes = {"axes": "x right, y down, z toward the camera"}
     turned = source.label("0003.jpg", TaskDef.of(TaskRow("normals", "normals", 1.0, axes)))
     assert np.allclose(turned.value, plain * np.array([1, -1, 1]))
+
+
+def test_two_files_of_one_label_do_not_end_the_check_of_the_layout(tmp_path):
+    make_nyud(tmp_path, npy=True)
+    shutil.copy(tmp_path / "segmentation" / "0003.png", tmp_path / "edge" / "0003.png")
+    assert all("Both" not in fault for fault in nyud.check(tmp_path))
+    with pytest.raises(LabelError, match=r"Both '0003\.png' and '0003\.npy' exist"):
+        nyud.build(tmp_path).label("0003.jpg", TaskDef.of(TaskRow("edges", "edges", 1.0)))
 
 
 def test_a_class_number_too_many_is_named_with_the_classes_of_the_layout(tmp_path):

@@ -158,6 +158,14 @@ def test_normals_that_point_away_are_refused_unless_the_axes_say_so(tmp_path: Pa
     assert turned is not None and turned.valid[:, :4].all() and turned.value[0, 0, 2] > 0.99
 
 
+def test_a_saliency_map_of_zero_and_one_is_refused(tmp_path: Path) -> None:
+    source = make(tmp_path)
+    (path,) = (tmp_path / "sal_distill").glob("*.png")
+    cv2.imwrite(str(path), np.eye(1, 8, dtype=np.uint8))
+    with pytest.raises(LabelError, match=r"is 1, where 255 is salient.*\n  Save 0 and 255"):
+        label(source, "saliency")
+
+
 def test_saliency_is_above_half(tmp_path: Path) -> None:
     assert label(make(tmp_path), "saliency").value[0, :, 0].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
 

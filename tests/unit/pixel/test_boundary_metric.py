@@ -82,6 +82,30 @@ def test_thresholds_are_evenly_spaced_between_0_and_1_and_a_pixel_at_one_counts(
     assert values(between)["odsF"] == pytest.approx(200 / 3)
 
 
+def test_thresholds_can_be_named_and_metrics_of_others_do_not_merge() -> None:
+    named = BoundaryMetric(thresholds=(0.001, 0.75, 0.999))
+    named.update(line(5, 0.75) + line(20, 0.74), labelled(line(5)))
+    named.end_image()
+    assert values(named)["odsF"] == pytest.approx(100) and named.sums.shape == (4, 4)
+    even, same = BoundaryMetric(thresholds=3), BoundaryMetric(thresholds=(0.25, 0.5, 0.75))
+    even.merge(same)
+    with pytest.raises(ValueError, match="same options"):
+        even.merge(named)
+
+
+@pytest.mark.parametrize("threads", [1, 5, 300])
+def test_the_counts_do_not_depend_on_the_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, truth = drawn(2)
+    sums = []
+    for count in (2, threads):
+        monkeypatch.setattr(boundary_metric, "cores", lambda count=count: count)
+        metric = BoundaryMetric()
+        metric.update(found, labelled(truth))
+        metric.end_image()
+        sums.append(metric.sums)
+    assert torch.equal(*sums)
+
+
 def test_99_thresholds_are_the_default_and_nested_ones_find_no_less() -> None:
     found, truth = drawn(2)
     best = []

@@ -239,6 +239,14 @@ def test_miou_counts_a_class_that_was_not_annotated_neither_for_nor_against() ->
     assert {name: result.value for name, result in some.compute().items()} == {"mIoU": 100, "pixAcc": 100}
 
 
+def test_a_prediction_of_no_annotated_class_misses_the_true_one_alone() -> None:
+    chair = torch.eye(3)[[1, 1, 0, 2]].T.reshape(1, 3, 1, 4)
+    truth, valid = torch.tensor([0, 2, 0, 2]).view(1, 1, 1, 4), torch.ones(1, 1, 1, 4, dtype=torch.bool)
+    some = SegmentationMetric(3)
+    some.update(chair, Target(truth, valid, torch.tensor([[True, False, True]])))
+    assert {name: result.value for name, result in some.compute().items()} == {"mIoU": 50, "pixAcc": 50}
+
+
 #: A metric with as many channels of its predictions, and of its labels.
 MADE: list[tuple[Callable[[], Metric], int, int]] = [
     (lambda: SegmentationMetric(3), 3, 1),

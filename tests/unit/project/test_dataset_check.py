@@ -6,6 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from labelgrid import plugins
 from labelgrid.data import folder
@@ -178,3 +180,13 @@ def test_tasks_are_those_of_the_file_or_the_data_set_s_own(made: Made, tmp_path:
     with pytest.raises(ProjectError, match="does not say which tasks"):
         tasks_of(source, made.root, None)
     assert layout_faults("folder", made.root) == []
+
+
+def test_labels_of_some_classes_alone_are_remarked_on(made: Made) -> None:
+    for number in range(3):
+        path = write(made, number, "semseg", np.eye(*((4, 6) if number % 2 == 0 else (4, 8))).astype(np.uint8))
+        if number < 2:
+            text = PngInfo()
+            text.add_text("annotated", "a\nb")
+            Image.open(path).save(path, pnginfo=text)
+    assert check(made).remarks == ["semseg: in 2 of 3 labels only some of the classes were annotated."]

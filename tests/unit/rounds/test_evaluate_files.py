@@ -7,10 +7,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from labelgrid.data import folder as layout
 from labelgrid.data.frame import target_of
 from labelgrid.errors import LabelError, ProjectError
+from labelgrid.labels.grid import TaskRow
 from labelgrid.labels.soft import write_soft
 from labelgrid.progress import Silent
 from labelgrid.rounds import evaluate, fit, predict, query
@@ -178,8 +181,15 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_measured(made: Ma
     with pytest.raises(ProjectError, match=r"(?s)No task has a folder of predictions.*semseg, depth"):
         score(made, out)
     (out / "semseg").mkdir()
-    with pytest.raises(ProjectError, match=r"3 labels of semseg have no prediction, the first is of '0000\.jpg'"):
+    with pytest.raises(ProjectError, match=r"3 labels have no prediction of semseg, the first that of '0000\.jpg'"):
         score(made, out)
+    (out / "semseg/0000_pred.png").touch()
+    with pytest.raises(
+        ProjectError, match=r"Expected 0000\.npz or 0000\.png or 0000\.npy; found 0000_pred\.png"
+    ) as caught:
+        score(made, out)
+    assert caught.value.next_step.endswith("Or remove the task's folder.")
+    (out / "semseg/0000_pred.png").unlink()
     for name in made.names:
         cv2.imwrite(str(out / f"semseg/{Path(name).stem}.png"), np.zeros(SIZE, np.uint8))
     first = out / "semseg/0000.png"
@@ -204,3 +214,79 @@ def test_what_cannot_be_compared_is_refused_before_anything_is_measured(made: Ma
         path.unlink()
     with pytest.raises(ProjectError, match="None of these images has a label"):
         score(made, out, only)
+
+
+def put(folder: Path, made: Made, array: np.ndarray) -> None:
+    """Write one array as the prediction of every image."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in made.names:
+        np.save(folder / f"{Path(name).stem}.npy", array)
+
+
+@pytest.mark.parametrize("order", [("wall", "floor", "chair", "lamp"), ("floor", "wall", "lamp", "chair")])
+def test_a_class_that_was_not_annotated_misses_the_true_one_in_any_order_of_classes(
+    tmp_path: Path, order: tuple[str, ...]
+) -> None:
+    images, labels, out = tmp_path / "images", tmp_path / "labels/things", tmp_path / "out/things"
+    for folder in (images, labels, out):
+        folder.mkdir(parents=True)
+    cv2.imwrite(str(images / "a.png"), np.zeros((2, 4, 3), np.uint8))
+    truth = np.array([["wall", "wall", "wall", "floor"]] * 2)
+    text = PngInfo()
+    text.add_text("annotated", "wall\nfloor")
+    Image.fromarray(np.vectorize(order.index)(truth).astype(np.uint8)).save(labels / "a.png", pnginfo=text)
+    predicted = np.array([["wall", "chair", "chair", "chair"], ["wall", "wall", "floor", "floor"]])
+    cv2.imwrite(str(out / "a.png"), np.vectorize(order.index)(predicted).astype(np.uint8))
+    tasks = definitions([TaskRow("things", "semseg", 1.0, {"classes": list(order)})])
+    found = evaluate_files(layout.build(tmp_path), tasks, ["a.png"], tmp_path / "out", Silent())["metrics"]["things"]
+    assert found["pixAcc"]["value"] == pytest.approx(100 * 4 / 8)
+    assert found["mIoU"]["value"] == pytest.approx(100 * (3 / 6 + 1 / 3) / 2)  # chair has no IoU
+
+
+def test_values_in_another_unit_are_remarked_on(made: Made, tmp_path: Path) -> None:
+    source, task = layout.build(made.root), definitions(list(made.rows))["depth"]
+    for factor in (1000, 2):
+        for name in made.names:
+            label = source.label(name, task)
+            assert label is not None
+            (tmp_path / f"{factor}/depth").mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / f"{factor}/depth/{Path(name).stem}.npy", factor * label.value[..., 0])
+        heard = Heard()
+        evaluate_files(source, {"depth": task}, source.images(), tmp_path / str(factor), heard)
+        remark = "depth: the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
+        assert heard.said == ([remark] if factor == 1000 else [])
+
+
+def test_a_prediction_without_a_value_counts_as_zero_and_off_by_90_degrees(made: Made, tmp_path: Path) -> None:
+    put(tmp_path / "out/depth", made, np.full(SIZE, np.nan))
+    put(tmp_path / "out/normals", made, np.zeros((*SIZE, 3)))
+    put(tmp_path / "zero/depth", made, np.full(SIZE, 1e-6))
+    found, zero = score(made, tmp_path / "out")["metrics"], score(made, tmp_path / "zero")["metrics"]
+    assert found["normals"]["mErr"]["value"] == pytest.approx(90)
+    assert found["depth"]["RMSE"]["value"] == pytest.approx(zero["depth"]["RMSE"]["value"], rel=1e-4)
+    put(tmp_path / "none/semseg", made, np.full(SIZE, -1))
+    with pytest.raises(LabelError, match="The prediction has no class at any pixel"):
+        score(made, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("task", "array", "fault", "advice"),
+    [
+        ("semseg", np.full(SIZE, 4), "class numbers 4", "Predictions count the classes of 'semseg' from 0, in their"),
+        ("semseg", np.full((4, *SIZE), -4.0), "these are -4 to -4", "Apply the softmax or sigmoid first; divide 8-bit"),
+        ("edges", np.full(SIZE, np.nan), "192 numbers are NaN or infinite", ""),
+    ],
+)
+def test_refused_predictions_come_with_advice_for_predictions(
+    made: Made, tmp_path: Path, task: str, array: np.ndarray, fault: str, advice: str
+) -> None:
+    put(tmp_path / f"out/{task}", made, array)
+    with pytest.raises(LabelError, match=fault) as caught:
+        score(made, tmp_path / "out")
+    assert caught.value.next_step.startswith(advice) and caught.value.where.endswith(f"{task}/0000.npy")
+    if task == "semseg" and array.ndim == 2:
+        (tmp_path / "out/semseg/0000.npy").unlink()
+        cv2.imwrite(str(tmp_path / "out/semseg/0000.png"), array.astype(np.uint8))
+        with pytest.raises(LabelError, match="without a class: 4") as caught:
+            score(made, tmp_path / "out")
+        assert caught.value.next_step.startswith(advice)

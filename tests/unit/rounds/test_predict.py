@@ -54,8 +54,9 @@ def test_known_labels_are_counted_and_refused_where_they_cannot_be_fed_in(tmp_pa
             predict.predict(project, made.images, tmp_path / "out", known, Silent())
         assert str(known) in str(caught.value) and not (tmp_path / "out").exists()
         (known / "depht").rename(known / "depth")
+        (known / "edge").mkdir()
         assert predict.predict(project, made.images, tmp_path / "out", known, heard) == 15
-        assert "Feeding in known labels: 5 of depth." in said
+        assert said[:2] == ["Not fed in, as no task has this name: edge.", "Feeding in known labels: 5 of depth."]
         fit.fit(project, Silent(), changes={"train": {"epochs": 1}, "network": {"name": "shared_heads"}})
         with pytest.raises(UsageError, match="'shared_heads' has one stage"):
             predict.predict(project, made.images, tmp_path / "out2", known, Silent())

@@ -32,15 +32,16 @@ def test_ods_is_measured_where_it_is_chosen_with_its_options() -> None:
 
 @pytest.mark.parametrize(
     ("name", "wrong"),
-    [("distance", -1.0), ("distance", float("nan")), ("distance", 3.0), ("thresholds", 0), ("thresholds", 10_000)],
+    [("distance", -1.0), ("distance", float("nan")), ("distance", 3.0), ("thresholds", 0), ("thresholds", 10_000)]
+    + [("thresholds", wrong) for wrong in ([], [0.5, 0.2], [0.0, 0.5], [0.5, 1.0])],
 )
-def test_options_of_ods_are_checked(name: str, wrong: float) -> None:
+def test_options_of_ods_are_checked(name: str, wrong: object) -> None:
     with pytest.raises(RecipeError, match=name):
         TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": {"AP": {}, "odsF": {name: wrong}}}))
 
 
-@pytest.mark.parametrize(("count", "wanted"), [(9, 0), (19, 100)])
-def test_ods_takes_the_number_of_its_thresholds(count: int, wanted: float) -> None:
+@pytest.mark.parametrize(("count", "wanted"), [(9, 0), (19, 100), ([0.06, 0.5], 100), ([0.08, 0.5], 0)])
+def test_ods_takes_its_thresholds_or_their_number(count: int | list[float], wanted: float) -> None:
     chosen = {"AP": {}, "odsF": {"thresholds": count}}
     metric = TaskDef.of(TaskRow("edges", "edges", 5.0, {"metrics": chosen})).build().metric()
     truth = torch.eye(20)[None, None]

@@ -16,7 +16,7 @@ from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.picture_grid import Picture, PictureGrid
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import restore
+from labelgrid.rounds.models import need_two_stages, restore
 from labelgrid.simulation.analyses.analysis import Finding, Mean
 from labelgrid.simulation.analyses.measuring import HiddenLabels, hidden_data
 from labelgrid.simulation.analyses.shown import (
@@ -71,6 +71,7 @@ class KnownFrames:
             with ProjectFolder.open(folder) as project:
                 if task in project.tasks():
                     context, model = restore(project, fit)
+                    need_two_stages(context, model)
                     fed = [name for name in feed if name in context.definitions]
                     yield from self._network(run, context, model, _labels(context, task, ids), task, fed)
             progress.advance()

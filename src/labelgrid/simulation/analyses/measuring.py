@@ -19,7 +19,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext
-from labelgrid.rounds.models import restore
+from labelgrid.rounds.models import need_two_stages, restore
 from labelgrid.simulation.analyses.analysis import Finding, Keys
 from labelgrid.simulation.runs import Run
 from labelgrid.tasks.task import TaskDef
@@ -116,8 +116,11 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     for (folder, number), group in groupby(asked, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
+            here = list(group)
+            if any(first[stamp].known for stamp in here):
+                need_two_stages(context, model)
             headlines = {name: task.headline for name, task in context.definitions.items()}
-            for stamp in group:
+            for stamp in here:
                 found[stamp] = _measure(context, model, first[stamp], progress), headlines
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
@@ -152,6 +155,8 @@ def _cells(question: Question, fit: Fit, read: Callable[[Measure], T], progress:
     found: dict[Cell, T] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
+        if question.known:
+            need_two_stages(context, model)
         data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
         inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
         feed = bool(question.known)

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from labelgrid.errors import UsageError
 from labelgrid.simulation.analyse import AnalysisResult, analyse
 from labelgrid.simulation.analyses.known import Options, build
 from tests.unit.report.test_charts import texts
 from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth, value
+from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +85,14 @@ def test_the_bands_over_images_are_the_deviations_over_images(study: Any, tmp_pa
     spread = [mean.result.value for mean in own if mean.keys["over_images"] == "deviation"]
     assert line.y == middle and np.all(np.array(spread) > 0)
     assert np.subtract(line.high, line.y) == pytest.approx(np.array(spread))
+
+
+def test_known_labels_of_a_network_of_one_stage_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.mkdir()
+    one_stage = '[simulate.changes.start.network]\nname = "shared_heads"\n'
+    folder = finished_study(path, SIMULATE.replace("rounds = 2", "rounds = 0") + one_stage).folder
+    for name, options in (("known", {}), ("known", {"over": "images"}), ("known_frames", {"images": 1})):
+        with pytest.raises(UsageError, match="'shared_heads' has one stage, so known labels have no effect") as caught:
+            analyse(folder, name, tmp_path / "out", options)
+        assert "pad_net or mti_net" in caught.value.next_step and not (tmp_path / "out").exists()
