@@ -24,9 +24,9 @@ edge/ID.npy            0 or 1; or ID.png: 1 bit, or 8 bits of 0 and 255
 gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
 
-#: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
 #: What to do about a class number that the task does not have.
 OTHER_CLASSES = "Correct the file or get it again; if it is right, name all its classes in the task's `classes`."
+#: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
 FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
 #: The tasks, as in a file of tasks.
 TASKS: Mapping[str, Mapping[str, Any]] = {

@@ -75,8 +75,8 @@ class BoundaryMetric(SumMetric):
         images, truths = (torch.cat(strips, 1).numpy() for strips in zip(*self.open, strict=True))
         self.open = []
         workers = max(1, min(cores(), MEMORY // (LEVELS * images.shape[1] * images.shape[2])))
-        most = math.ceil(len(self.thresholds) / LEVELS)  # more parts than these only if threads would be idle
-        parts = np.array_split(self.thresholds, min(max(most, workers // len(images)), len(self.thresholds)))
+        fewest = math.ceil(len(self.thresholds) / LEVELS)  # more parts only if threads would be idle
+        parts = np.array_split(self.thresholds, min(max(fewest, workers // len(images)), len(self.thresholds)))
 
         def count(job: tuple[int, NDArray[Any]]) -> NDArray[np.int64]:
             number, thresholds = job

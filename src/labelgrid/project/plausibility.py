@@ -103,6 +103,17 @@ def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair
     return doubts + against_slopes(task, "the model's predictions", pairs) if reliable else doubts
 
 
+def against_units(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
+    """Compare predictions, the second of each pair, with labels by the figures that show a wrong unit: ratios."""
+    doubts = []
+    for name, found in _gaps(pairs).items():
+        figure, gap = found[0][0], median(gap for _, gap in found)
+        if figure.ratio and abs(gap) > math.log(figure.tolerance):
+            what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels. Check the unit."
+            doubts.append(Doubt(task, what))
+    return doubts
+
+
 def against_slopes(task: str, other: str, pairs: Iterable[Pair]) -> list[Doubt]:
     """Compare the slopes of labels with those of other maps of the same images, axis by axis."""
     doubts = []

@@ -1,6 +1,6 @@
 """Provides a project's images and granted labels for training and scoring. Loads no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -165,13 +165,13 @@ class ImageFiles:
         }
         return {name: count for name, count in counts.items() if count}
 
-    def other_folders(self, tasks: Mapping[str, TaskDef]) -> list[str]:
-        """The names of folders in the folder of labels that are of no task."""
-        folders = self.labels.iterdir() if self.labels else ()
-        return sorted(path.name for path in folders if path.is_dir() and path.name not in tasks)
-
     def _label_file(self, image_id: str, task: TaskDef) -> Path | None:
         return label_file(self.labels / task.name, image_id, task, self.whole) if self.labels else None
+
+
+def other_folders(folder: Path, tasks: Collection[str]) -> list[str]:
+    """The names of a folder's folders that are of none of the tasks."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in tasks)
 
 
 def labels_folder(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """Evaluates prediction files from any program against labels, with the metrics by which networks are evaluated."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from labelgrid.labels.naming import label_name, whole_names
 from labelgrid.labels.soft import EXTENSION, read_soft
 from labelgrid.pixel.metrics import Metric
 from labelgrid.progress import Progress
+from labelgrid.project.plausibility import Pair, Summary, against_units
+from labelgrid.project.sources import other_folders
 from labelgrid.results import Result
 from labelgrid.tasks.task import Task, TaskDef, build_all
 from labelgrid.train.evaluate import strips
@@ -28,6 +30,8 @@ from labelgrid.words import counted, listed
 
 #: The extensions of numbers that every task accepts besides those of its label files.
 NUMBERS = (".npy", ".png")
+#: At most so many predictions of a task, the first ones, are compared with their labels to find another unit.
+PAIRS = 32
 
 
 def evaluate_files(
@@ -49,23 +53,23 @@ def evaluate_files(
             one.
     """
     files = _files(source, definitions, image_ids, folder)
-    if others := _others(definitions, folder):
+    if others := other_folders(folder, definitions):
         progress.say(f"Not measured, as no task has this name: {listed(others)}. {_tasks(definitions)}")
     tasks = build_all({name: definitions[name] for name in files})
     measures, labels = {name: task.metric() for name, task in tasks.items()}, dict.fromkeys(tasks, 0)
-    units = Units()
     progress.start("Evaluating", sum(map(len, files.values())), "predictions")
     for name, paths in files.items():
+        pairs: list[Pair] = []
         for image_id, path in paths.items():
             label = nonempty_label(source, image_id, definitions[name])
             if label is not None:
-                _add(measures[name], tasks[name], definitions[name], path, label, units)
+                _add(measures[name], tasks[name], definitions[name], path, label, pairs)
                 labels[name] += 1
             progress.advance()
+        for doubt in against_units(name, pairs):
+            progress.say(f"{name}: {doubt.what}")
     if not any(labels.values()):
         raise ProjectError("None of these images has a label of these tasks.", where=str(folder))
-    for remark in units.remarks():
-        progress.say(remark)
     return {"labels": labels, "metrics": plain({name: measure.compute() for name, measure in measures.items()})}
 
 
@@ -84,7 +88,7 @@ def _files(
     """
     present = [task for task in definitions.values() if (folder / task.name).is_dir()]
     if not present:
-        others = _others(definitions, folder)
+        others = other_folders(folder, definitions)
         raise ProjectError(
             f"No task has a folder of predictions{f'; found: {listed(others)}' if others else ''}.",
             where=str(folder),
@@ -98,20 +102,19 @@ def _files(
         without = [image_id for image_id, path in paths.items() if path is None]
         missing = [image_id for image_id in without if nonempty_label(source, image_id, task) is not None]
         if missing:
-            others = sorted(path.name for path in (folder / task.name).iterdir())
-            names = listed(_names(missing[0], task, whole), between=" or ")
-            raise ProjectError(
-                f"{counted(len(missing), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
-                f"'{missing[0]}'. Expected {names}; found {listed(others, 3) or 'no file'}.",
-                where=str(folder / task.name),
-                next_step="Add them: a mean over other images would not be comparable. Or remove the task's folder.",
-            )
+            raise _missing(folder / task.name, missing, task, _names(missing[0], task, whole))
     return found
 
 
-def _others(definitions: Mapping[str, TaskDef], folder: Path) -> list[str]:
-    """The names of folders that are of no task."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in definitions)
+def _missing(folder: Path, image_ids: Sequence[str], task: TaskDef, names: Sequence[str]) -> ProjectError:
+    """The error about labels without a prediction, with the names that the first one's file may have."""
+    found = sorted(path.name for path in folder.iterdir())
+    return ProjectError(
+        f"{counted(len(image_ids), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
+        f"'{image_ids[0]}'. Expected {listed(names, between=' or ')}; found {listed(found, 3) or 'no file'}.",
+        where=str(folder),
+        next_step="Add them: a mean over other images would not be comparable. Or remove the task's folder.",
+    )
 
 
 def _tasks(definitions: Mapping[str, TaskDef]) -> str:
@@ -129,37 +132,13 @@ def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
     return [label_name(image_id, extension, image_id in whole) for extension in extensions]
 
 
-@dataclass
-class Units:
-    """Compares the predictions of tasks with a unit with their labels: median depth with median depth, say."""
-
-    ratios: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    tolerance: dict[tuple[str, str], float] = field(default_factory=dict)
-
-    def add(self, definition: TaskDef, predicted: LabelArray, label: LabelArray) -> None:
-        """Add an image's prediction and label."""
-        if not predicted.valid.any():
-            return
-        own, wanted = definition.figures(predicted), definition.figures(label)
-        for name in (name for name in wanted if wanted[name].ratio and name in own):
-            key = (definition.name, name)
-            self.ratios.setdefault(key, []).append(own[name].value / wanted[name].value)
-            self.tolerance[key] = wanted[name].tolerance
-
-    def remarks(self) -> Iterator[str]:
-        """A sentence on each figure whose ratio is not usual."""
-        for (task, name), ratios in self.ratios.items():
-            ratio = float(np.median(ratios))
-            if not 1 / self.tolerance[task, name] <= ratio <= self.tolerance[task, name]:
-                yield f"{task}: {name} of the predictions is {ratio:.3g} times that of the labels. Check the unit."
-
-
-def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: LabelArray, units: Units) -> None:
-    """Add one image to a metric, strip by strip."""
+def _add(measure: Metric, task: Task, definition: TaskDef, path: Path, label: LabelArray, pairs: list[Pair]) -> None:
+    """Add one image to a metric, strip by strip; and its figures to `pairs`, until there are enough."""
     soft = _soft(task, path)
     if soft is None:
         predicted = _read(task, definition, path, label.size)
-        units.add(definition, predicted, label)
+        if len(pairs) < PAIRS and predicted.valid.any():
+            pairs.append((Summary(definition.figures(label), None), Summary(definition.figures(predicted), None)))
         size, rows_of = predicted.size, partial(_hard, task, predicted)
         gaps = int((label.valid & ~predicted.valid).sum()) if size == label.size and task.probabilities else 0
         if gaps:

@@ -6,7 +6,7 @@ from labelgrid.errors import LabelError
 from labelgrid.labels.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.sources import ImageFiles
+from labelgrid.project.sources import ImageFiles, labels_folder, other_folders
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import model_of, need_two_stages, restore
 from labelgrid.rounds.outputs import write_label, write_soft_prediction
@@ -75,6 +75,6 @@ def _check_known(
             next_step=f"A label lies at TASK/IMAGE.EXT; the tasks are {', '.join(context.definitions)}.",
             unchanged="Nothing was written.",
         )
-    if others := source.other_folders(context.definitions):
+    if others := other_folders(labels_folder(folder), context.definitions):
         progress.say(f"Not fed in, as no task has this name: {listed(others)}.")
     progress.say(f"Feeding in known labels: {', '.join(f'{count} of {name}' for name, count in counts.items())}.")

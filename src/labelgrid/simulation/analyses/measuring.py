@@ -116,11 +116,8 @@ def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetr
     for (folder, number), group in groupby(asked, key=lambda stamp: first[stamp].place):
         with ProjectFolder.open(folder) as project:
             context, model = restore(project, fits[folder, number])
-            here = list(group)
-            if any(first[stamp].known for stamp in here):
-                need_two_stages(context, model)
             headlines = {name: task.headline for name, task in context.definitions.items()}
-            for stamp in here:
+            for stamp in group:
                 found[stamp] = _measure(context, model, first[stamp], progress), headlines
     return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
 
@@ -144,9 +141,16 @@ def measured_cells(
 def _alike(
     questions: Sequence[Question], fits: Mapping[tuple[Path, int], Fit], progress: Progress
 ) -> tuple[list[Hashable], dict[Hashable, Question]]:
-    """The stamp of each question, and the first question of each stamp; starts the progress over these."""
+    """The stamp of each question, and the first question of each stamp; starts the progress over these.
+
+    Raises:
+        UsageError: labels are to be fed into a network of one stage.
+    """
     stamps = [_stamp(question, fits[question.place]) for question in questions]
     first = dict(zip(reversed(stamps), reversed(questions), strict=True))
+    for folder, number in {question.place for question in first.values() if question.known}:
+        with ProjectFolder.open(folder) as project:
+            need_two_stages(*restore(project, fits[folder, number]))
     progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
     return stamps, first
 
@@ -155,8 +159,6 @@ def _cells(question: Question, fit: Fit, read: Callable[[Measure], T], progress:
     found: dict[Cell, T] = {}
     with ProjectFolder.open(question.folder) as project:
         context, model = restore(project, fit)
-        if question.known:
-            need_two_stages(context, model)
         data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
         inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
         feed = bool(question.known)
