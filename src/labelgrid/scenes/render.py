@@ -1,8 +1,6 @@
 """Renders a scene with Mitsuba, by path tracing from a seed."""
 
-import atexit
 import functools
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -49,9 +47,11 @@ def render(scene: Scene, hits: RayHits, samples: int, seed: int) -> NDArray[np.u
 
 def load(scene: Scene, size: Size, samples: int) -> Any:
     """The scene as a Mitsuba object; its shapes are named by the numbers of their solids."""
-    return mitsuba().load_dict(
-        _scene(scene, size, samples), optimize=False
-    )  # optimising would merge equal shapes and lose their names
+    with tempfile.TemporaryDirectory(prefix="labelgrid-") as folder:
+        ball = Path(folder, "ball.ply")
+        _write_ball(ball)
+        # Optimising would merge equal shapes and lose their names.
+        return mitsuba().load_dict(_scene(scene, size, samples, ball), optimize=False)
 
 
 def _developed(linear: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,7 +60,7 @@ def _developed(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(exposed <= 0.0031308, 12.92 * exposed, 1.055 * exposed ** (1 / 2.4) - 0.055)
 
 
-def _scene(scene: Scene, size: Size, samples: int) -> dict[str, Any]:
+def _scene(scene: Scene, size: Size, samples: int, ball: Path) -> dict[str, Any]:
     mi = mitsuba()
     flip = np.diag([-1.0, 1.0, -1.0, 1.0])  # Mitsuba's cameras look along +z, with x to the left
     film = {"type": "hdrfilm", "width": size[1], "height": size[0], "rfilter": {"type": "box"}}
@@ -77,18 +77,18 @@ def _scene(scene: Scene, size: Size, samples: int) -> dict[str, Any]:
         "sensor": sensor,
     }
     for number, solid in enumerate(scene.solids):
-        shapes, bsdf = _shapes(mi, solid), _bsdf(mi, solid.material)
+        shapes, bsdf = _shapes(mi, solid, ball), _bsdf(mi, solid.material)
         for name, shape in shapes.items():
             light = _light(solid.material) if name in LIT else {}
             description[f"solid_{number}_{name}"] = {**shape, "id": f"solid_{number}_{name}", **bsdf, **light}
     return description
 
 
-def _shapes(mi: Any, solid: Solid) -> dict[str, dict[str, Any]]:
-    """A solid as shapes of Mitsuba; a tube has two lids."""
+def _shapes(mi: Any, solid: Solid, ball: Path) -> dict[str, dict[str, Any]]:
+    """A solid as shapes of Mitsuba; a tube has two lids, and `ball` is the file of a unit ball."""
     transform = mi.ScalarTransform4f(solid.transform)
     if solid.shape == "sphere":  # Mitsuba's own sphere cannot be stretched
-        return {"whole": {"type": "ply", "filename": _ball_file(), "to_world": transform}}
+        return {"whole": {"type": "ply", "filename": str(ball), "to_world": transform}}
     lid = mi.ScalarTransform4f
     if solid.shape == "cube":
         pane = {"pane": {"type": "rectangle", "to_world": transform @ lid().translate([0, 0, 1.05])}}
@@ -100,9 +100,8 @@ def _shapes(mi: Any, solid: Solid) -> dict[str, dict[str, Any]]:
     }
 
 
-@functools.cache
-def _ball_file() -> str:
-    """Write a unit ball of triangles with smooth normals to a file that is removed when the process ends."""
+def _write_ball(path: Path) -> None:
+    """Write a unit ball of triangles with smooth normals."""
     around, up = np.meshgrid(np.linspace(0, 2 * np.pi, 33)[:-1], np.linspace(0, np.pi, 17))
     points = np.stack([np.sin(up) * np.cos(around), np.cos(up), np.sin(up) * np.sin(around)], -1).reshape(-1, 3)
     corner = np.arange(17 * 32).reshape(17, 32)
@@ -113,11 +112,7 @@ def _ball_file() -> str:
     head += f"element face {len(faces)}\nproperty list uchar int vertex_indices\nend_header\n"
     triangles = np.empty(len(faces), [("n", "u1"), ("corners", "<i4", 3)])
     triangles["n"], triangles["corners"] = 3, faces
-    folder = tempfile.mkdtemp(prefix="labelgrid-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder, "ball.ply")
     path.write_bytes(head.encode() + np.hstack([points, points]).astype("<f4").tobytes() + triangles.tobytes())
-    return str(path)
 
 
 def _bsdf(mi: Any, material: Material) -> dict[str, Any]:

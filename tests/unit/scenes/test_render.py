@@ -1,5 +1,8 @@
 """Laws of rendered pictures: of the right things, lit from the front of lights, the same bits for one seed."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -48,3 +51,10 @@ def test_one_seed_gives_the_same_bits() -> None:
     found = cast(made, SIZE)
     assert np.array_equal(render(made, found, 4, 7), render(made, found, 4, 7))
     assert not np.array_equal(render(made, found, 4, 8), render(made, found, 4, 7))
+
+
+def test_a_picture_leaves_no_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made = scene(*place_object([ball((0.7,) * 3, (0, 0, 0), RED, "ball")], moved(0, -0.9, -5), 1))
+    render(made, cast(made, SIZE), 1, 0)
+    assert list(tmp_path.iterdir()) == []
