@@ -1,8 +1,9 @@
 """Defines measured numbers with unit and direction, and the multi-task summary `delta_mtl`."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Better = Literal["higher", "lower"]
 #: The name of the weighted sum of all tasks' losses.
@@ -44,3 +45,17 @@ def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> fl
     if missing or not results:
         raise ValueError(f"No single-task result for {sorted(missing)}; delta_mtl needs one for each task.")
     return sum(results[name].gain_over(single[name]) for name in results) / len(results)
+
+
+def for_json(value: Any) -> Any:
+    """A value whose measured numbers any JSON reader takes: at any depth, NaN and infinity become None.
+
+    Example:
+        >>> for_json({"a": float("nan"), "b": [1.5, float("inf")]})
+        {'a': None, 'b': [1.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: for_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [for_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from labelgrid.errors import LabelgridError
+from labelgrid.results import for_json
 from labelgrid.words import counted
 
 console = Console(stderr=True, highlight=False)
@@ -231,8 +232,8 @@ def say(text: str) -> None:
 
 
 def as_json(value: Any) -> None:
-    """Print a result as JSON."""
-    sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    """Print a result as JSON that any reader takes: NaN and infinity as `null`."""
+    sys.stdout.write(json.dumps(for_json(value), indent=1, allow_nan=False) + "\n")
 
 
 def metrics(values: Mapping[str, Any]) -> None:

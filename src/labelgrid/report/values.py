@@ -11,6 +11,7 @@ from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.means import loss, metric
 from labelgrid.report.study_content import PointResults, StudyReport
 from labelgrid.report.wording import spread
+from labelgrid.results import for_json
 
 
 def study_values(report: StudyReport, measures: Sequence[Sequence[CampaignMeasure]]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def _best(best: BestArm, headlines: Mapping[str, str]) -> dict[str, Any]:
     tasks = {task: {name: best.mean(metric(task, name)).value} for task, name in headlines.items()}
     overall = asdict(best.mean(loss))
     value = overall.pop("value")
-    return {"arm": best.arm, **plain({**overall, "loss_mtl": value, "tasks": tasks})}
+    return {"arm": best.arm, **for_json({**overall, "loss_mtl": value, "tasks": tasks})}
 
 
 def _measure(measure: CampaignMeasure) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _measure(measure: CampaignMeasure) -> dict[str, Any]:
     for strategy, seeds in measure.values.items():
         mean, deviation, _ = measure.summary(strategy)
         values = {str(seed): value for seed, value in seeds.items()}
-        strategy_table[strategy] = {"mean": plain(mean), "deviation": plain(deviation), "seeds": values}
+        strategy_table[strategy] = {"mean": for_json(mean), "deviation": for_json(deviation), "seeds": values}
     return {
         "name": measure.name,
         "unit": measure.unit,
@@ -95,15 +96,3 @@ def _summary(strategy: Mapping[str, Any] | None) -> str:
     if not strategy or strategy["mean"] is None:
         return "–"
     return spread(strategy["mean"], math.nan if strategy["deviation"] is None else strategy["deviation"])
-
-
-def plain(value: Any) -> Any:
-    """A value for JSON: NaN and infinity become None.
-
-    Example:
-        >>> plain({"a": float("nan"), "b": 1.5})
-        {'a': None, 'b': 1.5}
-    """
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value

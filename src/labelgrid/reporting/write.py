@@ -15,10 +15,11 @@ from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_page import project_page
 from labelgrid.report.study_page import study_page
-from labelgrid.report.values import plain, study_values
+from labelgrid.report.values import study_values
 from labelgrid.reporting.project_data import project_report
 from labelgrid.reporting.project_view import newest_scored_round
 from labelgrid.reporting.study_data import is_study, shown_rounds, study_report
+from labelgrid.results import for_json
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def write_project_report(project: ProjectFolder, out: Path, drawings: Path | Non
     """
     _check_out(out)
     report = project_report(project)
-    measured = [plain(asdict(replace(one, without={}))) for one in report.measured]  # many numbers that nobody reads
+    measured = [for_json(asdict(replace(one, without={}))) for one in report.measured]  # many numbers that nobody reads
     values = {
         "project": report.name,
         "headlines": dict(report.headlines),

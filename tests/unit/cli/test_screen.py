@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 
 import pytest
 from rich.console import Console
@@ -171,3 +172,9 @@ def test_without_a_terminal_a_run_has_a_line_a_change(capsys: pytest.CaptureFixt
         table.show({"a": JobStatus(state, work=4.0, done=done)})
     told = ["a: running 0 % (0 of 1 run)", "a: running 50 % (0 of 1 run, ETA 60 s)", "a: done (1 of 1 run, ETA 0 s)"]
     assert capsys.readouterr().err.split("\n") == [*told, ""]
+
+
+def test_json_has_null_for_a_figure_without_a_value(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.as_json({"tasks": [{"mIoU": math.nan, "mErr": 21.5}], "change": -math.inf, "rounds": 3})
+    strict = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert strict == {"tasks": [{"mIoU": None, "mErr": 21.5}], "change": None, "rounds": 3}
