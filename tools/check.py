@@ -1,17 +1,19 @@
-"""Runs all checks and prints one line per check; after a failure it continues with the next check."""
+"""Runs all checks, two at a time, and prints one line per check; after a failure it continues with the next check."""
 
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from tools.source import ROOT
 
 PYTHON = (sys.executable, "-m")
 PYTEST = (*PYTHON, "pytest", "-q", "-n", "0")
 
-#: The commands by name. The project's own checks have the names of their modules.
+#: The commands by name, the slowest first. The project's own checks have the names of their modules.
 CHECKS: dict[str, tuple[str, ...]] = {
+    "markdown": (*PYTEST, "tests/docs"),
     "ruff": (*PYTHON, "ruff", "check"),
     "format": (*PYTHON, "ruff", "format", "--check"),
     "mypy": (*PYTHON, "mypy", "src/labelgrid", "tools"),
@@ -24,7 +26,6 @@ CHECKS: dict[str, tuple[str, ...]] = {
         )
     },
     "doctests": (*PYTEST, "--doctest-modules", "src", "tools", "--ignore-glob=*/migrations/*"),
-    "markdown": (*PYTEST, "tests/docs"),
 }
 
 
@@ -34,17 +35,23 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
     Prints one line per check with its time, followed by the output of the check if it failed.
     """
     failed = 0
-    for name in names or checks:
-        start = time.perf_counter()
-        done = subprocess.run(
-            checks[name], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True
-        )
-        failed += done.returncode != 0
-        print(f"{'FAIL' if done.returncode else 'ok':4}  {name:10}  {time.perf_counter() - start:6.1f} s", flush=True)
-        if done.returncode:
-            print("".join(f"      {line}\n" for line in done.stdout.splitlines()), flush=True)
+    with ThreadPoolExecutor(2) as workers:
+        for job in as_completed([workers.submit(_outcome, name, checks[name]) for name in names or checks]):
+            passed, text = job.result()
+            failed += not passed
+            print(text, flush=True)
     print(f"{failed} of {len(names or checks)} checks failed." if failed else "All checks passed.")
     return failed
+
+
+def _outcome(name: str, command: Sequence[str]) -> tuple[bool, str]:
+    """Run one check; return whether it passed, and what to print."""
+    start = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True)
+    line = f"{'FAIL' if done.returncode else 'ok':4}  {name:10}  {time.perf_counter() - start:6.1f} s"
+    if not done.returncode:
+        return True, line
+    return False, "\n".join([line, *(f"      {part}" for part in done.stdout.splitlines()), ""])
 
 
 def main(names: Sequence[str]) -> int:

@@ -34,6 +34,7 @@ from labelgrid.pixel.metrics import (
     SaliencyMetric,
     SegmentationMetric,
 )
+from labelgrid.pixel.set_f_metric import SetFMetric
 from labelgrid.pixel.target import Target
 from labelgrid.pixel.thinning import thin as our_thin
 
@@ -156,6 +157,18 @@ def test_max_f_of_one_image_is_on_torchmetrics_curve() -> None:
     assert values(SaliencyMetric(), prediction, target)["maxF"] == pytest.approx(100 * best.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize("beta_squared", [1.0, 0.3])
+def test_f_over_the_set_is_on_torchmetrics_curve_of_all_images(beta_squared: float) -> None:
+    prediction, target = soft_and_truth()
+    curve = BinaryPrecisionRecallCurve(thresholds=SetFMetric.THRESHOLDS.tolist())
+    precision, recall, _ = curve(kept(prediction, target), kept(target.value.int(), target))
+    f = (1 + beta_squared) * precision * recall / (beta_squared * precision + recall)
+    found = values(SetFMetric(beta_squared), prediction, target)["setF"]
+    assert found == pytest.approx(100 * f.nan_to_num(0).max().item(), rel=1e-6)
+    averaged = values(SaliencyMetric(beta_squared=beta_squared), prediction, target)["maxF"]
+    assert found != pytest.approx(averaged, rel=1e-4)  # the mean over images is another figure
+
+
 def test_nothing_found_in_nothing_is_right_here_and_wrong_in_torchmetrics() -> None:
     nothing = torch.zeros(1, 1, 2, 2)
     assert values(SaliencyMetric(), nothing, Target(nothing, nothing == 0))["IoU"] == 100
@@ -213,7 +226,7 @@ def test_average_precision_without_ties_is_scikit_learns() -> None:
 
 def test_a_prediction_that_is_not_a_number_has_no_value_here_and_one_in_torchmetrics() -> None:
     nan, truth = torch.full((1, 1, 1, 2), math.nan), torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
-    for metric in (SaliencyMetric(), EdgeMetric()):
+    for metric in (SaliencyMetric(), SetFMetric(), EdgeMetric()):
         assert all(map(math.isnan, values(metric, nan, Target(truth, truth >= 0)).values()))
     labels = Target(truth.long(), truth >= 0)
     assert all(map(math.isnan, values(SegmentationMetric(2), nan.expand(1, 2, 1, 2), labels).values()))

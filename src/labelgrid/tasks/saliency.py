@@ -31,6 +31,20 @@ class SaliencyScore:
         check_ranges(self, beta_squared=(1e-6, 1e6))
 
 
+@dataclass(frozen=True)
+class SetF:
+    """The options of setF.
+
+    Args:
+        beta_squared: the weight of recall over precision.
+    """
+
+    beta_squared: float = 0.3
+
+    def __post_init__(self) -> None:
+        check_ranges(self, beta_squared=(1e-6, 1e6))
+
+
 SPEC = Spec(
     kind="saliency",
     codec="binary",
@@ -38,7 +52,7 @@ SPEC = Spec(
     cost=3.0,
     weight=5.0,
     headline="IoU",
-    metrics={"IoU": SaliencyScore},
+    metrics={"IoU": SaliencyScore, "setF": SetF},
     transform=same_values,
     render=grey,
     figures=positive_share,
@@ -50,7 +64,7 @@ def build(task: TaskDef) -> Task:
     """The functions of a saliency map: sigmoid, balanced cross entropy, two-class entropy, IoU."""
     import torch
 
-    from labelgrid.pixel import disagreement, losses, metrics, prediction, uncertainty
+    from labelgrid.pixel import disagreement, losses, metrics, prediction, set_f_metric, uncertainty
 
     return Task(
         name=task.name,
@@ -68,7 +82,7 @@ def build(task: TaskDef) -> Task:
         moments=uncertainty.BinaryMoments,
         disagreement=disagreement.binary_divergence,
         other_disagreements={"js": disagreement.binary_js},
-        metrics=task.chosen({"IoU": metrics.SaliencyMetric}),
+        metrics=task.chosen({"IoU": metrics.SaliencyMetric, "setF": set_f_metric.SetFMetric}),
         probabilities=prediction.two_classes,
         scale=Scale(neutral=0.5, error=probability_error),
     )

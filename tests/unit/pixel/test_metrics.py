@@ -15,8 +15,11 @@ from labelgrid.pixel.metrics import (
     SegmentationMetric,
 )
 from labelgrid.pixel.prediction import one_hot
+from labelgrid.pixel.set_f_metric import SetFMetric
 from labelgrid.pixel.target import Target
 from labelgrid.results import Result
+
+COVERS = ["labelgrid.pixel.set_f_metric"]
 
 
 def row(*values: float) -> Tensor:
@@ -162,8 +165,30 @@ def test_saliency_that_finds_nothing_right_is_zero_and_that_of_no_image_is_unkno
     assert all(math.isnan(value) for value in measured(SaliencyMetric()).values())
 
 
+def test_f_over_the_set_is_of_all_pixels_at_one_threshold_which_a_positive_may_equal() -> None:
+    # At 0.5, 2 of 3 found pixels are right and both truths are found; at 0.65, the one found is right.
+    images = (row(0.5, 0.1), row(1, 0)), (row(0.7, 0.6), row(1, 0))
+    assert measured(SetFMetric(1.0), *images)["setF"] == pytest.approx(100 * 2 * (2 / 3) / (2 / 3 + 1))
+    assert measured(SetFMetric(), *images)["setF"] == pytest.approx(130 * 0.5 / (0.3 + 0.5))
+    assert measured(SetFMetric(), (row(0.5, 0.49), row(1, 0)))["setF"] == 100  # 0.5 is at a threshold
+
+
+def test_f_over_the_set_is_zero_where_nothing_is_found_right_and_unknown_without_a_positive() -> None:
+    assert measured(SetFMetric(), (row(0.0, 1), row(1, 0)))["setF"] == 0
+    assert math.isnan(measured(SetFMetric(), (row(0.3), row(0)))["setF"])
+    assert math.isnan(measured(SetFMetric())["setF"])
+
+
 def test_every_figure_has_its_name_unit_and_direction() -> None:
-    made = (SegmentationMetric(2), DepthMetric(), DepthMetric(""), NormalsMetric(), SaliencyMetric(), EdgeMetric())
+    made = (
+        SegmentationMetric(2),
+        DepthMetric(),
+        DepthMetric(""),
+        NormalsMetric(),
+        SaliencyMetric(),
+        EdgeMetric(),
+        SetFMetric(),
+    )
     found = [{name: (r.name, r.unit, r.better) for name, r in metric.compute().items()} for metric in made]
 
     def percent(*names: str) -> dict[str, tuple[str, str, str]]:
@@ -176,6 +201,7 @@ def test_every_figure_has_its_name_unit_and_direction() -> None:
         {"mErr": ("mErr", "degree", "lower")} | percent("below 11.25", "below 22.5", "below 30"),
         percent("IoU", "maxF"),
         percent("AP"),
+        percent("setF"),
     ]
 
 
@@ -255,6 +281,7 @@ MADE: list[tuple[Callable[[], Metric], int, int]] = [
     (NormalsMetric, 3, 3),
     (SaliencyMetric, 1, 1),
     (EdgeMetric, 1, 1),
+    (SetFMetric, 1, 1),
 ]
 
 
