@@ -5,9 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from labelgrid.data.mtan_npy import NYUV2
+from labelgrid.labels.grid import TaskRow
 from tests.support import Made
 
 LAYOUT = "mtan_npy"
+ROWS = tuple(TaskRow(name, name, 1.0, NYUV2[name]) for name in ("semseg", "depth"))
 
 
 def lay_out(made: Made, root: Path, missing: Path) -> None:
