@@ -90,7 +90,8 @@ class Codec(Protocol[O_contra]):
     """The functions of a module of `formats/`, which also has a frozen dataclass `Options`.
 
     A module may also have `stored_size(path)`, the height and width in a file's header or None: then a label of another
-    size than its image is refused before it is decoded.
+    size than its image is refused before it is decoded. And `read_prediction(path, options)`, if a prediction in such a
+    file may have values that a label may not have.
     """
 
     EXTENSIONS: tuple[str, ...]  #: the extensions that it reads; it writes the first

@@ -103,14 +103,24 @@ def against_predictions(task: str, pairs: Sequence[Pair], earlier: Sequence[Pair
     return doubts + against_slopes(task, "the model's predictions", pairs) if reliable else doubts
 
 
-def against_units(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
-    """Compare predictions, the second of each pair, with labels by the figures that show a wrong unit: ratios."""
+def against_labels(task: str, pairs: Iterable[Pair]) -> list[Doubt]:
+    """Compare predictions, the second of each pair, with labels by the figures that show another unit or other axes.
+
+    Ratios may differ by the figure's tolerance; other figures lie in the range of labels, unless the labels do not.
+    """
     doubts = []
     for name, found in _gaps(pairs).items():
         figure, gap = found[0][0], median(gap for _, gap in found)
         if figure.ratio and abs(gap) > math.log(figure.tolerance):
             what = f"{name} of the predictions is {math.exp(-gap):.3g} times that of the labels. Check the unit."
             doubts.append(Doubt(task, what))
+        if figure.ratio:
+            continue
+        (low, high), mine = figure.range, median(label.value for label, _ in found)
+        its = median(label.value - gap for label, gap in found)
+        if low <= mine <= high and not low <= its <= high:
+            what = f"{name} of the predictions is {its:.3g}{figure.unit}, that of the labels {mine:.3g}{figure.unit}."
+            doubts.append(Doubt(task, f"{what} Check the axes."))
     return doubts
 
 

@@ -22,8 +22,9 @@ from labelgrid.tasks.task import Range, Spec, Task, TaskDef
 
 #: The median depth of a label in any scene, from a hand's length to a view over a valley.
 METRES = (0.05, 200.0)
-#: Median depths of two sets of labels may differ by this factor.
-FACTOR = 5.0
+#: Median depths of two sets of labels may differ by this factor; disparities by less, as 256 steps of one are usual in
+#: files of 16 bits, which without a `scale` are read as 0.256 of it.
+FACTOR, FACTOR_DISPARITY = 5.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def middle(value: NDArray[Any], valid: NDArray[np.bool_], options: files.Options
     """The median: about 1000 times too small or too large if metres and millimetres are confused."""
     median = float(np.median(value[..., 0][valid]))
     if options.disparity:
-        return {"the median disparity": LabelFigure(median, FACTOR, ratio=True)}
+        return {"the median disparity": LabelFigure(median, FACTOR_DISPARITY, ratio=True)}
     return {"the median depth": LabelFigure(median, FACTOR, ratio=True, range=METRES, unit=" m")}
 
 

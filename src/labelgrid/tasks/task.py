@@ -137,6 +137,12 @@ class TaskDef:
         """Read and check the label in a file; returns it at its image's size."""
         return self.form.upsample(codec(self.spec.codec).read(path, self.options))
 
+    def read_prediction(self, path: Path) -> LabelArray:
+        """Read a prediction in a label file: as a label, but for what a poor prediction may do and a label may not."""
+        own = codec(self.spec.codec)
+        read: Callable[[Path, Any], LabelArray] = getattr(own, "read_prediction", own.read)
+        return self.form.upsample(read(path, self.options))
+
     def stored_size(self, path: Path) -> tuple[int, int] | None:
         """The size of the image that a label file is for, from the file's header; None if the format cannot tell.
 

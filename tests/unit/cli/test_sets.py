@@ -97,8 +97,10 @@ def test_a_remark_is_printed_and_advice_is_on_the_file_of_tasks(tmp_path: Path) 
     for name in made.names:
         np.save(away / Path(name).with_suffix(".npy"), np.full((16, 24, 3), (0.0, 0.0, -1.0), np.float32))
     found = typed("data", "evaluate", "folder", made.root, tmp_path / "out")
-    words = " ".join(found.err.split())
-    assert found.code == 1 and '`axes = "x right, y down, z away from the camera"`' in words
+    assert found.code == 0 and "of the predictions is -1, that of the labels" in " ".join(found.err.split())
+    (made.root / "tasks.toml").write_text('[depth]\n[normals]\naxes = "x right, y up, z away from the camera"\n')
+    words = " ".join(typed("data", "check", "folder", made.root).out.split())
+    assert '`axes = "x right, y down, z away from the camera"`' in words
     assert "labelgrid task" not in words and "--tasks names" in words
 
 

@@ -8,10 +8,10 @@ from labelgrid.project.plausibility import (
     Pair,
     Summary,
     against_earlier,
+    against_labels,
     against_predictions,
     against_range,
     against_slopes,
-    against_units,
     agreement,
 )
 from labelgrid.tasks.figures import LabelFigure
@@ -114,8 +114,8 @@ def test_opposite_slopes_of_predictions_count_once_they_agreed() -> None:
 
 def test_units_are_compared_by_the_median_ratio_of_figures_that_have_one() -> None:
     labels = depth(2.0, 3.0, 1.0)
-    (doubt,) = against_units("depth", pairs(labels, depth(2000.0, 3000.0, 4.0)))
+    (doubt,) = against_labels("depth", pairs(labels, depth(2000.0, 3000.0, 4.0)))
     assert doubt.what == "the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
-    assert against_units("depth", pairs(labels, depth(8.0, 1.0, 4000.0))) == []  # a poor model, one odd image
-    assert against_units("edges", pairs(shares(0.1, 0.2), shares(0.9, 0.9))) == []
-    assert against_units("depth", []) == []
+    assert against_labels("depth", pairs(labels, depth(8.0, 1.0, 4000.0))) == []  # a poor model, one odd image
+    assert against_labels("edges", pairs(shares(0.1, 0.2), shares(0.9, 0.9))) == []
+    assert against_labels("depth", []) == []

@@ -23,7 +23,7 @@ from labelgrid.tasks.task import TaskDef, definitions
 from tests.projects import answer, make_project
 from tests.support import Made, make_dataset, task_rows
 
-COVERS = ["labelgrid.rounds.evaluate"]
+COVERS = ["labelgrid.rounds.evaluate", "labelgrid.rounds.prediction_files"]
 SIZE = (12, 16)
 
 
@@ -255,6 +255,94 @@ def test_values_in_another_unit_are_remarked_on(made: Made, tmp_path: Path) -> N
         evaluate_files(source, {"depth": task}, source.images(), tmp_path / str(factor), heard)
         remark = "depth: the median depth of the predictions is 1e+03 times that of the labels. Check the unit."
         assert heard.said == ([remark] if factor == 1000 else [])
+
+
+@pytest.mark.parametrize("extension", [".npz", ".npy"])
+def test_predictions_of_values_of_any_form_are_compared_with_the_labels(
+    made: Made, tmp_path: Path, extension: str
+) -> None:
+    tasks, source = definitions(list(made.rows)), layout.build(made.root)
+    for name in made.names:
+        millimetres = 1000 * source.label(name, tasks["depth"]).value  # type: ignore[union-attr]
+        for folder, stored in (("depth", millimetres), ("normals", np.full((*SIZE, 3), (0.0, 0.0, -1.0)))):
+            path = tmp_path / "out" / folder / f"{Path(name).stem}{extension}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if extension == ".npz":
+                write_soft(path, stored.transpose(2, 0, 1).astype(np.float32))
+            else:
+                np.save(path, stored.astype(np.float32))
+    heard = Heard()
+    found = evaluate_files(source, tasks, source.images(), tmp_path / "out", heard)["metrics"]
+    assert found["normals"]["mErr"]["value"] > 90  # a poor prediction may point anywhere
+    assert any(said.startswith("depth: the median depth of the predictions is 1e+03 times") for said in heard.said)
+    assert any(said.startswith("normals: the mean z (toward the camera) of the pred") for said in heard.said)
+
+
+def test_disparity_in_the_steps_of_cityscapes_is_remarked_on(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels/depth").mkdir(parents=True)
+    (tmp_path / "out/depth").mkdir(parents=True)
+    disparity = np.random.default_rng(0).uniform(5, 100, SIZE)
+    disparity = np.rint(disparity * 256) / 256
+    cv2.imwrite(str(tmp_path / "images/a.png"), np.zeros((*SIZE, 3), np.uint8))
+    np.save(tmp_path / "labels/depth/a.npy", disparity)
+    cv2.imwrite(str(tmp_path / "out/depth/a.png"), (disparity * 256).astype(np.uint16))
+    source, heard = layout.build(tmp_path), Heard()
+    tasks = definitions([TaskRow("depth", "depth", 1.0, {"disparity": True})])
+    evaluate_files(source, tasks, ["a.png"], tmp_path / "out", heard)
+    assert heard.said == [
+        "depth: the median disparity of the predictions is 0.256 times that of the labels. Check the unit."
+    ]
+
+
+def test_normals_that_an_upsampling_shortened_count_by_their_direction(made: Made, tmp_path: Path) -> None:
+    task, source = definitions(list(made.rows))["normals"], layout.build(made.root)
+    for name in made.names:
+        label = source.label(name, task)
+        assert label is not None
+        value = label.value.copy()
+        value[0] *= 0.7
+        (tmp_path / "out/normals").mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / f"out/normals/{Path(name).stem}.npy", value)
+    assert score(made, tmp_path / "out")["metrics"]["normals"]["mErr"]["value"] < 0.05
+    for scale in (0.5, 2.0):
+        np.save(tmp_path / f"out/normals/{Path(made.names[0]).stem}.npy", np.full((*SIZE, 3), (0.0, 0.0, scale)))
+        with pytest.raises(LabelError, match=rf"(?s)median length of the normals is {scale:g}, not 1.*as they are"):
+            score(made, tmp_path / "out")
+
+
+def test_probabilities_may_be_of_the_classes_before_merge_or_after(made: Made, tmp_path: Path) -> None:
+    (row,) = task_rows(("semseg",))
+    first, second, *_ = row.options["classes"]
+    tasks = definitions([TaskRow("semseg", "semseg", 1.0, {**row.options, "merge": {second: first}})])
+    before = np.random.default_rng(1).dirichlet(np.ones(4), (len(made.names), *SIZE)).transpose(0, 3, 1, 2)
+    index = tasks["semseg"].options.index
+    for folder, form in (("before", before), ("after", np.stack([before[:, index == k].sum(1) for k in range(3)], 1))):
+        (tmp_path / folder / "semseg").mkdir(parents=True)
+        for name, values in zip(made.names, form, strict=True):
+            np.save(tmp_path / folder / f"semseg/{Path(name).stem}.npy", values.astype(np.float32))
+    assert score(made, tmp_path / "before", tasks)["metrics"] == score(made, tmp_path / "after", tasks)["metrics"]
+    put(tmp_path / "other/semseg", made, before[0, :2])
+    with pytest.raises(LabelError, match=r"is \[3, h, w\], or \[4, h, w\] before `merge`; this one is 2x"):
+        score(made, tmp_path / "other", tasks)
+    put(tmp_path / "hard/semseg", made, np.zeros(SIZE, np.int64))
+    heard, source = Heard(), layout.build(made.root)
+    evaluate_files(source, tasks, source.images(), tmp_path / "hard", heard)
+    assert heard.said == ["semseg: class numbers count the 4 classes before `merge`, as labels do."]
+
+
+def test_two_files_of_one_prediction_are_refused(made: Made, tmp_path: Path) -> None:
+    shutil.copytree(made.labels / "semseg", tmp_path / "out/semseg")
+    put(tmp_path / "out/semseg", made, np.zeros(SIZE, np.int64))
+    with pytest.raises(LabelError, match=r"(?s)Both '.*\.png' and '.*\.npy' exist.*Remove one"):
+        score(made, tmp_path / "out")
+
+
+def test_pixels_without_a_value_are_counted(made: Made, tmp_path: Path) -> None:
+    put(tmp_path / "out/depth", made, np.full(SIZE, np.nan))
+    heard, source = Heard(), layout.build(made.root)
+    evaluate_files(source, definitions(list(made.rows)), source.images(), tmp_path / "out", heard)
+    assert heard.said[0].startswith("depth: 100.00% of the labels' pixels have no value in the predictions.")
 
 
 def test_a_prediction_without_a_value_counts_as_zero_and_off_by_90_degrees(made: Made, tmp_path: Path) -> None:

@@ -82,6 +82,33 @@ def read(path: Path, options: Options) -> LabelArray:
     return LabelArray(vector, valid)
 
 
+def read_prediction(path: Path, options: Options) -> LabelArray:
+    """As `read`, for a prediction: it may point anywhere, and single vectors, as an upsampling leaves them, be shorter.
+
+    Raises:
+        LabelError: not three channels, the median length is not 1 (within 0.05), no valid pixel, or a damaged file.
+    """
+    stored = samples(path)
+    _check_channels(stored, path)
+    vector, present = _decoded(stored, path)
+    some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
+    with np.errstate(over="ignore"):
+        length = np.linalg.norm(vector, axis=2)
+    middle = float(np.median(length[present]))
+    if not abs(middle - 1) <= LENGTH_TOLERANCE:
+        raise LabelError(
+            f"The median length of the normals is {middle:.3g}, not 1.", where=str(path), next_step=_encoding(path)
+        )
+    unit = vector / np.where(present, length, 1)[..., None]
+    return LabelArray((unit * AXES[options.axes]).astype(np.float32), present & np.isfinite(length))
+
+
+def _encoding(path: Path) -> str:
+    """What to do about vectors that are not of unit length."""
+    stored = "store them as they are" if path.suffix == ".npy" else "store them as (n + 1) / 2 of the PNG's range"
+    return f"Normalise the vectors, and {stored}."
+
+
 def normalised(vector: NDArray[Any], path: Path, axes: str, void: str, shortest: float = 0.0) -> LabelArray:
     """The label of vectors [h, w, 3] of any length, which are valid where they are longer than `shortest`.
 
@@ -139,7 +166,7 @@ def _check_unit(length: NDArray[np.float32], present: NDArray[np.bool_], valid: 
             f"{off} of {int(present.sum())} normals are not of unit length (within {LENGTH_TOLERANCE}); "
             f"the median length is {float(np.median(length[present])):.3g}.",
             where=str(path),
-            next_step="Normalise the vectors, and encode them as (n + 1) / 2 of the PNG's range.",
+            next_step=_encoding(path),
         )
 
 

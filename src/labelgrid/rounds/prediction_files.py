@@ -1,0 +1,161 @@
+"""Finds and reads the prediction files of any program: label files, class numbers and probabilities."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from labelgrid.data.by_id import as_defined, read_classes
+from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.errors import EmptyLabelError, LabelError, ProjectError
+from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.labels.formats.files import one_channel, samples, shape_text
+from labelgrid.labels.naming import label_name, whole_names
+from labelgrid.labels.soft import EXTENSION, read_soft
+from labelgrid.project.sources import other_folders
+from labelgrid.tasks.task import Task, TaskDef
+from labelgrid.words import counted, listed
+
+#: The extensions of numbers that every task accepts besides those of its label files.
+NUMBERS = (".npy", ".png")
+
+
+def find_predictions(
+    source: Source, definitions: Mapping[str, TaskDef], image_ids: Sequence[str], folder: Path
+) -> dict[str, dict[str, Path]]:
+    """The files of predictions, by task and image, of the tasks with a folder; each label has one.
+
+    Raises:
+        ProjectError: no task has a folder, or an image with a label has no prediction. LabelError: two files could be
+            the prediction of an image.
+    """
+    present = [task for task in definitions.values() if (folder / task.name).is_dir()]
+    if not present:
+        others = other_folders(folder, definitions)
+        raise ProjectError(
+            f"No task has a folder of predictions{f'; found: {listed(others)}' if others else ''}.",
+            where=str(folder),
+            next_step=f"Put them at TASK/IMAGE.EXT. {known_tasks(definitions)}",
+        )
+    whole = whole_names(image_ids, source.images())
+    found: dict[str, dict[str, Path]] = {}
+    for task in present:
+        paths = {image_id: _file(folder / task.name, image_id, task, whole) for image_id in image_ids}
+        found[task.name] = {image_id: path for image_id, path in paths.items() if path}
+        without = [image_id for image_id, path in paths.items() if path is None]
+        missing = [image_id for image_id in without if nonempty_label(source, image_id, task) is not None]
+        if missing:
+            raise _missing(folder / task.name, missing, task, _names(missing[0], task, whole))
+    return found
+
+
+def _missing(folder: Path, image_ids: Sequence[str], task: TaskDef, names: Sequence[str]) -> ProjectError:
+    """The error about labels without a prediction, with the names that the first one's file may have."""
+    found = sorted(path.name for path in folder.iterdir())
+    return ProjectError(
+        f"{counted(len(image_ids), 'label has', 'labels have')} no prediction of {task.name}, the first that of "
+        f"'{image_ids[0]}'. Expected {listed(names, between=' or ')}; found {listed(found, 3) or 'no file'}.",
+        where=str(folder),
+        next_step="Add them: a mean over other images would not be comparable. Or remove the task's folder.",
+    )
+
+
+def known_tasks(definitions: Mapping[str, TaskDef]) -> str:
+    """A sentence that names the tasks."""
+    return f"The tasks are {', '.join(definitions)}."
+
+
+def _file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str]) -> Path | None:
+    """The file of a prediction, a soft one of `predict` before others; None if there is none."""
+    paths = [path for name in _names(image_id, task, whole) if (path := folder / name).is_file()]
+    if len(paths) > 1 and paths[0].suffix != EXTENSION:
+        raise LabelError(
+            f"Both '{paths[0].name}' and '{paths[1].name}' exist.", where=str(folder), next_step="Remove one of them."
+        )
+    return paths[0] if paths else None
+
+
+def _names(image_id: str, task: TaskDef, whole: Collection[str]) -> list[str]:
+    """The file names that an image's prediction may have."""
+    extensions = dict.fromkeys((EXTENSION, *codec(task.spec.codec).EXTENSIONS, *NUMBERS))
+    return [label_name(image_id, extension, image_id in whole) for extension in extensions]
+
+
+def hard_prediction(task: Task, definition: TaskDef, path: Path, size: tuple[int, int]) -> LabelArray:
+    """Read a prediction that is a label: its file, or class numbers in `.npy`.
+
+    Returns:
+        The prediction at its image's size; without any valid pixel if the file of a value has none.
+
+    Raises:
+        LabelError: it cannot be read, or has no class at any pixel.
+    """
+    try:
+        if not hasattr(definition.options, "index"):
+            return definition.read_prediction(path)
+        from_zero = f"Predictions count the classes of '{task.name}' from 0, in their order."
+        if path.suffix == ".npy":
+            void = (-1, *definition.options.ignore)
+            return definition.form.upsample(read_classes(path, definition, void, from_zero))
+        with as_defined(from_zero):
+            return definition.read(path)
+    except EmptyLabelError as error:
+        if task.probabilities:
+            raise LabelError("The prediction has no class at any pixel.", where=str(path)) from error
+        return LabelArray(np.zeros((*size, task.label_channels), np.float32), np.zeros(size, np.bool_))
+
+
+def soft_prediction(task: Task, definition: TaskDef, path: Path) -> Tensor | None:
+    """The soft prediction [channels, h, w] in a file; None if the file is a label file, or has one number a pixel.
+
+    Raises:
+        LabelError: it is damaged, has other channels, or a probability is not from 0 to 1.
+    """
+    if path.suffix == EXTENSION:
+        values = read_soft(path)
+    elif task.probabilities is None or (task.channels > 1 and path.suffix != ".npy"):
+        return None
+    else:
+        values = _grey(task, path) if task.channels == 1 else samples(path)
+        if values.ndim == 2:
+            return None
+    index = getattr(definition.options, "index", np.arange(task.channels))
+    if values.ndim != 3 or len(values) not in {task.channels, len(index)}:
+        before = f", or [{len(index)}, h, w] before `merge`" if len(index) != task.channels else ""
+        raise LabelError(
+            f"A soft prediction of {task.name} is [{task.channels}, h, w]{before}; this one is {shape_text(values)}.",
+            where=str(path),
+            next_step="Write probabilities by class first, or whole numbers [h, w], the classes' from 0."
+            if task.channels > 1
+            else "",
+        )
+    if wrong := int(np.count_nonzero(~np.isfinite(values))):
+        raise LabelError(f"{counted(wrong, 'number is', 'numbers are')} NaN or infinite.", where=str(path))
+    if task.probabilities and not ((values >= 0) & (values <= 1)).all():
+        raise LabelError(
+            f"Probabilities are from 0 to 1; these are {values.min():.4g} to {values.max():.4g}.",
+            where=str(path),
+            next_step="Apply the softmax or sigmoid first; divide 8-bit numbers by 255.",
+        )
+    found = torch.from_numpy(values.astype(np.float32))
+    if len(found) == task.channels:
+        return found
+    return found.new_zeros(task.channels, *found.shape[1:]).index_add_(0, torch.from_numpy(index), found)
+
+
+def _grey(task: Task, path: Path) -> NDArray[np.float32]:
+    """The probabilities [1, h, w] in a file of one number a pixel."""
+    stored = one_channel(samples(path), path, f"A prediction of {task.name}")
+    if path.suffix != ".png" or stored.dtype.kind != "u":
+        return stored[None].astype(np.float32)
+    certain = np.iinfo(stored.dtype).max
+    if stored.max() == 1:
+        raise LabelError(
+            f"The largest value of this probability map is 1, where {certain} is certain.",
+            where=str(path),
+            next_step=f"Save 0 and {certain}, or floats as .npy.",
+        )
+    return stored[None].astype(np.float32) / np.float32(certain)
