@@ -20,6 +20,8 @@ from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
 
 T = TypeVar("T")
+#: The splits that the published data sets have.
+PUBLISHED = ("train", "val")
 #: What to do about a task with another number of classes than its data set.
 ALL_CLASSES = "Name all classes of the data set, in their order; `merge` joins those that are one class for you."
 
@@ -64,17 +66,25 @@ class ImagesById:
         return self.TASKS
 
     def layout_faults(self, has: Mapping[str, Callable[[str], object]]) -> list[str]:
-        """One sentence for each fault: no lists, a listed image that does not exist, images without a label.
+        """One sentence for each fault: no lists, a listed image that does not exist, images without label or list.
 
         Args:
             has: maps a task's labels, by the name that the sentence uses, to whether an ID has one.
         """
-        faults = [] if (self.root / self.SPLITS).is_dir() else [f"There is no folder {self.SPLITS}."]
+        lists = self.root / self.SPLITS
         try:
             self.splits()
+            faults = self._unlisted(lists) if lists.is_dir() else [f"There is no folder {self.SPLITS}."]
         except ImageError as error:
-            faults.append(f"{error.where}: {error.what} {error.next_step}".rstrip())
+            faults = [f"{error.where}: {error.what} {error.next_step}".rstrip()]
         return faults + [fault for what, own in has.items() for fault in lacking(self.names, what, own)]
+
+    def _unlisted(self, lists: Path) -> list[str]:
+        """Sentences on published lists that do not exist, and on images in no list."""
+        missing = [name for name in PUBLISHED if not (lists / f"{name}.txt").is_file()]
+        listed_ids = ids_of_splits(lists)
+        faults = [f"There is no list {self.SPLITS}/{name}.txt." for name in missing]
+        return faults + lacking(self.names, "place in a list", listed_ids.__contains__)
 
 
 def names_by_id(folder: Path) -> dict[str, str]:
@@ -102,9 +112,11 @@ def ids_of_splits(folder: Path) -> set[str]:
 
 def _ids(path: Path) -> list[str]:
     try:
-        return read_text(path).split()
+        return read_text(path, "utf-8-sig").split()
     except UnicodeDecodeError as error:
-        raise ImageError(f"The list cannot be read: {error}.", where=str(path)) from error
+        raise ImageError(
+            f"The list cannot be read: {error}.", where=str(path), next_step="Save it as UTF-8 text, or get it again."
+        ) from error
 
 
 def read_classes(
@@ -239,3 +251,15 @@ def lacking(ids: Collection[T], what: str, has: Callable[[T], object], of: str =
     missing = [name for name in ids if not has(name)]
     images = counted(len(ids), f"image{of} has", f"images{of} have")
     return [f"{len(missing):,} of {images} no {what}, the first is {missing[0]}."] if missing else []
+
+
+def unmatched(labels: Collection[T], ids: Collection[T], what: str) -> list[str]:
+    """One sentence on the labels without an image; no sentence if all have one.
+
+    Example:
+        >>> unmatched([0, 1, 9], [0, 1], "depth of train")
+        ['1 label of depth of train has no image, the first is 9.']
+    """
+    others = sorted(set(labels) - set(ids), key=str)
+    labels_have = counted(len(others), f"label of {what} has", f"labels of {what} have")
+    return [f"{labels_have} no image, the first is {others[0]}."] if others else []

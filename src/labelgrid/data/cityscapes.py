@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import check_classes, lacking
+from labelgrid.data.by_id import check_classes, lacking, unmatched
 from labelgrid.errors import ImageError, LabelError, RecipeError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats.files import one_channel, samples, shape_text, some_valid
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images
 from labelgrid.tasks.task import TaskDef
-from labelgrid.words import listed
+from labelgrid.words import counted, listed
 
 ORIGIN = (
     "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, "
@@ -129,9 +129,14 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    faults = []
-    for kind, (folder, _) in LABELS.items():
+    names = [name for name in list_images(source.root / IMAGES) if name.endswith(IMAGE_END)]
+    elsewhere = sorted({*names} - {*source.names})
+    images = counted(len(elsewhere), "image is", "images are")
+    faults = [f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}."] if elsewhere else []
+    for kind, (folder, end) in LABELS.items():
         faults += lacking(source.names, folder, partial(label_file, source.root, kind))
+        found = (path.relative_to(source.root / folder) for path in (source.root / folder).glob(f"*/*/*{end}"))
+        faults += unmatched([path.as_posix().removesuffix(end) + IMAGE_END for path in found], source.names, folder)
     return faults + _train_ids(source)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.data.by_id import as_defined, check_classes, lacking, read_classes
+from labelgrid.data.by_id import as_defined, check_classes, lacking, read_classes, unmatched
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import depth, normals
@@ -144,10 +144,12 @@ def check(root: Path | str) -> list[str]:
     ]
     for split, names in splits.items():
         numbers = [int(name.partition("/")[2]) for name in names]
-        if numbers != list(range(len(numbers))):
-            faults.append(f"The images of {split} are not numbered from 0 without a gap.")
+        if gaps := sorted({*range(numbers[-1])} - {*numbers}):
+            faults.append(f"The images of {split} are not numbered from 0 without a gap: {gaps[0]} is missing.")
         for folder in folders:
-            faults += lacking(numbers, folder, {*_numbers(source.root / split / folder)}.__contains__, f" of {split}")
+            labels = {*_numbers(source.root / split / folder)}
+            faults += lacking(numbers, folder, labels.__contains__, f" of {split}")
+            faults += unmatched(labels, numbers, f"{folder} of {split}")
     return faults
 
 
@@ -180,7 +182,14 @@ def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
 
 
 def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
-    return normals.normalised(samples(path), path, task.options.axes, "zero and infinite vectors are not")
+    stored = samples(path)
+    if stored.dtype.kind != "f":
+        raise LabelError(
+            f"Normals are numbers in [-1, 1]; this array is {_range(stored)}.",
+            where=str(path),
+            next_step="Write floating-point vectors, not the colours of a picture.",
+        )
+    return normals.normalised(stored, path, task.options.axes, "zero and infinite vectors are not")
 
 
 _FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {

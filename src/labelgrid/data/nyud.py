@@ -25,7 +25,10 @@ gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
 
 #: What to do about a class number that the task does not have.
-OTHER_CLASSES = "Correct the file or get it again; if it is right, name all its classes in the task's `classes`."
+OTHER_CLASSES = (
+    "Correct the file (0 is not labelled, and 1 the first class) or get it again; if it is right, name all its classes "
+    "in the task's `classes`."
+)
 #: Maps a kind of task to the folder of its labels. The data set has no labels of other kinds.
 FOLDERS: dict[str, str] = {"semseg": "segmentation", "depth": "depth", "normals": "normals", "edges": "edge"}
 #: The tasks, as in a file of tasks.
@@ -104,7 +107,7 @@ def _file(folder: Path, name: str) -> Path | None:
 
 def _segmentation(path: Path, task: TaskDef) -> LabelArray:
     check_order(task.name, task.options.classes, TASKS["semseg"]["classes"])
-    return read_classes(path, task, void=(0, 255), next_step=OTHER_CLASSES, first=1)
+    return read_classes(path, task, void=(0,), next_step=OTHER_CLASSES, first=1)
 
 
 def _depth(path: Path, task: TaskDef) -> LabelArray:

@@ -8,44 +8,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
 from labelgrid.data.dataset import Dataset, Described, Located
 from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
-from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.labels.codec import codec
 from labelgrid.labels.grid import Cell
 from labelgrid.progress import Progress
+from labelgrid.project.dataset_remarks import LabelFacts, facts_of, remarks_on
 from labelgrid.project.task_spec import in_file_of_tasks, task_rows, task_rows_of
-from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef, definitions
 from labelgrid.words import counted, listed
-
-
-@dataclass(frozen=True)
-class LabelFacts:
-    """The numbers of one label.
-
-    Args:
-        pixels, valid: of the label; both 0 of an empty one, which has no valid pixel.
-        lowest, highest, total: of the valid values, and their sum.
-        counts: valid pixels by class; None of a label without classes.
-        some: whether only some of the classes were annotated in it.
-        odd: figures that compare by their ratio and are outside the range of labels of this kind, by name.
-    """
-
-    pixels: int = 0
-    valid: int = 0
-    lowest: float = np.inf
-    highest: float = -np.inf
-    total: float = 0.0
-    counts: NDArray[np.int64] | None = None
-    some: bool = False
-    odd: Mapping[str, LabelFigure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -168,7 +144,7 @@ def contents(
         tasks=by_task,
         layout=layout,
         faults=faults,
-        remarks=[text for name in tasks for text in _remarks(name, found)],
+        remarks=[text for name in tasks for text in remarks_on(name, _labels(name, found))],
     )
 
 
@@ -215,7 +191,7 @@ def _seen(dataset: Dataset, tasks: Mapping[str, TaskDef], image_id: str) -> _See
             with in_file_of_tasks():
                 label = dataset.label(image_id, task)
             if label is not None:
-                seen.labels[task.name] = _facts(label, task)
+                seen.labels[task.name] = facts_of(label, task)
                 if size is not None and label.size != size:
                     raise _other_size(dataset, image_id, task, f"{label.size[0]}x{label.size[1]}", seen.size)
         except EmptyLabelError:
@@ -235,41 +211,13 @@ def _other_size(dataset: Dataset, image_id: str, task: TaskDef, found: str, imag
     )
 
 
-def _facts(label: LabelArray, task: TaskDef) -> LabelFacts:
-    values = label.value[label.valid]
-    if not values.size:
-        return LabelFacts()
-    names = getattr(task.options, "names", None)
-    counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
-    odd = {
-        name: figure
-        for name, figure in task.figures(label).items()
-        if figure.ratio and not figure.range[0] <= figure.value <= figure.range[1]
-    }
-    return LabelFacts(label.valid.size, len(values), *_range(values), counts, label.annotated is not None, odd)
-
-
-def _remarks(task: str, found: Sequence[_Seen]) -> Iterator[str]:
-    """A remark on each figure that is unusual in some labels of a task, and on labels of some classes alone."""
-    facts = {seen.image_id: seen.labels[task] for seen in found if task in seen.labels}
-    if some := sum(one.some for one in facts.values()):
-        yield f"{task}: in {some:,} of {counted(len(facts), 'label')} only some of the classes were annotated."
-    for name in {name: None for one in facts.values() for name in one.odd}:
-        odd = {image_id: one.odd[name] for image_id, one in facts.items() if name in one.odd}
-        first, figure = next(iter(odd.items()))
-        low, high = figure.range
-        yield (
-            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to {high:g}{figure.unit} is "
-            f"usual. So in {len(odd):,} of {counted(len(facts), 'label')}. Check the unit of the files."
-        )
-
-
-def _range(values: NDArray[Any]) -> tuple[float, float, float]:
-    return float(values.min()), float(values.max()), float(values.sum(dtype=np.float64))
+def _labels(task: str, found: Sequence[_Seen]) -> dict[str, LabelFacts]:
+    """The facts of a task's labels by image."""
+    return {seen.image_id: seen.labels[task] for seen in found if task in seen.labels}
 
 
 def _contents(task: TaskDef, found: Sequence[_Seen]) -> TaskContents:
-    facts = [seen.labels[task.name] for seen in found if task.name in seen.labels]
+    facts = [*_labels(task.name, found).values()]
     damaged = sum(fault.cell is not None and fault.cell.task == task.name for seen in found for fault in seen.faults)
     filled = [one for one in facts if one.valid]
     valid = sum(one.valid for one in filled)

@@ -42,8 +42,13 @@ def test_images_and_splits_are_by_folder(tmp_path: Path) -> None:
     source = make(tmp_path)
     other = "val/ulm/ulm_000000_000019_leftImg8bit.png"
     assert source.images() == (NAME, other) and source.splits() == {"train": [NAME], "val": [other]}
+    lost = "train/bonn/bonn_000002_000019"
+    save(tmp_path, f"disparity/{lost}_disparity.png", np.zeros((2, 3), np.uint16))
     assert cityscapes.check(tmp_path) == [
-        f"1 of 2 images have no {what}, the first is {other}." for what in ("gtFine", "disparity")
+        "1 image is not at SPLIT/CITY/ID_leftImg8bit.png, the first is val/aachen_000001_000019_leftImg8bit.png.",
+        f"1 of 2 images have no gtFine, the first is {other}.",
+        f"1 of 2 images have no disparity, the first is {other}.",
+        f"1 label of disparity has no image, the first is {lost}_leftImg8bit.png.",
     ]
 
 

@@ -185,5 +185,11 @@ def test_the_check_counts_what_is_missing(tmp_path: Path) -> None:
     faults = mtan_npy.check(tmp_path)
     assert "10 of 11 images of train have no depth, the first is 0." in faults
     assert "1 of 1 image of val has no label, the first is 0." in faults
+    (tmp_path / "val/depth").mkdir(exist_ok=True)
+    np.save(tmp_path / "val/depth/7.npy", np.ones((2, 2, 1)))
+    (tmp_path / "train/image/3.npy").unlink()
+    faults = mtan_npy.check(tmp_path)
+    assert "1 label of depth of val has no image, the first is 7." in faults
+    assert "The images of train are not numbered from 0 without a gap: 3 is missing." in faults
     (tmp_path / "val/image/0.npy").unlink()
     assert mtan_npy.check(tmp_path)[0] == "There are no images of val: val/image/0.npy and so on."

@@ -127,10 +127,33 @@ def test_a_class_number_too_many_is_named_with_the_classes_of_the_layout(tmp_pat
     stored[3, 3] = 41
     cv2.imwrite(str(path), stored)
     forty = TaskDef.of(TaskRow("semseg", "semseg", 1.0, dict(nyud.TASKS["semseg"])))
-    words = "holds the class numbers 41; the task 'semseg' has 40 classes, 1 to 40; not labelled: 0, 255"
+    words = "holds the class numbers 41; the task 'semseg' has 40 classes, 1 to 40; not labelled: 0 "
     with pytest.raises(LabelError, match=words) as caught:
         nyud.build(tmp_path).label("0003.jpg", forty)
     assert caught.value.where == str(path) and "Correct the file" in caught.value.next_step
+
+
+def test_255_is_no_number_of_the_layout(tmp_path):
+    make_nyud(tmp_path, npy=False)  # written from 0, with 255 for pixels without a class, each class is one too low
+    path = tmp_path / "segmentation" / "0003.png"
+    cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED) - 1)
+    forty = TaskDef.of(TaskRow("semseg", "semseg", 1.0, dict(nyud.TASKS["semseg"])))
+    with pytest.raises(LabelError, match=r"(?s)class numbers 255; .*0 is not labelled, and 1 the first class"):
+        nyud.build(tmp_path).label("0003.jpg", forty)
+
+
+def test_lists_that_are_missing_and_images_in_no_list_are_named(tmp_path):
+    make_nyud(tmp_path, npy=False)
+    (tmp_path / "gt_sets" / "val.txt").write_text("\ufeff0003\n", encoding="utf-8")  # as some editors save it
+    assert nyud.check(tmp_path) == [] and nyud.build(tmp_path).splits()["val"] == ["0003.jpg"]
+    (tmp_path / "gt_sets" / "val.txt").unlink()
+    assert nyud.check(tmp_path) == [
+        "There is no list gt_sets/val.txt.",
+        "1 of 2 images have no place in a list, the first is 0003.",
+    ]
+    (tmp_path / "gt_sets" / "val.txt").write_text("0003", encoding="utf-16")
+    with pytest.raises(ImageError, match=r"(?s)cannot be read.*Save it as UTF-8 text"):
+        nyud.build(tmp_path).splits()
 
 
 def test_what_a_task_cannot_change_is_not_advised(tmp_path):

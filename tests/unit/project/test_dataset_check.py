@@ -17,6 +17,7 @@ from labelgrid.project.dataset_check import Contents, contents, layout_faults, t
 from tests import published
 from tests.support import Made, make_dataset
 
+COVERS = ["labelgrid.project.dataset_remarks"]
 TABLES = """
 [semseg]
 classes = ["a", "b", "c", "d"]
@@ -153,7 +154,7 @@ def test_depth_in_millimetres_is_a_remark(made: Made) -> None:
         np.save(path, np.full((4, 6 + 2 * number), metres, np.float32))
     found = check(made)
     assert not found.faults
-    assert found.remarks == [
+    assert [text for text in found.remarks if text.startswith("depth")] == [
         f"depth: the median depth is 2000 m in '{made.names[1]}'; 0.05 to 200 m is usual. So in 1 of 2 labels. "
         "Check the unit of the files."
     ]
@@ -189,4 +190,30 @@ def test_labels_of_some_classes_alone_are_remarked_on(made: Made) -> None:
             text = PngInfo()
             text.add_text("annotated", "a\nb")
             Image.open(path).save(path, pnginfo=text)
-    assert check(made).remarks == ["semseg: in 2 of 3 labels only some of the classes were annotated."]
+    assert "semseg: in 2 of 3 labels only some of the classes were annotated." in check(made).remarks
+
+
+def test_labels_that_say_nothing_are_remarked_on(made: Made) -> None:
+    for number in range(3):
+        write(made, number, "depth", np.zeros((4, 6 if number % 2 == 0 else 8), np.uint16))
+        write(made, number, "edges", np.zeros((4, 6 if number % 2 == 0 else 8), np.uint8))
+        write(made, number, "semseg", np.full((4, 6 if number % 2 == 0 else 8), 2, np.uint8))
+    assert check(made).remarks == [
+        "semseg: all valid pixels of all labels are of one class.",
+        "depth: no image has a label with a valid pixel.",
+        "edges: all valid pixels of all labels are 0.",
+        "normals: no image has a label with a valid pixel.",
+    ]
+    write(made, 1, "edges", np.eye(4, 8).astype(np.uint8) * 255)
+    write(made, 1, "semseg", np.eye(4, 8).astype(np.uint8))
+    assert [text.partition(":")[0] for text in check(made).remarks] == ["depth", "normals"]
+
+
+def test_normals_in_other_axes_are_remarked_on(made: Made) -> None:
+    for turn, odd in ((1, []), (-1, ["the mean y (up)"])):
+        for number in range(4):
+            size = (4, 6 if number % 2 == 0 else 8)
+            vector = np.array([0.1, 0.6 * turn, 0.79]) / np.linalg.norm([0.1, 0.6, 0.79])
+            write(made, number, "normals", np.rint((np.full((*size, 3), vector[::-1]) + 1) * 127.5).astype(np.uint8))
+        said = [text for text in check(made).remarks if "Check the axes" in text]
+        assert [text.removeprefix("normals: ").partition(" is")[0] for text in said] == odd

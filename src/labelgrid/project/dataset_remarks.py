@@ -1,0 +1,96 @@
+"""Remarks on the labels of a data set that may be right, but are unusual."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.labels.codec import LabelArray
+from labelgrid.project.plausibility import against_range
+from labelgrid.tasks.figures import LabelFigure
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted
+
+
+@dataclass(frozen=True)
+class LabelFacts:
+    """The numbers of one label.
+
+    Args:
+        pixels, valid: of the label; both 0 of an empty one, which has no valid pixel.
+        lowest, highest, total: of the valid values, and their sum.
+        counts: valid pixels by class; None of a label without classes.
+        some: whether only some of the classes were annotated in it.
+        figures: of the label, by name.
+    """
+
+    pixels: int = 0
+    valid: int = 0
+    lowest: float = np.inf
+    highest: float = -np.inf
+    total: float = 0.0
+    counts: NDArray[np.int64] | None = None
+    some: bool = False
+    figures: Mapping[str, LabelFigure] = field(default_factory=dict)
+
+
+def facts_of(label: LabelArray, task: TaskDef) -> LabelFacts:
+    """The numbers of a label."""
+    values = label.value[label.valid]
+    if not values.size:
+        return LabelFacts()
+    names = getattr(task.options, "names", None)
+    counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
+    figures, some = task.figures(label), label.annotated is not None
+    return LabelFacts(label.valid.size, len(values), *_range(values), counts, some, figures)
+
+
+def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
+    """Remarks on a task: labels that say nothing or of some classes alone, unusual figures.
+
+    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal, by most labels.
+
+    Args:
+        task: its name.
+        facts: of its labels, by image.
+    """
+    filled = [one for one in facts.values() if one.valid]
+    yield from _uniform(task, filled)
+    if some := sum(one.some for one in facts.values()):
+        yield f"{task}: in {some:,} of {counted(len(facts), 'label')} only some of the classes were annotated."
+    others = [{name: figure for name, figure in one.figures.items() if not figure.ratio} for one in filled]
+    for doubt in against_range(task, others):
+        yield f"{task}: {doubt.what} Check the axes of the files."
+    for name in {name: None for one in facts.values() for name, figure in one.figures.items() if _is_odd(figure)}:
+        odd = {image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures}
+        odd = {image_id: figure for image_id, figure in odd.items() if _is_odd(figure)}
+        first, figure = next(iter(odd.items()))
+        low, high = figure.range
+        yield (
+            f"{task}: {name} is {figure.value:.4g}{figure.unit} in '{first}'; {low:g} to {high:g}{figure.unit} is "
+            f"usual. So in {len(odd):,} of {counted(len(facts), 'label')}. Check the unit of the files."
+        )
+
+
+def _uniform(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
+    """A remark if no image has a valid label of a task, or if all valid pixels of all labels say the same."""
+    counts = [one.counts for one in filled if one.counts is not None]
+    if not filled:
+        yield f"{task}: no image has a label with a valid pixel."
+    elif counts and np.count_nonzero(np.sum(counts, 0)) == 1:
+        yield f"{task}: all valid pixels of all labels are of one class."
+    elif (
+        not counts and filled[0].lowest == filled[0].highest and len({(one.lowest, one.highest) for one in filled}) == 1
+    ):
+        yield f"{task}: all valid pixels of all labels are {filled[0].lowest:g}."
+
+
+def _is_odd(figure: LabelFigure) -> bool:
+    """Whether a figure that compares by its ratio is outside the range of labels of its kind."""
+    return figure.ratio and not figure.range[0] <= figure.value <= figure.range[1]
+
+
+def _range(values: NDArray[Any]) -> tuple[float, float, float]:
+    return float(values.min()), float(values.max()), float(values.sum(dtype=np.float64))
