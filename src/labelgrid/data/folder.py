@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.config import read_toml
-from labelgrid.data.by_id import check_listed
+from labelgrid.data.by_id import check_listed, unmatched
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.images import read_image
@@ -105,6 +105,24 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
     """
     names = tuple(list_images(Path(root) / images))
     return FolderDataset(Path(root), names, whole_names(names, names), images, labels)
+
+
+def check(root: Path | str) -> list[str]:
+    """Check the layout below `root`; return one sentence per folder of labels that are of no task or of no image.
+
+    Raises:
+        ImageError: there are no images. RecipeError: `tasks.toml` is no TOML.
+    """
+    source, faults = build(root), []
+    tasks = source.tasks()
+    names = {name for image_id in source.names for name in (image_id, stem(image_id))}
+    for folder in sorted(path for path in (source.root / source.label_folder).glob("*") if path.is_dir()):
+        if tasks and folder.name not in tasks:
+            faults.append(f"{source.label_folder}/{folder.name} has the name of no task in tasks.toml.")
+        files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        labels = [path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts)]
+        faults += unmatched([name for name in labels if stem(name) not in names], (), folder.name)
+    return faults
 
 
 def label_file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str] = ()) -> Path | None:

@@ -24,7 +24,7 @@ from labelgrid.simulation.resuming import check_same, said_of_others, widened
 from labelgrid.simulation.runner import JobStatus, Runner
 from labelgrid.simulation.runs import Run, has_work
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
-from labelgrid.simulation.validate import digest_images, validate_study
+from labelgrid.simulation.validate import check_weights, digest_images, validate_study
 from labelgrid.versions import installed_versions
 
 #: The recipe that the runs read, in the study's folder.
@@ -88,6 +88,7 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     with _locked(request.out):
         check_same(request, runs)  # another process may have run some since
         jobs = _jobs(request, runs)
+        check_weights(request, [job.run for job in jobs.values() if not job.is_done])
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)

@@ -2,16 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
 
-from labelgrid.errors import ProjectError, RecipeError, with_unchanged
+from labelgrid.data.dataset import nonempty_label
+from labelgrid.errors import ModelError, ProjectError, RecipeError, with_unchanged
 from labelgrid.progress import Progress
+from labelgrid.project.advice import weights_missing
 from labelgrid.project.settings import Oracle, check_pattern
 from labelgrid.project.sources import dataset_of
-from labelgrid.recipes.resolve import build_plugin, check_recipe, load_recipe
+from labelgrid.recipes.resolve import build_plugin, check_recipe, has_own_encoder, load_recipe
 from labelgrid.recipes.schema import Recipe
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
@@ -24,6 +26,9 @@ from labelgrid.simulation.study import Study
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 
+#: How many images are read at most to find a label of a task.
+LOOKED_AT = 20
+
 
 @with_unchanged("Nothing was run.")
 def validate_study(request: StudyRequest) -> list[Run]:
@@ -35,6 +40,7 @@ def validate_study(request: StudyRequest) -> list[Run]:
     runs = check_arms(request.recipe, request.study)
     _check_splits(request)
     _check_cells(request)
+    _check_labels(request)
     check_same(request, runs)
     return runs
 
@@ -46,8 +52,7 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
         RecipeError: a name is unknown, a value is wrong, or an arm lacks what its strategy reads.
     """
     runs = runs_of(study)
-    different = {json.dumps([run.arm, run.overrides(study)]): run for run in runs}.values()
-    for run, loaded in [(run, load_recipe(recipe, run.overrides(study))) for run in different]:
+    for run, loaded in _recipes(recipe, study, runs):
         check_recipe(loaded)
         _check_terms(study, run, loaded)
     definitions(study.rows())
@@ -66,6 +71,29 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
             next_step=f'A metric is "TASK/METRIC", such as "semseg/mIoU", or "{LOSS}".',
         )
     return runs
+
+
+def _recipes(recipe: str, study: Study, runs: Iterable[Run]) -> Iterator[tuple[Run, Recipe]]:
+    """The recipes of runs, each once, with the first run that has it."""
+    different = {json.dumps([run.arm, run.overrides(study)]): run for run in runs}.values()
+    yield from [(run, load_recipe(recipe, run.overrides(study))) for run in different]
+
+
+@with_unchanged("Nothing was run.")
+def check_weights(request: StudyRequest, runs: Iterable[Run]) -> None:
+    """Refuse weights that cannot be had before each run fails for lack of them.
+
+    Raises:
+        ModelError: a network of these runs starts from them.
+    """
+    recipes = [] if request.weights else [loaded for _, loaded in _recipes(request.recipe, request.study, runs)]
+    for backbone in {one.backbone: None for one in recipes if not has_own_encoder(one.network.name)}:
+        if missing := weights_missing(backbone, None):
+            raise ModelError(
+                missing,
+                next_step="Give a file with `--weights FILE`, or set `pretrained = false` in [backbone] to start from "
+                "random weights (which need many more labels).",
+            )
 
 
 def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
@@ -185,6 +213,15 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
                 next_step="Remove them from one of the two.",
                 unchanged="Nothing was run.",
             )
+
+
+def _check_labels(request: StudyRequest) -> None:
+    """Read a label of each task, of the first images tested on, so that tasks of another data set are refused."""
+    dataset, study = dataset_of(Oracle(request.study.data, str(request.root))), request.study
+    for task in definitions(study.rows()).values():
+        for image_id in study.splits(request.root)[study.test][:LOOKED_AT]:
+            if nonempty_label(dataset, image_id, task) is not None:
+                break
 
 
 def _check_cells(request: StudyRequest) -> None:

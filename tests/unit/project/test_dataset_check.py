@@ -209,6 +209,19 @@ def test_labels_that_say_nothing_are_remarked_on(made: Made) -> None:
     assert [text.partition(":")[0] for text in check(made).remarks] == ["depth", "normals"]
 
 
+def test_labels_of_no_image_and_folders_of_no_task_are_named(made: Made) -> None:
+    write(made, 0, "depth", np.ones((4, 6), np.uint16))
+    assert layout_faults("folder", made.root) == []
+    stray = made.root / "labels/Depth/a/99.png"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"")
+    (stray.parent / ".hidden").write_bytes(b"")
+    assert layout_faults("folder", made.root) == [
+        "labels/Depth has the name of no task in tasks.toml.",
+        "1 label of Depth has no image, the first is a/99.png.",
+    ]
+
+
 def test_normals_in_other_axes_are_remarked_on(made: Made) -> None:
     for turn, odd in ((1, []), (-1, ["the mean y (up)"])):
         for number in range(4):

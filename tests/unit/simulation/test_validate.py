@@ -1,17 +1,18 @@
 """Laws of what is asked of a study: refused before anything is run, and never fewer runs than there are."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from labelgrid.errors import LabelgridError, ProjectError, RecipeError
+from labelgrid.errors import LabelgridError, ModelError, ProjectError, RecipeError
 from labelgrid.files import write_text
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.campaign import settings_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.validate import digest_images, validate_study
+from labelgrid.simulation.validate import check_weights, digest_images, validate_study
 from tests.studies import study_request
 
 
@@ -190,3 +191,22 @@ def test_an_arm_that_trains_with_the_term_is_accepted(tmp_path: Path) -> None:
     assert validate_study(study_request(tmp_path, arms=arms, strategies=["lloss", "partal"]))
     both = {"start": TERMS, "strategy": TERMS}
     assert validate_study(study_request(tmp_path, strategies=["learning_loss"], changes=both))
+
+
+def test_tasks_of_another_data_set_are_refused_before_anything_is_run(tmp_path: Path) -> None:
+    request = study_request(tmp_path, tasks={"semseg": {"classes": ["a", "b"]}, "depth": {}})
+    with pytest.raises(LabelgridError, match=r"(?s)classes.*Nothing was run"):
+        validate_study(request)
+
+
+def test_weights_that_cannot_be_had_are_refused_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    study = study_request(tmp_path)
+    runs = validate_study(study)
+    check_weights(study, runs)  # random weights
+    pretrained = study_request(
+        tmp_path, changes={kind: {"backbone": {"pretrained": True}} for kind in ("start", "strategy")}
+    )
+    with pytest.raises(ModelError, match=r"(?s)ImageNet weights of .* `--weights FILE`.*Nothing was run"):
+        check_weights(pretrained, validate_study(pretrained))
+    check_weights(replace(pretrained, weights="/a/file"), validate_study(pretrained))
