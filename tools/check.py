@@ -35,11 +35,14 @@ def run(names: Sequence[str], checks: Mapping[str, Sequence[str]]) -> int:
     Prints one line per check with its time, followed by the output of the check if it failed.
     """
     failed = 0
-    with ThreadPoolExecutor(2) as workers:
+    workers = ThreadPoolExecutor(2)
+    try:
         for job in as_completed([workers.submit(_outcome, name, checks[name]) for name in names or checks]):
             passed, text = job.result()
             failed += not passed
             print(text, flush=True)
+    finally:  # after Ctrl-C, too, which ends the checks that run
+        workers.shutdown(wait=False, cancel_futures=True)
     print(f"{failed} of {len(names or checks)} checks failed." if failed else "All checks passed.")
     return failed
 

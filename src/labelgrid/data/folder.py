@@ -14,7 +14,7 @@ from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray, codec
 from labelgrid.labels.images import read_image
 from labelgrid.labels.listing import list_images, read_list
-from labelgrid.labels.naming import shortened, stem, whole_names
+from labelgrid.labels.naming import LONGEST, shortened, stem, whole_names
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "your own images and labels, or `labelgrid scenes`"
@@ -25,6 +25,8 @@ labels/TASK/PATH.jpg.png    the same, where images of one folder differ in their
 tasks.toml                  optional: the tasks, a table each
 splits/NAME.txt             optional: the images of a split, one path below images/ a line
 """
+#: The extensions by which `check` knows labels.
+LABELS = (".png", ".npy", ".tiff", ".tif")
 
 
 @dataclass(frozen=True)
@@ -108,21 +110,23 @@ def build(root: Path | str, images: str = "images", labels: str = "labels") -> F
 
 
 def check(root: Path | str) -> list[str]:
-    """Check the layout below `root`; return one sentence per folder of labels that are of no task or of no image.
+    """Check the layout below `root`; return one sentence per folder with labels of no image.
 
     Raises:
-        ImageError: there are no images. RecipeError: `tasks.toml` is no TOML.
+        ImageError: there are no images.
     """
     source, faults = build(root), []
-    tasks = source.tasks()
     names = {name for image_id in source.names for name in (image_id, stem(image_id))}
     for folder in sorted(path for path in (source.root / source.label_folder).glob("*") if path.is_dir()):
-        if tasks and folder.name not in tasks:
-            faults.append(f"{source.label_folder}/{folder.name} has the name of no task in tasks.toml.")
-        files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-        labels = [path.as_posix() for path in files if not any(part.startswith(".") for part in path.parts)]
-        faults += unmatched([name for name in labels if stem(name) not in names], (), folder.name)
+        labels = (path for path in folder.rglob("*") if path.suffix in LABELS and not _is_shortened(path.name))
+        others = (path.relative_to(folder).as_posix() for path in labels if not path.name.startswith("."))
+        faults += unmatched([name for name in others if stem(name) not in names], (), folder.name)
     return faults
+
+
+def _is_shortened(name: str) -> bool:
+    """Whether a file name is so long that it may stand for a longer one."""
+    return len(name.encode()) > LONGEST - 4
 
 
 def label_file(folder: Path, image_id: str, task: TaskDef, whole: Collection[str] = ()) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labelgrid.data.by_id import ImagesById, as_defined, check_order, names_by_id, read_classes
+from labelgrid.data.by_id import ImagesById, as_defined, check_order, names_by_id, read_classes, unmatched
 from labelgrid.errors import LabelError
 from labelgrid.labels.codec import LabelArray
 from labelgrid.labels.formats import binary, depth, normals
@@ -24,6 +24,7 @@ edge/ID.npy            0 or 1; or ID.png: 1 bit, or 8 bits of 0 and 255
 gt_sets/SPLIT.txt      the IDs of a split, one a line
 """
 
+EXTENSIONS = (".png", ".npy")
 #: What to do about a class number that the task does not have.
 OTHER_CLASSES = (
     "Correct the file (0 is not labelled, and 1 the first class) or get it again; if it is right, name all its classes "
@@ -89,11 +90,15 @@ def check(root: Path | str) -> list[str]:
         ImageError: there are no images.
     """
     source = build(root)
-    return source.layout_faults({folder: partial(_files, source.root / folder) for folder in FOLDERS.values()})
+    faults = source.layout_faults({folder: partial(_files, source.root / folder) for folder in FOLDERS.values()})
+    for folder in FOLDERS.values():
+        labels = {path.stem for path in (source.root / folder).glob("*") if path.suffix in EXTENSIONS}
+        faults += unmatched(labels, source.names, folder)
+    return faults
 
 
 def _files(folder: Path, name: str) -> list[Path]:
-    return [path for extension in (".png", ".npy") if (path := folder / f"{name}{extension}").is_file()]
+    return [path for extension in EXTENSIONS if (path := folder / f"{name}{extension}").is_file()]
 
 
 def _file(folder: Path, name: str) -> Path | None:

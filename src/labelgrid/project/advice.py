@@ -69,6 +69,13 @@ def _is_cached(name: str) -> bool:
     """Whether a file of the backbone's weights is in the cache of the hub."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
+    source, _, model = name.rpartition(":")
+    if source == "local-dir":
+        return True
+    if source:
+        name = model.partition("@")[0].removeprefix("timm/")
+    if "/" in name:  # another owner's
+        return any(Path(HF_HUB_CACHE).glob(f"models--{name.replace('/', '--')}/snapshots/*/*"))
     folders = (path for pattern in (name, f"{name}.*") for path in Path(HF_HUB_CACHE).glob(f"models--timm--{pattern}"))
     return any(any(folder.glob("snapshots/*/*")) for folder in folders)
 

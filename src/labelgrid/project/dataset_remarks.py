@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.labels.codec import LabelArray
-from labelgrid.project.plausibility import against_range
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
@@ -23,7 +23,7 @@ class LabelFacts:
         lowest, highest, total: of the valid values, and their sum.
         counts: valid pixels by class; None of a label without classes.
         some: whether only some of the classes were annotated in it.
-        figures: of the label, by name.
+        figures: those that have a usual range, by name.
     """
 
     pixels: int = 0
@@ -43,14 +43,14 @@ def facts_of(label: LabelArray, task: TaskDef) -> LabelFacts:
         return LabelFacts()
     names = getattr(task.options, "names", None)
     counts = None if names is None else np.bincount(values[:, 0], minlength=len(names))
-    figures, some = task.figures(label), label.annotated is not None
-    return LabelFacts(label.valid.size, len(values), *_range(values), counts, some, figures)
+    figures = {name: figure for name, figure in task.figures(label).items() if np.isfinite(figure.range).any()}
+    return LabelFacts(label.valid.size, len(values), *_range(values), counts, label.annotated is not None, figures)
 
 
 def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     """Remarks on a task: labels that say nothing or of some classes alone, unusual figures.
 
-    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal, by most labels.
+    Ratios, such as a depth, are judged label by label, other figures, such as the mean of a normal, by their median.
 
     Args:
         task: its name.
@@ -60,9 +60,14 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
     yield from _uniform(task, filled)
     if some := sum(one.some for one in facts.values()):
         yield f"{task}: in {some:,} of {counted(len(facts), 'label')} only some of the classes were annotated."
-    others = [{name: figure for name, figure in one.figures.items() if not figure.ratio} for one in filled]
-    for doubt in against_range(task, others):
-        yield f"{task}: {doubt.what} Check the axes of the files."
+    for name in {name: None for one in filled for name, figure in one.figures.items() if not figure.ratio}:
+        found = [one.figures[name] for one in filled if name in one.figures]
+        (low, high), middle = found[0].range, median(figure.value for figure in found)
+        if not low <= middle <= high:
+            yield (
+                f"{task}: {name} is {middle:.3g}{found[0].unit} in the median of {counted(len(found), 'label')}; "
+                f"{low:g} to {high:g}{found[0].unit} is usual. Check the axes of the files."
+            )
     for name in {name: None for one in facts.values() for name, figure in one.figures.items() if _is_odd(figure)}:
         odd = {image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures}
         odd = {image_id: figure for image_id, figure in odd.items() if _is_odd(figure)}
@@ -78,13 +83,13 @@ def _uniform(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
     """A remark if no image has a valid label of a task, or if all valid pixels of all labels say the same."""
     counts = [one.counts for one in filled if one.counts is not None]
     if not filled:
-        yield f"{task}: no image has a label with a valid pixel."
+        yield f"{task}: no image that was read has a label with a valid pixel."
     elif counts and np.count_nonzero(np.sum(counts, 0)) == 1:
-        yield f"{task}: all valid pixels of all labels are of one class."
+        yield f"{task}: all valid pixels of the labels that were read are of one class."
     elif (
         not counts and filled[0].lowest == filled[0].highest and len({(one.lowest, one.highest) for one in filled}) == 1
     ):
-        yield f"{task}: all valid pixels of all labels are {filled[0].lowest:g}."
+        yield f"{task}: all valid pixels of the labels that were read are {filled[0].lowest:g}."
 
 
 def _is_odd(figure: LabelFigure) -> bool:

@@ -11,7 +11,7 @@ from labelgrid.simulation.resuming import widened
 from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.timed_training import StepTiming, has_growing_batches, time_training
-from labelgrid.simulation.validate import validate_study
+from labelgrid.simulation.validate import check_weights, validate_study
 from labelgrid.train.options import LENGTHS
 
 
@@ -54,6 +54,7 @@ def estimate_study(request: StudyRequest, progress: Progress | None = None) -> S
     runs = validate_study(request)
     jobs = jobs_of(request, runs)
     left = {key: work_left(job) for key, job in jobs.items()}
+    check_weights(request, [jobs[key].run for key, work in left.items() if work.steps])
     at_once = min(request.at_once, sum(bool(work.steps) for work in left.values()))
     planned = {key: job.run for key, job in jobs.items()}
     if not at_once:

@@ -21,7 +21,7 @@ from labelgrid.simulation.jobs import Job, jobs_of
 from labelgrid.simulation.recorded import RECORDS
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resuming import check_same, said_of_others, widened
-from labelgrid.simulation.runner import JobStatus, Runner
+from labelgrid.simulation.runner import JobStatus, Runner, work_left
 from labelgrid.simulation.runs import Run, has_work
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of
 from labelgrid.simulation.validate import check_weights, digest_images, validate_study
@@ -84,11 +84,11 @@ def run_study(request: StudyRequest, progress: StudyProgress | None = None) -> S
     if said := said_of_others(asked, request):
         progress.say(said)
     runs = validate_study(request)
+    check_weights(request, [job.run for job in jobs_of(request, runs).values() if work_left(job).steps])
     images = digest_images(request.study, request.root, request.previous() or {}, progress)
     with _locked(request.out):
         check_same(request, runs)  # another process may have run some since
         jobs = _jobs(request, runs)
-        check_weights(request, [job.run for job in jobs.values() if not job.is_done])
         with files.disk(request.out):
             (request.out / ENDINGS).unlink(missing_ok=True)  # it may not match the new request
         kept = request.to_json() | {"pictures": images} | _history(request, jobs)

@@ -216,10 +216,14 @@ def _check_disjoint(splits: Mapping[str, Sequence[str]], root: Path) -> None:
 
 
 def _check_labels(request: StudyRequest) -> None:
-    """Read a label of each task, of the first images tested on, so that tasks of another data set are refused."""
+    """Refuse tasks that contradict the first labels of the images tested on, such as another number of classes.
+
+    A task of which these images have no label is not judged.
+    """
     dataset, study = dataset_of(Oracle(request.study.data, str(request.root))), request.study
+    first = dataset.splits()[study.test][:LOOKED_AT]
     for task in definitions(study.rows()).values():
-        for image_id in study.splits(request.root)[study.test][:LOOKED_AT]:
+        for image_id in first:
             if nonempty_label(dataset, image_id, task) is not None:
                 break
 

@@ -146,7 +146,12 @@ def test_lists_that_are_missing_and_images_in_no_list_are_named(tmp_path):
     make_nyud(tmp_path, npy=False)
     (tmp_path / "gt_sets" / "val.txt").write_text("\ufeff0003\n", encoding="utf-8")  # as some editors save it
     assert nyud.check(tmp_path) == [] and nyud.build(tmp_path).splits()["val"] == ["0003.jpg"]
-    (tmp_path / "gt_sets" / "val.txt").unlink()
+    cv2.imwrite(str(tmp_path / "depth" / "stray.png"), np.ones(SIZE, np.uint16))
+    assert nyud.check(tmp_path) == ["1 label of depth has no image, the first is stray."]
+    (tmp_path / "depth" / "stray.png").unlink()
+    (tmp_path / "gt_sets" / "val.txt").rename(tmp_path / "gt_sets" / "test.txt")  # as recipes for two cores have them
+    assert nyud.check(tmp_path) == []
+    (tmp_path / "gt_sets" / "test.txt").unlink()
     assert nyud.check(tmp_path) == [
         "There is no list gt_sets/val.txt.",
         "1 of 2 images have no place in a list, the first is 0003.",

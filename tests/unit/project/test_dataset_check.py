@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from labelgrid import plugins
 from labelgrid.data import folder
 from labelgrid.errors import ProjectError
+from labelgrid.labels.naming import label_name
 from labelgrid.progress import Silent
 from labelgrid.project.dataset_check import Contents, contents, layout_faults, tasks_of
 from tests import published
@@ -199,25 +200,37 @@ def test_labels_that_say_nothing_are_remarked_on(made: Made) -> None:
         write(made, number, "edges", np.zeros((4, 6 if number % 2 == 0 else 8), np.uint8))
         write(made, number, "semseg", np.full((4, 6 if number % 2 == 0 else 8), 2, np.uint8))
     assert check(made).remarks == [
-        "semseg: all valid pixels of all labels are of one class.",
-        "depth: no image has a label with a valid pixel.",
-        "edges: all valid pixels of all labels are 0.",
-        "normals: no image has a label with a valid pixel.",
+        "semseg: all valid pixels of the labels that were read are of one class.",
+        "depth: no image that was read has a label with a valid pixel.",
+        "edges: all valid pixels of the labels that were read are 0.",
+        "normals: no image that was read has a label with a valid pixel.",
     ]
     write(made, 1, "edges", np.eye(4, 8).astype(np.uint8) * 255)
     write(made, 1, "semseg", np.eye(4, 8).astype(np.uint8))
     assert [text.partition(":")[0] for text in check(made).remarks] == ["depth", "normals"]
 
 
-def test_labels_of_no_image_and_folders_of_no_task_are_named(made: Made) -> None:
+def test_a_label_of_an_image_with_a_long_name_is_its_label(tmp_path: Path) -> None:
+    made = make_dataset(tmp_path / "data", n=1, size=[(4, 6)], tasks=("depth",))
+    long = "x" * 251 + ".png"
+    cv2.imwrite(str(made.images / long), np.zeros((4, 6, 3), np.uint8))
+    (made.root / "tasks.toml").write_text("[depth]\n")
+    source = folder.build(made.root)
+    (task,) = tasks_of(source, made.root, None).values()
+    path = made.root / "labels/depth" / label_name(long, ".tiff", whole=False)
+    path.write_bytes(made.label(made.names[0], "depth").read_bytes())
+    assert source.label_file(long, task) == path and layout_faults("folder", made.root) == []
+
+
+def test_labels_of_no_image_are_named(made: Made) -> None:
     write(made, 0, "depth", np.ones((4, 6), np.uint16))
     assert layout_faults("folder", made.root) == []
     stray = made.root / "labels/Depth/a/99.png"
     stray.parent.mkdir(parents=True)
     stray.write_bytes(b"")
-    (stray.parent / ".hidden").write_bytes(b"")
+    for name in (".hidden.png", "Thumbs.db"):
+        (stray.parent / name).write_bytes(b"")
     assert layout_faults("folder", made.root) == [
-        "labels/Depth has the name of no task in tasks.toml.",
         "1 label of Depth has no image, the first is a/99.png.",
     ]
 
@@ -230,3 +243,6 @@ def test_normals_in_other_axes_are_remarked_on(made: Made) -> None:
             write(made, number, "normals", np.rint((np.full((*size, 3), vector[::-1]) + 1) * 127.5).astype(np.uint8))
         said = [text for text in check(made).remarks if "Check the axes" in text]
         assert [text.removeprefix("normals: ").partition(" is")[0] for text in said] == odd
+    write(made, 2, "normals", np.full((4, 6, 3), (228, 200, 128), np.uint8))
+    write(made, 3, "normals", np.full((4, 8, 3), (228, 200, 128), np.uint8))
+    assert not any("Check the axes" in text for text in check(made).remarks)  # half of them is not the median

@@ -311,6 +311,16 @@ def test_normals_that_an_upsampling_shortened_count_by_their_direction(made: Mad
             score(made, tmp_path / "out")
 
 
+def test_a_vector_that_is_too_short_to_have_a_direction_is_no_normal(made: Made, tmp_path: Path) -> None:
+    value = np.full((*SIZE, 3), (0.0, 0.0, 1.0), np.float32)
+    value[0, 0] = (1e-24, 0, 0)
+    put(tmp_path / "out/normals", made, value)
+    heard, source = Heard(), layout.build(made.root)
+    found = evaluate_files(source, definitions(list(made.rows)), source.images(), tmp_path / "out", heard)
+    assert np.isfinite(found["metrics"]["normals"]["mErr"]["value"])
+    assert heard.said[0].startswith("normals: 0.") and "have no value" in heard.said[0]
+
+
 def test_probabilities_may_be_of_the_classes_before_merge_or_after(made: Made, tmp_path: Path) -> None:
     (row,) = task_rows(("semseg",))
     first, second, *_ = row.options["classes"]

@@ -70,9 +70,7 @@ def read(path: Path, options: Options) -> LabelArray:
     _check_channels(stored, path)
     vector, present = _decoded(stored, path)
     some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
-    # Channel by channel: NumPy is slow along an axis of three.
-    with np.errstate(over="ignore"):  # an infinite length is refused as any other wrong one
-        length = np.sqrt(vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2)
+    length = _lengths(vector)  # an infinite one is refused as any other wrong one
     valid = present & (np.abs(length - 1) <= LENGTH_TOLERANCE)
     _check_unit(length, present, valid, path)
     factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
@@ -92,15 +90,24 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
     _check_channels(stored, path)
     vector, present = _decoded(stored, path)
     some_valid(present, path, "a pixel without a normal is mid grey or black in a PNG, zero in .npy")
-    with np.errstate(over="ignore"):
-        length = np.linalg.norm(vector, axis=2)
+    length = _lengths(vector)
     middle = float(np.median(length[present]))
     if not abs(middle - 1) <= LENGTH_TOLERANCE:
         raise LabelError(
             f"The median length of the normals is {middle:.3g}, not 1.", where=str(path), next_step=_encoding(path)
         )
-    unit = vector / np.where(present, length, 1)[..., None]
-    return LabelArray((unit * AXES[options.axes]).astype(np.float32), present & np.isfinite(length))
+    valid = present & np.isfinite(length) & (length > 0)  # the squares of a tiny vector are 0
+    factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
+    for channel, sign in enumerate(AXES[options.axes]):
+        vector[..., channel] *= sign * factor
+    return LabelArray(vector, valid)
+
+
+def _lengths(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Channel by channel: NumPy is slow along an axis of three."""
+    with np.errstate(over="ignore", under="ignore"):
+        squares: NDArray[np.float32] = vector[..., 0] ** 2 + vector[..., 1] ** 2 + vector[..., 2] ** 2
+    return np.sqrt(squares)
 
 
 def _encoding(path: Path) -> str:
