@@ -14,6 +14,7 @@ from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.advice import advice_of, shape_advice, weights_missing
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
+from labelgrid.trusted import VARIABLE
 from tests.campaigns import Make
 
 BACKBONE = BackboneOptions("mobilenetv2_035")
@@ -100,3 +101,19 @@ def test_a_project_without_held_out_images_is_told_what_it_will_lack(make: Make)
         assert any(line.endswith(f"`labelgrid fit {project.folder} --weights FILE`.") for line in advice_of(project))
     with make("some", holdout=2) as project:
         assert not any("held out" in line for line in advice_of(project))
+
+
+def test_backbones_of_other_sources_are_looked_for_where_they_are_kept(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "hf-hub,local-dir")
+    assert weights_missing(replace(BACKBONE, name="local-dir:/a/folder"), None) == ""
+    others = [
+        replace(BACKBONE, name=name) for name in ("hf-hub:owner/model@main", "hf_hub:timm/mobilenetv2_035.some_tag")
+    ]
+    assert all(weights_missing(one, None) for one in others)
+    for name in ("owner--model", "timm--mobilenetv2_035.some_tag"):
+        kept = cache / f"models--{name}" / "snapshots" / "1"
+        kept.mkdir(parents=True)
+        (kept / "model.safetensors").write_bytes(b"x")
+    assert not any(weights_missing(one, None) for one in others)
