@@ -59,7 +59,7 @@ BAD: dict[str, tuple[str, Any, str]] = {
         "normals/0000.npy",
         np.ones((*SIZE, 3), np.float32),
         "[0000.jpg, normals]: 2048 of 2048 normals are not of unit length (within 0.05); the median length is 1.73. "
-        "Normalise the vectors, and encode them as (n + 1) / 2 of the PNG's range.",
+        "Normalise the vectors, and store them as they are.",
     ),
     "no labelled pixel": (
         "semseg/0000.png",
