@@ -69,8 +69,8 @@ def remarks_on(task: str, facts: Mapping[str, LabelFacts]) -> Iterator[str]:
                 f"{low:g} to {high:g}{found[0].unit} is usual. Check the axes of the files."
             )
     for name in {name: None for one in facts.values() for name, figure in one.figures.items() if _is_odd(figure)}:
-        odd = {image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures}
-        odd = {image_id: figure for image_id, figure in odd.items() if _is_odd(figure)}
+        named = {image_id: one.figures[name] for image_id, one in facts.items() if name in one.figures}
+        odd = {image_id: figure for image_id, figure in named.items() if _is_odd(figure)}
         first, figure = next(iter(odd.items()))
         low, high = figure.range
         yield (
@@ -86,9 +86,7 @@ def _uniform(task: str, filled: Sequence[LabelFacts]) -> Iterator[str]:
         yield f"{task}: no image that was read has a label with a valid pixel."
     elif counts and np.count_nonzero(np.sum(counts, 0)) == 1:
         yield f"{task}: all valid pixels of the labels that were read are of one class."
-    elif (
-        not counts and filled[0].lowest == filled[0].highest and len({(one.lowest, one.highest) for one in filled}) == 1
-    ):
+    elif not counts and len({value for one in filled for value in (one.lowest, one.highest)}) == 1:
         yield f"{task}: all valid pixels of the labels that were read are {filled[0].lowest:g}."
 
 

@@ -73,9 +73,7 @@ def read(path: Path, options: Options) -> LabelArray:
     length = _lengths(vector)  # an infinite one is refused as any other wrong one
     valid = present & (np.abs(length - 1) <= LENGTH_TOLERANCE)
     _check_unit(length, present, valid, path)
-    factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
-    for channel, sign in enumerate(AXES[options.axes]):
-        vector[..., channel] *= sign * factor
+    _make_unit(vector, length, valid, options.axes)
     _check_facing(vector[..., 2], valid, options.axes, path)
     return LabelArray(vector, valid)
 
@@ -97,10 +95,15 @@ def read_prediction(path: Path, options: Options) -> LabelArray:
             f"The median length of the normals is {middle:.3g}, not 1.", where=str(path), next_step=_encoding(path)
         )
     valid = present & np.isfinite(length) & (length > 0)  # the squares of a tiny vector are 0
-    factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
-    for channel, sign in enumerate(AXES[options.axes]):
-        vector[..., channel] *= sign * factor
+    _make_unit(vector, length, valid, options.axes)
     return LabelArray(vector, valid)
+
+
+def _make_unit(vector: NDArray[np.float32], length: NDArray[np.float32], valid: NDArray[np.bool_], axes: str) -> None:
+    """Normalise and turn the valid vectors in place; the others become 0."""
+    factor = np.divide(1, length, out=np.zeros_like(length), where=valid)
+    for channel, sign in enumerate(AXES[axes]):
+        vector[..., channel] *= sign * factor
 
 
 def _lengths(vector: NDArray[np.float32]) -> NDArray[np.float32]:
