@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import torch
 
-from labelgrid.data.folder import FolderDataset, build
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.data.layouts.folder import FolderDataset, build
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.recipes.resolve import build_plugin, load_recipe

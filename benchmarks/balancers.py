@@ -21,7 +21,7 @@ from training_step import plan_of, with_gaps
 
 from labelgrid import plugins
 from labelgrid.data.batch import Batch
-from labelgrid.data.folder import FolderDataset
+from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import train_batches
 from labelgrid.errors import PluginError
 from labelgrid.nets.network import Network

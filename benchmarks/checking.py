@@ -20,7 +20,7 @@ from _made import ROWS, make_files, task_definitions
 from _measure import check_limit, interleaved, machine, show
 
 from labelgrid.errors import LabelError
-from labelgrid.labels import png
+from labelgrid.images import png
 from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.import_labels import import_labels

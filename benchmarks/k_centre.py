@@ -16,8 +16,8 @@ from importlib.util import find_spec
 import numpy as np
 from _measure import check_limit, machine, peak_mib, run_isolated
 
-from labelgrid.labels.grid import Grid, State
-from labelgrid.select.core_set import FEATURES, Options, build
+from labelgrid.ledger.grid import Grid, State
+from labelgrid.select.strategies.core_set import FEATURES, Options, build
 from labelgrid.select.strategy import Budget, PoolView
 
 BAR = 5.0

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
-from labelgrid.labels.store import Store
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.store import Store
 
 #: The limits for 1,000,000 × 5: seconds and MiB.
 BARS = {"add": (60.0, 1536), "counts": (1.0, 1536), "grid": (2.0, 1536)}

@@ -21,9 +21,9 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
     import torch
     from _made import network_of, recipe, task_definitions
 
-    from labelgrid.data.folder import build
+    from labelgrid.data.layouts.folder import build
     from labelgrid.progress import Silent
-    from labelgrid.score.dropout import Dropout, Options
+    from labelgrid.score.statistics.dropout import Dropout, Options
     from labelgrid.score.pool import ScoringJob, gather
     from labelgrid.tasks.task import build_all
     from labelgrid.train.model import TrainedModel

@@ -17,7 +17,7 @@ from _measure import check_limit, interleaved, machine, show
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Network, Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import Task, build_all, definitions

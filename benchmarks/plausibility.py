@@ -17,7 +17,7 @@ import numpy as np
 from _measure import check_limit, command, labelgrid
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project import create
 from labelgrid.project.folder import ProjectFolder

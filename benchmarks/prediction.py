@@ -21,10 +21,10 @@ from _measure import Times, check_limit, interleaved, machine, peak_mib, run_iso
 from torch import Tensor
 from torch.nn import functional
 
-from labelgrid.data.folder import FolderDataset, build
+from labelgrid.data.layouts.folder import FolderDataset, build
 from labelgrid.data.frame import Frame
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin

@@ -24,7 +24,7 @@ from training_step import plan_of
 
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
-from labelgrid.data.folder import FolderDataset
+from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import eval_batches, train_batches
 from labelgrid.nets.network import Network
 from labelgrid.progress import Silent

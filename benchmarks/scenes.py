@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from _measure import check_limit, command, interleaved, labelgrid, machine, show
 
-from labelgrid.scenes.cast import Size, cast
+from labelgrid.scenes.ray_casting import Size, cast
 from labelgrid.scenes.render import load, mitsuba
 from labelgrid.scenes.rooms import Scene, make_scene
 

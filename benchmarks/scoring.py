@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of
-from labelgrid.data.folder import FolderDataset
+from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import eval_batches
 from labelgrid.nets.dropout import ChannelDropout
 from labelgrid.nets.network import Network
@@ -33,8 +33,8 @@ from labelgrid.plugins import names as plugin_names
 from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.score.dropout import Dropout, Options
-from labelgrid.score.ensemble import Ensemble
+from labelgrid.score.statistics.dropout import Dropout, Options
+from labelgrid.score.statistics.ensemble import Ensemble
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
 from labelgrid.streams import image_key

@@ -13,8 +13,8 @@ from statistics import median
 import numpy as np
 from _measure import check_limit, machine, peak_mib, run_isolated
 
-from labelgrid.labels.grid import Grid, State
-from labelgrid.select.partal import Options, build
+from labelgrid.ledger.grid import Grid, State
+from labelgrid.select.strategies.partal import Options, build
 from labelgrid.select.strategy import Budget, PoolView
 
 SECONDS, MIB = 2.0, 1536

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from labelgrid.data.batch import Batch
-from labelgrid.data.folder import FolderDataset
+from labelgrid.data.layouts.folder import FolderDataset
 from labelgrid.data.loader import train_batches
 from labelgrid.nets.network import Network
 from labelgrid.pixel.target import Target

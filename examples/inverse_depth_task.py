@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from labelgrid.tasks import depth
+from labelgrid.tasks.kinds import depth
 from labelgrid.tasks.scale import Scale, nearer, over_maximum
 from labelgrid.tasks.task import Spec, Task, TaskDef
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.images import read_image
+from labelgrid.formats.codec import LabelArray
+from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
 
 

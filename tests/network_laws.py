@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.dropout import ChannelDropout, keyed_dropout
 from labelgrid.nets.network import Network

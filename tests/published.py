@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from scipy.io import savemat
 
-from labelgrid.data.cityscapes import CLASSES
+from labelgrid.data.layouts.cityscapes import CLASSES
 from tests.support import Scene, make_scene
 
 SIZE = (48, 64)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import Fit
+from labelgrid.project.records import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, query, score
 from labelgrid.score.statistic import PoolBatch, Statistic

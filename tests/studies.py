@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from labelgrid import plugins
-from labelgrid.data import cityscapes, mtan_npy, nyud, pascal
+from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
 from labelgrid.recipes.resolve import chain, find
 from labelgrid.scenes.write import tasks_toml
 from labelgrid.simulation.dataset_classes import completed

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 
 KINDS = ("semseg", "depth", "normals", "edges", "saliency")
 CLASSES = ("wall", "floor", "box", "ball")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.transforms import place_label
-from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef
 

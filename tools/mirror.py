@@ -12,7 +12,7 @@ def faults(root: Path) -> list[str]:
     sources = {module.name: module for module in modules(root, "src", "tools")}
     claims = [(test.path, name) for test in modules(root, "tests") for name in _covers(test)]
     found = [
-        f"{path}: COVERS names {name}, which is not a module (use names such as labelgrid.select.partal)"
+        f"{path}: COVERS names {name}, which is not a module (use names such as labelgrid.select.strategies.partal)"
         for path, name in claims
         if name not in sources
     ]

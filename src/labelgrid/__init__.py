@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labelgrid.api.project import Project
     from labelgrid.api.study import analyse, simulate
     from labelgrid.errors import LabelgridError
-    from labelgrid.trusted import trust
+    from labelgrid.trusted_code import trust
 
 __version__ = "0.1.0"
 __all__ = ["LabelgridError", "Project", "__version__", "analyse", "simulate", "trust"]
@@ -25,7 +25,7 @@ _HOMES = {
     "Project": "labelgrid.api.project",
     "analyse": "labelgrid.api.study",
     "simulate": "labelgrid.api.study",
-    "trust": "labelgrid.trusted",
+    "trust": "labelgrid.trusted_code",
 }
 
 

@@ -15,7 +15,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from labelgrid.errors import PluginError
-from labelgrid.trusted import check_trusted
+from labelgrid.trusted_code import check_trusted
 
 #: The folders of plug-ins, with the modules in them that are not plug-ins.
 FOLDERS: dict[str, frozenset[str]] = {
@@ -84,7 +84,7 @@ def module(folder: str, name: str) -> ModuleType:
 
     Raises:
         PluginError: there is no such plug-in (the message lists the folder and the nearest match), or it cannot be
-            imported or is not trusted; see `labelgrid.trusted`.
+            imported or is not trusted; see `labelgrid.trusted_code`.
     """
     path = _path(folder, name)
     if ":" not in name:

@@ -71,7 +71,7 @@ def bottlenecks_before(inputs, width):
 def heads_of_before():
     """New networks get the heads of before, so that all else can be compared to the last bit."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("labelgrid.nets.pad_net.bottlenecks", bottlenecks_before)
+        patched.setattr("labelgrid.nets.networks.pad_net.bottlenecks", bottlenecks_before)
         yield
 
 

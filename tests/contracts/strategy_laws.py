@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelgrid.labels.grid import Grid, Pick, State
+from labelgrid.ledger.grid import Grid, Pick, State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.budget import check_picks

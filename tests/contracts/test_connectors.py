@@ -19,7 +19,7 @@ from labelgrid import plugins
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.errors import LabelgridError
-from labelgrid.labels.grid import Cell
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
 from labelgrid.project.export import export
 from labelgrid.project.import_labels import import_labels

@@ -11,7 +11,7 @@ from torch import nn
 
 from labelgrid import plugins
 from labelgrid.nets.network import Features, Network, Output
-from labelgrid.nets.pad_net import Options, PadNet
+from labelgrid.nets.networks.pad_net import Options, PadNet
 from labelgrid.tasks.task import Task
 from tests.network_laws import LAWS, TASKS, Law, images, made, variants
 

@@ -20,7 +20,7 @@ from labelgrid.data.dataset import Dataset
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.contracts import wrong_sources
 from tests.support import Made, make_dataset, task_rows

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from labelgrid import plugins
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.select.parts import AsIs, Composed, Scored, best_cells, best_images

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.prediction import value_target
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.placement import Placement, same_values

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from labelgrid import plugins
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.pictures import HATCH, colour_map

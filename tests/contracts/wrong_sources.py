@@ -7,7 +7,7 @@ import numpy as np
 
 from labelgrid.data.dataset import Dataset
 from labelgrid.errors import LabelgridError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import TaskDef
 
 

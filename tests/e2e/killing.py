@@ -26,7 +26,7 @@ PRELOADED = [
     "labelgrid.rounds.predict",
     "labelgrid.rounds.query",
     "labelgrid.rounds.score",
-    "labelgrid.reporting.write",
+    "labelgrid.report.write",
     "labelgrid.simulation.run_study",
     "tests.e2e.commands",
 ]

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.options import BackboneOptions
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef, build_all, definitions
 from tests.projects import RECIPE

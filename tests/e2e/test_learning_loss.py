@@ -9,10 +9,10 @@ import torch
 
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, models, query, score
-from labelgrid.score.learning_loss import PredictedLoss
+from labelgrid.score.statistics.learning_loss import PredictedLoss
 from labelgrid.score.pool import pool_batches
 from labelgrid.score.table import read_table
 from labelgrid.select.strategy import Budget

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.models import restore
 from labelgrid.select.strategy import Budget

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.cli import STOPPED
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results

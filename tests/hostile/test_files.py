@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from labelgrid.errors import LabelgridError
-from labelgrid.labels.formats.files import samples
-from labelgrid.labels.images import image_size, read_image
+from labelgrid.formats.arrays import samples
+from labelgrid.images.reading import image_size, read_image
 from labelgrid.nets.backbones import load_weights, read_state
 from labelgrid.score.table import Table, read_stamp, read_table, write_table
 from labelgrid.score.weights import read_weights

@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.config import as_toml, read_toml
 from labelgrid.errors import LabelgridError
-from labelgrid.project.artifacts import read_fit, read_picks
+from labelgrid.project.records import read_fit, read_picks
 from labelgrid.project.settings import Settings, check_pattern, group_of, read_settings
 from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.resolve import check_recipe, load_recipe
@@ -118,7 +118,7 @@ def _again(folder, recipe):
 def test_many_class_names_are_checked_in_no_time():
     import time
 
-    from labelgrid.labels.formats.classes import Options
+    from labelgrid.formats.codecs.classes import Options
 
     start = time.perf_counter()
     Options(classes=tuple(map(str, range(100_000))))

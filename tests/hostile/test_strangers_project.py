@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from labelgrid import cli
 from labelgrid.cli import main
 from labelgrid.errors import LabelgridError
-from labelgrid.trusted import VARIABLE
+from labelgrid.trusted_code import VARIABLE
 
 COMMANDS = [
     *("status", "export", "fit", "score", "query --budget 2", "evaluate", "report", "cancel --round 1"),

@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from labelgrid.data.cityscapes import CLASSES, TASKS
-from labelgrid.labels.grid import TaskRow
+from labelgrid.data.layouts.cityscapes import CLASSES, TASKS
+from labelgrid.ledger.grid import TaskRow
 from tests.support import Made
 
 LAYOUT = "cityscapes"

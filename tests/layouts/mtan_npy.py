@@ -5,8 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from labelgrid.data.mtan_npy import NYUV2
-from labelgrid.labels.grid import TaskRow
+from labelgrid.data.layouts.mtan_npy import NYUV2
+from labelgrid.ledger.grid import TaskRow
 from tests.support import Made
 
 LAYOUT = "mtan_npy"

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from labelgrid.data.pascal import TASKS
-from labelgrid.labels.grid import TaskRow
+from labelgrid.data.layouts.pascal import TASKS
+from labelgrid.ledger.grid import TaskRow
 from tests.support import Made
 
 LAYOUT = "pascal"

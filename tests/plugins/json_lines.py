@@ -22,8 +22,8 @@ from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.matching import answer_file, cell_of, wrong_extension
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import LabelError, ProjectError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import Cell
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
 

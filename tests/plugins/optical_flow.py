@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import Form, LabelArray
-from labelgrid.labels.formats.files import samples, save_array, shape_text, some_valid
+from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.arrays import samples, save_array, shape_text, some_valid
 from labelgrid.tasks.pictures import RGB
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import NoOptions, Range, Spec, Task, TaskDef

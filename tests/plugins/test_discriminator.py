@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load
 from labelgrid.train.loop import fit

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit
 from labelgrid.train.balancer import TaskLosses

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.fit import fit

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.rounds.models import restore
 from labelgrid.train.checkpoint import load, weights_hash
 from labelgrid.train.evaluate import evaluate

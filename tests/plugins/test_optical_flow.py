@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Silent
 from labelgrid.project import create

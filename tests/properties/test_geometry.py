@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelgrid.data.transforms import DataOptions, Example, augment, drawn, fitted, place, place_label
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import definitions
 from tests.support import task_rows
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from labelgrid.labels.grid import Cell
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.export import export, export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from labelgrid.errors import LedgerError
-from labelgrid.labels.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
-from labelgrid.labels.store import CellRow, Store
+from labelgrid.ledger.grid import LEGAL, Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.store import CellRow, Store
 
 TASKS = {"depth": 2.0, "normals": 0.5}
 NAMES = st.sampled_from(["b.png", "a/b.png", "a.png", "ä.png"])

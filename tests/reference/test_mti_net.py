@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labelgrid.nets import mti_net
+from labelgrid.nets.networks import mti_net
 from labelgrid.nets.blocks import known_prediction
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.target import Target
 from tests.network_laws import TASKS, images, known, made
 from tests.slow_layers import Layers
 
-COVERS = ["labelgrid.nets.mti_net", "labelgrid.nets.propagation"]
+COVERS = ["labelgrid.nets.networks.mti_net", "labelgrid.nets.propagation"]
 NAMES = list(TASKS)
 
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.blocks import known_prediction, with_known
 from labelgrid.nets.distillation import Distil
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
 
-COVERS = ["labelgrid.nets.distillation", "labelgrid.nets.pad_net", "labelgrid.nets.shared_heads"]
+COVERS = ["labelgrid.nets.distillation", "labelgrid.nets.networks.pad_net", "labelgrid.nets.networks.shared_heads"]
 NAMES = ["a", "b", "c"]
 
 

@@ -6,14 +6,14 @@ from functools import partial
 import pytest
 from torch import nn
 
-from labelgrid.labels.grid import TaskRow
-from labelgrid.nets import aspp_heads, mtan, mti_net, pad_net, segnet, shared_heads
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.nets.networks import aspp_heads, mtan, mti_net, pad_net, segnet, shared_heads
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.tasks.task import Task, build_all, definitions
 
-COVERS = ["labelgrid.nets.shared_heads"]
+COVERS = ["labelgrid.nets.networks.shared_heads"]
 BACKBONE, FUSE = 3_860_720, 270 * 270 + 270 + 2 * 270
 #: The outputs of each task of NYUv2 and of PASCAL; of NYUv2 as MTAN prepared it, with three tasks and with one.
 OUTPUTS = {

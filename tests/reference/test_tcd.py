@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from labelgrid.labels.grid import Grid
-from labelgrid.score.committee import COMBINE
+from labelgrid.ledger.grid import Grid
+from labelgrid.score.statistics.committee import COMBINE
 from labelgrid.select.parts import draw_cells
 from labelgrid.select.strategy import Budget, PoolView
-from labelgrid.select.tcd import Options, build
+from labelgrid.select.strategies.tcd import Options, build
 from labelgrid.streams import image_key
 
-COVERS = ["labelgrid.select.tcd"]
+COVERS = ["labelgrid.select.strategies.tcd"]
 TASKS = ["depth", "normals", "semseg"]
 LABELLED, REQUESTED = 2, 1
 
@@ -158,7 +158,7 @@ def test_the_picks_are_those_of_the_slow_greedy_selection(switches):
     for weigh, budget in (("picks", Budget(9, "labels")), ("pool", Budget(3, "images")), ("none", Budget(21, "cost"))):
         options = Options(*switches, weigh=weigh)
         if options.score == "inconsistency" and budget.unit == "cost":
-            continue  # without diversity, the most value is bought: tests/unit/select/test_tcd.py
+            continue  # without diversity, the most value is bought: tests/unit/select/strategies/test_tcd.py
         for pool in (pool_of(1), pool_of(2, unknown=True), pool_of(3, labelled=False)):
             if options.score != "inconsistency" and pool.seed == 3 and options.unit == "cells":
                 budget = Budget(len(pool.grid.images) * 3)  # all of it: each task's first centre is found on the way

@@ -18,7 +18,7 @@ from labelgrid.project.settings import read_settings
 from labelgrid.recipes.resolve import check_recipe, load_recipe
 from labelgrid.score.table import read_table
 from labelgrid.train.checkpoint import load
-from labelgrid.trusted import VARIABLE
+from labelgrid.trusted_code import VARIABLE
 from tests.e2e.commands import typed
 from tests.hostile.test_settings import DEEP, FINE, KEYS, LONG, VALUES
 from tests.hostile.test_strangers_project import SETTINGS

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.files import digest
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.project.folder import ProjectFolder
 from tests.e2e.killing import Ended, ended
 from tests.torture.counting import Row

@@ -102,12 +102,12 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
 
 
 def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(tmp_path, monkeypatch):
-    import labelgrid.nets.pad_net as loaded
+    import labelgrid.nets.networks.pad_net as loaded
 
     assert plugins.options_class("nets", "pad_net") is loaded.Options
-    (tmp_path / "borrowed_options.py").write_text("from labelgrid.nets.pad_net import Options\nimport nothing_at_all\n")
+    (tmp_path / "borrowed_options.py").write_text("from labelgrid.nets.networks.pad_net import Options\nimport nothing_at_all\n")
     (tmp_path / "made_options.py").write_text(
-        "import labelgrid.nets.pad_net as other\nglobals()['Options'] = other.Options\n"
+        "import labelgrid.nets.networks.pad_net as other\nglobals()['Options'] = other.Options\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "borrowed_options,made_options")

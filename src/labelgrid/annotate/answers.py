@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import Cell
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell
 from labelgrid.words import counted
 
 #: The number of faults that an error message lists.

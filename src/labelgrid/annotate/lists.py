@@ -10,7 +10,7 @@ from typing import Any
 
 from labelgrid.annotate.answers import Fault, wrong_time
 from labelgrid.annotate.matching import leads_outside
-from labelgrid.labels.grid import Cell, is_time
+from labelgrid.ledger.grid import Cell, is_time
 from labelgrid.spreadsheets import unmarked
 
 MANIFEST, MANIFEST_TABLE, SKIPS, LABEL_LIST = "manifest.json", "manifest.csv", "skips.csv", "labels.csv"

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from labelgrid.annotate.answers import Fault
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
 
 

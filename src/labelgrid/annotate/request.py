@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labelgrid.labels.grid import Cell, Explanation
+from labelgrid.ledger.grid import Cell, Explanation
 from labelgrid.tasks.task import TaskDef
 
 
@@ -17,7 +17,7 @@ class RequestItem:
         image: the image id; the manifest's key is `image`.
         task: the task's name.
         path: the expected path of the label, below the request's folder.
-        format: the label format, a module of `labelgrid.labels.formats`.
+        format: the label format, a module of `labelgrid.formats.codecs`.
         score: its acquisition score, or None if no strategy picked it.
         cost: the cost of the label.
         why: the reason for the pick, in words.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelgrid.labels.grid import Split, TaskRow, Unit
+from labelgrid.ledger.grid import Split, TaskRow, Unit
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.image_files import Check
@@ -13,13 +13,13 @@ from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.schema import PluginChoice
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
-    from labelgrid.project.artifacts import Fit
+    from labelgrid.project.records import Fit
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.import_labels import Imported
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.verify import Verified
-    from labelgrid.reporting.write import WrittenReport
+    from labelgrid.report.write import WrittenReport
     from labelgrid.rounds.choose import QueryResult
 
 #: The path of a file or folder; and one or several of them.
@@ -237,7 +237,7 @@ class Project:
 
         `plots` is a folder for each figure as SVG and PNG; `pictures` also predicts cells without a stored picture.
         """
-        from labelgrid.reporting.write import write_report
+        from labelgrid.report.write import write_report
 
         page, plots = Path(out) if out else self.folder / "report.html", Path(plots) if plots else None
         return write_report(self.folder, page, plots, pictures=pictures)

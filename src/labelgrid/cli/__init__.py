@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from labelgrid import __version__
-from labelgrid.cli import corrections, exchange, grid, model, screen, sets, showing, study
+from labelgrid.cli import corrections, exchange, grid, model, screen, datasets, inspection, study
 from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.processes import stopped_by_sigterm
 
 #: The exit status after Ctrl-C or SIGTERM.
 STOPPED = 130
 #: Commands that run no plug-in of anybody.
-WITHOUT_PLUG_INS = (sets.scenes, showing.list_)
+WITHOUT_PLUG_INS = (datasets.scenes, inspection.list_)
 
 app = typer.Typer(
     name="labelgrid",
@@ -46,7 +46,7 @@ def _root(
 
 def _trust(prefixes: list[str] | None) -> list[str] | None:
     if prefixes:
-        from labelgrid.trusted import trust
+        from labelgrid.trusted_code import trust
 
         trust(prefixes)
     return prefixes

@@ -71,7 +71,7 @@ def _described(done: "Changed") -> dict[str, Any]:
 
 def _words(done: "Changed", project: "ProjectFolder") -> str:
     """A task and its change in words."""
-    from labelgrid.project.artifacts import newest_fit
+    from labelgrid.project.records import newest_fit
 
     row = done.row
     said = f"{row.name} ({row.kind}), cost {row.cost:g} a label: {project.tasks()[row.name].describe()}"

@@ -119,7 +119,7 @@ def analyse(
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """
     from labelgrid.project.task_spec import assignments
-    from labelgrid.report.wording import spread, with_unit
+    from labelgrid.drawings.wording import spread, with_unit
     from labelgrid.simulation.analyse import analyse
 
     with screen.Bar() as bar:

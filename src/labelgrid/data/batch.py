@@ -11,7 +11,7 @@ from torch import Tensor
 
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions
-from labelgrid.labels.codec import LabelArray, codec
+from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import TaskDef
 

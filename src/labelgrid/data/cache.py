@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from labelgrid.data.dataset import Source, weight_of
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.transforms import place_label
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.placement import Placement, Size
 from labelgrid.tasks.task import TaskDef

@@ -16,7 +16,7 @@ from labelgrid.data.dataset import ImageSource, Source, weight_of
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import DataOptions, Example, augment, fitted, place
 from labelgrid.errors import LabelError, LabelgridError, TrainingError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.processes import end_with_parent
 from labelgrid.streams import seed_of, stream
 from labelgrid.tasks.task import TaskDef

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
 from labelgrid.files import read_bytes
-from labelgrid.labels.opening import max_bytes
+from labelgrid.images.opening import max_bytes
 
 #: Matlab 7.3 writes HDF5, after a header that starts with these bytes.
 NEWER = b"MATLAB 7.3"

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from labelgrid.config import added, check_ranges
-from labelgrid.trusted import is_trusted
+from labelgrid.trusted_code import is_trusted
 
 Where = Literal["final", "heads", "all"]
 #: The largest number of channels of any layer.

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from labelgrid.errors import command
-from labelgrid.labels.grid import ImageRow
+from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import has_own_encoder, load_recipe

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 
 from labelgrid.errors import LedgerError, UsageError
-from labelgrid.labels.grid import Cell, Move, Split, State
-from labelgrid.labels.store import CellRow, Store
+from labelgrid.ledger.grid import Cell, Move, Split, State
+from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
 from labelgrid.words import listed

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from labelgrid.errors import ProjectError, with_unchanged
 from labelgrid.files import remove_folder, write_text
-from labelgrid.labels.grid import TaskRow
-from labelgrid.labels.store import Store
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.project.folder import DATABASE, MARKER, SETTINGS, ProjectFolder, check_new, remove_unfinished
 from labelgrid.project.holdout import hold_out, holdout_count

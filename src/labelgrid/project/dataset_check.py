@@ -15,8 +15,8 @@ from labelgrid import plugins
 from labelgrid.annotate.answers import Fault
 from labelgrid.data.dataset import Dataset, Described, Located
 from labelgrid.errors import EmptyLabelError, ImageError, LabelError, ProjectError
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.project.dataset_remarks import LabelFacts, facts_of, remarks_on
 from labelgrid.project.task_spec import in_file_of_tasks, task_rows, task_rows_of

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from labelgrid.annotate.answers import Answer, Answers, Fault
 from labelgrid.data.dataset import Dataset, nonempty_label
 from labelgrid.errors import LabelError
-from labelgrid.labels.grid import SPLITS, Cell, Split
+from labelgrid.ledger.grid import SPLITS, Cell, Split
 from labelgrid.project.folder import ProjectFolder
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted

@@ -12,13 +12,13 @@ from labelgrid.annotate.connector import Connector
 from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.files import digest, read_bytes
-from labelgrid.labels.codec import check_digest, codec
-from labelgrid.labels.grid import SPLITS, Cell, ImageRow, Move, State
-from labelgrid.labels.images import changed_image, image_size
-from labelgrid.labels.naming import label_name, whole_names
+from labelgrid.formats.codec import check_digest, codec
+from labelgrid.ledger.grid import SPLITS, Cell, ImageRow, Move, State
+from labelgrid.images.reading import changed_image, image_size
+from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import PickRecord, read_picks
-from labelgrid.project.available import usable
+from labelgrid.project.records import PickRecord, read_picks
+from labelgrid.project.unusable_images import usable
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.status import next_command

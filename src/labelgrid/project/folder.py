@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from labelgrid.errors import ProjectError, command
-from labelgrid.labels.store import RoundRow, Store
+from labelgrid.ledger.store import RoundRow, Store
 from labelgrid.project.settings import Settings, read_settings
 from labelgrid.tasks.task import TaskDef, definitions
 

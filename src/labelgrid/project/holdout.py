@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import ImageRow, State
-from labelgrid.labels.store import Store
+from labelgrid.ledger.grid import ImageRow, State
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit
+from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.words import counted

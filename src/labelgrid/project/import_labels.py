@@ -16,8 +16,8 @@ from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefu
 from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
 from labelgrid.files import digest
-from labelgrid.labels.grid import Move, Split, State
-from labelgrid.labels.naming import shortened, stem
+from labelgrid.ledger.grid import Move, Split, State
+from labelgrid.formats.naming import shortened, stem
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.labels.grid import Grid, Split
+from labelgrid.ledger.grid import Grid, Split
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.words import counted

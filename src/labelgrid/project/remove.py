@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from labelgrid.errors import LedgerError, with_unchanged
-from labelgrid.labels.grid import ImageRow, State
+from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored import refuse_misfits
+from labelgrid.project.stored_labels import refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.words import counted, listed
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from labelgrid.errors import command
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, Move, State, request_id
-from labelgrid.labels.naming import label_name
-from labelgrid.labels.store import CellRow, Store
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import Cell, Move, State, request_id
+from labelgrid.formats.naming import label_name
+from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef
 

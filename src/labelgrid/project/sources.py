@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from labelgrid import plugins
 from labelgrid.data.dataset import Dataset, Source
-from labelgrid.data.folder import label_file
+from labelgrid.data.layouts.folder import label_file
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.labels.codec import LabelArray, check_digest
-from labelgrid.labels.grid import Cell, State
-from labelgrid.labels.images import image_size, read_image
-from labelgrid.labels.listing import list_images
-from labelgrid.labels.naming import whole_names
+from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.images.reading import image_size, read_image
+from labelgrid.images.listing import list_images
+from labelgrid.formats.naming import whole_names
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef

@@ -1,7 +1,7 @@
 """Checks that every image has a size that the strides of the tasks' labels divide. Loads no torch."""
 
 from labelgrid.errors import ImageError
-from labelgrid.labels.store import Store
+from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
 from labelgrid.words import counted
 

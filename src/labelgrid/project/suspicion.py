@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from labelgrid.annotate.answers import Fault, ImportRefused
 from labelgrid.errors import LabelError, LabelgridError, ProjectError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import Cell, State
-from labelgrid.labels.images import read_image
-from labelgrid.labels.store import CellRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.images.reading import read_image
+from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project import plausibility
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.plausibility import Doubt, Pair, Summary
 from labelgrid.project.requests import prelabel
-from labelgrid.project.stored import read_stored
+from labelgrid.project.stored_labels import read_stored
 from labelgrid.project.validate_labels import UNCHANGED, AcceptedLabel, as_file
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
 from labelgrid.tasks.task import TaskDef
@@ -206,7 +206,7 @@ class _Shown:
 
 def _sheet(evidence: _Evidence, doubted: Sequence[str]) -> Path | None:
     """Draw images with their labels, first those of the import; None if a file cannot be read or written."""
-    from labelgrid.scenes.sheet import contact_sheet
+    from labelgrid.drawings.contact_sheet import contact_sheet
 
     here = [cell.image_id for cell in evidence.sample(doubted[0])][:ROWS]
     before = [row.cell.image_id for row in evidence.earlier(doubted[0]) if row.cell.image_id not in here][:ROWS]

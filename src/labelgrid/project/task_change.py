@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import LabelError, LedgerError, ProjectError, command, with_unchanged
-from labelgrid.labels.grid import State, TaskRow
-from labelgrid.labels.store import CellRow
+from labelgrid.ledger.grid import State, TaskRow
+from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress, Silent
 from labelgrid.project import plausibility
 from labelgrid.project.cancel import cancel_all
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import request_heldout
-from labelgrid.project.stored import misfits, refuse_misfits
+from labelgrid.project.stored_labels import misfits, refuse_misfits
 from labelgrid.project.strides import check_strides
 from labelgrid.project.task_spec import changed_row
 from labelgrid.tasks.task import TaskDef

@@ -13,8 +13,8 @@ from labelgrid import plugins
 from labelgrid.config import read_toml
 from labelgrid.errors import LabelError, PluginError, ProjectError
 from labelgrid.files import read_text
-from labelgrid.labels.codec import codec, current_names
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import codec, current_names
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef, spec_of
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -11,15 +11,15 @@ from labelgrid import files
 from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_time
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, ImageRow, Split, State, is_time
-from labelgrid.labels.images import image_size
-from labelgrid.labels.store import CellRow
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_time
+from labelgrid.images.reading import image_size
+from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import prelabel
-from labelgrid.project.stored import is_intact, named_task
+from labelgrid.project.stored_labels import is_intact, named_task
 from labelgrid.tasks.task import TaskDef
 
 UNCHANGED = "Nothing was imported."

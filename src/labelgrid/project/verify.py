@@ -9,12 +9,12 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
-from labelgrid.labels.grid import ImageRow, State
-from labelgrid.labels.images import changed_image, check_image
-from labelgrid.labels.store import CellRow
+from labelgrid.ledger.grid import ImageRow, State
+from labelgrid.images.reading import changed_image, check_image
+from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.stored import check_stored
+from labelgrid.project.stored_labels import check_stored
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted
 

@@ -13,7 +13,7 @@ from labelgrid import plugins
 from labelgrid.config import merge, parse, read_toml
 from labelgrid.errors import RecipeError
 from labelgrid.recipes.schema import PluginChoice, Recipe
-from labelgrid.recipes.without import WITHOUT, without_tasks
+from labelgrid.recipes.task_subset import WITHOUT, without_tasks
 from labelgrid.train.options import LENGTHS
 
 
@@ -21,7 +21,7 @@ def load_recipe(name: str, changes: Mapping[str, Any] | None = None, beside: Pat
     """Load a recipe: its keys override those of the recipe that it extends, and `changes` override its keys.
 
     `false` in place of a term's table drops the term. `without_tasks` in `changes` lists tasks that are left out of the
-    result; see `labelgrid.recipes.without`.
+    result; see `labelgrid.recipes.task_subset`.
 
     Raises:
         RecipeError: it does not exist, is not TOML, has an unknown key or a wrong value, or extends itself; or it

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from labelgrid.report.content import Hint, ShownPick
-from labelgrid.report.drawing import Drawing
+from labelgrid.drawings.drawing import Drawing
 
 #: A value in a table; numbers are rounded for reading, None is shown as a dash.
 Value = str | float | int | None

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import combinations
 
 from labelgrid.report.content import Measured
-from labelgrid.report.endings import Ending, after_last_round, at_equal_cost
+from labelgrid.report.final_networks import Ending, after_last_round, at_equal_cost
 from labelgrid.report.means import (
     ValueGetter,
     by_seed,

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
 from labelgrid.report.campaign_measures import CampaignMeasure
-from labelgrid.report.charts import MAX_BANDS, Chart, Level, Line
+from labelgrid.drawings.charts import MAX_BANDS, Chart, Level, Line
 from labelgrid.report.content import Measured
 from labelgrid.report.differences import difference_blocks, differences_method
-from labelgrid.report.dots import Dots
-from labelgrid.report.drawing import Drawing
-from labelgrid.report.endings import Ending
+from labelgrid.drawings.dots import Dots
+from labelgrid.drawings.drawing import Drawing
+from labelgrid.report.final_networks import Ending
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.means import (
     AXES,
@@ -26,7 +26,7 @@ from labelgrid.report.means import (
     round_mean,
 )
 from labelgrid.report.study_content import PointResults
-from labelgrid.report.wording import number, rough, rough_range, spread, with_unit
+from labelgrid.drawings.wording import number, rough, rough_range, spread, with_unit
 from labelgrid.results import Result
 
 #: A table of more pairs is folded.

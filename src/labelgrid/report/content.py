@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.labels.grid import Explanation
-from labelgrid.report.request_history import RequestHistory
+from labelgrid.ledger.grid import Explanation
+from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.results import Result
 
 #: The mean normalised uncertainty of the pool: by statistic, task and round.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from labelgrid.report.blocks import Page
-from labelgrid.report.drawing import Drawing, drawing_bytes
+from labelgrid.drawings.drawing import Drawing, drawing_bytes
 
 
 def files(page: Page) -> Iterator[tuple[str, bytes]]:

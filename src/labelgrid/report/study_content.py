@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from labelgrid.report.content import Hint, Measured, PoolUncertainty, RoundPicks
-from labelgrid.report.request_history import RequestHistory
+from labelgrid.drawings.request_history import RequestHistory
 
 #: The state of a run.
 RunState = Literal["done", "failed", "unfinished", "not started"]

@@ -18,7 +18,7 @@ from labelgrid.report.blocks import (
 )
 from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.comparison_blocks import band, curve_figure, curves, ending_table, pair_blocks, strategy_table
-from labelgrid.report.endings import after_last_round, at_equal_cost
+from labelgrid.report.final_networks import after_last_round, at_equal_cost
 from labelgrid.report.hindsight import hindsight_blocks, hindsight_texts
 from labelgrid.report.means import loss
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from labelgrid.data.frame import Frame, Neighbours, neighbours, to_original, to_patches
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.prediction import contenders, first_largest
 
 #: The longest side of a block in pixels.

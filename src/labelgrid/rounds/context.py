@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labelgrid.config import merge, parse
-from labelgrid.labels.grid import Cell, Split, State
-from labelgrid.project.artifacts import Fit
+from labelgrid.ledger.grid import Cell, Split, State
+from labelgrid.project.records import Fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe

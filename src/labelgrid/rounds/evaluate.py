@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError, UsageError
-from labelgrid.labels.grid import Split, State
-from labelgrid.labels.listing import list_images
-from labelgrid.labels.naming import whole_names
+from labelgrid.ledger.grid import Split, State
+from labelgrid.images.listing import list_images
+from labelgrid.formats.naming import whole_names
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, remove_measured, write_measured
-from labelgrid.project.available import usable
-from labelgrid.project.declared import declared
+from labelgrid.project.records import Fit, remove_measured, write_measured
+from labelgrid.project.unusable_images import usable
+from labelgrid.project.declaration_changes import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
 from labelgrid.recipes.resolve import hash_of

@@ -12,7 +12,7 @@ from torch import Tensor
 from labelgrid.data.dataset import Source, nonempty_label
 from labelgrid.data.frame import target_of
 from labelgrid.errors import LabelError, ProjectError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.metrics import Metric
 from labelgrid.progress import Progress
 from labelgrid.project.plausibility import Pair, Summary, against_labels

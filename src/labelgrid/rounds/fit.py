@@ -10,12 +10,12 @@ from typing import Any
 from labelgrid.config import without_added
 from labelgrid.errors import ImageError, PluginError, ProjectError, TrainingError, command
 from labelgrid.files import remove_folder
-from labelgrid.labels.codec import check_digest
+from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import Fit, newest_fit, write_fit
-from labelgrid.project.available import usable
-from labelgrid.project.declared import declared
+from labelgrid.project.records import Fit, newest_fit, write_fit
+from labelgrid.project.unusable_images import usable
+from labelgrid.project.declaration_changes import declared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ProjectSource
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options

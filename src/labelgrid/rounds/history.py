@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from labelgrid.project.artifacts import read_fit, read_log, val_metrics
+from labelgrid.project.records import read_fit, read_log, val_metrics
 from labelgrid.select.strategy import TrainedRound
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from labelgrid.errors import ModelError, command
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members, write_member
+from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.context import RoundContext, as_fitted
 from labelgrid.rounds.fit import plan_of, splits_for_training

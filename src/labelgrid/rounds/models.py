@@ -11,8 +11,8 @@ from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
 from labelgrid.project.advice import weights_missing, weights_unused
-from labelgrid.project.artifacts import Fit, MemberRecord, newest_fit, read_members
-from labelgrid.project.declared import redeclared
+from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
+from labelgrid.project.declaration_changes import redeclared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice

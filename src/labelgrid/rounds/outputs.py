@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from labelgrid.data.frame import Frame, around, label_of, to_original
-from labelgrid.labels.codec import LabelArray, codec
-from labelgrid.labels.soft import EXTENSION, write_soft
+from labelgrid.formats.codec import LabelArray, codec
+from labelgrid.formats.soft import EXTENSION, write_soft
 from labelgrid.pixel.prediction import contenders
 from labelgrid.rounds.blocks import class_map
 from labelgrid.tasks.task import Task, TaskDef

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from labelgrid.errors import LabelError
-from labelgrid.labels.naming import whole_names
+from labelgrid.formats.naming import whole_names
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import ImageFiles, labels_folder, other_folders

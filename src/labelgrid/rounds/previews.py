@@ -12,12 +12,12 @@ from torch import Tensor
 from labelgrid.data.frame import Frame, to_original
 from labelgrid.errors import LabelError
 from labelgrid.files import atomic_folder
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, Pick, State
-from labelgrid.labels.naming import label_name, whole_names
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import Cell, Pick, State
+from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import SHOWN, newest_fit, read_picks
-from labelgrid.project.available import set_aside
+from labelgrid.project.records import SHOWN, newest_fit, read_picks
+from labelgrid.project.unusable_images import set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
@@ -25,7 +25,7 @@ from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted, write_label
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import PoolScorer, scoring_job
-from labelgrid.score.dropout import DropoutPasses, Options
+from labelgrid.score.statistics.dropout import DropoutPasses, Options
 from labelgrid.score.maps import MOMENTS, head_maps
 from labelgrid.score.pool import pool_batches
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import ProjectError, command
-from labelgrid.labels.grid import Grid, State
+from labelgrid.ledger.grid import Grid, State
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.artifacts import PREVIEWS, Fit, announce_previews, pending_previews
-from labelgrid.project.available import absent, set_aside
+from labelgrid.project.records import PREVIEWS, Fit, announce_previews, pending_previews
+from labelgrid.project.unusable_images import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import with_learned_costs
 from labelgrid.recipes.resolve import hash_of, resolved_options

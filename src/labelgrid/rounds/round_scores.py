@@ -12,7 +12,7 @@ from labelgrid.config import merge, without_added
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
-from labelgrid.project.artifacts import Fit, newest_fit, read_members
+from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin, hash_of, load_recipe, load_tables, resolved_options
 from labelgrid.recipes.schema import PluginChoice

@@ -8,10 +8,10 @@ import numpy as np
 
 from labelgrid.config import parse
 from labelgrid.errors import ImageError, ProjectError, command
-from labelgrid.labels.grid import Grid
+from labelgrid.ledger.grid import Grid
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import Fit, MemberRecord, read_members
-from labelgrid.project.available import usable
+from labelgrid.project.records import Fit, MemberRecord, read_members
+from labelgrid.project.unusable_images import usable
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe

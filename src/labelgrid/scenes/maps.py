@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
-from labelgrid.scenes.cast import RayHits
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.scenes.ray_casting import RayHits
 from labelgrid.scenes.people import PARTS, PERSON
 from labelgrid.scenes.rooms import CLASSES, Scene
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelgridError, PluginError
-from labelgrid.labels.grid import Grid, Pick, Unit
+from labelgrid.ledger.grid import Grid, Pick, Unit
 from labelgrid.select.strategy import Budget
 from labelgrid.words import counted
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.labels.grid import Explanation, Grid, Pick, State
+from labelgrid.ledger.grid import Explanation, Grid, Pick, State
 from labelgrid.select.strategy import Selection
 
 Floats = NDArray[np.float64]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.labels.grid import Grid, Pick
+from labelgrid.ledger.grid import Grid, Pick
 from labelgrid.select.budget import buy, cell_costs, image_costs
 from labelgrid.select.knapsack import buy_value
 from labelgrid.select.strategy import Budget, PoolView, Scores, Selection

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.labels.grid import Grid, Pick, Unit
+from labelgrid.ledger.grid import Grid, Pick, Unit
 
 #: Named arrays with the grid's rows: float64 [n, t] for cells, float64 [n] for images or float32 [n, d] for features,
 #: as each statistic declares; NaN where unknown.

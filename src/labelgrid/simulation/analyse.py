@@ -13,9 +13,9 @@ from labelgrid.project.folder import SETTINGS
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report import plots
-from labelgrid.report.drawing import Drawing
+from labelgrid.drawings.drawing import Drawing
 from labelgrid.simulation.analyses.analysis import Analysis, Finding, Mean, means_of
-from labelgrid.simulation.recorded import RECORDS, recorded_runs
+from labelgrid.simulation.run_records import RECORDS, recorded_runs
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, kept_study, read_json
 from labelgrid.simulation.validate import digest_images

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from labelgrid.recipes.schema import PluginChoice
 
-#: How initial labels are distributed; see `labelgrid.simulation.initial` and, of those with a file, `listed`.
+#: How initial labels are distributed; see `labelgrid.simulation.initial_cells` and, of those with a file, `listed`.
 InitialPlan = Literal["images", "one", "random", "shares", "cells", "ledger", "published"]
 #: The plans whose cells a file lists.
 LISTED = frozenset({"cells", "ledger", "published"})

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from labelgrid.progress import Progress, Silent
 from labelgrid.simulation.jobs import Job, RunWork, jobs_of
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resuming import widened
+from labelgrid.simulation.resume_check import widened
 from labelgrid.simulation.runner import work_left
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.timed_training import StepTiming, has_growing_batches, time_training

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.simulation.campaign import settings_of
-from labelgrid.simulation.initial import most_labels
-from labelgrid.simulation.listed import listed_cells
-from labelgrid.simulation.recorded import recorded_runs
+from labelgrid.simulation.initial_cells import most_labels
+from labelgrid.simulation.cell_lists import listed_cells
+from labelgrid.simulation.run_records import recorded_runs
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
 from labelgrid.simulation.runs import Run

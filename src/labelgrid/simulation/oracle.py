@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from labelgrid.data.dataset import Source, nonempty_label
-from labelgrid.labels.grid import Cell, Move, State
-from labelgrid.labels.store import Store
+from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.ledger.store import Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 

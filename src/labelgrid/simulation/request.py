@@ -15,9 +15,9 @@ from labelgrid.recipes.resolve import build_plugin, load_recipe, resolved_option
 from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
-from labelgrid.simulation import own_code
+from labelgrid.simulation import plugin_code
 from labelgrid.simulation.dataset_classes import with_dataset_classes
-from labelgrid.simulation.listed import listed_digests
+from labelgrid.simulation.cell_lists import listed_digests
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
 
@@ -87,7 +87,7 @@ class StudyRequest:
         plans = [plan for name in self.study.strategies if (plan := self.study.initial_of(name)).file]
         cells = {file: known for plan in plans for file, known in sorted(listed_digests(plan, self.root).items())}
         study = json.loads(json.dumps(asdict(self.study)))
-        code = own_code.digests([recipe, study])
+        code = plugin_code.digests([recipe, study])
         return {
             "recipe": recipe,
             "training": training_options(loaded),
@@ -127,4 +127,4 @@ class StudyRequest:
     def changed_code(self) -> list[str]:
         """The own plug-ins whose source has changed since the folder's runs were started."""
         before = (self.previous() or {}).get("code")
-        return own_code.changed(before, self.to_json().get("code", {})) if isinstance(before, Mapping) else []
+        return plugin_code.changed(before, self.to_json().get("code", {})) if isinstance(before, Mapping) else []

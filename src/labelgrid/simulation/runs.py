@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import RecipeError
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.recipes.without import WITHOUT
+from labelgrid.recipes.task_subset import WITHOUT
 from labelgrid.simulation.arms import FULL, NAME, InitialLabels
 from labelgrid.simulation.study import Kind, Study
 

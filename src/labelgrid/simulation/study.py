@@ -12,7 +12,7 @@ from typing import Any, Literal
 from labelgrid import plugins
 from labelgrid.config import check_ranges, merge, parse
 from labelgrid.errors import ProjectError, RecipeError
-from labelgrid.labels.grid import TaskRow, Unit
+from labelgrid.ledger.grid import TaskRow, Unit
 from labelgrid.project.task_spec import task_rows_of
 from labelgrid.recipes.resolve import chain, find, override
 from labelgrid.recipes.schema import PluginChoice

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelgrid.errors import LabelgridError, NothingToBuyError
-from labelgrid.labels.grid import Unit
+from labelgrid.ledger.grid import Unit
 from labelgrid.processes import init_worker
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin, load_recipe, override
 from labelgrid.rounds import query

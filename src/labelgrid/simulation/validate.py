@@ -18,9 +18,9 @@ from labelgrid.recipes.schema import Recipe
 from labelgrid.results import LOSS
 from labelgrid.rounds.round_scores import check_expected, lacking_term
 from labelgrid.select.strategy import Strategy, check_named
-from labelgrid.simulation.listed import listed_cells
+from labelgrid.simulation.cell_lists import listed_cells
 from labelgrid.simulation.request import StudyRequest
-from labelgrid.simulation.resuming import check_same
+from labelgrid.simulation.resume_check import check_same
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import Study
 from labelgrid.tasks.task import definitions

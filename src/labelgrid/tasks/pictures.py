@@ -53,7 +53,7 @@ def colour_map(task: TaskDef, value: NDArray[Any], valid: ArrayLike = True, limi
             be compared; by default distances use the map's own range, other values 0 to 1.
 
     Example:
-        >>> from labelgrid.labels.grid import TaskRow
+        >>> from labelgrid.ledger.grid import TaskRow
         >>> depth = TaskDef.of(TaskRow("depth", "depth", 1.0))
         >>> colour_map(depth, np.array([[[1.0], [9.0]]]))[0].tolist()  # near is bright, far is dark
         [[253, 231, 37], [68, 1, 84]]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from labelgrid import plugins
 from labelgrid.errors import PluginError, RecipeError
-from labelgrid.labels.codec import Form, LabelArray, codec, options_of
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import Form, LabelArray, codec, options_of
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
 from labelgrid.tasks.metric_options import metric_options
 from labelgrid.tasks.placement import Placement
@@ -50,7 +50,7 @@ class Spec:
     """A kind of task: plain data, and functions on NumPy arrays. Loads no torch.
 
     Args:
-        codec: the label format: a module of `labelgrid.labels.formats`, or `"package.module:object"`.
+        codec: the label format: a module of `labelgrid.formats.codecs`, or `"package.module:object"`.
         unit: of the headline metric.
         cost: default cost of one label, in any unit.
         weight: default weight of its loss (the survey's and PartAL's).

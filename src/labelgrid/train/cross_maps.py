@@ -59,7 +59,7 @@ class CrossMaps(nn.Module):
             number of pairs.
 
     Example:
-        >>> from labelgrid.labels.grid import TaskRow
+        >>> from labelgrid.ledger.grid import TaskRow
         >>> from labelgrid.tasks.task import build_all, definitions
         >>> tasks = build_all(definitions([TaskRow("depth", "depth", 1.0), TaskRow("normals", "normals", 1.0)]))
         >>> maps = CrossMaps(tasks, torch.tensor([[False, True], [False, False]]), 2)

@@ -12,7 +12,7 @@ from labelgrid.data.frame import Frame, target_of, to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Raw
 from labelgrid.pixel.metrics import Metric
 from labelgrid.pixel.target import Target

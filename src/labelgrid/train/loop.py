@@ -16,7 +16,7 @@ from labelgrid.files import disk, write_text
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress
 from labelgrid.train.checkpoint import save
-from labelgrid.train.ended import warning
+from labelgrid.train.divergence import warning
 from labelgrid.train.evaluate import Evaluation, evaluate
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.plan import Plan

@@ -17,7 +17,7 @@ from labelgrid.nets.network import Output
 from labelgrid.pixel.target import Target
 from labelgrid.progress import Progress
 from labelgrid.streams import seed_of, stream
-from labelgrid.train.active import ActiveTerms
+from labelgrid.train.active_terms import ActiveTerms
 from labelgrid.train.balancer import TaskLosses
 from labelgrid.train.checkpoint import Checkpoint, load, same_training
 from labelgrid.train.device import fabric_on

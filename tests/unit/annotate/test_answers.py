@@ -1,7 +1,7 @@
 """Laws of a refused import's table and of hints at names."""
 
 from labelgrid.annotate.answers import SHOWN, Fault, ImportRefused, nearest
-from labelgrid.labels.grid import Cell
+from labelgrid.ledger.grid import Cell
 
 
 def test_a_refusal_shows_twenty_rows_and_counts_the_rest() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.annotate.lists import read_lists
-from labelgrid.labels.grid import MOST_SECONDS, Cell
+from labelgrid.ledger.grid import MOST_SECONDS, Cell
 
 A, B = Cell("a.jpg", "depth"), Cell("b.jpg", "depth")
 COLUMNS = "request_id,image,task,path,seconds\n"

@@ -1,7 +1,7 @@
 """Laws of a request."""
 
 from labelgrid.annotate.request import RequestItem
-from labelgrid.labels.grid import Cell
+from labelgrid.ledger.grid import Cell
 
 
 def test_an_ask_is_of_a_cell() -> None:

@@ -13,14 +13,14 @@ import typer.main
 
 from labelgrid import __version__, cli, plugins
 from labelgrid.cli import screen
-from labelgrid.labels.grid import Cell, State
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.words import counted
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
 from tests.support import Made
 
-COVERS = ["labelgrid.cli.exchange", "labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.showing"]
+COVERS = ["labelgrid.cli.exchange", "labelgrid.cli.grid", "labelgrid.cli.model", "labelgrid.cli.inspection"]
 
 APP: Any = typer.main.get_command(cli.app)
 #: The commands by full name; those of a group are "group command".

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from labelgrid.cli import app
 from labelgrid.errors import LabelgridError, UsageError
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import make_project
 from tests.support import Made, make_dataset

@@ -5,18 +5,18 @@ import inspect
 import pytest
 
 from labelgrid import cli
-from labelgrid.cli import grid, sets
+from labelgrid.cli import grid, datasets
 from labelgrid.errors import UsageError
-from labelgrid.trusted import VARIABLE, is_trusted
+from labelgrid.trusted_code import VARIABLE, is_trusted
 
 
 def test_every_command_but_two_takes_it():
     without = {
         info.callback.__name__
-        for info in (*cli.app.registered_commands, *sets.data.registered_commands)
+        for info in (*cli.app.registered_commands, *datasets.data.registered_commands)
         if "trust" not in inspect.signature(info.callback).parameters
     }
-    assert without == {sets.scenes.__name__, "list_"}
+    assert without == {datasets.scenes.__name__, "list_"}
 
 
 def test_the_options_of_the_command_are_its_own_and_trust_is_the_last():

@@ -9,7 +9,7 @@ import torch
 from labelgrid.data.batch import Item, collate, network_inputs
 from labelgrid.data.frame import label_of, target_of
 from labelgrid.data.transforms import DataOptions, fitted, place_label
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import definitions
 from tests.support import task_rows

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelgrid.data import cache, folder
+from labelgrid.data import cache
+from labelgrid.data.layouts import folder
 from labelgrid.data.cache import CachedSource, cached
 from labelgrid.data.dataset import weight_of
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError, LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Silent
 from labelgrid.project.sources import ProjectSource
 from labelgrid.rounds import fit, query

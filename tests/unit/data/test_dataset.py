@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from labelgrid.data import folder
+from labelgrid.data.layouts import folder
 from labelgrid.data.dataset import weight_of
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions

@@ -8,8 +8,8 @@ from torch.nn import functional
 from labelgrid.data import frame as module
 from labelgrid.data.frame import Frame, around, content_means, neighbours, to_input, to_original, to_patches
 from labelgrid.data.transforms import DataOptions, fitted, place_label
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import TaskDef
 
 SIZES = [(48, 64), (37, 91), (96, 128), (200, 30), (1, 1)]

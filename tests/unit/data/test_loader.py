@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.data import folder
+from labelgrid.data.layouts import folder
 from labelgrid.data.batch import Batch, SoftLabel
 from labelgrid.data.loader import eval_batches, train_batch, train_batches
 from labelgrid.data.transforms import DataOptions

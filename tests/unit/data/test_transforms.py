@@ -18,8 +18,8 @@ from labelgrid.data.transforms import (
     place_label,
 )
 from labelgrid.errors import RecipeError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import TaskDef, definitions
 from tests.support import make_scene, task_rows

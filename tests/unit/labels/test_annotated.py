@@ -11,12 +11,12 @@ from PIL.PngImagePlugin import PngInfo
 
 from labelgrid.data.frame import target_of
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats import classes
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codecs import classes
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.task import build_all, definitions
 
-COVERS = ["labelgrid.labels.formats.classes", "labelgrid.labels.png"]
+COVERS = ["labelgrid.formats.codecs.classes", "labelgrid.images.png"]
 
 NAMES = classes.Options(("a", "b", "c", "d"))
 MERGED = classes.Options(("a", "b", "c", "d"), merge={"d": "c"})

@@ -6,9 +6,9 @@ import sqlite3
 import pytest
 
 from labelgrid.errors import LabelgridError, LedgerError
-from labelgrid.labels.database import check_name, check_values, foreign_values
-from labelgrid.labels.grid import Cell, ImageRow, Move, State, TaskRow
-from labelgrid.labels.store import Store
+from labelgrid.ledger.database import check_name, check_values, foreign_values
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.store import Store
 from labelgrid.tasks.task import definitions
 
 STRANGE = ("'../../x'", "x'00ff'", "1e999", "-7", "9e18", "'{'", "'[[]]'", "''")

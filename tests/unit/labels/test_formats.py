@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from labelgrid.errors import LabelError, RecipeError
-from labelgrid.labels.codec import LabelArray, codec, options_of
-from labelgrid.labels.formats import binary, classes, depth, normals
-from labelgrid.labels.png import SIGNATURE
+from labelgrid.formats.codec import LabelArray, codec, options_of
+from labelgrid.formats.codecs import binary, classes, depth, normals
+from labelgrid.images.png import SIGNATURE
 from tests.unit.labels.label_files import png, refused
 
-COVERS = ["labelgrid.labels.formats"]
+COVERS = ["labelgrid.formats.codecs"]
 
 NAMES = classes.Options(("a", "b", "c", "d"))
 RNG = np.random.default_rng(0)

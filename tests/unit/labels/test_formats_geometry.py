@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from labelgrid.errors import LabelError, RecipeError
-from labelgrid.labels.codec import LabelArray, options_of
-from labelgrid.labels.formats import depth, normals
+from labelgrid.formats.codec import LabelArray, options_of
+from labelgrid.formats.codecs import depth, normals
 from tests.unit.labels.label_files import npy, png, refused
 
 RNG = np.random.default_rng(0)

@@ -9,12 +9,12 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
-from labelgrid.labels.grid import ImageRow
+from labelgrid.ledger.grid import ImageRow
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.project.advice import advice_of, shape_advice, weights_missing
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import Recipe
-from labelgrid.trusted import VARIABLE
+from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import Make
 
 BACKBONE = BackboneOptions("mobilenetv2_035")

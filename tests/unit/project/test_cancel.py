@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import LedgerError, UsageError
-from labelgrid.labels.grid import Cell, ImageRow, Move, State, request_id
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State, request_id
 from labelgrid.project.cancel import cancel, unlabel
 from labelgrid.project.folder import ProjectFolder
 from tests.campaigns import ask, cells_of, ledger, make_project, states

@@ -10,9 +10,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from labelgrid import plugins
-from labelgrid.data import folder
+from labelgrid.data.layouts import folder
 from labelgrid.errors import ProjectError
-from labelgrid.labels.naming import label_name
+from labelgrid.formats.naming import label_name
 from labelgrid.progress import Silent
 from labelgrid.project.dataset_check import Contents, contents, layout_faults, tasks_of
 from tests import published

@@ -11,8 +11,8 @@ import pytest
 
 from labelgrid.annotate.answers import ImportRefused
 from labelgrid.errors import EmptyLabelError, LabelError, PluginError, ProjectError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import Cell
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.tasks.task import TaskDef

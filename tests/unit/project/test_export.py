@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import ImageError, ProjectError
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.export import export, export_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import ImageError, LedgerError
-from labelgrid.labels.grid import Cell, Move, State, TaskRow
+from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.extend import Added

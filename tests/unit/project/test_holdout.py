@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Cell, ImageRow, Move, State
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import create, extend
-from labelgrid.project.artifacts import Fit, write_fit
+from labelgrid.project.records import Fit, write_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, holdout_count
 from labelgrid.project.settings import Settings

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.labels.grid import Cell
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from tests.campaigns import ledger, make_project, put, states
@@ -28,7 +28,7 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.errors import LabelgridError
 from labelgrid.labels import moves
 from labelgrid import files
-import labelgrid.labels.formats.classes, labelgrid.labels.formats.depth, labelgrid.tasks.semseg, labelgrid.tasks.depth
+import labelgrid.formats.codecs.classes, labelgrid.formats.codecs.depth, labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 def after(count, module, name):

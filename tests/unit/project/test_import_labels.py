@@ -14,14 +14,14 @@ import pytest
 
 from labelgrid.errors import LabelError, LedgerError, PluginError, UsageError
 from labelgrid.files import digest
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import import_labels as import_labels_module
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import Imported, Tally, import_labels
 from labelgrid.project.remove import remove
-from labelgrid.trusted import VARIABLE
+from labelgrid.trusted_code import VARIABLE
 from tests.campaigns import ask, cells_of, copy, fill, ledger, make_project, manifest, put, refusal, snapshot, states
 from tests.support import Made
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError, LabelError, LedgerError
-from labelgrid.labels.grid import SPLITS, Cell, Move, State
-from labelgrid.labels.images import check_image
-from labelgrid.labels.store import Store
+from labelgrid.ledger.grid import SPLITS, Cell, Move, State
+from labelgrid.images.reading import check_image
+from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project import extend
 from labelgrid.project.cancel import unlabel

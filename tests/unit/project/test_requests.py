@@ -1,6 +1,6 @@
 """Laws of open requests and the predictions that go with them."""
 
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.requests import open_requests, prelabel
 from tests.campaigns import ask, cells_of, copy

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project import create, extend
 from labelgrid.project.settings import Settings

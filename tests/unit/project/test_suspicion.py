@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from labelgrid.labels.codec import codec
-from labelgrid.labels.grid import Cell, State, TaskRow
-from labelgrid.labels.naming import label_name
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import Cell, State, TaskRow
+from labelgrid.formats.naming import label_name
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.suspicion import SHEET, SuspiciousImport
@@ -193,5 +193,5 @@ def test_real_depth_and_normals_agree_and_flipped_ones_do_not(nyuv2: Path, tmp_p
 
 
 def test_comparing_labels_loads_no_torch() -> None:
-    code = "import sys, labelgrid.project.suspicion, labelgrid.scenes.sheet; sys.exit('torch' in sys.modules)"
+    code = "import sys, labelgrid.project.suspicion, labelgrid.drawings.contact_sheet; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

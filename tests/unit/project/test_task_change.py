@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import ImageError, LabelError, LabelgridError, LedgerError, ProjectError
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.formats import classes
-from labelgrid.labels.grid import Cell, Move, State, TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codecs import classes
+from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project import extend
-from labelgrid.project.artifacts import Fit
-from labelgrid.project.declared import declared, redeclared
+from labelgrid.project.records import Fit
+from labelgrid.project.declaration_changes import declared, redeclared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.requests import request_heldout
@@ -23,7 +23,7 @@ from tests.campaigns import ask, cells_of, ledger, make_project
 from tests.projects import Said
 from tests.support import Made
 
-COVERS = ["labelgrid.project.declared", "labelgrid.project.task_change"]
+COVERS = ["labelgrid.project.declaration_changes", "labelgrid.project.task_change"]
 
 
 @pytest.fixture

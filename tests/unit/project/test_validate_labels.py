@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelgrid.annotate import returned
+from labelgrid.annotate import answer_folder
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.labels import png
-from labelgrid.labels.formats import files
-from labelgrid.labels.grid import Cell, Move, State
+from labelgrid.images import png
+from labelgrid.formats import arrays
+from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
@@ -47,7 +47,7 @@ def test_a_wrong_label_is_refused_with_its_sentence(
 
 
 def test_a_time_that_a_connector_gives_is_checked(project: ProjectFolder, answered: Path) -> None:
-    answers = returned.read_answers(answered, ProjectIndex(project.store, project.tasks()))
+    answers = answer_folder.read_answers(answered, ProjectIndex(project.store, project.tasks()))
     first, *others = answers.labels
     for seconds in (-1.0, float("nan"), 1e6):
         answers.labels = [replace(first, seconds=seconds), *others]
@@ -195,7 +195,7 @@ def test_a_label_of_another_size_is_refused_before_it_is_decoded(
     Image.new("I;16", (12_000, 9_000)).save(folder / "depth/0000.png", compress_level=1)
     Image.new("F", (100, 100)).save(folder / "depth/0001.tiff")
     monkeypatch.setattr(png, "checked", lambda _: pytest.fail("the pixels were read"))
-    monkeypatch.setattr(files, "_pillow", lambda *_: pytest.fail("the pixels were read"))
+    monkeypatch.setattr(arrays, "_pillow", lambda *_: pytest.fail("the pixels were read"))
     text = str(refusal(project, folder))
     assert "depth/0000.png [0000.jpg, depth]: The label is 9000x12000, its image is 16x24 (height x width)." in text
     assert "depth/0001.tiff [0001.jpg, depth]: The label is 100x100, its image is 16x24 (height x width)." in text

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from labelgrid.errors import LabelError, LabelgridError, ProjectError
-from labelgrid.labels.grid import Cell
+from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Silent
 from labelgrid.project.export import export_labels
 from labelgrid.project.folder import ProjectFolder
@@ -24,7 +24,7 @@ from tests.campaigns import make_project, snapshot
 from tests.e2e.commands import typed
 from tests.support import Made
 
-COVERS = ["labelgrid.project.stored", "labelgrid.project.verify"]
+COVERS = ["labelgrid.project.stored_labels", "labelgrid.project.verify"]
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_a_label_that_is_no_file_any_more_is_a_fault(labelled: ProjectFolder, wh
 def test_an_old_project_with_a_damaged_png_is_found_out(labelled: ProjectFolder, data: Made) -> None:
     """A label whose digest is right but whose checksum is wrong: a program that did not check it imported it."""
     from labelgrid.files import digest
-    from labelgrid.labels.grid import Move, State
+    from labelgrid.ledger.grid import Move, State
 
     row = next(labelled.store.cells(task="depth"))
     path = labelled.inside(row.path)

@@ -3,7 +3,7 @@
 import pytest
 
 from labelgrid import plugins
-from labelgrid.data import pascal
+from labelgrid.data.layouts import pascal
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.recipes.resolve import (
     build_plugin,

@@ -12,7 +12,7 @@ from labelgrid.report.means import loss, metric
 from labelgrid.report.page import render
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
-from labelgrid.report.values import study_values
+from labelgrid.report.json_values import study_values
 from tests.unit.report.made import point_results, study
 from tests.unit.report.reading import Page
 

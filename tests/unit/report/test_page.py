@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from labelgrid.labels.grid import Explanation
+from labelgrid.ledger.grid import Explanation
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, SplitCells, Training
 from labelgrid.report.page import BEGINS
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, counted, html

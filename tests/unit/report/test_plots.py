@@ -1,10 +1,10 @@
 """Laws of drawings as files: each as SVG and PNG, under a name that any disk takes, none over another."""
 
 from labelgrid.report.blocks import DataTable, Figure, Page, Section
-from labelgrid.report.charts import Chart, Line
+from labelgrid.drawings.charts import Chart, Line
 from labelgrid.report.plots import files
 
-COVERS = ["labelgrid.report.drawing", "labelgrid.report.blocks"]
+COVERS = ["labelgrid.drawings.drawing", "labelgrid.report.blocks"]
 
 
 def page(*names: str) -> Page:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from labelgrid.labels.grid import Explanation
+from labelgrid.ledger.grid import Explanation
 from labelgrid.report.content import Hint, Round, RoundPicks, ShownPick, Training
 from tests.unit.report.reading import JPEG, TWO, Page, a_report, html, measured
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.reporting.study_data import study_report
-from labelgrid.reporting.write import write_report
+from labelgrid.report.study_data import study_report
+from labelgrid.report.write import write_report
 from labelgrid.simulation.study import KEPT, read_json
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parents[3].glob(f"docs/results/records/*/{KEPT}"))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelgrid.errors import LabelgridError, LedgerError, NothingToBuyError
-from labelgrid.labels.grid import Cell, Move, State, Unit
+from labelgrid.ledger.grid import Cell, Move, State, Unit
 from labelgrid.rounds import query
 from labelgrid.rounds.choose import carried
 from labelgrid.select.strategy import Budget

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import PluginError
-from labelgrid.labels.grid import Cell, Grid, Pick
+from labelgrid.ledger.grid import Cell, Grid, Pick
 from labelgrid.progress import Silent
 from labelgrid.rounds.choose import choose
 from labelgrid.select.strategy import Budget, PoolView, Selection

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import PickRecord, read_picks
+from labelgrid.project.records import PickRecord, read_picks
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, models, query, score

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from labelgrid.errors import ModelError, RecipeError
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel import losses
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, models, query
 from labelgrid.rounds.context import as_fitted, context_of

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelError, UsageError
-from labelgrid.labels.soft import read_soft
+from labelgrid.formats.soft import read_soft
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit, predict, query
 from labelgrid.select.strategy import Budget

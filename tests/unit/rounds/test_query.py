@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from labelgrid.errors import ProjectError
-from labelgrid.labels.grid import Explanation, Move, State, request_id
+from labelgrid.ledger.grid import Explanation, Move, State, request_id
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import read_fit, read_picks
+from labelgrid.project.records import read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import fit, models, query, round_scores, score
 from labelgrid.rounds.choose import ASKED

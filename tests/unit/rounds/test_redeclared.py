@@ -6,7 +6,7 @@ import pytest
 
 from labelgrid.errors import ModelError, ProjectError
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit, read_measured
+from labelgrid.project.records import newest_fit, read_measured
 from labelgrid.project.status import status_of
 from labelgrid.project.task_change import TaskChange, change_task, drop_task
 from labelgrid.rounds import evaluate, fit, query, score

@@ -10,9 +10,9 @@ import pytest
 
 from labelgrid.config import parse, read_toml
 from labelgrid.errors import LabelgridError, ModelError, ProjectError, TrainingError
-from labelgrid.labels.grid import Cell, Move, State, TaskRow
+from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Settings, settings_text
 from labelgrid.recipes.schema import PluginChoice

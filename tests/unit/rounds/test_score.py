@@ -12,15 +12,15 @@ import torch
 
 from labelgrid.config import parse
 from labelgrid.errors import ModelError, PluginError, ProjectError, RecipeError
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import Fit, newest_fit
+from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds import context, fit, members, query, score
 from labelgrid.rounds.round_scores import RoundScores, check_expected, strategy_of
-from labelgrid.score import dropout
+from labelgrid.score.statistics import dropout
 from labelgrid.score.statistic import Statistic, TrainedStatistic
 from labelgrid.score.table import FILE, read_stamp
 from labelgrid.select.parts import AsIs, Composed, Scored

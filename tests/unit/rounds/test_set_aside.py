@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError, LabelgridError, ProjectError
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import measured_rounds, newest_fit
-from labelgrid.project.available import noted
+from labelgrid.project.records import measured_rounds, newest_fit
+from labelgrid.project.unusable_images import noted
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds import evaluate, fit, query, score

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from labelgrid.errors import LabelError, ModelError, ProjectError, TrainingError
-from labelgrid.labels.grid import State
-from labelgrid.nets import pad_net
+from labelgrid.ledger.grid import State
+from labelgrid.nets.networks import pad_net
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, predict, query
 from labelgrid.select.strategy import Budget
 from labelgrid.train.checkpoint import load, same_training, save

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
-from labelgrid.scenes.cast import cast, directions
+from labelgrid.scenes.ray_casting import cast, directions
 from labelgrid.scenes.render import render
 from labelgrid.scenes.rooms import Scene, make_scene
 from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_object, turned

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelgridError, PluginError
-from labelgrid.labels.grid import Cell, Grid, Pick
+from labelgrid.ledger.grid import Cell, Grid, Pick
 from labelgrid.select.budget import buy, check_budget, check_picks, pool_size
 from labelgrid.select.strategy import Budget
 

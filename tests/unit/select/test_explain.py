@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelgrid.errors import PluginError
-from labelgrid.labels.grid import Explanation, Grid, Pick, State
-from labelgrid.select import clasp_pe, equal, explain, partal, random_images, rbal, stratified, tcd, typiclust
+from labelgrid.ledger.grid import Explanation, Grid, Pick, State
+from labelgrid.select.strategies import clasp_pe, equal, partal, random_images, rbal, stratified, tcd, typiclust
+from labelgrid.select import explain
 from labelgrid.select.explain import explained, nearest_labelled, quantiles_of, ranks_of
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy
 

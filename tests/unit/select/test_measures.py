@@ -11,9 +11,9 @@ from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
 COVERS = [
-    "labelgrid.select.bald",
-    "labelgrid.select.least_confidence",
-    "labelgrid.select.margin",
+    "labelgrid.select.strategies.bald",
+    "labelgrid.select.strategies.least_confidence",
+    "labelgrid.select.strategies.margin",
     "labelgrid.select.uncertainty",
 ]
 MEASURES = {"bald": "information", "least_confidence": "least_confidence", "margin": "margin"}

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import PluginError
-from labelgrid.labels.grid import Grid
-from labelgrid.select import partal, random_cells, random_images, rbal
+from labelgrid.ledger.grid import Grid
+from labelgrid.select.strategies import partal, random_cells, random_images, rbal
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import image_key
 
 COVERS = [
-    "labelgrid.select.partal",
-    "labelgrid.select.random_cells",
-    "labelgrid.select.random_images",
+    "labelgrid.select.strategies.partal",
+    "labelgrid.select.strategies.random_cells",
+    "labelgrid.select.strategies.random_images",
     "labelgrid.select.strategy",
 ]
 

@@ -5,7 +5,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.select.budget import cell_costs, image_costs
 from labelgrid.select.shares import Group, alternate, deal, interleave, shuffled
 from labelgrid.select.strategy import Budget

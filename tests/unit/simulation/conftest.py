@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.project.artifacts import PickRecord, read_picks
+from labelgrid.project.records import PickRecord, read_picks
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.study import study_of

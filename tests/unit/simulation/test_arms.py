@@ -12,12 +12,12 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.report.study_content import PointResults
-from labelgrid.reporting.study_data import study_report
+from labelgrid.report.study_data import study_report
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step
 from labelgrid.simulation.jobs import work_of
-from labelgrid.simulation.resuming import widened
+from labelgrid.simulation.resume_check import widened
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.runs import Run, runs_at, runs_of
 from labelgrid.simulation.study import Study, kept_study, study_of

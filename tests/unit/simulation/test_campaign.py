@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelError, RecipeError
-from labelgrid.labels.grid import State, Unit
+from labelgrid.ledger.grid import State, Unit
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import EpochRecord, read_fit, read_measured
+from labelgrid.project.records import EpochRecord, read_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.report.content import Measured
 from labelgrid.rounds.choose import carried

@@ -9,8 +9,8 @@ from labelgrid.errors import RecipeError
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.reporting.study_data import study_report
-from labelgrid.reporting.write import write_report
+from labelgrid.report.study_data import study_report
+from labelgrid.report.write import write_report
 from labelgrid.results import Result, delta_mtl
 from labelgrid.simulation.arms import Arm, InitialLabels
 from labelgrid.simulation.campaign import create_run, settings_of, step

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from labelgrid.errors import LabelgridError
-from labelgrid.labels.grid import State
+from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.artifacts import newest_fit
+from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import override
 from labelgrid.rounds import fit, query

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labelgrid.labels.codec import LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure
 from labelgrid.tasks.task import TaskDef, spec_of
 from tests.support import CLASSES, make_scene

@@ -1,7 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks import pictures
 from labelgrid.tasks.pictures import HATCH, RGB, colour_map, heat_map, palette
 from labelgrid.tasks.task import TaskDef

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from labelgrid.errors import LabelError, PluginError, RecipeError
-from labelgrid.labels.codec import Form, LabelArray
-from labelgrid.labels.grid import TaskRow
+from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.plugins import names
 from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
@@ -36,7 +36,7 @@ def test_an_unknown_option_is_refused_with_its_task_and_the_nearest_one() -> Non
 
 
 def test_a_kind_of_ones_own_is_reached_by_module_and_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "depth_of_a_test.py").write_text("from labelgrid.tasks.depth import SPEC, build\n")
+    (tmp_path / "depth_of_a_test.py").write_text("from labelgrid.tasks.kinds.depth import SPEC, build\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "depth_of_a_test")
     assert spec_of("depth_of_a_test:build") == spec_of("depth")

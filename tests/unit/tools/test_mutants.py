@@ -4,7 +4,7 @@ RESULTS = """
     labelgrid.select.parts.x_buy__mutmut_1: killed
     labelgrid.select.parts.x_buy__mutmut_2: survived
     labelgrid.select.parts.xǁMinMaxǁapply__mutmut_1: no tests
-    labelgrid.select.partal.x_build__mutmut_1: timeout
+    labelgrid.select.strategies.partal.x_build__mutmut_1: timeout
     labelgrid.pixel.losses.x__kept__mutmut_1: not checked
 """
 
@@ -12,7 +12,7 @@ RESULTS = """
 def test_the_table_counts_by_module_and_leaves_untested_mutants_out_of_the_share():
     assert table(read(RESULTS)).splitlines()[2:] == [
         "| `labelgrid.pixel.losses` | 1 | 0 |  | 0 | 1 |",
-        "| `labelgrid.select.partal` | 1 | 1 | 100.0 % | 0 | 0 |",
+        "| `labelgrid.select.strategies.partal` | 1 | 1 | 100.0 % | 0 | 0 |",
         "| `labelgrid.select.parts` | 3 | 1 | 33.3 % | 2 | 0 |",
         "| **all** | 5 | 2 | 50.0 % | 2 | 1 |",
     ]

@@ -2,7 +2,7 @@ import pytest
 
 from tools.names import faults
 
-KINDS = {"src/labelgrid/tasks/task.py": "", "src/labelgrid/tasks/depth.py": "", "src/labelgrid/tasks/semseg.py": ""}
+KINDS = {"src/labelgrid/tasks/task.py": "", "src/labelgrid/tasks/kinds/depth.py": "", "src/labelgrid/tasks/kinds/semseg.py": ""}
 
 
 def test_a_branch_on_a_kind_is_found(plant):
@@ -16,8 +16,8 @@ def test_readers_recipes_and_the_kind_s_own_file_may_name_it(plant, place):
 
 
 def test_a_kind_s_file_may_not_name_another_kind(plant):
-    root = plant({**KINDS, "src/labelgrid/tasks/semseg.py": 'NAMES = ("semseg", "depth")\n'})
-    assert faults(root) == ["src/labelgrid/tasks/semseg.py:1: the kind 'depth' is named outside tasks/depth.py"]
+    root = plant({**KINDS, "src/labelgrid/tasks/kinds/semseg.py": 'NAMES = ("semseg", "depth")\n'})
+    assert faults(root) == ["src/labelgrid/tasks/kinds/semseg.py:1: the kind 'depth' is named outside tasks/depth.py"]
 
 
 def test_words_that_only_hold_a_kind_s_name_are_none(plant):

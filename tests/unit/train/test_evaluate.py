@@ -8,7 +8,7 @@ from torch.nn import functional
 from labelgrid.data.frame import Frame
 from labelgrid.data.transforms import fitted
 from labelgrid.errors import LabelError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train import evaluate as module
 from labelgrid.train.evaluate import Measure, as_target, evaluate, predictions, strips

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.inputs import label_maps, prediction_maps

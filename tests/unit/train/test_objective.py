@@ -8,7 +8,7 @@ import torch
 
 from labelgrid.config import without_added
 from labelgrid.errors import RecipeError
-from labelgrid.labels.grid import TaskRow
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.network import Features, Output
 from labelgrid.pixel.target import Target
 from labelgrid.tasks.task import build_all, definitions

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from labelgrid.progress import Progress
-from labelgrid.report.charts import Line
-from labelgrid.report.drawing import Drawing
+from labelgrid.drawings.charts import Line
+from labelgrid.drawings.drawing import Drawing
 from labelgrid.report.means import mean_and_deviation
-from labelgrid.report.wording import with_unit
+from labelgrid.drawings.wording import with_unit
 from labelgrid.results import Result
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.simulation.study import Kind

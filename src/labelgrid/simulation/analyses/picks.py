@@ -13,13 +13,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from labelgrid.labels.grid import Cell, State
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
-from labelgrid.project.artifacts import read_fit
+from labelgrid.project.records import read_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.report.dots import Dots
+from labelgrid.drawings.dots import Dots
 from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
-from labelgrid.simulation.analyses.measuring import Question, measured
+from research.analyses.measuring import Question, measured
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of

@@ -15,7 +15,7 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.crops import Box, cropped, cropped_prediction, draw_boxes
 from labelgrid.train.draws import Draws
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import in_full, resized, targets_present
 from labelgrid.train.ranges import Weight, Zoom
 from labelgrid.train.term import Preparation, Step, Term, View

@@ -24,7 +24,7 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.colours import recoloured
 from labelgrid.train.crops import cropped, draw_boxes
 from labelgrid.train.draws import Draws
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps, prediction_maps
 from labelgrid.train.objective import in_full, resized, targets_present
 from labelgrid.train.options import LEVELS

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from labelgrid.nets.network import Features, Network, Raw, example_output
 from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, targets_present
 from labelgrid.train.ranges import Share, Weight
 from labelgrid.train.term import Preparation, Step, Term

@@ -22,7 +22,7 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.batch_norm import tracking
 from labelgrid.train.colours import recoloured
 from labelgrid.train.draws import Draws
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import fixed_weights, in_full, resized, targets_present, task_losses
 from labelgrid.train.options import LEVELS
 from labelgrid.train.ranges import Share, Weight

@@ -15,7 +15,7 @@ from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, direct_losses, distances, labelled_sources
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
 from labelgrid.train.pairs import pairs_of

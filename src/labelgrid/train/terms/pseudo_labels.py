@@ -21,12 +21,12 @@ from labelgrid.data.frame import Frame, label_of, target_of, to_original
 from labelgrid.data.loader import eval_batches
 from labelgrid.data.transforms import place_label
 from labelgrid.files import atomic_write
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.nets.network import Network, Raw
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.task import Task, TaskDef
 from labelgrid.train.evaluate import strips
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import fixed_weights, task_losses
 from labelgrid.train.ranges import Share, Weight

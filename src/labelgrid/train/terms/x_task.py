@@ -21,12 +21,12 @@ from labelgrid.tasks.task import Task
 from labelgrid.train.checkpoint import weights_hash
 from labelgrid.train.cross_map_options import CrossMapOptions
 from labelgrid.train.cross_maps import CrossMaps, by_image, distances, labelled_sources
-from labelgrid.train.idle import say_if_idle
+from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
 from labelgrid.train.term import Preparation, Step, Term
-from labelgrid.train.unfinished import Unfinished
+from labelgrid.train.preparation_state import Unfinished
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"

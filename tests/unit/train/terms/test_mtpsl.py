@@ -10,7 +10,7 @@ from labelgrid.data.loader import train_batch
 from labelgrid.errors import RecipeError
 from labelgrid.pixel.target import Target
 from labelgrid.recipes.resolve import load_recipe
-from labelgrid.train.joint import level_with
+from labelgrid.train.joint_space import level_with
 from labelgrid.train.objective import fixed_weights, supervised, task_losses
 from labelgrid.train.pairs import Pairs
 from labelgrid.train.seeding import keyed
@@ -20,7 +20,7 @@ from tests.support import make_dataset
 from tests.toys import toy_plan
 from tests.unit.train.terms.stepped import Said, prepared
 
-COVERS = ["labelgrid.train.joint"]
+COVERS = ["labelgrid.train.joint_space"]
 LIGHT = Options(mapping="light")
 ONE = torch.tensor([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]).bool()
 

@@ -12,7 +12,7 @@ from labelgrid.data.frame import Frame
 from labelgrid.data.loader import train_batch
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import RecipeError
-from labelgrid.labels.codec import LabelArray
+from labelgrid.formats.codec import LabelArray
 from labelgrid.progress import Silent
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.loop import fit

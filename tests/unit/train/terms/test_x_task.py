@@ -7,7 +7,7 @@ import torch
 
 from labelgrid.errors import ModelError, TrainingError
 from labelgrid.progress import Silent
-from labelgrid.train import unfinished
+from labelgrid.train import preparation_state
 from labelgrid.train.checkpoint import load, save
 from labelgrid.train.terms import x_task
 from labelgrid.train.terms.x_task import Options
@@ -125,7 +125,7 @@ class Killed(Said):
 
 @pytest.mark.parametrize("every", [0.0, 1e9], ids=["saved", "not-saved"])
 def test_a_preparation_that_is_killed_ends_with_the_same_mappings(tmp_path, monkeypatch, every):
-    monkeypatch.setattr(unfinished, "SAVE_EVERY", every)
+    monkeypatch.setattr(preparation_state, "SAVE_EVERY", every)
     options, said = replace(NARROW, steps=7), Said()
     _, whole = prepared(tmp_path / "whole", options, batch=2)
     with pytest.raises(KeyboardInterrupt):  # after one of the three batches of an epoch

@@ -1,0 +1,1 @@
+"""Analyses of studies that docs/results uses, one file each."""

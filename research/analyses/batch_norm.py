@@ -1,0 +1,185 @@
+"""How much a network's metrics depend on the running statistics of its batch norm.
+
+In training, batch norm normalises with each batch's statistics and keeps a moving mean of them, of the last batches
+alone, for evaluation. Here the last network of each run is measured on the test split with these (`kept`), and again
+with the means over whole batches of its labelled training images, without augmentation and dropout (`measured`); the
+weights are the same. Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm" (precise BN).
+
+`largest offset` is how far a channel's mean in a test image lies from the kept mean, at most over all layers, channels
+and images, in kept standard deviations; NaN if a mean is NaN. Layers that a training did not update (`norm = "frozen"`)
+keep their statistics.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from labelgrid.data.loader import eval_batches
+from labelgrid.errors import with_unchanged
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.records import newest_fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.drawings.dots import Dots
+from labelgrid.results import LOSS, Result
+from labelgrid.rounds.context import RoundContext, labelled_images
+from labelgrid.rounds.evaluate import measure
+from labelgrid.rounds.models import restore
+from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
+from labelgrid.simulation.results import OVERALL
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.train.batch_norm import NORM, norms_of
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.normalised import refuse_tiny
+
+
+@dataclass(frozen=True)
+class Options:
+    """The training images whose statistics are measured.
+
+    Args:
+        images: how many, drawn at random.
+        batch: how many at a time; as many as in training if None.
+    """
+
+    images: Annotated[int, Field(ge=2)] = 1024
+    batch: Annotated[int, Field(ge=2, le=4096)] | None = None
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """See the module."""
+
+    options: Options
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy", "full", "single"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = "a network with batch norm"
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`; none for a network that keeps no statistics."""
+        progress.start("Measuring", len(runs), "networks")
+        for run, folder in runs:
+            if fit := newest_fit(folder):
+                with ProjectFolder.open(folder) as project:
+                    yield from self._of_run(run, project, *restore(project, fit))
+            progress.advance(note=run.key)
+
+    def _of_run(
+        self, run: Run, project: ProjectFolder, context: RoundContext, model: TrainedModel
+    ) -> Iterator[Finding]:
+        recipe = context.recipe
+        frozen = model.network.encoder if recipe.train.norm == "frozen" else None
+        norms = norms_of(model.network, frozen)
+        if not norms:
+            return
+        with largest_offset(norms) as offset:
+            yield from _metrics(run, "kept", project, context, model)
+        found = Result("largest offset", float(offset), "sd", "lower")
+        yield Finding(run, {"statistics": "kept", "task": OVERALL}, found, 1)
+        batch = self.options.batch or recipe.train.batch
+        images = self._images(run, project, batch)
+        with measuring(model.network, norms), torch.inference_mode():
+            for each in eval_batches(context.source, {}, images, recipe.data, batch=batch):
+                with with_unchanged("The run is unchanged."), refuse_tiny(each.ids):
+                    model.network(each.images)
+        yield from _metrics(run, "measured", project, context, model)
+
+    def _images(self, run: Run, project: ProjectFolder, batch: int) -> list[str]:
+        """Labelled training images in random order, as many as fill whole batches if they fill one."""
+        images = labelled_images(project, "train")
+        draws = keyed_uniform(image_keys(images), seed_of(run.seed, "analysis"))
+        count = min(len(images), self.options.images)
+        return [images[index] for index in np.argsort(draws)[: count // batch * batch or count]]
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[Dots]:
+        """As `Analysis.drawings`: one drawing for each task, one row for each arm."""
+        return [_dots(group) for group in grouped(means, "task").values()]
+
+
+def _metrics(
+    run: Run, statistics: str, project: ProjectFolder, context: RoundContext, model: TrainedModel
+) -> Iterator[Finding]:
+    """The metrics on the test split, none if it has no label; no loss for a single task, which does not compare."""
+    found = measure(project, context, model, "heldout", Silent())
+    if found is None:
+        return
+    for name, group in found.metrics.items():
+        headline = context.definitions[name].headline
+        for result in group.values():
+            keys = {"statistics": statistics, "task": name}
+            yield Finding(run, keys, result, found.labels[name], result.name == headline)
+    if run.kind == "single":
+        return
+    keys = {"statistics": statistics, "task": OVERALL}
+    yield Finding(run, keys, Result(LOSS, found.loss_mtl.value, "", "lower"), sum(found.labels.values()))
+
+
+@contextmanager
+def largest_offset(norms: Sequence[NORM]) -> Iterator[Tensor]:
+    """While it is open, the largest distance of an image's mean in a channel from the kept mean, in kept deviations.
+
+    Example:
+        >>> norm = nn.BatchNorm2d(1).eval()
+        >>> with largest_offset([norm]) as offset:
+        ...     found = norm(torch.tensor([1.0, -3.0]).view(2, 1, 1, 1))
+        >>> round(float(offset), 3)
+        3.0
+    """
+    largest = torch.zeros(())
+
+    def look(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(norm, NORM) and norm.running_mean is not None and norm.running_var is not None
+        means = inputs[0].flatten(2).mean(2) if inputs[0].ndim > 2 else inputs[0]
+        offset = (means - norm.running_mean).abs() / (norm.running_var + norm.eps).sqrt()
+        largest.copy_(torch.maximum(largest, offset.max()))
+
+    with ExitStack() as stack:
+        for norm in norms:
+            stack.callback(norm.register_forward_pre_hook(look).remove)
+        yield largest
+
+
+@contextmanager
+def measuring(network: nn.Module, norms: Sequence[NORM]) -> Iterator[None]:
+    """While it is open, the network evaluates, but batch norm forgets its statistics and takes the means over batches.
+
+    Example:
+        >>> norm = nn.BatchNorm2d(1)
+        >>> with measuring(norm, [norm]):
+        ...     found = [norm(torch.full((2, 1, 2, 2), value)) for value in (1.0, 3.0)]
+        >>> norm.running_mean
+        tensor([2.])
+    """
+    kept = [norm.momentum for norm in norms]
+    network.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, kept, strict=True):
+            norm.momentum = momentum
+        network.eval()
+
+
+def _dots(means: Sequence[Mean]) -> Dots:
+    first, marks = means[0], dict[str, dict[str, tuple[float, float]]]()
+    for mean in means:
+        marks.setdefault(str(mean.keys["statistics"]), {})[mean.arm] = mean.result.value, mean.deviation
+    what = f"{first.keys['task']} {first.result.name}"
+    return Dots(f"batch_norm-{first.titled(what).replace(' ', '-')}", first.axis_label, marks, first.titled(what))
+
+
+def build(options: Options) -> BatchNorm:
+    """Build the analysis."""
+    return BatchNorm(options)

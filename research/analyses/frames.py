@@ -1,0 +1,91 @@
+"""Predictions of all arms for the same images of the test split, as pictures, each with its metric on that image.
+
+MTPSL's figure 4. The networks are the last ones of the runs with the smallest seed.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.data.dataset import labels_of
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.drawings.picture_grid import Picture, PictureGrid
+from labelgrid.rounds.models import restore
+from labelgrid.simulation.analyses.analysis import Finding, Mean
+from research.analyses.measuring import hidden_data
+from research.analyses.shown import (
+    ImageOptions,
+    Shown,
+    named,
+    pictures,
+    shown_images,
+    shown_prediction,
+    shown_runs,
+)
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.evaluate import predictions
+
+#: The images are its only options.
+Options = ImageOptions
+
+
+class Frames:
+    """See the module. Each image has a drawing: a row of its labels, then a row for each arm."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy", "full"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = "a trained network"
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.images: dict[str, NDArray[np.uint8]] = {}
+        self.labels: dict[tuple[str, str], Shown] = {}
+        self.maps: dict[tuple[str, str], dict[str, Shown]] = {}
+        self.tasks: dict[str, TaskDef] = {}
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`: each arm's headline metric of each task on each image."""
+        shown = shown_runs(runs)
+        ids = shown_images([folder for _, folder, _ in shown], self.options)
+        progress.start("Predicting", len(shown) * len(ids), "images")
+        for run, folder, fit in shown:
+            with ProjectFolder.open(folder) as project:
+                context, model = restore(project, fit)
+                data, tasks = hidden_data(project), context.definitions
+                self.tasks |= {name: task for name, task in tasks.items() if name not in self.tasks}
+                options = context.recipe.data
+                for image, raws, frame in predictions(model, tasks, data, ids, options, progress=progress):
+                    self.images.setdefault(image, data.image(image))
+                    for name, label in labels_of(data, tasks, image).items():
+                        self.labels.setdefault((image, name), Shown(label, name))
+                        mine, result = shown_prediction(context, name, raws[name], frame, label)
+                        self.maps.setdefault((image, name), {})[named(run)] = mine
+                        yield Finding(run, {"image": image, "task": name}, result, 1)
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
+        """As `Analysis.drawings`: one grid for each image."""
+        return [self._grid(image) for image in self.images]
+
+    def _grid(self, image: str) -> PictureGrid:
+        first: list[Picture | None] = [Picture(self.images[image])]
+        columns: list[dict[str, Picture]] = []
+        for name, task in self.tasks.items():
+            if (image, name) in self.maps:
+                maps = self.maps[image, name]
+                label, *predicted = pictures(task, [self.labels[image, name], *maps.values()])
+                first.append(label)
+                columns.append(dict(zip(maps, predicted, strict=True)))
+        arms = dict.fromkeys(arm for column in columns for arm in column)
+        rows = [(arm, [None, *(column.get(arm) for column in columns)]) for arm in arms]
+        return PictureGrid(f"frames-{image}", image, [("label", first), *rows])
+
+
+def build(options: Options) -> Frames:
+    """Build the analysis."""
+    return Frames(options)

@@ -1,0 +1,209 @@
+"""What MTPSL's mapping makes of a prediction and of a label of two tasks, as pictures.
+
+MTPSL's figure 3. For an image and each ordered pair of tasks: the source's prediction and the target's label, as the
+mapping reads them, and their maps before the mapping's last layer, less the mean map of several images (a pattern of
+the border that all share), averaged over channels. The networks are the last ones of the runs with the smallest seed
+that were trained with the term `mtpsl`.
+
+The numbers are of the maps in the joint space, as the term compares them, over these images: the mean distance of an
+image's prediction to its label, that to the labels of the other images, and how often an image's own label is the
+nearest; by chance it would be in 100 / images percent.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+
+from labelgrid.data.batch import Batch
+from labelgrid.data.dataset import labels_of, nonempty_label
+from labelgrid.data.frame import label_of
+from labelgrid.data.loader import eval_batches
+from labelgrid.errors import ProjectError
+from labelgrid.nets.network import Raw
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.drawings.picture_grid import Picture, PictureGrid
+from labelgrid.results import Result
+from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.models import restore
+from labelgrid.simulation.analyses.analysis import Finding, Mean
+from research.analyses.measuring import hidden_data
+from research.analyses.shown import shown_runs
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.tasks.pictures import colour_map, heat_map
+from labelgrid.train.joint_space import JointTerm
+from labelgrid.train.model import TrainedModel
+from labelgrid.train.objective import resized
+from labelgrid.train.pairs import distance
+
+#: The term whose mapping is shown.
+TERM = "mtpsl"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The images.
+
+    Args:
+        id: of the image that is shown, of the test split; "": the first one with a label of every task.
+        images: how many are compared, beginning with that one; all have labels of every task and, at the network's
+            input, its size.
+    """
+
+    id: str = ""
+    images: Annotated[int, Field(ge=2, le=256)] = 24
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is compared of an image.
+
+    Args:
+        batch: the image alone, with its labels.
+        raw: the network's raw outputs.
+        maps: what `JointTerm.pictured` returns for each pair of a source and a target.
+    """
+
+    batch: Batch
+    raw: Raw
+    maps: Mapping[tuple[str, str], tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]]
+
+
+class JointMaps:
+    """See the module."""
+
+    kinds: ClassVar[frozenset[Kind]] = frozenset({"strategy", "full"})
+    within: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[str] = f"a network that was trained with the term '{TERM}'"
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.grids: list[PictureGrid] = []
+
+    def findings(self, runs: Sequence[tuple[Run, Path]], progress: Progress) -> Iterator[Finding]:
+        """As `Analysis.findings`: the numbers of each pair of tasks."""
+        shown = shown_runs(runs)
+        progress.start("Mapping", len(shown), "networks")
+        for run, folder, fit in shown:
+            with ProjectFolder.open(folder) as project:
+                context, model = restore(project, fit)
+                term = model.terms.get(TERM)
+                if isinstance(term, JointTerm):
+                    yield from self._pairs(run, context, term, self._seen(context, model, term))
+            progress.advance()
+
+    def _images(self, context: RoundContext) -> Iterator[str]:
+        """The images with a label of every task, the one that is shown first. Labels are read as images are taken.
+
+        Raises:
+            ProjectError: there is none, or `id` is none of them.
+        """
+        data, tasks = hidden_data(context.project), context.definitions.values()
+
+        def is_complete(image: str) -> bool:
+            return all(nonempty_label(data, image, task) is not None for task in tasks)
+
+        images = [row.image_id for row in context.project.store.images(("heldout",))]
+        shown = self.options.id or next(filter(is_complete, images), "")
+        fault = "" if shown else "No image has a label of every task."
+        if shown and shown not in images:
+            fault = f"'{shown}' is no image of the test split."
+        elif self.options.id and not is_complete(shown):
+            fault = f"'{shown}' has no label of every task."
+        if fault:
+            raise ProjectError(
+                fault,
+                where=str(context.project.folder),
+                next_step="Name an image of the test split with all labels as `id`.",
+                unchanged="Nothing was written.",
+            )
+        yield shown
+        yield from filter(is_complete, (image for image in images if image != shown))
+
+    def _seen(self, context: RoundContext, model: TrainedModel, term: JointTerm) -> list[Seen]:
+        """What is compared, image by image."""
+        data, tasks = hidden_data(context.project), context.definitions
+        seen: list[Seen] = []
+        known = partial(labels_of, data, tasks)
+        for image in self._images(context):
+            (batch,) = eval_batches(data, tasks, [image], context.recipe.data, batch=1, known=known)
+            if seen and batch.images.shape != seen[0].batch.images.shape:
+                continue
+            with torch.inference_mode():
+                output = model.network(batch.images)
+                maps = {pair: term.pictured(output, batch.targets, *pair) for pair in permutations(term.names, 2)}
+            seen.append(Seen(batch, output.final, maps))
+            if len(seen) == self.options.images:
+                break
+        return seen
+
+    def _pairs(self, run: Run, context: RoundContext, term: JointTerm, seen: Sequence[Seen]) -> Iterator[Finding]:
+        rows: list[tuple[str, list[Picture | None]]] = []
+        for source, target in permutations(term.names, 2):
+            sides = list(zip(*(one.maps[source, target] for one in seen), strict=True))
+            read, codes = ([torch.cat([maps[kind] for maps in side]) for side in sides] for kind in (0, 1))
+            rows.append(("", _pictures(context, seen[0], (source, target), [without_common(maps) for maps in read])))
+            for result in _numbers(*codes):
+                yield Finding(run, {"source": source, "target": target}, result, len(seen))
+        title = f"{run.name}: {seen[0].batch.ids[0]}"
+        self.grids.append(PictureGrid(f"joint-maps-{run.name}", title, rows))
+
+    def drawings(self, means: Sequence[Mean]) -> Sequence[PictureGrid]:
+        """As `Analysis.drawings`: one grid for each network."""
+        return self.grids
+
+
+def without_common(maps: Tensor) -> Tensor:
+    """The first of several images' maps [n, c, h, w] less their mean, [1, c, h, w]; a single map as it is."""
+    return maps[:1] - maps.mean(0) if len(maps) > 1 else maps
+
+
+def _pictures(context: RoundContext, seen: Seen, pair: tuple[str, str], maps: Sequence[Tensor]) -> list[Picture | None]:
+    """An image's prediction and label of a source and a target, and their maps, as pictures."""
+    (source, target), size = pair, seen.batch.images.shape[-2:]
+    task = context.tasks[source]
+    prediction = label_of(task.to_target(task.activate(resized(seen.raw[source], size))))
+    shown = [(source, "predicted", prediction), (target, "label", label_of(seen.batch.targets[target]))]
+    pictures: list[Picture | None] = []
+    for (name, kind, label), one in zip(shown, maps, strict=True):
+        pictures += [
+            Picture(colour_map(context.definitions[name], label.value, label.valid), f"{name}, {kind}"),
+            Picture(_heat(one, size), "its map"),
+        ]
+    return pictures
+
+
+def _numbers(sources: Tensor, targets: Tensor) -> list[Result]:
+    """What tells the joint maps [n, d, h, w] of one image's prediction and label from those of two images."""
+    count = len(sources)
+    apart = torch.stack([distance(one.expand_as(targets), targets) for one in sources])
+    own = apart.diagonal()
+    results = [Result("distance", float(own.mean()), "", "lower")]
+    if count > 1:
+        others = (apart.sum() - own.sum()) / (count * (count - 1))
+        nearest = (apart.argmin(1) == torch.arange(count, device=apart.device)).double().mean()
+        results += [
+            Result("distance to other images", float(others), "", "higher"),
+            Result("own label nearest", float(100 * nearest), "%", "higher"),
+        ]
+    return results
+
+
+def _heat(maps: Tensor, size: Sequence[int]) -> NDArray[np.uint8]:
+    """Maps [1, c, h, w], averaged over channels, as a picture of this size."""
+    return heat_map(resized(maps.mean(1, keepdim=True), size)[0, 0].cpu().numpy())
+
+
+def build(options: Options) -> JointMaps:
+    """Build the analysis."""
+    return JointMaps(options)

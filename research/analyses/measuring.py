@@ -1,0 +1,222 @@
+"""Measures the networks of a study's runs on hidden labels, with known labels fed in or not."""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.data.dataset import Source, labels_of, nonempty_label
+from labelgrid.errors import ProjectError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import Cell
+from labelgrid.progress import Progress, Silent
+from labelgrid.project.records import Fit, read_fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.sources import dataset_of
+from labelgrid.recipes.resolve import hash_of
+from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.models import need_two_stages, restore
+from labelgrid.simulation.analyses.analysis import Finding, Keys
+from labelgrid.simulation.runs import Run
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions
+from labelgrid.train.model import TrainedModel
+from labelgrid.words import listed
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which cells the network of a round is measured on.
+
+    Args:
+        run: the run.
+        folder: its project.
+        round: the round of the network.
+        cells: the cells, whose hidden labels are read. They are measured as one set for each task.
+        known: the cells whose labels are fed in.
+        keys: what the metrics are of.
+    """
+
+    run: Run
+    folder: Path
+    round: int
+    cells: frozenset[Cell]
+    known: frozenset[Cell] = frozenset()
+    keys: Keys = field(default_factory=dict)
+
+    @property
+    def images(self) -> list[str]:
+        """The ids of the images, sorted."""
+        return sorted({cell.image_id for cell in self.cells})
+
+    @property
+    def place(self) -> tuple[Path, int]:
+        """The project and the round of the network."""
+        return self.folder, self.round
+
+
+@dataclass(frozen=True)
+class CellMetrics:
+    """What was measured: the metrics by task, and each task's headline metric."""
+
+    question: Question
+    evaluation: Evaluation
+    headlines: Mapping[str, str]
+
+    def findings(self, task: str, keys: Keys) -> Iterator[Finding]:
+        """The metrics of a task; none if no cell of it was measured."""
+        labels = self.evaluation.labels[task]
+        for result in self.evaluation.metrics[task].values() if labels else ():
+            yield Finding(self.question.run, keys, result, labels, result.name == self.headlines[task])
+
+
+@dataclass(frozen=True)
+class HiddenLabels:
+    """The labels of some cells of a data set, hidden or not: a `Source`. A label without a valid pixel is missing."""
+
+    data: Source
+    cells: frozenset[Cell]
+
+    def images(self) -> Sequence[str]:
+        """As `ImageSource.images`."""
+        return self.data.images()
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        return self.data.image(image_id)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`."""
+        return nonempty_label(self.data, image_id, task) if Cell(image_id, task.name) in self.cells else None
+
+
+def hidden_data(project: ProjectFolder) -> Source:
+    """The data set whose labels are hidden from a simulated campaign."""
+    oracle = project.settings.oracle
+    assert oracle is not None
+    return dataset_of(oracle)
+
+
+def measured(questions: Sequence[Question], progress: Progress) -> list[CellMetrics]:
+    """Measure each network on its cells, at the images' original size. What arms have in common is measured once.
+
+    Raises:
+        ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
+    """
+    fits = _fits(questions)
+    stamps, first = _alike(questions, fits, progress)
+    asked = sorted(first, key=lambda stamp: first[stamp].place)
+    found: dict[Hashable, tuple[Evaluation, dict[str, str]]] = {}
+    for (folder, number), group in groupby(asked, key=lambda stamp: first[stamp].place):
+        with ProjectFolder.open(folder) as project:
+            context, model = restore(project, fits[folder, number])
+            headlines = {name: task.headline for name, task in context.definitions.items()}
+            for stamp in group:
+                found[stamp] = _measure(context, model, first[stamp], progress), headlines
+    return [CellMetrics(question, *found[stamp]) for question, stamp in zip(questions, stamps, strict=True)]
+
+
+def measured_cells(
+    questions: Sequence[Question], read: Callable[[Measure], T], progress: Progress
+) -> list[Mapping[Cell, T]]:
+    """What `read` says of each question's network on each of its cells that has a label, alone.
+
+    What questions have in common is measured once.
+
+    Raises:
+        ProjectError: a network is gone. LabelgridError: an image or a label cannot be read.
+    """
+    fits = _fits(questions)
+    stamps, first = _alike(questions, fits, progress)
+    found = {stamp: _cells(one, fits[one.place], read, progress) for stamp, one in first.items()}
+    return [found[stamp] for stamp in stamps]
+
+
+def _alike(
+    questions: Sequence[Question], fits: Mapping[tuple[Path, int], Fit], progress: Progress
+) -> tuple[list[Hashable], dict[Hashable, Question]]:
+    """The stamp of each question, and the first question of each stamp; starts the progress over these.
+
+    Raises:
+        UsageError: labels are to be fed into a network of one stage.
+    """
+    stamps = [_stamp(question, fits[question.place]) for question in questions]
+    first = dict(zip(reversed(stamps), reversed(questions), strict=True))
+    for folder, number in {question.place for question in first.values() if question.known}:
+        with ProjectFolder.open(folder) as project:
+            need_two_stages(*restore(project, fits[folder, number]))
+    progress.start("Measuring", sum(len(question.images) for question in first.values()), "images")
+    return stamps, first
+
+
+def _cells(question: Question, fit: Fit, read: Callable[[Measure], T], progress: Progress) -> dict[Cell, T]:
+    found: dict[Cell, T] = {}
+    with ProjectFolder.open(question.folder) as project:
+        context, model = restore(project, fit)
+        data, options, tasks = hidden_data(project), context.recipe.data, context.definitions
+        inputs, labels = HiddenLabels(data, question.known), HiddenLabels(data, question.cells)
+        feed = bool(question.known)
+        outputs = predictions(model, tasks, inputs, question.images, options, known=feed, progress=progress)
+        for image, raws, frame in outputs:
+            for name, label in labels_of(labels, tasks, image).items():
+                measure = Measure(context.tasks[name])
+                measure.add(raws[name], frame, label)
+                found[Cell(image, name)] = read(measure)
+    return found
+
+
+def _fits(questions: Sequence[Question]) -> dict[tuple[Path, int], Fit]:
+    """The records of the trainings, by project and round, all of whose checkpoints are there."""
+    fits, gone = {}, []
+    for folder, number in dict.fromkeys(question.place for question in questions):
+        fit = read_fit(folder / "rounds" / f"{number:04d}")
+        if fit and (folder / fit.checkpoint).is_file():
+            fits[folder, number] = fit
+        else:
+            gone.append(f"{folder.name} (round {number})")
+    if gone:
+        raise ProjectError(
+            f"The networks of these runs are gone: {listed(gone, 6)}.",
+            where=str(questions[0].folder.parent),
+            next_step="Restore their checkpoints from a copy, or remove the folders of these runs and run "
+            "`labelgrid simulate` again.",
+        )
+    return fits
+
+
+def _stamp(question: Question, fit: Fit) -> Hashable:
+    """Equal for questions with the same answer: arms of a seed start with the same network."""
+    return fit.model, hash_of(fit.recipe), question.cells, question.known
+
+
+def _measure(context: RoundContext, model: TrainedModel, question: Question, progress: Progress) -> Evaluation:
+    data, recipe = hidden_data(context.project), context.recipe
+    return evaluate(
+        model,
+        context.tasks,
+        context.definitions,
+        HiddenLabels(data, question.cells),
+        question.images,
+        recipe.data,
+        recipe.objective,
+        workers=recipe.train.workers,
+        known=HiddenLabels(data, question.known) if question.known else None,
+        progress=_Advance(progress),
+    )
+
+
+class _Advance(Silent):
+    """Progress of a part of a step: it starts no step of its own."""
+
+    def __init__(self, whole: Progress) -> None:
+        self.whole = whole
+
+    def advance(self, amount: int = 1, note: str = "") -> None:
+        """As `Progress.advance`."""
+        self.whole.advance(amount, note)

@@ -1,0 +1,112 @@
+"""Chooses the runs and test images that are drawn, and turns predictions and labels of one task into pictures."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from labelgrid.data.frame import Frame
+from labelgrid.errors import ProjectError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.ledger.grid import State
+from labelgrid.project.records import Fit, newest_fit
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.drawings.picture_grid import Picture
+from labelgrid.drawings.wording import number
+from labelgrid.results import Result
+from labelgrid.rounds.context import RoundContext
+from labelgrid.rounds.outputs import predicted
+from labelgrid.simulation.runs import Run, describe_point
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from labelgrid.tasks.pictures import colour_map
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.evaluate import Measure
+
+
+@dataclass(frozen=True)
+class ImageOptions:
+    """The images.
+
+    Args:
+        images: how many of the images that have a label of every task, drawn at random.
+        ids: these images instead.
+    """
+
+    images: Annotated[int, Field(ge=1, le=100)] = 4
+    ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A map of a task on an image, and the text above it."""
+
+    label: LabelArray
+    caption: str
+
+
+def shown_runs(runs: Sequence[tuple[Run, Path]]) -> list[tuple[Run, Path, Fit]]:
+    """The runs with the smallest seed that have a network, each with its project's folder and last training."""
+    first = min((run.seed for run, _ in runs), default=0)
+    return [(run, folder, fit) for run, folder in runs if run.seed == first and (fit := newest_fit(folder))]
+
+
+def shown_images(folders: Sequence[Path], options: ImageOptions) -> list[str]:
+    """The ids of the images that are shown, the same for all runs.
+
+    Args:
+        folders: the projects of the runs.
+        options: the images.
+
+    Raises:
+        ProjectError: one of `ids` is not in the test split, or no image has a label of every task.
+    """
+    counts = [_labels_of_images(folder) for folder in folders]
+    complete = set.intersection(*(images for images, _ in counts)) if counts else set()
+    known = set[str]().union(*(images for _, images in counts))
+    unknown = [image for image in options.ids if counts and image not in known]
+    if unknown or (counts and not (options.ids or complete)):
+        raise ProjectError(
+            f"'{unknown[0]}' is no image of the test split." if unknown else "No image has a label of every task.",
+            where=str(folders[0]),
+            next_step="Name images of the test split as `ids`.",
+            unchanged="Nothing was written.",
+        )
+    names = sorted(complete)
+    draws = dict(zip(names, keyed_uniform(image_keys(names), seed_of(0, "frames")), strict=True))
+    return list(options.ids) or sorted(names, key=draws.__getitem__)[: options.images]
+
+
+def shown_prediction(
+    context: RoundContext, task: str, raw: Tensor, frame: Frame, label: LabelArray
+) -> tuple[Shown, Result]:
+    """A prediction of a task, captioned with its headline metric on this image, and that metric."""
+    measure, definition = Measure(context.tasks[task]), context.definitions[task]
+    measure.add(raw, frame, label)
+    result = measure.metric.compute()[definition.headline]
+    mine = predicted(context.tasks[task], definition, raw, frame)
+    return Shown(mine, f"{result.name} {number(result.value)} {result.unit}".strip()), result
+
+
+def pictures(task: TaskDef, shown: Sequence[Shown]) -> list[Picture]:
+    """The pictures of one task's maps, all with one scale."""
+    value, valid = (np.concatenate([getattr(one.label, part) for one in shown]) for part in ("value", "valid"))
+    pixels = np.split(colour_map(task, value, valid), len(shown))
+    return [Picture(part, one.caption) for one, part in zip(shown, pixels, strict=True)]
+
+
+def named(run: Run) -> str:
+    """A run's name in drawings: its arm, and its values of recipe keys if it has any."""
+    return ", ".join(filter(None, (run.name, describe_point(run.point))))
+
+
+def _labels_of_images(folder: Path) -> tuple[set[str], set[str]]:
+    """A run's images of the test split: those with a label of each of its tasks, and those with any."""
+    with ProjectFolder.open(folder) as project:
+        cells = [row.cell for row in project.store.cells(state=State.LABELLED, splits=("heldout",))]
+        counts = Counter(cell.image_id for cell in cells)
+        return {image for image, count in counts.items() if count == len(project.tasks())}, set(counts)

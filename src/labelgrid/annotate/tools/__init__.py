@@ -1,0 +1,1 @@
+"""The connectors to labelling tools, one file each. Loads no torch."""

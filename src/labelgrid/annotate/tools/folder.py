@@ -1,0 +1,148 @@
+"""Exchanges requests and labels as a plain folder, which any tool or script can read and fill."""
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+from labelgrid import files
+from labelgrid.annotate import lists, answer_folder
+from labelgrid.annotate.answers import Answers
+from labelgrid.annotate.connector import ProjectIndex
+from labelgrid.annotate.lists import MANIFEST, MANIFEST_TABLE, SECONDS, SKIPS
+from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.annotate.answer_folder import IMAGES, LABELS, PRELABELS, README
+from labelgrid.errors import ProjectError
+from labelgrid.formats.codec import codec
+from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row
+from labelgrid.progress import Progress
+from labelgrid.spreadsheets import csv_text
+
+_TEXT = """\
+A request of labelgrid. Labels: {labels}. Images: {images}.
+
+manifest.json (and, shorter, manifest.csv) lists the requests, best first. Put each label at its `path`, below this
+folder. A file named after its request id, such as `<request_id>.png`, is found anywhere in this folder.
+
+images/     the images. A label has exactly its image's size (unless its task says otherwise, see below), after the
+            image's EXIF orientation is applied.
+prelabels/  the model's predictions, if there is a model: a starting point, not a label. Correct a copy of them.
+skips.csv   the requests that cannot be labelled, one per line: `request_id,reason`.
+seconds     optional: how long a label took. Fill in this column of manifest.csv, or this key of manifest.json.
+
+Put only labels into labels/. When labels are done, even only some, run: labelgrid import PROJECT THIS_FOLDER
+"""
+
+
+#: The keys of all entries of a manifest; those that explain the pick are not in the manifests of older programs.
+_KEYS = tuple(field.name for field in fields(RequestItem) if field.name not in EXPLAINING)
+
+
+class FolderConnector:
+    """Writes requests as folders and reads answers from folders; see `labelgrid.annotate.connector.Connector`."""
+
+    def send(self, request: Request, out: Path, progress: Progress, *, link: bool = False) -> None:
+        """Write the request; an earlier request in the folder is updated, and labels in it are kept.
+
+        The manifest is written first: it marks the folder as a request, so that a call after a kill completes it.
+
+        Raises:
+            ProjectError: the folder holds something else, or the disk reports an error.
+        """
+        with files.disk(out, "Labels in it were not changed."):
+            earlier, wanted, times = _earlier_files(out), _files(request), _times(out)
+            files.remove_files(out, earlier - wanted.keys())
+            listed, table = (_with_times(request.items, times, at) for at in (True, False))
+            files.write_text(
+                out / MANIFEST, json.dumps([explained_row(vars(item)) for item in listed], indent=1) + "\n"
+            )
+            files.write_text(out / MANIFEST_TABLE, _table(table))
+            files.write_text(out / README, _readme(request))
+            if not (out / SKIPS).exists():
+                files.write_text(out / SKIPS, "request_id,reason\n")
+            (out / LABELS).mkdir(exist_ok=True)
+            progress.start("Writing the request", len(wanted), "files")
+            for name, (source, linked) in wanted.items():
+                files.copy_file(source, out / name, link=link and linked)
+                progress.advance()
+
+    def receive(self, answer: Path, index: ProjectIndex) -> Answers:
+        """Read the labels and skips of a folder: an answered request, or any folder of labels; see `returned`."""
+        return answer_folder.read_answers(answer, index)
+
+
+build = FolderConnector
+
+
+def _files(request: Request) -> dict[str, tuple[Path, bool]]:
+    """Path below the folder -> the source file, and whether it may be a link."""
+    wanted = {f"{IMAGES}/{name}": (path, True) for name, path in sorted(request.images.items())}
+    prelabels = ((item, request.prelabels.get(item.cell)) for item in request.items)
+    return wanted | {_prelabel(item.path): (path, False) for item, path in prelabels if path}
+
+
+def _prelabel(path: str) -> str:
+    return PRELABELS + path.removeprefix(LABELS)
+
+
+def _earlier_files(out: Path) -> set[str]:
+    """The paths of the files that an earlier request copied into the folder.
+
+    Raises:
+        ProjectError: the folder holds something other than a request.
+    """
+    if not out.exists() or (out.is_dir() and all(path.name.startswith(".") for path in out.iterdir())):
+        return set()
+    rows = lists.manifest_rows(out / MANIFEST) if (out / MANIFEST).is_file() else None
+    needed = {*_KEYS} - {SECONDS}  # older requests have no times
+    if rows is None or not all(needed <= row.keys() <= {*_KEYS, *EXPLAINING} for row in rows):
+        raise ProjectError(
+            "The folder is neither empty nor an earlier request.",
+            where=str(out),
+            next_step="Name a new one with --out.",
+            unchanged="Nothing was written.",
+        )
+    return {f"{IMAGES}/{row['image']}" for row in rows} | {_prelabel(row["path"]) for row in rows}
+
+
+def _times(out: Path) -> Mapping[Cell, tuple[float, str]]:
+    """The times that were filled into the lists of an earlier request, and where.
+
+    Raises:
+        ProjectError: one is wrong, and would be lost.
+    """
+    found = lists.read_lists(out)
+    for fault in found.faults[:1]:
+        what, next_step = f"{fault.where}: {fault.what}", fault.next_step
+        raise ProjectError(what, where=str(out), next_step=next_step, unchanged="Nothing was written.")
+    return found.seconds
+
+
+def _with_times(
+    items: Iterable[RequestItem], times: Mapping[Cell, tuple[float, str]], in_manifest: bool
+) -> list[RequestItem]:
+    """The requests with the times that `manifest.json` said or, for `manifest.csv`, the others."""
+    kept = {cell: value for cell, (value, where) in times.items() if (where == MANIFEST) == in_manifest}
+    return [replace(item, seconds=kept.get(item.cell)) for item in items]
+
+
+def _table(items: Iterable[RequestItem]) -> str:
+    rows = (
+        {key: getattr(item, key) for key in _KEYS}
+        | {"rank": item.explanation.rank or "", "nearest": item.explanation.nearest}
+        for item in items
+    )
+    return csv_text([*_KEYS, "rank", "nearest"], rows)
+
+
+def _readme(request: Request) -> str:
+    text = _TEXT.format(labels=len(request.items), images=len(request.images))
+    for name, count in sorted(Counter(item.task for item in request.items).items()):
+        task = request.tasks[name]
+        label_codec = codec(task.spec.codec)
+        text += f"\n{name}, labels: {count}, {LABELS}/{name}/… as {' or '.join(label_codec.EXTENSIONS)}\n"
+        for line in task.describe().splitlines():
+            text += textwrap.fill(line, 110, initial_indent="  ", subsequent_indent="  ") + "\n"
+    return text

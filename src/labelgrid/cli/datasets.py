@@ -1,0 +1,220 @@
+"""Commands on data sets: render one, and draw sheets of images with their labels."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson
+from labelgrid.errors import command, with_unchanged
+from labelgrid.words import counted, listed
+
+if TYPE_CHECKING:
+    from labelgrid.data.dataset import Dataset
+    from labelgrid.project.dataset_check import Contents
+
+Layout = Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")]
+Root = Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)]
+Tasks = Annotated[Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")]
+#: The faults that `data check` prints.
+FAULTS = 20
+
+
+@with_unchanged("Rendered scenes are kept.")
+def scenes(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The data set's folder; an existing one is extended.")],
+    count: Annotated[int, typer.Option(help="Total number of scenes.", min=1)] = 500,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "96x128",
+    seed: Annotated[int, typer.Option(help="Seed of rooms, cameras and light.")] = 0,
+    samples: Annotated[int, typer.Option(help="Light paths per pixel; fewer give more noise.", min=1)] = 16,
+    frames: Annotated[int, typer.Option(help="Scenes of each room, from slightly moved cameras.", min=1)] = 1,
+    jobs: Annotated[int, typer.Option(help="Parallel processes; 0: one per processor core.", min=0)] = 0,
+) -> None:
+    """Render rooms with exact labels of every task, as a data set of the layout `folder`.
+
+    Example: [bold]labelgrid scenes rooms --count 200 --size 96x128[/]
+    """
+    from labelgrid.errors import UsageError
+    from labelgrid.scenes.write import SceneSettings, write_scenes
+
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
+    if not match:
+        raise UsageError(f"'{size}' is not a size.", next_step="Give height, then width: --size 96x128.")
+    settings = SceneSettings((int(match[1]), int(match[2])), seed, samples, frames)
+    with screen.Bar() as bar:
+        total, new = write_scenes(out, count, settings, bar, jobs)
+    screen.say(
+        f"{out}: {counted(total, 'scene')}, {new:,} of them rendered now. "
+        f"Look at some: {command('sheet', out, '--out', 'sheet.png')}"
+    )
+
+
+def sheet(
+    root: Root,
+    out: Annotated[Path, typer.Option(help="The PNG file to write.")],
+    format: Annotated[str, typer.Option(help="The data set's layout; see `labelgrid list data`.")] = "folder",
+    tasks: Tasks = None,
+    count: Annotated[int, typer.Option(help="Number of images, spread evenly over the data set.", min=1)] = 12,
+) -> None:
+    """Draw images of a data set beside their labels: one row per image, one column per task.
+
+    Example: [bold]labelgrid sheet rooms --out sheet.png[/]
+    """
+    from labelgrid.project.dataset_check import tasks_of
+    from labelgrid.drawings.contact_sheet import contact_sheet
+
+    _refuse_inside(out, root)
+    source = _source(format, root)
+    image_ids = source.images()
+    chosen = _spread(image_ids, count)
+    contact_sheet(source, tasks_of(source, root, tasks), chosen, out)
+    screen.say(f"Wrote {out}: {len(chosen)} of {counted(len(image_ids), 'image')}.")
+
+
+def check(
+    name: Layout,
+    root: Root,
+    tasks: Tasks = None,
+    count: Annotated[
+        int | None, typer.Option(help="Read so many images, spread evenly over the data set, not all.", min=1)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A PNG file for a sheet of 12 images with their labels.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Read the images and labels of a data set, and say what is there and what is wrong; exits with 1 if anything is.
+
+    Example: [bold]labelgrid data check folder rooms --out sheet.png[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
+    from labelgrid.drawings.contact_sheet import check_out, contact_sheet
+
+    if out:
+        _refuse_inside(out, root)
+        check_out(out)
+    source = _source(name, root)
+    definitions = tasks_of(source, root, tasks)
+    chosen = _spread(source.images(), count or len(source.images()))
+    with screen.Bar() as bar:
+        found = contents(source, definitions, chosen, layout_faults(name, root), bar)
+    if json:
+        screen.as_json(asdict(found))
+    else:
+        _show(found)
+    wrong = {fault.cell.image_id for fault in found.faults if fault.cell}
+    sound = [image_id for image_id in chosen if image_id not in wrong]
+    if out and sound:
+        contact_sheet(source, definitions, _spread(sound, 12), out)
+        screen.note(f"Wrote {out}.")
+    if found.faults or found.layout:
+        raise typer.Exit(1)
+
+
+def evaluate(
+    name: Layout,
+    root: Root,
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Their folder, as TASK/IMAGE.", exists=True, file_okay=False)
+    ],
+    split: Annotated[str, typer.Option(help="The data set's split to measure on; all images by default.")] = "",
+    tasks: Tasks = None,
+    json: AsJson = False,
+) -> None:
+    """Measure prediction files from any program on a data set.
+
+    Example: [bold]labelgrid data evaluate nyud NYUD_MT predicted --split val[/]
+    """
+    from labelgrid.errors import UsageError
+    from labelgrid.project.dataset_check import tasks_of
+    from labelgrid.project.task_spec import in_file_of_tasks
+    from labelgrid.rounds.evaluate_files import evaluate_files
+
+    source = _source(name, root)
+    splits = source.splits() if split else {}
+    if split and split not in splits:
+        raise UsageError(
+            f"The data set has no split '{split}'.", next_step=f"Its splits are: {', '.join(splits) or 'none'}."
+        )
+    image_ids = splits.get(split, source.images())
+    with in_file_of_tasks(), screen.Bar() as bar:
+        values = evaluate_files(source, tasks_of(source, root, tasks), image_ids, predictions, bar)
+    if json:
+        screen.as_json(values)
+    else:
+        screen.metrics(values)
+
+
+def layout(name: Layout) -> None:
+    """Print the layout of a data set: where to get it, and which files it has.
+
+    Example: [bold]labelgrid data layout nyud[/]
+    """
+    from labelgrid import plugins
+
+    module = plugins.module("data", name)
+    screen.say((module.__doc__ or "").strip().partition("\n")[0])
+    screen.say(f"Where to get it: {getattr(module, 'ORIGIN', 'not said')}\n")
+    screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
+
+
+data = typer.Typer(help="Check a data set, measure predictions on it, or print its layout.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for each in (scenes, sheet):
+        app.command()(each)
+    data.command()(check)
+    data.command()(evaluate)
+    data.command()(layout)
+    app.add_typer(data, name="data")
+
+
+def _source(name: str, root: Path) -> "Dataset":
+    """The data set below a root; if it has no images, the error names the command that prints its layout."""
+    from labelgrid import plugins
+    from labelgrid.errors import ImageError
+
+    try:
+        return cast("Dataset", plugins.create("data", name, root))
+    except ImageError as error:
+        error.next_step = f"{error.next_step} `{command('data', 'layout', name)}` prints the layout.".lstrip()
+        raise
+
+
+def _refuse_inside(out: Path, root: Path) -> None:
+    from labelgrid.errors import UsageError
+
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{out} is inside the data set, which must not be changed.", next_step="Name another path.")
+
+
+def _spread(image_ids: Sequence[str], count: int) -> list[str]:
+    """So many of the images, or all, spread evenly."""
+    count = min(count, len(image_ids))
+    return [image_ids[index * len(image_ids) // count] for index in range(count)]
+
+
+def _show(found: "Contents") -> None:
+    images = f"{found.read:,} of {counted(found.images, 'image')}"
+    splits = ", ".join(f"{name} {count:,}" for name, count in found.splits.items()) or "none"
+    sizes = listed([f"{size} ({count:,})" for size, count in found.sizes.items()], 5)
+    screen.say(f"Read {images}, of the sizes {sizes}. Splits: {splits}.")
+    columns = ["task", "kind", "labels", "missing", "empty", "wrong", "valid, %", "values"]
+    rows = [
+        [name, one.kind, one.labels, one.missing, one.empty, one.damaged, 100 * one.valid, one.values]
+        for name, one in found.tasks.items()
+    ]
+    screen.table("", columns, rows)
+    for text in found.layout:
+        screen.say(text)
+    for text in found.remarks:
+        screen.say(f"Remark: {text}")
+    for fault in found.faults[:FAULTS]:
+        screen.say(str(fault))
+    if len(found.faults) > FAULTS:
+        screen.say(f"... and {len(found.faults) - FAULTS:,} more; --json lists all.")

@@ -1,0 +1,93 @@
+"""Commands that show results, faults and plug-ins: report, verify, list."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelgrid.cli import screen
+from labelgrid.cli.grid import AsJson
+from labelgrid.errors import with_unchanged
+from labelgrid.words import counted
+
+
+@with_unchanged("Nothing was written.")
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a project or a study.")],
+    out: Annotated[Path | None, typer.Option(help="The HTML file; DIR/report.html by default.")] = None,
+    plots: Annotated[
+        Path | None, typer.Option(help="A folder for each figure as SVG and PNG.", file_okay=False)
+    ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Predict the shown cells that have no pictures yet; loads the model.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Write the report of a project or a study as one self-contained HTML file; of a study, print delta_mtl.
+
+    Example: [bold]labelgrid report flat --out flat.html[/]
+    """
+    from labelgrid.report.json_values import delta_mtl_rows
+    from labelgrid.report.write import write_report
+
+    written = write_report(folder, out or folder / "report.html", plots, pictures=pictures)
+    if json:
+        screen.as_json(written.values)
+        return
+    screen.say(f"Wrote {written.page}")
+    if plots:
+        screen.say(f"Wrote {counted(written.drawings, 'file')} in {plots}")
+    columns, rows = delta_mtl_rows(written.values)
+    if rows:
+        screen.table("delta_mtl after the last round in %: mean ± deviation over seeds", columns, rows)
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.")], json: AsJson = False
+) -> None:
+    """Read every image and label of a project, and list those that are damaged or changed; exits with 1 if any is.
+
+    Example: [bold]labelgrid verify flat[/]
+    """
+    from dataclasses import asdict
+
+    from labelgrid.project.folder import ProjectFolder
+    from labelgrid.project.verify import verify
+
+    with ProjectFolder.open(folder) as project, screen.Bar() as bar:
+        found = verify(project, bar)
+    if json:
+        screen.as_json(asdict(found))
+    else:
+        screen.say(str(found))
+    if found.faults:
+        raise typer.Exit(1)
+
+
+def list_(
+    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="tasks, data, nets, select, recipes, ...")] = "",
+    json: AsJson = False,
+) -> None:
+    """List plug-ins and recipes, one per line.
+
+    Example: [bold]labelgrid list select[/]
+    """
+    from labelgrid import plugins
+    from labelgrid.errors import UsageError
+
+    known = {**{name: plugins.describe(name) for name in plugins.FOLDERS}, "recipes": plugins.recipes()}
+    if folder and folder not in known:
+        raise UsageError(f"There is no folder '{folder}'.", next_step=f"There are: {', '.join(known)}.")
+    shown = {folder: known[folder]} if folder else known
+    if json:
+        screen.as_json(shown)
+        return
+    for name, entries in shown.items():
+        screen.table(name, ["name", "what it is"], list(entries.items()))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(report)
+    app.command()(verify)
+    app.command("list")(list_)

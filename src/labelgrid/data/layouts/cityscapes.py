@@ -1,0 +1,194 @@
+"""Reads Cityscapes as published (Cordts et al. 2016): 19 classes and disparity, at 1024x2048."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.data.id_splits import check_classes, lacking, unmatched
+from labelgrid.errors import ImageError, LabelError, RecipeError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
+from labelgrid.images.reading import read_image
+from labelgrid.images.listing import list_images
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted, listed
+
+ORIGIN = (
+    "https://www.cityscapes-dataset.com/downloads: leftImg8bit_trainvaltest.zip, gtFine_trainvaltest.zip, "
+    "disparity_trainvaltest.zip"
+)
+LAYOUT = """\
+leftImg8bit/SPLIT/CITY/ID_leftImg8bit.png        RGB images
+gtFine/SPLIT/CITY/ID_gtFine_labelIds.png         8 bits: 19 of the 34 numbers are classes, the others not labelled
+disparity/SPLIT/CITY/ID_disparity.png            16 bits: 256 times the disparity, plus 1; 0 = invalid
+"""
+IMAGES, IMAGE_END = "leftImg8bit", "_leftImg8bit.png"
+#: A kind of task -> the folder of its labels, and the end of their file names.
+LABELS = {"semseg": ("gtFine", "_gtFine_labelIds.png"), "depth": ("disparity", "_disparity.png")}
+#: The classes, and their numbers in the files.
+CLASSES = {
+    "road": 7, "sidewalk": 8, "building": 11, "wall": 12, "fence": 13, "pole": 17, "traffic light": 19,
+    "traffic sign": 20, "vegetation": 21, "terrain": 22, "sky": 23, "person": 24, "rider": 25, "car": 26, "truck": 27,
+    "bus": 28, "train": 31, "motorcycle": 32, "bicycle": 33,
+}  # fmt: skip
+#: The tasks, as in a file of tasks.
+TASKS: Mapping[str, Mapping[str, Any]] = {"semseg": {"classes": list(CLASSES)}, "depth": {"disparity": True}}
+#: What to do about a file that is not as published.
+AGAIN = "Get the file again."
+#: The number of labels' numbers; a plate, -1, is stored as 255.
+NUMBERS = 34
+PLATE = 255
+#: The last of trainIds, which number the classes from 0; and how many maps are read to find them.
+LAST_TRAIN_ID, LOOKED_AT = 18, 20
+
+
+@dataclass(frozen=True)
+class Cityscapes:
+    """A `labelgrid.data.dataset.Dataset` of Cityscapes. It holds image ids; every call reads files.
+
+    Args:
+        root: the folder of the layout.
+        names: the image ids, paths below `leftImg8bit/`, sorted.
+    """
+
+    root: Path
+    names: tuple[str, ...] = field(repr=False)
+
+    def images(self) -> Sequence[str]:
+        """The image ids: `SPLIT/CITY/ID_leftImg8bit.png`."""
+        return self.names
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        return read_image(self.root / IMAGES / image_id)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`. Values are read as the layout defines them, not by the options of the task's own format.
+
+        Returns None for a task of a kind that the data set does not have.
+
+        Raises:
+            EmptyLabelError: no pixel is valid, as in the test split. LabelError: the file is damaged or does not follow
+                the layout. RecipeError: the task has other classes, or is not disparity.
+        """
+        path = self.label_file(image_id, task)
+        return _READERS[task.kind](path, task) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`."""
+        return label_file(self.root, task.kind, image_id) if task.kind in LABELS else None
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """The image ids of each split, by their folders."""
+        names = sorted({name.partition("/")[0] for name in self.names})
+        return {split: [name for name in self.names if name.startswith(f"{split}/")] for split in names}
+
+    def split_file(self, split: str) -> Path:
+        """As `Located.split_file`."""
+        return self.root / IMAGES / split
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`."""
+        return TASKS
+
+
+def label_file(root: Path, kind: str, image_id: str) -> Path | None:
+    """The file of an image's label; None if there is none."""
+    folder, end = LABELS[kind]
+    path = root / folder / (image_id.removesuffix(IMAGE_END) + end)
+    return path if path.is_file() else None
+
+
+def build(root: Path | str) -> Cityscapes:
+    """Build the data set below `root`.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    folder = Path(root) / IMAGES
+    names = tuple(name for name in list_images(folder) if name.endswith(IMAGE_END) and name.count("/") == 2)
+    if not names:
+        raise ImageError(
+            f"There are no images in this layout: SPLIT/CITY/ID{IMAGE_END}.",
+            where=str(folder),
+            next_step="Check the path.",
+        )
+    return Cityscapes(Path(root), names)
+
+
+def check(root: Path | str) -> list[str]:
+    """Check the layout below `root`; return one sentence per fault.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    source = build(root)
+    names = [name for name in list_images(source.root / IMAGES) if name.endswith(IMAGE_END)]
+    elsewhere = sorted({*names} - {*source.names})
+    images = counted(len(elsewhere), "image is", "images are")
+    faults = [f"{images} not at SPLIT/CITY/ID{IMAGE_END}, the first is {elsewhere[0]}."] if elsewhere else []
+    for kind, (folder, end) in LABELS.items():
+        faults += lacking(source.names, folder, partial(label_file, source.root, kind))
+        found = (path.relative_to(source.root / folder) for path in (source.root / folder).glob(f"*/*/*{end}"))
+        faults += unmatched([path.as_posix().removesuffix(end) + IMAGE_END for path in found], source.names, folder)
+    return faults + _train_ids(source)
+
+
+def _train_ids(source: Cityscapes) -> list[str]:
+    """One sentence if class maps are more likely trainIds: their numbers are low, and most pixels have no class."""
+    found = [path for name in source.names if (path := label_file(source.root, "semseg", name))]
+    total = np.zeros(256, np.int64)
+    for path in found[:: max(1, len(found) // LOOKED_AT)]:
+        with suppress(LabelError):  # each damaged file is a fault of its own, for those who read all labels
+            pixels = np.bincount(np.minimum(samples(path), PLATE).ravel(), minlength=256)
+            total += pixels if pixels[list(CLASSES.values())].any() else 0  # maps of the test split have no class
+    total[PLATE] = 0
+    if total[LAST_TRAIN_ID + 1 :].any() or 2 * total[list(CLASSES.values())].sum() >= total.sum():
+        return []
+    return [
+        f"Most pixels of the class maps in gtFine have no class, and no number is above {LAST_TRAIN_ID}: they seem to "
+        "hold trainIds. Get gtFine_trainvaltest.zip, with labelIds."
+    ]
+
+
+def _classes(path: Path, task: TaskDef) -> LabelArray:
+    check_classes(task.name, task.options.classes, list(CLASSES), "Cityscapes")
+    stored = one_channel(samples(path), path, "A class map")
+    wrong = np.unique(stored[(stored >= NUMBERS) & (stored != PLATE)])
+    if stored.dtype != np.uint8 or wrong.size:
+        found = f", with {listed(wrong.tolist(), 5)}" if wrong.size else ""
+        raise LabelError(
+            f"A class map holds 8-bit numbers, 0 to {NUMBERS - 1} and {PLATE}; this is {shape_text(stored)}{found}.",
+            where=str(path),
+            next_step=AGAIN,
+        )
+    index = np.full(256, -1)
+    index[list(CLASSES.values())] = task.options.index
+    label = index[stored]
+    some_valid(label >= 0, path, "none has a number of the 19 classes")
+    return LabelArray(np.maximum(label, 0)[..., None], label >= 0)
+
+
+def _disparity(path: Path, task: TaskDef) -> LabelArray:
+    if not task.options.disparity:
+        raise RecipeError(
+            f"Cityscapes holds disparity, and the task '{task.name}' is depth.", next_step="Declare `disparity = true`."
+        )
+    stored = one_channel(samples(path), path, "A disparity map")
+    if stored.dtype != np.uint16:
+        raise LabelError(
+            f"A disparity map is a 16-bit PNG; this one is {shape_text(stored)}.", where=str(path), next_step=AGAIN
+        )
+    valid = stored > 1  # 1 is a disparity of 0: no distance
+    some_valid(valid, path, "0 and 1 are not")
+    value = np.where(valid, (stored.astype(np.float32) - 1) / 256, np.float32(0))
+    return LabelArray(value[..., None], valid)
+
+
+_READERS: dict[str, Callable[[Path, TaskDef], LabelArray]] = {"semseg": _classes, "depth": _disparity}

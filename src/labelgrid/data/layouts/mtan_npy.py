@@ -1,0 +1,204 @@
+"""Reads NYUv2 and Cityscapes as arrays, in the layout of MTAN (Liu et al. 2019), which MTPSL also uses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.data.id_splits import as_defined, check_classes, lacking, read_classes, unmatched
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.formats.codec import LabelArray
+from labelgrid.formats.codecs import depth, normals
+from labelgrid.formats.arrays import samples, shape_text
+from labelgrid.tasks.task import TaskDef
+
+ORIGIN = "linked in the README of https://github.com/lorenmt/mtan"
+LAYOUT = """\
+SPLIT/image/N.npy      RGB [h, w, 3], 0 to 1; N from 0, SPLIT is train or val
+SPLIT/label/N.npy      NYUv2: classes [h, w], -1 = not labelled
+SPLIT/label_7/N.npy    Cityscapes: the same, 7 classes; label_2 and label_19 likewise
+SPLIT/depth/N.npy      [h, w, 1], 0 = invalid; NYUv2: metres, Cityscapes: inverse depth (a task with disparity)
+SPLIT/normal/N.npy     NYUv2: vectors [h, w, 3] in the task's `axes`, zero = invalid
+"""
+SPLITS = ("train", "val")
+#: The tasks, as in a file of tasks.
+NYUV2: Mapping[str, Mapping[str, Any]] = {
+    "semseg": {
+        "classes": [
+            "bed", "books", "ceiling", "chair", "floor", "furniture", "objects", "picture", "sofa", "table", "tv",
+            "wall", "window",
+        ],
+    },
+    "depth": {},
+    "normals": {},
+}  # fmt: skip
+CITYSCAPES: Mapping[str, Mapping[str, Any]] = {
+    "semseg": {"classes": ["flat", "construction", "object", "nature", "sky", "human", "vehicle"]},
+    "depth": {"disparity": True},
+}
+
+
+@dataclass(frozen=True)
+class MtanArrays:
+    """A `labelgrid.data.dataset.Dataset` of MTAN's layout. It holds image ids; every call reads files.
+
+    Args:
+        root: the folder of the layout.
+        names: the image ids, `SPLIT/N`, in the order of their numbers.
+        one_labelling: whether there is one number of classes, as in NYUv2, whose depth is in metres.
+    """
+
+    root: Path
+    names: tuple[str, ...] = field(repr=False)
+    one_labelling: bool
+
+    def images(self) -> Sequence[str]:
+        """The image ids: `SPLIT/N`."""
+        return list(self.names)
+
+    def image(self, image_id: str) -> NDArray[np.uint8]:
+        """As `ImageSource.image`."""
+        path = self._file(image_id, "image")
+        try:
+            stored = samples(path)
+        except LabelError as error:
+            raise ImageError(error.what, where=str(path), next_step=error.next_step) from error
+        if stored.ndim != 3 or stored.shape[2] != 3 or not ((stored >= 0) & (stored <= 1)).all():
+            raise ImageError(
+                f"An image is RGB [h, w, 3] from 0 to 1; this one is {_range(stored)}.",
+                where=str(path),
+                next_step="Write the channels last, and divide 8-bit numbers by 255.",
+            )
+        return np.rint(stored * 255).astype(np.uint8)
+
+    def label(self, image_id: str, task: TaskDef) -> LabelArray | None:
+        """As `Source.label`. Values are read as the layout defines them; of the task's options, its `axes` count.
+
+        Returns None for a task of a kind that the data set does not have; of Cityscapes also for a number of classes
+        that it does not have.
+
+        Raises:
+            LabelError: the file is damaged, or does not follow the layout. RecipeError: the task has another number of
+                classes than NYUv2, or the data set's classes in another order.
+        """
+        path = self.label_file(image_id, task)
+        return _READERS[task.kind](self, path, task) if path else None
+
+    def label_file(self, image_id: str, task: TaskDef) -> Path | None:
+        """As `Located.label_file`."""
+        path = self._file(image_id, _FOLDERS[task.kind](self, task)) if task.kind in _READERS else None
+        return path if path and path.is_file() else None
+
+    def splits(self) -> Mapping[str, Sequence[str]]:
+        """The image ids of `train` and `val`."""
+        found = {split: [name for name in self.names if name.startswith(f"{split}/")] for split in SPLITS}
+        return {split: names for split, names in found.items() if names}
+
+    def split_file(self, split: str) -> Path:
+        """As `Located.split_file`."""
+        return self.root / split
+
+    def tasks(self) -> Mapping[str, Mapping[str, Any]]:
+        """As `Described.tasks`: those of NYUv2 or of Cityscapes."""
+        return NYUV2 if self.one_labelling else CITYSCAPES
+
+    def _file(self, image_id: str, folder: str) -> Path:
+        split, _, number = image_id.partition("/")
+        if split not in SPLITS or not number.isdecimal():
+            raise ImageError(f"'{image_id}' is not an image of this data set; ids are SPLIT/N.", where=str(self.root))
+        return self.root / split / folder / f"{number}.npy"
+
+
+def build(root: Path | str) -> MtanArrays:
+    """Build the data set below `root`.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    numbers = {split: sorted(_numbers(Path(root) / split / "image")) for split in SPLITS}
+    names = tuple(f"{split}/{number}" for split in SPLITS for number in numbers[split])
+    if not names:
+        raise ImageError(
+            "There are no images in this layout: train/image/0.npy and so on.",
+            where=str(root),
+            next_step="Check the path.",
+        )
+    one_labelling = any((Path(root) / split / "label").is_dir() for split in SPLITS)
+    return MtanArrays(Path(root), names, one_labelling)
+
+
+def check(root: Path | str) -> list[str]:
+    """Check the layout below `root`; return one sentence per fault.
+
+    Raises:
+        ImageError: there are no images.
+    """
+    source = build(root)
+    folders = ("label", "depth", "normal") if source.one_labelling else ("label_7", "depth")
+    splits = source.splits()
+    faults = [
+        f"There are no images of {split}: {split}/image/0.npy and so on." for split in SPLITS if split not in splits
+    ]
+    for split, names in splits.items():
+        numbers = [int(name.partition("/")[2]) for name in names]
+        if gaps := sorted({*range(numbers[-1])} - {*numbers}):
+            faults.append(f"The images of {split} are not numbered from 0 without a gap: {gaps[0]} is missing.")
+        for folder in folders:
+            labels = {*_numbers(source.root / split / folder)}
+            faults += lacking(numbers, folder, labels.__contains__, f" of {split}")
+            faults += unmatched(labels, numbers, f"{folder} of {split}")
+    return faults
+
+
+def _numbers(folder: Path) -> list[int]:
+    return [int(p.stem) for p in folder.glob("*.npy") if p.stem.isdecimal() and p.stem == str(int(p.stem))]
+
+
+def _range(stored: NDArray[Any]) -> str:
+    return f"{shape_text(stored)}, from {stored.min():.4g} to {stored.max():.4g}"
+
+
+def _classes(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    own = source.tasks()["semseg"]["classes"]
+    if source.one_labelling or len(task.options.classes) == len(own):
+        check_classes(task.name, task.options.classes, own, "The layout")
+    return read_classes(path, task, void=(-1,))
+
+
+def _depth(source: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    if task.options.disparity == source.one_labelling:
+        raise LabelError(
+            f"NYUv2's layout holds depth in metres; the task '{task.name}' is disparity."
+            if source.one_labelling
+            else f"Cityscapes' layout holds inverse depth; the task '{task.name}' is depth.",
+            where=str(path),
+            next_step=f"Declare `disparity = {str(not source.one_labelling).lower()}`.",
+        )
+    with as_defined("Write floating-point numbers: metres of NYUv2, inverse depth of Cityscapes."):
+        return depth.read(path, depth.Options(disparity=task.options.disparity, maximum=task.options.maximum))
+
+
+def _normals(_: MtanArrays, path: Path, task: TaskDef) -> LabelArray:
+    stored = samples(path)
+    if stored.dtype.kind != "f":
+        raise LabelError(
+            f"Normals are numbers in [-1, 1]; this array is {_range(stored)}.",
+            where=str(path),
+            next_step="Write floating-point vectors, not the colours of a picture.",
+        )
+    return normals.normalised(stored, path, task.options.axes, "zero and infinite vectors are not")
+
+
+_FOLDERS: dict[str, Callable[[MtanArrays, TaskDef], str]] = {
+    "semseg": lambda source, task: "label" if source.one_labelling else f"label_{len(task.options.classes)}",
+    "depth": lambda source, task: "depth",
+    "normals": lambda source, task: "normal",
+}
+_READERS: dict[str, Callable[[MtanArrays, Path, TaskDef], LabelArray]] = {
+    "semseg": _classes,
+    "depth": _depth,
+    "normals": _normals,
+}

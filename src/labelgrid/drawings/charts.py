@@ -1,0 +1,154 @@
+"""Draws line charts over labels, cost, rounds or epochs, with bands and dashed reference levels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from labelgrid.drawings.drawing import COLOURS, INK, RULE, row_major
+from labelgrid.drawings.wording import number, short
+
+#: Markers, so that lines can be told apart in greyscale too.
+MARKERS = "os^DvPX"
+#: Lines with this many points or more are drawn without markers.
+MAX_MARKED_POINTS = 31
+#: More lines are drawn without bands, which would hide each other.
+MAX_BANDS = 7
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line; a point whose value is NaN leaves a gap.
+
+    Args:
+        name: its name in the legend.
+        x, y: the points, joined in order.
+        low, high: the edges of a band around the line, or of a bar at a point without neighbours; empty for none.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class Level:
+    """A reference value, drawn as a dashed horizontal line."""
+
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A line chart.
+
+    Args:
+        name: the name of its files, without extension.
+        x_label, y_label: the axis labels, with units.
+        lines: the lines, in the order of the legend.
+        levels: dashed reference levels.
+        whole: whether x is a count, with ticks at whole numbers only.
+        title: the chart's title; "" for none.
+        least_height: the y-axis covers at least this much, so that noise does not look like a change.
+
+    Example:
+        >>> Chart("a", "epoch", "loss", [Line("depth", [1, 2], [0.5, 0.25])]).alt
+        'loss against epoch: from 0.5 at 1 to 0.25 at 2'
+    """
+
+    name: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    levels: Sequence[Level] = ()
+    whole: bool = False
+    title: str = ""
+    least_height: float = 0.0
+
+    @property
+    def alt(self) -> str:
+        """As `Drawing.alt`: the first and the last point of each line."""
+        parts = [
+            (f"{line.name} " if self._has_legend else "") + _first_and_last(line) for line in self.lines if len(line.y)
+        ]
+        parts += [f"{level.name} at {number(level.value)}" for level in self.levels]
+        start = f"{self.title}: " if self.title else ""
+        return f"{start}{self.y_label} against {self.x_label}: {'; '.join(parts)}"
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """As `Drawing.size`, with extra height for the legend."""
+        rows = (len(self.lines) + len(self.levels) + 1) // 2 if self._has_legend else 0
+        return 4.2, 2.6 + 0.22 * rows
+
+    @property
+    def _has_legend(self) -> bool:
+        return len(self.lines) + len(self.levels) > 1
+
+    def draw(self, figure: Figure) -> None:
+        """As `Drawing.draw`."""
+        axes = figure.subplots()
+        for index, line in enumerate(self.lines):
+            _draw_line(axes, line, index)
+        for level in self.levels:
+            axes.axhline(level.value, color=INK, linewidth=1.3, linestyle=(0, (5, 3)), label=level.name)
+        axes.set_xlabel(self.x_label, color=INK)
+        axes.set_ylabel(self.y_label, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=self.whole))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.grid(color=RULE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+        axes.margins(x=0.06, y=0.12)
+        low, high = axes.get_ylim()
+        if (lacking := self.least_height - (high - low)) > 0:
+            axes.set_ylim(low - lacking / 2, high + lacking / 2)
+        if self._has_legend:
+            handles = row_major(axes.get_legend_handles_labels()[0], 2)
+            figure.legend(
+                handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9, handlelength=2.6
+            )
+
+
+def _first_and_last(line: Line) -> str:
+    return f"from {number(line.y[0])} at {number(line.x[0])} to {number(line.y[-1])} at {number(line.x[-1])}"
+
+
+def _draw_line(axes: Axes, line: Line, index: int) -> None:
+    """Draw a line; its index chooses colour and marker, and a dashed stroke when the colours start over."""
+    repeat, style = divmod(index, len(COLOURS))
+    colour = COLOURS[style]
+    axes.plot(
+        line.x,
+        line.y,
+        color=colour,
+        linewidth=1.8,
+        linestyle="-." if repeat else "-",
+        marker=MARKERS[style] if len(line.x) < MAX_MARKED_POINTS else "",
+        markersize=5,
+        label=short(line.name),
+    )
+    if len(line.low):
+        axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
+        alone = _alone(line.y)  # such points have no band
+        x, low, high = (np.asarray(values, float)[alone] for values in (line.x, line.low, line.high))
+        axes.vlines(x, low, high, color=colour, alpha=0.5, linewidth=1.5)
+
+
+def _alone(y: Sequence[float]) -> NDArray[np.bool_]:
+    """Which points have a gap, or the end of the line, on both sides.
+
+    Example:
+        >>> _alone([1.0, float("nan"), 2.0, 3.0]).tolist()
+        [True, False, False, False]
+    """
+    known = np.pad(np.isfinite(y), 1)
+    return known[1:-1] & ~known[:-2] & ~known[2:]

@@ -1,0 +1,95 @@
+"""Draws means with their spread as points: one row per name, one kind of mark per series."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from labelgrid.drawings.charts import MARKERS
+from labelgrid.drawings.drawing import COLOURS, INK, RULE
+from labelgrid.drawings.wording import short, spread
+
+#: The distance of two series in a row, and the room for all of them, as parts of the row's height.
+SPACE, ROOM = 0.12, 0.7
+#: How marks are filled: when the colours start over, they look different.
+FILLS: tuple[Literal["full", "none", "left"], ...] = ("full", "none", "left")
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Means with their standard deviations.
+
+    Args:
+        name: the name of its files, without extension.
+        x_label: what the values are, with their unit.
+        marks: by series, then by row, the mean and its standard deviation (NaN for none).
+        title: the drawing's title; "" for none.
+
+    Example:
+        >>> Dots("a", "RMSE (m)", {"picked": {"partal": (0.5, 0.125)}, "pool": {"partal": (0.25, float("nan"))}}).alt
+        'RMSE (m): partal 0.5 ± 0.12 (picked), 0.25 (pool)'
+    """
+
+    name: str
+    x_label: str
+    marks: Mapping[str, Mapping[str, tuple[float, float]]]
+    title: str = ""
+
+    @property
+    def rows(self) -> list[str]:
+        """The names of the rows, in the order in which the series name them."""
+        return list(dict.fromkeys(row for values in self.marks.values() for row in values))
+
+    @property
+    def alt(self) -> str:
+        """As `Drawing.alt`."""
+        start = f"{self.title}: " if self.title else ""
+        named = len(self.marks) > 1
+        rows = (
+            f"{row} "
+            + ", ".join(
+                spread(*own[row]) + (f" ({mark})" if named else "") for mark, own in self.marks.items() if row in own
+            )
+            for row in self.rows
+        )
+        return f"{start}{self.x_label}: {'; '.join(rows)}"
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """As `Drawing.size`."""
+        legend = 0.22 * ((len(self.marks) + 1) // 2) if len(self.marks) > 1 else 0.0
+        return 5.2, 1.2 + legend + 0.3 * max(1.0, SPACE * len(self.marks) / ROOM) * len(self.rows)
+
+    def draw(self, figure: Figure) -> None:
+        """As `Drawing.draw`."""
+        axes, rows = figure.subplots(), self.rows
+        space = min(SPACE, ROOM / len(self.marks))
+        for index, (mark, values) in enumerate(self.marks.items()):
+            means, spreads = [mean for mean, _ in values.values()], [spread for _, spread in values.values()]
+            places = [rows.index(row) + space * (index - (len(self.marks) - 1) / 2) for row in values]
+            repeat, style = divmod(index, len(COLOURS))
+            axes.errorbar(
+                means,
+                places,
+                xerr=[spread if math.isfinite(spread) else 0.0 for spread in spreads],
+                color=COLOURS[style],
+                fmt=MARKERS[style],
+                markersize=5,
+                markerfacecoloralt="white",
+                fillstyle=FILLS[repeat % len(FILLS)],
+                linewidth=1.3,
+                label=mark,
+            )
+        axes.set_yticks(range(len(rows)), [short(row) for row in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(self.x_label, color=INK)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.grid(color=RULE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(colors=INK)
+        if len(self.marks) > 1:
+            figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=9)

@@ -1,0 +1,1 @@
+"""Label files: their formats, names and arrays. Loads no torch."""

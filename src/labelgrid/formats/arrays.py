@@ -1,0 +1,257 @@
+"""Reads arrays from label files with clear errors, and writes label files atomically; shared by all formats."""
+
+import io
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from labelgrid.errors import EmptyLabelError, LabelError
+from labelgrid.files import atomic_write, open_regular, read_bytes
+from labelgrid.images import png
+from labelgrid.images.opening import decoding, max_bytes, open_as_named, refuse_giant, refuse_other_format
+
+Array = NDArray[Any]
+
+#: Pillow's modes whose arrays hold the stored numbers: 1-bit, grey, palette indices, integers, floats, colour.
+SAMPLES = frozenset({"1", "L", "P", "I;16", "I;16B", "I", "F", "LA", "RGB", "RGBA"})
+
+
+def samples(path: Path) -> Array:
+    """Read the numbers in a label file, as stored: [h, w] or [h, w, c]; bool for 1-bit PNG, palette PNGs as indices.
+
+    Raises:
+        LabelError: the file is missing, not a regular file, empty, truncated, too large, or does not match its
+            extension; or a checksum in a PNG is wrong.
+    """
+    return _read(path)[1]
+
+
+def samples_and_text(path: Path, key: str) -> tuple[Array, str | None]:
+    """As `samples` of a PNG, with the text under a key of its metadata; None if it has none.
+
+    Raises:
+        LabelError: as `samples`, or the text is compressed or not UTF-8.
+    """
+    data, array = _read(path)
+    with _faults(path):
+        return array, png.text_of(data, key)
+
+
+def _read(path: Path) -> tuple[bytes, Array]:
+    """The content of a label file, and the numbers in it."""
+    readers = {".png": _png, ".npy": _npy, ".tiff": _tiff, ".tif": _tiff}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise LabelError(f"Label files with the extension '{path.suffix}' are not supported.", where=str(path))
+    with _faults(path):
+        data = read_bytes(path, max_bytes())
+        _check_start(data, path)
+        array = reader(data, path)
+    if array.size == 0:
+        raise LabelError(f"The label has no pixels: its shape is {shape_text(array)}.", where=str(path))
+    return data, array
+
+
+def stored_size(path: Path) -> tuple[int, int] | None:
+    """Height and width from the header of a PNG or TIFF; None for another file (an .npy file is never compressed).
+
+    Raises:
+        LabelError: the file cannot be read, or its header is damaged or does not match its extension.
+    """
+    with _faults(path), open_regular(path) as file:
+        head = file.read(64)
+        file.seek(0)
+        _check_start(head, path)
+        match path.suffix.lower():
+            case ".png":
+                header = png.header_of(head)
+                return header.height, header.width
+            case ".tif" | ".tiff":
+                with open_as_named(file, path) as image:
+                    return image.height, image.width
+    return None
+
+
+def _check_start(data: bytes, path: Path) -> None:
+    if not data:
+        raise LabelError("The label file is empty: 0 bytes.", where=str(path), next_step="Export it again.")
+    refuse_other_format(data, path)
+
+
+@contextmanager
+def _faults(path: Path) -> Iterator[None]:
+    """Turn the errors of files and decoders into `LabelError`, and suppress their warnings."""
+    damaged = "The label file is damaged or cut short"
+    with decoding(path, LabelError, "label", damaged, "Export it again."):
+        try:
+            yield
+        except OSError as error:
+            if error.strerror is None:  # raised by a decoder
+                raise
+            raise LabelError(f"The label cannot be read: {error.strerror}.", where=str(path)) from error
+
+
+def _png(data: bytes, path: Path) -> Array:
+    header = png.header_of(data)
+    refuse_giant(header.height, header.width)
+    sound = png.checked(data)
+    if header.bits == 16 and header.colour != 0:
+        return _deep_colours(sound)
+    array = _pillow(sound, path)
+    if header.colour == 0 and header.bits in (2, 4):  # Pillow scales 2- and 4-bit grey to 0..255
+        return array // np.uint8(255 // (2**header.bits - 1))
+    return array.astype(np.uint16) if header.bits == 16 else array
+
+
+def _deep_colours(data: bytes) -> Array:
+    """Read 16-bit colours with OpenCV: Pillow drops the low bytes."""
+    import cv2
+
+    colours = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if colours is None or colours.ndim != 3:
+        raise ValueError("its pixels cannot be decoded")
+    order = cv2.COLOR_BGR2RGB if colours.shape[-1] == 3 else cv2.COLOR_BGRA2RGBA
+    return np.asarray(cv2.cvtColor(colours, order))
+
+
+def _tiff(data: bytes, path: Path) -> Array:
+    return _pillow(data, path)
+
+
+def _pillow(data: bytes, path: Path) -> Array:
+    with open_as_named(io.BytesIO(data), path) as image:
+        pages = getattr(image, "n_frames", 1)
+        if pages > 1:
+            raise LabelError(
+                f"The label file has {pages} pages, and which one is the label is unknown.",
+                where=str(path),
+                next_step="Save the right page alone.",
+            )
+        image.load()
+        if image.mode not in SAMPLES:
+            raise LabelError(f"The label's pixel mode '{image.mode}' is not supported.", where=str(path))
+        return np.asarray(image)
+
+
+def _npy(data: bytes, path: Path) -> Array:
+    file = io.BytesIO(data)
+    try:
+        shape, dtype = _npy_header(file)
+        expected, found = math.prod(shape) * dtype.itemsize, len(data) - file.tell()
+        if expected != found:
+            raise ValueError(f"its {'x'.join(map(str, shape))} {dtype} need {expected} bytes, and it holds {found}")
+    except ValueError as error:
+        raise LabelError(f"This .npy file cannot be read: {error}.", where=str(path)) from error
+    if len(shape) > 1:
+        refuse_giant(shape[0], shape[1])
+    file.seek(0)
+    return np.asarray(np.load(file, allow_pickle=False))
+
+
+def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
+    """Shape and type of an array from the header of its file.
+
+    Raises:
+        ValueError: the header is wrong, or of something else than numbers.
+    """
+    try:
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read[np.lib.format.read_magic(file)](file)
+    except (KeyError, SyntaxError, TypeError, OverflowError, RecursionError, MemoryError, TokenError) as error:
+        raise ValueError("its header is wrong") from error
+    if dtype.kind not in "buif":
+        raise ValueError("it does not hold an array of numbers")
+    if not all(isinstance(side, int) and side >= 0 for side in shape):
+        raise ValueError("its header is wrong")
+    return shape, dtype
+
+
+def shape_text(array: Array) -> str:
+    """The shape and type as text, such as `480x640x3 uint8`."""
+    return f"{'x'.join(map(str, array.shape))} {array.dtype}"
+
+
+def one_channel(array: Array, path: Path, what: str) -> Array:
+    """Return a one-channel label as [h, w].
+
+    Raises:
+        LabelError: it has several channels, or is not an image.
+    """
+    flat = array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+    if flat.ndim != 2:
+        raise LabelError(
+            f"{what} has one channel; this one is {shape_text(array)}.",
+            where=str(path),
+            next_step="Write one number per pixel, not colours.",
+        )
+    return flat
+
+
+def some_valid(valid: NDArray[np.bool_], path: Path, why: str) -> None:
+    """Refuse a label without any valid pixel.
+
+    Raises:
+        EmptyLabelError: all pixels are invalid; `why` explains which values are.
+    """
+    if not valid.any():
+        raise EmptyLabelError(
+            f"All-invalid label: none of its {valid.size} pixels is valid ({why}).",
+            where=str(path),
+            next_step="Label the image, or skip the request.",
+        )
+
+
+def save_png(path: Path, array: Array, texts: Mapping[str, str] | None = None) -> None:
+    """Write uint8 or uint16 [h, w] or RGB [h, w, 3] as PNG with these texts in its metadata, atomically.
+
+    Raises:
+        LabelError: the disk reports an error.
+    """
+    import cv2
+
+    done, data = cv2.imencode(".png", array[..., ::-1] if array.ndim == 3 else array)
+    if not done:
+        raise LabelError("The label could not be encoded as PNG.", where=str(path))
+    content: bytes = data.tobytes()
+    for key, text in (texts or {}).items():
+        content = png.with_text(content, key, text)
+    save_bytes(path, content)
+
+
+def save_array(path: Path, array: Array) -> None:
+    """Write float32 [h, w] as .tiff, or any array as .npy, atomically.
+
+    Raises:
+        LabelError: the disk reports an error.
+    """
+    buffer = io.BytesIO()
+    if path.suffix.lower() == ".npy":
+        np.save(buffer, array, allow_pickle=False)
+    else:
+        Image.fromarray(array).save(buffer, format="TIFF")
+    save_bytes(path, buffer.getvalue())
+
+
+def save_bytes(path: Path, data: bytes) -> None:
+    """Write a file through a temporary one beside it: after a crash the file is either the old or the new one.
+
+    Raises:
+        LabelError: the disk reports an error (full, read-only).
+    """
+    try:
+        with atomic_write(path, durable=True) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise LabelError(
+            f"The label could not be written: {error.strerror}.",
+            where=str(path),
+            next_step="Free some space or check the folder's permissions.",
+            unchanged="An existing file was not changed.",
+        ) from error

@@ -1,0 +1,148 @@
+"""Defines the label codec: the protocol that each module of `formats/` implements, and labels as arrays."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid import plugins
+from labelgrid.config import parse
+from labelgrid.errors import LabelError
+from labelgrid.files import digest
+
+#: What to do about a label file that changed in the project.
+RESTORE = "Import the right file again; `labelgrid verify` lists all changed files."
+O_contra = TypeVar("O_contra", contravariant=True)
+
+
+@dataclass(frozen=True)
+class LabelArray:
+    """A label as arrays; the file's "ignore" numbers have become a mask.
+
+    Args:
+        value: [h, w, c]: int64 class indices (c = 1) or float32 values; undefined where not valid.
+        valid: bool [h, w].
+        annotated: bool [classes], the classes that were annotated; None: all. Pixels say nothing about other classes.
+    """
+
+    value: NDArray[Any]
+    valid: NDArray[np.bool_]
+    annotated: NDArray[np.bool_] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.valid.shape[0], self.valid.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """The options that every label format has.
+
+    Args:
+        stride: the image's sides divided by the label's; each number of the label stands for a square of so many
+            pixels. Ledgers, `tasks.toml` and `--task` may use its old name, `coarser`.
+    """
+
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.stride <= 64:
+            raise ValueError(f"stride must be from 1 to 64; it is {self.stride}")
+
+    def kept(self) -> dict[str, Any]:
+        """All options as plain values under their names in checkpoints, where the stride is called `coarser`."""
+        return {("coarser" if name == "stride" else name): value for name, value in asdict(self).items()}
+
+    def upsample(self, label: LabelArray) -> LabelArray:
+        """Repeat a file's label to its image's size.
+
+        Example:
+            >>> small = LabelArray(np.array([[[1], [2]]]), np.array([[True, False]]))
+            >>> Form(stride=2).upsample(small).value[..., 0].tolist()
+            [[1, 1, 2, 2], [1, 1, 2, 2]]
+        """
+        if self.stride == 1:
+            return label
+        value, valid = (a.repeat(self.stride, 0).repeat(self.stride, 1) for a in (label.value, label.valid))
+        return replace(label, value=value, valid=valid)
+
+    def downsample(self, label: LabelArray) -> LabelArray:
+        """Reduce a label of an image's size to its file's: take the middle number of each square of `stride` pixels.
+
+        Raises:
+            LabelError: the image's sides are not multiples of `stride`.
+        """
+        step, (height, width) = self.stride, label.size
+        if height % step or width % step:
+            raise LabelError(
+                f"The image is {height}x{width}, which the stride of the task's labels, {step}, does not divide."
+            )
+        middles = (slice(step // 2, None, step),) * 2
+        return replace(label, value=label.value[middles], valid=label.valid[middles])
+
+
+class Codec(Protocol[O_contra]):
+    """The functions of a module of `formats/`, which also has a frozen dataclass `Options`.
+
+    A module may also have `stored_size(path)`, the height and width in a file's header or None: then a label of another
+    size than its image is refused before it is decoded. And `read_prediction(path, options)`, if a prediction in such a
+    file may have values that a label may not have.
+    """
+
+    EXTENSIONS: tuple[str, ...]  #: the extensions that it reads; it writes the first
+    CHANNELS: int  #: c of its arrays' values
+    DTYPE: type[np.generic]  #: type of the values: int64 for class indices, float32 otherwise
+
+    def read(self, path: Path, options: O_contra) -> LabelArray:
+        """Read the label in the file; raises `LabelError` if it is wrong."""
+
+    def write(self, path: Path, label: LabelArray, options: O_contra) -> None:
+        """Write the label so that `read` returns it."""
+
+    def describe(self, options: O_contra) -> str:
+        """Describe the file to annotators: one line that stands alone, then one line per listed item."""
+
+
+def codec(name: str) -> Codec[Any]:
+    """The format module `name`, or your own object `"package.module:object"`."""
+    if ":" in name:
+        return cast("Codec[Any]", plugins.checked("labels.formats", name, plugins.resolve("labels.formats", name)))
+    return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
+
+
+def options_of(name: str, values: Mapping[str, Any], where: str) -> Any:
+    """Check the options of a format; `coarser`, the old name of `stride`, is accepted."""
+    return parse(cast("Any", codec(name)).Options, current_names(values), where)
+
+
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a format under their current names: `coarser` becomes `stride`, if both are not given.
+
+    Example:
+        >>> current_names({"scale": 0.01, "coarser": 2})
+        {'scale': 0.01, 'stride': 2}
+    """
+    if "stride" in values:
+        return dict(values)
+    return {("stride" if key == "coarser" else key): value for key, value in values.items()}
+
+
+def check_digest(path: Path, expected: str) -> None:
+    """Check that a label file still has the content that was imported; "" accepts any content.
+
+    Raises:
+        LabelError: it is missing, cannot be read, or has other content.
+    """
+    try:
+        found = digest(path)
+    except OSError as error:
+        what = f"The label cannot be read: {error.strerror}."
+        raise LabelError(what, where=str(path), next_step=RESTORE) from error
+    if expected and found != expected:
+        what = "The label is not the one that was imported: the content of its file has changed."
+        raise LabelError(what, where=str(path), next_step=RESTORE)

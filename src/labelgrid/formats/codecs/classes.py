@@ -1,0 +1,171 @@
+"""Reads and writes class maps: a PNG of class indices, with numbers that mean "not labelled"."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.arrays import one_channel, samples_and_text, save_png, some_valid
+from labelgrid.formats.arrays import stored_size as stored_size
+from labelgrid.words import counted, listed
+
+EXTENSIONS = (".png",)
+CHANNELS = 1
+DTYPE = np.int64
+#: The text in a PNG's metadata with the names of the classes that were annotated, one a line.
+ANNOTATED = "annotated"
+
+
+@dataclass(frozen=True)
+class Options(Form):
+    """The meaning of a class map's numbers.
+
+    Args:
+        classes: the names; the index in the file is the position in this list.
+        ignore: numbers that mean "not labelled" besides 255 (8-bit) and 65535 (16-bit).
+        merge: class -> the class that its pixels belong to. Files keep their indices.
+    """
+
+    classes: tuple[str, ...]
+    ignore: tuple[int, ...] = ()
+    merge: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.classes) < 2:
+            raise ValueError(f"a class map needs at least 2 class names; {len(self.classes)} were given")
+        twice = sorted(name for name, count in Counter(self.classes).items() if count > 1)
+        if twice:
+            raise ValueError(f"class names must differ; given twice: {', '.join(twice)}")
+        for name, into in self.merge.items():
+            if name not in self.classes or into not in self.classes or into in self.merge:
+                raise ValueError(f"'{name}' cannot be merged into '{into}': both must be classes, '{into}' unmerged")
+        if len(self.names) < 2:
+            raise ValueError("at least 2 classes must be left after merging")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes that are left after merging."""
+        return tuple(name for name in self.classes if name not in self.merge)
+
+    @property
+    def index(self) -> NDArray[np.int64]:
+        """Int64 [classes]: the position in `names` of each index in a file."""
+        place = {name: number for number, name in enumerate(self.names)}
+        return np.array([place[self.merge.get(name, name)] for name in self.classes], np.int64)
+
+    def kept(self) -> dict[str, Any]:
+        """As `Form.kept`; without merged classes as before there were any."""
+        values = super().kept()
+        return values if self.merge else {name: value for name, value in values.items() if name != "merge"}
+
+
+def read(path: Path, options: Options) -> LabelArray:
+    """Read class indices (int64, c = 1) from an 8- or 16-bit grey PNG, or the indices of a palette PNG.
+
+    Raises:
+        LabelError: colours instead of indices, an index without a class, no valid pixel, a damaged file, or its text
+            `annotated` names no two classes.
+    """
+    array, text = samples_and_text(path, ANNOTATED)
+    if array.ndim == 3:
+        raise LabelError(
+            f"A class map holds one class index per pixel; this one holds {array.shape[-1]} channels of colour.",
+            where=str(path),
+            next_step="Write indices: an 8- or 16-bit grey PNG, or a palette PNG.",
+        )
+    index = one_channel(array, path, "A class map")
+    void = (*_void(array.dtype), *options.ignore)
+    valid = np.ones(index.shape, np.bool_)
+    for number in void:
+        valid &= index != number
+    wrong = valid & (index >= len(options.classes))
+    if wrong.any():
+        largest = int(index[wrong].max())
+        raise LabelError(
+            f"{_unnamed(index[wrong])}: its {len(options.classes)} classes are 0 to {len(options.classes) - 1}.",
+            where=str(path),
+            next_step="Fix the label; or add the missing classes to `classes`, in the order of their indices; or "
+            f"declare the numbers that mean 'not labelled': `ignore = [{largest}]`.",
+            declare={"classes": "NAME", "ignore": [largest]},
+        )
+    merged = options.index[np.where(valid, index, 0)] if options.merge else index.astype(np.int64)
+    annotated = None if text is None else _annotated(text, path, options)
+    if annotated is not None:
+        valid &= annotated[np.where(valid, merged, 0)]
+    some_valid(
+        valid, path, f"not labelled are {', '.join(map(str, void))}{', and other classes' * (annotated is not None)}"
+    )
+    return LabelArray(merged[..., None], valid, annotated)
+
+
+def _annotated(text: str, path: Path, options: Options) -> NDArray[np.bool_]:
+    """Bool [names]: the classes that a file's text names. Of merged classes it must name all."""
+    named = [line.strip() for line in text.splitlines() if line.strip()]
+    unknown = [name for name in named if name not in options.classes]
+    if unknown:
+        raise LabelError(
+            f"Its text '{ANNOTATED}' names '{unknown[0]}', which is no class of the task.",
+            where=str(path),
+            next_step=f"The classes are {listed(options.classes, 5)}; write one name a line.",
+        )
+    found = np.ones(len(options.names), np.bool_)
+    found[[place for place, name in zip(options.index, options.classes, strict=True) if name not in named]] = False
+    if found.sum() < 2:
+        raise LabelError(
+            f"Its text '{ANNOTATED}' names {counted(int(found.sum()), 'class', 'classes')}, and nothing can be learnt "
+            "from fewer than two.",
+            where=str(path),
+            next_step="Name the class of all other pixels, too, such as 'background'.",
+        )
+    return found
+
+
+def _void(dtype: np.dtype[np.generic]) -> tuple[int, ...]:
+    return {1: (255,), 2: (65535,)}.get(dtype.itemsize, ()) if dtype.kind == "u" else ()
+
+
+def _unnamed(wrong: NDArray[Any]) -> str:
+    values, counts = np.unique(wrong, return_counts=True)
+    found = [f"{value} ({counted(count, 'pixel')})" for value, count in zip(values, counts, strict=True)]
+    return f"It holds indices without a class: {listed(found, 5)}"
+
+
+def write(path: Path, label: LabelArray, options: Options) -> None:
+    """Write an 8-bit PNG of indices with 255 where not valid; 16-bit and 65535 for more than 255 classes.
+
+    Raises:
+        LabelError: an index could not be read back unchanged, or the disk reports an error.
+    """
+    index = label.value[..., 0]
+    if options.merge:  # write the file's own index of each class that is left
+        own = np.array([options.classes.index(name) for name in options.names], np.int64)
+        index = np.where(label.valid, own[np.where(label.valid, index, 0)], 0)
+    wrong = label.valid & ((index < 0) | (index >= len(options.classes)) | np.isin(index, options.ignore))
+    if wrong.any():
+        raise LabelError(f"{_unnamed(index[wrong])}, or a declared 'ignore' number.", where=str(path))
+    dtype, void = (np.uint8, 255) if len(options.classes) <= 255 else (np.uint16, 65535)
+    texts = {} if label.annotated is None else {ANNOTATED: _names(label.annotated, options)}
+    save_png(path, np.where(label.valid, index, void).astype(dtype), texts)
+
+
+def _names(annotated: NDArray[np.bool_], options: Options) -> str:
+    return "\n".join(name for place, name in zip(options.index, options.classes, strict=True) if annotated[place])
+
+
+def describe(options: Options) -> str:
+    """Describe the file to annotators: one line, then one line per class."""
+    void = ", ".join(map(str, (255, *options.ignore)))
+    merged = {name: f" (counts as {into})" for name, into in options.merge.items()}
+    names = "".join(f"\n{index:>5}  {name}{merged.get(name, '')}" for index, name in enumerate(options.classes))
+    return (
+        f"{len(options.classes)} classes, PNG of 8 or 16 bits, grey or palette: an index from 0 a pixel. "
+        f"Not labelled: {void} (in a 16-bit file 65535 instead of 255). If not all classes were annotated: the names "
+        f"of those in the PNG's text '{ANNOTATED}', one a line.{names}"
+    )

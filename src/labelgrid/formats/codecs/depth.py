@@ -1,0 +1,120 @@
+"""Reads and writes depth (or disparity) maps: a 16-bit PNG of millimetres, or .npy and .tiff of metres."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labelgrid.errors import LabelError
+from labelgrid.formats.codec import Form, LabelArray
+from labelgrid.formats.arrays import (
+    one_channel,
+    samples,
+    save_array,
+    save_png,
+    shape_text,
+    some_valid,
+    stored_size,  # noqa: F401 - of the codec
+)
+
+EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
+CHANNELS = 1
+DTYPE = np.float32
+
+
+@dataclass(frozen=True)
+class Options(Form):
+    """The meaning of a depth map's numbers.
+
+    Args:
+        scale: metres (for disparity: its unit) for one step of the file's numbers. None: 0.001 for 16-bit integers,
+            1 for floating-point numbers; other integers are refused.
+        disparity: the values grow toward the camera.
+        maximum: a label with a larger valid value is refused, in metres (or the disparity's unit).
+    """
+
+    scale: float | None = None
+    disparity: bool = False
+    maximum: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("scale", self.scale), ("maximum", self.maximum)):
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be larger than 0; it is {value}")
+
+
+def read(path: Path, options: Options) -> LabelArray:
+    """Read metres (float32, c = 1) from a PNG, .npy or .tiff; numbers <= 0, NaN and infinite are not valid.
+
+    Raises:
+        LabelError: 8-bit numbers without a declared scale, several channels, no valid pixel, a value above the declared
+            maximum, or a damaged file.
+    """
+    stored = one_channel(samples(path), path, "A depth map")
+    scale = _scale(stored.dtype, options)
+    if scale is None:
+        raise LabelError(
+            f"The depth is {shape_text(stored)}, and its scale is not declared.",
+            where=str(path),
+            next_step="Write a 16-bit PNG of millimetres, or declare the scale of all the task's labels in metres per "
+            "step, such as `scale = 0.01`.",
+            declare={"scale": 0.01},
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = np.multiply(stored, np.float32(scale), dtype=np.float32, casting="same_kind")
+        valid = np.isfinite(value) & (value > 0)
+    some_valid(valid, path, "numbers <= 0, NaN and infinite are not")
+    largest = float(value[valid].max())
+    if options.maximum is not None and largest > options.maximum:
+        raise LabelError(
+            f"The largest value is {largest:.6g}, above the declared maximum of {options.maximum:.6g}.",
+            where=str(path),
+            next_step="Check the scale (metres or millimetres?), or declare a larger maximum: "
+            f"`maximum = {largest:.6g}`.",
+            declare={"maximum": float(f"{largest:.6g}")},
+        )
+    return LabelArray(np.where(valid, value, np.float32(0))[..., None], valid)
+
+
+def _scale(dtype: "np.dtype[np.generic]", options: Options) -> float | None:
+    if options.scale is not None:
+        return options.scale
+    if dtype == np.uint16:
+        return 0.001
+    return 1.0 if dtype.kind == "f" else None
+
+
+def write(path: Path, label: LabelArray, options: Options) -> None:
+    """Write by the path's extension: .png rounds to 16-bit steps, .npy and .tiff hold float32; 0 where not valid.
+
+    A valid value below half a step of a PNG becomes one step, so that it stays valid.
+
+    Raises:
+        LabelError: a value exceeds 65535 steps of a PNG, or the disk reports an error.
+    """
+    value = np.where(label.valid, label.value[..., 0], 0.0).astype(np.float64)
+    if path.suffix.lower() != ".png":
+        save_array(path, (value / (options.scale or 1.0)).astype(np.float32))
+        return
+    scale = options.scale or 0.001
+    steps = np.where(label.valid, np.maximum(np.rint(value / scale), 1), 0)
+    if steps.max() > np.iinfo(np.uint16).max:
+        raise LabelError(
+            f"The largest value, {value.max():.6g}, exceeds the range of a 16-bit PNG with steps of {scale:g}.",
+            where=str(path),
+            next_step="Write .npy or .tiff, or declare a larger scale.",
+        )
+    save_png(path, steps.astype(np.uint16))
+
+
+def describe(options: Options) -> str:
+    """Describe the file to annotators."""
+    what, unit = ("disparity (larger is nearer)", "") if options.disparity else ("depth along the camera's axis", " m")
+    if options.scale is None:
+        scale = f"PNG of 16 bits with steps of 0.001{unit}, or .npy or .tiff of floating-point numbers (1 is 1{unit})"
+    else:
+        scale = f"PNG of 8 or 16 bits, .npy or .tiff with steps of {options.scale:g}{unit}"
+    limit = f" The largest possible value is {options.maximum:g}{unit}." if options.maximum is not None else ""
+    return f"{scale}: {what}. Not measured: 0, NaN or infinite.{limit}"

@@ -1,0 +1,1 @@
+"""Image files: lists, checks and decodes them. Loads no torch."""

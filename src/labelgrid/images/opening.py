@@ -1,0 +1,216 @@
+"""Opens image files as the format that their names say, and refuses more pixels than a limit before decoding them."""
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pillow_heif
+from PIL import Image, UnidentifiedImageError
+
+from labelgrid.errors import ImageError, LabelgridError, UsageError
+from labelgrid.images import png
+
+#: Pillow's format of an image file, by the extension of its name.
+FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+    ".avif": "AVIF",
+}
+#: The first bytes of files, and what these files are.
+_STARTS = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"BM": "BMP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"GIF8": "GIF",
+    b"%!PS": "PostScript",
+    b"\xc5\xd0\xd3\xc6": "PostScript",
+    b"%PDF": "PDF",
+    b"\x93NUMPY": "NPY",
+    b"PK\x03\x04": "ZIP",
+}
+#: The same, by the four bytes after the first eight.
+_MIDDLES = {
+    b"WEBP": "WEBP",
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "HEIF"),
+    **dict.fromkeys((b"isom", b"mp41", b"mp42", b"qt  ", b"M4V "), "a film"),
+    b"crx ": "CR3",
+    b"jp2 ": "JPEG 2000",
+}
+#: The formats that Pillow reads with a plug-in, and how that is registered.
+_PLUGINS: dict[str, Callable[[], None]] = {"HEIF": pillow_heif.register_heif_opener}
+#: Pillow's modes with an unambiguous conversion to 8-bit RGB; alpha is dropped, the colours under it are kept.
+PLAIN = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "YCbCr"})
+#: The variable that raises the limit of pixels.
+LIMIT = "LABELGRID_MAX_PIXELS"
+#: The most pixels of an image or label, if the variable is not set: more than any camera has.
+MAX_PIXELS = 200_000_000
+
+
+class WrongFileError(ValueError):
+    """A file is not what its name or its size must be: what is wrong, and what to do about it."""
+
+    def __init__(self, what: str, next_step: str) -> None:
+        super().__init__(what)
+        self.next_step = next_step
+
+
+def max_pixels() -> int:
+    """The most pixels that an image or label may have.
+
+    Raises:
+        UsageError: the variable that sets it does not hold a positive whole number.
+    """
+    text = os.environ.get(LIMIT, str(MAX_PIXELS))
+    if not (text.isascii() and text.isdigit() and len(text) < 16 and int(text)):
+        raise UsageError(f"{LIMIT} is '{text}'; it must be a whole number of pixels.", next_step="Fix or unset it.")
+    return int(text)
+
+
+def max_bytes() -> int:
+    """The largest image or label file that is read: 8 bytes for each of the most pixels, and room for other content."""
+    return 8 * max_pixels() + 2**26
+
+
+def check_content(data: bytes, path: Path) -> bytes:
+    """Check all checksums of a PNG, and return it with its pixels uncompressed; other content is returned as it is.
+
+    Raises:
+        ImageError: it is damaged, or has too many pixels.
+    """
+    if path.suffix.lower() != ".png":
+        return data
+    with opened(io.BytesIO(data), path):
+        return png.checked(data)
+
+
+@contextmanager
+def opened(file: BinaryIO, path: Path) -> Iterator[Image.Image]:
+    """Open an image as the format that its name says, and check its form; only the header is read.
+
+    Errors of decoders inside the block become an `ImageError`; their warnings are suppressed.
+
+    Raises:
+        ImageError: the content is damaged or of another format, has too many pixels, or is of a form that is not read.
+    """
+    damaged, again = "The image is damaged, cut short or not an image", "Copy it again or take it out of the folder."
+    with decoding(path, ImageError, "image", damaged, again), open_as_named(file, path) as image:
+        _check_form(image, path)
+        yield image
+
+
+def open_as_named(file: BinaryIO, path: Path) -> Image.Image:
+    """Open an image or a label as the format that its name says; only the header is read.
+
+    Raises:
+        WrongFileError: the content is of another format, or has too many pixels. Pillow's own errors: it is damaged.
+    """
+    refuse_other_format(file.read(16), path)
+    file.seek(0)
+    limit = max_pixels()
+    if limit > 2 * (Image.MAX_IMAGE_PIXELS or limit):  # Pillow refuses twice its own limit
+        Image.MAX_IMAGE_PIXELS = limit
+    format = FORMATS[path.suffix.lower()]
+    if format in _PLUGINS:
+        _PLUGINS[format]()
+    try:
+        image = Image.open(file, formats=[format])
+    except Image.DecompressionBombError as error:
+        raise _giant("too many") from error
+    refuse_giant(image.height, image.width)
+    return image
+
+
+def refuse_other_format(data: bytes, path: Path) -> None:
+    """Refuse content whose first bytes belong to another format than the file's name.
+
+    Raises:
+        WrongFileError: they do.
+
+    Example:
+        >>> refuse_other_format(b"%!PS-Adobe-3.0 EPSF-3.0", Path("a.jpg"))
+        Traceback (most recent call last):
+        labelgrid.images.opening.WrongFileError: its name ends in .jpg, but its content is PostScript
+    """
+    found = next((what for start, what in _STARTS.items() if data.startswith(start)), None)
+    found = found or _MIDDLES.get(data[8:12])
+    if found is not None and found != FORMATS.get(path.suffix.lower(), "NPY"):
+        right = next((extension for extension, name in FORMATS.items() if name == found), "")
+        step = f"Rename it to end in {right}, if that is what it should be." if right else "Convert it or take it out."
+        raise WrongFileError(f"its name ends in {path.suffix}, but its content is {found}", step)
+
+
+def refuse_giant(height: int, width: int) -> None:
+    """Refuse a size of more pixels than the limit.
+
+    Raises:
+        WrongFileError: it has more.
+    """
+    if height * width > max_pixels():
+        raise _giant(f"{height}x{width}")
+
+
+def _giant(size: str) -> WrongFileError:
+    what = f"it has {size} pixels, more than the limit of {max_pixels() / 1e6:g} million"
+    return WrongFileError(what, f"Make it smaller; or, if you trust it, set {LIMIT} to a larger number.")
+
+
+def _check_form(image: Image.Image, path: Path) -> None:
+    if image.mode == "CMYK":
+        raise ImageError(
+            "The image is CMYK (for print). Its colours depend on a printer's profile.",
+            where=str(path),
+            next_step="Convert it to RGB in an image editor.",
+        )
+    if image.mode not in PLAIN and not has_16_bits(image):
+        raise ImageError(
+            f"The image's pixels have the mode '{image.mode}', not 8- or 16-bit grey or colour.",
+            where=str(path),
+            next_step="Convert it to 8-bit RGB.",
+        )
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format not in ("MPO", "HEIF"):  # phones add a second picture; the first is the photograph
+        raise ImageError(f"The file holds {frames} pictures.", where=str(path), next_step="Save each as its own file.")
+
+
+def has_16_bits(image: Image.Image) -> bool:
+    """Whether the file has 16 bits per channel, of which Pillow keeps only the high 8; call it before loading."""
+    return image.format in ("PNG", "TIFF") and ";16" in f"{image.mode} {getattr(image, 'tile', '')}"
+
+
+@contextmanager
+def decoding(path: Path, error: type[LabelgridError], thing: str, damaged: str, again: str) -> Iterator[None]:
+    """Turn the exceptions of decoders into errors of one type, and suppress their warnings.
+
+    Args:
+        path: the file.
+        error: the type of the errors, which itself is raised on.
+        thing: what the file is: image or label.
+        damaged: the beginning of the message about a damaged file.
+        again: the next step after that.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except WrongFileError as wrong:
+        raise error(f"The {thing} cannot be used: {wrong}.", where=str(path), next_step=wrong.next_step) from wrong
+    except error:
+        raise
+    except Exception as fault:  # decoders raise many types for damaged files, such as TypeError and struct.error
+        found = "its kind is unknown" if isinstance(fault, UnidentifiedImageError) else fault
+        raise error(f"{damaged}: {found}.", where=str(path), next_step=again) from fault

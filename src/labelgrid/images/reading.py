@@ -1,0 +1,277 @@
+"""Reads image files as upright RGB arrays."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from labelgrid.errors import ImageError
+from labelgrid.files import open_regular, read_bytes
+from labelgrid.images import png
+from labelgrid.images.opening import check_content, has_16_bits, max_bytes, opened
+
+Pixels = NDArray[np.uint8]
+
+#: A 16-bit image whose largest value is below this would become almost black; its real range is unknown.
+DARKEST_16_BIT = 4096
+ORIENTATION = 0x0112
+
+
+class CheckedImage(NamedTuple):
+    """The upright size and the content hash of an image file that was read to its end."""
+
+    height: int
+    width: int
+    digest: str
+
+
+def read_image(path: Path, digest: str = "") -> Pixels:
+    """Read an image as RGB, uint8 [h, w, 3], upright (the EXIF orientation is applied).
+
+    Grey and palette images become RGB, an alpha channel is dropped (the colours under it are kept), 16 bits become 8.
+
+    A `digest` is the expected content hash; "" accepts any content. The checksums in a PNG with a known digest are not
+    checked again: they were when the image was added.
+
+    Raises:
+        ImageError: the file is missing, is not a regular file, has another digest, is empty, damaged, truncated, of
+            another format than its name says, CMYK or 32-bit, has more pixels than the limit, holds several pictures,
+            or is a 16-bit image that uses so little of its range that it would become almost black.
+    """
+    data = _contents(path)
+    if digest and _digest(data) != digest:
+        raise changed_image(path)
+    sound = data if digest else check_content(data, path)
+    with opened(io.BytesIO(sound), path) as image:
+        pixels = _load(image, sound, path)
+        if pixels is None:
+            pixels = np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+        return _upright(pixels, _orientation(image))  # both decoders already rotate a TIFF
+
+
+def changed_image(path: Path) -> ImageError:
+    """The error for a file whose content has changed since it was added."""
+    return ImageError(
+        "The image is not the one that was added: the content of its file has changed.",
+        where=str(path),
+        next_step="Put the old file back; or, if it has no labels yet, accept the new one with `labelgrid add`.",
+    )
+
+
+def check_image(path: Path) -> CheckedImage:
+    """Read an image to its end, accept it as `read_image` does, and return upright height, width and digest.
+
+    The digest is `labelgrid.files.digest` of the file. All checksums of a PNG are checked. JPEG has none: a
+    truncated file is refused, but damage in the middle that still decodes is not detected. Of a PNG or JPEG not all
+    pixels are kept: the memory is at most that of the decoded image, or twice that if a JPEG is progressive (4:4:4).
+
+    Raises:
+        ImageError: as `read_image`.
+    """
+    with _readable(path):
+        file = open_regular(path, max_bytes())
+    with file:
+        with _readable(path):
+            digest = hashlib.file_digest(file, _hash).hexdigest()
+        if not file.tell():
+            raise _empty(path)
+        file.seek(0)
+        with opened(file, path) as image:
+            check = {"PNG": _check_png, "JPEG": _check_jpeg, "MPO": _check_jpeg}.get(image.format or "", _check_other)
+            width, height, orientation = check(image, file, path)
+    return CheckedImage(*((width, height) if orientation >= 5 else (height, width)), digest)
+
+
+def _check_png(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """Check a PNG; return width and height as stored, and the orientation."""
+    file.seek(0)
+    data = png.outline(file)
+    if not data:
+        data = check_content(_all(file), path)
+        with opened(io.BytesIO(data), path) as whole:
+            if _load(whole, data, path, convert=False) is None:
+                whole.convert("RGB")
+            return *image.size, _orientation(whole)
+    sixteen = has_16_bits(image)
+    if sixteen and _deep(data, path).max() < DARKEST_16_BIT and not _is_bright(image):
+        _sixteen_bits(_all(file), path, convert=False)  # says how dark it is
+    with opened(io.BytesIO(data), path) as small:
+        small.load()
+        if not sixteen:
+            small.convert("RGB")
+        return *image.size, _orientation(small)
+
+
+def _is_bright(image: Image.Image) -> bool:
+    """Whether a 16-bit PNG has a large enough value; of colours and grey with alpha Pillow keeps the high bytes."""
+    least = DARKEST_16_BIT if image.mode.startswith("I") else DARKEST_16_BIT >> 8
+    colours = 1 if image.mode.startswith(("I", "L")) else 3
+    image.load()
+    for top in range(0, image.height, 64):
+        rows = np.asarray(image.crop((0, top, image.width, min(top + 64, image.height))))
+        if rows.reshape(*rows.shape[:2], -1)[..., :colours].max() >= least:
+            return True
+    return False
+
+
+def _check_jpeg(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """Check a JPEG, all of which is read for pixels of an eighth of its size; else as `_check_png`."""
+    size, orientation = image.size, _orientation(image)
+    image.draft(image.mode, (1, 1))
+    try:
+        image.load()
+    except Exception:  # as in `opened`
+        data = _all(file)
+        if not _is_whole_jpeg(data) or _imdecode(data, cv2.IMREAD_REDUCED_COLOR_8) is None:
+            raise
+    return *size, orientation
+
+
+def _check_other(image: Image.Image, file: BinaryIO, path: Path) -> tuple[int, int, int]:
+    """Check an image of another format by decoding it; else as `_check_png`."""
+    sixteen = has_16_bits(image)
+    image.load()
+    size, orientation = image.size, _orientation(image)
+    if sixteen:
+        Image.Image.close(image)  # frees its pixels, and leaves the file open
+        _sixteen_bits(_all(file), path, convert=False)
+    return *size, orientation
+
+
+def _all(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _hash(data: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(data, digest_size=16)
+
+
+def _digest(data: bytes) -> str:
+    return _hash(data).hexdigest()
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Upright (height, width), read from the file's header only.
+
+    Most damage is not detected, nor is the orientation of a PNG that stores it after the pixels.
+
+    Raises:
+        ImageError: the file does not exist, or its header cannot be read.
+    """
+    with _readable(path):
+        file = open_regular(path)
+    with file, opened(file, path) as image:
+        tags = getattr(image, "tag_v2", {})
+        width, height = tags.get(256, image.size[0]), tags.get(257, image.size[1])
+        late = image.format == "PNG" and "exif" not in image.info  # reading it would decode the pixels
+        return (width, height) if not late and _orientation(image) >= 5 else (height, width)
+
+
+def _contents(path: Path) -> bytes:
+    with _readable(path):
+        data = read_bytes(path, max_bytes())
+    if not data:
+        raise _empty(path)
+    return data
+
+
+def _empty(path: Path) -> ImageError:
+    return ImageError("The image file is empty: 0 bytes.", where=str(path), next_step="Copy it again.")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(
+            f"The image cannot be read: {error.strerror}.",
+            where=str(path),
+            next_step="Put it back; if the project's images were moved, `labelgrid add --images` finds them again."
+            if isinstance(error, FileNotFoundError)
+            else "Replace it by an image that can be read, or take it out of the folder.",
+        ) from error
+
+
+def _load(image: Image.Image, data: bytes, path: Path, *, convert: bool = True) -> NDArray[Any] | None:
+    """Decode the whole image: the pixels if OpenCV decodes it (of 8 bits if `convert`), None if `image` holds them."""
+    if image.format in ("JPEG", "MPO") and _is_whole_jpeg(data):
+        pixels = _fast_jpeg(data)
+        if pixels is not None:
+            return pixels
+    sixteen = has_16_bits(image)
+    if sixteen and image.format == "PNG":
+        return _sixteen_bits(data, path, convert)
+    image.load()
+    return _sixteen_bits(data, path, convert) if sixteen else None
+
+
+def _fast_jpeg(data: bytes) -> Pixels | None:
+    """Decode with OpenCV: the same pixels as Pillow, but faster on large images; None if it fails."""
+    pixels = _imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return None if pixels is None else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _imdecode(data: bytes, flags: int) -> NDArray[Any] | None:
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
+def _is_whole_jpeg(data: bytes) -> bool:
+    """Whether the end-of-image marker follows the first scan (some OpenCV releases pad a truncated file with grey)."""
+    offset = 2
+    while offset + 4 <= len(data) and data[offset] == 0xFF:
+        marker, length = data[offset + 1], int.from_bytes(data[offset + 2 : offset + 4], "big")
+        if marker == 0xDA:
+            return data.find(b"\xff\xd9", offset + length) >= 0
+        offset += 1 if marker == 0xFF else 2 + length
+    return False
+
+
+def _deep(data: bytes, path: Path) -> NDArray[Any]:
+    pixels = _imdecode(data, cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.dtype != np.uint16:
+        raise ImageError("The 16-bit image cannot be read.", where=str(path), next_step="Convert it to 8-bit RGB.")
+    return pixels
+
+
+def _sixteen_bits(data: bytes, path: Path, convert: bool) -> NDArray[Any]:
+    pixels = _deep(data, path)
+    largest = int(pixels.max())
+    if largest < DARKEST_16_BIT:
+        raise ImageError(
+            f"The image has 16 bits, but its largest value is {largest} of 65535: it would become almost black.",
+            where=str(path),
+            next_step="Convert it to 8 bits with its real range.",
+        )
+    if not convert:
+        return pixels
+    eight = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), 64):  # row by row: a wider copy of a whole image would take much memory
+        rows = pixels[start : start + 64].astype(np.uint32)
+        eight[start : start + 64] = (rows * 255 + 32895) >> 16  # exactly (v + 128) // 257
+    colours = cv2.cvtColor(eight, cv2.COLOR_GRAY2RGB if eight.ndim == 2 else cv2.COLOR_BGR2RGB)
+    return colours.astype(np.uint8, copy=False)
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply the EXIF orientation (1 to 8; from 5 on, rows and columns are swapped)."""
+    turned = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(turned[::rows, ::columns])

@@ -1,0 +1,232 @@
+"""Creates, opens and migrates the ledger's database, and turns its errors and foreign values into `LedgerError`s.
+
+SQLite accepts any type in any column, and a ledger may be somebody else's.
+"""
+
+import json
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.dialect import FOREIGN, Dialect, SQLite
+from labelgrid.ledger.schema import MIGRATIONS, REVISION, VERSION_TABLE
+
+UNCHANGED = "Nothing was changed."
+
+
+class Database:
+    """A ledger's database and its connections; safe to use from several threads and processes.
+
+    A writer always sees the newest state, and writers of several processes wait for each other. Readers are never
+    blocked. Every commit is flushed to the disk, so that neither a kill nor a power cut loses it: labels cost money,
+    and commits are few.
+
+    Args:
+        path: the ledger's file.
+        dialect: the kind of database; SQLite by default.
+    """
+
+    def __init__(self, path: Path, dialect: Dialect | None = None) -> None:
+        self.path, self.dialect = path, dialect or SQLite()
+        self._engine = create_engine(
+            self.dialect.url(path),
+            connect_args=self.dialect.arguments(),
+            json_serializer=partial(json.dumps, sort_keys=True, ensure_ascii=False, allow_nan=False),
+        )
+        self._local = threading.local()
+        self.dialect.attach(self._engine)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a read transaction: one consistent snapshot; inside `writing`, the same transaction."""
+        outer = getattr(self._local, "connection", None)
+        if outer is not None:
+            with foreign_values():
+                yield outer
+            return
+        with self._translated_errors(), foreign_values(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Open a write transaction; inside another one, a savepoint."""
+        outer = getattr(self._local, "connection", None)
+        if outer is not None:
+            with self._translated_errors(), outer.begin_nested():
+                yield outer
+            return
+        with self._translated_errors(), self._engine.connect() as connection:
+            connection.execution_options(writing=True)
+            with connection.begin():
+                self._local.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._local.connection = None
+
+    def share(self) -> None:
+        """Allow readers and one writer to work at the same time."""
+        with self._translated_errors(), self._engine.connect() as connection:
+            self.dialect.share(connection)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (DBAPIError, self._engine.dialect.dbapi.Error) as error:  # type: ignore[union-attr]
+            raise self._ledger_error(error) from error
+
+    def _ledger_error(self, error: Exception) -> LedgerError:
+        cause = getattr(error, "orig", error)
+        what, next_step = self.dialect.meaning(cause) or (f"the database reports '{cause}'", "Run again.")
+        return LedgerError(_message(what), where=str(self.path), next_step=next_step, unchanged=UNCHANGED)
+
+
+def create_database(path: Path, dialect: Dialect | None = None) -> Database:
+    """Create a new database; an empty file left by a stopped call is used.
+
+    Raises:
+        LedgerError: it exists already, or it cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise LedgerError("There is no such folder.", where=str(path.parent), next_step="Create it and run again.")
+    database = Database(path, dialect)
+    try:
+        _refuse_tables(database)
+        database.share()
+        with database.writing() as connection:
+            _refuse_tables(database)  # again: another process may have created it meanwhile
+            _migrate(connection)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def open_database(path: Path, *, read_only: bool = False) -> Database:
+    """Open a database; an older one is migrated in one transaction.
+
+    Raises:
+        LedgerError: it is missing, not a ledger, newer than this program, or cannot be written; with `read_only`, it is
+            older than this program.
+    """
+    if not path.is_file():
+        raise LedgerError("There is no ledger.", where=str(path), next_step="Create one with `labelgrid init`.")
+    database = Database(path, SQLite(read_only=read_only))
+    try:
+        with database.reading() as connection:
+            current = _is_current(connection, path)
+        if not current and read_only:
+            next_step = "`labelgrid status` of its project brings it up to date."
+            raise LedgerError("The ledger is of an older labelgrid.", where=str(path), next_step=next_step)
+        if not current:
+            with database.writing() as connection:
+                _migrate(connection)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def check_values(row: Sequence[Any], kinds: Sequence[type], what: str) -> None:
+    """Check the types of a row's values, and that its numbers are finite.
+
+    Raises:
+        LedgerError: one is wrong; `what` names the row.
+    """
+    if tuple(map(type, row)) != tuple(kinds):
+        raise foreign(f"{what} has a value of another type")
+    if not all(math.isfinite(value) for value in row if type(value) is float):
+        raise foreign(f"{what} has a number that is not finite")
+
+
+def check_optional(value: Any, what: str) -> None:
+    """Check a value that is a finite number or None.
+
+    Raises:
+        LedgerError: it is neither; `what` names the row.
+    """
+    check_values((value,), (type(None) if value is None else float,), what)
+
+
+def check_name(name: Any, what: str) -> None:
+    """Check a name that becomes part of a path.
+
+    Raises:
+        LedgerError: it is no text, or would lead out of a folder.
+    """
+    if type(name) is not str or not name or name in (".", "..") or {"/", "\0"} & set(name):
+        raise foreign(f"{what} has the name {name!r}")
+
+
+def foreign(fault: str) -> LedgerError:
+    """The error for a row that this program did not write."""
+    return LedgerError(
+        _message(f"{fault}, which labelgrid does not write"),
+        next_step="Restore the ledger from a copy, or use a project whose origin you know.",
+        unchanged=UNCHANGED,
+    )
+
+
+@contextmanager
+def foreign_values() -> Iterator[None]:
+    """Turn the errors of unreadable values, such as damaged JSON or an unknown state, into `LedgerError`."""
+    try:
+        yield
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise foreign(f"it holds a value that cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _refuse_tables(database: Database) -> None:
+    with database.reading() as connection:
+        if inspect(connection).get_table_names():
+            raise LedgerError(
+                "A database exists already.",
+                where=str(database.path),
+                next_step="Open it, or choose another folder.",
+                unchanged=UNCHANGED,
+            )
+
+
+def _is_current(connection: Connection, path: Path) -> bool:
+    known = sorted(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+    ours = inspect(connection).has_table(VERSION_TABLE)
+    version = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) if ours else None
+    if version is None:
+        what, next_step = FOREIGN
+        raise LedgerError(_message(what), where=str(path), next_step=next_step, unchanged=UNCHANGED)
+    if version not in known:
+        raise LedgerError(
+            f"The ledger was made by a newer labelgrid: its tables have revision {version}, this program knows "
+            f"{known[-1]}.",
+            where=str(path),
+            next_step="Upgrade labelgrid.",
+            unchanged=UNCHANGED,
+        )
+    return version == REVISION
+
+
+def _migrate(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _message(what: str) -> str:
+    return f"The ledger cannot be used: {what}."

@@ -1,0 +1,208 @@
+"""Moves cells: checks every move, records it as an event, and updates the cell."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger import roster
+from labelgrid.ledger.database import UNCHANGED, check_optional, check_values, foreign_values
+from labelgrid.ledger.grid import LEGAL, Cell, Move, State, is_time
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A cell's current state and the values of its last move.
+
+    Args:
+        cell: the cell.
+        state: its state.
+        round: the round that requested it or imported its label without a request; 0 is outside the rounds.
+        request_id: the open request, or the request that the label answered.
+        path: the label's file.
+        digest: the content hash of the label's file.
+        cost: of the label or, for a requested cell, of the request.
+        weight: its weight in training.
+        seconds: how long the label took; None if its import did not say so.
+    """
+
+    cell: Cell
+    state: State = State.MISSING
+    round: int = 0
+    request_id: str = ""
+    path: str = ""
+    digest: str = ""
+    cost: float = 0.0
+    weight: float = 1.0
+    seconds: float | None = None
+
+
+@dataclass
+class _Working:
+    """The part of the ledger that a list of moves touches: ids of images and tasks, and rows of cells."""
+
+    image_ids: dict[str, int] = field(default_factory=dict)
+    task_ids: dict[str, int] = field(default_factory=dict)
+    rows: dict[Cell, CellRow] = field(default_factory=dict)
+
+    def row(self, cell: Cell) -> CellRow:
+        """The cell's current row; for a missing cell an empty one."""
+        return self.rows.get(cell) or CellRow(cell)
+
+    def knows(self, cell: Cell) -> bool:
+        """Whether the cell's image and task exist."""
+        return cell.image_id in self.image_ids and cell.task in self.task_ids
+
+    def key(self, cell: Cell) -> dict[str, int]:
+        """The cell's key in the database."""
+        return {"image_id": self.image_ids[cell.image_id], "task_id": self.task_ids[cell.task]}
+
+
+#: The types of a cell's columns after its state, without its seconds.
+CELL_TYPES = (int, str, str, str, float, float)
+
+
+def cell_row(cell: Cell, state: int, rest: Sequence[Any]) -> CellRow:
+    """The row of a cell from its columns.
+
+    Raises:
+        LedgerError: a value has another type.
+    """
+    check_values(rest[:-1], CELL_TYPES, "a cell")
+    check_optional(rest[-1], "a cell")
+    return CellRow(cell, State(state), *rest)
+
+
+def find(connection: Connection, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
+    """The rows of these cells; see `Store.find`."""
+    wanted = list(cells)
+    working = _load(connection, wanted)
+    return {cell: working.row(cell) for cell in wanted if working.knows(cell)}
+
+
+def move(connection: Connection, moves: Sequence[Move]) -> None:
+    """Make the moves in order; see `Store.move`."""
+    working = _load(connection, [step.cell for step in moves])
+    before = dict(working.rows)
+    for batch in roster.batches(_events(working, moves)):
+        connection.execute(insert(EVENTS), batch)
+    _write(connection, working, before)
+
+
+@foreign_values()
+def _load(connection: Connection, cells: Sequence[Cell]) -> _Working:
+    working = _Working(task_ids={row.name: number for number, row in roster.tasks(connection).items()})
+    names = {number: name for name, number in working.task_ids.items()}
+    joined = select(IMAGES.c.name, IMAGES.c.id, CELLS).outerjoin(CELLS, CELLS.c.image_id == IMAGES.c.id)
+    joined = roster.within(joined, None)
+    for batch in roster.batches(dict.fromkeys(cell.image_id for cell in cells)):
+        for image_id, number, _, task_id, state, *rest in connection.execute(joined.where(IMAGES.c.name.in_(batch))):
+            working.image_ids[image_id] = number
+            if task_id in names:
+                cell = Cell(image_id, names[task_id])
+                working.rows[cell] = cell_row(cell, state, rest)
+    return working
+
+
+def _check(working: _Working, old: CellRow, step: Move) -> None:
+    if step.cell.image_id not in working.image_ids:
+        raise roster.unknown_image(step.cell.image_id)
+    if step.cell.task not in working.task_ids:
+        raise LedgerError(
+            f"The ledger has no task '{step.cell.task}'.",
+            next_step=f"Its tasks are: {', '.join(working.task_ids) or 'none yet'}.",
+            unchanged=UNCHANGED,
+        )
+    if (old.state, step.to) not in LEGAL:
+        allowed = " or ".join(_word(after) for before, after in sorted(LEGAL) if before == old.state)
+        raise LedgerError(
+            f"{_name(step.cell)} is {_word(old.state)} and cannot become {_word(step.to)}.",
+            next_step=f"It may become {allowed}.",
+            unchanged=UNCHANGED,
+        )
+    if old.state == State.REQUESTED and step.request_id not in ("", old.request_id):
+        raise LedgerError(
+            f"{_name(step.cell)} waits for request '{old.request_id}', but this answers request '{step.request_id}'.",
+            next_step=f"Give the answer to '{old.request_id}', or cancel it first.",
+            unchanged=UNCHANGED,
+        )
+    _check_numbers(step)
+
+
+def _check_numbers(step: Move) -> None:
+    numbers = all(map(math.isfinite, (step.cost, step.weight, step.score or 0.0)))
+    if not numbers or step.cost < 0 or not (step.seconds is None or is_time(step.seconds)):
+        raise LedgerError(
+            f"{_name(step.cell)} has cost {step.cost}, weight {step.weight}, score {step.score} and seconds "
+            f"{step.seconds}. All must be finite numbers, the cost not below 0, the seconds above 0 and at most a day.",
+            next_step="Fix the wrong one.",
+            unchanged=UNCHANGED,
+        )
+
+
+def _answering(old: CellRow, step: Move) -> Move:
+    """The move with round, id and weight of its request, so that training uses the strategy's weight."""
+    if old.state != State.REQUESTED:
+        return step
+    return replace(step, round=old.round, request_id=old.request_id, weight=old.weight)
+
+
+def _after(step: Move) -> CellRow:
+    values = (step.round, step.request_id, step.path, step.digest, step.cost, step.weight, step.seconds)
+    return CellRow(step.cell, step.to, *values)
+
+
+def _events(working: _Working, moves: Sequence[Move]) -> Iterator[dict[str, Any]]:
+    """Check the moves in order, apply them in memory, and yield their events."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    for asked in moves:
+        old = working.row(asked.cell)
+        _check(working, old, asked)
+        step = _answering(old, asked)
+        working.rows[step.cell] = _after(step)
+        yield working.key(step.cell) | {
+            "at": at,
+            "from_state": int(old.state),
+            "to_state": int(step.to),
+            "round": step.round,
+            "request_id": step.request_id,
+            "path": step.path,
+            "digest": step.digest,
+            "cost": step.cost,
+            "score": step.score,
+            "weight": step.weight,
+            "why": step.why,
+            "seconds": step.seconds,
+        }
+
+
+def _write(connection: Connection, working: _Working, before: dict[Cell, CellRow]) -> None:
+    """Write the changed cells: delete their old rows and insert the new ones."""
+    changed = [row for cell, row in working.rows.items() if row != before.get(cell)]
+    same_cell = and_(CELLS.c.image_id == bindparam("image"), CELLS.c.task_id == bindparam("task"))
+    old = [working.key(row.cell) for row in changed if row.cell in before]
+    for batch in roster.batches(old):
+        connection.execute(
+            delete(CELLS).where(same_cell), [{"image": k["image_id"], "task": k["task_id"]} for k in batch]
+        )
+    new = (working.key(row.cell) | _values(row) for row in changed if row.state != State.MISSING)
+    for batch in roster.batches(new):
+        connection.execute(insert(CELLS), batch)
+
+
+def _values(row: CellRow) -> dict[str, Any]:
+    names = ("state", "round", "request_id", "path", "digest", "cost", "weight", "seconds")
+    return {name: getattr(row, name) for name in names}
+
+
+def _name(cell: Cell) -> str:
+    return f"The cell ({cell.image_id}, {cell.task})"
+
+
+def _word(state: State) -> str:
+    return state.name.lower()

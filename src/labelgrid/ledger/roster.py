@@ -1,0 +1,214 @@
+"""Adds, updates and lists the ledger's images and tasks."""
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Literal, TypeVar
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.database import UNCHANGED, check_name, check_values
+from labelgrid.ledger.dialect import dialect_of
+from labelgrid.ledger.grid import ImageRow, Split, TaskRow
+from labelgrid.ledger.schema import IMAGES, TASKS
+from labelgrid.streams import image_key
+
+T = TypeVar("T")
+#: Rows per statement or fetch, and ids per IN. Measured: ten times more rows cost 50 % more time in Python's garbage
+#: collector.
+BATCH = 500
+#: What can be removed.
+Removable = Literal["images", "tasks"]
+_TABLES = {"images": IMAGES, "tasks": TASKS}
+
+
+def batches(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Split the rows into lists of up to `BATCH`."""
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def add_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
+    """Add new images and return their number; see `Store.add_images`."""
+    statement = dialect_of(connection).insert_new(IMAGES)
+    added = 0
+    for batch in batches(rows):
+        new = connection.execute(statement, [_values(row) for row in batch]).rowcount
+        if new < len(batch):
+            _refuse_duplicate_ids(connection, batch)
+        added += new
+    return added
+
+
+def update_images(connection: Connection, rows: Iterable[ImageRow]) -> int:
+    """Replace the rows of known images; see `Store.update_images`."""
+    statement = update(IMAGES).where(IMAGES.c.name == bindparam("known"))
+    changed = 0
+    for batch in batches(rows):
+        count = connection.execute(statement, [_values(row) | {"known": row.image_id} for row in batch]).rowcount
+        if count < len(batch):
+            known = _roots(connection, batch)
+            raise unknown_image(next(row.image_id for row in batch if row.image_id not in known))
+        changed += count
+    return changed
+
+
+def add_task(connection: Connection, row: TaskRow) -> None:
+    """Add a task; see `Store.add_task`."""
+    _check_cost(row)
+    removed = connection.scalar(select(TASKS.c.removed).where(TASKS.c.name == row.name))
+    if removed is not None:
+        raise LedgerError(
+            f"There was a task '{row.name}'; it was dropped." if removed else f"There is already a task '{row.name}'.",
+            next_step=(
+                f"`labelgrid task DIR {row.name} --restore` brings it back with its labels; or give"
+                if removed
+                else "Give"
+            )
+            + " the new one another name.",
+            unchanged=UNCHANGED,
+        )
+    values = {"name": row.name, "kind": row.kind, "cost": row.cost, "options": dict(row.options)}
+    connection.execute(insert(TASKS), values)
+
+
+def _check_cost(row: TaskRow) -> None:
+    if not (math.isfinite(row.cost) and row.cost >= 0):
+        raise LedgerError(
+            f"The cost of a label of '{row.name}' is {row.cost}; it must be a number from 0 up.",
+            next_step="Give the task another cost.",
+            unchanged=UNCHANGED,
+        )
+
+
+def update_task(connection: Connection, row: TaskRow) -> None:
+    """Replace a task's cost and options; see `Store.update_task`."""
+    _check_cost(row)
+    values = {"cost": row.cost, "options": dict(row.options)}
+    if not connection.execute(update(TASKS).where(TASKS.c.name == row.name), values).rowcount:
+        raise unknown_task(row.name)
+
+
+def set_removed(connection: Connection, kind: Removable, names: Sequence[str], removed: bool) -> int:
+    """Mark images or tasks as removed, or restore them; see `Store.remove`."""
+    table, changed = _TABLES[kind], 0
+    for batch in batches(names):
+        there = table.c.name.in_(batch), table.c.removed == (not removed)
+        changed += connection.execute(update(table).where(*there).values(removed=removed)).rowcount
+    return changed
+
+
+def removed_names(connection: Connection, kind: Removable) -> list[str]:
+    """The names of the removed images or tasks; see `Store.removed`."""
+    table = _TABLES[kind]
+    return list(connection.scalars(select(table.c.name).where(table.c.removed).order_by(table.c.id)))
+
+
+def unknown_task(name: str) -> LedgerError:
+    """The error for an unknown task."""
+    return LedgerError(
+        f"The ledger has no task '{name}'.", next_step="`labelgrid status` lists the tasks.", unchanged=UNCHANGED
+    )
+
+
+def tasks(connection: Connection) -> dict[int, TaskRow]:
+    """The tasks by database id, in the order they were added, without removed ones."""
+    rows = connection.execute(select(TASKS).where(~TASKS.c.removed).order_by(TASKS.c.id))
+    return {row.id: _task(row) for row in rows}
+
+
+def images(connection: Connection, splits: Sequence[Split] | None, names: Collection[str] | None) -> Iterator[ImageRow]:
+    """The images of the splits and names, ordered by id; see `Store.images`."""
+    statement = within(select(IMAGES).order_by(IMAGES.c.name), splits).execution_options(yield_per=BATCH)
+    if names is None:
+        statements = iter([statement])
+    else:
+        known = sorted(name for name in set(names) if _is_text(name))
+        statements = (statement.where(IMAGES.c.name.in_(batch)) for batch in batches(known))
+    for one in statements:
+        yield from map(_image, connection.execute(one))
+
+
+def image(connection: Connection, image_id: str) -> ImageRow:
+    """One image; see `Store.image`."""
+    row = connection.execute(select(IMAGES).where(IMAGES.c.name == image_id, ~IMAGES.c.removed)).one_or_none()
+    if row is None:
+        raise unknown_image(image_id)
+    return _image(row)
+
+
+def count_images(connection: Connection, splits: Sequence[Split] | None) -> int:
+    """The number of images in the splits."""
+    return connection.scalar(within(select(func.count()).select_from(IMAGES), splits)) or 0
+
+
+def within(statement: Select[Any], splits: Sequence[Split] | None) -> Select[Any]:
+    """Restrict a statement to the images of these splits (None: all), without removed ones."""
+    statement = statement.where(~IMAGES.c.removed)
+    return statement if splits is None else statement.where(IMAGES.c.split.in_(splits))
+
+
+def unknown_image(image_id: str) -> LedgerError:
+    """The error for an unknown image id."""
+    return LedgerError(
+        f"The ledger has no image '{image_id}'.",
+        next_step="Check the id, or add the image with `labelgrid add`.",
+        unchanged=UNCHANGED,
+    )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be in the ledger: a word of a command may hold bytes that are not Unicode."""
+    return name == name.encode(errors="ignore").decode()
+
+
+def _values(row: ImageRow) -> dict[str, Any]:
+    try:
+        key = image_key(row.image_id)
+    except UnicodeEncodeError as error:
+        raise LedgerError(
+            f"The image name {row.image_id!r} is not Unicode text.", next_step="Rename the file.", unchanged=UNCHANGED
+        ) from error
+    return {
+        "name": row.image_id,
+        "key": key,
+        "root": row.root,
+        "digest": row.digest,
+        "height": row.height,
+        "width": row.width,
+        "split": row.split,
+        "grp": row.group,
+    }
+
+
+def _task(row: Any) -> TaskRow:
+    check_name(row.name, "a task")
+    check_values((row.kind, row.cost, row.options), (str, float, dict), f"task '{row.name}'")
+    return TaskRow(row.name, row.kind, row.cost, row.options)
+
+
+#: The types of an image's columns without its id.
+IMAGE_TYPES = (str, int, str, str, int, int, str, str, bool)
+
+
+def _image(row: Any) -> ImageRow:
+    check_values(tuple(row)[1:], IMAGE_TYPES, "an image")
+    return ImageRow(row.name, row.root, row.digest, row.height, row.width, row.split, row.grp)
+
+
+def _roots(connection: Connection, batch: Sequence[ImageRow]) -> dict[str, str]:
+    named = select(IMAGES.c.name, IMAGES.c.root).where(IMAGES.c.name.in_([row.image_id for row in batch]))
+    return {row.name: row.root for row in connection.execute(named)}
+
+
+def _refuse_duplicate_ids(connection: Connection, batch: Sequence[ImageRow]) -> None:
+    roots = _roots(connection, batch)
+    for row in batch:
+        if roots[row.image_id] != row.root:
+            raise LedgerError(
+                f"Two images have the id '{row.image_id}': one in {roots[row.image_id]}, one in {row.root}.",
+                next_step="Rename one of them, or give the folder above both.",
+                unchanged="Nothing was added.",
+            )

@@ -1,0 +1,100 @@
+"""Stores the rounds of a campaign and small notes in the ledger."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.database import UNCHANGED, check_values
+from labelgrid.ledger.grid import Unit
+from labelgrid.ledger.schema import NOTES, ROUNDS
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """A round in the ledger.
+
+    Args:
+        number: from 1; 0 means outside the rounds.
+        state: at most one round is open.
+        strategy: the one that chose the picks.
+        seed: of the choice.
+        budget: the limit of the picks, in `unit`.
+        unit: labels, images or cost.
+        recipe: the hash of the recipe that was trained.
+        model: the hash of the weights that scored the pool.
+        pool: `Store.pool_hash` when the pool was scored.
+        note: free text.
+    """
+
+    number: int
+    state: Literal["open", "closed"] = "open"
+    strategy: str = ""
+    seed: int = 0
+    budget: float = 0.0
+    unit: Unit = "labels"
+    recipe: str = ""
+    model: str = ""
+    pool: str = ""
+    note: str = ""
+
+
+def rounds(connection: Connection) -> tuple[RoundRow, ...]:
+    """All rounds, ordered by number."""
+    return tuple(_round(row) for row in connection.execute(select(ROUNDS).order_by(ROUNDS.c.number)))
+
+
+def current_round(connection: Connection) -> RoundRow | None:
+    """The open round, or None."""
+    row = connection.execute(select(ROUNDS).where(ROUNDS.c.state == "open")).first()
+    return _round(row) if row else None
+
+
+#: The types of a round's columns.
+TYPES = (int, str, str, int, float, str, str, str, str, str)
+
+
+def _round(row: Any) -> RoundRow:
+    check_values(row, TYPES, "a round")
+    return RoundRow(*row)
+
+
+def open_round(connection: Connection) -> RoundRow:
+    """Open the next round; see `Store.open_round`."""
+    current = current_round(connection)
+    if current:
+        raise LedgerError(f"Round {current.number} is still open.", next_step="Close it first.", unchanged=UNCHANGED)
+    row = RoundRow((connection.scalar(select(func.max(ROUNDS.c.number))) or 0) + 1)
+    connection.execute(insert(ROUNDS), asdict(row))
+    return row
+
+
+def update_round(connection: Connection, row: RoundRow) -> None:
+    """Replace the open round's row, which may close it; see `Store.update_round` and `Store.close_round`."""
+    current = current_round(connection)
+    if current is None or current.number != row.number:
+        open_now = f"round {current.number} is" if current else "no round is"
+        raise LedgerError(
+            f"Round {row.number} is not open: {open_now}.",
+            next_step="`labelgrid status` shows the rounds.",
+            unchanged=UNCHANGED,
+        )
+    connection.execute(update(ROUNDS).where(ROUNDS.c.number == row.number), asdict(row))
+
+
+def close_round(connection: Connection, row: RoundRow) -> None:
+    """Replace the open round's row and close it."""
+    update_round(connection, replace(row, state="closed"))
+
+
+def get(connection: Connection, key: str, default: Any) -> Any:
+    """Read a note; see `Store.get`."""
+    row = connection.execute(select(NOTES.c.value).where(NOTES.c.key == key)).one_or_none()
+    return default if row is None else row.value
+
+
+def put(connection: Connection, key: str, value: Any) -> None:
+    """Write a note; see `Store.put`."""
+    connection.execute(delete(NOTES).where(NOTES.c.key == key))
+    connection.execute(insert(NOTES), {"key": key, "value": value})

@@ -1,0 +1,300 @@
+"""Provides the ledger: the only interface to a project's database."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from labelgrid.ledger import database, moves, rebuild, roster, rounds, views
+from labelgrid.ledger.grid import Cell, Grid, ImageRow, Move, Split, State, TaskRow
+from labelgrid.ledger.moves import CellRow
+from labelgrid.ledger.rounds import RoundRow
+from labelgrid.ledger.views import Event, TaskCount
+
+__all__ = ["CellRow", "Event", "RoundRow", "Store", "TaskCount"]
+
+
+class Store:
+    """The ledger: the history of all moves of all cells, and the state of the grid that follows from it.
+
+    Each method is one transaction: it happens completely or not at all. Once it has returned, neither `kill -9`
+    nor a power cut undoes it. Several processes may read and write at the same time. Every method raises
+    `LedgerError` if the database cannot be read or written (full disk, read-only folder, locked or damaged file);
+    nothing has changed then.
+
+    Iterators read while they are consumed: make a list before writing what depends on it.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
+        ...     store.add_task(TaskRow("depth", "depth", 2.0))
+        ...     added = store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
+        ...     store.move([Move(Cell("a.png", "depth"), State.LABELLED, path="a.tiff", cost=2.0)])
+        ...     store.counts()["depth"]
+        TaskCount(missing=1, requested=0, labelled=1, skipped=0, spent=2.0, promised=0.0)
+    """
+
+    def __init__(self, base: database.Database) -> None:
+        self._database = base
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Create a new ledger.
+
+        Raises:
+            LedgerError: the database exists already, or it cannot be written.
+        """
+        return cls(database.create_database(path))
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False) -> Self:
+        """Open a ledger; one of an older program is migrated in one transaction, or refused with `read_only`.
+
+        Raises:
+            LedgerError: it is missing, not a ledger, made by a newer program, or its folder is read-only.
+        """
+        return cls(database.open_database(path, read_only=read_only))
+
+    @property
+    def path(self) -> Path:
+        """The path of the database file."""
+        return self._database.path
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run everything inside, by this thread, in one transaction; any error undoes all of it.
+
+        Other processes wait with their writes, so values read inside cannot change before the writes.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> with TemporaryDirectory() as folder, Store.create(Path(folder, "ledger.db")) as store:
+            ...     with store.transaction():
+            ...         store.put("imports", store.get("imports", 0) + 1)
+            ...     store.get("imports")
+            1
+        """
+        with self._database.writing():
+            yield
+
+    def add_images(self, rows: Iterable[ImageRow]) -> int:
+        """Add images and return the number of new ones; known images (same id, same root) are unchanged.
+
+        Raises:
+            LedgerError: two different images have the same id; the error names both roots. Nothing was added.
+        """
+        with self._database.writing() as connection:
+            return roster.add_images(connection, rows)
+
+    def update_images(self, rows: Iterable[ImageRow]) -> int:
+        """Replace the rows of these images (digest, size, split, group, root); returns their number.
+
+        Raises:
+            LedgerError: an image is unknown. Nothing was changed.
+        """
+        with self._database.writing() as connection:
+            return roster.update_images(connection, rows)
+
+    def images(self, splits: Sequence[Split] | None = None, names: Collection[str] | None = None) -> Iterator[ImageRow]:
+        """The images of some splits and some names (None: all), ordered by id (code points)."""
+        with self._database.reading() as connection:
+            yield from roster.images(connection, splits, names)
+
+    def image(self, image_id: str) -> ImageRow:
+        """One image.
+
+        Raises:
+            LedgerError: the id is unknown.
+        """
+        with self._database.reading() as connection:
+            return roster.image(connection, image_id)
+
+    def count_images(self, splits: Sequence[Split] | None = None) -> int:
+        """The number of images in some splits (None: all)."""
+        with self._database.reading() as connection:
+            return roster.count_images(connection, splits)
+
+    def add_task(self, row: TaskRow) -> None:
+        """Add a task: a new column of missing cells.
+
+        Raises:
+            LedgerError: the name is taken, or the cost is not a number from 0 up.
+        """
+        with self._database.writing() as connection:
+            roster.add_task(connection, row)
+
+    def tasks(self) -> tuple[TaskRow, ...]:
+        """The tasks in the order they were added."""
+        with self._database.reading() as connection:
+            return tuple(roster.tasks(connection).values())
+
+    def update_task(self, row: TaskRow) -> None:
+        """Replace the cost and the options of a task.
+
+        Raises:
+            LedgerError: the task is unknown, or the cost is not a number from 0 up.
+        """
+        with self._database.writing() as connection:
+            roster.update_task(connection, row)
+
+    def remove(self, kind: roster.Removable, names: Sequence[str]) -> int:
+        """Remove images or tasks; returns their number. Until they are restored, only `events` shows their cells."""
+        with self._database.writing() as connection:
+            return roster.set_removed(connection, kind, names, True)
+
+    def restore(self, kind: roster.Removable, names: Sequence[str]) -> int:
+        """Bring removed images or tasks back; returns their number."""
+        with self._database.writing() as connection:
+            return roster.set_removed(connection, kind, names, False)
+
+    def removed(self, kind: roster.Removable) -> list[str]:
+        """The names of the removed images or tasks, in the order they were added."""
+        with self._database.reading() as connection:
+            return roster.removed_names(connection, kind)
+
+    def move(self, steps: Sequence[Move]) -> None:
+        """Make all these moves in order, or none.
+
+        A cell may move several times: labelled → missing → labelled replaces a label, and `history` keeps the old
+        one. A move to `labelled` or `skipped` spends its cost, a move to `requested` promises it. The answer to a
+        request keeps the request's round, id and weight; those of the move are ignored.
+
+        Raises:
+            LedgerError: a move is not legal, answers a request other than the cell's open one, or names an unknown
+                image or task; the error names the cell, its state and the allowed moves. Nothing was changed.
+        """
+        with self._database.writing() as connection:
+            moves.move(connection, steps)
+
+    def find(self, cells: Iterable[Cell]) -> dict[Cell, CellRow]:
+        """The rows of these cells; cells of unknown images or tasks are left out.
+
+        An import compares paths and digests with these rows to recognise labels it imported before.
+        """
+        with self._database.reading() as connection:
+            return moves.find(connection, cells)
+
+    def cells(
+        self,
+        *,
+        state: State | None = None,
+        task: str | None = None,
+        image_id: str | None = None,
+        round: int | None = None,
+        request_id: str | None = None,
+        splits: Sequence[Split] | None = None,
+    ) -> Iterator[CellRow]:
+        """The cells that are not missing and match all given values, ordered by image id, then task."""
+        wanted = {"state": state, "task": task, "image_id": image_id, "round": round, "request_id": request_id}
+        with self._database.reading() as connection:
+            yield from views.cells(connection, splits, **wanted)
+
+    def grid(self, splits: Sequence[Split] = ("train",)) -> Grid:
+        """The grid for strategies: states and costs as arrays, images ordered by id."""
+        with self._database.reading() as connection:
+            return views.grid(connection, splits)
+
+    def counts(self, splits: Sequence[Split] | None = None) -> dict[str, TaskCount]:
+        """The cells by state and the costs of each task, over some splits (None: all)."""
+        with self._database.reading() as connection:
+            return views.counts(connection, splits)
+
+    def spent(self, splits: Sequence[Split] | None = None) -> float:
+        """The cost of all answers in some splits (None: all), also of removed images and dropped tasks."""
+        with self._database.reading() as connection:
+            return views.spent(connection, splits)
+
+    def seconds(self, splits: Sequence[Split] | None = None) -> dict[str, list[float]]:
+        """How long labels of some splits (None: all) took, by task: those of the labels whose import said so."""
+        with self._database.reading() as connection:
+            return views.seconds(connection, splits)
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        image_id: str | None = None,
+        task: str | None = None,
+        round: int | None = None,
+        why: str | None = None,
+    ) -> Iterator[Event]:
+        """The events after number `after` that match all given values, in order."""
+        with self._database.reading() as connection:
+            yield from views.events(connection, after, image_id=image_id, task=task, round=round, why=why)
+
+    def history(self, cell: Cell) -> tuple[Event, ...]:
+        """All events of one cell; those to `labelled` are the versions of its label."""
+        return tuple(self.events(image_id=cell.image_id, task=cell.task))
+
+    def pool_hash(self) -> str:
+        """A hash that changes with any move, any new task, and any image that is added or updated."""
+        with self._database.reading() as connection:
+            return views.pool_hash(connection)
+
+    def open_round(self) -> RoundRow:
+        """Open the next round; the first is number 1.
+
+        Raises:
+            LedgerError: a round is open.
+        """
+        with self._database.writing() as connection:
+            return rounds.open_round(connection)
+
+    def current_round(self) -> RoundRow | None:
+        """The open round, if there is one."""
+        with self._database.reading() as connection:
+            return rounds.current_round(connection)
+
+    def update_round(self, row: RoundRow) -> None:
+        """Replace the row of the open round.
+
+        Raises:
+            LedgerError: the round is not open.
+        """
+        with self._database.writing() as connection:
+            rounds.update_round(connection, row)
+
+    def close_round(self, row: RoundRow, requests: Sequence[Move] = ()) -> None:
+        """Close the round and request its picks in one transaction.
+
+        Raises:
+            LedgerError: the round is not open, or a move is refused (see `move`). Nothing was changed.
+        """
+        with self._database.writing() as connection:
+            rounds.close_round(connection, row)
+            moves.move(connection, requests)
+
+    def rounds(self) -> tuple[RoundRow, ...]:
+        """All rounds, ordered by number."""
+        with self._database.reading() as connection:
+            return rounds.rounds(connection)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The note under a key, or `default`."""
+        with self._database.reading() as connection:
+            return rounds.get(connection, key, default)
+
+    def put(self, key: str, value: Any) -> None:
+        """Store a note: any JSON value; it replaces an older one with the same key."""
+        with self._database.writing() as connection:
+            rounds.put(connection, key, value)
+
+    def count_change(self) -> None:
+        """Count an update of the content of image files, or of what a task declares: `pool_hash` differs then."""
+        with self._database.writing() as connection:
+            views.count_change(connection)
+
+    def rebuild(self) -> int:
+        """Recompute the current state from the events; returns the number of cells that differed (0: sound)."""
+        with self._database.writing() as connection:
+            return rebuild.rebuild(connection)

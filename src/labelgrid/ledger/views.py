@@ -1,0 +1,220 @@
+"""Reads the ledger: the grid, cells, counts, events, and a hash of its state."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Select, func, select
+
+from labelgrid.ledger import roster, rounds
+from labelgrid.ledger.database import check_optional, check_values, foreign
+from labelgrid.ledger.grid import Cell, Grid, Move, Split, State, is_time
+from labelgrid.ledger.moves import CellRow, cell_row
+from labelgrid.ledger.schema import CELLS, EVENTS, IMAGES, TASKS
+
+INT64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TaskCount:
+    """The cells of a task by state, and their cost.
+
+    Args:
+        missing: the number of cells without a label or a request.
+        requested: the number of cells with an open request.
+        labelled: the number of cells with a label.
+        skipped: the number of cells that the annotator refused.
+        spent: the cost of all answers, including labels that were withdrawn later.
+        promised: the cost of the open requests.
+    """
+
+    missing: int
+    requested: int
+    labelled: int
+    skipped: int
+    spent: float
+    promised: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """A recorded move: its number, its time (UTC, ISO 8601), the state before, and the move itself."""
+
+    id: int
+    at: str
+    before: State
+    move: Move
+
+
+def grid(connection: Connection, splits: Sequence[Split]) -> Grid:
+    """The grid of the splits' images; see `Store.grid`."""
+    tasks = roster.tasks(connection)
+    names, ids, keys = _columns_of_images(connection, splits)
+    state = np.zeros((len(names), len(tasks)), np.int8)
+    row_of = np.full(int(ids.max(initial=0)) + 1, -1, np.int64)
+    row_of[ids] = np.arange(len(names))
+    for column, task_id in enumerate(tasks):
+        for value in (State.REQUESTED, State.LABELLED, State.SKIPPED):
+            here = select(CELLS.c.image_id).where(CELLS.c.task_id == task_id, CELLS.c.state == int(value))
+            cells = _integers(connection, here)
+            rows = row_of[cells[cells < len(row_of)]]
+            state[rows[rows >= 0], column] = value
+    cost = np.array([task.cost for task in tasks.values()], np.float64)
+    return Grid(names, keys.astype(np.uint64), [task.name for task in tasks.values()], state, cost)
+
+
+def counts(connection: Connection, splits: Sequence[Split] | None) -> dict[str, TaskCount]:
+    """Counts and costs by task; see `Store.counts`."""
+    images = roster.count_images(connection, splits)
+    by_state = select(CELLS.c.task_id, CELLS.c.state, func.count(), func.sum(CELLS.c.cost))
+    if splits is not None or roster.removed_names(connection, "images"):  # else the sum needs no join
+        by_state = roster.within(by_state.join_from(CELLS, IMAGES), splits)
+    rows = connection.execute(by_state.group_by(CELLS.c.task_id, CELLS.c.state))
+    known = {(task_id, state): (cells, cost) for task_id, state, cells, cost in rows}
+    paid = _paid(connection, splits)
+    task_counts = {}
+    for task_id, task in roster.tasks(connection).items():
+        (requested, promised), (labelled, _), (skipped, _) = (known.get((task_id, s), (0, 0.0)) for s in (1, 2, 3))
+        missing = images - requested - labelled - skipped
+        task_counts[task.name] = TaskCount(missing, requested, labelled, skipped, paid.get(task_id, 0.0), promised)
+    return task_counts
+
+
+def seconds(connection: Connection, splits: Sequence[Split] | None) -> dict[str, list[float]]:
+    """The seconds of the labels that have a time, by task; see `Store.seconds`."""
+    timed = select(CELLS.c.task_id, CELLS.c.seconds).join_from(CELLS, IMAGES).where(CELLS.c.seconds.is_not(None))
+    names = {task_id: task.name for task_id, task in roster.tasks(connection).items()}
+    found: dict[str, list[float]] = {name: [] for name in names.values()}
+    for task_id, value in connection.execute(roster.within(timed, splits)):
+        if not (isinstance(value, float) and is_time(value)):
+            raise foreign(f"a cell has the time {value!r:.40}")
+        if task_id in names:
+            found[names[task_id]].append(value)
+    return found
+
+
+def spent(connection: Connection, splits: Sequence[Split] | None) -> float:
+    """The cost of all answers; see `Store.spent`."""
+    return sum(_paid(connection, splits).values(), 0.0)
+
+
+def _paid(connection: Connection, splits: Sequence[Split] | None) -> dict[int, float]:
+    """The cost of all answers by task, dropped ones too; money spent on removed images is spent."""
+    paid = select(EVENTS.c.task_id, func.sum(EVENTS.c.cost).label("spent")).where(EVENTS.c.to_state.in_((2, 3)))
+    if splits is not None:
+        paid = paid.join_from(EVENTS, IMAGES).where(IMAGES.c.split.in_(splits))
+    return {row.task_id: row.spent for row in connection.execute(paid.group_by(EVENTS.c.task_id))}
+
+
+def cells(connection: Connection, splits: Sequence[Split] | None, **wanted: int | str | None) -> Iterator[CellRow]:
+    """The cells that are not missing, ordered by image id, then task; see `Store.cells`."""
+    columns = {
+        "image_id": IMAGES.c.name,
+        "task": TASKS.c.name,
+        "state": CELLS.c.state,
+        "round": CELLS.c.round,
+        "request_id": CELLS.c.request_id,
+    }
+    statement = (
+        select(IMAGES.c.name, TASKS.c.name, *CELLS.c[2:])
+        .join_from(CELLS, IMAGES)
+        .join(TASKS)
+        .where(~TASKS.c.removed, *(columns[name] == value for name, value in wanted.items() if value is not None))
+        .order_by(IMAGES.c.name, TASKS.c.id)
+        .execution_options(yield_per=roster.BATCH)
+    )
+    for image_id, task, state, *rest in connection.execute(roster.within(statement, splits)):
+        yield cell_row(Cell(image_id, task), state, rest)
+
+
+def events(connection: Connection, after: int, **wanted: int | str | None) -> Iterator[Event]:
+    """The events after a given one, in order; see `Store.events`."""
+    columns = {"image_id": IMAGES.c.name, "task": TASKS.c.name, "round": EVENTS.c.round, "why": EVENTS.c.why}
+    statement = (
+        select(EVENTS, IMAGES.c.name.label("image"), TASKS.c.name.label("task"))
+        .join_from(EVENTS, IMAGES)
+        .join(TASKS)
+        .where(EVENTS.c.id > after, *(columns[name] == value for name, value in wanted.items() if value is not None))
+        .order_by(EVENTS.c.id)
+        .execution_options(yield_per=roster.BATCH)
+    )
+    for row in connection.execute(statement):
+        yield Event(row.id, row.at, State(row.from_state), _move(row))
+
+
+#: The note that counts how often the content of image files, or what a task declares of its labels, was updated.
+CONTENTS = "contents"
+
+
+def count_change(connection: Connection) -> None:
+    """Count an update of that kind."""
+    count = rounds.get(connection, CONTENTS, 0)
+    rounds.put(connection, CONTENTS, count + 1 if isinstance(count, int) else 1)
+
+
+def pool_hash(connection: Connection) -> str:
+    """A hash of states, images, their contents and tasks; see `Store.pool_hash`."""
+    last = connection.scalar(select(func.max(EVENTS.c.id))) or 0
+    # Half of each key is enough to detect a new image, and the sum of 2**31 halves fits the database's integers.
+    sums = select(IMAGES.c.split, func.count(), func.sum(IMAGES.c.key % 2**32)).group_by(IMAGES.c.split)
+    images = roster.within(sums, None)
+    splits = sorted((split, count, int(total)) for split, count, total in connection.execute(images))
+    tasks = [task.name for task in roster.tasks(connection).values()]
+    text = json.dumps([last, splits, tasks, rounds.get(connection, CONTENTS, 0)])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _columns_of_images(connection: Connection, splits: Sequence[Split]) -> tuple[list[str], INT64, INT64]:
+    statement = roster.within(select(IMAGES.c.name, IMAGES.c.id, IMAGES.c.key), splits).order_by(IMAGES.c.name)
+    names: list[str] = []
+    ids, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for rows in _chunks(connection, statement):
+        some_names, some_ids, some_keys = zip(*rows, strict=True)
+        if set(map(type, some_names)) != {str}:
+            raise foreign("an image has a name that is no text")
+        names += some_names
+        ids.append(np.array(some_ids, np.int64))
+        keys.append(np.array(some_keys, np.int64))
+    return names, np.concatenate(ids), np.concatenate(keys)
+
+
+def _integers(connection: Connection, statement: Select[tuple[int]]) -> INT64:
+    """The single column of a query, without one Python object per row."""
+    flat = chain.from_iterable(chain.from_iterable(_chunks(connection, statement)))
+    return np.fromiter(flat, np.int64)
+
+
+def _chunks(connection: Connection, statement: Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield the driver's own tuples: for a million rows, SQLAlchemy's row objects take most of the time."""
+    cursor = cast("Any", connection.execute(statement).cursor)
+    while rows := cursor.fetchmany(roster.BATCH):
+        yield rows
+
+
+#: The types of an event's columns that make its move, without the score.
+EVENT_TYPES = (str, int, str, str, str, float, float, str)
+
+
+def _move(row: Any) -> Move:
+    values = (row.at, row.round, row.request_id, row.path, row.digest, row.cost, row.weight, row.why)
+    check_values(values, EVENT_TYPES, "an event")
+    for value in (row.score, row.seconds):
+        check_optional(value, "an event")
+    return Move(
+        Cell(row.image, row.task),
+        State(row.to_state),
+        row.round,
+        row.request_id,
+        row.path,
+        row.digest,
+        row.cost,
+        row.score,
+        row.weight,
+        row.why,
+        row.seconds,
+    )

@@ -1,0 +1,21 @@
+"""Compares what tasks declare now with what they declared when a model was trained. Loads no torch."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from labelgrid.project.records import Fit
+from labelgrid.tasks.task import TaskDef
+
+
+def declared(definitions: Mapping[str, TaskDef]) -> dict[str, dict[str, Any]]:
+    """What a model's targets depend on, by task, as JSON values: kinds and options of label files, not costs."""
+    values = {name: {"kind": task.kind, **task.form.kept()} for name, task in definitions.items()}
+    plain: dict[str, dict[str, Any]] = json.loads(json.dumps(values))
+    return plain
+
+
+def redeclared(fit: Fit, definitions: Mapping[str, TaskDef]) -> list[str]:
+    """The tasks that declare something else than when the model was trained; unknown for models of older programs."""
+    now = declared(definitions)
+    return [name for name, then in fit.tasks.items() if name in now and now[name] != then]

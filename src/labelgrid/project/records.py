@@ -1,0 +1,292 @@
+"""Reads and writes the files of a round as typed records, and the note of previews to come. Loads no torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from labelgrid.config import parse
+from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.files import disk, read_text, remove_folder, write_text
+from labelgrid.ledger.grid import Explanation, explained_row
+from labelgrid.report.content import Measured
+
+T = TypeVar("T")
+#: The checkpoint of the epoch with the least loss on val.
+BEST = "best.ckpt"
+#: The number of picks of a round, from the first, that get pictures.
+SHOWN = 24
+#: The previews of a round, by their folders; and the file that lists those which are not written yet.
+PREVIEWS, PENDING = ("prelabels", "pictures"), "previews-pending.txt"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A finished training of a round: `fit.json`.
+
+    Args:
+        round: its number.
+        checkpoint: the final checkpoint file, relative to the project folder.
+        model: its digest: of the evaluated weights and, if it has terms, of their states.
+        recipe: the whole recipe.
+        seed: of the training.
+        trained: the tasks that had a training label.
+        images: the number of images that were trained on, without those that only choose the model.
+        labels: the number of their labels, by task.
+        spent: the cost of all labels in the splits train and val at that time.
+        named: the recipe that was named for this training instead of the project's; "" is the project's.
+        tasks: what the tasks declared of their labels, see `declared`; empty in files of older programs.
+    """
+
+    round: int
+    checkpoint: str
+    model: str
+    recipe: Mapping[str, Mapping[str, Any]]
+    seed: int
+    trained: list[str]
+    images: int
+    labels: Mapping[str, int]
+    spent: float
+    named: str = ""
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MemberRecord:
+    """A further network trained beside a round's: `fit/members/NAME/member.json`.
+
+    Args:
+        checkpoint: the file that counts, relative to the project folder.
+        model: its digest.
+    """
+
+    checkpoint: str
+    model: str
+
+
+@dataclass(frozen=True)
+class PickRecord:
+    """A pick: an entry of `picks.json`.
+
+    Args:
+        image: its id.
+        task: its name.
+        score: of the strategy.
+        cost: of its label.
+        why: the reason, in words.
+        terms: what the score was made of, by name.
+        request_id: of its request.
+        weight: in training.
+        explanation: how its terms compare, its ranks without a term, and the nearest labelled image; empty in files of
+            older programs.
+    """
+
+    image: str
+    task: str
+    score: float | None
+    cost: float
+    why: str
+    terms: Mapping[str, float] = field(default_factory=dict)
+    request_id: str = ""
+    weight: float = 1.0
+    explanation: Explanation = field(default_factory=Explanation)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """An epoch of a training: a line of `log.jsonl`.
+
+    Args:
+        epoch: its number, from 1.
+        loss: the mean loss of each task over its labels.
+        val: the metrics on the validation images, if there are any.
+        terms: the mean loss of each term over the images, weighted, by `term.name`.
+    """
+
+    epoch: int
+    loss: Mapping[str, float]
+    val: Mapping[str, float] = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_fit(folder: Path) -> Fit | None:
+    """The finished training of a round's folder.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "fit.json"
+    return _record(Fit, _json(path), path) if path.is_file() else None
+
+
+def newest_fit(project_folder: Path, before: int = 0) -> Fit | None:
+    """The newest finished training, or the newest one of a round before `before`; None if there is none."""
+    for path in sorted(project_folder.glob("rounds/*/fit.json"), reverse=True):
+        fit = read_fit(path.parent)
+        if fit and (not before or fit.round < before):
+            return fit
+    return None
+
+
+def write_fit(folder: Path, fit: Fit) -> None:
+    """Write the record of a finished training into a round's folder."""
+    _write(folder / "fit.json", asdict(fit))
+
+
+def write_member(folder: Path, name: str, record: MemberRecord) -> None:
+    """Write the record of a finished member into a round's folder."""
+    _write(folder / "fit" / "members" / name / "member.json", asdict(record))
+
+
+def read_members(folder: Path) -> dict[str, MemberRecord]:
+    """The finished members of a round's training, by name, from the round's folder.
+
+    Raises:
+        ProjectError: a file is damaged.
+    """
+    paths = sorted(folder.glob("fit/members/*/member.json"))
+    return {path.parent.name: _record(MemberRecord, _json(path), path) for path in paths}
+
+
+def read_measured(folder: Path) -> Measured | None:
+    """The metrics of a round's network on the held-out labels.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "heldout.json"
+    return _record(Measured, _json(path), path) if path.is_file() else None
+
+
+def measured_rounds(project_folder: Path) -> list[Measured]:
+    """The held-out metrics of all rounds, without those of networks that were trained again since.
+
+    Raises:
+        ProjectError: a file is damaged.
+    """
+    folders = [path.parent for path in sorted(project_folder.glob("rounds/*/heldout.json"))]
+    pairs = [(read_fit(folder), read_measured(folder)) for folder in folders]
+    return [measured for fit, measured in pairs if fit and measured and measured.model == fit.model]
+
+
+def write_measured(folder: Path, measured: Measured, heldout_spent: float, losses: Mapping[str, float]) -> None:
+    """Write the metrics of a round's network on the held-out labels.
+
+    Args:
+        folder: the round's.
+        measured: the metrics.
+        heldout_spent: the cost of the held-out labels.
+        losses: by task.
+    """
+    _write(folder / "heldout.json", asdict(measured) | {"heldout_spent": heldout_spent, "losses": dict(losses)})
+
+
+def remove_measured(folder: Path) -> None:
+    """Remove the metrics of a round's network on the held-out labels, if there are any."""
+    (folder / "heldout.json").unlink(missing_ok=True)
+
+
+def read_picks(folder: Path) -> list[PickRecord]:
+    """The picks of a round, best first.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "picks.json"
+    if not path.is_file():
+        return []
+    values = _json(path)
+    if not isinstance(values, list):
+        raise _damaged(path, "a list was expected")
+    return [_record(PickRecord, value, path) for value in values]
+
+
+def write_picks(folder: Path, picks: Sequence[PickRecord]) -> None:
+    """Write the picks of a round, best first; terms and explanations only where there are some."""
+    _write(folder / "picks.json", [explained_row(vars(pick)) for pick in picks])
+
+
+def announce_previews(folder: Path, names: Sequence[str]) -> None:
+    """Note the previews that follow a round's request, and remove those of picks that were not requested.
+
+    Call it before the request: a query that is killed in between is an open round, and chooses again.
+
+    Raises:
+        ProjectError: the disk reports an error.
+    """
+    for name in PREVIEWS:
+        remove_folder(folder / name)
+    with disk(folder, "Nothing was requested."):
+        (folder / PENDING).unlink(missing_ok=True)
+        if names:
+            write_text(folder / PENDING, "".join(f"{name}\n" for name in names))
+
+
+def pending_previews(folder: Path) -> tuple[str, ...]:
+    """The names of a round's previews that are not written yet."""
+    try:
+        words = read_text(folder / PENDING).split()
+    except (OSError, ValueError):  # there are none, or the file is not of this program
+        return ()
+    return tuple(name for name in PREVIEWS if name in words)
+
+
+def read_log(folder: Path) -> list[EpochRecord] | None:
+    """The epochs of a round's training, finished or not; None without a log.
+
+    Raises:
+        ProjectError: the file is damaged.
+    """
+    path = folder / "fit" / "log.jsonl"
+    if not path.is_file():
+        return None
+    return [_record(EpochRecord, _parsed(line, path), path) for line in path.read_bytes().splitlines()]
+
+
+def val_metrics(log: Sequence[EpochRecord], checkpoint: str) -> Mapping[str, float]:
+    """The validation metrics of the epoch of the final checkpoint: the last epoch, or the one with the lowest loss.
+
+    Example:
+        >>> log = [EpochRecord(1, {}, {"loss_mtl": 2.0}), EpochRecord(2, {}), EpochRecord(3, {}, {"loss_mtl": 2.5})]
+        >>> val_metrics(log, "rounds/0001/fit/best.ckpt"), val_metrics(log, "rounds/0001/fit/last.ckpt")
+        ({'loss_mtl': 2.0}, {'loss_mtl': 2.5})
+    """
+    measured = [record.val for record in log if record.val]
+    if Path(checkpoint).name == BEST and measured:
+        return min(reversed(measured), key=lambda val: val["loss_mtl"])
+    return log[-1].val if log else {}
+
+
+def _write(path: Path, values: Any) -> None:
+    write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+def _json(path: Path) -> Any:
+    return _parsed(path.read_bytes(), path)
+
+
+def _parsed(text: bytes, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _record(kind: type[T], values: Any, path: Path) -> T:
+    """Parse a file's values as `kind`; unknown fields, which a newer program may have written, are ignored."""
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    if not isinstance(values, Mapping):
+        raise _damaged(path, "a table was expected")
+    try:
+        return parse(kind, {name: values[name] for name in names if name in values}, str(path), finite=False)
+    except RecipeError as error:
+        raise _damaged(path, error.what) from error
+
+
+def _damaged(path: Path, fault: str) -> ProjectError:
+    return ProjectError(
+        f"A file of a round is damaged: {fault.rstrip('.')}.",
+        where=str(path),
+        next_step="Restore it from a copy, or remove it: the project works without it.",
+    )

@@ -1,0 +1,102 @@
+"""Reads the labels of a project from its folder, and finds those that do not fit what their tasks declare."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from labelgrid.errors import LabelError, ProjectError, command
+from labelgrid.files import digest
+from labelgrid.formats.codec import LabelArray, check_digest
+from labelgrid.ledger.grid import ImageRow
+from labelgrid.ledger.store import CellRow
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.tasks.task import TaskDef
+from labelgrid.words import counted, listed
+
+
+def read_stored(project: ProjectFolder, row: CellRow, task: TaskDef) -> LabelArray:
+    """Read a label of the project as its task is declared.
+
+    Raises:
+        LabelError: its file is missing or changed, or is not a label of the task. ProjectError: its path leads out.
+    """
+    path = project.inside(row.path)
+    check_digest(path, row.digest)
+    with named_task(project, task.name):
+        return task.read(path)
+
+
+def check_stored(project: ProjectFolder, row: CellRow, task: TaskDef, image: ImageRow) -> None:
+    """Read a label of the project, and compare its size with its image's, if that is known.
+
+    Raises:
+        LabelError: as by `read_stored`; or it has another size. ProjectError: its path leads out.
+    """
+    height, width = read_stored(project, row, task).size
+    if image.height and (height, width) != (image.height, image.width):
+        raise LabelError(
+            f"The label is {height}x{width}, its image is {image.height}x{image.width} (height x width).",
+            where=row.path,
+            next_step="Import a label of the image's size with --replace.",
+        )
+
+
+def is_intact(project: ProjectFolder, row: CellRow) -> bool:
+    """Whether the file of a label in the project still has the content that was imported."""
+    try:
+        return digest(project.inside(row.path)) == row.digest
+    except (OSError, ProjectError):  # missing, not a file any more, or a link that leads out
+        return False
+
+
+def misfits(
+    project: ProjectFolder, cells: Sequence[CellRow], tasks: Mapping[str, TaskDef], progress: Progress
+) -> list[str]:
+    """The labels that cannot be read as these tasks declare them, or have another size then, each with the reason."""
+    faults = []
+    if cells:
+        progress.start("Checking labels", len(cells), "files")
+    for row in cells:
+        cell = row.cell
+        try:
+            check_stored(project, row, tasks[cell.task], project.store.image(cell.image_id))
+        except (LabelError, ProjectError) as error:
+            faults.append(f"{cell.image_id}:{cell.task}: {error.what}")
+        progress.advance()
+    return faults
+
+
+def refuse_misfits(project: ProjectFolder, cells: Sequence[CellRow], progress: Progress) -> None:
+    """Refuse labels that no longer fit: a task may have changed while nothing saw them. Damaged files are left out.
+
+    Raises:
+        LabelError: labels do not fit; lists them.
+    """
+    if project.settings.oracle:
+        return
+    intact = [row for row in cells if is_intact(project, row)]
+    if faults := misfits(project, intact, project.tasks(), progress):
+        raise LabelError(
+            f"{counted(len(faults), 'label does', 'labels do')} not fit what the task declares today:\n    "
+            + listed(faults, between="\n    "),
+            next_step=f"Declare otherwise with `{command('task', project.folder, 'TASK')}`, or leave them out.",
+        )
+
+
+@contextmanager
+def named_task(project: ProjectFolder, task: str) -> Iterator[None]:
+    """Name the commands that declare a task's options, in errors raised inside that advise to declare them."""
+    try:
+        yield
+    except LabelError as error:
+        if error.declare:
+            change = ("task", project.folder, task)
+            commands = [command(*change, *_flag(key, value)) for key, value in error.declare.items()]
+            error.next_step += f" In this project: {' or '.join(f'`{words}`' for words in commands)}."
+        raise
+
+
+def _flag(key: str, value: object) -> tuple[str, str]:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return ("--class", text) if key == "classes" else ("--set", f"{key}={text}")

@@ -1,0 +1,108 @@
+"""Sets aside images whose files are missing, changed or unreadable, so that they stop no command. Loads no torch."""
+
+import os
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from labelgrid.errors import ImageError, command
+from labelgrid.files import digest
+from labelgrid.ledger.grid import ImageRow
+from labelgrid.images.reading import changed_image, check_image
+from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.words import counted, listed
+
+#: The ledger's note of the images that are set aside: image id -> the reason.
+SET_ASIDE = "set_aside"
+#: The number of images that a warning names.
+SHOWN = 5
+
+
+def set_aside(project: ProjectFolder, image_ids: Collection[str], progress: Progress) -> frozenset[str]:
+    """Check the files of these images, and return those that a run must leave out; warn of them.
+
+    An image is left out if its file is missing, unreadable, or not the file that was added. An image that can be read
+    again is used again. The result depends on the files only.
+    """
+    if project.settings.oracle or not image_ids:
+        return frozenset()
+    rows = list(project.store.images(names=image_ids))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        reasons = dict(zip((row.image_id for row in rows), threads.map(_fault, rows), strict=True))
+    faults = {image_id: reason for image_id, reason in reasons.items() if reason}
+    _note(project, set(image_ids), faults)
+    if not faults:
+        return frozenset()
+    progress.say(_warning(faults))
+    return frozenset(faults)
+
+
+def usable(project: ProjectFolder, image_ids: Sequence[str], progress: Progress) -> list[str]:
+    """The images, in their order, without those that `set_aside` leaves out.
+
+    Raises:
+        ImageError: there are images, and none of them can be used.
+    """
+    gone = set_aside(project, image_ids, progress)
+    left = [image_id for image_id in image_ids if image_id not in gone]
+    if gone and not left:
+        first = min(gone)
+        raise ImageError(
+            f"No image that is needed can be read. '{first}': {project.store.get(SET_ASIDE, {}).get(first, '')}",
+            where=str(project.folder),
+            next_step="Put them back; if the folder was moved, "
+            f"`{command('add', project.folder, '--images', 'NEW-PLACE')}` finds them again.",
+        )
+    return left
+
+
+def absent(project: ProjectFolder, image_ids: Sequence[str]) -> frozenset[str]:
+    """The images whose files are missing; no file is opened."""
+    rows = project.store.images(names=image_ids)
+    return frozenset(row.image_id for row in rows if not Path(row.root, row.image_id).exists())
+
+
+def noted(project: ProjectFolder) -> dict[str, str]:
+    """The images that the last commands set aside and that still cannot be used, with the reasons."""
+    rows = project.store.images(names=project.store.get(SET_ASIDE, {}))
+    return {row.image_id: reason for row in rows if (reason := _fault(row))}
+
+
+def _fault(row: ImageRow) -> str:
+    """What is wrong with an image's file; "" if it can be used."""
+    path = Path(row.root) / row.image_id
+    try:
+        if not path.exists():
+            return "There is no such file."
+        if not row.digest:
+            check_image(path)
+        elif digest(path) != row.digest:
+            return changed_image(path).what
+    except ImageError as error:
+        return error.what
+    except (OSError, ValueError) as error:
+        return f"The file cannot be read: {getattr(error, 'strerror', None) or error}."
+    return ""
+
+
+def _note(project: ProjectFolder, checked: Collection[str], faults: dict[str, str]) -> None:
+    """Update the ledger's note for the images that were checked."""
+    store = project.store
+    with store.transaction():
+        before = store.get(SET_ASIDE, {})
+        after = {image_id: reason for image_id, reason in before.items() if image_id not in checked} | faults
+        if after != before:
+            store.put(SET_ASIDE, after)
+
+
+def _warning(faults: dict[str, str]) -> str:
+    reasons = [f"'{name}': {reason.rstrip('.')}" for name, reason in sorted(faults.items())]
+    return (
+        counted(
+            len(faults),
+            "image is set aside, with its cells, until its file is back",
+            "images are set aside, with their cells, until their files are back",
+        )
+        + f" ({listed(reasons, SHOWN, '; ')}). `labelgrid remove` takes images out."
+    )

@@ -1,0 +1,119 @@
+"""Writes a report: one HTML page, its drawings as files, its numbers as JSON values. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from labelgrid import files
+from labelgrid.errors import ProjectError
+from labelgrid.files import open_regular, write_text
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.report import plots
+from labelgrid.report.blocks import Page
+from labelgrid.report.campaign_measures import study_measures
+from labelgrid.report.page import BEGINS, render
+from labelgrid.report.project_page import project_page
+from labelgrid.report.study_page import study_page
+from labelgrid.report.json_values import study_values
+from labelgrid.report.project_data import project_report
+from labelgrid.report.project_view import newest_scored_round
+from labelgrid.report.study_data import is_study, shown_rounds, study_report
+from labelgrid.results import for_json
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A report that was written.
+
+    Args:
+        page: the HTML file.
+        drawings: the number of drawing files.
+        values: its numbers as JSON values.
+    """
+
+    page: Path
+    drawings: int
+    values: Mapping[str, Any]
+
+
+def write_report(folder: Path, out: Path, drawings: Path | None = None, *, pictures: bool = False) -> WrittenReport:
+    """Write the report of a study or a project; see `write_project_report`.
+
+    Args:
+        folder: of the study or the project.
+        out: the HTML file.
+        drawings: a folder for the drawings, or None for no files.
+        pictures: predict the shown cells that have no pictures yet; loads torch.
+    """
+    if is_study(folder):
+        _check_out(out)
+        _redraw(shown_rounds(folder) if pictures else [])
+        study = study_report(folder)
+        measures = study_measures(study)
+        return _write(study_page(study, measures), out, drawings, study_values(study, measures))
+    with ProjectFolder.open(folder) as project:
+        _check_out(out)
+        _redraw([(folder, newest_scored_round(project))] if pictures else [])
+        return write_project_report(project, out, drawings)
+
+
+def write_project_report(project: ProjectFolder, out: Path, drawings: Path | None = None) -> WrittenReport:
+    """Write the report of a project as one HTML file. It replaces an older report.
+
+    Args:
+        project: the project.
+        out: the HTML file.
+        drawings: a folder for each drawing as SVG and PNG, created if needed; None for no files.
+
+    Raises:
+        ProjectError: the folder of `out` does not exist, `out` is something other than a report, or a round's file is
+            damaged.
+    """
+    _check_out(out)
+    report = project_report(project)
+    measured = [for_json(asdict(replace(one, without={}))) for one in report.measured]  # many numbers that nobody reads
+    values = {
+        "project": report.name,
+        "headlines": dict(report.headlines),
+        "measured": measured,
+        "unsure": report.uncertainty,
+    }
+    return _write(project_page(report), out, drawings, values)
+
+
+def _redraw(shown: Sequence[tuple[Path, int]]) -> None:
+    for folder, number in shown:
+        from labelgrid.rounds.previews import redraw
+
+        redraw(folder, number)
+
+
+def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, Any]) -> WrittenReport:
+    made = {}
+    if drawings is not None:
+        with files.disk(drawings):
+            drawings.mkdir(parents=True, exist_ok=True)
+            for name, content in plots.files(page):
+                with files.atomic_write(drawings / name) as temporary:
+                    temporary.write_bytes(content)
+                made[name] = len(content)
+    write_text(out, render(page))
+    return WrittenReport(out, len(made), {"report": str(out), **values})
+
+
+def _check_out(out: Path) -> None:
+    if not out.parent.is_dir():
+        fault, next_step = "The report's folder does not exist", f"Create {out.parent}, or give another --out."
+    elif out.is_dir():
+        fault, next_step = "The report is a file, but this is a folder", f"Use --out {out / 'report.html'}."
+    elif out.exists() and not _is_report(out):
+        fault, next_step = "The file exists and is not a labelgrid report", "Give another --out, or remove the file."
+    else:
+        return
+    raise ProjectError(f"{fault}.", where=str(out), next_step=next_step, unchanged="Nothing was written.")
+
+
+def _is_report(path: Path) -> bool:
+    with open_regular(path) as file:
+        return file.read(len(BEGINS)) == BEGINS.encode()

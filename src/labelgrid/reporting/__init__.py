@@ -1,1 +1,0 @@
-"""Collects the content of project and study reports, and writes them."""

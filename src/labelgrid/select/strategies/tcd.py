@@ -1,0 +1,296 @@
+"""TCD: greedily picks images whose predictions differ between stages and that are far from the labelled ones.
+
+The score is the product of a task's inconsistency, from the statistic `committee`, and of the distance to the nearest
+labelled or picked image, from the statistic `embedding` (Hekimoglu, Schmidt & Marcos-Ramiro 2023).
+"""
+
+import math
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelgrid.ledger.grid import Grid, Pick
+from labelgrid.select.budget import ROUNDING, buy, cell_costs, image_costs, payable
+from labelgrid.select.centres import farthest_centre, finite_rows, nearest_centre, squared_distances
+from labelgrid.select.knapsack import buy_value
+from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, LEAST_RANGE, MinMax, fill_unknown
+from labelgrid.select.strategy import Budget, PoolView, Scores, Selection
+
+INCONSISTENCY, FEATURES = "committee", "embedding"
+#: The bounds of a label's weight in training.
+WEIGHTS = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Switches of the ablations, and readings of what the supplement leaves open.
+
+    Args:
+        score: `"product"` of both, or the `"inconsistency"` or the `"diversity"` alone (figure 11).
+        tasks: an image's inconsistency is the `"max"` or the `"mean"` of its missing cells'.
+        normalise: min–max of each task's inconsistencies over the pool in `"each"` round, or `"none"`.
+        distance: `"euclidean"` or `"cosine"` (figure 10).
+        unit: picks all missing cells of `"images"` (the paper), or single `"cells"`, each by its own task's
+            inconsistency and its distance to the images that are labelled or picked for this task.
+        weigh: weight of a picked label in training: its raw inconsistency over the mean of its task's `"picks"` in this
+            round, or of its task's whole `"pool"`, clamped to [0.5, 2]; or 1 (`"none"`).
+    """
+
+    score: Literal["product", "inconsistency", "diversity"] = "product"
+    tasks: Literal["max", "mean"] = "max"
+    normalise: Literal["each", "none"] = "each"
+    distance: Literal["euclidean", "cosine"] = "euclidean"
+    unit: Literal["images", "cells"] = "images"
+    weigh: Literal["picks", "pool", "none"] = "picks"
+
+
+#: The reasons given for picks, by what the score is.
+WHY = {
+    "product": "inconsistent, and far from the labelled images",
+    "inconsistency": "most inconsistent",
+    "diversity": "far from the labelled images",
+}
+
+
+@dataclass(frozen=True)
+class Items:
+    """What can be picked: images (g = 1) or cells (g = t). NaN scores cannot be picked.
+
+    Args:
+        scores: float64 [n, g].
+        costs: float64 [n, g], in the unit of the budget.
+        centres: bool [n, g]: labelled or requested before.
+        keys: uint64 [n]; they break ties, then the column does.
+        amount: what may be spent, in the unit of the costs.
+    """
+
+    scores: Scores
+    costs: NDArray[np.float64]
+    centres: NDArray[np.bool_]
+    keys: NDArray[np.uint64]
+    amount: float
+
+
+class NearestByColumn:
+    """The distances [n, g] to the nearest centre, updated by each further centre in O(n · d).
+
+    Args:
+        features: float32 [n, d].
+        centres: bool [n, g]; centres without features, NaN, are left out.
+        distance: the measure.
+    """
+
+    def __init__(self, features: NDArray[Any], centres: NDArray[np.bool_], distance: str) -> None:
+        found = np.ascontiguousarray(features, np.float32)
+        self.features, self.distance = unit_rows(found) if distance == "cosine" else found, distance
+        self.squared, self.farthest = np.full(centres.shape, np.inf), 0.0
+        rows = np.flatnonzero(finite_rows(self.features))
+        known, used = self.features[rows], centres[rows]
+        for column in range(centres.shape[1]):
+            self.squared[rows, column] = nearest_centre(known, np.flatnonzero(used[:, column]))
+        if not np.isfinite(self.squared).all():
+            self.farthest = farthest_centre(known, np.flatnonzero(used.any(1)))
+
+    def add(self, row: int, column: int) -> None:
+        """Add a centre to a column."""
+        further = squared_distances(self.features, self.features[row])
+        self.squared[:, column] = np.fmin(self.squared[:, column], further)
+        self.farthest = max(self.farthest, float(np.fmax.reduce(further)))
+
+    def copy(self) -> "NearestByColumn":
+        """A copy that gets no centre that is added to this one."""
+        other = copy(self)
+        other.squared = self.squared.copy()
+        return other
+
+    def values(self) -> NDArray[np.float64]:
+        """The distances; in a column without any centre, the largest to a centre of other columns, or a constant."""
+        squared = np.where(np.isfinite(self.squared), self.squared, self.farthest or 1.0)
+        return squared / 2 if self.distance == "cosine" else np.sqrt(squared)
+
+
+#: Picks (row, column), best first; the scores × distances [n, g] and the distances [n, g], of each picked item as they
+#: were when it was picked, of all others after the last pick.
+Found = tuple[list[tuple[int, int]], Scores, Scores]
+
+
+def greedy(items: Items, nearest: NearestByColumn, rates: bool = False) -> Found:
+    """Pick the item with the highest score × distance that the rest of the amount pays for, until none is left.
+
+    With `rates`, score × distance counts per cost; one item that alone has more of it than all these picks comes first.
+    The distances fall with each pick, so there is no bound on the most that the amount could buy.
+    """
+    if not rates:
+        return _greedy(items, nearest, rates)
+    found = picks, values, _ = _greedy(items, nearest.copy(), rates)
+    alone = np.where(items.costs <= payable(items.amount), items.scores * nearest.values(), np.nan)
+    best = np.nanmax(alone, initial=-np.inf)
+    if best <= sum(float(values[pick]) for pick in picks):
+        return found
+    return _greedy(items, nearest, rates, first=highest(alone, items.keys))
+
+
+def highest(values: Scores, keys: NDArray[np.uint64]) -> tuple[int, int]:
+    """The row and the column of the highest value [n, g]; ties are broken by key, then by column."""
+    rows, columns = np.nonzero(values == np.nanmax(values))
+    first = np.lexsort((columns, keys[rows]))[0]
+    return int(rows[first]), int(columns[first])
+
+
+def _greedy(items: Items, nearest: NearestByColumn, rates: bool, first: tuple[int, int] | None = None) -> Found:
+    """As `greedy`, without the comparison to one item alone; `first` is the first pick."""
+    scores, left = items.scores.copy(), payable(items.amount)
+    at_pick, picks = np.full(scores.shape, np.nan), []
+    costs = np.maximum(items.costs, ROUNDING) if rates else np.ones(scores.shape)
+    far = nearest.values()
+    while np.any(open_items := np.isfinite(scores) & (items.costs <= left)):
+        row, column = first or highest(np.where(open_items, scores * far / costs, np.nan), items.keys)
+        first = None
+        picks.append((row, column))
+        at_pick[row, column], left = far[row, column], left - float(items.costs[row, column])
+        scores[row, column] = np.nan
+        nearest.add(row, column)
+        far = nearest.values()
+    far = np.where(np.isnan(at_pick), far, at_pick)
+    return picks, items.scores * far, far
+
+
+@dataclass(frozen=True)
+class TaskConsistency:
+    """Greedy picks by inconsistency × diversity; a cell without a score (an untrained task) is drawn among the scores.
+
+    Source: TCD eqs. 1 to 3 as docs/papers.md reads them; supplement, sections 5 to 7.
+    """
+
+    options: Options
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The statistics that the score is made of."""
+        both = {"product": (INCONSISTENCY, FEATURES), "inconsistency": (INCONSISTENCY,), "diversity": (FEATURES,)}
+        return frozenset(both[self.options.score])
+
+    @property
+    def unit(self) -> Literal["cells", "images"]:
+        """The unit of its picks."""
+        return self.options.unit
+
+    def select(self, pool: PoolView, budget: Budget) -> Selection:
+        """As `Strategy.select`."""
+        grid, options = pool.grid, self.options
+        known = INCONSISTENCY in self.needs
+        raw = np.asarray(pool.statistics[INCONSISTENCY] if known else np.ones(grid.state.shape), np.float64)
+        scores = self._normalised(raw, grid)
+        whole = options.unit == "images"
+        items = image_items(scores, pool, budget, options.tasks) if whole else cell_items(scores, pool, budget)
+        terms, without = {"inconsistency": scores} if known else {}, dict[str, Scores]()
+        if FEATURES in self.needs:
+            nearest = NearestByColumn(pool.statistics[FEATURES], items.centres, options.distance)
+            picks, values, far = greedy(items, nearest, rates=budget.unit == "cost")
+            terms["diversity"] = far[:, 0] if whole else far
+            if known:
+                without = {"diversity": items.scores, "inconsistency": far}
+        else:
+            values, groups = items.scores, items.scores.shape[1]
+            take = buy_value if budget.unit == "cost" else buy
+            bought = take(values.ravel(), np.repeat(items.keys, groups), items.costs.ravel(), items.amount)
+            picks = [divmod(index, groups) for index in bought]
+        found = self._picks(picks, values, raw, grid)
+        if whole:
+            values, without = values[:, 0], {name: rest[:, 0] for name, rest in without.items()}
+        return Selection(found, terms, pool.calibration, values, without)
+
+    def _normalised(self, raw: Scores, grid: Grid) -> Scores:
+        """The inconsistencies on one scale; ones if the diversity alone counts."""
+        if self.options.normalise == "none" or INCONSISTENCY not in self.needs:
+            return raw
+        normaliser = MinMax("each")
+        return normaliser.apply(raw, grid, normaliser.calibrate(raw, grid, {}))
+
+    def _picks(self, picks: list[tuple[int, int]], values: Scores, raw: Scores, grid: Grid) -> list[Pick]:
+        """The cells of the picked items, with their weights."""
+        options, eligible = self.options, grid.eligible
+        cells = [
+            (row, column, float(values[row, group]))
+            for row, group in picks
+            for column in ([group] if options.unit == "cells" else np.flatnonzero(eligible[row]).tolist())
+        ]
+        weights = np.ones(raw.shape)
+        if options.weigh != "none" and INCONSISTENCY in self.needs:
+            chosen = np.zeros(raw.shape, np.bool_)
+            chosen[[row for row, *_ in cells], [column for _, column, _ in cells]] = True
+            weights = label_weights(raw, eligible if options.weigh == "pool" else chosen)
+        scored, drawn = np.isfinite(raw) & eligible, DRAWN
+        if options.unit == "images":  # a cell without a score counts only where its image has no other
+            scored, drawn = scored | scored.any(1, keepdims=True), DRAWN_IMAGE
+        return [
+            Pick(
+                grid.cell(row, column),
+                score,
+                float(weights[row, column]),
+                WHY[options.score] if scored[row, column] else drawn,
+            )
+            for row, column, score in cells
+        ]
+
+
+def image_items(scores: Scores, pool: PoolView, budget: Budget, tasks: str) -> Items:
+    """The images with a missing cell: their scores are the `max` or the `mean` of these cells'.
+
+    Cells without a score are not read, unless an image has no others: then they are drawn (`fill_unknown`).
+    """
+    grid, eligible = pool.grid, pool.grid.eligible
+    known, filled = eligible & np.isfinite(scores), fill_unknown(scores, grid, pool.seed)
+    used = np.where(np.any(known, axis=1, keepdims=True), known, eligible)
+    if tasks == "max":
+        joined = np.where(used, filled, -np.inf).max(1)
+    else:
+        joined = np.where(used, filled, 0).sum(1) / np.maximum(used.sum(1), 1)
+    values = np.where(eligible.any(1), joined, np.nan)
+    centres = np.any(grid.bought, axis=1, keepdims=True)
+    return Items(values[:, None], image_costs(grid, budget)[:, None], centres, grid.keys, budget.amount)
+
+
+def cell_items(scores: Scores, pool: PoolView, budget: Budget) -> Items:
+    """The missing cells; a budget of one image is worth t cells."""
+    grid, values = pool.grid, fill_unknown(scores, pool.grid, pool.seed)
+    costs, amount = cell_costs(grid, budget)
+    return Items(values, costs.reshape(values.shape), grid.bought, grid.keys, amount)
+
+
+def label_weights(raw: Scores, of: NDArray[np.bool_]) -> Scores:
+    """Each cell's inconsistency over the mean of its task's cells in `of` [n, t], held to `WEIGHTS`; 1 where unknown.
+
+    Example:
+        >>> label_weights(np.array([[1.0], [2.0], [9.0], [np.nan]]), np.ones((4, 1), bool)).ravel()
+        array([0.5, 0.5, 2. , 1. ])
+    """
+    weights = np.ones(raw.shape)
+    for column in range(raw.shape[1]):
+        known = np.isfinite(raw[:, column])
+        values = raw[known & of[:, column], column]
+        mean = math.fsum(values) / max(len(values), 1)  # exact, so that it does not depend on the pool's order
+        if mean > LEAST_RANGE:
+            weights[known, column] = np.clip(raw[known, column] / mean, *WEIGHTS)
+    return weights
+
+
+def unit_rows(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy of features [n, d] with rows of length 1; rows of zeros stay.
+
+    Half the squared distance of two such rows is 1 - cosine of the angle between them.
+
+    Example:
+        >>> unit_rows(np.array([[3, 4], [0, 0]], np.float32)).tolist()
+        [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.sqrt(np.einsum("ij,ij->i", features, features, dtype=np.float64))
+    return features / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
+
+
+def build(options: Options) -> TaskConsistency:
+    """Build the strategy."""
+    return TaskConsistency(options)

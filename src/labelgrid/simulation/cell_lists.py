@@ -1,0 +1,98 @@
+"""Reads the initial cells of plans whose cells are listed: in a CSV file, a ledger or a published split."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from labelgrid.errors import RecipeError
+from labelgrid.files import digest, read_bytes
+from labelgrid.ledger.grid import Cell, State
+from labelgrid.ledger.store import Store
+from labelgrid.project.folder import DATABASE
+from labelgrid.simulation.arms import InitialLabels
+from labelgrid.simulation.published_splits import published_cells
+
+
+def listed_cells(plan: InitialLabels, root: Path, pool: Collection[str]) -> list[Cell]:
+    """The cells that a plan's file lists, ordered by image id, then task.
+
+    Args:
+        plan: one with a file.
+        root: the data set's root, below which its paths are.
+        pool: the ids of the pool's images.
+
+    Raises:
+        RecipeError: the file is missing, is of another form, does not fit the pool, or lists no cell.
+        LedgerError: a ledger cannot be read.
+    """
+    return _READERS[plan.plan](plan, root, pool)
+
+
+def listed_digests(plan: InitialLabels, root: Path) -> dict[str, str]:
+    """The digests of the files that list a plan's cells, by path; of a ledger, that of its labelled cells.
+
+    Raises:
+        RecipeError, LedgerError: a ledger cannot be read. OSError: a file cannot be read.
+    """
+    if plan.plan == "ledger":
+        text = "".join(f"{cell.image_id}\0{cell.task}\n" for cell in _ledger_cells(plan, root, ()))
+        return {plan.file: hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}
+    files = [plan.file, plan.rows if plan.rows not in ("sorted", "numbers") else ""]
+    return {file: digest(root / file) for file in files if file}
+
+
+def read_cells(path: Path) -> list[Cell]:
+    """The cells that a CSV file lists.
+
+    Raises:
+        RecipeError: the file is missing, is not CSV with the columns image and task, or lists no cell.
+    """
+    try:
+        reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""))
+        rows, names = [(reader.line_num, row) for row in reader], reader.fieldnames or ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _no_cells(path, f"The file of initial cells cannot be read: {error}.") from error
+    absent = [name for name in ("image", "task") if name not in names]
+    if absent:
+        raise _no_cells(path, f"The file of initial cells has no column '{absent[0]}'.")
+    if not rows:
+        raise _no_cells(path, "The file of initial cells lists no cell.")
+    for line, row in rows:
+        if not (row["image"] and row["task"]):
+            raise _no_cells(path, f"Line {line} of the file of initial cells names no image or no task.")
+    return sorted({Cell(row["image"], row["task"]) for _, row in rows})
+
+
+def _no_cells(path: Path, what: str) -> RecipeError:
+    next_step = "Give a CSV file below the data set's root whose first line is image,task."
+    return RecipeError(what, where=str(path), next_step=next_step, unchanged="Nothing was run.")
+
+
+def _csv_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
+    return read_cells(root / plan.file)
+
+
+def _ledger_cells(plan: InitialLabels, root: Path, _: Collection[str]) -> list[Cell]:
+    """The labelled cells of a project's training images. Its database is opened for reading only."""
+    path = root / plan.file / DATABASE
+    cells = []
+    if path.is_file():
+        with Store.open(path, read_only=True) as store:
+            cells = [row.cell for row in store.cells(state=State.LABELLED, splits=("train",))]
+    if not cells:
+        raise RecipeError(
+            f"There is no {'label of a training image' if path.is_file() else 'ledger'} to start with.",
+            where=str(path),
+            next_step="As initial.file give the folder of a project, or of a run of a study (STUDY/runs/RUN).",
+            unchanged="Nothing was run.",
+        )
+    return cells
+
+
+_READERS: Mapping[str, Callable[[InitialLabels, Path, Collection[str]], list[Cell]]] = {
+    "cells": _csv_cells,
+    "ledger": _ledger_cells,
+    "published": published_cells,
+}

@@ -1,0 +1,93 @@
+"""Draws the cells of the initial label plans, keyed by seed and image id, independent of the pool's order."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from labelgrid.ledger.grid import Cell
+from labelgrid.simulation.arms import InitialLabels, InitialPlan
+from labelgrid.streams import image_keys, keyed_uniform, seed_of
+
+#: Image ids, tasks, plan, seed -> cells.
+Draw = Callable[[Sequence[str], Sequence[str], InitialLabels, int], list[Cell]]
+
+
+def initial_cells(plan: InitialLabels, images: Sequence[str], tasks: Sequence[str], seed: int) -> list[Cell]:
+    """The cells whose labels a run starts with, ordered by image id, then task.
+
+    Args:
+        plan: any but those with a file, which lists them (`labelgrid.simulation.cell_lists`).
+        images: the ids of the drawn images, in any order.
+        tasks: the run's tasks.
+        seed: the run's seed.
+
+    Example:
+        >>> len(initial_cells(InitialLabels("one"), ["a.jpg", "b.jpg"], ["semseg", "depth"], seed=0))
+        2
+    """
+    return sorted(_DRAWS[plan.plan](images, tasks, plan, seed_of(seed, "initial", plan.plan)))
+
+
+def most_labels(plan: InitialLabels, images: int, tasks: int) -> int:
+    """The largest number of labels that a plan draws for this many images and tasks."""
+    return images * {"one": 1, "shares": 1, "random": _most_random(tasks)}.get(plan.plan, tasks)
+
+
+def _uniform(image_ids: Sequence[str], seed: int) -> Mapping[str, float]:
+    """A number in [0, 1) for each image id, independent of the other ids."""
+    draws = keyed_uniform(image_keys(image_ids), seed)
+    return dict(zip(image_ids, draws.tolist(), strict=True))
+
+
+def _shuffled(images: Sequence[str], seed: int) -> list[str]:
+    """The images in the order of their own draws, whatever their order was."""
+    draws = _uniform(images, seed)
+    return sorted(images, key=lambda image: (draws[image], image))
+
+
+def _all_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, __: int) -> list[Cell]:
+    return [Cell(image, task) for image in images for task in tasks]
+
+
+def _one_label(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int) -> list[Cell]:
+    """Source: MTPSL section 4, one label. As in its published splits, the tasks' counts differ by at most one.
+
+    Images are ordered by their own draws and dealt to the tasks in turn; the order of the tasks, and so those that the
+    remainder goes to, depends on the seed and their names.
+    """
+    turns = sorted(tasks, key=lambda task: (seed_of(seed, "turn", task), task))
+    return [Cell(image, turns[place % len(turns)]) for place, image in enumerate(_shuffled(images, seed))]
+
+
+def _random_labels(images: Sequence[str], tasks: Sequence[str], _: InitialLabels, seed: int) -> list[Cell]:
+    """Source: MTPSL section 4, random labels: from 1 to K - 1 of K tasks, each number equally likely; 1 of one task."""
+    counts = {image: 1 + int(u * _most_random(len(tasks))) for image, u in _uniform(images, seed).items()}
+    keys = {task: _uniform(images, seed_of(seed, task)) for task in tasks}
+    return [
+        Cell(image, task)
+        for image, count in counts.items()
+        for task in sorted(tasks, key=lambda task, image=image: keys[task][image])[:count]  # type: ignore[misc]
+    ]
+
+
+def _most_random(tasks: int) -> int:
+    """The largest number of labels that the plan "random" gives an image."""
+    return max(tasks - 1, 1)
+
+
+def _shares(images: Sequence[str], tasks: Sequence[str], plan: InitialLabels, seed: int) -> list[Cell]:
+    """Source: MTPSL section 4, labels of the tasks in the ratio p:q. The counts are exact to one label."""
+    order = _shuffled(images, seed)
+    ends = np.cumsum([plan.shares.get(task, 0.0) for task in tasks])
+    ends = np.floor(ends / ends[-1] * len(order) + 0.5).astype(int)
+    starts = [0, *ends[:-1].tolist()]
+    parts = zip(tasks, starts, ends.tolist(), strict=True)
+    return [Cell(image, task) for task, start, end in parts for image in order[start:end]]
+
+
+_DRAWS: Mapping[InitialPlan, Draw] = {
+    "images": _all_labels,
+    "one": _one_label,
+    "random": _random_labels,
+    "shares": _shares,
+}

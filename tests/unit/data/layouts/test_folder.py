@@ -1,0 +1,104 @@
+"""Laws of the folder source: which file is whose label, and what is refused because it could be two things."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelgrid.data.layouts import folder
+from labelgrid.errors import ImageError, LabelError
+from labelgrid.plugins import FOLDERS, names, resolve
+from labelgrid.tasks.task import definitions
+
+
+def test_images_of_any_size_and_labels_are_found_in_sub_folders(made):
+    data = made(n=4, size=[(30, 40), (40, 30)], group=2)
+    source, tasks = folder.build(data.root), definitions(data.rows)
+    assert (
+        tuple(source.images())
+        == data.names
+        == ("room_00/0000.jpg", "room_00/0001.jpg", "room_01/0002.jpg", "room_01/0003.jpg")
+    )
+    for name in data.names:
+        size = source.image(name).shape[:2]
+        assert all(source.label(name, task).size == size for task in tasks.values())
+    assert {source.image(name).shape for name in data.names} == {(30, 40, 3), (40, 30, 3)}
+
+
+def test_a_label_that_is_not_there_is_missing(made):
+    data = made(n=2, tasks=("depth",))
+    source, tasks = folder.build(data.root), definitions(data.rows)
+    data.label(data.names[0], "depth").unlink()
+    assert source.label(data.names[0], tasks["depth"]) is None
+    assert source.label(data.names[1], tasks["depth"]) is not None
+    shutil.rmtree(data.labels)
+    assert source.label(data.names[1], tasks["depth"]) is None
+
+
+def test_the_images_extension_may_be_kept_and_any_extension_of_the_format_counts(made):
+    data = made(n=1, tasks=("depth",))
+    source, task = folder.build(data.root), definitions(data.rows)["depth"]
+    expected = source.label("0000.jpg", task)
+    data.label("0000.jpg", "depth").rename(data.labels / "depth" / "0000.jpg.png")
+    assert (source.label("0000.jpg", task).value == expected.value).all()
+    (data.labels / "depth" / "0000.jpg.png").unlink()
+    task.write(data.labels / "depth" / "0000.npy", expected)
+    assert (source.label("0000.jpg", task).value == expected.value).all()
+
+
+def test_two_files_for_one_label_are_refused(made):
+    data = made(n=1, tasks=("depth",))
+    source, task = folder.build(data.root), definitions(data.rows)["depth"]
+    shutil.copy(data.label("0000.jpg", "depth"), data.labels / "depth" / "0000.jpg.png")
+    with pytest.raises(LabelError, match=r"Two files could be the depth label of image '0000.jpg': '0000.jpg.png'"):
+        source.label("0000.jpg", task)
+
+
+def test_one_file_for_two_images_is_refused_and_their_full_names_are_not(made):
+    data = made(n=1, tasks=("depth",))
+    shutil.copy(data.images / "0000.jpg", data.images / "0000.jpeg")
+    source, task = folder.build(data.root), definitions(data.rows)["depth"]
+    with pytest.raises(LabelError, match=r"Several images are called '0000'.*\n.*'0000.jpeg.png'"):
+        source.label("0000.jpeg", task)
+    data.label("0000.jpg", "depth").rename(data.labels / "depth" / "0000.jpg.png")
+    assert source.label("0000.jpg", task) is not None
+    assert source.label("0000.jpeg", task) is None
+
+
+def test_two_images_of_one_name_in_different_folders_have_labels_of_their_own(made):
+    data = made(n=2, tasks=("depth",), group=1)
+    for file, place in ((data.images, "0001.jpg"), (data.labels / "depth", "0001.png")):
+        (file / "room_01" / place).rename(file / "room_01" / place.replace("1", "0"))
+    source, task = folder.build(data.root), definitions(data.rows)["depth"]
+    first, second = (source.label(f"room_0{i}/0000.jpg", task).value for i in range(2))
+    assert not np.array_equal(first, second)
+
+
+def test_splits_are_the_lists_in_splits(made):
+    data = made(n=4, tasks=("depth",))
+    source = folder.build(data.root)
+    assert source.splits() == {}
+    (data.root / "splits").mkdir()
+    (data.root / "splits" / "train.txt").write_text("0002.jpg\n0000.jpg\n")
+    assert source.splits() == {"train": ["0002.jpg", "0000.jpg"]}
+    (data.root / "splits" / "val.txt").write_text("0009.jpg\n")
+    with pytest.raises(ImageError, match=r"1 image .* not exist, the first is '0009.jpg'.*\n  Get the images, or "):
+        source.splits()
+
+
+def test_a_root_without_images_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="no such folder"):
+        folder.build(tmp_path)
+
+
+def test_the_folders_can_have_other_names(made):
+    data = made(n=1, tasks=("depth",))
+    source = folder.build(data.images, images=".", labels="../labels")
+    assert source.label("0000.jpg", definitions(data.rows)["depth"]) is not None
+
+
+def test_sources_are_plugins_and_machinery_is_not():
+    files = {path.stem for path in Path(folder.__file__).parent.glob("[!_]*.py")}
+    assert set(names("data")) == files - FOLDERS["data"] and "folder" in names("data")
+    assert resolve("data", "folder") is folder.build

@@ -1,0 +1,27 @@
+"""The one form of all label files."""
+
+import pytest
+
+from labelgrid.errors import RecipeError
+from labelgrid.formats.codec import codec, options_of
+
+FORMATS = ("classes", "binary", "depth", "normals")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_offers_what_the_protocol_asks_for(name):
+    form = codec(name)
+    assert form.EXTENSIONS and callable(form.read) and callable(form.write)
+
+
+def test_unknown_options_are_refused_with_the_task():
+    with pytest.raises(
+        RecipeError, match=r"scal: unknown key \(did you mean 'scale'\?\)(.|\n)*|task 'depth'"
+    ) as caught:
+        options_of("depth", {"scal": 1.0}, "task 'depth'")
+    assert "task 'depth'" in str(caught.value)
+
+
+def test_checkpoints_keep_the_strides_old_name() -> None:
+    options = options_of("depth", {"stride": 2, "scale": 0.5}, "task 'depth'")
+    assert options.kept() == {"coarser": 2, "scale": 0.5, "disparity": False, "maximum": None}

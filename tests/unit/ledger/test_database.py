@@ -1,0 +1,297 @@
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, event
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger import database, dialect
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.store import Store
+
+SECOND = """
+from alembic import op
+revision, down_revision = "0004", "0003"
+def upgrade():
+    op.execute("ALTER TABLE rounds ADD COLUMN mood TEXT DEFAULT 'good' NOT NULL")
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A ledger with one task and one image."""
+    path = tmp_path / "ledger.db"
+    with Store.create(path) as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images([ImageRow("a.png", "photos")])
+    return path
+
+
+@pytest.fixture
+def newer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The migrations of a program with one more revision; it is used until `monkeypatch.undo`."""
+    folder = tmp_path / "100% migrations"
+    shutil.copytree(database.MIGRATIONS, folder)
+    (folder / "versions" / "0004_mood.py").write_text(SECOND)
+    monkeypatch.setattr(database, "MIGRATIONS", folder)
+    monkeypatch.setattr(database, "REVISION", "0004")
+    return folder
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """Every database opened from now on may have 60 pages, then SQLite says that the disk is full."""
+
+    def limit(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count=60")
+
+    event.listen(Engine, "connect", limit)
+    yield
+    event.remove(Engine, "connect", limit)
+
+
+def columns(path: Path, table: str) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+
+
+def refused(act: Callable[..., object], *arguments: object) -> str:
+    with pytest.raises(LedgerError) as caught:
+        act(*arguments)
+    return str(caught.value)
+
+
+def test_creating_over_an_existing_ledger_is_refused_and_leaves_it_as_it_was(path: Path) -> None:
+    before = path.read_bytes()
+    assert refused(Store.create, path) == (
+        f"A database exists already ({path}).\n  Open it, or choose another folder. Nothing was changed."
+    )
+    assert path.read_bytes() == before
+
+
+def test_creating_over_a_file_that_is_no_database_is_refused_and_leaves_it_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, and long enough to be looked at")
+    assert "it is not a labelgrid database" in refused(Store.create, path)
+    assert path.read_text().startswith("not a database")
+
+
+def test_creating_in_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "nowhere"
+    said = refused(Store.create, folder / "ledger.db")
+    assert said == f"There is no such folder ({folder}).\n  Create it and run again."
+
+
+def test_opening_what_is_not_there_makes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    assert refused(Store.open, path) == f"There is no ledger ({path}).\n  Create one with `labelgrid init`."
+    assert not path.exists()
+
+
+def test_a_foreign_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('0002')")
+        connection.commit()
+    before = path.read_bytes()
+    assert refused(Store.open, path) == (
+        f"The ledger cannot be used: it is not a labelgrid database ({path}).\n"
+        "  Name the folder that `labelgrid init` created. Nothing was changed."
+    )
+    assert "A database exists already" in refused(Store.create, path)
+    assert path.read_bytes() == before
+
+
+def test_a_name_with_url_characters_is_only_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "100%#1?mode=memory.db"
+    Store.create(path).close()
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    Store.open(path).close()
+
+
+def test_an_older_ledger_is_upgraded_and_keeps_what_it_has(path: Path, newer: Path) -> None:
+    with Store.open(path) as store:
+        assert [row.image_id for row in store.images()] == ["a.png"]
+    assert "mood" in columns(path, "rounds")
+
+
+def test_a_ledger_without_times_is_upgraded_and_takes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, cell, other = tmp_path / "ledger.db", Cell("a.png", "depth"), Cell("b.png", "depth")
+    folder = tmp_path / "migrations"
+    shutil.copytree(database.MIGRATIONS, folder)
+    (folder / "versions" / "0003_seconds.py").unlink()
+    monkeypatch.setattr(database, "MIGRATIONS", folder)
+    monkeypatch.setattr(database, "REVISION", "0002")
+    with Store.create(path) as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images([ImageRow("a.png", "photos"), ImageRow("b.png", "photos")])
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO cells VALUES (1, 1, 2, 0, '', 'a.png', '0f', 1.0, 1.0)")
+        values = "(1, '2026-01-01T00:00:00+00:00', 1, 1, 0, 2, 0, '', 'a.png', '0f', 1.0, NULL, 1.0, '')"
+        connection.execute(f"INSERT INTO events VALUES {values}")
+        connection.commit()
+    monkeypatch.undo()
+    with Store.open(path) as store:
+        assert store.find([cell])[cell].seconds is None and store.seconds() == {"depth": []}
+        store.move([Move(other, State.LABELLED, seconds=12.5)])
+        assert store.find([other])[other].seconds == 12.5 and store.seconds() == {"depth": [12.5]}
+        assert [event.move.seconds for event in store.events()] == [None, 12.5] and store.rebuild() == 0
+
+
+def test_a_failing_upgrade_changes_nothing(path: Path, newer: Path) -> None:
+    third = SECOND.replace("0004", "0005").replace('"0003"', '"0004"').replace("ALTER TABLE rounds", "ALTER TABLE no")
+    (newer / "versions" / "0005_broken.py").write_text(third)
+    assert "the database reports 'no such table: no'" in refused(Store.open, path)
+    assert "mood" not in columns(path, "rounds")
+
+
+def test_a_ledger_of_a_newer_program_is_refused_and_left_as_it_was(
+    path: Path, newer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(path).close()
+    monkeypatch.undo()
+    before = path.read_bytes()
+    assert refused(Store.open, path) == (
+        "The ledger was made by a newer labelgrid: its tables have revision 0004, this program knows 0003 "
+        f"({path}).\n  Upgrade labelgrid. Nothing was changed."
+    )
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_is_one_sentence_and_changes_nothing(path: Path) -> None:
+    with Store.open(path) as store:
+        rows = [ImageRow(f"{number:06d}.png", "photos") for number in range(20_000)]
+        assert refused(store.add_images, rows) == (
+            f"The ledger cannot be used: the disk is full ({path}).\n  Free some space and run again. "
+            "Nothing was changed."
+        )
+        assert store.count_images() == 1
+
+
+def test_of_two_that_create_a_ledger_at_once_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ledger.db"
+
+    def quicker(_: database.Database) -> None:
+        monkeypatch.undo()
+        with Store.create(path) as store:
+            store.put("note", 1)
+
+    monkeypatch.setattr(database.Database, "share", quicker)
+    assert "A database exists already" in refused(Store.create, path)
+    with Store.open(path) as store:
+        assert store.get("note") == 1
+
+
+def test_a_create_that_was_stopped_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "ledger.db"
+    monkeypatch.setattr(database, "_migrate", stop)
+    with pytest.raises(KeyboardInterrupt):
+        Store.create(path)
+    monkeypatch.undo()
+    assert "it is not a labelgrid database" in refused(Store.open, path)
+    with Store.create(path) as store:
+        assert store.tasks() == ()
+
+
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.grid import TaskRow
+from labelgrid.ledger.store import Store
+folder, act = Path(sys.argv[1]), sys.argv[2]
+(folder / "ledger.db").chmod(0o444)
+folder.chmod(0o777 if act == "write" else 0o555)
+if os.geteuid() == 0:
+    os.seteuid(65534)
+acts = {
+    "create": lambda: Store.create(folder / "new.db"),
+    "open": lambda: Store.open(folder / "ledger.db"),
+    "write": lambda: Store.open(folder / "ledger.db").add_task(TaskRow("normals", "normals", 1.0)),
+}
+try:
+    acts[act]()
+except LedgerError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("act", ["create", "open", "write"])
+def test_a_read_only_folder_or_file_is_one_sentence(path: Path, act: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # one that another user may enter
+        shutil.copy(path, folder)
+        script = [sys.executable, "-c", AS_NOBODY, folder, act]
+        answer = subprocess.run(script, capture_output=True, text=True, check=False)
+        Path(folder).chmod(0o755)
+        with Store.open(Path(folder, "ledger.db")) as store:
+            assert len(store.tasks()) == 1
+    assert answer.stderr == ""
+    assert answer.stdout.startswith("The ledger cannot be used: it cannot be written (")
+    assert "Make its folder and its files writable for you and run again. Nothing was changed." in answer.stdout
+
+
+def test_a_damaged_ledger_is_one_sentence(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * len(content[4096:])
+    path.write_bytes(content)
+    assert "it is damaged" in refused(Store.open, path)
+
+
+def test_a_lock_held_too_long_is_one_sentence(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialect, "WAIT_SECONDS", 0.05)
+    with Store.open(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        said = refused(store.add_task, TaskRow("normals", "normals", 1.0))
+        assert "another process has kept it locked" in said
+        assert store.count_images() == 1  # reading goes on
+
+
+def test_events_can_only_be_added(path: Path) -> None:
+    with Store.open(path) as store:
+        store.move([Move(Cell("a.png", "depth"), State.LABELLED)])
+    with closing(sqlite3.connect(path)) as connection:
+        for change in ("UPDATE events SET cost = 0", "DELETE FROM events"):
+            with pytest.raises(sqlite3.IntegrityError, match="events are only ever added"):
+                connection.execute(change)
+
+
+def test_a_cell_of_an_image_that_is_not_there_is_refused(path: Path) -> None:
+    def add() -> None:
+        with closing(database.open_database(path)) as base, base.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO cells VALUES (99, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)")
+
+    assert "the database reports 'FOREIGN KEY constraint failed'" in refused(add)
+
+
+def test_every_commit_is_flushed_to_the_disk_and_readers_are_not_blocked(path: Path) -> None:
+    with closing(database.open_database(path)) as base, base.reading() as connection:
+        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")]
+    assert settings == [2, "wal"]
+
+
+def test_a_ledger_that_is_opened_for_reading_only_is_neither_written_nor_migrated(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.open(path, read_only=True) as store:
+        assert [row.image_id for row in store.images()] == ["a.png"]
+        with pytest.raises(LedgerError, match="cannot be written"):
+            store.add_images([ImageRow("b.png", "photos")])
+    with Store.open(path) as writer, Store.open(path, read_only=True) as reader:
+        writer.add_images([ImageRow("b.png", "photos")])
+        assert len(list(reader.images())) == 2
+    monkeypatch.setattr(database, "REVISION", "0004")
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="of an older labelgrid"):
+        Store.open(path, read_only=True)
+    assert path.read_bytes() == before

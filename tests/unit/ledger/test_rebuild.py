@@ -1,0 +1,57 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.store import CellRow, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """One cell of each state, and one label taken back."""
+    with Store.create(tmp_path / "ledger.db") as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images(ImageRow(name, "photos") for name in "abcde")
+        asked = [Move(Cell(name, "depth"), State.REQUESTED, 1, f"r1-{name}", cost=0.1, weight=0.3) for name in "abc"]
+        store.move(asked)
+        store.move([Move(Cell("b", "depth"), State.LABELLED, path="b.png", digest="0f", cost=0.2, seconds=7.5)])
+        store.move([Move(Cell("c", "depth"), State.SKIPPED), Move(Cell("d", "depth"), State.LABELLED)])
+        store.move([Move(Cell("d", "depth"), State.MISSING)])
+        yield store
+
+
+def damage(store: Store, statement: str) -> None:
+    with closing(sqlite3.connect(store.path)) as connection:
+        connection.execute(statement)
+        connection.commit()
+
+
+def test_a_sound_ledger_is_what_its_events_say(store: Store) -> None:
+    before = list(store.cells())
+    assert [row.cell.image_id for row in before] == ["a", "b", "c"]
+    assert store.rebuild() == 0
+    assert list(store.cells()) == before
+
+
+@pytest.mark.parametrize(
+    ("statement", "wrong"),
+    [
+        ("DELETE FROM cells", 3),
+        ("DELETE FROM cells WHERE state = 2", 1),
+        ("UPDATE cells SET path = 'other.png' WHERE state = 2", 1),
+        ("UPDATE cells SET weight = 1.0", 3),
+        ("UPDATE cells SET image_id = 5 WHERE image_id = 1", 2),
+        ("INSERT INTO cells VALUES (4, 1, 2, 0, '', '', '', 0.0, 1.0, NULL)", 1),
+        ("UPDATE cells SET seconds = 8.0 WHERE state = 2", 1),
+    ],
+)
+def test_a_damaged_state_is_counted_and_made_anew_from_the_events(store: Store, statement: str, wrong: int) -> None:
+    before = list(store.cells())
+    damage(store, statement)
+    assert list(store.cells()) != before
+    assert store.rebuild() == wrong
+    assert list(store.cells()) == before
+    assert before[1] == CellRow(Cell("b", "depth"), State.LABELLED, 1, "r1-b", "b.png", "0f", 0.2, 0.3, 7.5)

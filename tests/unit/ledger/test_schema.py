@@ -1,0 +1,35 @@
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from labelgrid.ledger.schema import METADATA, MIGRATIONS, REVISION, VERSION_TABLE
+from labelgrid.ledger.store import Store
+
+COVERS = [
+    "labelgrid.ledger.migrations.env",
+    "labelgrid.ledger.migrations.versions.0001_ledger",
+    "labelgrid.ledger.migrations.versions.0002_removed",
+    "labelgrid.ledger.migrations.versions.0003_seconds",
+]
+
+
+def test_the_migrations_make_exactly_the_tables_that_the_program_uses(tmp_path: Path) -> None:
+    Store.create(tmp_path / "ledger.db").close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with engine.connect() as connection:
+        options = {"version_table": VERSION_TABLE, "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, METADATA) == []
+        assert connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) == REVISION
+        cells = connection.scalar(text("SELECT sql FROM sqlite_master WHERE name = 'cells'"))
+        partial = connection.scalars(text("SELECT name FROM sqlite_master WHERE sql LIKE '%WHERE%' ORDER BY name"))
+        assert "WITHOUT ROWID" in str(cells)
+        assert list(partial) == ["cells_by_request", "cells_timed", "events_paid"]
+    engine.dispose()
+
+
+def test_the_revision_is_the_newest_migration() -> None:
+    files = sorted((MIGRATIONS / "versions").glob("[0-9]*.py"))
+    assert files[-1].name.startswith(f"{REVISION}_")

@@ -1,0 +1,178 @@
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State, TaskRow
+from labelgrid.ledger.store import Store
+
+CELLS = [Cell(f"{number:04d}", "depth") for number in range(2000)]
+HEAD = """
+import sys
+from pathlib import Path
+from labelgrid.errors import LedgerError
+from labelgrid.ledger.grid import Cell, ImageRow, Move, State
+from labelgrid.ledger.store import Store
+store = Store.open(Path(sys.argv[1]))
+cells = [Cell(f"{number:04d}", "depth") for number in range(2000)]
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.create(tmp_path / "ledger.db") as store:
+        store.add_task(TaskRow("depth", "depth", 1.0))
+        store.add_images(ImageRow(cell.image_id, "photos") for cell in CELLS)
+        yield store
+
+
+def start(store: Store, script: str, *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-u", "-c", HEAD + script, str(store.path), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def killed(process: "subprocess.Popen[str]", lines: int, later: float = 0.0) -> list[str]:
+    """What the process had printed when it was killed, some time after its first `lines` lines."""
+    assert process.stdout is not None
+    said = [process.stdout.readline() for _ in range(lines)]
+    time.sleep(later)
+    process.kill()
+    rest, _ = process.communicate()
+    assert process.returncode == -9, "the process ended by itself: the test tests nothing"
+    return "".join([*said, rest]).splitlines()
+
+
+LABEL_ALL = """
+for cell in cells:
+    store.move([Move(cell, State.LABELLED, path=cell.image_id)])
+    print(cell.image_id)
+"""
+
+
+def test_kill_9_loses_no_move_that_was_acknowledged(store: Store) -> None:
+    said = killed(start(store, LABEL_ALL), lines=40)
+    store.close()
+    with Store.open(store.path) as again:
+        kept = [row.path for row in again.cells(state=State.LABELLED)]
+        assert len(said) >= 40
+        assert kept[: len(said)] == said
+        assert len(kept) <= len(said) + 1  # one may be written and not yet acknowledged
+        assert again.rebuild() == 0
+
+
+ADD_MANY = """
+def rows():
+    for number in range(10_000_000):
+        if number == 30_000:
+            print("at work")
+        yield ImageRow(f"new/{number:08d}", "photos")
+store.add_images(rows())
+"""
+
+
+def test_kill_9_in_the_middle_of_a_step_leaves_nothing_of_it(store: Store) -> None:
+    killed(start(store, ADD_MANY), lines=1)
+    assert store.count_images() == len(CELLS)
+    store.move([Move(CELLS[0], State.LABELLED)])  # the lock died with the process
+
+
+ROUNDS = """
+for number in range(1, 2000):
+    row = store.current_round() or store.open_round()
+    store.close_round(row, [Move(cell, State.REQUESTED, round=number) for cell in cells[number * 4 - 4 : number * 4]])
+    print(number)
+"""
+
+
+@pytest.mark.parametrize("later", [0.0, 0.003, 0.007])
+def test_kill_9_leaves_every_round_closed_with_its_picks_or_open_without(store: Store, later: float) -> None:
+    killed(start(store, ROUNDS), lines=3, later=later)
+    for row in store.rounds():
+        picks = len(list(store.cells(round=row.number)))
+        assert (row.state, picks) in {("closed", 4), ("open", 0)}
+
+
+COUNT = """
+for _ in range(20):
+    with store.transaction():
+        store.put("count", store.get("count", 0) + 1)
+won = 0
+for cell in cells[:20]:
+    try:
+        store.move([Move(cell, State.REQUESTED, request_id=sys.argv[2])])
+        won += 1
+    except LedgerError as error:
+        assert "is requested and cannot become requested" in str(error), error
+print(won)
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing_and_never_both_win(store: Store) -> None:
+    processes = [start(store, COUNT, name) for name in ("one", "two", "three")]
+    won = [int(process.communicate(timeout=100)[0]) for process in processes]
+    assert store.get("count") == 60
+    assert sum(won) == store.counts()["depth"].requested == 20
+    assert won == [len(list(store.cells(request_id=name))) for name in ("one", "two", "three")]
+    assert len(list(store.events())) == 20
+    assert store.rebuild() == 0
+
+
+def test_threads_may_share_a_store(store: Store) -> None:
+    def work() -> None:
+        for _ in range(10):
+            with store.transaction():
+                store.put("count", store.get("count", 0) + 1)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.get("count") == 30
+
+
+def test_a_transaction_is_done_whole_or_not_at_all(store: Store) -> None:
+    with pytest.raises(RuntimeError), store.transaction():
+        store.put("note", 1)
+        store.move([Move(CELLS[0], State.LABELLED)])
+        store.open_round()
+        assert (store.get("note"), store.counts()["depth"].labelled) == (1, 1)
+        raise RuntimeError
+    assert (store.get("note"), store.counts()["depth"].labelled, store.rounds()) == (None, 0, ())
+
+
+def test_a_step_refused_inside_a_transaction_is_undone_alone(store: Store) -> None:
+    with store.transaction():
+        store.put("note", 1)
+        with pytest.raises(LedgerError):
+            store.add_images([ImageRow("new", "photos"), ImageRow("0000", "other")])
+        store.put("other", 2)
+    assert (store.get("note"), store.get("other"), store.count_images()) == (1, 2, len(CELLS))
+
+
+def test_what_is_not_committed_is_seen_by_nobody_else(store: Store) -> None:
+    with Store.open(store.path) as other, store.transaction():
+        store.put("note", 1)
+        assert other.get("note") is None
+    assert store.get("note") == 1
+
+
+def test_an_iterator_shows_the_ledger_as_it_was_when_it_began(store: Store) -> None:
+    store.move([Move(cell, State.LABELLED) for cell in CELLS])
+    rows = store.cells()
+    seen = [next(rows)]
+    store.move([Move(cell, State.MISSING) for cell in CELLS])
+    seen += rows
+    assert len(seen) == len(CELLS)
+    assert list(store.cells()) == []
+
+
+def test_a_closed_store_leaves_one_file(store: Store) -> None:
+    store.move([Move(CELLS[0], State.LABELLED)])
+    store.close()
+    assert [file.name for file in store.path.parent.iterdir()] == ["ledger.db"]

@@ -1,0 +1,191 @@
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from labelgrid.ledger import roster
+from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow
+from labelgrid.ledger.store import Store, TaskCount
+
+COVERS = ["labelgrid.ledger.grid"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Images c, a, b (held out), d (no cell touched); tasks depth (2.0 a label) and normals (0.5)."""
+    splits: dict[str, Split] = {"c": "train", "a": "train", "b": "heldout", "d": "train"}
+    with Store.create(tmp_path / "ledger.db") as store:
+        store.add_images(ImageRow(name, "photos", split=split) for name, split in splits.items())
+        store.add_task(TaskRow("depth", "depth", 2.0))
+        store.add_task(TaskRow("normals", "normals", 0.5))
+        store.move(
+            [
+                Move(Cell("b", "depth"), State.LABELLED, path="b.png", cost=2.0),
+                Move(Cell("c", "normals"), State.LABELLED, round=1, cost=0.5),
+                Move(Cell("a", "depth"), State.REQUESTED, round=2, request_id="r2-1", cost=2.0),
+                Move(Cell("c", "depth"), State.REQUESTED, round=2, request_id="r2-2", cost=2.0),
+                Move(Cell("c", "depth"), State.SKIPPED, cost=0.25),
+            ]
+        )
+        yield store
+
+
+def test_the_grid_has_the_train_images_in_name_order_and_their_states(store: Store) -> None:
+    grid = store.grid()
+    assert (grid.images, grid.tasks, grid.cost.tolist()) == (["a", "c", "d"], ["depth", "normals"], [2.0, 0.5])
+    assert grid.state.tolist() == [[1, 0], [3, 2], [0, 0]]
+    assert (grid.state.dtype, grid.keys.dtype, grid.cost.dtype) == (np.int8, np.uint64, np.float64)
+
+
+def test_a_strategy_may_pick_exactly_the_missing_cells(store: Store) -> None:
+    grid = store.grid()
+    eligible = [grid.cell(row, column) for row, column in np.argwhere(grid.eligible)]
+    assert eligible == [Cell("a", "normals"), Cell("d", "depth"), Cell("d", "normals")]
+
+
+def test_the_grid_of_other_splits_has_only_their_images(store: Store) -> None:
+    grid = store.grid(("heldout", "val"))
+    assert (grid.images, grid.state.tolist()) == (["b"], [[2, 0]])
+    assert store.grid(("test",)).state.shape == (0, 2)
+
+
+def test_a_grid_without_tasks_or_images_is_empty(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "other.db") as store:
+        assert store.grid().state.shape == (0, 0)
+        store.add_images([ImageRow("a", "photos")])
+        assert store.grid().state.shape == (1, 0)
+        assert store.counts() == {}
+
+
+def test_counts_add_up_and_tell_what_was_spent_and_what_is_promised(store: Store) -> None:
+    assert store.counts() == {
+        "depth": TaskCount(missing=1, requested=1, labelled=1, skipped=1, spent=2.25, promised=2.0),
+        "normals": TaskCount(missing=3, requested=0, labelled=1, skipped=0, spent=0.5, promised=0.0),
+    }
+
+
+def test_the_seconds_are_those_of_the_labels_there_are(store: Store) -> None:
+    assert store.seconds() == {"depth": [], "normals": []}
+    first, second = Cell("d", "depth"), Cell("d", "normals")
+    store.move([Move(first, State.LABELLED, seconds=60.0), Move(second, State.LABELLED, seconds=4.0)])
+    assert store.seconds() == store.seconds(("train",)) == {"depth": [60.0], "normals": [4.0]}
+    assert store.seconds(("heldout",)) == {"depth": [], "normals": []}
+    store.move([Move(first, State.MISSING), Move(first, State.LABELLED, seconds=90.0), Move(second, State.MISSING)])
+    assert store.seconds() == {"depth": [90.0], "normals": []}
+    store.remove("images", ["d"])
+    assert store.seconds() == {"depth": [], "normals": []}
+    store.restore("images", ["d"])
+    store.remove("tasks", ["depth"])
+    assert store.seconds() == {"normals": []}
+
+
+def test_counts_of_splits_are_those_of_their_images(store: Store) -> None:
+    assert store.counts(("heldout",)) == {
+        "depth": TaskCount(missing=0, requested=0, labelled=1, skipped=0, spent=2.0, promised=0.0),
+        "normals": TaskCount(missing=1, requested=0, labelled=0, skipped=0, spent=0.0, promised=0.0),
+    }
+    assert store.counts(("train", "heldout")) == store.counts()
+    assert store.counts(("test",))["depth"] == TaskCount(0, 0, 0, 0, 0.0, 0.0)
+
+
+def test_what_a_label_taken_back_has_cost_stays_spent(store: Store) -> None:
+    store.move([Move(Cell("b", "depth"), State.MISSING)])
+    assert store.counts()["depth"].spent == 2.25
+    store.move([Move(Cell("b", "depth"), State.LABELLED, cost=2.0)])
+    assert store.counts()["depth"].spent == 4.25
+
+
+def test_what_a_dropped_task_and_a_removed_image_have_cost_stays_spent(store: Store) -> None:
+    assert (store.spent(), store.spent(("train", "val")), store.spent(("test",))) == (2.75, 0.75, 0.0)
+    store.remove("tasks", ["depth"])
+    store.remove("images", ["c"])
+    assert (store.spent(), store.spent(("train", "val")), store.spent(("heldout",))) == (2.75, 0.75, 2.0)
+
+
+def test_a_cancelled_request_is_neither_spent_nor_promised(store: Store) -> None:
+    store.move([Move(Cell("a", "depth"), State.MISSING, cost=2.0)])
+    assert (store.counts()["depth"].spent, store.counts()["depth"].promised) == (2.25, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "cells"),
+    [
+        ({}, ["a depth", "b depth", "c depth", "c normals"]),
+        ({"state": State.LABELLED}, ["b depth", "c normals"]),
+        ({"task": "depth"}, ["a depth", "b depth", "c depth"]),
+        ({"image_id": "c"}, ["c depth", "c normals"]),
+        ({"round": 2}, ["a depth", "c depth"]),
+        ({"round": 0}, ["b depth"]),
+        ({"request_id": "r2-2"}, ["c depth"]),
+        ({"splits": ("heldout",)}, ["b depth"]),
+        ({"task": "depth", "state": State.LABELLED, "splits": ("train",)}, []),
+    ],
+)
+def test_cells_are_those_that_fit_all_that_is_given(store: Store, wanted: dict[str, object], cells: list[str]) -> None:
+    found = store.cells(**wanted)  # type: ignore[arg-type]
+    assert [f"{row.cell.image_id} {row.cell.task}" for row in found] == cells
+
+
+def test_events_come_in_their_order_and_can_be_followed_from_any(store: Store) -> None:
+    events = list(store.events())
+    assert [(event.id, event.move.to.name) for event in events] == [
+        (1, "LABELLED"),
+        (2, "LABELLED"),
+        (3, "REQUESTED"),
+        (4, "REQUESTED"),
+        (5, "SKIPPED"),
+    ]
+    assert list(store.events(after=3)) == events[3:]
+    assert list(store.events(round=2, task="depth", image_id="c")) == events[3:]
+    assert list(store.events(round=1)) == events[1:2]
+    assert store.history(Cell("c", "depth")) == tuple(events[3:])
+
+
+CHANGES: dict[str, Callable[[Store], object]] = {
+    "a move": lambda s: s.move([Move(Cell("d", "depth"), State.REQUESTED)]),
+    "there and back": lambda s: s.move(
+        [Move(Cell("d", "depth"), State.LABELLED), Move(Cell("d", "depth"), State.MISSING)]
+    ),
+    "an image": lambda s: s.add_images([ImageRow("e", "photos")]),
+    "another split": lambda s: s.update_images([replace(s.image("d"), split="val")]),
+    "splits exchanged": lambda s: s.update_images(
+        [replace(s.image("b"), split="train"), replace(s.image("d"), split="heldout")]
+    ),
+    "a task": lambda s: s.add_task(TaskRow("edges", "edges", 1.0)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_pool_hash_changes_with_states_images_splits_and_tasks(store: Store, change: str) -> None:
+    before = store.pool_hash()
+    CHANGES[change](store)
+    assert store.pool_hash() != before
+
+
+def test_the_pool_hash_stays_when_a_pool_image_is_only_read(store: Store) -> None:
+    before = store.pool_hash()
+    store.update_images([replace(store.image("d"), digest="0f", height=4, width=6)])
+    store.put("note", 1)
+    store.open_round()
+    assert store.pool_hash() == before
+
+
+@pytest.mark.parametrize("splits", [None, ("train",), ("heldout", "val")])
+def test_images_are_counted_by_an_index_without_reading_their_rows(
+    store: Store, tmp_path: Path, splits: tuple[Split, ...] | None
+) -> None:
+    asked: list[str] = []
+    with store._database.reading() as connection:
+        driver = cast("Any", connection.connection).driver_connection
+        driver.set_trace_callback(asked.append)  # gets each statement with its values
+        roster.count_images(connection, splits)
+        driver.set_trace_callback(None)
+    (statement,) = (text for text in asked if "count" in text)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger:
+        plan = ledger.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+    assert "COVERING INDEX images_by_split" in plan[0][-1]

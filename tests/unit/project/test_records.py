@@ -1,0 +1,139 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from labelgrid.errors import ProjectError
+from labelgrid.ledger.grid import Explanation
+from labelgrid.project.records import (
+    PENDING,
+    EpochRecord,
+    Fit,
+    MemberRecord,
+    PickRecord,
+    announce_previews,
+    pending_previews,
+    read_fit,
+    read_log,
+    read_measured,
+    read_members,
+    read_picks,
+    write_fit,
+    write_measured,
+    write_member,
+    write_picks,
+)
+from labelgrid.report.content import Measured
+from labelgrid.results import Result
+
+PICK = {"request_id": "r1-1", "image": "a.jpg", "task": "depth", "score": 0.5, "cost": 2.0, "weight": 1.0, "why": "it"}
+FIT = {"round": 1, "checkpoint": "rounds/0001/fit/last.ckpt", "model": "m", "recipe": {"network": {"name": "n"}}}
+FIT |= {"seed": 0, "trained": ["depth"], "images": 3, "labels": {"depth": 2}, "spent": 4.0}
+HELDOUT = {
+    "round": 1,
+    "model": "m",
+    "labels": {"depth": 2},
+    "spent": 4.0,
+    "heldout_labels": {"depth": 1},
+    "heldout_spent": 2.0,
+    "metrics": {"depth": {"RMSE": {"name": "RMSE", "value": math.nan, "unit": "m", "better": "lower"}}},
+    "losses": {},
+    "loss_mtl": math.inf,
+}
+
+
+def test_a_round_without_files_has_nothing_to_say(tmp_path: Path) -> None:
+    assert read_fit(tmp_path) is None
+    assert read_measured(tmp_path) is None
+    assert read_log(tmp_path) is None
+    assert read_picks(tmp_path) == []
+
+
+def test_what_a_round_wrote_is_read_back_and_what_a_reader_needs_not_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "fit.json").write_text(json.dumps(FIT | {"of a later program": 1}))
+    (tmp_path / "picks.json").write_text(json.dumps([PICK, PICK | {"score": None}]))
+    (tmp_path / "fit").mkdir()
+    lines = [
+        {"epoch": 1, "lr": 0.1, "loss": {"depth": 1.5}},
+        {"epoch": 2, "loss": {}, "val": {"loss_mtl": 2.5}, "terms": {"it.mse": 1.0}},
+    ]
+    (tmp_path / "fit" / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_fit(tmp_path) == Fit(**FIT)
+    assert read_picks(tmp_path) == [
+        PickRecord("a.jpg", "depth", 0.5, 2.0, "it", request_id="r1-1"),
+        PickRecord("a.jpg", "depth", None, 2.0, "it", request_id="r1-1"),
+    ]
+    assert read_log(tmp_path) == [
+        EpochRecord(1, {"depth": 1.5}),
+        EpochRecord(2, {}, {"loss_mtl": 2.5}, {"it.mse": 1.0}),
+    ]
+
+
+def test_what_explains_a_pick_is_read_back_and_only_what_is_known_is_written(tmp_path: Path) -> None:
+    why = Explanation({"unsure": 0.5}, 3, {"noise": 7}, "b.jpg", 0.0)
+    picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"unsure": 1.0}, "r1-1", 1.0, why)]
+    picks += [PickRecord("b.jpg", "depth", 0.5, 2.0, "it")]
+    write_picks(tmp_path, picks)
+    assert read_picks(tmp_path) == picks
+    first, second = json.loads((tmp_path / "picks.json").read_text())
+    assert first["explanation"]["distance"] == 0.0 and not {"terms", "explanation"} & second.keys()
+
+
+def test_figures_that_are_no_numbers_are_read_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "heldout.json").write_text(json.dumps(HELDOUT))
+    measured = read_measured(tmp_path)
+    assert measured and (measured.round, measured.model, measured.spent) == (1, "m", 4.0)
+    result = measured.metrics["depth"]["RMSE"]
+    assert isinstance(result, Result) and math.isnan(result.value) and result.better == "lower"
+    assert measured.loss_mtl == math.inf
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("fit.json", b"{", "Expecting property name"),
+        ("fit.json", b'"\xff"', "codec can't decode"),
+        ("fit.json", b"[]", "a table was expected"),
+        ("fit.json", json.dumps({k: v for k, v in FIT.items() if k != "seed"}).encode(), "seed: "),
+        ("fit.json", json.dumps(FIT | {"images": "three"}).encode(), "images: input should be a valid integer"),
+        ("picks.json", b"{}", "a list was expected"),
+        ("picks.json", b"[3]", "a table was expected"),
+        ("picks.json", json.dumps([PICK | {"cost": None}]).encode(), "cost: input should be a valid number"),
+        ("heldout.json", json.dumps(HELDOUT | {"metrics": {"depth": 1}}).encode(), "metrics.depth: "),
+        ("fit/log.jsonl", b'{"epoch": 1, "loss": {}}\n{"epo', "Unterminated string"),
+    ],
+)
+def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, name: str, content: bytes, fault: str) -> None:
+    (tmp_path / "fit").mkdir()
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ProjectError) as caught:
+        for read in (read_fit, read_measured, read_picks, read_log):
+            read(tmp_path)
+    assert caught.value.what.startswith("A file of a round is damaged: ") and fault in caught.value.what
+    assert caught.value.where == str(tmp_path / name)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    fit, member = Fit(**FIT), MemberRecord("rounds/0001/fit/members/a/last.ckpt", "abc")
+    picks = [PickRecord("a.jpg", "depth", 0.5, 2.0, "it", {"spread": 0.25}, "r1-1", 2.0)]
+    metrics = {"depth": {"RMSE": Result("RMSE", 0.5, "m", "lower")}}
+    measured = Measured(1, "abc", {"depth": 3}, 6.0, {"depth": 2}, metrics, 1.5)
+    write_fit(tmp_path, fit)
+    write_member(tmp_path, "a", member)
+    write_picks(tmp_path, picks)
+    write_measured(tmp_path, measured, 4.0, {"depth": 0.25})
+    assert (read_fit(tmp_path), read_members(tmp_path)) == (fit, {"a": member})
+    assert (read_picks(tmp_path), read_measured(tmp_path)) == (picks, measured)
+    assert json.loads((tmp_path / "heldout.json").read_text())["losses"] == {"depth": 0.25}
+
+
+def test_previews_to_come_are_noted_and_those_of_other_picks_are_removed(tmp_path):
+    assert pending_previews(tmp_path) == ()
+    (tmp_path / "pictures").mkdir()
+    announce_previews(tmp_path, ["prelabels"])
+    assert pending_previews(tmp_path) == ("prelabels",) and not (tmp_path / "pictures").exists()
+    (tmp_path / PENDING).write_text("pictures\n../x\nprelabels\n")
+    assert pending_previews(tmp_path) == ("prelabels", "pictures")
+    announce_previews(tmp_path, [])
+    assert not (tmp_path / PENDING).exists()

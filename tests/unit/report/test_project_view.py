@@ -1,0 +1,120 @@
+"""Laws of a closer look: what was asked when, how unsure the pool was then, and truths beside the predictions."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from labelgrid.files import write_text
+from labelgrid.ledger.grid import Cell, Move, State
+from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.import_labels import import_labels
+from labelgrid.report.project_view import data_hash, request_history, round_picks, uncertainty_of
+from labelgrid.score.table import Axis, Table, write_table
+from labelgrid.tasks.pictures import jpeg
+from tests.campaigns import ask, cells_of, make_project
+from tests.support import Made
+
+TASKS = ("semseg", "depth")
+
+
+@pytest.fixture
+def data(made: Callable[..., Made]) -> Made:
+    return made(n=4, tasks=TASKS, size=(16, 24))
+
+
+@pytest.fixture
+def project(data: Made, tmp_path: Path) -> Iterator[ProjectFolder]:
+    with make_project(tmp_path / "project", data, {data.names[3]: "heldout"}) as project:
+        yield project
+
+
+#: As many features as tasks: no width says what an array is of.
+AXES: dict[str, Axis] = {"dropout": "cell", "features": "feature"}
+
+
+def scores(project: ProjectFolder, data: Made, number: int, values: list[list[float]]) -> None:
+    table = Table(data.names[:3], {"dropout": np.array(values), "features": np.ones((3, 2))}, TASKS, {}, AXES)
+    (project.round_folder(number) / "scores").mkdir(parents=True)
+    write_table(table, project.round_folder(number) / "scores" / "scores.parquet")
+
+
+def pick(project: ProjectFolder, cell: Cell) -> None:
+    """The list of picks of round 1, and its picture of the image."""
+    row = f'[{{"image": "{cell.image_id}", "task": "{cell.task}", "score": 0.5, "cost": 1.0, "why": "unsure"}}]'
+    write_text(project.round_folder(1) / "picks.json", row)
+    (project.round_folder(1) / "pictures").mkdir()
+    (project.round_folder(1) / "pictures" / "000-image.jpg").write_bytes(b"image")
+
+
+def test_cells_are_asked_for_in_the_round_that_asked_and_held_out_ones_are_none(
+    project: ProjectFolder, data: Made
+) -> None:
+    assert request_history(project) is None
+    cells = cells_of(data)
+    ask(project, cells[:2], 1)
+    ask(project, cells[2:4], 2)
+    project.store.move([Move(cells[0], State.LABELLED, 1), Move(cells[1], State.SKIPPED, 1)])
+    project.store.move([Move(cells[6], State.LABELLED)])
+    found = request_history(project)
+    assert found is not None and found.round.tolist() == [[1, 1], [2, 2], [-1, -1]]
+    assert found.waiting.tolist() == [[False, False], [True, True], [False, False]]
+    assert found.skipped.sum() == 1 and found.counts()["depth"]["skipped"] == 1
+
+
+def test_the_uncertainty_is_of_cells_that_had_no_label_when_they_were_scored(
+    project: ProjectFolder, data: Made
+) -> None:
+    cells = cells_of(data)
+    ask(project, cells[:1], 1)  # asked for in round 1, so it was in the pool when round 1 was scored
+    project.store.move([Move(cells[0], State.LABELLED, 1)])
+    ask(project, cells[2:3], 2)
+    scores(project, data, 1, [[0.0, 1.0], [2.0, 1.0], [4.0, 3.0]])
+    scores(project, data, 2, [[9.0, 1.0], [1.0, 1.0], [2.0, 3.0]])
+    found = uncertainty_of(project)
+    assert list(found) == ["dropout"]  # a row of features is no uncertainty
+    assert found["dropout"]["semseg"] == {1: 0.5, 2: 1.5 / 4}
+    assert found["dropout"]["depth"] == pytest.approx({1: 1 / 3, 2: 1 / 3})
+
+
+def test_a_project_without_scores_has_no_uncertainty(project: ProjectFolder, data: Made) -> None:
+    ask(project, cells_of(data)[:1], 1)
+    assert uncertainty_of(project) == {}
+
+
+def test_a_truth_stands_beside_the_prediction_once_its_label_is_there(project: ProjectFolder, data: Made) -> None:
+    cell = Cell(data.names[0], "depth")
+    ask(project, [cell], 1)
+    pick(project, cell)
+    assert set(round_picks(project, 1).first[0].pictures) == {"image"}
+    import_labels(project, data.root / "labels")
+    shown = round_picks(project, 1).first[0].pictures
+    picture = cv2.imdecode(np.frombuffer(shown["truth"], np.uint8), cv2.IMREAD_COLOR)
+    assert list(shown) == ["image", "truth"] and picture.shape == (16, 24, 3)
+    (row,) = project.store.find([cell]).values()
+    project.inside(row.path).unlink()
+    assert set(round_picks(project, 1).first[0].pictures) == {"image"}  # a lost file costs the page its truth alone
+    assert round_picks(project, 0) is None and round_picks(project, 9) is None
+
+
+def test_the_data_hash_is_of_images_and_contents_and_of_no_label(
+    project: ProjectFolder, data: Made, tmp_path: Path
+) -> None:
+    before = data_hash(project)
+    ask(project, cells_of(data)[:2], 1)
+    assert data_hash(project) == before
+    with make_project(tmp_path / "same", data, {data.names[3]: "heldout"}) as same:
+        assert data_hash(same) == before
+        row = next(iter(same.store.images()))
+        same.store.update_images([replace(row, digest="other")])
+        assert data_hash(same) != before
+    with make_project(tmp_path / "split", data) as other:
+        assert data_hash(other) != before
+
+
+def test_pictures_are_small() -> None:
+    big = cv2.imdecode(np.frombuffer(jpeg(np.zeros((500, 1000, 3), np.uint8)), np.uint8), cv2.IMREAD_COLOR)
+    assert big.shape == (160, 320, 3)

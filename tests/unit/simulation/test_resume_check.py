@@ -1,0 +1,315 @@
+"""Laws of resuming a study: with the same settings alone, but for what has no run yet."""
+
+import json
+from dataclasses import make_dataclass, replace
+from pathlib import Path
+from shutil import rmtree
+
+import pytest
+
+from labelgrid.config import added_defaults
+from labelgrid.errors import LabelgridError, ProjectError
+from labelgrid.files import write_text
+from labelgrid.nets.networks import pad_net
+from labelgrid.recipes.schema import SECTIONS
+from labelgrid.select.strategies import random_cells
+from labelgrid.simulation import run_study
+from labelgrid.simulation.campaign import settings_of
+from labelgrid.simulation.jobs import jobs_of
+from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.resume_check import said_of_others, widened
+from labelgrid.simulation.runs import DONE
+from labelgrid.simulation.study import study_of
+from labelgrid.simulation.validate import validate_study
+from tests.studies import study_request
+
+
+def train_some(run: Path) -> None:
+    """Leave a run's folder as one that trained something."""
+    write_text(run / "rounds" / "0001" / "fit" / "last.ckpt", "")
+
+
+def keep(of: StudyRequest) -> None:
+    """Leave the folder as a study of it that was begun."""
+    of.out.mkdir()
+    write_text(of.out / "study.json", json.dumps(of.to_json()))
+
+
+def test_scores_of_other_defaults_or_of_versions_that_do_not_say_get_no_more_runs(tmp_path: Path) -> None:
+    begun = study_request(tmp_path)
+    keep(begun)
+    validate_study(begun)
+    now = begun.to_json()
+    for values, fault in (
+        (
+            {key: value for key, value in now.items() if key != "scoring"},
+            "earlier version, .*, score.dropout.at,.*; newer",
+        ),
+        (now | {"scoring": {"dropout": now["scoring"]["dropout"] | {"at": "original"}}}, "settings: score.dropout"),
+    ):
+        write_text(begun.out / "study.json", json.dumps(values))
+        with pytest.raises(ProjectError, match=fault):
+            validate_study(begun)
+    write_text(begun.out / "study.json", json.dumps(now | {"scoring": {}}))  # its strategies needed no scores
+    validate_study(begun)
+
+
+def test_earlier_runs_are_resumed(tmp_path: Path) -> None:
+    first = study_request(tmp_path, strategies=["random_cells"], seeds=3, rounds=2)
+    assert widened(first) == first
+    keep(first)
+    more = widened(study_request(tmp_path, strategies=["random_images"], seeds=1, rounds=1)).study
+    assert (more.strategies, more.seeds, more.rounds) == (("random_cells", "random_images"), 3, 2)
+    assert validate_study(widened(study_request(tmp_path)))
+
+
+def test_other_runs_are_refused_in_a_folder_that_has_some(tmp_path: Path) -> None:
+    weights = tmp_path / "a.pth"
+    weights.write_bytes(b"one")
+    of = replace(study_request(tmp_path), weights=str(weights))
+    keep(of)
+    assert validate_study(of)
+    weights.write_bytes(b"two")
+    for other, key in (
+        (of, "weights"),
+        (study_request(tmp_path), "weights"),
+        (replace(of, study=study_of(of.recipe, {"budget": 4})), "simulate.budget"),
+        (replace(of, study=study_of(of.recipe, {"threads": 2})), "simulate.threads"),
+        (replace(of, study=study_of(of.recipe, {"grid": {"train.steps": [5]}})), "simulate.grid"),
+    ):
+        with pytest.raises(LabelgridError, match=f"with other settings: .*{key}"):
+            validate_study(other)
+    (of.out / "study.json").write_text("{")
+    with pytest.raises(LabelgridError, match="is damaged"):
+        validate_study(of)
+
+
+def test_an_arm_may_change_until_it_has_a_run(tmp_path: Path) -> None:
+    def with_steps(steps: int) -> StudyRequest:
+        arms = {
+            "a": {"strategy": "random_cells"},
+            "b": {"strategy": "random_cells", "changes": {"train": {"steps": steps}}},
+        }
+        return study_request(tmp_path, arms=arms, strategies=["a", "b"])
+
+    keep(with_steps(3))
+    run = tmp_path / "out" / "runs"
+    train_some(run / "a-seed0")
+    assert validate_study(with_steps(4))
+    for name in ("b-seed0", "start.b-seed0"):
+        (run / name).mkdir()
+        assert validate_study(with_steps(4))  # it failed, or was killed, before it trained anything
+        train_some(run / name)
+        with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.b changed"):
+            validate_study(with_steps(4))
+        rmtree(run / name)
+    assert validate_study(with_steps(4))
+
+
+def test_an_arm_does_not_take_over_the_runs_of_another_one(tmp_path: Path) -> None:
+    def with_steps(a: int, b: int) -> StudyRequest:
+        arms = {
+            name: {"strategy": "random_cells", "changes": {"train": {"steps": steps}}}
+            for name, steps in (("a", a), ("b", b))
+        }
+        return study_request(tmp_path, arms=arms, strategies=["a", "b"])
+
+    keep(with_steps(3, 4))
+    train_some(tmp_path / "out" / "runs" / "start.b-seed0")
+    assert validate_study(with_steps(5, 4))
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
+        validate_study(with_steps(4, 4))  # a's start would be that of b, and start.b-seed0 no run of the study
+
+
+def test_a_strategy_with_a_run_does_not_become_an_arm_with_other_settings(tmp_path: Path) -> None:
+    keep(study_request(tmp_path, strategies=["random_cells"]))
+    train_some(tmp_path / "out" / "runs" / "random_cells-seed0")
+    arms = {"random_cells": {"strategy": "random_images", "changes": {"train": {"steps": 3}}}}
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.random_cells changed"):
+        validate_study(study_request(tmp_path, arms=arms, strategies=["random_cells"]))
+
+
+def test_a_folder_from_before_an_option_was_added_has_its_default(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    keep(of)
+    kept = json.loads((of.out / "study.json").read_text())
+    for section, kind in SECTIONS.items():
+        assert added_defaults(kind)
+        for name in added_defaults(kind):
+            del kept["recipe"][section][name]
+    (of.out / "study.json").write_text(json.dumps(kept))
+    assert validate_study(of)
+
+
+def test_a_study_is_resumed_with_a_cache_but_not_with_another_rate(tmp_path: Path) -> None:
+    begun = study_request(tmp_path)
+    keep(begun)
+    recipe = Path(begun.recipe)
+    recipe.write_text(recipe.read_text().replace("[train]", "[train]\ncache = 0.5", 1))
+    again = StudyRequest.of(begun.recipe, begun.root, begun.out)
+    assert again.to_json()["recipe"]["train"]["cache"] == 0.5 and validate_study(again)
+    recipe.write_text(recipe.read_text().replace("cache = 0.5", "clip = 3.0", 1))
+    with pytest.raises(ProjectError, match="with other settings: recipe changed"):
+        validate_study(StudyRequest.of(begun.recipe, begun.root, begun.out))
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    of.out.mkdir()
+    (of.out / ".lock").touch()  # of a call that was stopped early
+    (of.out / ".0123456789abcdef.part").touch()  # of a call that was killed while it wrote study.json
+    assert validate_study(of)
+    (of.out / "recipe.toml").write_text("mine")
+    with pytest.raises(ProjectError, match="holds other files than runs of a study"):
+        validate_study(of)
+
+
+@pytest.mark.parametrize("damaged", ["{}", "[]", '{"study": 3}', "no JSON"])
+def test_a_damaged_study_is_a_clear_refusal(tmp_path: Path, damaged: str) -> None:
+    of = study_request(tmp_path)
+    of.out.mkdir()
+    (of.out / "study.json").write_text(damaged)
+    with pytest.raises(LabelgridError, match=r"study\.json"):
+        widened(of)
+
+
+def test_a_study_of_some_tasks_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
+    of = study_request(tmp_path, only=["depth"])
+    keep(of)
+    kept = json.loads((of.out / "study.json").read_text())
+    del kept["study"]["tasks"]["semseg"]
+    (of.out / "study.json").write_text(json.dumps(kept))
+    assert validate_study(widened(of))
+    with pytest.raises(ProjectError, match=r"simulate\.only, .* changed"):
+        validate_study(widened(study_request(tmp_path)))
+
+
+def test_variants_may_be_added_to_a_study_and_not_changed(tmp_path: Path) -> None:
+    raw, each = ({"name": "partal", "options": {"normalise": how}} for how in ("none", "each"))
+    keep(study_request(tmp_path, variants={"raw": raw}, strategies=["raw"]))
+    assert validate_study(widened(study_request(tmp_path, variants={"raw": raw, "each": each}, strategies=["each"])))
+    with pytest.raises(ProjectError, match=r"simulate\.variants changed"):
+        validate_study(widened(study_request(tmp_path, variants={"raw": each}, strategies=["raw"])))
+
+
+def test_a_study_may_ask_for_explanations_at_any_time(tmp_path: Path) -> None:
+    plain, asking = study_request(tmp_path), study_request(tmp_path, explain=True)
+    keep(plain)
+    runs = validate_study(asking)
+    explains = [settings_of(runs[-1], of.recipe, "", of.study, of.root).explains for of in (plain, asking)]
+    assert explains == [False, True]
+
+
+def test_runs_are_not_resumed_with_another_default_of_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = study_request(tmp_path)
+    keep(of)
+    earlier = make_dataclass("Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True)
+    monkeypatch.setattr(pad_net, "Options", earlier)
+    with pytest.raises(ProjectError, match=r"runs with other settings: nets\.pad_net changed"):
+        validate_study(of)
+    kept = of.previous() or {}
+    del kept["training"]  # as an older program kept it
+    write_text(of.out / "study.json", json.dumps(kept))
+    assert validate_study(of)
+
+
+def test_runs_are_not_resumed_with_other_code_unless_forced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("LABELGRID_TRUST", "own_strategy_of_test")
+    code = tmp_path / "own_strategy_of_test.py"
+    code.write_text((Path(random_cells.__file__)).read_text())
+    of = study_request(tmp_path, strategies=["own_strategy_of_test:build"])
+    keep(of)
+    assert validate_study(of)
+    code.write_text(code.read_text() + "# changed\n")
+    with pytest.raises(ProjectError, match=r"The code of own_strategy_of_test:build has changed.*\n.*--force"):
+        validate_study(of)
+    assert validate_study(replace(of, force=True))
+    jobs = jobs_of(of, validate_study(replace(of, force=True)))
+    assert "with other code of own_strategy_of_test:build" in run_study._history(of, jobs)["notes"][-1]
+    for job in jobs.values():
+        job.folder.mkdir(parents=True)
+        (job.folder / DONE).write_text(job.run.done_text(job.study))
+    before = (of.previous() or {})["code"]  # no run is left: all are of the code of before
+    assert before != of.to_json()["code"] and run_study._history(of, jobs) == {"code": before}
+    assert validate_study(of)
+    code.write_text(code.read_text().removesuffix("# changed\n"))
+    assert run_study._history(of, jobs) == {"code": of.to_json()["code"]}
+
+
+def test_what_the_report_shows_in_hindsight_may_change_between_two_calls(tmp_path: Path) -> None:
+    keep(study_request(tmp_path))
+    validate_study(study_request(tmp_path, best_of={"Best": ["partal", "random_cells"]}))
+
+
+def of_arms(folder: Path, **steps: int) -> StudyRequest:
+    arms = {
+        name: {"strategy": "random_cells", "changes": {"train": {"steps": number}}} for name, number in steps.items()
+    }
+    return study_request(folder, arms=arms, strategies=[*steps])
+
+
+def test_an_arm_without_a_run_may_be_renamed_or_removed(tmp_path: Path) -> None:
+    keep(of_arms(tmp_path, a=3, b=4))
+    train_some(tmp_path / "out" / "runs" / "a-seed0")
+    renamed = widened(of_arms(tmp_path, a=3, c=4))
+    assert renamed.study.strategies == ("a", "c") and validate_study(renamed)
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.a changed"):
+        widened(of_arms(tmp_path, c=4))
+
+
+def test_more_seeds_of_some_arms_alone_are_said_to_be_of_all(tmp_path: Path) -> None:
+    keep(of_arms(tmp_path, a=3, b=4))
+    of = of_arms(tmp_path, a=3, b=4)
+
+    def asked(*strategies: str, seeds: int) -> str:
+        one = replace(of, study=replace(of.study, strategies=strategies, seeds=seeds))
+        return said_of_others(one, widened(one))
+
+    assert asked("a", seeds=9).startswith("The folder's other arms also get 9 seeds: b. To run some arms further")
+    assert asked("a", seeds=of.study.seeds) == asked("a", "b", seeds=9) == ""
+
+
+def test_an_arm_that_failed_before_it_trained_anything_is_corrected_in_its_folder(tmp_path: Path) -> None:
+    def listing(task: str) -> StudyRequest:
+        terms = {"mtpsl": {"mapping": "light", "listed": [["semseg", task]]}}
+        arms = {"a": {}, "b": {"changes": {"terms": terms}}}
+        return study_request(tmp_path, arms=arms, strategies=["a", "b"], full=False, rounds=0)
+
+    failed = run_study.run_study(listing("nope")).failed
+    assert failed.keys() == {"start.b-seed0", "b-seed0"} and "nope" in failed["start.b-seed0"]
+    trained = (tmp_path / "out" / "runs" / "start-seed0" / "done.json").stat().st_mtime_ns
+    assert not run_study.run_study(listing("depth")).failed
+    assert (tmp_path / "out" / "runs" / "start-seed0" / "done.json").stat().st_mtime_ns == trained
+
+
+def test_an_arm_that_gets_a_run_while_the_images_are_read_is_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(of_arms(tmp_path, a=3, b=4))
+
+    def meanwhile(*_: object) -> str:
+        train_some(tmp_path / "out" / "runs" / "b-seed0")
+        return ""
+
+    monkeypatch.setattr(run_study, "digest_images", meanwhile)
+    with pytest.raises(ProjectError, match=r"with other settings: simulate\.arms\.b changed"):
+        run_study.run_study(of_arms(tmp_path, a=3, b=5))
+
+
+def test_a_study_from_before_a_term_had_an_option_is_resumed(tmp_path: Path) -> None:
+    of = study_request(tmp_path)
+    recipe = Path(of.recipe)
+    recipe.write_text(recipe.read_text().replace("[simulate]", "[terms.crop]\n[simulate]", 1))
+    keep(of)
+    kept = json.loads((of.out / "study.json").read_text())
+    crop = kept["training"]["train.terms"]["crop"]
+    del crop["track"]
+    (of.out / "study.json").write_text(json.dumps(kept))
+    assert validate_study(of)
+    crop["weight"] = 2.0
+    (of.out / "study.json").write_text(json.dumps(kept))
+    with pytest.raises(ProjectError, match=r"with other settings: train\.terms\.crop changed"):
+        validate_study(of)
