@@ -41,7 +41,7 @@ def recipe(network: str = "") -> Recipe:
 def network_of(tasks: Mapping[str, Task], seed: int = 0, name: str = "") -> Network:
     torch.manual_seed(seed)
     found = recipe(name)
-    network: Network = build_plugin("nets", found.network, tasks, partial(Encoder, found.backbone))
+    network: Network = build_plugin("networks", found.network, tasks, partial(Encoder, found.backbone))
     return network.to(memory_format=torch.channels_last)  # as `labelgrid.rounds.models.network_of`
 
 

@@ -18,8 +18,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.rounds.models import model_of, restore
 from labelgrid.rounds.score import scoring_job
-from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.pool import gather
+from labelgrid.score.statistics.dropout import Dropout, Options
 
 #: The least rank correlation with the scores at original size.
 BAR = 0.99

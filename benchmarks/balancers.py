@@ -46,22 +46,22 @@ class Side:
 
 def sides() -> list[Side]:
     """Every balancer with its default options, and with gradients at the parameters if it has that switch."""
-    found = [Side(name, name, {}) for name in plugins.names("train.balance") if name != PLAIN]
+    found = [Side(name, name, {}) for name in plugins.names("balance") if name != PLAIN]
     switched = [
         Side(f"{side.name}, at {at}", side.name, {"at": at}, at != "parameters")
         for side in found
         for at in ("features", "layer", "parameters")
-        if getattr(plugins.options_class("train.balance", side.name)(), "at", at) != at and _takes(side.name, at)
+        if getattr(plugins.options_class("balance", side.name)(), "at", at) != at and _takes(side.name, at)
     ]
     return [Side(PLAIN, PLAIN, {}), *found, *switched]
 
 
 def _takes(name: str, at: str) -> bool:
-    return at in str(plugins.options_class("train.balance", name).__annotations__["at"])
+    return at in str(plugins.options_class("balance", name).__annotations__["at"])
 
 
 def balancer_of(side: Side) -> Balancer:
-    found, module = recipe(), plugins.module("train.balance", side.name)
+    found, module = recipe(), plugins.module("balance", side.name)
     weights = fixed_weights(build_all(task_definitions()), found.objective)
     reduce = partial(supervised, reduction=found.objective.reduction)
     built: Balancer = module.build(weights, reduce, module.Options(**side.options))

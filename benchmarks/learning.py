@@ -59,7 +59,7 @@ def training(method: str, folder: Path, images: int, size: tuple[int, int]) -> t
     torch.manual_seed(0)
     plan = plan_of(network_of(build_all(task_definitions())), source, 0, 0.0)
     choices = {name: PluginChoice(name, dict(options)) for name, options in METHODS.get(method, {}).items()}
-    terms = {name: build_plugin("train.terms", choice, plan.tasks, plan.network) for name, choice in choices.items()}
+    terms = {name: build_plugin("terms", choice, plan.tasks, plan.network) for name, choice in choices.items()}
     balancer = balancer_of(BALANCERS[method]) if method in BALANCERS else plan.balancer
     trainer = Trainer(replace(plan, terms=terms, balancer=balancer, train=source.images()))
     trainer.prepare(folder / "terms", Silent(), resumed=False)

@@ -23,8 +23,8 @@ def score(folder: Path, images: int, passes: int, at: str) -> None:
 
     from labelgrid.data.layouts.folder import build
     from labelgrid.progress import Silent
-    from labelgrid.score.statistics.dropout import Dropout, Options
     from labelgrid.score.pool import ScoringJob, gather
+    from labelgrid.score.statistics.dropout import Dropout, Options
     from labelgrid.tasks.task import build_all
     from labelgrid.train.model import TrainedModel
 

@@ -21,8 +21,8 @@ from _measure import Times, check_limit, interleaved, machine, peak_mib, run_iso
 from torch import Tensor
 from torch.nn import functional
 
-from labelgrid.data.layouts.folder import FolderDataset, build
 from labelgrid.data.frame import Frame
+from labelgrid.data.layouts.folder import FolderDataset, build
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.nets.backbones import Encoder
@@ -88,7 +88,7 @@ class Bench:
         """With a random network for all tasks or `only` one."""
         torch.manual_seed(0)
         defined, used = rows(only), recipe()
-        network = build_plugin("nets", used.network, build_all(defined), partial(Encoder, used.backbone))
+        network = build_plugin("networks", used.network, build_all(defined), partial(Encoder, used.backbone))
         model = TrainedModel(network.to(memory_format=torch.channels_last).eval())
         return cls(folder, source, defined, model, used, replace)
 

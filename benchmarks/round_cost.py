@@ -79,7 +79,7 @@ class Pool:
     def statistic(self, row: str, **changes: int) -> Statistic:
         """A statistic that is ready to score; its own modules have random weights."""
         name, options = SCORED[row]
-        found: Statistic = build_plugin("score", PluginChoice(name, {**options, **changes}), 0)
+        found: Statistic = build_plugin("statistics", PluginChoice(name, {**options, **changes}), 0)
         if isinstance(found, TrainedStatistic):
             found.setup(self.encoded())
             found.eval()
@@ -143,7 +143,7 @@ def terms(source: FolderDataset, repeats: int) -> bool:
         network = network_of(tasks).train()
         plan = plan_of(network, source, 0, found.train.known)
         if options is not None:
-            term = build_plugin("train.terms", PluginChoice("learning_loss", options), tasks, network)
+            term = build_plugin("terms", PluginChoice("learning_loss", options), tasks, network)
             plan = replace(plan, terms={"learning_loss": term})
         sides[name] = partial(Trainer(plan).train_step, batch, 0)
     times = interleaved(sides, repeats)
@@ -164,7 +164,7 @@ def picking(images: int, width: int, labelled: int, cells: int, repeats: int) ->
     labels, few, more = min(1500, cells), min(10, images // 3), min(100, images // 3)
 
     def picks(view: PoolView, budget: Budget, name: str, **options: object) -> Callable[[], object]:
-        strategy = build_plugin("select", PluginChoice(name, options))
+        strategy = build_plugin("strategies", PluginChoice(name, options))
         return lambda: strategy.select(view, budget)
 
     by_few, by_more, size = Budget(few, "images"), Budget(more, "images"), f"of {images:,} x {width}"

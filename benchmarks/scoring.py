@@ -33,10 +33,10 @@ from labelgrid.plugins import names as plugin_names
 from labelgrid.progress import Silent
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.score.statistics.dropout import Dropout, Options
-from labelgrid.score.statistics.ensemble import Ensemble
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
 from labelgrid.score.statistic import PoolBatch, Statistic, TrainedStatistic
+from labelgrid.score.statistics.dropout import Dropout, Options
+from labelgrid.score.statistics.ensemble import Ensemble
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import Task, build_all
 from labelgrid.train.model import TrainedModel
@@ -139,11 +139,11 @@ def together(network: Network, tasks: dict[str, Task], source: FolderDataset, op
     Their own modules, the ensemble's further networks and the term of `learning_loss` have random weights.
     """
     statistics: dict[str, Statistic] = {
-        name: build_plugin("score", PluginChoice(name), 0) for name in plugin_names("score")
+        name: build_plugin("statistics", PluginChoice(name), 0) for name in plugin_names("statistics")
     }
     names, data = source.images(), recipe().data
     members = tuple(TrainedModel(network_of(tasks, seed).eval(), digest=str(seed)) for seed in range(1, MEMBERS))
-    term = build_plugin("train.terms", PluginChoice("learning_loss"), tasks, network)
+    term = build_plugin("terms", PluginChoice("learning_loss"), tasks, network)
     model = TrainedModel(network, {"learning_loss": term.eval()}, members=members)
     cast("Ensemble", statistics["ensemble"]).digests = [member.digest for member in members]
 

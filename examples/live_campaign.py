@@ -63,7 +63,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     started = time.monotonic()
-    source: Source = plugins.resolve("data", options.data)(options.root)
+    source: Source = plugins.resolve("layouts", options.data)(options.root)
     image_ids = sorted(source.images())
     chosen = image_ids[:: max(1, len(image_ids) // options.frames)][: options.frames]
     originals = options.root.absolute() / "images"

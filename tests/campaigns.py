@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from labelgrid.annotate.answers import ImportRefused
-from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.images.reading import check_image
+from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.ledger.store import Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels

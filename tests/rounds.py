@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from labelgrid.progress import Silent
-from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, newest_fit
 from labelgrid.rounds import fit, query
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project

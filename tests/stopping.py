@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from labelgrid.progress import Silent
-from labelgrid.project.records import Fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit
 from labelgrid.rounds import fit, query, score
 from labelgrid.score.statistic import PoolBatch, Statistic
 from labelgrid.select.strategy import Budget

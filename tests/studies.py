@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from labelgrid import plugins
 from labelgrid.data.layouts import cityscapes, mtan_npy, nyud, pascal
-from labelgrid.recipes.resolve import chain, find
+from labelgrid.recipes.resolve import chain, find, shipped_recipes
 from labelgrid.scenes.write import tasks_toml
 from labelgrid.simulation.dataset_classes import completed
 from labelgrid.simulation.request import StudyRequest
@@ -46,7 +45,7 @@ def shipped_study(name: str) -> Study:
 
 def shipped_studies() -> Iterator[tuple[str, Study]]:
     """The name and the study of every shipped recipe that has one."""
-    for name in sorted(plugins.recipes()):
+    for name in sorted(shipped_recipes()):
         if any("simulate" in tables for tables in chain(find(name))):
             yield name, shipped_study(name)
 

@@ -23,11 +23,11 @@ DATA = DataOptions(size=(32, 64), flip=0.5, zoom=(1.0, 1.2))
 
 
 def source_of(made: Made) -> Any:
-    return plugins.resolve("data", "folder")(made.root)
+    return plugins.resolve("layouts", "folder")(made.root)
 
 
 def toy_network(tasks: Mapping[str, Task], name: str = "pad_net", seed: int = 0) -> Network:
-    module = plugins.module("nets", name)
+    module = plugins.module("networks", name)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         encoder = partial(Encoder, BackboneOptions("mobilenetv2_035", pretrained=False, fused=16))

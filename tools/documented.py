@@ -42,7 +42,7 @@ def recipe_keys() -> dict[Place, Keys]:
 
 def label_keys() -> dict[Place, Keys]:
     """The options of the formats of label files."""
-    codecs = {plugins.module("tasks", kind).SPEC.codec for kind in plugins.names("tasks")}
+    codecs = {plugins.module("kinds", kind).SPEC.codec for kind in plugins.names("kinds")}
     formats = {name: importlib.import_module(f"labelgrid.formats.codecs.{name}") for name in sorted(codecs)}
     return {("docs/labels.md", name): keys(module.Options) for name, module in formats.items()}
 

@@ -9,7 +9,7 @@ from tools.source import ROOT, Module, modules, report
 
 def faults(root: Path) -> list[str]:
     """The modules without a test module, and the names in COVERS lists that are not modules."""
-    sources = {module.name: module for module in modules(root, "src", "tools")}
+    sources = {module.name: module for module in modules(root, "src", "tools", "research")}
     claims = [(test.path, name) for test in modules(root, "tests") for name in _covers(test)]
     found = [
         f"{path}: COVERS names {name}, which is not a module (use names such as labelgrid.select.strategies.partal)"

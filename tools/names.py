@@ -7,23 +7,24 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from labelgrid.plugins import FOLDERS
 from tools.source import ROOT, Module, modules, report
 
+#: The folder with one file for each kind.
+KINDS = Path("src/labelgrid/tasks/kinds")
 #: Folders that may name kinds: readers of published layouts and formats, recipes, and the generator of scenes.
-READERS = ("src/labelgrid/data", "src/labelgrid/labels/formats", "src/labelgrid/recipes", "src/labelgrid/scenes")
+READERS = ("src/labelgrid/data", "src/labelgrid/formats/codecs", "src/labelgrid/recipes", "src/labelgrid/scenes")
 
 
 def faults(root: Path) -> list[str]:
     """The lines outside a kind's own file that name the kind."""
-    kinds = {f.stem for f in (root / "src/labelgrid/tasks").glob("[!_]*.py")} - FOLDERS["tasks"]
+    kinds = {file.stem for file in (root / KINDS).glob("[!_]*.py")}
     found = []
     for module in modules(root, "src"):
         if any(module.path.is_relative_to(folder) for folder in READERS):
             continue
-        own = module.path.stem if module.path.parent == Path("src/labelgrid/tasks") else ""
+        own = module.path.stem if module.path.parent == KINDS else ""
         found += [
-            f"{module.path}:{node.lineno}: the kind '{node.value}' is named outside tasks/{node.value}.py"
+            f"{module.path}:{node.lineno}: the kind '{node.value}' is named outside tasks/kinds/{node.value}.py"
             for node in _literals(module)
             if node.value in kinds - {own}
         ]

@@ -11,7 +11,10 @@ from tools.source import ROOT, modules, report
 
 PACKAGE = "src/labelgrid"
 #: The folders and modules of the package that must not import torch.
-LIGHT = ("labels", "select", "annotate", "report", "recipes", "project", "reporting", "web", "plugins.py", "api")
+LIGHT = (
+    *("ledger", "formats", "images", "select", "drawings", "annotate", "recipes", "project", "report"),
+    *("api", "web", "plugins.py"),
+)
 
 #: The commands that must run without torch, in the order in which they depend on each other.
 COMMANDS = (

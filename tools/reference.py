@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from labelgrid import cli, plugins
+from labelgrid.recipes.resolve import shipped_recipes
 from tools.documented import keys
 from tools.source import ROOT, report
 
@@ -50,7 +51,7 @@ def write(root: Path) -> None:
 
 def pages() -> dict[str, dict[str, str]]:
     """The generated texts, by page and by subject."""
-    recipes = ((f"`{name}`", text) for name, text in plugins.recipes().items())
+    recipes = ((f"`{name}`", text) for name, text in shipped_recipes().items())
     return {
         "docs/commands.md": {f"labelgrid {name}": options_table(c) for name, c in commands(cli.app)},
         "docs/recipes.md": {"recipes": table(("recipe", "what it is"), recipes)},

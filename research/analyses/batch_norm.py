@@ -22,16 +22,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from labelgrid.data.loader import eval_batches
+from labelgrid.drawings.dots import Dots
 from labelgrid.errors import with_unchanged
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.dots import Dots
+from labelgrid.project.records import newest_fit
 from labelgrid.results import LOSS, Result
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.evaluate import measure
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
+from labelgrid.simulation.analysis import Finding, Mean, grouped
 from labelgrid.simulation.results import OVERALL
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind

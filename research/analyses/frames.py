@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.data.dataset import labels_of
+from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analyses.analysis import Finding, Mean
+from labelgrid.simulation.analysis import Finding, Mean
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.evaluate import predictions
 from research.analyses.measuring import hidden_data
 from research.analyses.shown import (
     ImageOptions,
@@ -26,10 +30,6 @@ from research.analyses.shown import (
     shown_prediction,
     shown_runs,
 )
-from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import Kind
-from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
 
 #: The images are its only options.
 Options = ImageOptions

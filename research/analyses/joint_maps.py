@@ -27,17 +27,15 @@ from labelgrid.data.batch import Batch
 from labelgrid.data.dataset import labels_of, nonempty_label
 from labelgrid.data.frame import label_of
 from labelgrid.data.loader import eval_batches
+from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.errors import ProjectError
 from labelgrid.nets.network import Raw
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import restore
-from labelgrid.simulation.analyses.analysis import Finding, Mean
-from research.analyses.measuring import hidden_data
-from research.analyses.shown import shown_runs
+from labelgrid.simulation.analysis import Finding, Mean
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.pictures import colour_map, heat_map
@@ -45,6 +43,8 @@ from labelgrid.train.joint_space import JointTerm
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.objective import resized
 from labelgrid.train.pairs import distance
+from research.analyses.measuring import hidden_data
+from research.analyses.shown import shown_runs
 
 #: The term whose mapping is shown.
 TERM = "mtpsl"

@@ -13,16 +13,16 @@ from itertools import combinations
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from labelgrid.drawings.charts import Chart
 from labelgrid.ledger.grid import State
 from labelgrid.progress import Progress
-from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.charts import Chart
-from labelgrid.report.means import mean_and_deviation
-from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped, lines_of
-from research.analyses.measuring import Question, measured, measured_cells
+from labelgrid.project.records import newest_fit
+from labelgrid.results import mean_and_deviation
+from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped, lines_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
+from research.analyses.measuring import Question, measured, measured_cells
 
 #: The column that says what a number over images is.
 OVER_IMAGES = "over_images"

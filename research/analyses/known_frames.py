@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import ClassVar
 
 from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.errors import ProjectError, UsageError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.picture_grid import Picture, PictureGrid
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import need_two_stages, restore
-from labelgrid.simulation.analyses.analysis import Finding, Mean
+from labelgrid.simulation.analysis import Finding, Mean
+from labelgrid.simulation.runs import Run
+from labelgrid.simulation.study import Kind
+from labelgrid.tasks.pictures import colour_map
+from labelgrid.tasks.task import TaskDef
+from labelgrid.train.evaluate import predictions
+from labelgrid.train.model import TrainedModel
 from research.analyses.measuring import HiddenLabels, hidden_data
 from research.analyses.shown import (
     ImageOptions,
@@ -28,12 +34,6 @@ from research.analyses.shown import (
     shown_prediction,
     shown_runs,
 )
-from labelgrid.simulation.runs import Run
-from labelgrid.simulation.study import Kind
-from labelgrid.tasks.pictures import colour_map
-from labelgrid.tasks.task import TaskDef
-from labelgrid.train.evaluate import predictions
-from labelgrid.train.model import TrainedModel
 
 
 @dataclass(frozen=True)

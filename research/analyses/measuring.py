@@ -14,13 +14,13 @@ from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import Cell
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.resolve import hash_of
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.models import need_two_stages, restore
-from labelgrid.simulation.analyses.analysis import Finding, Keys
+from labelgrid.simulation.analysis import Finding, Keys
 from labelgrid.simulation.runs import Run
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import Evaluation, Measure, evaluate, predictions

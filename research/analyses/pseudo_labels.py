@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from labelgrid.drawings.charts import Chart
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.charts import Chart
 from labelgrid.results import Result
-from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped, lines_of
-from research.analyses.pseudo_errors import pseudo_errors
+from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped, lines_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
+from research.analyses.pseudo_errors import pseudo_errors
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,18 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import spearmanr
 
+from labelgrid.drawings.dots import Dots
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.dots import Dots
 from labelgrid.results import Result
 from labelgrid.score.table import FILE, Table, read_table
-from labelgrid.simulation.analyses.analysis import Finding, Keys, Mean, grouped
-from research.analyses.measuring import Question, hidden_data, measured_cells
-from research.analyses.traits import Traits
+from labelgrid.simulation.analysis import Finding, Keys, Mean, grouped
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.tasks.task import TaskDef, build_all
+from research.analyses.measuring import Question, hidden_data, measured_cells
+from research.analyses.traits import Traits
 
 
 @dataclass(frozen=True)

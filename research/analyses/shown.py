@@ -11,13 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from labelgrid.data.frame import Frame
+from labelgrid.drawings.picture_grid import Picture
+from labelgrid.drawings.wording import number
 from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import State
-from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.picture_grid import Picture
-from labelgrid.drawings.wording import number
+from labelgrid.project.records import Fit, newest_fit
 from labelgrid.results import Result
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted

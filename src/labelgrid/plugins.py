@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import find_spec, module_from_spec
@@ -17,47 +17,38 @@ from typing import Any
 from labelgrid.errors import PluginError
 from labelgrid.trusted_code import check_trusted
 
-#: The folders of plug-ins, with the modules in them that are not plug-ins.
-FOLDERS: dict[str, frozenset[str]] = {
-    "tasks": frozenset({"task", "figures", "metric_options", "pictures", "placement", "scale"}),
-    "data": frozenset({"dataset", "transforms", "frame", "batch", "loader", "by_id", "cache", "matlab"}),
-    "nets": frozenset(
-        {
-            "network",
-            "one_stage",
-            "backbones",
-            "blocks",
-            "distillation",
-            "dropout",
-            "options",
-            "padding",
-            "propagation",
-            "pyramid",
-            "unpooling",
-        }
-    ),
-    "train.balance": frozenset(),
-    "train.terms": frozenset(),
-    "score": frozenset({"pool", "table", "statistic", "fit", "training", "weights", "by_class", "maps", "options"}),
-    "select": frozenset(
-        {"budget", "knapsack", "strategy", "parts", "centres", "shares", "clusters", "explain", "uncertainty"}
-    ),
-    "annotate": frozenset({"connector", "request", "answers", "lists", "matching", "returned"}),
-    "simulation.analyses": frozenset({"analysis", "measuring", "shown", "traits"}),
-}
 
-#: What a plug-in has when it is built: the members of its interface that tell it from any other object.
-MEMBERS: dict[str, tuple[str, ...]] = {
-    "tasks": ("activate", "pixel_loss", "to_target", "moments", "metrics"),
-    "data": ("images", "label"),
-    "nets": ("encode", "decode", "predict"),
-    "train.balance": ("backward",),
-    "train.terms": ("loss", "views", "prepare"),
-    "score": ("axis", "scope"),
-    "select": ("needs", "select"),
-    "annotate": ("send", "receive"),
-    "simulation.analyses": ("kinds", "within", "needs", "findings", "drawings"),
-    "labels.formats": ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
+@dataclass(frozen=True)
+class Folder:
+    """A folder in which every module is a plug-in.
+
+    Args:
+        package: the folder's package below `labelgrid`.
+        members: what a plug-in has when it is built, which tells it from any other object.
+    """
+
+    package: str
+    members: tuple[str, ...]
+
+
+#: The folders of plug-ins by the names that users know them by.
+FOLDERS: dict[str, Folder] = {
+    "kinds": Folder("tasks.kinds", ("activate", "pixel_loss", "to_target", "moments", "metrics")),
+    "formats": Folder(
+        "formats.codecs",
+        ("EXTENSIONS", "CHANNELS", "DTYPE", "Options", "read", "write", "describe"),
+    ),
+    "layouts": Folder("data.layouts", ("images", "label")),
+    "networks": Folder("nets.networks", ("encode", "decode", "predict")),
+    "balance": Folder("train.balance", ("backward",)),
+    "terms": Folder("train.terms", ("loss", "views", "prepare")),
+    "statistics": Folder("score.statistics", ("axis", "scope")),
+    "strategies": Folder("select.strategies", ("needs", "select")),
+    "tools": Folder("annotate.tools", ("send", "receive")),
+    "analyses": Folder(
+        "simulation.analyses",
+        ("kinds", "within", "needs", "findings", "drawings"),
+    ),
 }
 
 
@@ -65,12 +56,18 @@ def names(folder: str) -> list[str]:
     """List the plug-ins of a folder in alphabetical order, without importing them.
 
     Example:
-        >>> "pad_net" in names("nets")
+        >>> "pad_net" in names("networks")
         True
     """
-    package = importlib.import_module(f"labelgrid.{folder}")
-    modules = {name for path in package.__path__ for name in _modules(path, Path(path).stat().st_mtime_ns)}
-    return sorted(name for name in modules if name not in FOLDERS[folder] and not name.startswith("_"))
+    path = _folder_path(folder)
+    modules = _modules(str(path), path.stat().st_mtime_ns)
+    return sorted(name for name in modules if not name.startswith("_"))
+
+
+def _folder_path(folder: str) -> Path:
+    """The path of a folder of plug-ins."""
+    package = importlib.import_module(f"labelgrid.{FOLDERS[folder].package}")
+    return Path(next(iter(package.__path__)))
 
 
 @lru_cache
@@ -102,7 +99,7 @@ def resolve(folder: str, name: str) -> Any:
         PluginError: there is no such plug-in, or it cannot be imported.
 
     Example:
-        >>> resolve("nets", "pad_net").__name__
+        >>> resolve("networks", "pad_net").__name__
         'build'
     """
     return resolve_in((folder,), name)
@@ -131,7 +128,7 @@ def create(folder: str, name: str, *arguments: Any) -> Any:
         PluginError: there is no such plug-in, it cannot be built, or what it builds lacks a member of the interface.
 
     Example:
-        >>> create("annotate", "folder").send.__name__
+        >>> create("tools", "folder").send.__name__
         'send'
     """
     return call(folder, name, resolve(folder, name), *arguments)
@@ -149,7 +146,7 @@ def call(folder: str, name: str, build: Any, *arguments: Any) -> Any:
         if ":" not in name:
             raise
         raise PluginError(
-            f"'{name}' cannot be built as a plug-in of labelgrid.{folder}: {type(error).__name__}: {error}.",
+            f"'{name}' cannot be built as a plug-in of the folder {folder}: {type(error).__name__}: {error}.",
             next_step="Name the plug-in's `build`, not another object; docs/plugins.md describes its arguments.",
         ) from error
     return checked(folder, name, built)
@@ -161,10 +158,10 @@ def checked(folder: str, name: str, built: Any) -> Any:
     Raises:
         PluginError: it lacks one.
     """
-    missing = [member for member in MEMBERS[folder] if not hasattr(built, member)]
+    missing = [member for member in FOLDERS[folder].members if not hasattr(built, member)]
     if missing:
         raise PluginError(
-            f"'{name}' is not a plug-in of labelgrid.{folder}: what it builds has no `{missing[0]}`.",
+            f"'{name}' is not a plug-in of the folder {folder}: what it builds has no `{missing[0]}`.",
             next_step="docs/plugins.md describes the interface.",
         )
     return built
@@ -179,7 +176,7 @@ def options_class(folder: str, name: str) -> Any:
         PluginError: there is no such plug-in, it cannot be imported, or it has no options.
 
     Example:
-        >>> options_class("nets", "pad_net")().width
+        >>> options_class("networks", "pad_net")().width
         256
     """
     path = _path(folder, name)
@@ -260,14 +257,14 @@ def _path(folder: str, name: str) -> str:
         return check_trusted(name)
     if name not in names(folder):
         raise _unknown((folder,), name)
-    return f"labelgrid.{folder}.{name}"
+    return f"labelgrid.{FOLDERS[folder].package}.{name}"
 
 
 def _unknown(folders: Sequence[str], name: str) -> PluginError:
     known = {folder: names(folder) for folder in folders}
     near = difflib.get_close_matches(name, {plugin for own in known.values() for plugin in own}, 1)
     hint = f"Did you mean '{near[0]}'? " if near else ""
-    lists = (f"labelgrid/{f.replace('.', '/')} has: {', '.join(own) or 'nothing yet'}" for f, own in known.items())
+    lists = (f"{folder} has: {', '.join(own) or 'nothing yet'}" for folder, own in known.items())
     return PluginError(
         f"There is no {' or '.join(folders)} plug-in '{name}'.",
         next_step=f"{hint}{'; '.join(lists)}; name your own code as 'package.module:name'.",
@@ -281,18 +278,8 @@ def _not_importable(name: str, error: Exception) -> PluginError:
 
 def describe(folder: str) -> dict[str, str]:
     """The plug-ins of a folder with the first lines of their docstrings, without importing them."""
-    package = importlib.import_module(f"labelgrid.{folder}")
-    base = Path(next(iter(package.__path__)))
+    base = _folder_path(folder)
     return {name: _first_line(base / f"{name}.py") for name in names(folder)}
-
-
-def recipes() -> dict[str, str]:
-    """The shipped recipes with their first lines."""
-    base = Path(next(iter(importlib.import_module("labelgrid.recipes").__path__)))
-    return {
-        path.stem: path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-        for path in sorted(base.glob("*.toml"))
-    }
 
 
 def _first_line(path: Path) -> str:

@@ -1,9 +1,11 @@
 """Defines measured numbers with unit and direction, and the multi-task summary `delta_mtl`."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 Better = Literal["higher", "lower"]
 #: The name of the weighted sum of all tasks' losses.
@@ -45,6 +47,18 @@ def delta_mtl(results: Mapping[str, Result], single: Mapping[str, Result]) -> fl
     if missing or not results:
         raise ValueError(f"No single-task result for {sorted(missing)}; delta_mtl needs one for each task.")
     return sum(results[name].gain_over(single[name]) for name in results) / len(results)
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard deviation (over n - 1); NaN where there are too few.
+
+    Example:
+        >>> mean_and_deviation([1.0, 2.0, 3.0])
+        (2.0, 1.0)
+    """
+    if not values:
+        return math.nan, math.nan
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def for_json(value: Any) -> Any:

@@ -36,7 +36,7 @@ def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int
     """
     found = {}
     for name in sorted(strategy.needs):
-        statistic = build_plugin("score", PluginChoice(name), 0)
+        statistic = build_plugin("statistics", PluginChoice(name), 0)
         n, t = grid.state.shape
         shape = {"cell": (n, t), "image": (n,), "feature": (n, 3 * t)}[statistic.axis]
         values = draw(statistic.axis, shape).astype(np.float32 if statistic.axis == "feature" else np.float64)
@@ -50,7 +50,7 @@ def statistics_of(strategy: Strategy, grid: Grid, draw: Callable[[str, tuple[int
 def pools(strategy: Strategy) -> st.SearchStrategy[PoolView]:
     """Pools with the strategy's statistics."""
     for name in strategy.needs:  # imports torch here, not while hypothesis measures how long a draw takes
-        build_plugin("score", PluginChoice(name), 0)
+        build_plugin("statistics", PluginChoice(name), 0)
     return _pools(strategy)
 
 

@@ -30,7 +30,7 @@ class Uncertain(Balancer):
         return total.detach()
 
 
-MODULES = modules("train.balance", ["weights", "reduce", "options"])
+MODULES = modules("balance", ["weights", "reduce", "options"])
 
 
 def builder(module):

@@ -178,7 +178,7 @@ def garbage_is_a_fault_or_no_answer_and_never_another_error(place: Place) -> Non
         shutil.copytree(answer, copied)
         (copied / name).write_bytes(garbage)
         with contextlib.suppress(LabelgridError):
-            answers = plugins.resolve("annotate", place.connector)().receive(copied, index)
+            answers = plugins.resolve("tools", place.connector)().receive(copied, index)
             validate_labels(place.project, answers, split=None, replace=False, progress=Silent())
         shutil.rmtree(copied)
 
@@ -217,7 +217,7 @@ def test_a_connector_keeps(tmp_path: Path, law: Callable[[Place], None], name: s
 
 
 def test_every_connector_of_the_package_has_somebody_who_answers_it() -> None:
-    missing = set(plugins.names("annotate")) - {annotator(name).CONNECTOR for name in ANNOTATORS}
+    missing = set(plugins.names("tools")) - {annotator(name).CONNECTOR for name in ANNOTATORS}
     assert not missing, f"Write tests/annotators/NAME.py for {missing}, so that the laws run on it."
 
 

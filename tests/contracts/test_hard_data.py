@@ -27,7 +27,7 @@ def plan_of(made, options=OPTIONS, **changes):
     plan = toy_plan(made, options, **changes)
     terms = {}
     for name, values in TERMS.items():
-        module = plugins.module("train.terms", name)
+        module = plugins.module("terms", name)
         terms[name] = module.build(plan.tasks, plan.network, module.Options(**values))
     return replace(plan, terms=terms)
 

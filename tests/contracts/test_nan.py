@@ -47,8 +47,8 @@ def by_images(options):
 
 CASES = [
     (name, statistic)
-    for name in [*plugins.names("select"), f"{HERE}:by_images"]
-    for statistic in sorted(build_plugin("select", PluginChoice(name)).needs)
+    for name in [*plugins.names("strategies"), f"{HERE}:by_images"]
+    for statistic in sorted(build_plugin("strategies", PluginChoice(name)).needs)
 ]
 
 
@@ -73,7 +73,7 @@ def store(project, strategy, wrong=""):
     """Store a made score table of the round, fresh for this strategy; one value of the statistic `wrong` is NaN."""
     _, chosen = strategy_of(project, strategy)
     scores, grid = RoundScores(project, scoring_model(project, chosen), chosen), project.store.grid()
-    built = {each: build_plugin("score", PluginChoice(each), 0) for each in chosen.needs}
+    built = {each: build_plugin("statistics", PluginChoice(each), 0) for each in chosen.needs}
     n, t = grid.state.shape
     row, column = np.argwhere(grid.eligible)[-1]
     values, draw = {}, np.random.default_rng(0)
@@ -90,7 +90,7 @@ def store(project, strategy, wrong=""):
 
 
 def test_the_cases_have_statistics_of_all_axes():
-    axes = {build_plugin("score", PluginChoice(statistic), 0).axis for _, statistic in CASES}
+    axes = {build_plugin("statistics", PluginChoice(statistic), 0).axis for _, statistic in CASES}
     assert axes == {"cell", "image", "feature"}
 
 

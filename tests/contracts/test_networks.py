@@ -17,15 +17,19 @@ from tests.network_laws import LAWS, TASKS, Law, images, made, variants
 
 every = pytest.mark.parametrize(
     "name, options",
-    [(name, variant) for name in plugins.names("nets") for variant in variants(plugins.module("nets", name).Options)],
+    [
+        (name, variant)
+        for name in plugins.names("networks")
+        for variant in variants(plugins.module("networks", name).Options)
+    ],
     ids=str,
 )
 
 
 def make(name: str, options: dict[str, object], tasks: Mapping[str, Task] = TASKS) -> Network:
-    kind = plugins.module("nets", name).Options
+    kind = plugins.module("networks", name).Options
     width = {"width": 16} if any(f.name == "width" for f in dataclasses.fields(kind)) else {}
-    return made(plugins.resolve("nets", name), kind(**width, **options), tasks)
+    return made(plugins.resolve("networks", name), kind(**width, **options), tasks)
 
 
 @every

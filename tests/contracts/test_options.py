@@ -18,16 +18,16 @@ ROOT = Path(__file__).parents[2]
 ALONE = f"""{WATCH}
 import json, os
 from labelgrid import plugins
-from labelgrid.recipes.resolve import load_recipe
-from labelgrid.recipes.resolve import check_recipe
+from labelgrid.recipes.resolve import load_recipe, shipped_recipes
+from labelgrid.recipes.resolve import check_recipe, shipped_recipes
 from tests.contracts.test_options import shown
 print(json.dumps({{name: shown(plugins.options_class(*name.split(" "))) for name in sys.argv[1:]}}))
-for name in plugins.recipes():
+for name in shipped_recipes():
     check_recipe(load_recipe(name))
 sys.exit("torch was asked for" if Watch.asked else 0)
 """
 #: Folders whose plug-ins are built from options.
-FOLDERS = ("nets", "train.balance", "train.terms", "score", "select")
+FOLDERS = ("networks", "balance", "terms", "statistics", "strategies")
 EVERY = [f"{folder} {name}" for folder in FOLDERS for name in plugins.names(folder)]
 TORCH = """
 import torch

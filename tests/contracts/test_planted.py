@@ -22,7 +22,7 @@ def seeds_that_find(strategy, planted):
 
 
 def test_every_strategy_but_the_plain_random_ones_has_a_planted_pool():
-    assert sorted([*PLANTED, *RANDOM.values()]) == plugins.names("select")
+    assert sorted([*PLANTED, *RANDOM.values()]) == plugins.names("strategies")
 
 
 ALL = [*((PluginChoice(name), planted) for name, planted in PLANTED.items()), *WITH_OPTIONS]
@@ -30,6 +30,6 @@ ALL = [*((PluginChoice(name), planted) for name, planted in PLANTED.items()), *W
 
 @pytest.mark.parametrize(("choice", "planted"), ALL, ids=[f"{one.name} {one.options}" for one, _ in ALL])
 def test_a_strategy_finds_what_was_planted_in_its_pool_and_random_picks_miss_it(choice, planted):
-    strategy = build_plugin("select", choice)
+    strategy = build_plugin("strategies", choice)
     assert seeds_that_find(strategy, planted) == list(SEEDS)
-    assert seeds_that_find(build_plugin("select", PluginChoice(RANDOM[strategy.unit])), planted) == []
+    assert seeds_that_find(build_plugin("strategies", PluginChoice(RANDOM[strategy.unit])), planted) == []

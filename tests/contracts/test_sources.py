@@ -144,7 +144,7 @@ def case_of(name: str, folder: Path) -> Case:
     rows = getattr(here, "ROWS", task_rows(("semseg", "depth")))
     made = make_dataset(folder / "made", n=4, size=[(16, 24), (12, 20)], tasks=[row.name for row in rows])
     here.lay_out(made, folder / "root", made.label(made.names[1], rows[-1].name))
-    dataset = plugins.resolve("data", here.LAYOUT)(folder / "root")
+    dataset = plugins.resolve("layouts", here.LAYOUT)(folder / "root")
     return Case(made, rows, folder / "root", (1, rows[-1].name), dataset)
 
 
@@ -155,7 +155,7 @@ def test_a_data_set_keeps(tmp_path: Path, law: Callable[[Case], None], name: str
 
 
 def test_every_layout_of_the_package_is_written_by_the_tests() -> None:
-    missing = set(plugins.names("data")) - {layout(name).LAYOUT for name in LAYOUTS}
+    missing = set(plugins.names("layouts")) - {layout(name).LAYOUT for name in LAYOUTS}
     assert not missing, f"Write tests/layouts/NAME.py for {missing}, so that the laws run on it."
 
 

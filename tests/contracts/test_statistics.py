@@ -17,11 +17,11 @@ def made(tmp_path_factory):
     return laws.dataset(tmp_path_factory.mktemp("pool"))
 
 
-@pytest.fixture(scope="module", params=plugins.names("score"))
+@pytest.fixture(scope="module", params=plugins.names("statistics"))
 def case(request, made, tmp_path_factory):
-    options = plugins.module("score", request.param).Options
+    options = plugins.module("statistics", request.param).Options
     short = {"epochs": 2} if any(field.name == "epochs" for field in fields(options)) else {}
-    statistic = build_plugin("score", PluginChoice(request.param, short), 0)
+    statistic = build_plugin("statistics", PluginChoice(request.param, short), 0)
     return laws.case_of(statistic, made, tmp_path_factory.mktemp("case"))
 
 

@@ -15,9 +15,9 @@ from tests.contracts import strategy_laws as laws
 
 
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
-@pytest.mark.parametrize("name", plugins.names("select"))
+@pytest.mark.parametrize("name", plugins.names("strategies"))
 def test_a_strategy_keeps_the_law(name, law):
-    law(build_plugin("select", PluginChoice(name)))
+    law(build_plugin("strategies", PluginChoice(name)))
 
 
 #: Options that pick by other code than the defaults.
@@ -42,7 +42,7 @@ VARIANTS = [
 @pytest.mark.parametrize("law", laws.LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=str)
 def test_a_strategy_keeps_the_law_with_other_options(name, options, law):
-    law(build_plugin("select", PluginChoice(name, options)))
+    law(build_plugin("strategies", PluginChoice(name, options)))
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_strategy_keeps_the_law_with_other_options(name, options, law):
 )
 def test_shares_of_very_different_size_keep_the_law(law):
     shares = {"depth": 1e6, "normals": 1, "semseg": 2}
-    law(build_plugin("select", PluginChoice("random_tasks", {"shares": shares})))
+    law(build_plugin("strategies", PluginChoice("random_tasks", {"shares": shares})))
 
 
 @dataclass(frozen=True)

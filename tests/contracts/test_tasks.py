@@ -44,7 +44,7 @@ LABELS: dict[str, Callable[[torch.Generator], Tensor]] = {
 }
 
 
-@pytest.fixture(params=[*plugins.names("tasks"), OWN])
+@pytest.fixture(params=[*plugins.names("kinds"), OWN])
 def definition(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TaskDef]:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     kind = str(request.param)
@@ -348,7 +348,7 @@ def test_a_mirrored_prediction_is_that_of_the_image(definition: TaskDef, task: T
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in [*plugins.names("tasks"), OWN] if kind == OWN or spec_of(kind).codec in TRUTHS]
+    "kind", [kind for kind in [*plugins.names("kinds"), OWN] if kind == OWN or spec_of(kind).codec in TRUTHS]
 )
 def test_a_view_shows_the_labels_that_the_flipped_and_zoomed_world_has(
     kind: str, monkeypatch: pytest.MonkeyPatch
@@ -380,13 +380,13 @@ def test_the_plain_data_of_all_kinds_and_their_pictures_load_no_torch() -> None:
     code = (
         "import sys; from labelgrid import plugins; from labelgrid.tasks.task import spec_of; "
         "import labelgrid.tasks.pictures; "
-        f"print(len([spec_of(kind) for kind in [*plugins.names('tasks'), {OWN!r}]]), 'torch' in sys.modules)"
+        f"print(len([spec_of(kind) for kind in [*plugins.names('kinds'), {OWN!r}]]), 'torch' in sys.modules)"
     )
     path = [str(EXAMPLES), *sys.path]
     found = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path[:0] = {path}; {code}"], capture_output=True, text=True, check=True
     )
-    assert found.stdout.split() == [str(len(plugins.names("tasks")) + 1), "False"]
+    assert found.stdout.split() == [str(len(plugins.names("kinds")) + 1), "False"]
 
 
 def test_the_example_kind_counts_an_error_the_more_the_nearer_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

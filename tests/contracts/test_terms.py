@@ -22,7 +22,7 @@ from tests.contracts.trained import (
     with_gaps,
 )
 
-MODULES = modules("train.terms", ["tasks", "network", "options"])
+MODULES = modules("terms", ["tasks", "network", "options"])
 every = pytest.mark.parametrize(
     "term",
     [

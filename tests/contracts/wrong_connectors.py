@@ -7,8 +7,8 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Answer, Answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.tools.folder import FolderConnector
 from labelgrid.annotate.request import Request
+from labelgrid.annotate.tools.folder import FolderConnector
 from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Progress

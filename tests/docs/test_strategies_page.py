@@ -25,16 +25,16 @@ def rows() -> list[list[str]]:
 def test_it_has_a_row_for_each_strategy_and_no_empty_cell() -> None:
     titles, *body = rows()
     assert titles == TITLES
-    assert [row[0].strip("`") for row in body] == plugins.names("select")
+    assert [row[0].strip("`") for row in body] == plugins.names("strategies")
     assert all(cell for row in body for cell in row)
 
 
 @pytest.mark.parametrize("row", rows()[1:], ids=lambda row: row[0].strip("`"))
 def test_a_row_says_what_the_strategy_declares(row: list[str]) -> None:
     name, _, unit, needs, _, switches = row
-    strategy = build_plugin("select", PluginChoice(name.strip("`")))
+    strategy = build_plugin("strategies", PluginChoice(name.strip("`")))
     assert unit.startswith(strategy.unit)
     assert needs == "none" if not strategy.needs else strategy.needs <= set(re.findall(r"`(\w+)`", needs))
-    options = {field.name for field in fields(plugins.options_class("select", name.strip("`")))}
+    options = {field.name for field in fields(plugins.options_class("strategies", name.strip("`")))}
     own = re.sub(r"\([^)]*\)", "", re.split(r"(?:^|; )of ", switches)[0])
     assert options == {part.strip() for part in own.split(",")} - {"", "none"}

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from labelgrid import plugins
+from labelgrid.recipes.resolve import shipped_recipes
 from tests.e2e.commands import done, held_out, refused, said, typed
 from tests.projects import RECIPE
 from tests.support import Made
 
 Copied = Callable[[str], Path]
-SHIPPED = ", ".join(plugins.recipes())
+SHIPPED = ", ".join(shipped_recipes())
 RECIPES = f"Shipped: {SHIPPED}; give your own by its path, such as mine.toml."
 OWN_CODE = "name your own code as 'package.module:name'."
 
@@ -34,7 +35,7 @@ BAD_INITS = {
     "--task depth --task depth": "There is already a task 'depth'.\n  Give the new one another name.",
     "--task depth --tasks nowhere.toml": "The file does not exist (nowhere.toml).\n  Check the path.",
     "--task depth --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
-    f"labelgrid/select has: {', '.join(plugins.names('select'))}; {OWN_CODE}",
+    f"strategies has: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
     "--task depth --recipe smal": f"There is no recipe 'smal'.\n  {RECIPES}",
     "--task depth --group (": "The pattern of groups, '(', is not a regular expression: missing ), unterminated "
     "subpattern at position 0.\n  Fix it, or escape special characters.",
@@ -139,7 +140,7 @@ BUDGETS = {
     "--budget 2": "The budget of 2 labels does not pay for a single pick of 'random_images'.\n"
     "  An image has up to 3 labels; ask for at least that many.",
     "--budget 3 --strategy partial": "There is no select plug-in 'partial'.\n  Did you mean 'partal'? "
-    f"labelgrid/select has: {', '.join(plugins.names('select'))}; {OWN_CODE}",
+    f"strategies has: {', '.join(plugins.names('strategies'))}; {OWN_CODE}",
 }
 
 

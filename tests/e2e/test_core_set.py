@@ -7,8 +7,8 @@ import torch
 
 from labelgrid.progress import Silent
 from labelgrid.rounds import fit, models, query, score
-from labelgrid.score.statistics.features import PooledFeatures
 from labelgrid.score.pool import pool_batches
+from labelgrid.score.statistics.features import PooledFeatures
 from labelgrid.score.table import read_table
 from labelgrid.select.strategy import Budget
 from tests.projects import answer, make_project

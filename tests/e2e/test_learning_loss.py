@@ -12,8 +12,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.records import newest_fit
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, models, query, score
-from labelgrid.score.statistics.learning_loss import PredictedLoss
 from labelgrid.score.pool import pool_batches
+from labelgrid.score.statistics.learning_loss import PredictedLoss
 from labelgrid.score.table import read_table
 from labelgrid.select.strategy import Budget
 from labelgrid.simulation.request import StudyRequest

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.arrays import samples, save_array, shape_text, some_valid
+from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.tasks.pictures import RGB
 from labelgrid.tasks.placement import Labels, Placement
 from labelgrid.tasks.task import NoOptions, Range, Spec, Task, TaskDef

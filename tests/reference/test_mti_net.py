@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labelgrid.nets.networks import mti_net
 from labelgrid.nets.blocks import known_prediction
 from labelgrid.nets.network import Raw
+from labelgrid.nets.networks import mti_net
 from labelgrid.pixel.target import Target
 from tests.network_laws import TASKS, images, known, made
 from tests.slow_layers import Layers

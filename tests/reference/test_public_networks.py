@@ -7,9 +7,9 @@ import pytest
 from torch import nn
 
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.nets.networks import aspp_heads, mtan, mti_net, pad_net, segnet, shared_heads
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
+from labelgrid.nets.networks import aspp_heads, mtan, mti_net, pad_net, segnet, shared_heads
 from labelgrid.nets.options import BackboneOptions
 from labelgrid.tasks.task import Task, build_all, definitions
 

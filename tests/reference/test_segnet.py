@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from labelgrid.nets.networks import mtan, segnet
 from labelgrid.nets.network import Network
+from labelgrid.nets.networks import mtan, segnet
 from tests.network_laws import TASKS
 from tests.slow_layers import Layers
 

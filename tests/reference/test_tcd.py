@@ -9,8 +9,8 @@ from scipy.spatial.distance import cdist
 from labelgrid.ledger.grid import Grid
 from labelgrid.score.statistics.committee import COMBINE
 from labelgrid.select.parts import draw_cells
-from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.strategies.tcd import Options, build
+from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.streams import image_key
 
 COVERS = ["labelgrid.select.strategies.tcd"]

@@ -20,8 +20,8 @@ from PIL import Image
 
 from labelgrid.annotate.answers import Answer, Fault
 from labelgrid.errors import LabelError
-from labelgrid.ledger.grid import Cell
 from labelgrid.images.reading import check_image, read_image
+from labelgrid.ledger.grid import Cell
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.validate_labels import LabelValidator
 from tests.projects import make_project

@@ -8,6 +8,7 @@ import pytest
 from labelgrid import plugins
 from labelgrid.config import parse
 from labelgrid.errors import PluginError
+from labelgrid.recipes.resolve import shipped_recipes
 
 
 @pytest.mark.parametrize("folder", list(plugins.FOLDERS))
@@ -23,13 +24,13 @@ def test_a_new_file_is_a_plug_in_at_once(tmp_path, monkeypatch):
 
     (tmp_path / "surprise.py").write_text('"""What is new."""\n\n\ndef build(options):\n    return options\n')
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
-    assert "surprise" in plugins.names("select")
-    assert plugins.resolve("select", "surprise")(3) == 3
+    assert "surprise" in plugins.names("strategies")
+    assert plugins.resolve("strategies", "surprise")(3) == 3
 
 
 def test_an_unknown_name_lists_the_folder_and_the_nearest_match():
     with pytest.raises(PluginError) as caught:
-        plugins.resolve("select", "randm_cells")
+        plugins.resolve("strategies", "randm_cells")
     assert "There is no select plug-in 'randm_cells'" in str(caught.value)
     assert "Did you mean 'random_cells'?" in str(caught.value) and "partal" in str(caught.value)
 
@@ -38,16 +39,16 @@ def test_outside_code_goes_by_module_and_object(tmp_path, monkeypatch):
     (tmp_path / "mine_of_a_test.py").write_text("class Thing:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "mine_of_a_test,no_such_module_at_all")
-    assert plugins.resolve("nets", "mine_of_a_test:Thing").__name__ == "Thing"
+    assert plugins.resolve("networks", "mine_of_a_test:Thing").__name__ == "Thing"
     for name in ("mine_of_a_test:Nothing", "no_such_module_at_all:build"):
         with pytest.raises(PluginError, match="cannot be imported"):
-            plugins.resolve("nets", name)
+            plugins.resolve("networks", name)
 
 
 def test_every_shipped_recipe_has_a_first_line():
     files = Path(plugins.__file__).parent.glob("recipes/*.toml")
-    assert plugins.recipes().keys() == {path.stem for path in files}
-    assert all(line[0] != "#" and line[-1] == "." for line in plugins.recipes().values())
+    assert shipped_recipes().keys() == {path.stem for path in files}
+    assert all(line[0] != "#" and line[-1] == "." for line in shipped_recipes().values())
 
 
 HEAVY = '''\
@@ -87,7 +88,7 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "package_of_a_test")
     name = "package_of_a_test.heavy:build"
-    options = plugins.options_class("nets", name)
+    options = plugins.options_class("networks", name)
     assert options().rate == 4.0 and parse(options, {"rate": 0.5}, "here").rate == 0.5
     loaded = vars(sys.modules[options.__module__])
     assert {"math", "text", "LIMIT", "check"} <= loaded.keys() and not {
@@ -98,27 +99,29 @@ def test_options_are_had_without_the_rest_of_their_file(tmp_path, monkeypatch):
     } & loaded.keys()
     assert "package_of_a_test.heavy" not in sys.modules
     with pytest.raises(PluginError, match="cannot be imported: No module named 'a_heavy_library_of_nobody'"):
-        plugins.resolve("nets", name)
+        plugins.resolve("networks", name)
 
 
 def test_options_of_a_loaded_module_and_those_of_another_file_are_the_module_s_own(tmp_path, monkeypatch):
     import labelgrid.nets.networks.pad_net as loaded
 
-    assert plugins.options_class("nets", "pad_net") is loaded.Options
-    (tmp_path / "borrowed_options.py").write_text("from labelgrid.nets.networks.pad_net import Options\nimport nothing_at_all\n")
+    assert plugins.options_class("networks", "pad_net") is loaded.Options
+    (tmp_path / "borrowed_options.py").write_text(
+        "from labelgrid.nets.networks.pad_net import Options\nimport nothing_at_all\n"
+    )
     (tmp_path / "made_options.py").write_text(
         "import labelgrid.nets.networks.pad_net as other\nglobals()['Options'] = other.Options\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("LABELGRID_TRUST", "borrowed_options,made_options")
     for name in ("borrowed_options:build", "made_options:build"):
-        assert plugins.options_class("nets", name) is loaded.Options
+        assert plugins.options_class("networks", name) is loaded.Options
 
 
 def test_options_of_what_has_none_or_is_not_there_are_refused(monkeypatch):
     monkeypatch.setenv("LABELGRID_TRUST", "no_such_module_at_all")
     for name, fault in (("no_such_module_at_all:build", "cannot be imported"), ("pad_nt", "Did you mean 'pad_net'")):
         with pytest.raises(PluginError, match=fault):
-            plugins.options_class("nets", name)
+            plugins.options_class("networks", name)
     with pytest.raises(PluginError, match="The data plug-in 'nyud' takes no options"):
-        plugins.options_class("data", "nyud")
+        plugins.options_class("layouts", "nyud")

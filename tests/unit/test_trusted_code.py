@@ -41,7 +41,7 @@ def own(tmp_path, monkeypatch):
     sys.modules.pop("own_of_a_test", None)
 
 
-@pytest.mark.parametrize("folder", [*plugins.FOLDERS, "labels.formats"])
+@pytest.mark.parametrize("folder", list(plugins.FOLDERS))
 def test_untrusted_code_is_refused_before_it_is_imported(folder, own):
     for way in (plugins.resolve, plugins.options_class, plugins.module):
         with pytest.raises(PluginError, match=r"outside labelgrid(.|\n)*`--trust own_of_a_test`(.|\n)*It was not run"):
@@ -53,7 +53,7 @@ def test_a_trusted_module_runs_and_what_it_builds_must_be_a_plug_in(own, monkeyp
     monkeypatch.setenv(VARIABLE, "other, own_of_a_test")
     for name in ("build", "system"):
         with pytest.raises(PluginError, match=r"is not a plug-in of labelgrid\.data"):
-            plugins.create("data", f"own_of_a_test:{name}", "true")
+            plugins.create("layouts", f"own_of_a_test:{name}", "true")
     assert own.exists()
     with pytest.raises(PluginError, match="SPEC"):
         spec_of("own_of_a_test:build")
@@ -81,7 +81,7 @@ def test_labelgrid_s_own_plug_ins_go_by_their_plain_names(monkeypatch):
     for trusted in ("", "labelgrid"):
         monkeypatch.setenv(VARIABLE, trusted)
         with pytest.raises(PluginError, match=r"the module is labelgrid's(.|\n)*without its module: 'random_cells'"):
-            plugins.resolve("select", "labelgrid.select.strategies.random_cells:build")
+            plugins.resolve("strategies", "labelgrid.select.strategies.random_cells:build")
     for wrong in ("labelgrid", "labelgrid.select"):
         with pytest.raises(UsageError, match="cannot be trusted"):
             trust([wrong])

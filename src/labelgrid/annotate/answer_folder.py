@@ -12,9 +12,9 @@ from labelgrid.annotate.lists import LABEL_LIST, MANIFEST, MANIFEST_TABLE, SKIPS
 from labelgrid.annotate.matching import LINK, cell_of, is_inside, links_outside, wrong_extension
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import codec
-from labelgrid.ledger.grid import Cell
 from labelgrid.formats.naming import stem
 from labelgrid.images.opening import FORMATS
+from labelgrid.ledger.grid import Cell
 from labelgrid.tasks.task import TaskDef
 
 README = "README.txt"

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.request import Request
-from labelgrid.ledger.grid import SPLITS, Cell
 from labelgrid.formats.naming import stem
+from labelgrid.ledger.grid import SPLITS, Cell
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Progress
 from labelgrid.tasks.task import TaskDef

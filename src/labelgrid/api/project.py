@@ -13,10 +13,10 @@ from labelgrid.project.task_spec import task_row, task_rows
 from labelgrid.recipes.schema import PluginChoice
 
 if TYPE_CHECKING:  # each method imports the modules that it needs
-    from labelgrid.project.records import Fit
     from labelgrid.project.export import Exported
     from labelgrid.project.extend import Added
     from labelgrid.project.import_labels import Imported
+    from labelgrid.project.records import Fit
     from labelgrid.project.remove import Removed, Restored
     from labelgrid.project.verify import Verified
     from labelgrid.report.write import WrittenReport

@@ -63,7 +63,7 @@ def analyse(
 
     Args:
         study: the study's folder.
-        name: the analysis, such as "picks"; see `labelgrid list simulation.analyses`.
+        name: the analysis, such as "picks"; see `labelgrid list analyses`.
         out: a folder for its tables and drawings; "" writes nothing.
         progress: receives the progress; None: silent.
         strategies: only the runs of these arms or strategies are read, and must be finished; () is all runs.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from labelgrid import __version__
-from labelgrid.cli import corrections, exchange, grid, model, screen, datasets, inspection, study
+from labelgrid.cli import corrections, datasets, exchange, grid, inspection, model, screen, study
 from labelgrid.errors import LabelgridError, ProjectError
 from labelgrid.processes import stopped_by_sigterm
 
@@ -75,7 +75,7 @@ def with_trust(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-for part in (grid, exchange, corrections, model, showing, study, sets):
+for part in (grid, exchange, corrections, model, inspection, study, datasets):
     part.register(app)
 for own in (app, *(group.typer_instance for group in app.registered_groups)):
     for info in own.registered_commands if own else ():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labelgrid.data.dataset import Dataset
     from labelgrid.project.dataset_check import Contents
 
-Layout = Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list data`.")]
+Layout = Annotated[str, typer.Argument(metavar="NAME", help="The layout; see `labelgrid list layouts`.")]
 Root = Annotated[Path, typer.Argument(metavar="ROOT", help="The data set's root.", exists=True, file_okay=False)]
 Tasks = Annotated[Path | None, typer.Option(help="A TOML file of tasks; by default the data set's own.")]
 #: The faults that `data check` prints.
@@ -55,7 +55,7 @@ def scenes(
 def sheet(
     root: Root,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")],
-    format: Annotated[str, typer.Option(help="The data set's layout; see `labelgrid list data`.")] = "folder",
+    format: Annotated[str, typer.Option(help="The data set's layout; see `labelgrid list layouts`.")] = "folder",
     tasks: Tasks = None,
     count: Annotated[int, typer.Option(help="Number of images, spread evenly over the data set.", min=1)] = 12,
 ) -> None:
@@ -63,8 +63,8 @@ def sheet(
 
     Example: [bold]labelgrid sheet rooms --out sheet.png[/]
     """
-    from labelgrid.project.dataset_check import tasks_of
     from labelgrid.drawings.contact_sheet import contact_sheet
+    from labelgrid.project.dataset_check import tasks_of
 
     _refuse_inside(out, root)
     source = _source(format, root)
@@ -90,8 +90,8 @@ def check(
     """
     from dataclasses import asdict
 
-    from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
     from labelgrid.drawings.contact_sheet import check_out, contact_sheet
+    from labelgrid.project.dataset_check import contents, layout_faults, tasks_of
 
     if out:
         _refuse_inside(out, root)
@@ -155,7 +155,7 @@ def layout(name: Layout) -> None:
     """
     from labelgrid import plugins
 
-    module = plugins.module("data", name)
+    module = plugins.module("layouts", name)
     screen.say((module.__doc__ or "").strip().partition("\n")[0])
     screen.say(f"Where to get it: {getattr(module, 'ORIGIN', 'not said')}\n")
     screen.say(getattr(module, "LAYOUT", "The module has no text LAYOUT.").rstrip())
@@ -180,7 +180,7 @@ def _source(name: str, root: Path) -> "Dataset":
     from labelgrid.errors import ImageError
 
     try:
-        return cast("Dataset", plugins.create("data", name, root))
+        return cast("Dataset", plugins.create("layouts", name, root))
     except ImageError as error:
         error.next_step = f"{error.next_step} `{command('data', 'layout', name)}` prints the layout.".lstrip()
         raise

@@ -27,7 +27,7 @@ def import_(
     folder: Folder,
     labels: Annotated[Path, typer.Argument(metavar="LABELS", help="A folder of labels or an answered request.")],
     format: Annotated[
-        str, typer.Option(help="The labelling tool or data set layout; see `labelgrid list annotate` and `list data`.")
+        str, typer.Option(help="The labelling tool or data set layout; see `labelgrid list tools` and `list data`.")
     ] = "folder",
     split: Annotated[Split | None, typer.Option(help="Put the images of these labels in this split.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace labels; the old versions are kept.")] = False,
@@ -91,7 +91,7 @@ def _connector(name: str) -> str:
     from labelgrid.errors import PluginError
 
     try:
-        plugins.resolve("annotate", name)
+        plugins.resolve("tools", name)
     except PluginError as error:
         raise typer.BadParameter(str(error)) from error
     return name
@@ -100,7 +100,7 @@ def _connector(name: str) -> str:
 def export(
     folder: Folder,
     to: Annotated[
-        str, typer.Option(help="The labelling tool; see `labelgrid list annotate`.", callback=_connector)
+        str, typer.Option(help="The labelling tool; see `labelgrid list tools`.", callback=_connector)
     ] = "folder",
     out: Annotated[Path | None, typer.Option(help="The folder to write; by default below the round's folder.")] = None,
     round: Annotated[

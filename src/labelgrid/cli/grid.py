@@ -53,7 +53,9 @@ def init(
     ] = "0",
     group: Annotated[str, typer.Option(help="Regular expression on ids; equal matches stay together.")] = "",
     recipe: Annotated[str, typer.Option(help="A shipped recipe, or the path of one.")] = "small",
-    strategy: Annotated[str, typer.Option(help="Strategy that picks cells; see `labelgrid list select`.")] = "partal",
+    strategy: Annotated[
+        str, typer.Option(help="Strategy that picks cells; see `labelgrid list strategies`.")
+    ] = "partal",
     weights: Weights = None,
     seed: Annotated[int, typer.Option(help="Seed of all random draws.")] = 0,
     check: Checking = Check.full,
@@ -71,7 +73,7 @@ def init(
     if not images:
         raise UsageError("No images were named.", next_step="Add --images FOLDER.")
     rows = _task_rows(tasks, task_file)
-    plugins.resolve("select", strategy)
+    plugins.resolve("strategies", strategy)
     settings = Settings(
         resolve_recipe(recipe), seed, str(weights.absolute()) if weights else "", group, PluginChoice(strategy)
     )

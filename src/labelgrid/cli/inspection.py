@@ -65,17 +65,18 @@ def verify(
 
 
 def list_(
-    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="tasks, data, nets, select, recipes, ...")] = "",
+    folder: Annotated[str, typer.Argument(metavar="[FOLDER]", help="strategies, networks, recipes, ...")] = "",
     json: AsJson = False,
 ) -> None:
     """List plug-ins and recipes, one per line.
 
-    Example: [bold]labelgrid list select[/]
+    Example: [bold]labelgrid list strategies[/]
     """
     from labelgrid import plugins
     from labelgrid.errors import UsageError
+    from labelgrid.recipes.resolve import shipped_recipes
 
-    known = {**{name: plugins.describe(name) for name in plugins.FOLDERS}, "recipes": plugins.recipes()}
+    known = {**{name: plugins.describe(name) for name in plugins.FOLDERS}, "recipes": shipped_recipes()}
     if folder and folder not in known:
         raise UsageError(f"There is no folder '{folder}'.", next_step=f"There are: {', '.join(known)}.")
     shown = {folder: known[folder]} if folder else known

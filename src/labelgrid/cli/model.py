@@ -11,7 +11,7 @@ from labelgrid.cli.grid import AsJson, Folder, Weights
 from labelgrid.errors import command, with_unchanged
 from labelgrid.words import counted
 
-Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list select`.")]
+Strategy = Annotated[str, typer.Option(help="Replaces the project's strategy; see `labelgrid list strategies`.")]
 
 
 class Unit(StrEnum):

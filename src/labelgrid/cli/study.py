@@ -99,9 +99,7 @@ def _sums(works: Sequence["RunWork"]) -> tuple[int, ...]:
 @with_unchanged("The study is unchanged.")
 def analyse(
     folder: Annotated[Path, typer.Argument(metavar="STUDY", help="The folder of a finished study.")],
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="The analysis; see `labelgrid list simulation.analyses`.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The analysis; see `labelgrid list analyses`.")],
     out: Annotated[
         Path | None, typer.Option(help="A folder for the tables (CSV) and drawings (SVG, PNG).", file_okay=False)
     ] = None,
@@ -118,8 +116,8 @@ def analyse(
 
     Example: [bold]labelgrid analyse first-light picks --out figures[/]
     """
-    from labelgrid.project.task_spec import assignments
     from labelgrid.drawings.wording import spread, with_unit
+    from labelgrid.project.task_spec import assignments
     from labelgrid.simulation.analyse import analyse
 
     with screen.Bar() as bar:

@@ -1,7 +1,8 @@
 """Defines the interface of drawings, and renders them as SVG or PNG."""
 
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
 
 import matplotlib as mpl
@@ -75,3 +76,15 @@ def _put_title(figure: Figure, title: str) -> None:
         figure.legends[0].set_alignment("left")
     else:
         figure.suptitle(title, color=INK, fontsize=10)
+
+
+def drawing_files(drawings: Iterable[Drawing]) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and the bytes of each drawing as SVG and as PNG (200 dpi)."""
+    taken: set[str] = set()
+    for drawing in drawings:
+        name = re.sub(r"[^\w.-]+", "-", drawing.name).strip("-.")
+        while name.casefold() in taken:
+            name += "_"
+        taken.add(name.casefold())
+        yield f"{name}.svg", drawing_bytes(drawing, "svg", title=True)
+        yield f"{name}.png", drawing_bytes(drawing, "png", title=True)

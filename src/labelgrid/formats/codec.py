@@ -111,7 +111,7 @@ class Codec(Protocol[O_contra]):
 def codec(name: str) -> Codec[Any]:
     """The format module `name`, or your own object `"package.module:object"`."""
     if ":" in name:
-        return cast("Codec[Any]", plugins.checked("labels.formats", name, plugins.resolve("labels.formats", name)))
+        return cast("Codec[Any]", plugins.checked("formats", name, plugins.resolve("formats", name)))
     return cast("Codec[Any]", importlib.import_module(f"labelgrid.formats.codecs.{name}"))
 
 

@@ -19,7 +19,7 @@ _KEY = "labelgrid.dialect"
 
 
 class Dialect(Protocol):
-    """One kind of database. All other code in `labelgrid.labels` is SQLAlchemy that runs on SQLite and PostgreSQL."""
+    """One kind of database. All other code in `labelgrid.ledger` is SQLAlchemy that runs on SQLite and PostgreSQL."""
 
     def url(self, path: Path) -> URL:
         """The URL of the ledger at a path."""

@@ -41,7 +41,7 @@ def create(
     check_new(folder)
     check_pattern(settings.group)
     check_recipe(load_recipe(settings.recipe, settings.changes, beside=folder))
-    check_options("select", settings.strategy)
+    check_options("strategies", settings.strategy)
     if not tasks:
         raise ProjectError("A project needs a task.", next_step="Add one, for example --task depth.")
     folders = find_images(images)

@@ -114,7 +114,7 @@ def tasks_of(dataset: Dataset, root: Path, file: Path | None) -> dict[str, TaskD
 
 def layout_faults(name: str, root: Path) -> list[str]:
     """The sentences of the layout's own `check`, if its module has one."""
-    check = getattr(plugins.module("data", name), "check", None)
+    check = getattr(plugins.module("layouts", name), "check", None)
     return check(root) if check else []
 
 

@@ -13,15 +13,15 @@ from labelgrid.annotate.request import Request, RequestItem
 from labelgrid.errors import ProjectError
 from labelgrid.files import digest, read_bytes
 from labelgrid.formats.codec import check_digest, codec
-from labelgrid.ledger.grid import SPLITS, Cell, ImageRow, Move, State
-from labelgrid.images.reading import changed_image, image_size
 from labelgrid.formats.naming import label_name, whole_names
+from labelgrid.images.reading import changed_image, image_size
+from labelgrid.ledger.grid import SPLITS, Cell, ImageRow, Move, State
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.records import PickRecord, read_picks
-from labelgrid.project.unusable_images import usable
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import PickRecord, read_picks
 from labelgrid.project.requests import open_requests, prelabel
 from labelgrid.project.status import next_command
+from labelgrid.project.unusable_images import usable
 from labelgrid.spreadsheets import csv_text, unmarked
 
 COLUMNS = ("image", "task", "path", "round", "cost", "weight", "split", "seconds")
@@ -86,7 +86,7 @@ def export(
     by_folder: dict[Path, dict[Cell, Move]] = defaultdict(dict)
     for cell, move in requested.items():
         by_folder[out or project.round_folder(move.round) / "request"][cell] = move
-    connector: Connector = plugins.create("annotate", tool)
+    connector: Connector = plugins.create("tools", tool)
     prelabels = 0
     for folder, moves in by_folder.items():
         request = _request(project, moves, progress)

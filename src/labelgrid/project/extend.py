@@ -7,10 +7,10 @@ from pathlib import Path
 from labelgrid.errors import ImageError, command, with_unchanged
 from labelgrid.ledger.grid import ImageRow, State, TaskRow
 from labelgrid.progress import Progress
-from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import hold_out, holdout_count
 from labelgrid.project.image_files import Check, ImageFolder, find_images, rows_of, say_others
+from labelgrid.project.records import Fit, read_fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.stored_labels import read_stored
 from labelgrid.project.strides import check_strides

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from labelgrid.report.content import Measured
 from labelgrid.drawings.wording import rough
+from labelgrid.project.records import Measured
 from labelgrid.results import Result
 from labelgrid.words import counted
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from labelgrid.errors import ImageError
-from labelgrid.ledger.grid import ImageRow
-from labelgrid.images.reading import check_image
 from labelgrid.images.listing import read_list, scan_folder
+from labelgrid.images.reading import check_image
+from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.settings import group_of
 from labelgrid.words import counted, listed

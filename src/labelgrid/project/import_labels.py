@@ -16,8 +16,8 @@ from labelgrid.annotate.answers import SHOWN, Answer, Answers, Fault, ImportRefu
 from labelgrid.annotate.connector import Connector, ProjectIndex
 from labelgrid.errors import LabelError, LedgerError, ProjectError, UsageError
 from labelgrid.files import digest
-from labelgrid.ledger.grid import Move, Split, State
 from labelgrid.formats.naming import shortened, stem
+from labelgrid.ledger.grid import Move, Split, State
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.dataset_labels import answers_of
 from labelgrid.project.folder import ProjectFolder
@@ -154,10 +154,10 @@ def _list_faults(project: ProjectFolder, faults: Sequence[Fault]) -> Path | None
 
 def _received(project: ProjectFolder, folder: Path, format: str, split: Split | None) -> Answers:
     """The answers from a connector, or the labels of a data set; the `build` of a data set needs its root."""
-    build = plugins.resolve_in(("annotate", "data"), format)
+    build = plugins.resolve_in(("tools", "layouts"), format)
     if needs_root(build):
-        return answers_of(plugins.call("data", format, build, folder), project, split, str(folder))
-    connector: Connector = plugins.call("annotate", format, build)
+        return answers_of(plugins.call("layouts", format, build, folder), project, split, str(folder))
+    connector: Connector = plugins.call("tools", format, build)
     return connector.receive(folder, ProjectIndex(project.store, project.tasks()))
 
 
@@ -165,7 +165,7 @@ def needs_root(build: Callable[..., object]) -> bool:
     """Whether a plug-in's `build` needs an argument, as a data set's layout needs its root.
 
     Example:
-        >>> needs_root(plugins.resolve("data", "folder")), needs_root(plugins.resolve("annotate", "folder"))
+        >>> needs_root(plugins.resolve("layouts", "folder")), needs_root(plugins.resolve("tools", "folder"))
         (True, False)
     """
     try:

@@ -10,7 +10,7 @@ from labelgrid.config import parse
 from labelgrid.errors import ProjectError, RecipeError
 from labelgrid.files import disk, read_text, remove_folder, write_text
 from labelgrid.ledger.grid import Explanation, explained_row
-from labelgrid.report.content import Measured
+from labelgrid.results import Result
 
 T = TypeVar("T")
 #: The checkpoint of the epoch with the least loss on val.
@@ -91,6 +91,33 @@ class PickRecord:
     request_id: str = ""
     weight: float = 1.0
     explanation: Explanation = field(default_factory=Explanation)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The metrics of a round's network on the held-out labels: `heldout.json`.
+
+    Args:
+        round: its number.
+        model: the hash of its weights.
+        labels: the number of labels of each task it was trained on.
+        spent: the cost of these labels.
+        heldout_labels: the number of labels of each task it was measured on.
+        metrics: by task, then by metric name; NaN without labels to measure on.
+        loss_mtl: the weighted sum of the losses of the final predictions.
+        heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. "" if unknown.
+        without: by task and metric, its values with each block of held-out images left out in turn.
+    """
+
+    round: int
+    model: str
+    labels: Mapping[str, int]
+    spent: float
+    heldout_labels: Mapping[str, int]
+    metrics: Mapping[str, Mapping[str, Result]]
+    loss_mtl: float
+    heldout_set: str = ""
+    without: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

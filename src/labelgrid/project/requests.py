@@ -5,8 +5,8 @@ from pathlib import Path
 
 from labelgrid.errors import command
 from labelgrid.formats.codec import codec
-from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.formats.naming import label_name
+from labelgrid.ledger.grid import Cell, Move, State, request_id
 from labelgrid.ledger.store import CellRow, Store
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.tasks.task import TaskDef

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from labelgrid import plugins
 from labelgrid.config import as_toml, parse, read_toml
 from labelgrid.errors import ProjectError, RecipeError
+from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.recipes.schema import PluginChoice
 
 #: The default strategy.
@@ -131,11 +131,11 @@ def resolve_recipe(word: str) -> str:
         >>> resolve_recipe("small")
         'small'
     """
-    if word in plugins.recipes():
+    if word in shipped_recipes():
         return word
     if not Path(word).is_file():
         raise RecipeError(
             f"There is no recipe '{word}'.",
-            next_step=f"Shipped: {', '.join(plugins.recipes())}; give your own by its path, such as mine.toml.",
+            next_step=f"Shipped: {', '.join(shipped_recipes())}; give your own by its path, such as mine.toml.",
         )
     return str(Path(word).absolute())

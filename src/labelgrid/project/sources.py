@@ -13,10 +13,10 @@ from labelgrid.data.dataset import Dataset, Source
 from labelgrid.data.layouts.folder import label_file
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.formats.codec import LabelArray, check_digest
-from labelgrid.ledger.grid import Cell, State
-from labelgrid.images.reading import image_size, read_image
-from labelgrid.images.listing import list_images
 from labelgrid.formats.naming import whole_names
+from labelgrid.images.listing import list_images
+from labelgrid.images.reading import image_size, read_image
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.settings import Oracle
 from labelgrid.tasks.task import TaskDef
@@ -97,7 +97,7 @@ class OracleSource:
 
 def dataset_of(oracle: Oracle) -> Dataset:
     """Open the data set that answers a simulated campaign."""
-    dataset: Dataset = plugins.create("data", oracle.data, oracle.root)
+    dataset: Dataset = plugins.create("layouts", oracle.data, oracle.root)
     return dataset
 
 

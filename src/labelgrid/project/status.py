@@ -4,13 +4,13 @@ from dataclasses import asdict
 from typing import Any
 
 from labelgrid.errors import command
-from labelgrid.project.records import measured_rounds, read_fit
-from labelgrid.project.unusable_images import noted
 from labelgrid.project.declaration_changes import redeclared
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.project.prices import times_of
-from labelgrid.project.requests import query_command
 from labelgrid.project.headlines import Headline, headlines_of
+from labelgrid.project.prices import times_of
+from labelgrid.project.records import measured_rounds, read_fit
+from labelgrid.project.requests import query_command
+from labelgrid.project.unusable_images import noted
 
 
 def status_of(project: ProjectFolder) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from labelgrid.annotate.answers import Fault, ImportRefused
 from labelgrid.errors import LabelError, LabelgridError, ProjectError
 from labelgrid.formats.codec import LabelArray
-from labelgrid.ledger.grid import Cell, State
 from labelgrid.images.reading import read_image
+from labelgrid.ledger.grid import Cell, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project import plausibility

@@ -143,7 +143,7 @@ def _row(name: str, values: Mapping[str, Any], folder: Path) -> TaskRow:
 
 def _check_kind(name: str, kind: str) -> None:
     """Refuse an unknown kind, with the option that was meant if one is close."""
-    kinds = plugins.names("tasks")
+    kinds = plugins.names("kinds")
     if ":" in kind or kind in kinds:
         return
     near = difflib.get_close_matches(kind, kinds, 1)

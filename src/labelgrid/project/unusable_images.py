@@ -7,8 +7,8 @@ from pathlib import Path
 
 from labelgrid.errors import ImageError, command
 from labelgrid.files import digest
-from labelgrid.ledger.grid import ImageRow
 from labelgrid.images.reading import changed_image, check_image
+from labelgrid.ledger.grid import ImageRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.words import counted, listed

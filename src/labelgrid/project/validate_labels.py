@@ -12,8 +12,8 @@ from labelgrid.annotate.answers import Answer, Answers, Fault, Skip, wrong_time
 from labelgrid.errors import ImageError, LabelError
 from labelgrid.files import digest
 from labelgrid.formats.codec import codec
-from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_time
 from labelgrid.images.reading import image_size
+from labelgrid.ledger.grid import Cell, ImageRow, Split, State, is_time
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.cancel import withdrawn

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from labelgrid.annotate.answers import Fault
 from labelgrid.errors import ImageError, LabelError, ProjectError, command
-from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.images.reading import changed_image, check_image
+from labelgrid.ledger.grid import ImageRow, State
 from labelgrid.ledger.store import CellRow
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -53,20 +54,34 @@ OTHER_KEYS: Mapping[str, tuple[type, str]] = {
 }
 
 
+def shipped_recipes() -> dict[str, str]:
+    """The first lines of the shipped recipes, by name: those to start from, then the published ones."""
+    texts = {name: path.read_text(encoding="utf-8") for name, path in _shipped_files().items()}
+    return {name: text.partition("\n")[0].removeprefix("# ") for name, text in texts.items()}
+
+
+@cache
+def _shipped_files() -> dict[str, Path]:
+    """The files of the shipped recipes, by name."""
+    folder = Path(str(resources.files("labelgrid.recipes")))
+    paths = [*sorted(folder.glob("*.toml")), *sorted(folder.glob("published/*.toml"))]
+    return {path.stem: path for path in paths}
+
+
 def find(name: str, beside: Path | None = None) -> Path:
     """Find the file of a recipe by the name of a shipped recipe, or by a path (relative to the folder `beside`).
 
     Raises:
         RecipeError: there is no such recipe.
     """
-    if name in plugins.recipes():
-        return Path(str(resources.files("labelgrid.recipes") / f"{name}.toml"))
+    if name in _shipped_files():
+        return _shipped_files()[name]
     path = (beside or Path()) / name
     if path.is_file():
         return path
     raise RecipeError(
         f"There is no recipe '{name}'.",
-        next_step=f"Shipped: {', '.join(plugins.recipes())}; name your own by its path, such as ./mine.toml.",
+        next_step=f"Shipped: {', '.join(shipped_recipes())}; name your own by its path, such as ./mine.toml.",
     )
 
 
@@ -120,8 +135,8 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
     """
-    chosen = [("nets", recipe.network), ("train.balance", recipe.balance)]
-    for folder, tables in (("train.terms", recipe.terms), ("score", recipe.score)):
+    chosen = [("networks", recipe.network), ("balance", recipe.balance)]
+    for folder, tables in (("terms", recipe.terms), ("statistics", recipe.score)):
         chosen += [(folder, PluginChoice(name, options)) for name, options in tables.items()]
     for folder, choice in chosen:
         check_options(folder, choice)
@@ -148,7 +163,7 @@ def has_own_encoder(network: str) -> bool:
         >>> has_own_encoder("segnet"), has_own_encoder("pad_net")
         (True, False)
     """
-    return bool(getattr(plugins.options_class("nets", network), "own_encoder", False))
+    return bool(getattr(plugins.options_class("networks", network), "own_encoder", False))
 
 
 def network_words(tables: Mapping[str, Any]) -> str:
@@ -161,7 +176,7 @@ def network_words(tables: Mapping[str, Any]) -> str:
         'segnet'
     """
     network, backbone = (tables.get(part, {}).get("name", "?") for part in ("network", "backbone"))
-    shipped = network in plugins.names("nets")
+    shipped = network in plugins.names("networks")
     return str(network) if shipped and has_own_encoder(network) else f"{network} on {backbone}"
 
 
@@ -181,7 +196,7 @@ def resolved_options(
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
 
     Example:
-        >>> resolved_options("select", ["partal"], {})["partal"]["normalise"]
+        >>> resolved_options("strategies", ["partal"], {})["partal"]["normalise"]
         'first'
     """
     options = {n: asdict(check_options(folder, PluginChoice(n, tables.get(n, {})))) for n in sorted(set(names))}
@@ -196,11 +211,11 @@ def training_options(recipe: Recipe) -> dict[str, dict[str, dict[str, Any]]]:
         PluginError: there is no such plug-in. RecipeError: an option is unknown or wrong.
 
     Example:
-        >>> training_options(Recipe())["nets"]["pad_net"]["width"]
+        >>> training_options(Recipe())["networks"]["pad_net"]["width"]
         256
     """
-    one = {"nets": recipe.network, "train.balance": recipe.balance}
-    tables = {folder: {choice.name: choice.options} for folder, choice in one.items()} | {"train.terms": recipe.terms}
+    one = {"networks": recipe.network, "balance": recipe.balance}
+    tables = {folder: {choice.name: choice.options} for folder, choice in one.items()} | {"terms": recipe.terms}
     return {folder: resolved_options(folder, chosen, chosen) for folder, chosen in tables.items()}
 
 

@@ -36,7 +36,7 @@ def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str
     objective, terms = _table(kept, "objective"), _table(kept, "terms")
     if objective:
         kept["objective"] = {name: _kept(value, tasks) for name, value in objective.items()}
-    for part, folder in (("network", "nets"), ("balance", "train.balance")):
+    for part, folder in (("network", "networks"), ("balance", "balance")):
         chosen = _table(kept, part)
         if given := _table(chosen, "options"):
             options = _options(folder, chosen.get("name", ""), given, tasks)
@@ -44,7 +44,7 @@ def without_tasks(tables: Mapping[str, Any], tasks: Collection[str]) -> dict[str
                 raise _needed(chosen.get("name", ""), next(word for word in _words(given) if word in tasks))
             kept[part] = {**chosen, "options": options}
     if terms:
-        found = {name: _options("train.terms", name, given, tasks) for name, given in terms.items()}
+        found = {name: _options("terms", name, given, tasks) for name, given in terms.items()}
         kept["terms"] = {name: options for name, options in found.items() if options is not EMPTY}
     return kept
 

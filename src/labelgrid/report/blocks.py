@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from labelgrid.report.content import Hint, ShownPick
 from labelgrid.drawings.drawing import Drawing
+from labelgrid.report.content import Hint, ShownPick
 
 #: A value in a table; numbers are rounded for reading, None is shown as a dash.
 Value = str | float | int | None

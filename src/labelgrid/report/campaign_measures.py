@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from labelgrid.report.content import Measured
+from labelgrid.project.records import Measured
 from labelgrid.report.final_networks import Ending, after_last_round, at_equal_cost
 from labelgrid.report.means import (
     ValueGetter,
@@ -16,12 +16,11 @@ from labelgrid.report.means import (
     label_cost,
     label_count,
     loss,
-    mean_and_deviation,
     metric,
 )
 from labelgrid.report.statistics import Curve, PairComparison, compare, first_crossing, mean_over
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
-from labelgrid.results import Better
+from labelgrid.results import Better, mean_and_deviation
 
 #: How the names of the measures begin that are relative gains.
 DELTA_MTL = "delta_mtl"

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
-from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Level, Line
-from labelgrid.report.content import Measured
-from labelgrid.report.differences import difference_blocks, differences_method
 from labelgrid.drawings.dots import Dots
 from labelgrid.drawings.drawing import Drawing
+from labelgrid.drawings.wording import number, rough, rough_range, spread, with_unit
+from labelgrid.project.records import Measured
+from labelgrid.report.blocks import Block, Column, DataTable, Figure, Heading, Text, Value, numeric
+from labelgrid.report.campaign_measures import CampaignMeasure
+from labelgrid.report.differences import difference_blocks, differences_method
 from labelgrid.report.final_networks import Ending
 from labelgrid.report.hindsight import hindsight_lines
 from labelgrid.report.means import (
@@ -20,14 +21,12 @@ from labelgrid.report.means import (
     first_result,
     labels_and_cost,
     loss,
-    mean_and_deviation,
     means_by_round,
     metric,
     round_mean,
 )
 from labelgrid.report.study_content import PointResults
-from labelgrid.drawings.wording import number, rough, rough_range, spread, with_unit
-from labelgrid.results import Result
+from labelgrid.results import Result, mean_and_deviation
 
 #: A table of more pairs is folded.
 MAX_OPEN_PAIRS = 15

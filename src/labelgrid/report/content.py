@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.ledger.grid import Explanation
 from labelgrid.drawings.request_history import RequestHistory
-from labelgrid.results import Result
+from labelgrid.ledger.grid import Explanation
+from labelgrid.project.records import Measured
 
 #: The mean normalised uncertainty of the pool: by statistic, task and round.
 PoolUncertainty = Mapping[str, Mapping[str, Mapping[int, float]]]
@@ -63,33 +63,6 @@ class SplitCells:
     images: int
     tasks: Sequence[TaskCells]
     dropped: float = 0.0
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The metrics of a round's network on the held-out labels.
-
-    Args:
-        round: its number.
-        model: the hash of its weights.
-        labels: the number of labels of each task it was trained on.
-        spent: the cost of these labels.
-        heldout_labels: the number of labels of each task it was measured on.
-        metrics: by task, then by metric name; NaN without labels to measure on.
-        loss_mtl: the weighted sum of the losses of the final predictions.
-        heldout_set: the hash of the held-out labels; metrics on other labels are not comparable. "" if unknown.
-        without: by task and metric, its values with each block of held-out images left out in turn.
-    """
-
-    round: int
-    model: str
-    labels: Mapping[str, int]
-    spent: float
-    heldout_labels: Mapping[str, int]
-    metrics: Mapping[str, Mapping[str, Result]]
-    loss_mtl: float
-    heldout_set: str = ""
-    without: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from labelgrid.report.content import Measured
+from labelgrid.project.records import Measured
 from labelgrid.results import Better, Result
 
 #: The name of the curve of all tasks together: one that no task can have.

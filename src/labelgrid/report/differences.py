@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, numeric
 from labelgrid.drawings.charts import MAX_BANDS, Chart, Line
+from labelgrid.drawings.wording import rough, rough_range
+from labelgrid.report.blocks import Block, Column, DataTable, Figure, Text, Value, numeric
 from labelgrid.report.means import AXES, SeedValueGetter, ValueGetter, finite_points
 from labelgrid.report.statistics import MIN_PAIRS, Curve, interval
 from labelgrid.report.study_content import PointResults, RunResult
-from labelgrid.drawings.wording import rough, rough_range
 from labelgrid.results import Better
 
 

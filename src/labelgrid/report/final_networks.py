@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labelgrid.report.content import Measured
+from labelgrid.project.records import Measured
 from labelgrid.report.means import ValueGetter, labels_of, loss, metric
 from labelgrid.report.study_content import PointResults
 

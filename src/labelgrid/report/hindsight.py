@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from labelgrid.project.records import Measured
 from labelgrid.report.blocks import Block, Column, DataTable, Text, Value, numeric
-from labelgrid.report.content import Measured
-from labelgrid.report.means import RoundMean, ValueGetter, loss, mean_and_deviation, round_mean
+from labelgrid.report.means import RoundMean, ValueGetter, loss, round_mean
 from labelgrid.report.study_content import PointResults
+from labelgrid.results import mean_and_deviation
 from labelgrid.words import listed
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from labelgrid.drawings.wording import spread
 from labelgrid.report.campaign_measures import DELTA_MTL, CampaignMeasure
 from labelgrid.report.final_networks import LAST
 from labelgrid.report.hindsight import BestArm, best_by_round
 from labelgrid.report.means import loss, metric
 from labelgrid.report.study_content import PointResults, StudyReport
-from labelgrid.drawings.wording import spread
 from labelgrid.results import for_json
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labelgrid.report.content import Measured
+from labelgrid.project.records import Measured
 from labelgrid.report.statistics import Curve
 from labelgrid.report.study_content import RunResult
-from labelgrid.results import Result, delta_mtl
+from labelgrid.results import Result, delta_mtl, mean_and_deviation
 
 #: Reads one value of a measured network; NaN if it has none.
 ValueGetter = Callable[[Measured], float]
@@ -90,18 +90,6 @@ def finite_points(run: RunResult, value_of: SeedValueGetter, x_of: ValueGetter) 
 def first_result(networks: Iterable[Measured], task: str, name: str) -> Result | None:
     """The first result of a task's metric among networks, for its unit and direction; None if no network has one."""
     return next((found for one in networks if (found := one.metrics.get(task, {}).get(name))), None)
-
-
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and standard deviation (over n - 1); NaN where there are too few.
-
-    Example:
-        >>> mean_and_deviation([1.0, 2.0, 3.0])
-        (2.0, 1.0)
-    """
-    if not values:
-        return math.nan, math.nan
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
 def means_by_round(runs: Sequence[RunResult], value_of: ValueGetter) -> list[RoundMean]:

@@ -4,9 +4,9 @@ import base64
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from labelgrid.report.blocks import Page, Value
 from labelgrid.drawings.drawing import Drawing, drawing_bytes
 from labelgrid.drawings.wording import explained, number
+from labelgrid.report.blocks import Page, Value
 
 #: The first lines of the file; they mark it as a report that may be overwritten.
 BEGINS = "<!doctype html>\n<!-- labelgrid report -->\n"

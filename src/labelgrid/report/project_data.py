@@ -10,9 +10,9 @@ from typing import Any
 from labelgrid.errors import command
 from labelgrid.ledger.grid import Cell, Split, State
 from labelgrid.ledger.store import RoundRow
-from labelgrid.project.records import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import TaskTimes, times_of
+from labelgrid.project.records import Fit, PickRecord, measured_rounds, read_fit, read_log, read_picks
 from labelgrid.project.status import status_of
 from labelgrid.recipes.resolve import network_words
 from labelgrid.report.content import Hint, ProjectReport, Round, SplitCells, TaskCells, Training

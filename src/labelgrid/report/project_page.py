@@ -1,6 +1,9 @@
 """Builds the report page of one project: status, curves, rounds, picks and training."""
 
 from labelgrid.drawings.bars import Bars
+from labelgrid.drawings.charts import Chart, Line
+from labelgrid.drawings.wording import number, signed, with_unit
+from labelgrid.project.headlines import headlines_of
 from labelgrid.report.blocks import (
     Block,
     Column,
@@ -15,12 +18,9 @@ from labelgrid.report.blocks import (
     hinted,
     numeric,
 )
-from labelgrid.drawings.charts import Chart, Line
 from labelgrid.report.content import ProjectReport, SplitCells
 from labelgrid.report.curves import OVERALL, Curve, curves, newest_metrics, set_changes
-from labelgrid.project.headlines import headlines_of
 from labelgrid.report.shared_blocks import UNCERTAINTY_METHOD, grid_map, picked_cells, uncertainty_charts
-from labelgrid.drawings.wording import number, signed, with_unit
 from labelgrid.results import Better
 from labelgrid.words import counted
 

@@ -6,13 +6,13 @@ from typing import get_args
 
 import numpy as np
 
+from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.errors import LabelgridError
 from labelgrid.ledger.grid import Grid, State
-from labelgrid.project.records import SHOWN, PickRecord, read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import SHOWN, PickRecord, read_fit, read_picks
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.report.content import Picture, PoolUncertainty, RoundPicks, ShownPick
-from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.report.uncertainty import ScoredRound, mean_normalised
 from labelgrid.score.table import FILE, read_table
 from labelgrid.tasks.pictures import colour_map, jpeg

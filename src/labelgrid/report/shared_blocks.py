@@ -1,12 +1,12 @@
 """Builds the blocks that project and study pages share: the grid's picture, uncertainty charts, picked cells."""
 
-from labelgrid.ledger.grid import Explanation
-from labelgrid.report.blocks import Block, Cards, Column, DataTable, Figure, Text, Value, numeric
 from labelgrid.drawings.charts import Chart, Line
-from labelgrid.report.content import PoolUncertainty, RoundPicks
 from labelgrid.drawings.gridmap import GridMap
 from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.drawings.wording import number
+from labelgrid.ledger.grid import Explanation
+from labelgrid.report.blocks import Block, Cards, Column, DataTable, Figure, Text, Value, numeric
+from labelgrid.report.content import PoolUncertainty, RoundPicks
 
 
 def grid_map(requests: RequestHistory, name: str, title: str = "") -> Figure:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from labelgrid.project.records import Measured
 from labelgrid.report.blocks import Column, DataTable, Value, numeric
-from labelgrid.report.content import Measured
-from labelgrid.report.means import mean_and_deviation
 from labelgrid.report.study_content import PointResults
+from labelgrid.results import mean_and_deviation
 
 
 def spending_table(results: PointResults, label_costs: Mapping[str, float]) -> DataTable:

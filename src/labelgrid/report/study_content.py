@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from labelgrid.report.content import Hint, Measured, PoolUncertainty, RoundPicks
 from labelgrid.drawings.request_history import RequestHistory
+from labelgrid.project.records import Measured
+from labelgrid.report.content import Hint, PoolUncertainty, RoundPicks
 
 #: The state of a run.
 RunState = Literal["done", "failed", "unfinished", "not started"]

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import command
-from labelgrid.project.records import read_measured
 from labelgrid.project.folder import SETTINGS, ProjectFolder
+from labelgrid.project.records import Measured, read_measured
 from labelgrid.recipes.resolve import network_words
-from labelgrid.report.content import Hint, Measured
-from labelgrid.report.study_content import PointResults, RunDetails, RunResult, RunState, StudyReport
+from labelgrid.report.content import Hint
 from labelgrid.report.project_data import timestamp
 from labelgrid.report.project_view import (
     data_hash,
@@ -21,6 +20,7 @@ from labelgrid.report.project_view import (
     round_picks,
     uncertainty_of,
 )
+from labelgrid.report.study_content import PointResults, RunDetails, RunResult, RunState, StudyReport
 from labelgrid.simulation import results
 from labelgrid.simulation.arms import FULL
 from labelgrid.simulation.runs import Run, describe_point, runs_at, runs_of, single_name

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from labelgrid.drawings.wording import number, rough, rough_range
 from labelgrid.report.campaign_measures import CampaignMeasure
 from labelgrid.report.statistics import LEVEL, PairComparison, seeds_needed, smallest_p
-from labelgrid.drawings.wording import number, rough, rough_range
 from labelgrid.words import counted
 
 #: Up to this many pairs have a sentence each; beyond it, pairs without a difference are summed up.

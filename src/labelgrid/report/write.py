@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import files
+from labelgrid.drawings.drawing import drawing_files
 from labelgrid.errors import ProjectError
 from labelgrid.files import open_regular, write_text
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.report import plots
 from labelgrid.report.blocks import Page
 from labelgrid.report.campaign_measures import study_measures
-from labelgrid.report.page import BEGINS, render
-from labelgrid.report.project_page import project_page
-from labelgrid.report.study_page import study_page
 from labelgrid.report.json_values import study_values
+from labelgrid.report.page import BEGINS, render
 from labelgrid.report.project_data import project_report
+from labelgrid.report.project_page import project_page
 from labelgrid.report.project_view import newest_scored_round
 from labelgrid.report.study_data import is_study, shown_rounds, study_report
+from labelgrid.report.study_page import study_page
 from labelgrid.results import for_json
 
 
@@ -94,7 +94,7 @@ def _write(page: Page, out: Path, drawings: Path | None, values: Mapping[str, An
     if drawings is not None:
         with files.disk(drawings):
             drawings.mkdir(parents=True, exist_ok=True)
-            for name, content in plots.files(page):
+            for name, content in drawing_files(page.drawings()):
                 with files.atomic_write(drawings / name) as temporary:
                     temporary.write_bytes(content)
                 made[name] = len(content)

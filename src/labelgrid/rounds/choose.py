@@ -8,8 +8,8 @@ from typing import Any
 from labelgrid.errors import LedgerError, NothingToBuyError, ProjectError
 from labelgrid.ledger.grid import Cell, Grid, Move, Pick, State, Unit, request_id
 from labelgrid.progress import Progress
-from labelgrid.project.records import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import PickRecord, newest_fit, read_picks, write_picks
 from labelgrid.select.budget import check_picks
 from labelgrid.select.explain import explained
 from labelgrid.select.strategy import Budget, PoolView, Strategy

@@ -6,8 +6,8 @@ from typing import Any
 
 from labelgrid.config import merge, parse
 from labelgrid.ledger.grid import Cell, Split, State
-from labelgrid.project.records import Fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit
 from labelgrid.project.sources import OracleSource, ProjectSource, source_of
 from labelgrid.recipes.resolve import check_options, load_recipe
 from labelgrid.recipes.schema import PluginChoice, Recipe
@@ -40,7 +40,7 @@ def context_of(project: ProjectFolder, recipe: str = "", changes: dict[str, obje
 
 def context_with(project: ProjectFolder, recipe: Recipe) -> RoundContext:
     """The context of a project with a given recipe."""
-    for folder, tables in (("score", recipe.score), ("train.terms", recipe.terms)):
+    for folder, tables in (("statistics", recipe.score), ("terms", recipe.terms)):
         for name, options in tables.items():
             check_options(folder, PluginChoice(name, options))
     definitions = project.tasks()

@@ -4,17 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid.errors import ProjectError, UsageError
-from labelgrid.ledger.grid import Split, State
-from labelgrid.images.listing import list_images
 from labelgrid.formats.naming import whole_names
+from labelgrid.images.listing import list_images
+from labelgrid.ledger.grid import Split, State
 from labelgrid.progress import Progress
-from labelgrid.project.records import Fit, remove_measured, write_measured
-from labelgrid.project.unusable_images import usable
 from labelgrid.project.declaration_changes import declared
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, Measured, remove_measured, write_measured
 from labelgrid.project.sources import ImageFiles, labels_folder, source_of
+from labelgrid.project.unusable_images import usable
 from labelgrid.recipes.resolve import hash_of
-from labelgrid.report.content import Measured
 from labelgrid.rounds.context import RoundContext, labelled_images
 from labelgrid.rounds.evaluate_files import evaluate_files, plain
 from labelgrid.rounds.models import model_of, restore

@@ -13,11 +13,11 @@ from labelgrid.files import remove_folder
 from labelgrid.formats.codec import check_digest
 from labelgrid.nets.network import Network
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.records import Fit, newest_fit, write_fit
-from labelgrid.project.unusable_images import usable
 from labelgrid.project.declaration_changes import declared
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, newest_fit, write_fit
 from labelgrid.project.sources import ProjectSource
+from labelgrid.project.unusable_images import usable
 from labelgrid.recipes.resolve import build_plugin, hash_of, training_options
 from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.context import RoundContext, context_of, labelled_images, tasks_by_image
@@ -107,7 +107,7 @@ def plan_of(
     train, val = splits or splits_for_training(context, project, Silent())
     reduce = partial(supervised, reduction=objective.reduction)
     with keyed(context.seed, "init", "balance"):
-        balancer = build_plugin("train.balance", recipe.balance, weights, reduce)
+        balancer = build_plugin("balance", recipe.balance, weights, reduce)
     return Plan(
         network=network,
         tasks=context.tasks,
@@ -210,7 +210,7 @@ def _refuse_early(context: RoundContext) -> None:
         )
     try:
         name, strategy = strategy_of(project)
-        tables = {"score": context.recipe.score, "train.terms": context.recipe.terms}
+        tables = {"statistics": context.recipe.score, "terms": context.recipe.terms}
         check_expected(f"The strategy '{name}'", strategy, tables)
         lacking = lacking_term(strategy, context.recipe.score, context.recipe.terms)
     except PluginError:  # a strategy that is only where queries are made

@@ -6,8 +6,8 @@ from dataclasses import replace
 from labelgrid.errors import ModelError, command
 from labelgrid.files import remove_folder
 from labelgrid.progress import Progress
-from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members, write_member
 from labelgrid.rounds.context import RoundContext, as_fitted
 from labelgrid.rounds.fit import plan_of, splits_for_training
 from labelgrid.rounds.models import continue_from, member_seed, new_network, restore_member

@@ -11,9 +11,9 @@ from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network, example_output
 from labelgrid.progress import Progress
 from labelgrid.project.advice import weights_missing, weights_unused
-from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.project.declaration_changes import redeclared
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, MemberRecord, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, has_own_encoder
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext, as_fitted, context_of
@@ -37,7 +37,7 @@ def network_of(context: RoundContext, weights: Path | None, *, pretrained: bool 
         options = type(options)(**{**asdict(options), "pretrained": False})
     with keyed(context.seed, "init"):
         encoder = partial(Encoder, options, weights if pretrained and options.pretrained else None)
-        network: Network = build_plugin("nets", context.recipe.network, context.tasks, encoder)
+        network: Network = build_plugin("networks", context.recipe.network, context.tasks, encoder)
     return network.to(memory_format=torch.channels_last)  # cheaper on a CPU: see benchmarks/training_step.py
 
 
@@ -142,7 +142,7 @@ def terms_of(context: RoundContext, network: Network) -> dict[str, Term]:
     terms: dict[str, Term] = {}
     for name, options in context.recipe.terms.items():
         with keyed(context.seed, "init", "term", name):
-            terms[name] = build_plugin("train.terms", PluginChoice(name, options), context.tasks, network)
+            terms[name] = build_plugin("terms", PluginChoice(name, options), context.tasks, network)
     return terms
 
 

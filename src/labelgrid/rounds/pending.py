@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from labelgrid.errors import LabelgridError, ModelError, with_unchanged
 from labelgrid.files import disk
 from labelgrid.progress import Progress
-from labelgrid.project.records import PENDING, newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import PENDING, newest_fit
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 
 if TYPE_CHECKING:

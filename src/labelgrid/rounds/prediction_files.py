@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelgrid.data.id_splits import as_defined, read_classes
 from labelgrid.data.dataset import Source, nonempty_label
+from labelgrid.data.id_splits import as_defined, read_classes
 from labelgrid.errors import EmptyLabelError, LabelError, ProjectError
-from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.arrays import one_channel, samples, shape_text
+from labelgrid.formats.codec import LabelArray, codec
 from labelgrid.formats.naming import label_name, whole_names
 from labelgrid.formats.soft import EXTENSION, read_soft
 from labelgrid.project.sources import other_folders

@@ -13,21 +13,21 @@ from labelgrid.data.frame import Frame, to_original
 from labelgrid.errors import LabelError
 from labelgrid.files import atomic_folder
 from labelgrid.formats.codec import codec
-from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.formats.naming import label_name, whole_names
+from labelgrid.ledger.grid import Cell, Pick, State
 from labelgrid.progress import Progress, Silent
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import SHOWN, newest_fit, read_picks
 from labelgrid.project.unusable_images import set_aside
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import check_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds.context import RoundContext
 from labelgrid.rounds.outputs import predicted, write_label
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
 from labelgrid.rounds.score import PoolScorer, scoring_job
-from labelgrid.score.statistics.dropout import DropoutPasses, Options
 from labelgrid.score.maps import MOMENTS, head_maps
 from labelgrid.score.pool import pool_batches
+from labelgrid.score.statistics.dropout import DropoutPasses, Options
 from labelgrid.tasks.pictures import colour_map, heat_map, jpeg
 from labelgrid.tasks.task import TaskDef
 from labelgrid.train.evaluate import predictions
@@ -133,7 +133,7 @@ class Pictures:
     def write(self, picks: Sequence[Pick], cells: Collection[Cell]) -> None:
         """Write the three pictures of each pick of these cells, numbered in the order of all picks."""
         table = self.context.recipe.score.get("dropout", {})
-        options: Options = check_options("score", PluginChoice("dropout", table))
+        options: Options = check_options("statistics", PluginChoice("dropout", table))
         job = scoring_job(self.context, self.model, {}, {})
         picks_by_image: dict[str, list[tuple[int, str]]] = {}
         for index, pick in enumerate(picks):

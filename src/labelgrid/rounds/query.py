@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from labelgrid.errors import ProjectError, command
 from labelgrid.ledger.grid import Grid, State
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.records import PREVIEWS, Fit, announce_previews, pending_previews
-from labelgrid.project.unusable_images import absent, set_aside
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import with_learned_costs
+from labelgrid.project.records import PREVIEWS, Fit, announce_previews, pending_previews
+from labelgrid.project.unusable_images import absent, set_aside
 from labelgrid.recipes.resolve import hash_of, resolved_options
 from labelgrid.rounds import pending
 from labelgrid.rounds.choose import Choice, QueryResult, carried, choose, repeated, request
@@ -284,8 +284,8 @@ def calibration_key(
         options: the [score] tables that score.
     """
     chosen = project.settings.strategy
-    own = resolved_options("select", [name], {chosen.name: chosen.options})
-    return f"fixed/{name}/{hash_of(resolved_options('score', strategy.needs, options), own)}"
+    own = resolved_options("strategies", [name], {chosen.name: chosen.options})
+    return f"fixed/{name}/{hash_of(resolved_options('statistics', strategy.needs, options), own)}"
 
 
 def _say_calibrated_anew(project: ProjectFolder, key: str, choice: Choice, progress: Progress) -> None:

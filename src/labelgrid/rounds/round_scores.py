@@ -12,8 +12,8 @@ from labelgrid.config import merge, without_added
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import PluginError, ProjectError, RecipeError, command
 from labelgrid.files import digest
-from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, newest_fit, read_members
 from labelgrid.recipes.resolve import build_plugin, hash_of, load_recipe, load_tables, resolved_options
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.score.table import EXPLAINING, FILE, Table, read_stamp, read_table, weights_stamp
@@ -21,18 +21,20 @@ from labelgrid.select.strategy import Strategy
 
 #: The statistic by which the nearest labelled image is found.
 FEATURES = "features"
+#: The tables of recipes that hold the options of a folder's plug-ins.
+TABLES = {"statistics": "score", "terms": "terms"}
 
 
 def strategy_of(project: ProjectFolder, name: str = "") -> tuple[str, Strategy]:
     """The name and the strategy: the given one, or else that of the settings."""
     chosen = project.settings.strategy
     options = chosen.options if name in ("", chosen.name) else {}
-    return name or chosen.name, build_plugin("select", PluginChoice(name or chosen.name, options))
+    return name or chosen.name, build_plugin("strategies", PluginChoice(name or chosen.name, options))
 
 
 def score_tables(strategy: Strategy, tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """The recipe's [score] tables, with the options that a strategy relies on where the recipe names none."""
-    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {}).get("score", {})
+    expected: Mapping[str, Mapping[str, Any]] = getattr(strategy, "expects", {}).get("statistics", {})
     return {**tables, **{name: {**options, **tables.get(name, {})} for name, options in expected.items()}}
 
 
@@ -48,7 +50,7 @@ def lacking_term(
     """
     tables = score_tables(strategy, score)
     for name in sorted(strategy.needs):
-        statistic = build_plugin("score", PluginChoice(name, tables.get(name, {})), 0)
+        statistic = build_plugin("statistics", PluginChoice(name, tables.get(name, {})), 0)
         for term in sorted(statistic.terms - set(terms)):
             return name, term
     return None
@@ -60,7 +62,7 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
     Args:
         who: begins the message, such as "The strategy 'clasp_pe'".
         strategy: declares them in its attribute `expects`; those of statistics are added by `score_tables`.
-        given: the recipe's tables, by folder: those of "score" and of "train.terms".
+        given: the recipe's tables, by folder: those of "statistics" and of "terms".
 
     Raises:
         RecipeError: a plug-in has another option, or cannot have this one. PluginError: it has none of this name, or
@@ -74,10 +76,10 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
                 next_step="Correct `expects` of the strategy.",
                 unchanged="Nothing was changed.",
             )
-        table, own = folder.rpartition(".")[2], given[folder]
+        table, own = TABLES[folder], given[folder]
         _check_names(who, folder, tables)
         try:
-            resolved = resolved_options(folder, tables, score_tables(strategy, own) if folder == "score" else own)
+            resolved = resolved_options(folder, tables, score_tables(strategy, own) if folder == "statistics" else own)
         except RecipeError as error:
             raise RecipeError(
                 f"{who} relies on {json.dumps(tables)} in [{table}]. {error.what}",
@@ -96,7 +98,7 @@ def check_expected(who: str, strategy: Strategy, given: Mapping[str, Mapping[str
 
 def _check_names(who: str, folder: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
     """Check that plug-ins have options of these names."""
-    table = folder.rpartition(".")[2]
+    table = TABLES[folder]
     for name, options in tables.items():
         for key in sorted(options.keys() - {known.name for known in fields(plugins.options_class(folder, name))}):
             raise PluginError(
@@ -160,7 +162,7 @@ class RoundScores:
         if not (isinstance(tables, Mapping) and all(isinstance(table, Mapping) for table in tables.values())):
             raise RecipeError(f"score must hold tables, one for each statistic; it is {tables!r}.")
         terms = self.fit.recipe.get("terms", {})
-        check_expected("The strategy", self.strategy, {"score": tables, "train.terms": terms})
+        check_expected("The strategy", self.strategy, {"statistics": tables, "terms": terms})
         return score_tables(self.strategy, tables)
 
     @cached_property
@@ -174,7 +176,7 @@ class RoundScores:
         data = without_added(DataOptions, self.fit.recipe["data"])
         return {
             "model": self.fit.model,
-            "recipe": hash_of(data, resolved_options("score", needs, options), self.fit.seed),
+            "recipe": hash_of(data, resolved_options("statistics", needs, options), self.fit.seed),
             "pool": self.project.store.pool_hash(),
             "statistics": ",".join(needs),
         }
@@ -188,7 +190,7 @@ class RoundScores:
     @property
     def explaining_stamp(self) -> dict[str, str]:
         """The entry of the stamp for what explains the picks; none without."""
-        options = resolved_options("score", self.explaining, self.options)
+        options = resolved_options("statistics", self.explaining, self.options)
         return {"explaining": hash_of(options)} if self.explaining else {}
 
     def features(self, number: int, table: Table) -> Table | None:

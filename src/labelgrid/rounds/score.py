@@ -10,9 +10,9 @@ from labelgrid.config import parse
 from labelgrid.errors import ImageError, ProjectError, command
 from labelgrid.ledger.grid import Grid
 from labelgrid.progress import Progress
+from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.records import Fit, MemberRecord, read_members
 from labelgrid.project.unusable_images import usable
-from labelgrid.project.folder import ProjectFolder
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds.context import RoundContext, as_fitted, context_with, labelled_images
@@ -71,7 +71,7 @@ class PoolScorer:
         """A statistic with random weights of its own stream, where it has some."""
         choice = PluginChoice(name, self.scores.options.get(name, {}))
         with keyed(self.fit.seed, "init", "score", name, "build"):
-            statistic: Statistic = build_plugin("score", choice, self.fit.seed)
+            statistic: Statistic = build_plugin("statistics", choice, self.fit.seed)
         return statistic
 
     def scored(self, number: int, grid: Grid) -> Table:

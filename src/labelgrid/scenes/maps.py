@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from labelgrid.scenes.ray_casting import RayHits
 from labelgrid.scenes.people import PARTS, PERSON
+from labelgrid.scenes.ray_casting import RayHits
 from labelgrid.scenes.rooms import CLASSES, Scene
 
 #: The tasks of the data set; the costs correspond to minutes per label.

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import PluginError
-from labelgrid.scenes.ray_casting import RayHits, Size
 from labelgrid.scenes.denoising import denoised, without_fireflies
+from labelgrid.scenes.ray_casting import RayHits, Size
 from labelgrid.scenes.rooms import Scene
 from labelgrid.scenes.solids import Material, Solid
 

@@ -15,8 +15,8 @@ from labelgrid import files
 from labelgrid.errors import ProjectError
 from labelgrid.processes import cores, end_with_parent
 from labelgrid.progress import Progress
-from labelgrid.scenes.ray_casting import Size, cast
 from labelgrid.scenes.maps import TASKS, labels_of
+from labelgrid.scenes.ray_casting import Size, cast
 from labelgrid.scenes.render import mitsuba, render
 from labelgrid.scenes.rooms import make_scene, room_of
 from labelgrid.streams import seed_of, stream

@@ -51,7 +51,7 @@ def check_picks(name: str, picks: Sequence[Pick], grid: Grid, budget: Budget, un
         raise PluginError(
             f"The strategy '{name}' picked {faults[0]}"
             + (f", and {counted(len(faults) - 1, 'more fault')}." if faults[1:] else "."),
-            next_step="Fix the strategy; labelgrid list select shows others.",
+            next_step="Fix the strategy; labelgrid list strategies shows others.",
             unchanged="Nothing was requested.",
         )
 

@@ -237,7 +237,7 @@ def most_uncertain(options: UncertaintyOptions, why: str = "most uncertain", mea
         scorer=Read(options.statistic),
         normaliser=AsIs() if options.normalise == "none" else MinMax(options.normalise),
         unit=options.unit,
-        expects={"score": {options.statistic: {"measure": measure}}} if measure else {},
+        expects={"statistics": {options.statistic: {"measure": measure}}} if measure else {},
         why=why,
     )
 

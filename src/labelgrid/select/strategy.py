@@ -99,7 +99,7 @@ class Strategy(Protocol):
     its initial weights: the pretrained encoder's features. Others are replaced by random images then.
 
     A strategy that relies on options of its statistics, or of terms that these read, has them in an attribute
-    `expects`, by folder and name, such as `{"score": {"dropout": {"measure": "entropy"}}}`. A recipe with others is
+    `expects`, by folder and name: `{"statistics": {"dropout": {"measure": "entropy"}}}`. A recipe with others is
     refused. Those of statistics are used where the recipe names none.
 
     A strategy whose options name tasks has them in an attribute `tasks`; a study without one of them is refused before

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from labelgrid import files
+from labelgrid.drawings.drawing import Drawing, drawing_files
 from labelgrid.errors import ProjectError, UsageError, command
 from labelgrid.progress import Progress, Silent
 from labelgrid.project.folder import SETTINGS
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice
-from labelgrid.report import plots
-from labelgrid.drawings.drawing import Drawing
-from labelgrid.simulation.analyses.analysis import Analysis, Finding, Mean, means_of
+from labelgrid.simulation.analysis import Analysis, Finding, Mean, means_of
 from labelgrid.simulation.run_records import RECORDS, recorded_runs
 from labelgrid.simulation.runs import Run, runs_of
 from labelgrid.simulation.study import KEPT, kept_study, read_json
@@ -23,7 +22,7 @@ from labelgrid.spreadsheets import csv_text
 from labelgrid.words import counted, listed
 
 #: The plug-in folder of the analyses.
-ANALYSES = "simulation.analyses"
+ANALYSES = "analyses"
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _write(
     for ending, rows in (("", [one.row() for one in findings]), ("-means", [one.row() for one in means])):
         columns = dict.fromkeys(key for row in rows for key in row)
         content[f"{name}{ending}.csv"] = csv_text(list(columns), rows).encode()
-    content |= dict(plots.drawing_files(drawings))
+    content |= dict(drawing_files(drawings))
     with files.disk(out):
         out.mkdir(parents=True, exist_ok=True)
     for file, data in content.items():

@@ -15,9 +15,9 @@ import numpy as np
 from labelgrid.errors import NothingToBuyError, RecipeError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, Split, State, TaskRow, request_id
 from labelgrid.progress import Progress, Silent
-from labelgrid.project.records import read_fit, read_log, read_measured, val_metrics
 from labelgrid.project.create import atomic_project, new_project
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import read_fit, read_log, read_measured, val_metrics
 from labelgrid.project.settings import Oracle, Settings, group_of
 from labelgrid.project.sources import dataset_of
 from labelgrid.recipes.schema import PluginChoice
@@ -27,8 +27,8 @@ from labelgrid.rounds.choose import carried
 from labelgrid.rounds.round_scores import strategy_of
 from labelgrid.select.budget import pool_size
 from labelgrid.select.strategy import Budget
-from labelgrid.simulation.initial_cells import initial_cells
 from labelgrid.simulation.cell_lists import listed_cells
+from labelgrid.simulation.initial_cells import initial_cells
 from labelgrid.simulation.oracle import answer, grant
 from labelgrid.simulation.runs import DONE, Run
 from labelgrid.simulation.study import Study

@@ -22,7 +22,7 @@ def with_dataset_classes(study: Study, root: Path) -> Study:
     Raises:
         ImageError: the data set cannot be read. RecipeError, ProjectError: its `tasks.toml` is wrong.
     """
-    source = plugins.create("data", study.data, root)
+    source = plugins.create("layouts", study.data, root)
     known = source.tasks() if isinstance(source, Described) else {}
     try:
         return replace(study, tasks=completed(study.tasks, known, root))

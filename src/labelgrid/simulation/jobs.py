@@ -8,11 +8,11 @@ from labelgrid.ledger.grid import TaskRow
 from labelgrid.project.settings import Settings
 from labelgrid.recipes.resolve import build_plugin, load_recipe
 from labelgrid.simulation.campaign import settings_of
-from labelgrid.simulation.initial_cells import most_labels
 from labelgrid.simulation.cell_lists import listed_cells
-from labelgrid.simulation.run_records import recorded_runs
+from labelgrid.simulation.initial_cells import most_labels
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.results import Outcome
+from labelgrid.simulation.run_records import recorded_runs
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Study
 
@@ -64,7 +64,7 @@ def work_of(run: Run, study: Study, recipe: str, pool: int, root: Path = Path())
         (min(pool, images + more_images * number), min(pool * len(rows), labels + more_labels * number))
         for number in range(1, rounds + 1)
     ]
-    needs = build_plugin("select", study.chosen(run.name)).needs
+    needs = build_plugin("strategies", study.chosen(run.name)).needs
     return RunWork(
         sizes[-1][1] if sizes else labels,
         [train.length(*size, len(rows)) for size in sizes],

@@ -16,8 +16,8 @@ from labelgrid.recipes.schema import SECTIONS
 from labelgrid.rounds.round_scores import score_tables
 from labelgrid.select.strategy import Strategy
 from labelgrid.simulation import plugin_code
-from labelgrid.simulation.dataset_classes import with_dataset_classes
 from labelgrid.simulation.cell_lists import listed_digests
+from labelgrid.simulation.dataset_classes import with_dataset_classes
 from labelgrid.simulation.study import KEPT, Study, read_json, study_of
 
 
@@ -102,9 +102,9 @@ class StudyRequest:
         found: dict[str, dict[str, Any]] = {}
         for name in self.study.strategies:
             choice = self.study.chosen(name)
-            strategy: Strategy = build_plugin("select", choice)
-            plain = resolved_options("score", strategy.needs, tables)
-            own = resolved_options("score", strategy.needs, score_tables(strategy, tables))
+            strategy: Strategy = build_plugin("strategies", choice)
+            plain = resolved_options("statistics", strategy.needs, tables)
+            own = resolved_options("statistics", strategy.needs, score_tables(strategy, tables))
             found |= plain
             found |= {f"{key} of {choice.name}": options for key, options in own.items() if options != plain[key]}
         return dict(sorted(found.items()))

@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 
 from labelgrid.errors import ProjectError
 from labelgrid.files import atomic_write, disk
-from labelgrid.project.records import read_measured
-from labelgrid.report.content import Measured
+from labelgrid.project.records import Measured, read_measured
 from labelgrid.results import LOSS, Better, Result
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.spreadsheets import marked

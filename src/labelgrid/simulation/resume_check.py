@@ -7,8 +7,8 @@ from typing import Any
 
 from labelgrid.config import extends
 from labelgrid.errors import ProjectError
-from labelgrid.simulation.run_records import keys_with_records, recorded_runs
 from labelgrid.simulation.request import StudyRequest
+from labelgrid.simulation.run_records import keys_with_records, recorded_runs
 from labelgrid.simulation.runs import Run, has_work, runs_of
 from labelgrid.simulation.study import LOCK, Study, kept_study
 from labelgrid.train.options import WITHOUT_EFFECT

@@ -18,9 +18,9 @@ from labelgrid.progress import Progress, Silent
 from labelgrid.recipes.resolve import load_recipe
 from labelgrid.simulation import results
 from labelgrid.simulation.jobs import Job, jobs_of
-from labelgrid.simulation.run_records import RECORDS
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.resume_check import check_same, said_of_others, widened
+from labelgrid.simulation.run_records import RECORDS
 from labelgrid.simulation.runner import JobStatus, Runner, work_left
 from labelgrid.simulation.runs import Run, has_work
 from labelgrid.simulation.study import ENDINGS, KEPT, LOCK, notes_of, versions_of

@@ -144,7 +144,7 @@ class Study:
 
     def splits(self, root: Path) -> Mapping[str, Sequence[str]]:
         """The splits of its data set at this root."""
-        splits: Mapping[str, Sequence[str]] = plugins.create("data", self.data, root).splits()
+        splits: Mapping[str, Sequence[str]] = plugins.create("layouts", self.data, root).splits()
         return splits
 
     def points(self) -> list[dict[str, Any]]:

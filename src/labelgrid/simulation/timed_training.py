@@ -18,8 +18,8 @@ from labelgrid.errors import LabelgridError, NothingToBuyError
 from labelgrid.ledger.grid import Unit
 from labelgrid.processes import init_worker
 from labelgrid.progress import Silent
-from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit
 from labelgrid.recipes.resolve import build_plugin, load_recipe, override
 from labelgrid.rounds import query
 from labelgrid.rounds.round_scores import RoundScores, strategy_of
@@ -80,7 +80,7 @@ def has_growing_batches(job: Job) -> bool:
 
     It buys single cells, and its batches are filled by labels: the fewer labels an image has, the more images fill one.
     """
-    if job.run.kind != "strategy" or build_plugin("select", job.settings.strategy).unit != "cells":
+    if job.run.kind != "strategy" or build_plugin("strategies", job.settings.strategy).unit != "cells":
         return False
     return load_recipe(job.settings.recipe, job.settings.changes).train.fill == "labels"
 

@@ -59,7 +59,7 @@ def check_arms(recipe: str, study: Study) -> list[Run]:
     for strategy in study.strategies:
         _check_strategy(study, strategy)
     for name in chain(*study.best_of.values()):
-        build_plugin("select", study.chosen(name))  # it may pick by a task that this study leaves out
+        build_plugin("strategies", study.chosen(name))  # it may pick by a task that this study leaves out
     for run in runs:
         if run.kind == "strategy" and run.rounds(study) and not run.seed:
             _check_scoring(recipe, study, run)
@@ -111,7 +111,7 @@ def _check_terms(study: Study, run: Run, recipe: Recipe) -> None:
 
 def _check_strategy(study: Study, name: str) -> None:
     """Refuse an unknown strategy or task, wrong options, and a budget that does not pay for one image, or one label."""
-    strategy: Strategy = build_plugin("select", study.chosen(name))
+    strategy: Strategy = build_plugin("strategies", study.chosen(name))
     rows = study.rows(name)
     named = getattr(strategy, "tasks", ()) or [row.name for row in rows]
     check_named(name, named, [row.name for row in rows])
@@ -138,10 +138,10 @@ def _check_scoring(recipe: str, study: Study, run: Run) -> None:
 
     The start's network scores, too.
     """
-    strategy: Strategy = build_plugin("select", study.chosen(run.name))
+    strategy: Strategy = build_plugin("strategies", study.chosen(run.name))
     recipes = [load_recipe(recipe, one.overrides(study)) for one in (run, run.start(study))]
     for loaded in recipes:
-        tables = {"score": recipes[0].score, "train.terms": loaded.terms}
+        tables = {"statistics": recipes[0].score, "terms": loaded.terms}
         check_expected(f"The strategy of '{run.name}'", strategy, tables)
         if lacking := lacking_term(strategy, recipes[0].score, loaded.terms):
             raise RecipeError(

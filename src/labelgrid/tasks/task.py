@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid import plugins
+from labelgrid.config import parse
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.formats.codec import Form, LabelArray, codec, options_of
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.tasks.figures import LabelFigure, no_figures, no_slope
-from labelgrid.tasks.metric_options import metric_options
 from labelgrid.tasks.placement import Placement
 from labelgrid.tasks.scale import Scale
 
@@ -106,7 +106,7 @@ class TaskDef:
         spec, where = spec_of(row.kind), f"task '{row.name}'"
         options = dict(row.options)
         headline = options.pop("headline", spec.headline)
-        metrics = metric_options(spec, headline, options.pop("metrics", None), where)
+        metrics = _metric_options(spec, headline, options.pop("metrics", None), where)
         return cls(row.name, row.kind, row.cost, options_of(spec.codec, options, where), spec, metrics, headline)
 
     @property
@@ -173,7 +173,7 @@ class TaskDef:
 
     def build(self) -> Task:
         """The task's functions on tensors (imports torch)."""
-        task: Task = plugins.create("tasks", self.kind, self)
+        task: Task = plugins.create("kinds", self.kind, self)
         return task
 
 
@@ -251,11 +251,11 @@ def spec_of(kind: str) -> Spec:
     """The plain data of a kind, without torch."""
     if ":" in kind:
         path, _, _ = kind.partition(":")
-        spec = plugins.resolve("tasks", f"{path}:SPEC")
+        spec = plugins.resolve("kinds", f"{path}:SPEC")
         if not isinstance(spec, Spec):
             raise PluginError(f"'{kind}' is not a kind of task: the module's SPEC is not a `Spec`.")
         return spec
-    return plugins.module("tasks", kind).SPEC
+    return plugins.module("kinds", kind).SPEC
 
 
 def definitions(rows: list[TaskRow] | tuple[TaskRow, ...]) -> dict[str, TaskDef]:
@@ -285,3 +285,32 @@ def build_all(tasks: Mapping[str, TaskDef], losses: Mapping[str, str] | None = N
             )
         built[name] = replace(built[name], pixel_loss=others[loss])
     return built
+
+
+def _metric_options(spec: Spec, headline: object, tables: object, where: str) -> dict[str, Any]:
+    """The checked options of the metrics that a task names; of that of its headline, if it names none.
+
+    Raises:
+        RecipeError: the kind has no such headline or metric, it has no such option, or the headline's is not among
+            them.
+    """
+    figures = {**{name: name for name in spec.metrics}, **spec.other_figures}
+    if not isinstance(headline, str) or headline not in figures:
+        raise RecipeError(
+            f"headline is {headline!r}, which is no figure of this kind.",
+            where=where,
+            next_step=f"The kind has: {', '.join(figures)}.",
+        )
+    needed = figures[headline]
+    tables = {needed: {}} if tables is None else tables
+    if not isinstance(tables, Mapping) or needed not in tables or tables.keys() - spec.metrics.keys():
+        raise RecipeError(
+            f"metrics is {tables!r}; it is a table of metrics and their options, '{needed}' among them.",
+            where=where,
+            next_step=f"The kind has: {', '.join(spec.metrics)}.",
+        )
+    return {
+        name: parse(spec.metrics[name], tables[name], f"{where}, metric '{name}'")
+        for name in spec.metrics
+        if name in tables
+    }

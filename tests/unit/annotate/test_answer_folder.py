@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from labelgrid.annotate.answer_folder import read_answers
 from labelgrid.annotate.answers import SHOWN, Answers
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.annotate.answer_folder import read_answers
 from labelgrid.errors import LabelError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.ledger.store import Store

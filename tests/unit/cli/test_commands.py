@@ -15,6 +15,7 @@ from labelgrid import __version__, cli, plugins
 from labelgrid.cli import screen
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.recipes.resolve import shipped_recipes
 from labelgrid.words import counted
 from tests.campaigns import ask, cells_of, copy, make_project
 from tests.e2e.commands import done, typed
@@ -91,9 +92,9 @@ def test_list_shows_every_plug_in_and_recipe_with_what_it_is(monkeypatch: pytest
     for folder in plugins.FOLDERS:
         assert values[folder] == plugins.describe(folder) and list(values[folder]) == plugins.names(folder)
         assert all(name in text and line in text for name, line in values[folder].items())
-    assert values["recipes"] == plugins.recipes() and all(name in text for name in values["recipes"])
-    assert json.loads(done("list", "select", "--json").out) == {"select": values["select"]}
-    assert "pad_net" not in done("list", "select").out
+    assert values["recipes"] == shipped_recipes() and all(name in text for name in values["recipes"])
+    assert json.loads(done("list", "strategies", "--json").out) == {"strategies": values["strategies"]}
+    assert "pad_net" not in done("list", "strategies").out
 
 
 def test_status_has_the_form_that_programs_rely_on(flat: Path) -> None:

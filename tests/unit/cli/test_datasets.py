@@ -66,9 +66,9 @@ def test_a_data_set_is_checked_and_drawn(tmp_path: Path) -> None:
 
 
 def test_a_layout_says_where_to_get_the_data_set_and_which_files_it_has() -> None:
-    for name in plugins.names("data"):
+    for name in plugins.names("layouts"):
         out = done("data", "layout", name).out
-        module = plugins.module("data", name)
+        module = plugins.module("layouts", name)
         assert module.ORIGIN in out and module.LAYOUT.strip() in out
     assert "pascal" in typed("data", "layout", "pascall").err
 

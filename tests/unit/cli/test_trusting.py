@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from labelgrid import cli
-from labelgrid.cli import grid, datasets
+from labelgrid.cli import datasets, grid
 from labelgrid.errors import UsageError
 from labelgrid.trusted_code import VARIABLE, is_trusted
 

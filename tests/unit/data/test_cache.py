@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from labelgrid.data import cache
-from labelgrid.data.layouts import folder
 from labelgrid.data.cache import CachedSource, cached
 from labelgrid.data.dataset import weight_of
+from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError, LabelError

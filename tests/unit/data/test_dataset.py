@@ -5,8 +5,8 @@ import csv
 import pytest
 import torch
 
-from labelgrid.data.layouts import folder
 from labelgrid.data.dataset import weight_of
+from labelgrid.data.layouts import folder
 from labelgrid.data.loader import train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.plugins import resolve
@@ -29,7 +29,7 @@ def table(made, monkeypatch, request):
 
 
 def test_a_source_in_one_file_gives_images_labels_and_splits(table):
-    source, tasks = resolve("data", "table_dataset:build")(table.root), definitions(table.rows)
+    source, tasks = resolve("layouts", "table_dataset:build")(table.root), definitions(table.rows)
     assert source.splits() == {"train": [f"images/000{i}.jpg" for i in range(3)], "val": ["images/0003.jpg"]}
     assert list(source.images()) == [f"images/{name}" for name in table.names]
     assert source.label("images/0000.jpg", tasks["depth"]) is None
@@ -39,7 +39,7 @@ def test_a_source_in_one_file_gives_images_labels_and_splits(table):
 
 
 def test_its_batches_are_those_of_any_source(table):
-    source, tasks = resolve("data", "table_dataset:build")(table.root), definitions(table.rows)
+    source, tasks = resolve("layouts", "table_dataset:build")(table.root), definitions(table.rows)
     options = DataOptions(size=(24, 32))
     (batch,) = train_batches(source, tasks, source.splits()["train"], options, batch=4, seed=0, epoch=0)
     assert batch.images.shape == (3, 3, 24, 32)
@@ -52,6 +52,6 @@ def test_a_source_with_weights_gives_them_and_one_without_weighs_every_label_1(t
         def weight(self, image_id, task):
             return 3.0 if task == "depth" else 0.5
 
-    source = resolve("data", "table_dataset:build")(table.root)
+    source = resolve("layouts", "table_dataset:build")(table.root)
     assert weight_of(source, "images/0001.jpg", "depth") == 1.0
     assert [weight_of(Weighing(), "images/0001.jpg", task) for task in ("semseg", "depth")] == [0.5, 3.0]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.data.layouts import folder
 from labelgrid.data.batch import Batch, SoftLabel
+from labelgrid.data.layouts import folder
 from labelgrid.data.loader import eval_batches, train_batch, train_batches
 from labelgrid.data.transforms import DataOptions
 from labelgrid.errors import ImageError, LabelError, TrainingError

@@ -11,11 +11,11 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from labelgrid.errors import ImageError, LabelError, UsageError
-from labelgrid.formats.codecs import depth
 from labelgrid.formats.arrays import samples, stored_size
-from labelgrid.images.reading import check_image, image_size, read_image
+from labelgrid.formats.codecs import depth
 from labelgrid.images.listing import EXTENSIONS
 from labelgrid.images.opening import FORMATS, max_pixels
+from labelgrid.images.reading import check_image, image_size, read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
 

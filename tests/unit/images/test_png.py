@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from labelgrid.errors import LabelError
-from labelgrid.images import png
 from labelgrid.formats.codecs import classes, depth
+from labelgrid.images import png
 from labelgrid.images.png import SIGNATURE, checked, header_of, outline
 
 RNG = np.random.default_rng(0)

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps
 
 from labelgrid.errors import ImageError
 from labelgrid.files import digest
-from labelgrid.images.reading import check_image, image_size, read_image
 from labelgrid.images.listing import list_images
+from labelgrid.images.reading import check_image, image_size, read_image
 
 RNG = np.random.default_rng(0)
 

@@ -98,13 +98,13 @@ def test_names_tell_transformers_and_an_output_stride_is_refused_for_them() -> N
 
 @pytest.mark.parametrize("name", ["pad_net", "mti_net", "shared_heads", "aspp_heads"])
 def test_every_network_with_a_backbone_takes_a_transformer(name: str) -> None:
-    kind = plugins.module("nets", name).Options
+    kind = plugins.module("networks", name).Options
     width = {"width": 16} if "width" in kind.__dataclass_fields__ else {}
 
     def make(**how: str) -> Encoder:
         return Encoder(BackboneOptions(NAME, pretrained=False, fused=16, pyramid=12), **how)  # type: ignore[arg-type]
 
-    network = plugins.resolve("nets", name)(TASKS, make, kind(**width))
+    network = plugins.resolve("networks", name)(TASKS, make, kind(**width))
     output = network(torch.rand(2, 3, 45, 71))
     assert all(raw.isfinite().all() for raw in output.final.values())
     stride = 32 if name == "aspp_heads" else 4

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError, ProjectError
-from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.images.reading import check_image
+from labelgrid.ledger.grid import Cell, ImageRow, State
 from labelgrid.progress import Silent
 from labelgrid.project import create, image_files
 from labelgrid.project.settings import Settings

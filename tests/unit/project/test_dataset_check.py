@@ -117,7 +117,7 @@ def test_a_label_of_another_size_than_its_image_is_named_in_every_layout(
     tmp_path: Path, layout: str, write: Callable[[Path], None]
 ) -> None:
     write(tmp_path)
-    source = plugins.create("data", layout, tmp_path)
+    source = plugins.create("layouts", layout, tmp_path)
     tasks = tasks_of(source, tmp_path, None)
     image_id = source.images()[0]
     image = source.image(image_id)[:-1]

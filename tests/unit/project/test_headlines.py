@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from labelgrid.report.content import Measured
 from labelgrid.project.headlines import headlines_of, jackknife_interval
+from labelgrid.project.records import Measured
 from labelgrid.results import Result
 
 METRICS = {"depth": "RMSE"}

@@ -10,9 +10,9 @@ from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import Cell, ImageRow, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project import create, extend
-from labelgrid.project.records import Fit, write_fit
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.holdout import families, holdout_count
+from labelgrid.project.records import Fit, write_fit
 from labelgrid.project.settings import Settings
 from labelgrid.words import counted
 from tests.campaigns import DEPTH, Make, held

@@ -26,9 +26,10 @@ import alembic.command, cv2, PIL.PngImagePlugin  # loaded before rights are give
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.errors import LabelgridError
-from labelgrid.labels import moves
+from labelgrid.ledger import moves
 from labelgrid import files
-import labelgrid.formats.codecs.classes, labelgrid.formats.codecs.depth, labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
+import labelgrid.formats.codecs.classes, labelgrid.formats.codecs.depth
+import labelgrid.tasks.kinds.semseg, labelgrid.tasks.kinds.depth
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 def after(count, module, name):

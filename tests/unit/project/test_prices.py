@@ -15,8 +15,8 @@ from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.prices import DECLARED_LABELS, MOST_MEDIANS, TaskTimes, learned_costs, times_of
 from labelgrid.project.prices import with_learned_costs as priced
 from labelgrid.project.status import status_of
-from labelgrid.report.project_page import cells_figure
 from labelgrid.report.project_data import project_report
+from labelgrid.report.project_page import cells_figure
 from tests.campaigns import cells_of, make_project
 from tests.projects import Said
 from tests.support import Made

@@ -10,6 +10,7 @@ from labelgrid.project.records import (
     PENDING,
     EpochRecord,
     Fit,
+    Measured,
     MemberRecord,
     PickRecord,
     announce_previews,
@@ -24,7 +25,6 @@ from labelgrid.project.records import (
     write_member,
     write_picks,
 )
-from labelgrid.report.content import Measured
 from labelgrid.results import Result
 
 PICK = {"request_id": "r1-1", "image": "a.jpg", "task": "depth", "score": 0.5, "cost": 2.0, "weight": 1.0, "why": "it"}

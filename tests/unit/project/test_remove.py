@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from labelgrid.errors import ImageError, LabelError, LedgerError
-from labelgrid.ledger.grid import SPLITS, Cell, Move, State
 from labelgrid.images.reading import check_image
+from labelgrid.ledger.grid import SPLITS, Cell, Move, State
 from labelgrid.ledger.store import Store
 from labelgrid.progress import Silent
 from labelgrid.project import extend

@@ -11,13 +11,13 @@ import pytest
 from labelgrid.errors import ImageError, ProjectError
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
-from labelgrid.project.records import Fit
-from labelgrid.project.unusable_images import usable
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit
 from labelgrid.project.status import status_of
 from labelgrid.project.task_change import drop_task
-from labelgrid.report.project_page import cells_figure
+from labelgrid.project.unusable_images import usable
 from labelgrid.report.project_data import project_report
+from labelgrid.report.project_page import cells_figure
 from tests.campaigns import ask, cells_of, make_project
 from tests.support import Made
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from labelgrid.formats.codec import codec
-from labelgrid.ledger.grid import Cell, State, TaskRow
 from labelgrid.formats.naming import label_name
+from labelgrid.ledger.grid import Cell, State, TaskRow
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
 from labelgrid.project.suspicion import SHEET, SuspiciousImport

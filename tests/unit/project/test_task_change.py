@@ -13,10 +13,10 @@ from labelgrid.formats.codecs import classes
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
 from labelgrid.project import extend
-from labelgrid.project.records import Fit
 from labelgrid.project.declaration_changes import declared, redeclared
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.import_labels import import_labels
+from labelgrid.project.records import Fit
 from labelgrid.project.requests import request_heldout
 from labelgrid.project.task_change import Changed, TaskChange, change_task, drop_task, restore_task
 from tests.campaigns import ask, cells_of, ledger, make_project

@@ -9,10 +9,10 @@ import pytest
 from labelgrid.errors import ImageError
 from labelgrid.ledger import roster
 from labelgrid.ledger.grid import ImageRow
-from labelgrid.project.unusable_images import absent, noted, set_aside, usable
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.status import status_of
+from labelgrid.project.unusable_images import absent, noted, set_aside, usable
 from tests.campaigns import ask, cells_of, manifest
 from tests.projects import Said
 from tests.support import Made

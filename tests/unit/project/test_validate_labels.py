@@ -11,8 +11,8 @@ from PIL import Image
 
 from labelgrid.annotate import answer_folder
 from labelgrid.annotate.connector import ProjectIndex
-from labelgrid.images import png
 from labelgrid.formats import arrays
+from labelgrid.images import png
 from labelgrid.ledger.grid import Cell, Move, State
 from labelgrid.progress import Silent
 from labelgrid.project.cancel import unlabel

@@ -12,6 +12,7 @@ from labelgrid.recipes.resolve import (
     load_recipe,
     network_words,
     override,
+    shipped_recipes,
 )
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.simulation.study import study_of
@@ -22,13 +23,13 @@ from tests.studies import shipped_studies, shipped_study
 COVERS = ["labelgrid.recipes.resolve"]
 
 
-@pytest.mark.parametrize("name", sorted(plugins.recipes()))
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
 def test_every_shipped_recipe_loads(name):
-    assert load_recipe(name).network.name in plugins.names("nets")
+    assert load_recipe(name).network.name in plugins.names("networks")
 
 
 def test_a_network_says_in_its_options_whether_its_encoder_is_its_own():
-    own = {name for name in plugins.names("nets") if has_own_encoder(name)}
+    own = {name for name in plugins.names("networks") if has_own_encoder(name)}
     assert own == {"mtan", "segnet"} and not has_own_encoder("tests.plugins.three_scale:build")
     with pytest.raises(PluginError, match="There is no nets plug-in 'segnat'"):
         has_own_encoder("segnat")
@@ -52,7 +53,7 @@ def test_the_arms_of_every_shipped_study_have_strategies_and_overrides_that_exis
     for name, study in shipped_studies():
         check_arms(name, study)
         for arm in study.strategies:
-            strategy = build_plugin("select", study.chosen(arm))
+            strategy = build_plugin("strategies", study.chosen(arm))
             seen |= {(arm, need) for need in strategy.needs}
     assert {("partal", "dropout"), ("ensemble", "ensemble"), ("margin-one-pass", "confidence")} <= seen
 
@@ -173,11 +174,11 @@ def test_a_recipe_that_extends_itself_is_refused(tmp_path):
 
 
 def test_plug_ins_are_made_from_checked_options():
-    assert build_plugin("select", PluginChoice("partal", {"normalise": "none"})).needs == frozenset({"dropout"})
+    assert build_plugin("strategies", PluginChoice("partal", {"normalise": "none"})).needs == frozenset({"dropout"})
     with pytest.raises(RecipeError, match=r"options of select 'partal'|normalize: unknown key"):
-        build_plugin("select", PluginChoice("partal", {"normalize": "none"}))
+        build_plugin("strategies", PluginChoice("partal", {"normalize": "none"}))
     with pytest.raises(PluginError, match=r"no select plug-in 'partl'(.|\n)*Did you mean 'partal'"):
-        build_plugin("select", PluginChoice("partl"))
+        build_plugin("strategies", PluginChoice("partl"))
 
 
 def test_an_object_that_is_no_plug_in_is_refused_not_called_to_a_traceback(tmp_path, monkeypatch):
@@ -187,6 +188,6 @@ def test_an_object_that_is_no_plug_in_is_refused_not_called_to_a_traceback(tmp_p
     monkeypatch.setenv("LABELGRID_TRUST", "mineplug_of_a_test")
     for name, kind in (("Options", "TypeError"), ("number", "TypeError"), ("build", "AttributeError")):
         with pytest.raises(PluginError, match=f"'mineplug_of_a_test:{name}' cannot be built .*: {kind}: "):
-            build_plugin("select", PluginChoice(f"mineplug_of_a_test:{name}"))
+            build_plugin("strategies", PluginChoice(f"mineplug_of_a_test:{name}"))
         with pytest.raises(PluginError, match="cannot be built"):
-            plugins.create("select", f"mineplug_of_a_test:{name}", 1, 2)
+            plugins.create("strategies", f"mineplug_of_a_test:{name}", 1, 2)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from labelgrid.report.content import Measured
+from labelgrid.project.records import Measured
 from labelgrid.report.study_content import PointResults, RunResult, StudyReport
 from labelgrid.results import Result
 

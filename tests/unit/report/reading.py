@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from labelgrid.report.content import Measured, ProjectReport, SplitCells, TaskCells
+from labelgrid.project.records import Measured
+from labelgrid.report.content import ProjectReport, SplitCells, TaskCells
 from labelgrid.report.page import render
 from labelgrid.report.project_page import project_page
 from labelgrid.results import Result

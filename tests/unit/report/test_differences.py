@@ -6,17 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from labelgrid.report.blocks import Text
 from labelgrid.drawings.charts import MAX_BANDS
+from labelgrid.drawings.wording import rough, rough_range
+from labelgrid.project.records import Measured
+from labelgrid.report.blocks import Text
 from labelgrid.report.comparison_blocks import curve_figure, curves
-from labelgrid.report.content import Measured
 from labelgrid.report.differences import difference_blocks, differences_method, mean_differences
 from labelgrid.report.means import by_seed, delta_mtl_value, label_cost, label_count, loss, metric
 from labelgrid.report.page import render
 from labelgrid.report.statistics import interval
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
-from labelgrid.drawings.wording import rough, rough_range
 from labelgrid.results import delta_mtl
 from tests.unit.report.made import HEADLINES, network, nothing, planted, point_results, study
 from tests.unit.report.reading import Page

@@ -8,11 +8,11 @@ import pytest
 
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.hindsight import best_by_round, hindsight_lines
+from labelgrid.report.json_values import study_values
 from labelgrid.report.means import loss, metric
 from labelgrid.report.page import render
 from labelgrid.report.study_content import PointResults
 from labelgrid.report.study_page import study_page
-from labelgrid.report.json_values import study_values
 from tests.unit.report.made import point_results, study
 from tests.unit.report.reading import Page
 

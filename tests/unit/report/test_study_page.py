@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.report.campaign_measures import study_measures
 from labelgrid.report.comparison_blocks import curve_figure
 from labelgrid.report.content import RoundPicks, ShownPick
 from labelgrid.report.means import loss
 from labelgrid.report.page import render
-from labelgrid.drawings.request_history import RequestHistory
 from labelgrid.report.study_content import PointResults, RunDetails, StudyReport
 from labelgrid.report.study_page import study_page
 from tests.unit.report.made import network, nothing, planted, point_results, runs, study

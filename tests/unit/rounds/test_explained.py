@@ -11,9 +11,9 @@ import pytest
 
 from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.records import PickRecord, read_picks
 from labelgrid.project.export import export
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import PickRecord, read_picks
 from labelgrid.rounds import fit, models, query, score
 from labelgrid.score.table import EXPLAINING, read_table
 from labelgrid.select.strategy import Budget

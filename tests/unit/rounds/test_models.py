@@ -14,8 +14,8 @@ from labelgrid.errors import ModelError, RecipeError
 from labelgrid.ledger.grid import TaskRow
 from labelgrid.pixel import losses
 from labelgrid.progress import Silent
-from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit
 from labelgrid.rounds import fit, models, query
 from labelgrid.rounds.context import as_fitted, context_of
 from labelgrid.rounds.members import train_member

@@ -6,8 +6,8 @@ import torch
 
 from labelgrid.data.frame import Frame, label_of, to_original
 from labelgrid.data.transforms import DataOptions, fitted
-from labelgrid.ledger.grid import TaskRow
 from labelgrid.formats.soft import read_soft
+from labelgrid.ledger.grid import TaskRow
 from labelgrid.rounds import blocks
 from labelgrid.rounds import outputs as module
 from labelgrid.rounds.outputs import predicted, windows, write_label, write_soft_prediction

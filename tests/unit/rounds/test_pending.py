@@ -8,8 +8,8 @@ import pytest
 
 from labelgrid.errors import LabelError
 from labelgrid.progress import Silent
-from labelgrid.project.records import newest_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit, read_picks
 from labelgrid.project.remove import remove
 from labelgrid.rounds import fit, previews, query
 from labelgrid.select.strategy import Budget

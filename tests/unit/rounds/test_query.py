@@ -13,8 +13,8 @@ import pytest
 from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import Explanation, Move, State, request_id
 from labelgrid.progress import Silent
-from labelgrid.project.records import read_fit, read_picks
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import read_fit, read_picks
 from labelgrid.rounds import fit, models, query, round_scores, score
 from labelgrid.rounds.choose import ASKED
 from labelgrid.rounds.history import history_of

@@ -12,8 +12,8 @@ from labelgrid.config import parse, read_toml
 from labelgrid.errors import LabelgridError, ModelError, ProjectError, TrainingError
 from labelgrid.ledger.grid import Cell, Move, State, TaskRow
 from labelgrid.progress import Silent
-from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit
 from labelgrid.project.settings import Settings, settings_text
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import context, evaluate, fit, models, predict, query, score
@@ -345,7 +345,7 @@ def test_predictions_of_two_images_of_one_stem_do_not_overwrite_each_other(proje
     ("changes", "fault"),
     [
         ({"objective": {"weights": {"semsge": 5.0}}}, "objective.weights names semsge, which is not a task"),
-        ({"score": {"dropuot": {}}}, "no score plug-in 'dropuot'"),
+        ({"score": {"dropuot": {}}}, "no statistics plug-in 'dropuot'"),
         ({"score": {"dropout": {"rate": 1.0}}}, "rate: input should be less than 1; it is 1.0"),
         ({"score": {"dropout": {"passes": 0}}}, "passes: input should be greater than or equal to 1; it is 0"),
         ({"train": {"batch": 0}}, "batch must be from 1 to"),

@@ -14,14 +14,14 @@ from labelgrid.config import parse
 from labelgrid.errors import ModelError, PluginError, ProjectError, RecipeError
 from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.records import Fit, newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import Fit, newest_fit
 from labelgrid.recipes.resolve import build_plugin
 from labelgrid.recipes.schema import PluginChoice, Recipe
 from labelgrid.rounds import context, fit, members, query, score
 from labelgrid.rounds.round_scores import RoundScores, check_expected, strategy_of
-from labelgrid.score.statistics import dropout
 from labelgrid.score.statistic import Statistic, TrainedStatistic
+from labelgrid.score.statistics import dropout
 from labelgrid.score.table import FILE, read_stamp
 from labelgrid.select.parts import AsIs, Composed, Scored
 from labelgrid.select.strategy import Budget
@@ -93,9 +93,9 @@ def test_a_strategy_brings_the_options_of_its_statistics_that_a_recipe_does_not_
     ],
 )
 def test_a_strategy_that_relies_on_what_no_plug_in_has_is_refused(expects: dict[str, Any], message: str) -> None:
-    strategy = replace(build_plugin("select", PluginChoice("random_cells")), expects=expects)
+    strategy = replace(build_plugin("strategies", PluginChoice("random_cells")), expects=expects)
     with pytest.raises(PluginError, match=message):
-        check_expected("Mine", strategy, {"score": {}, "train.terms": {}})
+        check_expected("Mine", strategy, {"statistics": {}, "terms": {}})
 
 
 def test_an_option_of_a_term_that_the_strategy_cannot_use_is_refused_in_fit_and_score(tmp_path: Path) -> None:

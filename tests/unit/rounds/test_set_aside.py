@@ -8,10 +8,10 @@ import pytest
 from labelgrid.errors import ImageError, LabelgridError, ProjectError
 from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.records import measured_rounds, newest_fit
-from labelgrid.project.unusable_images import noted
 from labelgrid.project.cancel import unlabel
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import measured_rounds, newest_fit
+from labelgrid.project.unusable_images import noted
 from labelgrid.rounds import evaluate, fit, query, score
 from labelgrid.select.strategy import Budget
 from tests.projects import Said, make_project

@@ -107,7 +107,7 @@ def test_a_stopped_training_is_not_resumed_with_another_default_of_the_network(p
     path = project.round_folder(2) / "fit" / "last.ckpt"
     stopped = load(path)
     older = json.loads(stopped.identity)
-    assert older.pop("options")["nets"]["pad_net"]["encoder_dropout"] == 0.0
+    assert older.pop("options")["networks"]["pad_net"]["encoder_dropout"] == 0.0
     with monkeypatch.context() as changed:
         earlier = make_dataclass("Options", [("encoder_dropout", float, 0.5)], bases=(pad_net.Options,), frozen=True)
         changed.setattr(pad_net, "Options", earlier)

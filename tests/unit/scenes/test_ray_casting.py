@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from labelgrid.scenes.ray_casting import RayHits, cast, directions
 from labelgrid.scenes.maps import TASKS, labels_of
+from labelgrid.scenes.ray_casting import RayHits, cast, directions
 from labelgrid.scenes.rooms import CLASSES, Scene, make_scene
 from labelgrid.scenes.solids import Material, Solid, ball, cube, moved, place_object, scaled, tube, turned
 

@@ -8,9 +8,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.objects import LYING, STANDING
 from labelgrid.scenes.people import PARTS, PERSON, person
+from labelgrid.scenes.ray_casting import cast
 from labelgrid.scenes.rooms import CLASSES, KINDS, Scene, make_scene, room_of
 from labelgrid.scenes.solids import Solid, moved, scaled, turned
 

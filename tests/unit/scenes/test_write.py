@@ -12,12 +12,12 @@ import pytest
 pytest.importorskip("mitsuba", reason="scenes need the extra [scenes]")
 
 from labelgrid.data.layouts import folder
+from labelgrid.drawings.contact_sheet import contact_sheet
 from labelgrid.errors import ProjectError
 from labelgrid.progress import Silent
 from labelgrid.project.settings import group_of
 from labelgrid.project.task_spec import task_rows
 from labelgrid.scenes.maps import TASKS
-from labelgrid.drawings.contact_sheet import contact_sheet
 from labelgrid.scenes.write import SceneSettings, write_scenes
 from labelgrid.tasks.task import definitions
 

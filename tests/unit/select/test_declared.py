@@ -57,14 +57,14 @@ def parts(text, by="|"):
 
 
 def test_every_strategy_is_in_the_table():
-    assert {name for name, *_ in DECLARED} == set(plugins.names("select"))
+    assert {name for name, *_ in DECLARED} == set(plugins.names("strategies"))
 
 
 @pytest.mark.parametrize(
     ("name", "options", "unit", "needs", "tasks", "whys", "terms", "without"), DECLARED, ids=lambda value: str(value)
 )
 def test_a_strategy_declares_and_explains_what_the_table_says(name, options, unit, needs, tasks, whys, terms, without):
-    strategy = build_plugin("select", PluginChoice(name, options))
+    strategy = build_plugin("strategies", PluginChoice(name, options))
     assert strategy.unit == unit
     assert strategy.needs == parts(needs, " ") and getattr(strategy, "tasks", set()) == parts(tasks, " ")
     found = strategy.select(pool_of(strategy, np.where(np.arange(36).reshape(12, 3) % 7 == 0, 2, 0)), Budget(20))
@@ -74,7 +74,7 @@ def test_a_strategy_declares_and_explains_what_the_table_says(name, options, uni
 
 @pytest.mark.parametrize(("name", "options"), [("equal", {"task": "dept"}), ("random_tasks", {"shares": {"dept": 1}})])
 def test_a_task_that_does_not_exist_is_refused_in_the_name_of_the_strategy(name, options):
-    strategy = build_plugin("select", PluginChoice(name, options))
+    strategy = build_plugin("strategies", PluginChoice(name, options))
     with pytest.raises(PluginError, match=f"The strategy '{name}' picks by the task 'dept', which does not exist"):
         strategy.select(pool_of(strategy, np.zeros((3, 2))), Budget(2))
 
@@ -82,7 +82,7 @@ def test_a_task_that_does_not_exist_is_refused_in_the_name_of_the_strategy(name,
 @pytest.mark.parametrize("name", ["random_cells", "random_images"])
 def test_random_draws_are_not_values_that_money_could_buy_more_of(name):
     """With a price that differs by task, the order of the picks stays that of the draws."""
-    strategy = build_plugin("select", PluginChoice(name))
+    strategy = build_plugin("strategies", PluginChoice(name))
     pool = pool_of(strategy, np.zeros((40, 3)))
     dear = grid_of(pool.grid.images, pool.grid.state, TASKS, (1.0, 1.0, 50.0))
     picks = strategy.select(type(pool)(dear, {}, pool.seed), Budget(400, "cost")).picks

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Explanation, Grid, Pick, State
-from labelgrid.select.strategies import clasp_pe, equal, partal, random_images, rbal, stratified, tcd, typiclust
 from labelgrid.select import explain
 from labelgrid.select.explain import explained, nearest_labelled, quantiles_of, ranks_of
+from labelgrid.select.strategies import clasp_pe, equal, partal, random_images, rbal, stratified, tcd, typiclust
 from labelgrid.select.strategy import Budget, PoolView, Selection, Strategy
 
 NOT = Explanation()

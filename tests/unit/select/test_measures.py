@@ -28,7 +28,7 @@ def test_they_pick_as_partal_does_by_the_same_values(name, options):
         grid_of([f"i{row}" for row in range(30)], np.zeros((30, 3))), dict.fromkeys(("dropout", "ensemble"), values)
     )
     own, partal = (
-        build_plugin("select", PluginChoice(one, options)).select(view, Budget(12)) for one in (name, "partal")
+        build_plugin("strategies", PluginChoice(one, options)).select(view, Budget(12)) for one in (name, "partal")
     )
     assert [pick.cell for pick in own.picks] == [pick.cell for pick in partal.picks]
 
@@ -37,25 +37,25 @@ def test_they_pick_as_partal_does_by_the_same_values(name, options):
     ("name", "statistic"), [*MEASURED, ("least_confidence", "confidence"), ("margin", "confidence")]
 )
 def test_a_recipe_may_name_their_measure_but_no_other(name, statistic):
-    strategy = build_plugin("select", PluginChoice(name, {"statistic": statistic}))
-    assert strategy.expects == {"score": {statistic: {"measure": MEASURES[name]}}}
+    strategy = build_plugin("strategies", PluginChoice(name, {"statistic": statistic}))
+    assert strategy.expects == {"statistics": {statistic: {"measure": MEASURES[name]}}}
     for table in ({}, {"at": "head"}, {"measure": MEASURES[name]}):
-        check_expected("Mine", strategy, {"score": {statistic: table}, "train.terms": {}})
+        check_expected("Mine", strategy, {"statistics": {statistic: table}, "terms": {}})
     with pytest.raises(RecipeError, match=rf"needs measure = \"{MEASURES[name]}\" in \[score.{statistic}\]"):
-        check_expected("Mine", strategy, {"score": {statistic: {"measure": "entropy"}}, "train.terms": {}})
+        check_expected("Mine", strategy, {"statistics": {statistic: {"measure": "entropy"}}, "terms": {}})
 
 
 @pytest.mark.parametrize(("name", "statistic"), [("bald", "confidence"), ("margin", "flips")])
 def test_a_statistic_without_their_measure_is_refused_before_anything_is_trained(name, statistic):
-    strategy = build_plugin("select", PluginChoice(name, {"statistic": statistic}))
+    strategy = build_plugin("strategies", PluginChoice(name, {"statistic": statistic}))
     with pytest.raises(LabelgridError, match=r"Mine relies on .*measure"):
-        check_expected("Mine", strategy, {"score": {}, "train.terms": {}})
+        check_expected("Mine", strategy, {"statistics": {}, "terms": {}})
 
 
 def test_options_that_a_strategy_relies_on_are_added_beside_those_of_the_recipe():
-    strategy = build_plugin("select", PluginChoice("bald"))
+    strategy = build_plugin("strategies", PluginChoice("bald"))
     assert score_tables(strategy, {"flips": {"at": "head"}, "dropout": {"name": "x", "passes": 3}}) == {
         "flips": {"at": "head"},
         "dropout": {"measure": "information", "name": "x", "passes": 3},
     }
-    assert score_tables(build_plugin("select", PluginChoice("partal")), {}) == {}
+    assert score_tables(build_plugin("strategies", PluginChoice("partal")), {}) == {}

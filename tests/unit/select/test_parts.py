@@ -7,8 +7,8 @@ import pytest
 
 from labelgrid.errors import PluginError
 from labelgrid.ledger.grid import Grid
-from labelgrid.select.strategies import partal, random_cells, random_images, rbal
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE, AsIs, Composed, MinMax, Read, Scored, draw_cells, draw_images
+from labelgrid.select.strategies import partal, random_cells, random_images, rbal
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import image_key
 

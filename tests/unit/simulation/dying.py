@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from labelgrid.nets.networks import shared_heads
 from labelgrid.nets.backbones import Encoder
 from labelgrid.nets.network import Network
+from labelgrid.nets.networks import shared_heads
 from labelgrid.nets.networks.shared_heads import Options as Options
 from labelgrid.tasks.task import Task
 

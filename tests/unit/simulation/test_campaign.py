@@ -10,9 +10,8 @@ import pytest
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.ledger.grid import State, Unit
 from labelgrid.progress import Silent
-from labelgrid.project.records import EpochRecord, read_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.report.content import Measured
+from labelgrid.project.records import EpochRecord, Measured, read_fit, read_measured
 from labelgrid.rounds.choose import carried
 from labelgrid.simulation import campaign
 from labelgrid.simulation.campaign import copy_run, create_run, settings_of, step

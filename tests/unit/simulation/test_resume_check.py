@@ -305,7 +305,7 @@ def test_a_study_from_before_a_term_had_an_option_is_resumed(tmp_path: Path) -> 
     recipe.write_text(recipe.read_text().replace("[simulate]", "[terms.crop]\n[simulate]", 1))
     keep(of)
     kept = json.loads((of.out / "study.json").read_text())
-    crop = kept["training"]["train.terms"]["crop"]
+    crop = kept["training"]["terms"]["crop"]
     del crop["track"]
     (of.out / "study.json").write_text(json.dumps(kept))
     assert validate_study(of)

@@ -11,8 +11,8 @@ import pytest
 from labelgrid.errors import LabelgridError
 from labelgrid.ledger.grid import State
 from labelgrid.progress import Silent
-from labelgrid.project.records import newest_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit
 from labelgrid.recipes.resolve import override
 from labelgrid.rounds import fit, query
 from labelgrid.rounds.round_scores import RoundScores

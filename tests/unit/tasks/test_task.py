@@ -12,7 +12,6 @@ from labelgrid.pixel.target import Target
 from labelgrid.plugins import names
 from labelgrid.tasks.task import TaskDef, build_all, definitions, spec_of
 
-COVERS = ["labelgrid.tasks.metric_options"]
 ROWS = (TaskRow("near", "depth", 2.0), TaskRow("parts", "semseg", 9.0, {"classes": ["head", "torso"]}))
 
 
@@ -43,7 +42,7 @@ def test_a_kind_of_ones_own_is_reached_by_module_and_function(tmp_path: Path, mo
 
 
 def test_what_label_files_hold_is_one_line_that_ends_and_a_line_a_class() -> None:
-    tasks = definitions([*ROWS, *(TaskRow(kind, kind, 1.0) for kind in names("tasks") if kind != "semseg")])
+    tasks = definitions([*ROWS, *(TaskRow(kind, kind, 1.0) for kind in names("kinds") if kind != "semseg")])
     for task in tasks.values():
         first, *classes = task.describe().splitlines()
         assert first.endswith(".")
@@ -161,7 +160,7 @@ def test_metrics_that_the_kind_has_not_are_refused(metrics: object, fault: str) 
     assert re.search(fault, str(refused.value), re.DOTALL)
 
 
-@pytest.mark.parametrize("kind", names("tasks"))
+@pytest.mark.parametrize("kind", names("kinds"))
 def test_every_figure_of_a_kind_can_be_a_task_s_headline(kind):
     options = {"classes": ["a", "b"]} if kind == "semseg" else {}
     spec = spec_of(kind)

@@ -6,13 +6,17 @@ def test_a_module_without_a_test_module_is_found(plant):
     assert faults(root) == [
         "src/labelgrid/errors.py: no tests/unit/test_errors.py, and no test module has 'labelgrid.errors' "
         "in its COVERS list",
-        "src/labelgrid/select/strategies/partal.py: no tests/unit/select/strategies/test_partal.py, and no test module has "
-        "'labelgrid.select.strategies.partal' in its COVERS list",
+        "src/labelgrid/select/strategies/partal.py: no tests/unit/select/strategies/test_partal.py, and no test "
+        "module has 'labelgrid.select.strategies.partal' in its COVERS list",
     ]
 
 
 def test_a_test_module_in_the_same_place_is_enough(plant):
-    files = {"src/labelgrid/select/strategies/partal.py": "", "tests/unit/select/strategies/test_partal.py": "", "tools/a.py": ""}
+    files = {
+        "src/labelgrid/select/strategies/partal.py": "",
+        "tests/unit/select/strategies/test_partal.py": "",
+        "tools/a.py": "",
+    }
     assert faults(plant({**files, "tests/unit/tools/test_a.py": ""})) == []
 
 

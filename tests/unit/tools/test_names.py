@@ -2,22 +2,30 @@ import pytest
 
 from tools.names import faults
 
-KINDS = {"src/labelgrid/tasks/task.py": "", "src/labelgrid/tasks/kinds/depth.py": "", "src/labelgrid/tasks/kinds/semseg.py": ""}
+KINDS = {
+    "src/labelgrid/tasks/task.py": "",
+    "src/labelgrid/tasks/kinds/depth.py": "",
+    "src/labelgrid/tasks/kinds/semseg.py": "",
+}
 
 
 def test_a_branch_on_a_kind_is_found(plant):
     root = plant({**KINDS, "src/labelgrid/train/loop.py": 'def f(task):\n    return task.kind == "depth"\n'})
-    assert faults(root) == ["src/labelgrid/train/loop.py:2: the kind 'depth' is named outside tasks/depth.py"]
+    assert faults(root) == ["src/labelgrid/train/loop.py:2: the kind 'depth' is named outside tasks/kinds/depth.py"]
 
 
-@pytest.mark.parametrize("place", ["data/nyud.py", "labels/formats/depth.py", "recipes/__init__.py", "tasks/depth.py"])
+@pytest.mark.parametrize(
+    "place", ["data/layouts/nyud.py", "formats/codecs/depth.py", "recipes/__init__.py", "tasks/kinds/depth.py"]
+)
 def test_readers_recipes_and_the_kind_s_own_file_may_name_it(plant, place):
     assert faults(plant({**KINDS, f"src/labelgrid/{place}": 'NAME = "depth"\n'})) == []
 
 
 def test_a_kind_s_file_may_not_name_another_kind(plant):
     root = plant({**KINDS, "src/labelgrid/tasks/kinds/semseg.py": 'NAMES = ("semseg", "depth")\n'})
-    assert faults(root) == ["src/labelgrid/tasks/kinds/semseg.py:1: the kind 'depth' is named outside tasks/depth.py"]
+    assert faults(root) == [
+        "src/labelgrid/tasks/kinds/semseg.py:1: the kind 'depth' is named outside tasks/kinds/depth.py"
+    ]
 
 
 def test_words_that_only_hold_a_kind_s_name_are_none(plant):

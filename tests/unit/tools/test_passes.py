@@ -17,7 +17,7 @@ with passed(package) as modules:
     seed_of(0, "a")
 print(*sorted(modules))
 with passed(package) as modules:
-    plugins.names("select")
+    plugins.names("strategies")
     seed_of(0, "a")
 print(*sorted(modules))
 """

@@ -5,7 +5,11 @@ from tools.source import modules, report, sections
 
 def test_a_module_is_named_as_it_is_imported(plant):
     root = plant(
-        {"src/labelgrid/select/__init__.py": "", "src/labelgrid/select/strategies/partal.py": "x = 1\n", "tools/a.py": ""}
+        {
+            "src/labelgrid/select/__init__.py": "",
+            "src/labelgrid/select/strategies/partal.py": "x = 1\n",
+            "tools/a.py": "",
+        }
     )
     assert [module.name for module in modules(root, "src", "tools")] == [
         "labelgrid.select",

@@ -109,15 +109,18 @@ def test_the_digest_is_the_weights_hash_and_with_terms_it_is_of_their_states_too
 @pytest.mark.parametrize(
     ("now", "same"),
     [
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "nets": {}}}, True),
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"], "new": 0}}, "nets": {}}}, True),
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 2.0, "pairs": ["a"], "new": 0}}, "nets": {}}}, False),
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"pairs": ["a"]}}, "nets": {}}}, False),
-        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a", "b"]}}, "nets": {}}}, False),
-        ({"seed": 1, "options": {"nets": {}}}, False),
-        ({"seed": 2, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "nets": {}}}, False),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}}}, True),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"], "new": 0}}, "networks": {}}}, True),
+        (
+            {"seed": 1, "options": {"terms": {"mtpsl": {"weight": 2.0, "pairs": ["a"], "new": 0}}, "networks": {}}},
+            False,
+        ),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"pairs": ["a"]}}, "networks": {}}}, False),
+        ({"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a", "b"]}}, "networks": {}}}, False),
+        ({"seed": 1, "options": {"networks": {}}}, False),
+        ({"seed": 2, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}}}, False),
     ],
 )
 def test_options_that_are_new_since_a_checkpoint_do_not_make_it_another_training(now, same):
-    kept = {"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "nets": {}}}
+    kept = {"seed": 1, "options": {"terms": {"mtpsl": {"weight": 1.0, "pairs": ["a"]}}, "networks": {}}}
     assert same_training(json.dumps(kept), json.dumps(now)) is same

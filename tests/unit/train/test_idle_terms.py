@@ -51,7 +51,7 @@ def three(tmp_path_factory):
 def said_by(made, name, options, net="pad_net", **changes):
     """What a term says when it is prepared."""
     plan, said = toy_plan(made, TrainOptions(epochs=1, batch=2, known=0.0), net=net), Said()
-    module = plugins.module("train.terms", name)
+    module = plugins.module("terms", name)
     term = module.build(plan.tasks, plan.network, module.Options(**options))
     term.prepare(prepared(plan, said, data=plan.data, network=plan.network, **changes))
     return said.lines
@@ -115,7 +115,7 @@ def test_terms_say_so_where_images_have_all_labels_or_none(made, name, options):
 
 
 def test_a_training_tells_its_terms_how_large_batches_are_and_whether_labels_are_complete(made, tmp_path):
-    module = plugins.module("train.terms", "crop")
+    module = plugins.module("terms", "crop")
     for number, (labels, expected) in enumerate([({"depth", "normals"}, 1), ({"depth"}, 0)]):
         labels = dict.fromkeys(made.names, frozenset(labels))
         plan = toy_plan(made, TrainOptions(epochs=1, batch=1, known=0.0), labels=labels)

@@ -8,12 +8,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from labelgrid import files
-from labelgrid.annotate import lists, answer_folder
+from labelgrid.annotate import answer_folder, lists
+from labelgrid.annotate.answer_folder import IMAGES, LABELS, PRELABELS, README
 from labelgrid.annotate.answers import Answers
 from labelgrid.annotate.connector import ProjectIndex
 from labelgrid.annotate.lists import MANIFEST, MANIFEST_TABLE, SECONDS, SKIPS
 from labelgrid.annotate.request import Request, RequestItem
-from labelgrid.annotate.answer_folder import IMAGES, LABELS, PRELABELS, README
 from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import codec
 from labelgrid.ledger.grid import EXPLAINING, Cell, explained_row

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from labelgrid.data.id_splits import check_classes, lacking, unmatched
 from labelgrid.errors import ImageError, LabelError, RecipeError
-from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
-from labelgrid.images.reading import read_image
+from labelgrid.formats.codec import LabelArray
 from labelgrid.images.listing import list_images
+from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
 from labelgrid.words import counted, listed
 

@@ -12,9 +12,9 @@ from labelgrid.config import read_toml
 from labelgrid.data.id_splits import check_listed, unmatched
 from labelgrid.errors import LabelError
 from labelgrid.formats.codec import LabelArray, codec
-from labelgrid.images.reading import read_image
-from labelgrid.images.listing import list_images, read_list
 from labelgrid.formats.naming import LONGEST, shortened, stem, whole_names
+from labelgrid.images.listing import list_images, read_list
+from labelgrid.images.reading import read_image
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "your own images and labels, or `labelgrid scenes`"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from labelgrid.data.id_splits import as_defined, check_classes, lacking, read_classes, unmatched
 from labelgrid.errors import ImageError, LabelError
+from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import depth, normals
-from labelgrid.formats.arrays import samples, shape_text
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "linked in the README of https://github.com/lorenmt/mtan"

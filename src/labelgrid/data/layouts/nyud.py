@@ -9,9 +9,9 @@ import numpy as np
 
 from labelgrid.data.id_splits import ImagesById, as_defined, check_order, names_by_id, read_classes, unmatched
 from labelgrid.errors import LabelError
+from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import binary, depth, normals
-from labelgrid.formats.arrays import one_channel, samples, shape_text
 from labelgrid.tasks.task import TaskDef
 
 ORIGIN = "https://github.com/SimonVandenhende/Multi-Task-Learning-PyTorch downloads it (NYUD_MT)"

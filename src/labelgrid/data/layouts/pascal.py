@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from labelgrid.data.id_splits import ALL_CLASSES, ImagesById, check_classes, ids_of_splits, names_by_id, read_classes
 from labelgrid.data.matlab import variable
 from labelgrid.errors import ImageError, LabelError, RecipeError
+from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
 from labelgrid.formats.codec import LabelArray
 from labelgrid.formats.codecs import normals
-from labelgrid.formats.arrays import one_channel, samples, shape_text, some_valid
 from labelgrid.pixel.thinning import thin
 from labelgrid.tasks.task import TaskDef
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.arrays import one_channel, samples, save_png, shape_text
 from labelgrid.formats.arrays import stored_size as stored_size
+from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.words import counted, listed
 
 EXTENSIONS = (".png",)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.arrays import one_channel, samples_and_text, save_png, some_valid
 from labelgrid.formats.arrays import stored_size as stored_size
+from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.words import counted, listed
 
 EXTENSIONS = (".png",)

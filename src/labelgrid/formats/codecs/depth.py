@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.arrays import (
     one_channel,
     samples,
@@ -17,6 +16,7 @@ from labelgrid.formats.arrays import (
     some_valid,
     stored_size,  # noqa: F401 - of the codec
 )
+from labelgrid.formats.codec import Form, LabelArray
 
 EXTENSIONS = (".png", ".npy", ".tiff", ".tif")
 CHANNELS = 1

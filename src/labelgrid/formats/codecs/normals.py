@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelgrid.errors import LabelError
-from labelgrid.formats.codec import Form, LabelArray
 from labelgrid.formats.arrays import (
     samples,
     save_array,
@@ -18,6 +17,7 @@ from labelgrid.formats.arrays import (
     some_valid,
     stored_size,  # noqa: F401 - of the codec
 )
+from labelgrid.formats.codec import Form, LabelArray
 
 EXTENSIONS = (".png", ".npy")
 CHANNELS = 3

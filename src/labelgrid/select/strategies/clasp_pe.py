@@ -182,7 +182,7 @@ class ClassStratified:
     @property
     def expects(self) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
         """The uncertainty is an entropy: the noise is added to a logarithm, which a variance is not."""
-        return {"score": {self.options.statistic: {"measure": "entropy"}}}
+        return {"statistics": {self.options.statistic: {"measure": "entropy"}}}
 
     def select(self, pool: PoolView, budget: Budget) -> Selection:
         """As `Strategy.select`.

@@ -64,6 +64,6 @@ def build(options: Options) -> Composed:
         scorer=ScaledLosses(options.unit == "images"),
         normaliser=AsIs(),
         unit=options.unit,
-        expects={} if options.unit == "images" else {"train.terms": {"learning_loss": {"predict": "tasks"}}},
+        expects={} if options.unit == "images" else {"terms": {"learning_loss": {"predict": "tasks"}}},
         why="expected to be predicted worst",
     )

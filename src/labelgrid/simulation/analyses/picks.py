@@ -13,16 +13,16 @@ from typing import ClassVar
 
 import numpy as np
 
+from labelgrid.drawings.dots import Dots
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Progress
-from labelgrid.project.records import read_fit
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.dots import Dots
-from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped
-from research.analyses.measuring import Question, measured
+from labelgrid.project.records import read_fit
+from labelgrid.simulation.analysis import Finding, Mean, grouped
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 from labelgrid.streams import image_keys, keyed_uniform, seed_of
+from research.analyses.measuring import Question, measured
 
 
 @dataclass(frozen=True)

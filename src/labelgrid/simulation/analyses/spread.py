@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from labelgrid.drawings.charts import Chart
 from labelgrid.ledger.grid import State
 from labelgrid.progress import Progress
 from labelgrid.project.folder import ProjectFolder
-from labelgrid.drawings.charts import Chart
 from labelgrid.results import Result
-from labelgrid.simulation.analyses.analysis import Finding, Mean, grouped, lines_of
+from labelgrid.simulation.analysis import Finding, Mean, grouped, lines_of
 from labelgrid.simulation.runs import Run
 from labelgrid.simulation.study import Kind
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from labelgrid.nets.network import Network
 from labelgrid.tasks.task import Task
-from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.joint_options import JointOptions
+from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.pairs import distance
 from labelgrid.train.ranges import Weight
 

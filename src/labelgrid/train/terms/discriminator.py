@@ -16,8 +16,8 @@ from torch.nn import functional
 from labelgrid.nets.network import Network
 from labelgrid.nets.options import WIDEST
 from labelgrid.tasks.task import Task
-from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.joint_options import JointOptions
+from labelgrid.train.joint_space import Codes, JointTerm
 from labelgrid.train.ranges import Weight
 from labelgrid.train.term import OwnOptimiser, Step
 

@@ -25,8 +25,8 @@ from labelgrid.train.idle_terms import say_if_idle
 from labelgrid.train.inputs import label_maps
 from labelgrid.train.objective import targets_present
 from labelgrid.train.pairs import listed as allowed_pairs
-from labelgrid.train.term import Preparation, Step, Term
 from labelgrid.train.preparation_state import Unfinished
+from labelgrid.train.term import Preparation, Step, Term
 
 #: The file of the mappings and their training, in the term's folder.
 FILE = "maps"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from labelgrid.annotate.tools.folder import _readme, build
 from labelgrid.annotate.request import Request, RequestItem
+from labelgrid.annotate.tools.folder import _readme, build
 from labelgrid.errors import ProjectError
 from labelgrid.ledger.grid import Cell, Explanation, TaskRow
 from labelgrid.progress import Silent

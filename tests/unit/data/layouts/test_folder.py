@@ -100,5 +100,5 @@ def test_the_folders_can_have_other_names(made):
 
 def test_sources_are_plugins_and_machinery_is_not():
     files = {path.stem for path in Path(folder.__file__).parent.glob("[!_]*.py")}
-    assert set(names("data")) == files - FOLDERS["data"] and "folder" in names("data")
-    assert resolve("data", "folder") is folder.build
+    assert set(names("layouts")) == files - FOLDERS["data"] and "folder" in names("layouts")
+    assert resolve("layouts", "folder") is folder.build

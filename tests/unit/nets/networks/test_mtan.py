@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from labelgrid.nets.network import Features
 from labelgrid.nets.networks import mtan, segnet
 from labelgrid.nets.networks.mtan import Mtan, Options
-from labelgrid.nets.network import Features
 from tests.network_laws import TASKS, images, made
 
 

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.unit.report.test_charts import texts
 from torch import nn
 
 from labelgrid.errors import LabelgridError
-from labelgrid.project.records import newest_fit, read_measured
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import newest_fit, read_measured
 from labelgrid.rounds.context import labelled_images
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyse import analyse
-from research.analyses import batch_norm
 from labelgrid.simulation.runs import Run
 from labelgrid.train.batch_norm import norms_of
-from tests.unit.report.test_charts import texts
+from research.analyses import batch_norm
 from tests.unit.simulation.conftest import SIMULATE, TASKS, finished_study
 
 ARMS = """

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tests.unit.report.test_charts import texts
 
 from labelgrid.errors import LabelgridError
 from labelgrid.simulation.analyse import analyse
-from research.analyses import joint_maps
 from labelgrid.train.mappings import MAPPINGS, Norm
-from tests.unit.report.test_charts import texts
+from research.analyses import joint_maps
 from tests.unit.simulation.conftest import SIMULATE, Finished, finished_study
 
 ARMS = """

@@ -12,8 +12,8 @@ from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
 from labelgrid.simulation.analyse import analyse
-from research.analyses.measuring import HiddenLabels, Question, measured
 from labelgrid.simulation.runs import Run
+from research.analyses.measuring import HiddenLabels, Question, measured
 
 
 class Heard(Silent):

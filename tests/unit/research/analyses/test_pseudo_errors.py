@@ -11,11 +11,11 @@ from labelgrid.errors import ProjectError
 from labelgrid.formats.codec import LabelArray
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.project.sources import dataset_of
-from research.analyses.pseudo_errors import pseudo_errors
 from labelgrid.simulation.request import StudyRequest
 from labelgrid.simulation.run_study import run_study
 from labelgrid.simulation.study import study_of
 from labelgrid.train.terms.pseudo_labels import Files
+from research.analyses.pseudo_errors import pseudo_errors
 from tests.projects import make_project
 from tests.studies import make_data, make_recipe
 

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from tests.unit.report.test_charts import texts
 
 from labelgrid.ledger.grid import Cell, State
 from labelgrid.progress import Silent
 from labelgrid.project.folder import ProjectFolder
 from labelgrid.score.table import read_table
 from labelgrid.simulation.analyse import AnalysisResult, analyse
-from research.analyses.measuring import Question, measured_cells
 from labelgrid.simulation.runs import Run
-from tests.unit.report.test_charts import texts
-from tests.unit.simulation.analyses.slow import outputs, truth, value, values
+from research.analyses.measuring import Question, measured_cells
+from tests.unit.simulation.analyses.slow_analyses import outputs, truth, value, values
 from tests.unit.simulation.conftest import SIMULATE, finished_study
 
 ROUNDS = (2, 3)

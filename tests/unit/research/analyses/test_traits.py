@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from labelgrid.formats.codec import LabelArray
 from labelgrid.ledger.grid import TaskRow
-from research.analyses.traits import Traits, image_noise
 from labelgrid.tasks.task import TaskDef
+from research.analyses.traits import Traits, image_noise
 
 SEMSEG = TaskDef.of(TaskRow("semseg", "semseg", 1.0, {"classes": ["floor", "wall", "cup"]}))
 NORMALS = TaskDef.of(TaskRow("normals", "normals", 1.0, {}))

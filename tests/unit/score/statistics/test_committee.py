@@ -11,14 +11,14 @@ from torch import nn
 
 from labelgrid.data.frame import Frame
 from labelgrid.errors import ModelError
-from labelgrid.nets.networks import mti_net
 from labelgrid.nets.network import Features, Output
+from labelgrid.nets.networks import mti_net
 from labelgrid.progress import Silent
 from labelgrid.score import training
-from labelgrid.score.statistics.committee import Block, Committee, Options, initial_predictions
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
+from labelgrid.score.statistics.committee import Block, Committee, Options, initial_predictions
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel
 from labelgrid.train.options import ObjectiveOptions

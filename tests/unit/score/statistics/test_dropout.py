@@ -15,9 +15,9 @@ from labelgrid.errors import ModelError
 from labelgrid.nets.dropout import keyed_dropout
 from labelgrid.progress import Silent
 from labelgrid.score import maps as module
-from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.score.maps import halved
 from labelgrid.score.pool import ScoringJob, gather, pool_batches
+from labelgrid.score.statistics.dropout import Dropout, Options
 from labelgrid.streams import image_key
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel

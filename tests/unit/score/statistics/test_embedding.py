@@ -7,10 +7,10 @@ from torch import nn
 
 from labelgrid.progress import Silent
 from labelgrid.score import training
-from labelgrid.score.statistics.embedding import AutoEncoder, Embedding, Options, channel_moments, task_maps
 from labelgrid.score.fit import FitImages, fit_statistics
 from labelgrid.score.pool import ScoringJob, pool_batches
 from labelgrid.score.statistic import PoolBatch
+from labelgrid.score.statistics.embedding import AutoEncoder, Embedding, Options, channel_moments, task_maps
 from labelgrid.score.training import Rows
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel

@@ -11,8 +11,8 @@ from labelgrid.errors import ModelError
 from labelgrid.progress import Silent
 from labelgrid.recipes.schema import PluginChoice
 from labelgrid.rounds import fit, query
-from labelgrid.score.statistics.ensemble import Ensemble, Options, build
 from labelgrid.score.fit import FitImages, fit_statistics
+from labelgrid.score.statistics.ensemble import Ensemble, Options, build
 from labelgrid.select.strategy import Budget
 from labelgrid.tasks.task import build_all, definitions
 from labelgrid.train.model import TrainedModel

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from labelgrid.score.statistics.learning_loss import Options, build
 from labelgrid.score.pool import pool_batches
+from labelgrid.score.statistics.learning_loss import Options, build
 from labelgrid.train.seeding import keyed
 from labelgrid.train.terms import learning_loss
 from tests.scoring import job_of, make_pool, scored

@@ -8,9 +8,9 @@ import pytest
 from labelgrid.errors import PluginError, RecipeError
 from labelgrid.ledger.grid import State
 from labelgrid.rounds.round_scores import check_expected
-from labelgrid.select.strategies import clasp_pe
 from labelgrid.select.explain import explained
 from labelgrid.select.parts import DRAWN
+from labelgrid.select.strategies import clasp_pe
 from labelgrid.select.strategy import Budget, PoolView, TrainedRound
 from labelgrid.streams import keyed_uniform, seed_of
 from tests.contracts.strategy_laws import grid_of
@@ -249,9 +249,9 @@ def test_another_entropy_of_cells_takes_the_place_of_dropout():
     other = pool(rounds=2, ensemble=view.statistics["dropout"], dropout=np.full((N, 2), np.nan))
     assert strategy.select(other, Budget(40)).picks == usual.select(view, Budget(40)).picks
     for statistic, chosen in (("ensemble", strategy), ("dropout", usual)):
-        check_expected("Mine", chosen, {"score": {}})
+        check_expected("Mine", chosen, {"statistics": {}})
         with pytest.raises(RecipeError, match=rf'Mine needs measure = "entropy" in \[score.{statistic}\]'):
-            check_expected("Mine", chosen, {"score": {statistic: {"measure": "information"}}})
+            check_expected("Mine", chosen, {"statistics": {statistic: {"measure": "information"}}})
 
 
 def test_a_statistic_without_a_value_for_each_cell_is_refused():

@@ -101,7 +101,7 @@ def test_shares_of_equal_weights_are_the_equal_shares():
 )
 def test_wrong_weights_are_refused_with_the_settings(shares, fault):
     with pytest.raises(RecipeError, match=fault):
-        build_plugin("select", PluginChoice("random_tasks", {"shares": shares}))
+        build_plugin("strategies", PluginChoice("random_tasks", {"shares": shares}))
 
 
 def test_an_unknown_task_is_refused():

@@ -5,8 +5,8 @@ import pytest
 
 from labelgrid.ledger.grid import State
 from labelgrid.select.strategies import stratified
-from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.strategies.stratified import rarest_classes
+from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
 TASKS = ["depth", "semseg"]

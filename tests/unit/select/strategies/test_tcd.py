@@ -9,8 +9,8 @@ import pytest
 from labelgrid.ledger.grid import Grid
 from labelgrid.select.centres import squared_distances
 from labelgrid.select.parts import DRAWN, DRAWN_IMAGE
-from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.strategies.tcd import WHY, Options, build, unit_rows
+from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.streams import image_key
 
 

@@ -6,8 +6,8 @@ import pytest
 from labelgrid.ledger.grid import State
 from labelgrid.select import clusters
 from labelgrid.select.strategies import typiclust
-from labelgrid.select.strategy import Budget, PoolView
 from labelgrid.select.strategies.typiclust import affordable, typicalities
+from labelgrid.select.strategy import Budget, PoolView
 from tests.contracts.strategy_laws import grid_of
 
 #: Images in clusters of 40, 30, 20 and 6, and two strays.

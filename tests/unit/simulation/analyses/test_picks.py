@@ -7,11 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.unit.report.test_charts import texts
 
 from labelgrid.errors import RecipeError
 from labelgrid.simulation.analyse import AnalysisResult, analyse
-from tests.unit.report.test_charts import texts
-from tests.unit.simulation.analyses.slow import HEADLINES, of_set, outputs, truth, value, values
+from tests.unit.simulation.analyses.slow_analyses import HEADLINES, of_set, outputs, truth, value, values
 
 #: The first round's network is shared; in round 3 some images of cells have labels.
 CASES = [("images", 2, "none"), ("cells", 2, "none"), ("cells", 3, "none"), ("cells", 3, "fed in")]

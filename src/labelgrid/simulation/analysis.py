@@ -5,12 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from labelgrid.progress import Progress
 from labelgrid.drawings.charts import Line
 from labelgrid.drawings.drawing import Drawing
-from labelgrid.report.means import mean_and_deviation
 from labelgrid.drawings.wording import with_unit
-from labelgrid.results import Result
+from labelgrid.progress import Progress
+from labelgrid.results import Result, mean_and_deviation
 from labelgrid.simulation.runs import Run, describe_point
 from labelgrid.simulation.study import Kind
 

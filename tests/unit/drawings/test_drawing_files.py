@@ -1,8 +1,8 @@
 """Laws of drawings as files: each as SVG and PNG, under a name that any disk takes, none over another."""
 
-from labelgrid.report.blocks import DataTable, Figure, Page, Section
 from labelgrid.drawings.charts import Chart, Line
-from labelgrid.report.plots import files
+from labelgrid.drawings.drawing import drawing_files
+from labelgrid.report.blocks import DataTable, Figure, Page, Section
 
 COVERS = ["labelgrid.drawings.drawing", "labelgrid.report.blocks"]
 
@@ -13,11 +13,11 @@ def page(*names: str) -> Page:
 
 
 def test_each_drawing_is_an_svg_and_a_png() -> None:
-    found = dict(files(page("curve")))
+    found = dict(drawing_files(page("curve").drawings()))
     assert found["curve.svg"].startswith(b"<?xml") and found["curve.png"].startswith(b"\x89PNG")
 
 
 def test_names_lead_nowhere_and_never_fall_together() -> None:
-    names = [name for name, _ in files(page("../../etc/x y", "a/b", "a-b", "A-B", ".."))]
+    names = [name for name, _ in drawing_files(page("../../etc/x y", "a/b", "a-b", "A-B", "..").drawings())]
     assert len({name.casefold() for name in names}) == len(names) == 10
     assert not any("/" in name or name.startswith("..") for name in names)

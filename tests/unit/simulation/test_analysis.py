@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from labelgrid.results import Result
-from labelgrid.simulation.analyses.analysis import Finding, grouped, lines_of, means_of
+from labelgrid.simulation.analysis import Finding, grouped, lines_of, means_of
 from labelgrid.simulation.runs import Run
 
 

@@ -13,9 +13,9 @@ from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray, codec, options_of
 from labelgrid.formats.codecs import binary, classes, depth, normals
 from labelgrid.images.png import SIGNATURE
-from tests.unit.labels.label_files import png, refused
+from tests.unit.formats.label_files import png, refused
 
-COVERS = ["labelgrid.formats.codecs"]
+COVERS = ["labelgrid.formats.arrays", "labelgrid.formats.codecs"]
 
 NAMES = classes.Options(("a", "b", "c", "d"))
 RNG = np.random.default_rng(0)

@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import interpolate
 
 from labelgrid.data.loader import eval_batches
-from labelgrid.project.records import read_fit
 from labelgrid.project.folder import ProjectFolder
+from labelgrid.project.records import read_fit
 from labelgrid.project.sources import dataset_of
 from labelgrid.rounds.models import restore
 from labelgrid.simulation.analyse import AnalysisResult

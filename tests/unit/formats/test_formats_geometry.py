@@ -7,7 +7,7 @@ from PIL import Image
 from labelgrid.errors import LabelError, RecipeError
 from labelgrid.formats.codec import LabelArray, options_of
 from labelgrid.formats.codecs import depth, normals
-from tests.unit.labels.label_files import npy, png, refused
+from tests.unit.formats.label_files import npy, png, refused
 
 RNG = np.random.default_rng(0)
 
